@@ -1,0 +1,85 @@
+"""The borders of the runtime, as Protocols. The edges satisfy them structurally; only `cli` joins them.
+
+`Homeserver` retries by itself whatever is worth retrying (contract L9, D8): its calls return when there
+is a definite answer, or raise one of `machines.errors`. `AgentPlatform` never raises for what an agent
+does: every request ends with a terminal frame.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from machines.facts import Fact, Gap, SyncBatch
+from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
+from machines.orders import Order, Outcome
+from machines.talk import AgentRequest, Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who the bot is on the homeserver; the access token stays inside `matrix`."""
+
+    user_id: UserId
+    device_id: DeviceId
+
+
+class Homeserver(Protocol):
+    """The Matrix homeserver as the runtime sees it."""
+
+    async def login(self) -> Session:
+        """Use the kept session or make one, keeping the device (contract L2).
+
+        Raises:
+            CredentialsRefused: the homeserver does not accept what was configured.
+        """
+        ...
+
+    async def initial_sync(self, since: SyncToken | None) -> SyncBatch:
+        """One full-state sync with timeout 0 (contract L3), decoded from `since` on."""
+        ...
+
+    async def sync(self, since: SyncToken) -> SyncBatch:
+        """Long-poll (30 000 ms) for what came after `since` (contract L6).
+
+        Raises:
+            LoggedOut: the token ended softly; `login` again and repeat.
+            CredentialsRefused: the token ended for good.
+            TokenUnknown: `since` is not accepted.
+        """
+        ...
+
+    def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        """Yield what a gap holds, oldest first, a page at a time, up to its end (contract D4)."""
+        ...
+
+    async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
+        """Carry out one order; safe to repeat with the same `txn_id`."""
+        ...
+
+    async def show_typing(self, room_id: RoomId, typing: bool) -> None:
+        """Show or end the typing notice; best effort, dropped while the homeserver is unwell."""
+        ...
+
+    async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
+        """Set the read receipt and, where given, `m.fully_read` (contracts D6, D12); best effort."""
+        ...
+
+
+class AgentPlatform(Protocol):
+    """The agents as the runtime sees them."""
+
+    def ask(self, request: AgentRequest) -> AsyncIterator[Frame]:
+        """Ask once and yield frames up to one terminal frame. Closing the iterator hangs up."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall-clock time, the only one the runtime reads."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; cancellable."""
+        ...

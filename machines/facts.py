@@ -1,0 +1,133 @@
+"""What the homeserver told us, decoded and checked: the facts that are journalled before anything else.
+
+`matrix` makes them from raw JSON; `store` keeps them in the inbox; the actors take them out again.
+What nobody may ever act on (own messages, notices, edits, redactions; contract D5) never becomes a
+fact. Who may do what is decided later, by the machines.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from machines.ids import EventId, RoomId, SyncToken, UserId
+
+Membership = Literal["join", "invite", "leave", "ban", "knock"]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """An `m.text` that somebody else sent to a room the bot is in.
+
+    `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of
+    the thread it stands in (contract D13); `sent_at_ms` is the server's `origin_server_ts`.
+    """
+
+    room_id: RoomId
+    event_id: EventId
+    sender: UserId
+    body: str
+    sent_at_ms: int
+    thread_root: EventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileArrived:
+    """A file, image, audio or video (msgtypes `m.file`, `m.image`, `m.audio`, `m.video`)."""
+
+    room_id: RoomId
+    event_id: EventId
+    sender: UserId
+    name: str
+    sent_at_ms: int
+    thread_root: EventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedArrived:
+    """An `m.room.encrypted` that nothing here can read yet; `content` is kept for later keys."""
+
+    room_id: RoomId
+    event_id: EventId
+    sender: UserId
+    content: dict[str, Any]
+    sent_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InviteArrived:
+    """Somebody invited the bot to a room; `encrypted` is what the stripped state claims."""
+
+    room_id: RoomId
+    sender: UserId
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BotRemoved:
+    """The bot is out of a room: kicked, banned, left, or the room is gone."""
+
+    room_id: RoomId
+    event_id: EventId | None
+    sender: UserId | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChanged:
+    """Somebody else's membership in a room changed; shown by `inspect-room`, never acted on."""
+
+    room_id: RoomId
+    event_id: EventId
+    user_id: UserId
+    membership: Membership
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionEnabled:
+    """A room carries `m.room.encryption`: from here on no plaintext may be written into it."""
+
+    room_id: RoomId
+    event_id: EventId | None
+
+
+Fact = (
+    MessageArrived
+    | FileArrived
+    | EncryptedArrived
+    | InviteArrived
+    | BotRemoved
+    | MemberChanged
+    | EncryptionEnabled
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Something that could not be decoded: kept with its reason, it stops nothing (contract D9)."""
+
+    source: Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
+    room_id: RoomId | None
+    event_id: EventId | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A `limited` timeline: what lies between `since` and `before` has to be fetched (contract D4)."""
+
+    room_id: RoomId
+    since: SyncToken
+    before: SyncToken
+
+
+@dataclass(frozen=True, slots=True)
+class SyncBatch:
+    """One decoded sync response; journalled whole, with its token, in one transaction (contract D3).
+
+    `facts` keep the order of each room's timeline. `to_device` are raw key messages.
+    """
+
+    token: SyncToken
+    facts: tuple[Fact, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    to_device: tuple[dict[str, Any], ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()

@@ -1,0 +1,22 @@
+"""The identifiers of Matrix and of the platform, as types of their own.
+
+All are opaque strings: nothing is ever parsed out of a room id (room version 12 ids carry no domain),
+and a user id is split only to find its server (`server_of`).
+"""
+
+from typing import NewType
+
+RoomId = NewType("RoomId", str)
+EventId = NewType("EventId", str)
+UserId = NewType("UserId", str)
+DeviceId = NewType("DeviceId", str)
+SyncToken = NewType("SyncToken", str)
+TxnId = NewType("TxnId", str)
+AgentId = NewType("AgentId", str)
+ActorKey = NewType("ActorKey", str)
+"""Who an event is for: a room id (`!…`) or a user id (`@…`)."""
+
+
+def server_of(user_id: str) -> str:
+    """Return the server part of a Matrix user id (`@local:server`), or `""` when it has none."""
+    return user_id.partition(":")[2]

@@ -1,0 +1,169 @@
+"""What the homeserver shall do: orders kept in the outbox, and their outcomes.
+
+Every order is safe to repeat: messages by their transaction id, rooms by their nonce, everything else
+by its nature. That is what makes *committed* and *performed exactly once* the same thing (contract D1).
+`matrix` performs them; nobody else knows how.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from machines.ids import EventId, RoomId, TxnId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send, or edit, one message.
+
+    `body` is Markdown and is rendered at the edge. `edits` names the transaction id of the message
+    to replace; the runtime resolves it to `edits_event_id` just before performing. `droppable`
+    marks an intermediate edit that a newer one may overtake (contract D8).
+    """
+
+    room_id: RoomId
+    body: str
+    notice: bool = False
+    answers: EventId | None = None
+    part: int | None = None
+    partial: bool = False
+    thread_root: EventId | None = None
+    edits: TxnId | None = None
+    edits_event_id: EventId | None = None
+    droppable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RedactMessage:
+    """Take back one of the bot's own messages, named by the transaction id it was sent with."""
+
+    room_id: RoomId
+    redacts: TxnId
+    redacts_event_id: EventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRoom:
+    """Accept an invitation. Outcome: `Joined`."""
+
+    room_id: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class RejectInvite:
+    """Turn an invitation down (contract O4)."""
+
+    room_id: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpName:
+    """Find a user's display name; the localpart where none is set. Outcome: `NameFound`."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRoom:
+    """Create a private room or Space that only the bot may change (contract O1). Outcome: `RoomCreated`.
+
+    `nonce` stands in the room's `m.room.create` content as `org.lambda.surfaces.nonce`: a room the
+    bot is already joined to that carries it *is* the one wanted (contract O3). `parent` is the Space
+    that a chat names in `m.space.parent`.
+    """
+
+    nonce: str
+    name: str
+    invite: UserId
+    space: bool = False
+    parent: RoomId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChild:
+    """Set `m.space.child` in the Space, with the bot's own server as `via`."""
+
+    space_id: RoomId
+    room_id: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureInvited:
+    """Invite a user unless he is joined or invited already (contract O2)."""
+
+    room_id: RoomId
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class NameRoom:
+    """Set `m.room.name` (contract K3)."""
+
+    room_id: RoomId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBinding:
+    """Keep a binding as room account data `org.lambda.surfaces.room` (contract R4)."""
+
+    room_id: RoomId
+    content: dict[str, Any]
+
+
+Order = (
+    SendMessage
+    | RedactMessage
+    | JoinRoom
+    | RejectInvite
+    | LookUpName
+    | CreateRoom
+    | LinkChild
+    | EnsureInvited
+    | NameRoom
+    | StoreBinding
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The homeserver did it; `event_id` where it named one."""
+
+    event_id: EventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The bot is in the room; `encrypted` says whether the room's state has `m.room.encryption`."""
+
+    room_id: RoomId
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NameFound:
+    """A user's display name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomCreated:
+    """The room exists, made now or found by its nonce."""
+
+    room_id: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The homeserver will not do it, now or later.
+
+    `kind` is `forbidden` (403 and kin), `too_large`, `unsendable` (this body breaks the server) or
+    `encrypted` (the room takes no plaintext and the bot can't encrypt yet).
+    """
+
+    kind: Literal["forbidden", "not_found", "too_large", "unsendable", "encrypted", "invalid"]
+    errcode: str
+    reason: str
+
+
+Outcome = Done | Joined | NameFound | RoomCreated | Refused
