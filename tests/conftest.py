@@ -1,0 +1,44 @@
+"""What all tests share: the event loop they run on, and the rule that a test ends its tasks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import anyio.lowlevel
+import pytest
+
+# A task that was told to end may need a few turns of the loop to do so.
+GRACE_TURNS = 10
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run every async test on asyncio: nio and aiosqlite need it."""
+    return "asyncio"
+
+
+def tasks_of_the_test() -> set[asyncio.Task[object]]:
+    """Every task but those in which anyio's plugin runs the test and its fixtures."""
+    return {
+        task
+        for task in asyncio.all_tasks()
+        if not getattr(task.get_coro(), "__qualname__", "").startswith("TestRunner.")
+    }
+
+
+@pytest.fixture
+async def task_census() -> AsyncIterator[None]:
+    """Fail the test when a task that it or its fixtures started is still there at the end."""
+    before = tasks_of_the_test()
+    yield
+    for _ in range(GRACE_TURNS):
+        if not (left := tasks_of_the_test() - before):
+            return
+        await anyio.lowlevel.checkpoint()
+    pytest.fail(f"leftover tasks: {', '.join(sorted(map(repr, left)))}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def every_task_has_an_end(request: pytest.FixtureRequest) -> None:
+    """Take the census around every async test, outside all of its own fixtures."""
+    if "anyio_backend" in request.fixturenames:
+        request.getfixturevalue("task_census")
