@@ -13,6 +13,7 @@ from machines.facts import Fact, Gap, SyncBatch
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.orders import Order, Outcome
 from machines.talk import AgentRequest, Frame
+from machines.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,16 @@ class Homeserver(Protocol):
         """
         ...
 
-    async def initial_sync(self, since: SyncToken | None) -> SyncBatch:
-        """One full-state sync with timeout 0 (contract L3), decoded from `since` on."""
+    async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
+        """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
+
+        Raises:
+            LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
+        """
+        ...
+
+    async def observe_room(self, room_id: RoomId) -> Topology:
+        """Look at one room and at the Spaces it may belong to, for one repair (contract C7)."""
         ...
 
     async def sync(self, since: SyncToken) -> SyncBatch:

@@ -1,0 +1,51 @@
+"""What the homeserver shows of the bot's rooms: the authority that reconciliation reads (contract C1).
+
+Made by `matrix` from raw server state, never from a client library's room model. Nothing here is
+judged yet: a child link may be forged, a binding may be nonsense. Judging is `reconcile`'s.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from machines.ids import RoomId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedChild:
+    """An `m.space.child` state event with its sender and its `via` servers (empty when removed)."""
+
+    room_id: RoomId
+    sender: UserId
+    via: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRoom:
+    """One room the bot is joined to.
+
+    `created_by` is the sender of `m.room.create`; `invited_by` who sent the invitation that the bot's
+    own membership followed from, where the server still tells; `members` are the other members
+    (joined or invited), `None` when they were not looked up; `binding` is the raw content of the
+    room account data `org.lambda.surfaces.room`.
+    """
+
+    room_id: RoomId
+    created_by: UserId | None
+    created_at_ms: int
+    is_space: bool = False
+    nonce: str | None = None
+    invited_by: UserId | None = None
+    children: tuple[ObservedChild, ...] = ()
+    members: tuple[UserId, ...] | None = None
+    name: str | None = None
+    encrypted: bool = False
+    binding: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The rooms the bot is joined to (all of them, or those that one targeted look concerns)."""
+
+    bot: UserId
+    rooms: Mapping[RoomId, ObservedRoom]
