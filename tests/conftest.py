@@ -30,10 +30,12 @@ async def task_census() -> AsyncIterator[None]:
     """Fail the test when a task that it or its fixtures started is still there at the end."""
     before = tasks_of_the_test()
     yield
+    left = tasks_of_the_test() - before
     for _ in range(GRACE_TURNS):
-        if not (left := tasks_of_the_test() - before):
+        if not left:
             return
         await anyio.lowlevel.checkpoint()
+        left = tasks_of_the_test() - before
     pytest.fail(f"leftover tasks: {', '.join(sorted(map(repr, left)))}", pytrace=False)
 
 
