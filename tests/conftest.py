@@ -1,10 +1,12 @@
-"""What all tests share: the event loop they run on, and the rule that a test ends its tasks."""
+"""What all tests share: their event loop, the rule that a test ends its tasks, a homeserver."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import anyio.lowlevel
 import pytest
+
+from sandbox.synapse import Synapse
 
 # A task that was told to end may need a few turns of the loop to do so.
 GRACE_TURNS = 10
@@ -44,3 +46,10 @@ def every_task_has_an_end(request: pytest.FixtureRequest) -> None:
     """Take the census around every async test, outside all of its own fixtures."""
     if "anyio_backend" in request.fixturenames:
         request.getfixturevalue("task_census")
+
+
+@pytest.fixture(scope="session")
+async def synapse() -> AsyncIterator[Synapse]:
+    """A homeserver for tests that leave it running; each test makes accounts of its own."""
+    async with Synapse() as server:
+        yield server

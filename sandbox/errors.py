@@ -1,0 +1,35 @@
+"""What can go wrong in the sandbox: whoever uses it gets one of these."""
+
+
+class SandboxError(Exception):
+    """Base of everything the sandbox raises on its own account."""
+
+
+class SynapseFailed(SandboxError):
+    """Synapse did not start, or ended by itself; the message carries the tail of its log."""
+
+
+class MatrixRefused(SandboxError):
+    """The homeserver answered a person's request with an error.
+
+    `status` is the HTTP status, `errcode` the Matrix error code ("" when there was none) and
+    `retry_after_ms` what a rate limit asked for.
+    """
+
+    def __init__(
+        self,
+        request: str,
+        status: int,
+        errcode: str = "",
+        reason: str = "",
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(f"{request}: {status} {errcode} {reason}".rstrip())
+        self.status = status
+        self.errcode = errcode
+        self.reason = reason
+        self.retry_after_ms = retry_after_ms
+
+
+class NothingSeen(SandboxError, TimeoutError):
+    """What a person waited for did not come in time; the message says what came instead."""

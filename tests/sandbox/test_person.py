@@ -1,0 +1,121 @@
+"""People on a real homeserver: what they do is seen by others, and waiting needs no clock."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+from sandbox.errors import MatrixRefused, NothingSeen
+from sandbox.person import Person
+from sandbox.room_event import ANSWERS
+from sandbox.synapse import Synapse
+
+
+async def person(synapse: Synapse, name: str) -> Person:
+    localpart = f"{name}-{uuid.uuid4().hex[:8]}"
+    await synapse.register(localpart, "secret")
+    return Person(synapse.url, localpart, "secret")
+
+
+@pytest.fixture
+async def ann(synapse: Synapse) -> AsyncIterator[Person]:
+    async with await person(synapse, "ann") as ann:
+        yield ann
+
+
+@pytest.fixture
+async def bob(synapse: Synapse) -> AsyncIterator[Person]:
+    async with await person(synapse, "bob") as bob:
+        yield bob
+
+
+async def room_of(ann: Person, bob: Person) -> str:
+    room_id = await ann.create_room(invite=[bob.user_id])
+    await bob.join(room_id)
+    return room_id
+
+
+async def test_an_invitation_is_seen_and_accepted(ann: Person, bob: Person) -> None:
+    room_id = await ann.create_room(invite=[bob.user_id], name="Tea")
+    invitation = await bob.wait_for(lambda event: event.content.get("membership") == "invite")
+    assert (invitation.room_id, invitation.sender) == (room_id, ann.user_id)
+    assert await bob.rooms_invited() == [room_id]
+    await bob.join(room_id)
+    assert await bob.rooms_invited() == []
+    assert await ann.members(room_id) == {ann.user_id: "join", bob.user_id: "join"}
+    assert await bob.state_content(room_id, "m.room.name") == {"name": "Tea"}
+    assert await bob.state_content(room_id, "m.room.topic") is None
+
+
+async def test_waiting_ends_the_moment_something_is_said(ann: Person, bob: Person) -> None:
+    room_id = await room_of(ann, bob)
+    heard: list[str] = []
+
+    async def listen(word: str) -> None:
+        heard.append((await bob.wait_for(lambda event: event.body == word)).body)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(listen, "one")
+        group.start_soon(listen, "two")
+        await ann.send_text(room_id, "two")
+        await ann.send_text(room_id, "one")
+    assert sorted(heard) == ["one", "two"]
+
+
+async def test_waiting_in_vain_says_what_came_instead(ann: Person) -> None:
+    room_id = await ann.create_room()
+    await ann.send_text(room_id, "something else")
+    with pytest.raises(NothingSeen, match="something else"):
+        await ann.wait_for(lambda event: event.body == "the right thing", timeout_s=0.3)
+
+
+async def test_a_gap_in_the_timeline_is_filled_in_order(ann: Person, bob: Person) -> None:
+    room_id = await room_of(ann, bob)
+    await bob.wait_for(lambda event: event.content.get("membership") == "join")
+    said = [str(n) for n in range(105)]
+    for text in said:
+        await ann.send_text(room_id, text)
+    await bob.wait_for(lambda event: event.body == said[-1])
+    assert [event.body for event in bob.watching.seen if event.type == "m.room.message"] == said
+    history = await bob.messages(room_id)
+    assert history[0].type == "m.room.create"
+    assert [event.body for event in history if event.type == "m.room.message"] == said
+
+
+async def test_an_edit_counts_only_from_the_author(ann: Person, bob: Person) -> None:
+    room_id = await room_of(ann, bob)
+    question = await bob.send_text(room_id, "question")
+    answer = await ann.send_text(room_id, "ans", **{ANSWERS: question})
+    await ann.edit(room_id, answer, "answer")
+    await bob.edit(room_id, answer, "forged")
+    assert await bob.latest_text(room_id, answer) == "answer"
+    assert [event.event_id for event in await bob.replies_to(room_id, question)] == [answer]
+    await ann.redact(room_id, answer)
+    assert await bob.replies_to(room_id, question) == []
+
+
+async def test_what_is_private_is_read_back(ann: Person) -> None:
+    room_id = await ann.create_room(encrypted=True)
+    assert await ann.state_content(room_id, "m.room.encryption") is not None
+    assert await ann.account_data("org.example.note", room_id) is None
+    path = f"/user/{ann.user_id}/rooms/{room_id}/account_data/org.example.note"
+    await ann.session.request("PUT", path, {"text": "kept"})
+    assert await ann.account_data("org.example.note", room_id) == {"text": "kept"}
+    assert [device["device_id"] for device in await ann.devices()] == [ann.session.device_id]
+
+
+async def test_a_token_continues_a_session_without_a_new_device(
+    synapse: Synapse, ann: Person
+) -> None:
+    token = ann.session.access_token
+    async with Person(synapse.url, ann.user_id, access_token=token) as same:
+        assert same.user_id == ann.user_id
+        assert same.session.device_id == ann.session.device_id
+        assert len(await same.devices()) == 1
+
+
+async def test_a_refusal_names_the_request_and_the_reason(ann: Person, bob: Person) -> None:
+    room_id = await ann.create_room()
+    with pytest.raises(MatrixRefused, match=r"POST .*/join/.*403 M_FORBIDDEN"):
+        await bob.join(room_id)
