@@ -1,0 +1,221 @@
+"""An answer is cut where a reader would cut it, and a cut that was made stays where it is."""
+
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from machines.splitting import PART_BYTES, START, Place, next_cut, remainder, split
+
+LINES = st.sampled_from(
+    [
+        "",
+        "  ",
+        "one two three four five six",
+        "слово и ещё слово",
+        "x" * 70,
+        "e\u0301" * 40,
+        "👩\u200d👩\u200d👧" * 9,
+        "```",
+        "```python",
+        "~~~~",
+        "    ```",
+        "1. ```sh",
+        "> ~~~",
+        "> quoted",
+        "    indented",
+        "\ud83d\ude00\udead",
+        "| a | b |",
+    ]
+)
+TEXTS = st.lists(LINES, max_size=25).map("\n".join) | st.text(
+    st.characters(categories=("L", "M", "N", "P", "Z", "Cs", "Cf")) | st.sampled_from("\n`~ "),
+    max_size=600,
+)
+LIMITS = st.sampled_from([64, 100, 233])
+
+
+def size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def letters(text: str) -> str:
+    """What no cut may drop or double: everything but white space, fences and what leads to them."""
+    return re.sub(r"[\s`~>]|python|sh|1\.", "", text)
+
+
+def test_a_short_text_is_one_part():
+    assert split("Hello,\n\nworld") == ("Hello,\n\nworld",)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n\t\n", "\n" * 100_000])
+def test_a_blank_text_has_no_parts(text):
+    assert split(text) == ()
+
+
+def test_a_cut_is_made_at_the_last_blank_line_that_fits():
+    text = f"{'a' * 30}\n\n{'b' * 20}\nline\n\n{'c' * 40}"
+    assert split(text, limit_bytes=64) == (f"{'a' * 30}\n\n{'b' * 20}\nline", "c" * 40)
+
+
+def test_a_fence_that_does_not_fit_begins_the_next_part():
+    block = "```py\n" + "code()\n" * 8 + "```\nDone."
+    assert split(f"Look:\nhere\n{block}", limit_bytes=72) == ("Look:\nhere", block)
+
+
+def test_the_end_of_a_fence_is_a_border():
+    block = "```\n" + "code\n" * 8 + "```"
+    assert split(f"{block}\nafter {'word ' * 8}", limit_bytes=64)[0] == block
+
+
+def test_without_a_blank_line_a_cut_is_made_between_lines():
+    text = "\n".join(["a line of some words"] * 5)
+    assert split(text, limit_bytes=64) == (
+        "\n".join(["a line of some words"] * 3),
+        "\n".join(["a line of some words"] * 2),
+    )
+
+
+def test_a_fence_cut_in_two_is_closed_and_opened_again_with_its_info():
+    text = "~~~~python title\n" + "\n".join(f"line_{n:02}()" for n in range(12)) + "\n~~~~\nDone."
+    first, second, third = split(text, limit_bytes=80)
+    assert first.endswith("\nline_04()\n~~~~")
+    assert second.startswith("~~~~python title\nline_05()\n")
+    assert second.endswith("\nline_09()\n~~~~")
+    assert third == "~~~~python title\nline_10()\nline_11()\n~~~~\nDone."
+
+
+def test_a_fence_in_a_list_stays_a_fence_when_its_list_stayed_behind():
+    code = "\n".join(f"      line_{n:02}()" for n in range(6))
+    text = f"1. Do:\n    ```sh\n{code}\n    ```"
+    assert split(text, limit_bytes=115) == ("1. Do:", f"   ```sh\n{code}\n```")
+
+
+def test_a_fence_cut_in_two_within_a_list_still_ends_in_the_next_part():
+    code = "\n".join(f"    line_{n:02}()" for n in range(6))
+    first, second = split(f"   ~~~\n{code}\n    ~~~\n\nrest", limit_bytes=80)
+    assert first.endswith("\n   ~~~")
+    assert second.startswith("   ~~~\n    line_")
+    assert second.endswith("\n~~~\n\nrest")
+
+
+def test_a_fence_opened_beside_a_list_marker_is_closed_under_it():
+    first, *_ = split("- ```\n" + "  code line\n" * 9, limit_bytes=64)
+    assert first.startswith("- ```\n  code")
+    assert first.endswith("\n  ```")
+
+
+def test_a_fence_within_a_quote_stays_in_the_quote():
+    first, second = split("> ```\n" + "> code line\n" * 8 + "> ```\n\nafter", limit_bytes=80)
+    assert first.endswith("\n> ```")
+    assert second.startswith("> ```\n> code line\n")
+    assert second.endswith("> code line\n> ```\n\nafter")
+
+
+def test_a_deeper_fence_in_a_docstring_is_code():
+    docstring = "    ```\n    example\n    ```\n"
+    text = "```py\n" + "a = 1\n" * 5 + docstring + "b = 2\n" * 3 + "```"
+    first, second = split(text, limit_bytes=64)
+    assert first.endswith("    example\n```")
+    assert second.startswith("```py\n    ```\nb = 2\n")
+
+
+def test_a_fence_whose_end_lies_at_the_cut_is_not_opened_again():
+    text = f"```\n{'x' * 50}\n\n\n\n\n\n\n\n\n\n\n\n```\nafter"
+    assert split(text, limit_bytes=64) == (f"```\n{'x' * 50}\n```", "after")
+
+
+def test_a_long_line_is_cut_between_words():
+    parts = split("word " * 40, limit_bytes=64)
+    assert parts[0] == "word " * 12
+    assert "".join(parts) == ("word " * 40).rstrip()
+
+
+def test_a_giant_word_is_cut_between_characters():
+    text = "x" * 200_000
+    parts = split(text)
+    assert "".join(parts) == text
+    assert [len(part) for part in parts[:-1]] == [PART_BYTES] * 12
+
+
+@pytest.mark.parametrize(
+    "whole", ["👩\u200d👩\u200d👧", "e\u0301", "👍🏽", "🇫🇷", "\ud83d\ude00", "❤\ufe0f"]
+)
+def test_what_is_seen_as_one_character_is_not_torn_apart(whole):
+    for shift in range(len(whole)):
+        text = "a" * shift + whole * 40
+        cuts = "".join(part + "|" for part in split(text, limit_bytes=64))
+        assert re.fullmatch(f"(a*({re.escape(whole)})*\\|)+", cuts)
+
+
+def test_a_flood_of_combining_marks_is_cut_all_the_same():
+    text = "a" + "\u0301" * 500
+    parts = split(text, limit_bytes=64)
+    assert "".join(parts) == text
+
+
+def test_a_limit_without_room_is_refused():
+    with pytest.raises(ValueError, match="at least 64"):
+        split("text", limit_bytes=10)
+
+
+def test_a_caller_holding_a_place_need_not_look_back():
+    text = "First part of it.\n\n" + "b" * 60
+    cut = next_cut(text, START, limit_bytes=64)
+    assert cut is not None
+    assert (cut.part, cut.rest) == ("First part of it.", Place(18))
+    assert next_cut(text, cut.rest, limit_bytes=64) is None
+    assert remainder(text, cut.rest, limit_bytes=64) == "b" * 60
+
+
+@given(TEXTS, LIMITS)
+def test_every_part_fits_and_says_something(text, limit):
+    for part in split(text, limit_bytes=limit):
+        assert size(part) <= limit
+        assert part.strip()
+
+
+@given(TEXTS, LIMITS)
+def test_nothing_is_lost(text, limit):
+    assert letters("".join(split(text, limit_bytes=limit))) == letters(text)
+
+
+@given(TEXTS, TEXTS, LIMITS)
+def test_finished_parts_stay_when_the_text_grows(text, more, limit):
+    finished = split(text, limit_bytes=limit)[:-1]
+    assert split(text + more, limit_bytes=limit)[: len(finished)] == finished
+
+
+@given(st.lists(TEXTS, max_size=5), LIMITS)
+def test_parts_cut_while_the_text_grows_are_those_of_the_whole(pieces, limit):
+    text, place, parts = "", START, []
+    for piece in pieces:
+        text += piece
+        while cut := next_cut(text, place, limit_bytes=limit):
+            parts.append(cut.part)
+            place = cut.rest
+    last = remainder(text, place, limit_bytes=limit)
+    assert (*parts, *([last] if last else [])) == split(text, limit_bytes=limit)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 1_000_000,
+        "слово " * 100_000,
+        "line\n" * 200_000,
+        "```\n" + "code line\n" * 100_000,
+        "\n" * 1_000_000 + "x",
+        "a\n\n" + " " * 1_000_000 + "b",
+        "`" * 1_000_000,
+        "> " * 500_000,
+        "```\n" * 250_000,
+        "\u0301" * 500_000,
+    ],
+)
+def test_a_million_characters_take_linear_time(text):
+    started = time.perf_counter()
+    split(text)
+    assert time.perf_counter() - started < 3
