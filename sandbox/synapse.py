@@ -24,6 +24,7 @@ import anyio.abc
 
 from sandbox.errors import SynapseFailed
 from sandbox.http import request_json
+from sandbox.parent_watch import TEMPORARY_VARIABLE
 from sandbox.ports import free_port
 from sandbox.synapse_config import RateLimits, listener, synapse_config
 
@@ -203,7 +204,7 @@ class Synapse:
     def _environment(self, notify_path: str) -> dict[str, str]:
         environment = os.environ | {"NOTIFY_SOCKET": notify_path}
         if self._temporary is not None:
-            environment["SANDBOX_TEMPORARY_DIRECTORY"] = self._temporary.name
+            environment[TEMPORARY_VARIABLE] = self._temporary.name
         return environment
 
     async def _hear_ready(self, notices: anyio.abc.UNIXDatagramSocket) -> bool:

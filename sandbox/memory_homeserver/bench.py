@@ -1,0 +1,205 @@
+"""The control endpoints under `/_bench/`: fill the world, let everybody speak, measure.
+
+The clock of every measurement is this process's own: from the moment a message stands in the
+log to the moment its reply has been read from the wire.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.memory_homeserver.world import JsonObject, Room, World
+
+_BINDING = "org.lambda.surfaces.room"
+_ANSWERS = "org.lambda.surfaces.answers"
+_PARTIAL = "org.lambda.surfaces.partial"
+_BOT_ALONE = {"invite": 100, "state_default": 100}
+
+
+@dataclass(slots=True)
+class Injected:
+    """One message of an owner and what became of it; times in seconds of a monotonic clock."""
+
+    room_id: str
+    at: float
+    first_reply_at: float | None = None
+    finished_at: float | None = None
+    replies: int = 0
+
+
+@dataclass(slots=True)
+class _Counters:
+    injected: dict[str, Injected] = field(default_factory=dict)
+    puts: int = 0
+    repeated_puts: int = 0
+    edits: int = 0
+    wrong_room: int = 0
+    finished: int = 0
+
+
+class Bench:
+    """Knows which rooms are chats, who owns them, and what was asked and answered."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._chats: list[tuple[Room, str]] = []
+        self._counters = _Counters()
+        self._progress = asyncio.Event()
+
+    async def answer(self, action: str, request: JsonObject) -> JsonObject:
+        """Carry out one control request.
+
+        `populate` {bot, users, chats = 1} · `inject` {messages, rooms = all, body_bytes = 20} ·
+        `stats` {rooms = false} · `wait` {finished, timeout_s = 60}, which answers like `stats`
+        when that many messages have their whole reply · `reset`, of the counters only.
+        """
+        match action:
+            case "populate":
+                return self.populate(request["bot"], request["users"], request.get("chats", 1))
+            case "inject":
+                rooms = request.get("rooms") or len(self._chats)
+                return self.inject(request["messages"], rooms, request.get("body_bytes", 20))
+            case "wait":
+                await self._wait(request["finished"], request.get("timeout_s", 60.0))
+            case "reset":
+                self._counters = _Counters()
+            case "stats":
+                pass
+            case _:
+                raise ValueError(f"no such action: {action}")
+        return self.stats(rooms=request.get("rooms", False))
+
+    def populate(self, bot: str, users: int, chats: int) -> JsonObject:
+        """Make users with a Space and chats each, exactly as the bot would have made them."""
+        fresh: list[JsonObject] = []
+        platform_chat_id = len(self._chats)
+        for n in range(users):
+            owner = f"@user{len(self._chats)}-{n}:{self._world.server_name}"
+            space = self._bots_room(
+                bot, owner, name=f"Lambda — {owner}", creation_content={"type": "m.space"}
+            )
+            self._bind(bot, owner, space, space, {"room_type": "space", "space_id": None})
+            rooms: list[str] = []
+            for number in range(1, chats + 1):
+                platform_chat_id += 1
+                chat = self._bots_room(bot, owner, name=f"Chat {number}")
+                via = {"via": [self._world.server_name]}
+                self._world.send(space, bot, "m.space.child", via, chat.room_id)
+                parent = via | {"canonical": True}
+                self._world.send(chat, bot, "m.space.parent", parent, space.room_id)
+                place = {
+                    "room_type": "chat",
+                    "chat_id": f"C{number}",
+                    "platform_chat_id": str(platform_chat_id),
+                    "agent_id": "default",
+                }
+                self._bind(bot, owner, space, chat, place)
+                self._chats.append((chat, owner))
+                rooms.append(chat.room_id)
+            fresh.append({"user_id": owner, "space_id": space.room_id, "rooms": rooms})
+        return {"users": fresh}
+
+    def inject(self, messages: int, rooms: int, body_bytes: int) -> JsonObject:
+        """Let the owners of the first `rooms` chats say `messages` things at once, in turn."""
+        for n in range(messages):
+            room, owner = self._chats[n % rooms]
+            body = f"message {n} ".ljust(body_bytes, "x")
+            content = {"msgtype": "m.text", "body": body, "m.mentions": {}}
+            event = self._world.send(room, owner, "m.room.message", content)
+            self._counters.injected[event.event_id] = Injected(room.room_id, time.perf_counter())
+        return {"injected": messages}
+
+    def saw(self, room_id: str, content: JsonObject, *, is_new: bool) -> None:
+        """Count a message that somebody sent with a `PUT`."""
+        counters = self._counters
+        counters.puts += 1
+        if not is_new:
+            counters.repeated_puts += 1
+            return
+        new_content = content.get("m.new_content", content)
+        answers = content.get(_ANSWERS) or new_content.get(_ANSWERS)
+        message = counters.injected.get(answers) if answers else None
+        if message is None:
+            return
+        if message.room_id != room_id:
+            counters.wrong_room += 1
+            return
+        now = time.perf_counter()
+        if content.get("m.relates_to", {}).get("rel_type") == "m.replace":
+            counters.edits += 1
+        else:
+            message.replies += 1
+            message.first_reply_at = message.first_reply_at or now
+        if message.finished_at is None and not new_content.get(_PARTIAL):
+            message.finished_at = now
+            counters.finished += 1
+            self._progress.set()
+
+    def stats(self, *, rooms: bool = False) -> JsonObject:
+        """Sum up what came back since the last reset; `rooms` adds the replies of each room."""
+        counters = self._counters
+        injected = list(counters.injected.values())
+        first = [m.first_reply_at - m.at for m in injected if m.first_reply_at is not None]
+        whole = [m.finished_at - m.at for m in injected if m.finished_at is not None]
+        summary: dict[str, Any] = {
+            "injected": len(injected),
+            "answered": len(first),
+            "finished": counters.finished,
+            "more_than_one_reply": sum(m.replies > 1 for m in injected),
+            "wrong_room": counters.wrong_room,
+            "puts": counters.puts,
+            "repeated_puts": counters.repeated_puts,
+            "edits": counters.edits,
+            "first_reply_ms": _percentiles(first),
+            "finished_ms": _percentiles(whole),
+        }
+        if whole:
+            end = max(m.finished_at for m in injected if m.finished_at is not None)
+            summary["seconds"] = end - min(m.at for m in injected)
+            summary["finished_per_s"] = len(whole) / summary["seconds"]
+        if rooms:
+            by_room: dict[str, int] = {}
+            for message in injected:
+                by_room[message.room_id] = by_room.get(message.room_id, 0) + message.replies
+            summary["rooms"] = by_room
+        return summary
+
+    async def _wait(self, finished: int, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._counters.finished < finished:
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            pass  # the caller sees by the numbers how far it got
+
+    def _bots_room(self, bot: str, owner: str, **options: Any) -> Room:
+        request = {"invite": [owner], "power_level_content_override": _BOT_ALONE, **options}
+        room = self._world.create_room(bot, request)
+        self._world.set_membership(room, owner, owner, "join")
+        return room
+
+    def _bind(self, bot: str, owner: str, space: Room, room: Room, place: JsonObject) -> None:
+        """Keep the binding where the bot does: in its account data for the room (contract R4)."""
+        binding = {
+            "chat_id": None,
+            "platform_chat_id": None,
+            "agent_id": None,
+            "matrix_user_id": owner,
+            "space_id": space.room_id,
+            "archived": False,
+            **place,
+        }
+        self._world.set_account_data(bot, room.room_id, _BINDING, binding)
+
+
+def _percentiles(seconds: list[float]) -> JsonObject:
+    if not seconds:
+        return {}
+    ordered = sorted(seconds)
+    last = len(ordered) - 1
+    return {
+        f"p{percent}": round(ordered[round(last * percent / 100)] * 1000, 3)
+        for percent in (50, 95, 99, 100)
+    }

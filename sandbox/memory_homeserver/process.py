@@ -1,0 +1,106 @@
+"""Starts the homeserver in memory as a process, and speaks to its control endpoints."""
+
+import json
+import subprocess
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import anyio
+import anyio.abc
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from sandbox.errors import SandboxError
+from sandbox.http import JsonObject, request_json
+
+_START_TIMEOUT_S = 20.0
+
+
+class MemoryHomeserver:
+    """An async context manager around the process; `url` is where a bot finds it."""
+
+    def __init__(self, *, server_name: str = "localhost", put_delay_ms: float = 0.0) -> None:
+        self.url = ""
+        self._arguments = [
+            "--until-stdin-closes",
+            f"--server-name={server_name}",
+            f"--put-delay-ms={put_delay_ms}",
+        ]
+        self._process: anyio.abc.Process | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id, for whoever measures what the homeserver itself costs."""
+        if self._process is None:
+            raise SandboxError("the homeserver is not running")
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        self._process = await anyio.open_process(
+            [sys.executable, "-m", "sandbox.memory_homeserver", *self._arguments],
+            stdin=subprocess.PIPE,
+            stderr=None,
+            start_new_session=True,
+        )
+        try:
+            assert self._process.stdout is not None
+            with anyio.fail_after(_START_TIMEOUT_S):
+                line = await BufferedByteReceiveStream(self._process.stdout).receive_until(
+                    b"\n", 1000
+                )
+            self.url = json.loads(line)["url"]
+            self._http = aiohttp.ClientSession()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            if self._http is not None:
+                await self._http.close()
+                self._http = None
+            if self._process is not None:
+                self._process.kill()
+                await self._process.wait()
+                await self._process.aclose()
+                self._process = None
+
+    async def populate(self, bot: str, *, users: int, chats: int = 1) -> list[JsonObject]:
+        """Make users with a Space and chats; return each one's `user_id`, `space_id`, `rooms`."""
+        answer = await self._control("populate", bot=bot, users=users, chats=chats)
+        made: list[JsonObject] = answer["users"]
+        return made
+
+    async def inject(self, messages: int, *, rooms: int = 0, body_bytes: int = 20) -> None:
+        """Let the owners say that much at once, spread over the first `rooms` chats (0: all)."""
+        await self._control("inject", messages=messages, rooms=rooms, body_bytes=body_bytes)
+
+    async def wait_finished(self, count: int, timeout_s: float = 60.0) -> JsonObject:
+        """Wait until that many messages have their whole reply; return the numbers either way."""
+        return await self._control("wait", finished=count, timeout_s=timeout_s)
+
+    async def stats(self, *, rooms: bool = False) -> JsonObject:
+        """Return what was counted since the last reset."""
+        return await self._control("stats", rooms=rooms)
+
+    async def reset(self) -> None:
+        """Set the counters back; the world stays."""
+        await self._control("reset")
+
+    async def _control(self, action: str, **request: Any) -> JsonObject:
+        if self._http is None:
+            raise SandboxError("the homeserver is not running")
+        url = f"{self.url}/_bench/{action}"
+        timeout_s = request.get("timeout_s", 0.0) + 300.0
+        answer: JsonObject = await request_json(
+            self._http, "POST", url, request, timeout_s=timeout_s
+        )
+        return answer

@@ -1,0 +1,208 @@
+"""The homeserver in memory answers as Synapse does, and measures what it is there to measure.
+
+What a bot relies on is asked of both, so that a benchmark never runs against a fiction.
+"""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from sandbox.errors import MatrixRefused
+from sandbox.memory_homeserver.process import MemoryHomeserver
+from sandbox.person import Person
+from sandbox.room_event import ANSWERS
+from sandbox.session import escaped
+from sandbox.synapse import Synapse
+
+LogIn = Callable[[str], Awaitable[Person]]
+BOT = "@bot:localhost"
+
+
+@pytest.fixture(scope="module")
+async def memory() -> AsyncIterator[MemoryHomeserver]:
+    async with MemoryHomeserver() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "synapse"])
+async def log_in(
+    request: pytest.FixtureRequest, memory: MemoryHomeserver, synapse: Synapse
+) -> AsyncIterator[LogIn]:
+    """Log a new person in, on the one homeserver or the other."""
+    async with AsyncExitStack() as people:
+
+        async def log_in(name: str) -> Person:
+            localpart = f"{name}-{uuid.uuid4().hex[:8]}"
+            if request.param == "synapse":
+                await synapse.register(localpart, "secret")
+            url = synapse.url if request.param == "synapse" else memory.url
+            return await people.enter_async_context(Person(url, localpart, "secret"))
+
+        yield log_in
+
+
+async def sync(person: Person, since: str = "", timeout_ms: int = 0, **wanted: Any) -> Any:
+    # Synapse gives a repeated initial sync its old answer, unless the filter is another one.
+    unique = {"account_data": {"not_types": [uuid.uuid4().hex]}}
+    params = {"timeout": str(timeout_ms), "filter": json.dumps(wanted | unique)}
+    if since:
+        params["since"] = since
+    return await person.session.request("GET", "/sync", params=params)
+
+
+async def test_an_invitation_becomes_a_membership(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    room_id = await ann.create_room(invite=[bob.user_id], name="Tea")
+    invited = (await sync(bob, room={"rooms": ["!none:localhost"]}))["rooms"]["invite"][room_id]
+    kinds = {event["type"] for event in invited["invite_state"]["events"]}
+    assert {"m.room.create", "m.room.name", "m.room.member"} <= kinds
+    await bob.join(room_id)
+    assert await bob.joined_rooms() == [room_id]
+    assert await ann.members(room_id) == {ann.user_id: "join", bob.user_id: "join"}
+    await bob.leave(room_id)
+    await bob.session.request("POST", f"/rooms/{escaped(room_id)}/forget", {})
+    assert await bob.joined_rooms() == []
+    with pytest.raises(MatrixRefused, match="403 M_FORBIDDEN"):
+        await bob.send_text(room_id, "still here")
+
+
+async def test_a_long_poll_ends_with_news_and_with_its_time(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    room_id = await ann.create_room()
+    start = (await sync(ann))["next_batch"]
+    quiet = await sync(ann, start, timeout_ms=50)
+    assert room_id not in quiet.get("rooms", {}).get("join", {})
+    said = await ann.send_text(room_id, "news")
+    news = await sync(ann, quiet["next_batch"], timeout_ms=20_000)
+    timeline = news["rooms"]["join"][room_id]["timeline"]
+    assert [event["event_id"] for event in timeline["events"]] == [said]
+    assert not timeline["limited"]
+
+
+async def test_a_limited_timeline_and_history_join_without_a_seam(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    room_id = await ann.create_room()
+    since = (await sync(ann))["next_batch"]
+    said = [await ann.send_text(room_id, str(n)) for n in range(7)]
+    answer = await sync(ann, since, room={"timeline": {"limit": 3}})
+    timeline = answer["rooms"]["join"][room_id]["timeline"]
+    assert timeline["limited"]
+    assert [event["event_id"] for event in timeline["events"]] == said[4:]
+    missing: list[str] = []
+    start = since
+    for _ in range(4):
+        params = {"dir": "f", "from": start, "to": timeline["prev_batch"], "limit": "2"}
+        page = await ann.session.request(
+            "GET", f"/rooms/{escaped(room_id)}/messages", params=params
+        )
+        missing += [event["event_id"] for event in page["chunk"]]
+        if "end" not in page:
+            break
+        start = page["end"]
+    assert missing == said[:4]
+    backwards = {"dir": "b", "limit": "2"}
+    page = await ann.session.request("GET", f"/rooms/{escaped(room_id)}/messages", params=backwards)
+    assert [event["event_id"] for event in page["chunk"]] == said[:4:-1]
+
+
+async def test_a_transaction_is_carried_out_once(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    room_id = await ann.create_room()
+    content = {"msgtype": "m.text", "body": "once"}
+    first = await ann.send_event(room_id, "m.room.message", content, txn_id="t1")
+    assert await ann.send_event(room_id, "m.room.message", content, txn_id="t1") == first
+    assert await ann.send_event(room_id, "m.room.message", content, txn_id="t2") != first
+    assert sum(event.body == "once" for event in await ann.messages(room_id)) == 2
+
+
+async def test_account_data_is_kept_for_its_owner_and_synced(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    room_id = await ann.create_room()
+    since = (await sync(ann))["next_batch"]
+    assert await ann.account_data("org.example.note", room_id) is None
+    path = f"/user/{escaped(ann.user_id)}/rooms/{escaped(room_id)}/account_data/org.example.note"
+    await ann.session.request("PUT", path, {"text": "kept"})
+    assert await ann.account_data("org.example.note", room_id) == {"text": "kept"}
+    room = (await sync(ann, since))["rooms"]["join"][room_id]
+    note = {"type": "org.example.note", "content": {"text": "kept"}}
+    assert note in room["account_data"]["events"]
+    whole = (await sync(ann))["rooms"]["join"][room_id]
+    assert note in whole["account_data"]["events"]
+
+
+async def test_a_space_and_its_topology_are_read_back(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    creation = {"type": "m.space", "org.example.nonce": "n1"}
+    space_id = await ann.create_room(creation_content=creation)
+    chat_id = await ann.create_room()
+    await ann.send_state(space_id, "m.space.child", {"via": ["localhost"]}, chat_id)
+    assert await ann.state_content(space_id, "m.space.child", chat_id) == {"via": ["localhost"]}
+    create = await ann.state_content(space_id, "m.room.create")
+    assert create is not None
+    assert create | creation == create
+    assert create["room_version"] == "12"
+    assert await ann.state_content(space_id, "m.space.child", "!none") is None
+
+
+async def test_the_world_is_as_the_bot_would_have_made_it(memory: MemoryHomeserver) -> None:
+    made = await memory.populate(BOT, users=2, chats=2)
+    assert [len(user["rooms"]) for user in made] == [2, 2]
+    space_id, (first, second) = made[0]["space_id"], made[0]["rooms"]
+    async with Person(memory.url, BOT) as bot:
+        assert {space_id, first, second} < set(await bot.joined_rooms())
+        child = await bot.state_content(space_id, "m.space.child", first)
+        assert child == {"via": ["localhost"]}
+        binding = await bot.account_data("org.lambda.surfaces.room", second)
+        assert binding is not None
+        assert binding["chat_id"] == "C2"
+        assert binding["space_id"] == space_id
+        assert binding["matrix_user_id"] == made[0]["user_id"]
+        numbers = set()
+        for room in made[0]["rooms"] + made[1]["rooms"]:
+            binding = await bot.account_data("org.lambda.surfaces.room", room)
+            assert binding is not None
+            numbers.add(binding["platform_chat_id"])
+    assert len(numbers) == 4
+
+
+async def test_replies_are_counted_where_they_belong(memory: MemoryHomeserver) -> None:
+    (user,) = await memory.populate(BOT, users=1)
+    (room_id,) = user["rooms"]
+    await memory.reset()
+    async with Person(memory.url, BOT) as bot:
+        since = (await sync(bot))["next_batch"]
+        everyone = await memory.stats()
+        assert everyone["injected"] == 0
+        await memory.inject(5)
+        joined = (await sync(bot, since, room={"timeline": {"limit": 50}}))["rooms"]["join"]
+        asked = [
+            (room, event["event_id"])
+            for room, part in joined.items()
+            for event in part["timeline"]["events"]
+        ]
+        assert len(asked) == 5
+        (room_a, one), (room_b, two), (room_c, three) = asked[:3]
+        await bot.send_text(room_a, "whole", **{ANSWERS: one})
+        draft = {ANSWERS: two, "org.lambda.surfaces.partial": True}
+        reply = await bot.send_text(room_b, "dra", **draft)
+        assert (await memory.stats())["finished"] == 1
+        relation = {"rel_type": "m.replace", "event_id": reply}
+        edit = {"m.relates_to": relation, "m.new_content": {"body": "draft", ANSWERS: two}}
+        await bot.send_text(room_b, "* draft", **edit)
+        await bot.send_text(room_c, "one", **{ANSWERS: three})
+        await bot.send_text(room_c, "two", **{ANSWERS: three})
+        other_room = next(room for room, _ in asked if room != room_a)
+        await bot.send_text(other_room, "lost", **{ANSWERS: one})
+    numbers = await memory.wait_finished(3, timeout_s=5)
+    assert numbers["answered"] == 3
+    assert numbers["finished"] == 3
+    assert numbers["edits"] == 1
+    assert numbers["more_than_one_reply"] == 1
+    assert numbers["wrong_room"] == 1
+    assert numbers["finished_ms"]["p99"] > 0
+    assert (await memory.stats(rooms=True))["rooms"][room_c] == 2
+    assert room_id in (await memory.stats(rooms=True))["rooms"]
