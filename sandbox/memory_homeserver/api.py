@@ -49,7 +49,7 @@ class Api:
     async def handle(self, http: web.BaseRequest) -> web.Response:
         """Answer one HTTP request; Matrix errors become their JSON form."""
         path, _, query_text = http.raw_path.partition("?")
-        parts = [unquote(part) for part in path.split("/")[1:]]
+        parts = [unquote(part) if "%" in part else part for part in path.split("/")[1:]]
         query = dict(http.query) if query_text else {}
         request = Request(http.method, path, parts, query, await http.read())
         request.token = http.headers.get("Authorization", "").removeprefix("Bearer ")
