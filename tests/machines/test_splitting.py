@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machines.splitting import PART_BYTES, START, Place, next_cut, remainder, split
@@ -170,6 +170,7 @@ def test_a_caller_holding_a_place_need_not_look_back():
     assert remainder(text, cut.rest, limit_bytes=64) == "b" * 60
 
 
+@settings(deadline=None)
 @given(TEXTS, LIMITS)
 def test_every_part_fits_and_says_something(text, limit):
     for part in split(text, limit_bytes=limit):
@@ -177,17 +178,20 @@ def test_every_part_fits_and_says_something(text, limit):
         assert part.strip()
 
 
+@settings(deadline=None)
 @given(TEXTS, LIMITS)
 def test_nothing_is_lost(text, limit):
     assert letters("".join(split(text, limit_bytes=limit))) == letters(text)
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS, LIMITS)
 def test_finished_parts_stay_when_the_text_grows(text, more, limit):
     finished = split(text, limit_bytes=limit)[:-1]
     assert split(text + more, limit_bytes=limit)[: len(finished)] == finished
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=5), LIMITS)
 def test_parts_cut_while_the_text_grows_are_those_of_the_whole(pieces, limit):
     text, place, parts = "", START, []
@@ -216,6 +220,6 @@ def test_parts_cut_while_the_text_grows_are_those_of_the_whole(pieces, limit):
     ],
 )
 def test_a_million_characters_take_linear_time(text):
-    started = time.perf_counter()
+    started = time.process_time()
     split(text)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3

@@ -1,0 +1,232 @@
+"""Turn Markdown into the message events that carry it (contract D7).
+
+The plain body of a message is the Markdown itself. Beside it stands HTML of the subset that the
+Matrix spec suggests (client-server API, "m.room.message msgtypes"), rendered without raw HTML and
+sanitised afterwards. Text that the renderer can't do justice to (nested beyond reason, or leaving
+nothing to see) goes without HTML. Nobody is ever mentioned: an agent may not ring people's phones.
+"""
+
+import html
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+
+from machines.ids import EventId
+from matrix.cleaning import clean_text
+
+CONTENT_BYTES = 45_000
+"""Largest content, as canonical JSON. Encryption makes it a third larger, and the server's limit
+for a whole event is 65 536 bytes."""
+
+FALLBACK_CHARS = 500
+MAX_NESTING = 40
+MAX_TAG_DEPTH = 80
+"""The spec forbids to nest tags more than 100 levels deep."""
+MAX_TABLE_CELLS = 20_000
+
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+BLOCKS = frozenset({"p", "div", "blockquote", "pre", "hr", "br", "ul", "ol", "li"})
+TABLES = frozenset({"table", "caption", "thead", "tbody", "tr", "th", "td"})
+INLINE = frozenset({"a", "b", "strong", "i", "em", "u", "s", "del", "sup", "sub", "code", "span"})
+ALLOWED_TAGS = HEADINGS | BLOCKS | TABLES | INLINE | {"details", "summary"}
+"""What the spec suggests to permit, but for `img`: an answer loads nothing."""
+# Without the "*", the sanitiser's own `lang` and `title` would pass on every tag.
+ALLOWED_ATTRIBUTES: dict[str, set[str]] = {
+    "a": {"href"},
+    "ol": {"start"},
+    "code": {"class"},
+    "*": set(),
+}
+ALLOWED_SCHEMES = frozenset({"https", "http", "ftp", "mailto", "magnet"})
+
+_LINK = re.compile(r"(?:https?|ftp)://[^\s/?#]|(?:mailto|magnet):.", re.IGNORECASE)
+_LANGUAGE = re.compile(r"language-\S+")
+_TAG = re.compile(r"<[^>]*>")
+_MARKUP = re.compile(r"<(?!/?p>|br>)")
+_LONE_PARAGRAPH = re.compile(r"<p>((?:(?!<p>).)*)</p>\s*", re.DOTALL)
+
+
+def render(markdown: str) -> str:
+    """Return the HTML of a Markdown text; line ends stay line ends, as people expect of a chat."""
+    markdown = clean_text(markdown)
+    if _table_cells(markdown) > MAX_TABLE_CELLS:
+        return _as_text(markdown)
+    try:
+        env: dict[str, Any] = {}
+        tokens = _MARKDOWN.parse(markdown, env)
+        if _is_too_deep(tokens):
+            return _as_text(markdown)
+        rendered = _CLEANER.clean(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, env))
+    except (LookupError, RuntimeError, TypeError, ValueError):
+        # The text is an agent's: whatever the libraries trip over, it can be shown as it is.
+        return _as_text(markdown)
+    if not _text_of(rendered) and "<hr>" not in rendered:
+        return _as_text(markdown)
+    lone = _LONE_PARAGRAPH.fullmatch(rendered)
+    return lone[1] if lone else rendered.strip()
+
+
+def message_content(
+    body: str,
+    *,
+    notice: bool = False,
+    answers: EventId | None = None,
+    part: int | None = None,
+    partial: bool = False,
+    thread_root: EventId | None = None,
+    edits_event_id: EventId | None = None,
+) -> dict[str, Any]:
+    """Return the content of the `m.room.message` that says `body` (contracts D2, D6, D7, D13).
+
+    For an edit, `m.new_content` is the whole new message and what stands beside it is for clients
+    that know no edits. An edit can't move a message between threads, so its `thread_root` is not
+    looked at. A body of `machines.splitting.PART_BYTES` always fits into `CONTENT_BYTES`: the
+    fallback of an edit is shortened first, then the HTML is left out.
+    """
+    body = clean_text(body)
+    marks: dict[str, Any] = {"m.mentions": {}}
+    if answers is not None:
+        marks["org.lambda.surfaces.answers"] = answers
+    if part is not None:
+        marks["org.lambda.surfaces.part"] = part
+    if partial:
+        marks["org.lambda.surfaces.partial"] = True
+    msgtype = "m.notice" if notice else "m.text"
+    message: dict[str, Any] = {"msgtype": msgtype, "body": body, **marks}
+    formatted = message | _formatted(body)
+
+    if edits_event_id is None:
+        relation = _thread(thread_root, answers) if thread_root else {}
+        return _first_that_fits(formatted | relation, message | relation)
+
+    fallback = message | {"body": f"* {body}"}
+    short = message | {"body": f"* {body[:FALLBACK_CHARS]}…"}
+    relation = {"m.relates_to": {"rel_type": "m.replace", "event_id": edits_event_id}}
+    return _first_that_fits(
+        fallback | relation | {"m.new_content": formatted},
+        short | relation | {"m.new_content": formatted},
+        short | relation | {"m.new_content": message},
+    )
+
+
+def _formatted(body: str) -> dict[str, str]:
+    """Return the HTML keys of a message, none when the HTML would show the very same."""
+    rendered = render(body)
+    if not _MARKUP.search(rendered) and _text_of(rendered) == body.split():
+        return {}
+    return {"format": "org.matrix.custom.html", "formatted_body": rendered}
+
+
+def _thread(root: EventId, answers: EventId | None) -> dict[str, Any]:
+    return {
+        "m.relates_to": {
+            "rel_type": "m.thread",
+            "event_id": root,
+            "is_falling_back": True,
+            "m.in_reply_to": {"event_id": answers or root},
+        }
+    }
+
+
+def _first_that_fits(*contents: dict[str, Any]) -> dict[str, Any]:
+    """Return the first content within the budget; the last one, if none is."""
+    for content in contents:
+        encoded = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(encoded) <= CONTENT_BYTES:
+            return content
+    return contents[-1]
+
+
+class _Markdown(MarkdownIt):
+    """CommonMark with tables and strikethrough, without raw HTML; images are links."""
+
+    def __init__(self) -> None:
+        options = {"html": False, "breaks": True, "maxNesting": MAX_NESTING}
+        super().__init__("commonmark", options)
+        self.enable(["table", "strikethrough"])
+        self.core.ruler.after("inline", "image_links", _link_images)
+
+    def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
+        """Take absolute links of the spec's schemes; others stay the text they are."""
+        return _LINK.match(url) is not None
+
+
+def _link_images(state: StateCore) -> None:
+    """Replace each image by a link to it, or by its description where it is in a link already."""
+    for block in state.tokens:
+        if not any(token.type == "image" for token in block.children or ()):
+            continue
+        replaced: list[Token] = []
+        in_link = False
+        for token in block.children or ():
+            in_link = token.type == "link_open" or (in_link and token.type != "link_close")
+            if token.type != "image":
+                replaced.append(token)
+                continue
+            url = str(token.attrs["src"])
+            link = [
+                Token("link_open", "a", 1, attrs={"href": url}),
+                Token("text", "", 0, content=_description(token) or url),
+                Token("link_close", "a", -1),
+            ]
+            replaced.extend(link[1:2] if in_link else link)
+        block.children = replaced
+
+
+def _description(image: Token) -> str:
+    return "".join(_description(child) or child.content for child in image.children or ())
+
+
+def _is_too_deep(tokens: Sequence[Token]) -> bool:
+    """Whether the parser gave up on nested blocks, or tags would nest deeper than they may."""
+    depth = 0
+    for block in tokens:
+        depth += block.nesting
+        inner = depth
+        for token in block.children or ():
+            inner += token.nesting
+            if inner > MAX_TAG_DEPTH:
+                return True
+        if block.level >= MAX_NESTING - 1:
+            return True
+    return False
+
+
+def _table_cells(markdown: str) -> int:
+    """Estimate the cells of the largest table there could be: short rows are filled up."""
+    lines = markdown.split("\n")
+    return len(lines) * max(line.count("|") for line in lines)
+
+
+def _as_text(text: str) -> str:
+    return html.escape(text.strip(), quote=False).replace("\n", "<br>\n")
+
+
+def _text_of(rendered: str) -> list[str]:
+    """Return the words that a reader sees."""
+    return html.unescape(_TAG.sub("", rendered)).split()
+
+
+def _kept_attribute(tag: str, attribute: str, value: str) -> str | None:
+    """Keep of a code block's classes only the one that names its language."""
+    if (tag, attribute) == ("code", "class") and not _LANGUAGE.fullmatch(value):
+        return None
+    return value
+
+
+_MARKDOWN = _Markdown()
+_CLEANER = nh3.Cleaner(
+    tags=set(ALLOWED_TAGS),
+    attributes=ALLOWED_ATTRIBUTES,
+    attribute_filter=_kept_attribute,
+    url_schemes=set(ALLOWED_SCHEMES),
+    url_relative="deny",
+    # `rel` is not among the attributes of the spec: it is the reading client that sets it.
+    link_rel=None,
+)
