@@ -36,7 +36,7 @@ check: $(DEV_STAMP) ## Format, lint, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: $(DEV_STAMP) ## Measure the runtime beside a floor from the same run
 	@$(BIN)/python -m tests.bench $(ARGS)
