@@ -1,0 +1,144 @@
+"""One HTTP request and its answer: the seam at which a simulation replaces the network.
+
+`NioExchange` is the real one: nio's `AsyncClient` is used as HTTP transport (decision record on nio),
+with everything it would do on its own account turned off (facts 1 and 5): no retries, no sync tokens, no
+callbacks. The access token travels in the `Authorization` header; nio's own request builders, which put
+it into the URL, are not used.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from nio.client.async_client import AsyncClient, AsyncClientConfig
+
+from matrix.errors import Unreachable
+
+MAX_CONNECTIONS = 100
+CONNECT_TIMEOUT_S = 10.0
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+# A homeserver may run behind a proxy that ends idle connections early; ours end first.
+_KEEP_ALIVE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What is asked; `path` is percent-encoded, `token` is `None` where no login is needed."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    token: str | None = field(default=None, repr=False)
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Exchange = Callable[[HttpRequest], Awaitable[HttpAnswer]]
+"""Makes one request, once. Raises `Unreachable` when no whole answer came back in time."""
+
+
+class NioExchange:
+    """Requests over nio's HTTP client; `aclose` ends its connections."""
+
+    def __init__(self, homeserver: str) -> None:
+        silence_nio()
+        self._homeserver = homeserver.rstrip("/")
+        self._client: AsyncClient | None = None
+
+    async def __call__(self, request: HttpRequest) -> HttpAnswer:
+        """Make one request.
+
+        Raises:
+            Unreachable: no connection, no answer in time, or one that is cut off or too long.
+        """
+        client = self._client or self._open()
+        headers = {"Accept": "application/json"}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        if request.token is not None:
+            headers["Authorization"] = f"Bearer {request.token}"
+        path = request.path
+        if request.query:
+            path = f"{path}?{urlencode(request.query, quote_via=quote)}"
+        timeout = aiohttp.ClientTimeout(total=request.timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        try:
+            response = await client.send(
+                request.method,
+                path,
+                request.body,
+                headers,
+                None,
+                timeout,  # nio hands it on as it is; aiohttp does not want a bare number
+            )
+            async with response:
+                body = await _read_capped(response)
+        except TimeoutError as cause:
+            if isinstance(cause, aiohttp.ConnectionTimeoutError):
+                raise Unreachable("connect", "no connection in time") from None
+            raise Unreachable("timeout", f"no answer within {request.timeout_s:g} s") from None
+        except aiohttp.ClientConnectorError as cause:
+            raise Unreachable("connect", _reason(cause)) from None
+        except (aiohttp.ClientError, OSError) as cause:
+            raise Unreachable("broken", _reason(cause)) from None
+        answer_headers = {name.lower(): value for name, value in response.headers.items()}
+        return HttpAnswer(response.status, answer_headers, body)
+
+    async def aclose(self) -> None:
+        """End all connections; a later request opens new ones."""
+        if self._client is not None:
+            await self._client.close()  # type: ignore[no-untyped-call]  # nio's
+            self._client = None
+
+    def _open(self) -> AsyncClient:
+        config = AsyncClientConfig(
+            max_limit_exceeded=0,
+            max_timeouts=0,
+            store_sync_tokens=False,
+            encryption_enabled=False,
+        )
+        client = AsyncClient(self._homeserver, config=config)
+        # nio would make a session of its own, with aiohttp's defaults, at the first request.
+        client.client_session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._client = client
+        return client
+
+
+def silence_nio() -> None:
+    """Keep nio's log lines, which hold access tokens and message bodies, out of ours (fact 14)."""
+    logger = logging.getLogger("nio")
+    logger.propagate = False
+    logger.setLevel(logging.CRITICAL + 1)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
+def _reason(cause: Exception) -> str:
+    # Only what the operating system says: aiohttp's own texts may quote the request.
+    said = cause.strerror if isinstance(cause, OSError) else None
+    return f"{type(cause).__name__}: {said}" if said else type(cause).__name__
+
+
+async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > MAX_ANSWER_BYTES:
+            raise Unreachable("broken", f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -1,0 +1,82 @@
+"""JSON from the homeserver, read so that nothing a user can put into an event stops the bot.
+
+Python's parser is fast and accepts what the homeserver sends. Two things it does not survive can be
+caused by a message: nesting deeper than the interpreter's stack, and integers of more than 4 300
+digits. Only when one of these happens the body is read again with care: what is nested too deep, and
+what is too long to be a number, becomes null; the rest goes on (contract D9).
+"""
+
+import json
+import re
+from typing import Any
+
+from matrix.errors import Unreachable
+
+MAX_DEPTH = 100
+MAX_NUMBER_LENGTH = 32
+
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse an answer.
+
+    Raises:
+        Unreachable: it is not JSON: cut off, or not from a homeserver.
+    """
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError:
+        pass
+    except RecursionError:
+        body = _without_depth(body)
+    except ValueError:
+        # Not UTF-8, or an integer beyond Python's limit.
+        pass
+    try:
+        return json.loads(body.decode(errors="replace"), parse_int=_bounded_int)
+    except ValueError:
+        raise Unreachable("broken", "the answer is not valid JSON") from None
+    except RecursionError:
+        raise Unreachable("broken", "the answer is nested too deeply") from None
+
+
+def _bounded_int(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MAX_NUMBER_LENGTH else None
+
+
+def _without_depth(body: bytes) -> bytes:
+    """Replace everything nested deeper than `MAX_DEPTH` by null."""
+    kept: list[bytes] = []
+    depth = 0
+    copied_to = 0
+    for token in _TOKENS.finditer(body):
+        mark = token.group()
+        if mark in b"[{":
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                kept.append(body[copied_to : token.start()])
+        elif mark in b"]}":
+            if depth == MAX_DEPTH + 1:
+                kept.append(b"null")
+                copied_to = token.end()
+            depth -= 1
+    if depth <= MAX_DEPTH:
+        kept.append(body[copied_to:])
+    return b"".join(kept)
+
+
+def nested_deeper_than(value: object, depth: int) -> bool:
+    """Whether a parsed value nests deeper than that; stops looking as soon as it does."""
+    level = [value]
+    for _ in range(depth):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+        if not below:
+            return False
+        level = below
+    return any(isinstance(item, dict | list) for item in level)

@@ -1,0 +1,287 @@
+"""The only place that makes requests: each one is repeated until there is a definite answer.
+
+What a request may meet, and what follows:
+
+- the homeserver is gone: the `Gate` closes and everybody waits (contract L9);
+- 429: its lane waits as told (contract D8);
+- an internal error that only this request gets: a few tries within half a minute, then it is refused
+  as unsendable (contract D9, fact 11);
+- the session ended softly: sync raises `LoggedOut`, everything else waits for the new token
+  (contract L10), so that an order in hand is neither lost nor refused;
+- any other refusal is definite and raised as `RequestRefused`.
+"""
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+
+from machines.errors import CredentialsRefused, LoggedOut
+from matrix.answers import Answered, Limited, Unwell, Verdict, judge
+from matrix.cleaning import clean_json
+from matrix.clock import Clock
+from matrix.errors import Dropped, RequestRefused, Unreachable
+from matrix.exchange import Exchange, HttpAnswer, HttpRequest
+from matrix.gate import Gate, OnChange
+from matrix.throttle import LaneName, Throttle
+
+READ_TIMEOUT_S = 30.0
+PROBE_TIMEOUT_S = 10.0
+BEST_EFFORT_TIMEOUT_S = 5.0
+
+# Parsing a larger answer would hold up every room for longer than 10 ms.
+_BIG_ANSWER_BYTES = 1024 * 1024
+
+# A request that alone fails is given up after the first time when other writes went through in
+# between, after the second when nothing else was written that could tell (contract D9: 60 s).
+_POISON_TRIES = 4
+_POISON_PROVED_S = 25.0
+_POISON_UNPROVED_S = 45.0
+
+_SESSION_ENDED = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
+
+
+def client_path(*segments: str) -> str:
+    """Build a path of the client-server API, each segment percent-encoded."""
+    return "/_matrix/client/v3/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as the rest of the package asks for it.
+
+    `again` replaces the query when the request is repeated (a sync that follows an outage must not
+    long-poll). `repeatable` is false where a second request does a second thing: then `Unreachable` is
+    raised instead. `patient` requests are never given up as poison. `long_poll` requests are broken off
+    when the session ends and are the ones to raise `LoggedOut`. `droppable` ones raise `Dropped`
+    rather than wait. `anonymous` and `token` bypass the session, for login.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    again: Mapping[str, str] | None = None
+    body: Mapping[str, Any] | None = None
+    lane: LaneName = "read"
+    timeout_s: float = READ_TIMEOUT_S
+    repeatable: bool = True
+    patient: bool = False
+    long_poll: bool = False
+    droppable: bool = False
+    anonymous: bool = False
+    token: str | None = None
+
+
+@dataclass(slots=True)
+class _Failures:
+    """How often one request has failed while the homeserver was well, and since when."""
+
+    count: int = 0
+    since: float = 0.0
+    outages: int = 0
+    writes: int = 0
+
+
+class Transport:
+    """Makes requests in the name of the bot's session."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        clock: Clock,
+        on_change: OnChange,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._gate = Gate(clock, chance, on_change)
+        self._throttle = Throttle(clock)
+        self._token: str | None = None
+        self._renewed: anyio.Event | None = None
+        self._refused: CredentialsRefused | None = None
+        self._long_polls: set[anyio.CancelScope] = set()
+        self._writes = 0
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether what may be left out should be: the homeserver is gone or limits us (D8)."""
+        return not self._gate.is_open or self._throttle.is_on
+
+    def use_token(self, token: str) -> None:
+        """Take the session's new token; requests that waited for it go on."""
+        self._token = token
+        self._refused = None
+        if self._renewed is not None:
+            self._renewed.set()
+            self._renewed = None
+
+    async def request(self, call: Call) -> Any:
+        """Make a request, as often as it takes, and return the parsed answer.
+
+        Raises:
+            RequestRefused: the homeserver will not do it.
+            LoggedOut: the session ended softly (long polls only; others wait for the new one).
+            CredentialsRefused: the session ended for good.
+            Unreachable: no answer, and the request is not repeatable.
+            Dropped: the request is droppable, and the homeserver is under pressure.
+        """
+        body = None if call.body is None else _encode(call.body)
+        failures = _Failures()
+        query = call.query or {}
+        while True:
+            token = await self._token_for(call)
+            if call.droppable and self.is_pressed:
+                raise Dropped
+            epoch = await self._gate.wait_open(self._probe)
+            async with self._throttle.lane(call.lane).turn():
+                if not self._gate.is_open:
+                    continue
+                started = self._clock.now()
+                request = HttpRequest(call.method, call.path, query, body, token, call.timeout_s)
+                try:
+                    verdict = await self._once(request, call.long_poll)
+                except Unreachable as trouble:
+                    await self._on_no_answer(call, trouble, failures, epoch, started)
+                    query = call.again or query
+                    continue
+                if verdict is None:
+                    continue  # broken off, because the session ended
+                if isinstance(verdict, Limited):
+                    self._throttle.lane(call.lane).limited(verdict.wait_s)
+            match verdict:
+                case Answered(content=content):
+                    self._gate.succeeded()
+                    self._writes += call.method != "GET"
+                    return content
+                case Limited():
+                    self._gate.succeeded()
+                case Unwell(refusal=refusal):
+                    self._gate.unwell(f"HTTP {refusal.status} {refusal.errcode}", epoch)
+                    await self._count_failure(call, refusal, failures)
+                case RequestRefused():
+                    self._gate.succeeded()
+                    self._on_refusal(call, verdict, token)
+            query = call.again or query
+
+    async def best_effort(self, call: Call) -> None:
+        """Make a request once, shortly, and not at all under pressure; its failure is nobody's."""
+        if self.is_pressed or self._renewed is not None or self._token is None:
+            return
+        body = None if call.body is None else _encode(call.body)
+        request = HttpRequest(
+            call.method, call.path, call.query or {}, body, self._token, BEST_EFFORT_TIMEOUT_S
+        )
+        try:
+            verdict = await self._once(request, long_poll=False)
+        except Unreachable:
+            return
+        if isinstance(verdict, Limited):
+            self._throttle.lane(call.lane).limited(verdict.wait_s)
+
+    async def _once(self, request: HttpRequest, long_poll: bool) -> Verdict | None:
+        """Make one request; `None` when the session's end broke it off."""
+        if not long_poll:
+            return await self._judged(await self._exchange(request))
+        with anyio.CancelScope() as scope:
+            self._long_polls.add(scope)
+            try:
+                return await self._judged(await self._exchange(request))
+            finally:
+                self._long_polls.discard(scope)
+        return None
+
+    async def _judged(self, answer: HttpAnswer) -> Verdict:
+        now = self._clock.now()
+        if len(answer.body) > _BIG_ANSWER_BYTES:
+            return await anyio.to_thread.run_sync(judge, answer, now)
+        return judge(answer, now)
+
+    async def _token_for(self, call: Call) -> str | None:
+        if call.anonymous or call.token is not None:
+            return call.token
+        while True:
+            if self._refused is not None:
+                raise self._refused
+            if self._renewed is None:
+                return self._token
+            if call.long_poll:
+                raise LoggedOut("the homeserver ended the session; it allows a new login")
+            await self._renewed.wait()
+
+    async def _on_no_answer(
+        self, call: Call, trouble: Unreachable, failures: _Failures, epoch: int, started: float
+    ) -> None:
+        slow = trouble.kind == "timeout" and self._gate.last_success_at >= started
+        if not slow:
+            # A time-out while others are answered is this request's own slowness.
+            self._gate.failed(trouble.reason, epoch)
+        if call.droppable:
+            raise Dropped from None
+        if not call.repeatable:
+            raise trouble
+        await self._count_failure(call, RequestRefused(599, "M_UNKNOWN", trouble.reason), failures)
+
+    async def _count_failure(
+        self, call: Call, refusal: RequestRefused, failures: _Failures
+    ) -> None:
+        """Wait before the next try, or give up a request that the homeserver alone fails at.
+
+        Raises:
+            RequestRefused: this request is poison.
+        """
+        now = self._clock.now()
+        if failures.count == 0 or failures.outages != self._gate.outages:
+            failures.count, failures.since = 0, now
+            failures.outages, failures.writes = self._gate.outages, self._writes
+        failures.count += 1
+        if call.droppable:
+            raise Dropped
+        if not call.repeatable:
+            raise Unreachable("broken", str(refusal))
+        limit_s = _POISON_PROVED_S if self._writes > failures.writes else _POISON_UNPROVED_S
+        enough = failures.count >= _POISON_TRIES and now - failures.since >= limit_s
+        if enough and not call.patient and self._gate.is_open:
+            raise refusal
+        if self._gate.is_open:
+            await self._clock.sleep(min(8.0, self._gate.back_off_s(failures.count)))
+
+    def _on_refusal(self, call: Call, refusal: RequestRefused, token: str | None) -> None:
+        """Raise what a definite refusal means; return when the request shall wait or go on."""
+        bypasses = call.anonymous or call.token is not None
+        if bypasses or refusal.errcode not in _SESSION_ENDED:
+            raise refusal
+        if token != self._token:
+            return  # the session was renewed meanwhile
+        if refusal.soft_logout:
+            if self._renewed is None:
+                self._renewed = anyio.Event()
+        else:
+            self._refused = CredentialsRefused(
+                "the homeserver ended this session for good"
+                f" ({refusal.errcode}: {refusal.reason}); to log in as a new device,"
+                " run `surfaces-bot reset` and start again"
+            )
+        for scope in self._long_polls:
+            scope.cancel()
+
+    async def _probe(self) -> str | None:
+        """Ask for something harmless; any definite answer says that the homeserver is back."""
+        path = client_path("account", "whoami") if self._token else "/_matrix/client/versions"
+        request = HttpRequest("GET", path, token=self._token, timeout_s=PROBE_TIMEOUT_S)
+        try:
+            verdict = await self._judged(await self._exchange(request))
+        except Unreachable as trouble:
+            return trouble.reason
+        if isinstance(verdict, Unwell):
+            return f"HTTP {verdict.refusal.status} {verdict.refusal.errcode}"
+        return None
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    # Cleaned here, at the one place everything passes: fact 11.
+    return json.dumps(clean_json(body), ensure_ascii=False, separators=(",", ":")).encode()
