@@ -1,0 +1,135 @@
+"""Who the bot is on the homeserver, kept in a file so that it stays one device for life (contract L2).
+
+`session.json` holds a device id that we chose ourselves and that is written *before* the login request: a
+bot killed between the homeserver's answer and the second write logs in again as the same device.
+"""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from machines.ids import DeviceId, UserId
+from matrix.errors import SessionMismatch, SessionUnusable
+
+SESSION_FILE = "session.json"
+_FIELDS = ("homeserver", "user_id", "device_id", "access_token")
+_DEVICE_ID_BYTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The configured account (contract E1, E2): one of `password` and `access_token` is set."""
+
+    homeserver: str
+    user_id: UserId
+    store_path: Path
+    password: str | None = field(default=None, repr=False)
+    access_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSession:
+    """What `session.json` holds; `access_token` is `None` until the first login was answered."""
+
+    homeserver: str
+    user_id: UserId
+    device_id: DeviceId
+    access_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def begin(cls, account: Account, device_id: DeviceId | None = None) -> Self:
+        """Make a session for an account that has none, with a new device id unless one is known."""
+        return cls(
+            homeserver=_plain(account.homeserver),
+            user_id=account.user_id,
+            device_id=device_id or DeviceId(secrets.token_hex(_DEVICE_ID_BYTES).upper()),
+        )
+
+    def with_token(self, access_token: str) -> Self:
+        """Return this session as it is after a login."""
+        return replace(self, access_token=access_token)
+
+    def check(self, account: Account) -> None:
+        """Refuse to use this session for another account.
+
+        Raises:
+            SessionMismatch: the configuration names another user or homeserver.
+        """
+        for what, kept, configured in (
+            ("user", self.user_id, account.user_id),
+            ("homeserver", self.homeserver, _plain(account.homeserver)),
+        ):
+            if kept != configured:
+                raise SessionMismatch(
+                    f"{account.store_path / SESSION_FILE} belongs to the {what} {kept}, but"
+                    f" {configured} is configured: set MATRIX_STORE_PATH to another directory,"
+                    " or run `surfaces-bot reset` to forget the kept session"
+                )
+
+
+def _plain(homeserver: str) -> str:
+    return homeserver.rstrip("/").lower()
+
+
+class SessionFile:
+    """`session.json` in a store directory; every write replaces the file whole."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / SESSION_FILE
+
+    def read(self) -> KeptSession | None:
+        """Return the kept session, `None` when there is none.
+
+        Raises:
+            SessionUnusable: the file can't be read, or is not one of ours.
+        """
+        try:
+            raw = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as cause:
+            raise SessionUnusable(f"{self._path} can't be read: {cause}") from cause
+        values = [raw.get(name) for name in _FIELDS] if isinstance(raw, dict) else []
+        homeserver, user_id, device_id, access_token = values or [None] * len(_FIELDS)
+        if not (
+            isinstance(homeserver, str)
+            and isinstance(user_id, str)
+            and isinstance(device_id, str)
+            and isinstance(access_token, str | None)
+        ):
+            raise SessionUnusable(
+                f"{self._path} is not a session of this bot: run `surfaces-bot reset` to remove it"
+            )
+        return KeptSession(homeserver, UserId(user_id), DeviceId(device_id), access_token)
+
+    def write(self, session: KeptSession) -> None:
+        """Keep a session durably: after a crash the file is the old one or the new one.
+
+        Raises:
+            SessionUnusable: the directory can't be written.
+        """
+        temporary = self._path.with_suffix(".tmp")
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary.unlink(missing_ok=True)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                json.dump(asdict(session), file, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+            _fsync_directory(self._directory)
+        except OSError as cause:
+            raise SessionUnusable(f"{self._path} can't be written: {cause}") from cause
+
+
+def _fsync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
