@@ -1,0 +1,215 @@
+"""A raw sync response to a `SyncBatch`: every single event guarded, the rest always goes on.
+
+A malformed event, room or response part becomes a `Quarantined` with its reason, never an exception
+(contract D9, fact 1). Nothing is decided here but what contract D5 rules out for ever: own messages,
+notices, edits, redactions, and anything from before the bot joined.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from machines.facts import (
+    BotRemoved,
+    Fact,
+    Gap,
+    InviteArrived,
+    Quarantined,
+    SyncBatch,
+)
+from machines.ids import EventId, RoomId, SyncToken, UserId
+from matrix.events import Undecodable, decode_event, is_id, is_own_arrival, own_membership, removal
+from matrix.parsing import nested_deeper_than
+
+Source = Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
+
+# Olm messages nest four levels; the journal's encoder must never meet a bottomless one.
+_TO_DEVICE_DEPTH = 16
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A batch in the making."""
+
+    bot: UserId
+    facts: list[Fact] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    to_device: list[dict[str, Any]] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+    def quarantine(
+        self, source: Source, reason: str, room_id: RoomId | None = None, event: object = None
+    ) -> None:
+        event_id = event.get("event_id") if type(event) is dict else None
+        known = EventId(event_id) if is_id(event_id, "$") else None
+        self.quarantined.append(Quarantined(source, room_id, known, reason))
+
+
+def decode_sync(response: object, bot: UserId, since: SyncToken | None) -> SyncBatch:
+    """Decode a sync response; never raises.
+
+    Without a `next_batch` the token stays `since`: nothing is skipped, the homeserver is asked again.
+    """
+    batch = _Batch(bot)
+    body = response if type(response) is dict else {}
+    token = body.get("next_batch")
+    if type(token) is not str or not token:
+        batch.quarantine("sync", "the response has no next_batch")
+        token = since or ""
+    rooms = _part(batch, body, "rooms")
+    for room_id, room in _rooms(batch, rooms, "join"):
+        _decode_joined(batch, room_id, room, since)
+    for room_id, room in _rooms(batch, rooms, "invite"):
+        _decode_invite(batch, room_id, room)
+    for room_id, room in _rooms(batch, rooms, "leave"):
+        _decode_left(batch, room_id, room)
+    _decode_to_device(batch, body)
+    return SyncBatch(
+        SyncToken(token),
+        tuple(batch.facts),
+        tuple(batch.gaps),
+        tuple(batch.to_device),
+        tuple(batch.quarantined),
+    )
+
+
+def decode_page(events: Iterable[object], room_id: RoomId, bot: UserId) -> tuple[Fact, ...]:
+    """Decode a page of history, oldest first, fenced like a timeline (fact 4)."""
+    batch = _Batch(bot)
+    _decode_timeline(batch, room_id, list(events))
+    return tuple(batch.facts)
+
+
+def _part(batch: _Batch, parent: dict[str, Any], name: str) -> dict[str, Any]:
+    part = parent.get(name)
+    if part is None:
+        return {}
+    if type(part) is not dict:
+        batch.quarantine("sync", f"{name} is not an object")
+        return {}
+    return part
+
+
+def _rooms(
+    batch: _Batch, rooms: dict[str, Any], section: str
+) -> Iterable[tuple[RoomId, dict[str, Any]]]:
+    for room_id, room in _part(batch, rooms, section).items():
+        if not is_id(room_id, "!"):
+            batch.quarantine("sync", f"a key of rooms.{section} is not a room id")
+        elif type(room) is not dict:
+            batch.quarantine("sync", f"rooms.{section} holds no object", RoomId(room_id))
+        else:
+            yield RoomId(room_id), room
+
+
+def _events(
+    batch: _Batch, parent: dict[str, Any], name: str, source: Source, room_id: RoomId | None
+) -> list[object]:
+    section = parent.get(name)
+    if section is None:
+        return []
+    events = section.get("events", []) if type(section) is dict else None
+    if type(events) is not list:
+        batch.quarantine(source, f"{name}.events is not a list", room_id)
+        return []
+    return events
+
+
+def _decode_joined(
+    batch: _Batch, room_id: RoomId, room: dict[str, Any], since: SyncToken | None
+) -> None:
+    for event in _events(batch, room, "state", "state", room_id):
+        if _is_encryption(event):
+            _decode_into(batch, room_id, event, "state")
+    events = _events(batch, room, "timeline", "timeline", room_id)
+    joined_here = _decode_timeline(batch, room_id, events)
+    timeline = room.get("timeline")
+    if since is None or joined_here or type(timeline) is not dict:
+        return
+    if timeline.get("limited") is True:
+        before = timeline.get("prev_batch")
+        if type(before) is str and before:
+            batch.gaps.append(Gap(room_id, since, SyncToken(before)))
+        else:
+            batch.quarantine("timeline", "a limited timeline has no prev_batch", room_id)
+
+
+def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object]) -> bool:
+    """Decode in order; return whether the bot's own join stands in this timeline.
+
+    What stands before the last join was sent before the bot was there and is dropped (fact 4), except
+    that the bot had been put out of the room, and that the room is encrypted.
+    """
+    arrival = -1
+    for index in range(len(events) - 1, -1, -1):
+        if is_own_arrival(events[index], batch.bot):
+            arrival = index
+            break
+    for event in events[:arrival] if arrival > 0 else ():
+        if own_membership(event, batch.bot) is not None or _is_encryption(event):
+            _decode_into(batch, room_id, event, "timeline")
+    for event in events[arrival + 1 :]:
+        _decode_into(batch, room_id, event, "timeline")
+    return arrival >= 0
+
+
+def _is_encryption(event: object) -> bool:
+    return type(event) is dict and event.get("type") == "m.room.encryption"
+
+
+def _decode_into(batch: _Batch, room_id: RoomId, event: object, source: Source) -> None:
+    try:
+        fact = decode_event(event, room_id, batch.bot)
+    except Undecodable as reason:
+        batch.quarantine(source, str(reason), room_id, event)
+    else:
+        if fact is not None:
+            batch.facts.append(fact)
+
+
+def _decode_invite(batch: _Batch, room_id: RoomId, room: dict[str, Any]) -> None:
+    inviter: UserId | None = None
+    encrypted = False
+    for event in _events(batch, room, "invite_state", "invite", room_id):
+        if type(event) is not dict:
+            continue  # stripped state is hearsay; only the invitation itself is needed
+        content = own_membership(event, batch.bot)
+        if content is not None and content.get("membership") == "invite":
+            sender = event.get("sender")
+            inviter = UserId(sender) if is_id(sender, "@") else None
+        elif event.get("type") == "m.room.encryption" and event.get("state_key") == "":
+            encrypted = True
+    if inviter is None:
+        batch.quarantine("invite", "the invitation does not say who sent it", room_id)
+    else:
+        batch.facts.append(InviteArrived(room_id, inviter, encrypted))
+
+
+def _decode_left(batch: _Batch, room_id: RoomId, room: dict[str, Any]) -> None:
+    """Decode a room that the bot is out of; its last messages can't be answered any more."""
+    events = _events(batch, room, "state", "leave", room_id)
+    events = events + _events(batch, room, "timeline", "leave", room_id)
+    for event in reversed(events):
+        content = own_membership(event, batch.bot)
+        if content is not None and content.get("membership") in ("leave", "ban"):
+            assert isinstance(event, dict)
+            try:
+                fact = removal(event, room_id, batch.bot)
+            except Undecodable as reason:
+                batch.quarantine("leave", str(reason), room_id, event)
+                break
+            if fact is not None:
+                batch.facts.append(fact)
+            return
+    gone = "the homeserver says that the bot is not in it"
+    batch.facts.append(BotRemoved(room_id, None, None, gone))
+
+
+def _decode_to_device(batch: _Batch, body: dict[str, Any]) -> None:
+    for message in _events(batch, body, "to_device", "to_device", None):
+        if type(message) is not dict or type(message.get("type")) is not str:
+            batch.quarantine("to_device", "the key message is not an object with a type")
+        elif nested_deeper_than(message, _TO_DEVICE_DEPTH):
+            batch.quarantine("to_device", "the key message is nested too deeply")
+        else:
+            batch.to_device.append(message)
