@@ -1,0 +1,185 @@
+"""The Matrix homeserver as the runtime sees it: the parts of this package joined to one port.
+
+Everything here retries by itself whatever is worth it; a call returns when there is a definite answer,
+or raises one of `machines.errors`.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable
+
+from machines.errors import TokenUnknown
+from machines.facts import Fact, Gap, SyncBatch
+from machines.ids import EventId, RoomId, SyncToken, TxnId
+from machines.orders import Order, Outcome
+from machines.topology import Topology
+from matrix.clock import Clock, SystemClock
+from matrix.creating import RoomMaker
+from matrix.decoding import decode_sync
+from matrix.errors import RequestRefused
+from matrix.events import is_id
+from matrix.exchange import Exchange, NioExchange
+from matrix.filters import initial_filter, live_filter
+from matrix.gate import OnChange
+from matrix.history import pages
+from matrix.login import Authenticator, Session
+from matrix.observing import Observer
+from matrix.performing import Performer
+from matrix.session import Account
+from matrix.topology import topology_of_sync
+from matrix.transport import Call, Transport, client_path
+
+SYNC_TIMEOUT_MS = 30_000
+
+# The homeserver answers a long poll a little late at most; a full state may take it minutes.
+_SYNC_GRACE_S = 15.0
+_INITIAL_SYNC_TIMEOUT_S = 300.0
+_TYPING_MS = 30_000
+
+
+class MatrixHomeserver:
+    """Implements the runtime's `Homeserver` port for one account.
+
+    `on_change` hears of every outage once when it begins and once when it ends. `exchange`, `clock`
+    and `chance` are replaced by simulations.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        on_change: OnChange,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+        exchange: Exchange | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._bot = account.user_id
+        self._own_exchange = NioExchange(account.homeserver) if exchange is None else None
+        network = exchange or self._own_exchange
+        assert network is not None
+        self._transport = Transport(network, clock, on_change, chance)
+        self._authenticator = Authenticator(account, self._transport)
+        self._observer = Observer(self._transport, self._bot)
+        self._maker = RoomMaker(self._transport, self._bot, clock)
+        self._performer = Performer(self._transport, self._maker, self._bot)
+
+    async def login(self) -> Session:
+        """Use the kept session or make one, keeping the device (contract L2).
+
+        Raises:
+            CredentialsRefused: the homeserver does not accept what was configured or kept.
+            SessionUnusable: the kept session belongs to another account, or can't be read or written.
+        """
+        return await self._authenticator.login()
+
+    async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
+        """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
+
+        Raises:
+            LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
+        """
+        query = {"timeout": "0", "full_state": "true", "filter": initial_filter()}
+        if since is not None:
+            query["since"] = since
+        call = Call(
+            "GET",
+            client_path("sync"),
+            query=query,
+            lane="sync",
+            timeout_s=_INITIAL_SYNC_TIMEOUT_S,
+            patient=True,
+            long_poll=True,
+        )
+        response = await self._sync(call, since)
+        batch = decode_sync(response, self._bot, since)
+        topology = await self._observer.complete(topology_of_sync(response, self._bot))
+        self._learn(topology)
+        self._performer.note(batch)
+        return batch, topology
+
+    async def observe_room(self, room_id: RoomId) -> Topology:
+        """Look at one room and at the Spaces it may belong to, for one repair (contract C7)."""
+        topology = await self._observer.observe(room_id)
+        self._learn(topology)
+        return topology
+
+    async def sync(self, since: SyncToken) -> SyncBatch:
+        """Long-poll (30 000 ms) for what came after `since` (contract L6).
+
+        Raises:
+            LoggedOut: the token ended softly; `login` again and repeat.
+            CredentialsRefused: the token ended for good.
+            TokenUnknown: `since` is not accepted.
+        """
+        query = {"since": since, "filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
+        call = Call(
+            "GET",
+            client_path("sync"),
+            query=query,
+            # After a failure the homeserver shall answer at once: that ends the outage for all.
+            again=query | {"timeout": "0"},
+            lane="sync",
+            timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
+            patient=True,
+            long_poll=True,
+        )
+        batch = decode_sync(await self._sync(call, since), self._bot, since)
+        self._performer.note(batch)
+        return batch
+
+    def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        """Yield what a gap holds, oldest first, a page at a time, up to its end (contract D4).
+
+        Raises:
+            TokenUnknown: the homeserver does not accept the gap's tokens.
+        """
+        return pages(self._transport, self._bot, gap)
+
+    async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
+        """Carry out one order; safe to repeat with the same `txn_id`."""
+        return await self._performer.perform(order, txn_id)
+
+    async def show_typing(self, room_id: RoomId, typing: bool) -> None:
+        """Show or end the typing notice; best effort, dropped while the homeserver is unwell."""
+        body = {"typing": True, "timeout": _TYPING_MS} if typing else {"typing": False}
+        path = client_path("rooms", room_id, "typing", self._bot)
+        await self._transport.best_effort(Call("PUT", path, body=body, lane="send"))
+
+    async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
+        """Set the read receipt and, where given, `m.fully_read` (contracts D6, D12); best effort."""
+        body = {"m.read": read}
+        if finished is not None:
+            body["m.fully_read"] = finished
+        path = client_path("rooms", room_id, "read_markers")
+        await self._transport.best_effort(Call("POST", path, body=body, lane="send"))
+
+    async def fully_read(self, room_id: RoomId) -> EventId | None:
+        """Return the bot's place in a room, as kept by the homeserver (contract D12)."""
+        path = client_path("user", self._bot, "rooms", room_id, "account_data", "m.fully_read")
+        try:
+            content = await self._transport.request(Call("GET", path))
+        except RequestRefused:
+            return None
+        event_id = content.get("event_id") if isinstance(content, dict) else None
+        return EventId(event_id) if is_id(event_id, "$") else None
+
+    async def aclose(self) -> None:
+        """End all connections."""
+        if self._own_exchange is not None:
+            await self._own_exchange.aclose()
+
+    async def _sync(self, call: Call, since: SyncToken | None) -> object:
+        try:
+            return await self._transport.request(call)
+        except RequestRefused as refused:
+            if since is None:
+                raise
+            raise TokenUnknown(
+                f"the homeserver does not accept the sync token ({refused.errcode}:"
+                f" {refused.reason})"
+            ) from refused
+
+    def _learn(self, topology: Topology) -> None:
+        self._observer.remember(topology)
+        self._maker.remember(topology)
+        self._performer.remember(topology)
