@@ -1,0 +1,35 @@
+"""Everything the bot says to people, in every language it speaks (contract E8).
+
+A sentence is a method of `Speech`: its name says when it is said, its arguments what it needs to know.
+The words are in one catalogue per language, under the same key with the same fields; `tests` hold
+them to that. To add a language, write its catalogue and name it in `CATALOGUES`.
+"""
+
+from collections.abc import Mapping
+
+from machines.speech.answers import Answers
+from machines.speech.chats import ChatLine, Chats
+from machines.speech.contexts import Contexts
+from machines.speech.en import ENGLISH
+from machines.speech.files import FileLine, Files
+from machines.speech.greetings import Greetings
+from machines.speech.ru import RUSSIAN
+from machines.speech.settings import AgentLine, Settings, Switch
+
+__all__ = ["CATALOGUES", "AgentLine", "ChatLine", "FileLine", "Speech", "Switch", "speak"]
+
+CATALOGUES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "ru": RUSSIAN}
+"""What `SURFACES_LOCALE` may be."""
+
+
+class Speech(Greetings, Chats, Answers, Settings, Contexts, Files):
+    """All sentences, in one language and under one brand."""
+
+
+def speak(locale: str, brand: str) -> Speech:
+    """Return the sentences of a language.
+
+    Raises:
+        KeyError: no catalogue is kept for this language.
+    """
+    return Speech(brand, CATALOGUES[locale])

@@ -1,0 +1,231 @@
+"""What the bot says in English. Fields in braces; `{count:file|files}` is the word for a number."""
+
+from collections.abc import Mapping
+
+ENGLISH: Mapping[str, str] = {
+    # Arriving
+    "space_name": "{brand} — {display_name}",
+    "chat_name": "Chat {number}",
+    "welcome": (
+        "**Welcome to {brand}.** This is a chat with **{agent}**: just write, and the answer "
+        "appears here.\n\n"
+        "`!new` opens another chat with a memory of its own, `!help` shows everything else."
+    ),
+    "entry_pointer": (
+        "Your Space is ready, and in it your first chat: [{chat}]({link}). Accept both "
+        "invitations and write there. Commands such as `!help` and `!new` work here too."
+    ),
+    "entry_plain_text": (
+        "I answer in your chats, not here. Write to me in [{chat}]({link}), or open another chat "
+        "with `!new`."
+    ),
+    "already_here": (
+        "Your Space is there already. Go on in [{chat}]({link}), or open another chat with `!new`. "
+        "If a room is missing from your list, look among your invitations."
+    ),
+    "still_preparing": "Your Space is being set up. One moment, please.",
+    "setup_failed": (
+        "Your Space could not be set up: {reason}. Invite me again later, or ask the operator."
+    ),
+    # Helping
+    "help_header": "Write plain text to talk to the agent. These commands are understood:",
+    "help_line": "- {usage} — {line}",
+    "usage_help": "!help",
+    "help_help": "shows this list",
+    "usage_new": "!new [name]",
+    "help_new": "opens another chat",
+    "usage_chats": "!chats",
+    "help_chats": "lists your chats",
+    "usage_rename": "!rename <name>",
+    "help_rename": "gives this chat another name",
+    "usage_archive": "!archive",
+    "help_archive": "closes this chat; it stays readable",
+    "usage_settings": "!settings",
+    "help_settings": "shows your settings",
+    "usage_skills": "!skills",
+    "help_skills": "lists the agent's skills",
+    "usage_skill": "!skill on|off <name>",
+    "help_skill": "switches a skill on or off",
+    "usage_soul": "!soul [text]",
+    "help_soul": "shows or sets how the agent should be",
+    "usage_safety": "!safety [on|off <name>]",
+    "help_safety": "lists the safety rules, or switches one",
+    "usage_agent": "!agent [number|id]",
+    "help_agent": "lists the agents, or selects one for new chats",
+    "usage_context": "!context",
+    "help_context": "shows what this chat's context holds",
+    "usage_save": "!save [name]",
+    "help_save": "saves this chat's context",
+    "usage_load": "!load",
+    "help_load": "goes back to a saved context",
+    "usage_clear": "!clear",
+    "help_clear": "lets the agent forget this chat (also `!reset`)",
+    "usage_yes": "!yes",
+    "help_yes": "agrees to what the agent asks",
+    "usage_no": "!no",
+    "help_no": "declines what the agent asks",
+    "usage_cancel": "!cancel",
+    "help_cancel": "leaves an open question or list",
+    "usage_stop": "!stop",
+    "help_stop": "ends the running answer",
+    "usage_list": "!list",
+    "help_list": "lists the files that go with your next message",
+    "usage_remove": "!remove <n|all>",
+    "help_remove": "takes files off that list",
+    "wrong_usage": "Please write it like this: {usage}",
+    "unknown_command": "There is no command {command}. `!help` lists those there are.",
+    "only_in_chat": "{command} works in a chat, not here. `!chats` shows where yours are.",
+    # Chats
+    "chat_created": "Your new chat is ready: [{name}]({link}).",
+    "new_failed": "The chat could not be opened: {reason}. Please try `!new` again later.",
+    "chats_header": "Your chats:",
+    "chat_line": "- {number} · [{name}]({link}) · {agent} · {state}",
+    "chat_line_here": "- {number} · [{name}]({link}) · {agent} · {state} · **you are here**",
+    "chat_open": "open",
+    "chat_archived": "archived",
+    "chat_stale": "its agent is gone",
+    "chat_failed": "out of order",
+    "no_chats": "You have no chats yet. `!new` opens one.",
+    "renamed": "This chat is now called **{name}**.",
+    "name_too_long": "That name is too long: {limit} {limit:character|characters} at most, please.",
+    "archived_now": (
+        "This chat is archived: messages here get no more answers, and all of it stays readable. "
+        "`!new` opens another one."
+    ),
+    "already_archived": "This chat is archived already.",
+    "chat_is_archived": "This chat is archived, so nobody answers here. `!new` opens another one.",
+    "stale_agent": (
+        "The agent of this chat (**{agent}**) is not available any more, so your message was sent "
+        "nowhere. `!new` opens a chat with another agent."
+    ),
+    "room_recovery_failed": (
+        "I could not restore my local state for this room, so I can't answer here right now. I "
+        "will try again when you write. If that does not help, the operator may have to restart "
+        "or reset the bot."
+    ),
+    "cannot_decrypt_yet": (
+        "I can't decrypt a message of yours yet: its key has not arrived, and I have asked for it. "
+        "When it comes, I answer; otherwise please send the message again."
+    ),
+    # Answers
+    "tool_status": "*Using {tool}…*",
+    "progress": "*{text}…*",
+    "empty_answer": "*The agent finished without saying anything.*",
+    "answer_cut_short": "*The answer breaks off here: the agent could not finish it.*",
+    "stopped": "*Stopped.*",
+    "stopped_nothing": "*Stopped before the answer began.*",
+    "stop_done": "Stopped.",
+    "nothing_to_stop": "No answer is running, so there is nothing to stop.",
+    "gave_up_unreachable": (
+        "The agent could not answer: it can't be reached. Please send your message again later."
+    ),
+    "gave_up_silent": (
+        "The agent could not answer: it went silent. Please send your message again later."
+    ),
+    "gave_up_protocol": (
+        "The agent could not answer: what it sent makes no sense to me. Please send your message "
+        "again; if that does not help, tell the operator."
+    ),
+    "gave_up_broken_off": (
+        "The agent could not answer: the connection broke before it had finished. Please send "
+        "your message again."
+    ),
+    "gave_up_busy": (
+        "The agent could not answer: it is busy with this chat elsewhere. Please send your message "
+        "again later."
+    ),
+    "gave_up_somehow": "The agent could not answer. Please send your message again later.",
+    "agent_error": (
+        "The agent could not answer: it reported the error {code}. Please try again, or put it "
+        "differently."
+    ),
+    "answer_refused_by_server": (
+        "There is an answer, but the homeserver does not accept it as a message. Please ask again, "
+        "or for something shorter."
+    ),
+    "message_failed": "This message could not be answered: something in it can't be processed.",
+    "confirmation_title": "**The agent asks: {title}**",
+    "confirmation_hint": "Answer with `!yes` or `!no`.",
+    "no_open_question": "Nothing is waiting for your answer.",
+    "confirmation_answered_already": "You have answered that question already.",
+    "confirmation_expired": "That question does not stand any more. Please ask the agent again.",
+    "question_dropped": "The question is dropped; the agent gets no answer to it.",
+    "cancel_nothing": "There is nothing to cancel.",
+    # Settings
+    "on": "on",
+    "off": "off",
+    "switch_line": "- {name}: {state}",
+    "settings_page": (
+        "Your settings:\n\n"
+        "- Agent for new chats: **{agent}**\n"
+        "- Skills switched on: {skills}\n"
+        "- Soul: {soul}\n"
+        "- Safety rules switched on: {safety}\n\n"
+        "Change them with `!agent`, `!skill`, `!soul` and `!safety`."
+    ),
+    "skills_header": "Skills; `!skill on|off <name>` switches one:",
+    "no_skills": "There are no skills to switch.",
+    "skill_switched": "Skill {name} is {state} from your next message on.",
+    "skill_unknown": "There is no skill {name}. These there are: {known}.",
+    "no_soul": "No soul is set. `!soul <text>` tells the agent how it should be.",
+    "soul_shown": "The agent should be like this:\n\n{soul}",
+    "soul_set": "The soul is set, from your next message on.",
+    "soul_cleared": "The soul is gone; the agent is its own self from your next message on.",
+    "soul_too_long": "That is too long: {limit} {limit:character|characters} at most, please.",
+    "safety_header": "Safety rules; `!safety on|off <name>` switches one:",
+    "no_safety": "There are no safety rules to switch.",
+    "safety_switched": "Safety rule {name} is {state} from your next message on.",
+    "safety_unknown": "There is no safety rule {name}. These there are: {known}.",
+    "agents_header": "Agents:",
+    "agent_line": "{number}. **{label}** ({agent})",
+    "agent_line_selected": "{number}. **{label}** ({agent}) — selected",
+    "agents_footer": "`!agent <number>` selects one for new chats.",
+    "agent_selected": "New chats are with **{label}** from now on.",
+    "agent_bound_here": "This chat is with **{label}** now, and so are new ones.",
+    "agent_bound_elsewhere": (
+        "New chats are with **{label}** from now on. This one stays with **{here}**."
+    ),
+    "agent_unknown": (
+        "There is no agent {wanted}. `!agent` lists the {count} {count:agent|agents} to choose "
+        "from."
+    ),
+    # Context
+    "context_cleared": "Done: the agent has forgotten this chat and starts afresh.",
+    "context_page": "- Context: **{name}**\n- Used: {tokens}\n- Saves: {saves}",
+    "tokens": "{count:,} {count:token|tokens}",
+    "save_done": "Saved as **{name}**. `!load` brings it back.",
+    "save_failed": "The context could not be saved as **{name}**. Please try again later.",
+    "saves_header": "Saves of this chat:",
+    "save_line": "{number}. {name}",
+    "saves_footer": "Send a number to go back to that save; `0` or `!cancel` changes nothing.",
+    "load_none": "Nothing has been saved in this chat yet. `!save` does that.",
+    "load_picked": "Back at **{name}**.",
+    "load_failed": "The agent could not go back to **{name}**. Please try again later.",
+    "load_left": "All stays as it is.",
+    "load_invalid": (
+        "That number is not in the list of {count} {count:save|saves}. Send one that is; `0` or "
+        "`!cancel` changes nothing."
+    ),
+    # Files
+    "files_not_yet": "I can't take files yet. Please write what is in it.",
+    "file_staged": (
+        "Got **{name}** ({size}). It goes with your next message; {count} {count:file is|files are} "
+        "waiting. `!list` shows, `!remove` takes away."
+    ),
+    "file_too_large": "**{name}** is too large: {limit} MB at most, please.",
+    "file_refused": "**{name}** could not be taken. Please send it again.",
+    "files_header": "These files go with your next message:",
+    "file_line": "{number}. {name} ({size})",
+    "files_footer": "`!remove <number>` takes one away, `!remove all` all of them.",
+    "no_files": "No files are waiting for your next message.",
+    "files_removed": "{count} {count:file|files} taken away.",
+    "file_number_unknown": (
+        "That number is not in the list of {count} {count:file|files}. `!list` shows it."
+    ),
+    "agent_file_failed": "The agent offered the file **{name}**, but it can't be shown.",
+    "bytes": "{size} B",
+    "kilobytes": "{size} kB",
+    "megabytes": "{size} MB",
+    "gigabytes": "{size} GB",
+    "decimal_mark": ".",
+}

@@ -1,0 +1,119 @@
+"""What is said about settings: skills, soul, safety and the choice of an agent (K4, K5)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from machines.speech.voice import Voice, plain, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A skill or a safety rule, and whether it is on."""
+
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLine:
+    """One row of `!agent`; `selected` is the one that new chats get."""
+
+    number: int
+    agent_id: str
+    label: str
+    selected: bool = False
+
+
+class Settings(Voice):
+    """Sentences about what a user can set."""
+
+    def settings_page(
+        self, agent: str, skills: tuple[str, ...], soul: str, safety: tuple[str, ...]
+    ) -> str:
+        """Answer `!settings`: the selected agent, the skills and safety rules that are on, the soul."""
+        return self.say(
+            "settings_page",
+            agent=plain(agent),
+            skills=self.names(skills),
+            soul=plain(soul) or "–",
+            safety=self.names(safety),
+        )
+
+    def skills_list(self, skills: Iterable[Switch]) -> str:
+        """Answer `!skills`."""
+        return self._switches("skills_header", "no_skills", skills)
+
+    def skill_switched(self, name: str, on: bool) -> str:
+        """Answer `!skill on|off`."""
+        return self.say("skill_switched", name=quoted(name), state=self.on_or_off(on))
+
+    def skill_unknown(self, name: str, known: tuple[str, ...]) -> str:
+        """Answer `!skill` with a name that no skill has."""
+        return self.say("skill_unknown", name=quoted(name), known=self.names(known))
+
+    def soul_shown(self, soul: str) -> str:
+        """Answer `!soul`."""
+        if not soul.strip():
+            return self.say("no_soul")
+        quote = "\n".join(f"> {line}" for line in soul.strip().splitlines())
+        return self.say("soul_shown", soul=quote)
+
+    def soul_set(self) -> str:
+        """Answer `!soul <text>`."""
+        return self.say("soul_set")
+
+    def soul_cleared(self) -> str:
+        """Answer the `!soul` that takes the text away."""
+        return self.say("soul_cleared")
+
+    def soul_too_long(self, limit: int) -> str:
+        """Answer a soul of more than `limit` characters."""
+        return self.say("soul_too_long", limit=limit)
+
+    def safety_list(self, rules: Iterable[Switch]) -> str:
+        """Answer `!safety`."""
+        return self._switches("safety_header", "no_safety", rules)
+
+    def safety_switched(self, name: str, on: bool) -> str:
+        """Answer `!safety on|off`."""
+        return self.say("safety_switched", name=quoted(name), state=self.on_or_off(on))
+
+    def safety_unknown(self, name: str, known: tuple[str, ...]) -> str:
+        """Answer `!safety` with a name that no rule has."""
+        return self.say("safety_unknown", name=quoted(name), known=self.names(known))
+
+    def agent_list(self, agents: Iterable[AgentLine]) -> str:
+        """Answer `!agent`."""
+        lines = (
+            self.say(
+                "agent_line_selected" if agent.selected else "agent_line",
+                number=agent.number,
+                label=plain(agent.label),
+                agent=quoted(agent.agent_id),
+            )
+            for agent in agents
+        )
+        return "\n".join((self.say("agents_header"), "", *lines, "", self.say("agents_footer")))
+
+    def agent_selected(self, label: str) -> str:
+        """Answer `!agent <number|id>` in the entry room or in a chat that has this agent."""
+        return self.say("agent_selected", label=plain(label))
+
+    def agent_bound_here(self, label: str) -> str:
+        """Answer `!agent <number|id>` in a room that had no agent yet."""
+        return self.say("agent_bound_here", label=plain(label))
+
+    def agent_bound_elsewhere(self, label: str, here: str) -> str:
+        """Answer `!agent <number|id>` in a chat that stays with its own agent, `here`."""
+        return self.say("agent_bound_elsewhere", label=plain(label), here=plain(here))
+
+    def agent_unknown(self, wanted: str, count: int) -> str:
+        """Answer `!agent` with what is neither an id nor a number of the list."""
+        return self.say("agent_unknown", wanted=quoted(wanted), count=count)
+
+    def _switches(self, header: str, none: str, switches: Iterable[Switch]) -> str:
+        lines = [
+            self.say("switch_line", name=quoted(switch.name), state=self.on_or_off(switch.on))
+            for switch in switches
+        ]
+        return "\n".join((self.say(header), "", *lines)) if lines else self.say(none)
