@@ -185,10 +185,7 @@ ENGLISH: Mapping[str, str] = {
     "agent_bound_elsewhere": (
         "New chats are with **{label}** from now on. This one stays with **{here}**."
     ),
-    "agent_unknown": (
-        "There is no agent {wanted}. `!agent` lists the {count} {count:agent|agents} to choose "
-        "from."
-    ),
+    "agent_unknown": "There is no agent {wanted}. `!agent` lists those there are.",
     # Context
     "context_cleared": "Done: the agent has forgotten this chat and starts afresh.",
     "context_page": "- Context: **{name}**\n- Used: {tokens}\n- Saves: {saves}",

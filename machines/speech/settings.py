@@ -107,9 +107,9 @@ class Settings(Voice):
         """Answer `!agent <number|id>` in a chat that stays with its own agent, `here`."""
         return self.say("agent_bound_elsewhere", label=plain(label), here=plain(here))
 
-    def agent_unknown(self, wanted: str, count: int) -> str:
+    def agent_unknown(self, wanted: str) -> str:
         """Answer `!agent` with what is neither an id nor a number of the list."""
-        return self.say("agent_unknown", wanted=quoted(wanted), count=count)
+        return self.say("agent_unknown", wanted=quoted(wanted))
 
     def _switches(self, header: str, none: str, switches: Iterable[Switch]) -> str:
         lines = [
