@@ -1,0 +1,62 @@
+"""What can go wrong with agents and their registry: who is at fault, and who handles it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from machines.errors import SurfacesError
+from machines.talk import AgentBroke
+
+
+class AgentPlatformError(SurfacesError):
+    """Base of every error of this package."""
+
+
+class ProtocolFault(AgentPlatformError):
+    """The agent sent a frame that the protocol does not have (the agent's fault).
+
+    Handled inside this package: it becomes `AgentBroke("protocol", …)`. The message names fields
+    and types, never what was in them, so that it may be logged.
+    """
+
+
+class ConversationBroke(AgentPlatformError):
+    """One request can't go on (the agent's fault, or the network's); carries its terminal frame.
+
+    Handled inside this package.
+    """
+
+    def __init__(self, frame: AgentBroke) -> None:
+        super().__init__(frame.reason)
+        self.frame = frame
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFault:
+    """One thing wrong in the agents file, in the words an operator needs to mend it.
+
+    `line` counts from 1 and is None where the fault is not on one line; `key` is a path into the
+    file such as `agents[1].base_url`, or empty.
+    """
+
+    file: Path
+    line: int | None
+    key: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        place = str(self.file) if self.line is None else f"{self.file}:{self.line}"
+        subject = f"{place}: {self.key}" if self.key else place
+        return f"{subject}: found {self.found}; expected {self.expected}"
+
+
+class RegistryError(AgentPlatformError):
+    """The agents file can't be used (the operator's to mend; exit 2 at start, kept old on SIGHUP).
+
+    `faults` are all that were found, in the order of the file; `str()` has one line for each.
+    """
+
+    def __init__(self, faults: Iterable[RegistryFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))

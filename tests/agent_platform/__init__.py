@@ -1,0 +1,1 @@
+"""The agents' edge, against real WebSockets of the scripted agent server."""
