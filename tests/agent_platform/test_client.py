@@ -1,0 +1,295 @@
+import json
+import math
+from contextlib import aclosing
+
+import anyio
+import pytest
+
+from agent_platform.client import ask
+from agent_platform.connection import Endpoint, Timings, open_session
+from agent_platform.protocol import MAX_FRAME_BYTES
+from machines.talk import (
+    AgentBroke,
+    AgentEnded,
+    AgentOffersFile,
+    AgentRefused,
+    AgentReported,
+    AgentSaid,
+    AgentToolDone,
+    AgentUsesTool,
+    ConfirmationAnswer,
+)
+from sandbox.agent_script import (
+    NO_STATUS,
+    WRONG_FIRST_FRAME,
+    Close,
+    Drop,
+    End,
+    Error,
+    Raw,
+    SendFile,
+    Status,
+    Text,
+    Tool,
+    ToolResult,
+    Update,
+    Wait,
+)
+from sandbox.agent_server import AgentServer
+from tests.agent_platform.support import QUICK, asked, request, said
+
+NOTHING_MORE = Wait(math.inf)
+
+
+def says(*steps):
+    return AgentServer(lambda _request: steps)
+
+
+async def test_an_answer_arrives_as_frames_and_ends_once():
+    async with says(
+        Text("Hel"),
+        Tool("search"),
+        Update({"kind": "progress", "n": 1}),
+        ToolResult("found"),
+        SendFile("out/a.txt"),
+        Raw('{"type": "FROM_THE_FUTURE"}'),
+        Status(),
+        Text(""),
+        Text("lo"),
+        End(12),
+        Text("too late"),
+    ) as agent:
+        assert await asked(agent.url) == [
+            AgentSaid("Hel"),
+            AgentUsesTool("search"),
+            AgentReported({"kind": "progress", "n": 1}),
+            AgentToolDone(),
+            AgentOffersFile("out/a.txt"),
+            AgentSaid("lo"),
+            AgentEnded(12),
+        ]
+
+
+async def test_an_empty_answer_is_an_answer():
+    async with says(End(0)) as agent:
+        assert await asked(agent.url) == [AgentEnded(0)]
+
+
+async def test_the_agent_is_sent_the_message_at_the_address_of_the_chat():
+    async with AgentServer() as agent:
+        wanted = request(
+            "yes", platform_chat_id="4 2/ü", confirmation=ConfirmationAnswer("c", accepted=False)
+        )
+        assert said(await asked(agent.url + "/", wanted, token="s3cret")) == "echo: yes"
+        got = await agent.next_request()
+    assert got.chat_id == "4 2/ü"
+    assert got.payload["confirmation"] == {"id": "c", "accepted": False}
+    assert got.headers["authorization"] == "Bearer s3cret"
+
+
+async def test_without_a_token_no_authorization_is_sent():
+    async with AgentServer() as agent:
+        await asked(agent.url)
+        assert "authorization" not in (await agent.next_request()).headers
+
+
+def test_the_address_is_made_from_any_scheme_and_path():
+    def url(base):
+        return str(Endpoint(base).chat_url("7"))
+
+    assert url("http://h:1") == "ws://h:1/v1/agent_ws/7/"
+    assert url("HTTPS://h/agents/a/") == "wss://h/agents/a/v1/agent_ws/7/"
+    assert url("ws://h") == "ws://h/v1/agent_ws/7/"
+    assert url("wss://h") == "wss://h/v1/agent_ws/7/"
+    assert str(Endpoint("http://h").chat_url("a/../b?c#d")) == (
+        "ws://h/v1/agent_ws/a%2F..%2Fb%3Fc%23d/"
+    )
+
+
+async def test_each_request_has_a_connection_of_its_own_which_is_over_when_the_answer_is():
+    async with AgentServer() as agent, open_session() as session:
+        for number in (1, 2):
+            async for frame in ask(session, Endpoint(agent.url), request(), QUICK):
+                if isinstance(frame, AgentEnded):
+                    # Not a moment later: the next request must not find the chat in use.
+                    with anyio.fail_after(5):
+                        await agent.connections[-1].closed.wait()
+            assert len(agent.connections) == number
+            assert agent.connections[-1].close_code == 1000
+
+
+async def test_a_character_cut_in_two_chunks_arrives_whole():
+    async with says(
+        Raw('{"type": "AGENT_EVENT_TEXT_CHUNK", "text": "a\\ud83d"}'),
+        Raw('{"type": "AGENT_EVENT_TEXT_CHUNK", "text": "\\ude00b\\ud83d"}'),
+        End(1),
+    ) as agent:
+        assert await asked(agent.url) == [
+            AgentSaid("a"),
+            AgentSaid("😀b"),
+            AgentSaid("\ufffd"),
+            AgentEnded(1),
+        ]
+
+
+async def test_an_error_ends_the_turn_with_its_code():
+    async with says(Text("so far"), Error("AGENT_BUSY", {"by": "another"})) as agent:
+        assert await asked(agent.url) == [
+            AgentSaid("so far"),
+            AgentRefused("AGENT_BUSY", '{"by": "another"}'),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind", "reason"),
+    [
+        ([Raw("{")], "protocol", "the frame is not JSON"),
+        ([Raw(b"{}")], "protocol", "the agent sent a binary frame"),
+        ([Raw('{"type": 1}')], "protocol", "`type` must be a string, not a number"),
+        (
+            [Raw("x" * (MAX_FRAME_BYTES + 1))],
+            "protocol",
+            "the frame is larger than 4 MiB",
+        ),
+        (
+            [Close(1011)],
+            "broken_off",
+            "the agent closed with code 1011 before the answer was complete",
+        ),
+        (
+            [Close()],
+            "broken_off",
+            "the agent closed with code 1000 before the answer was complete",
+        ),
+        ([Drop()], "broken_off", "the connection broke before the answer was complete"),
+    ],
+)
+async def test_each_way_to_break_an_answer_keeps_what_was_said(steps, kind, reason):
+    async with says(Text("so far"), *steps) as agent:
+        assert await asked(agent.url) == [AgentSaid("so far"), AgentBroke(kind, reason)]
+
+
+async def test_a_frame_of_exactly_the_limit_is_taken():
+    head, tail = '{"type": "AGENT_EVENT_TEXT_CHUNK", "text": "', '"}'
+    text = "x" * (MAX_FRAME_BYTES - len(head + tail))
+    async with says(Raw(head + text + tail), End(1)) as agent:
+        assert said(await asked(agent.url)) == text
+
+
+async def test_silence_in_an_answer_breaks_it():
+    async with says(Text("so far"), NOTHING_MORE) as agent:
+        timings = Timings(silence_s=0.05, close_s=0.2)
+        assert await asked(agent.url, timings=timings) == [
+            AgentSaid("so far"),
+            AgentBroke("silent", "the agent said nothing for 0.05 s"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("opening", "kind", "reason"),
+    [
+        (NO_STATUS, "protocol", "no STATUS within 0.05 s"),
+        (WRONG_FIRST_FRAME, "protocol", "the first frame was not STATUS"),
+        ((Error("AGENT_BUSY"),), "protocol", "the first frame was not STATUS"),
+        ((Raw('{"type": "NEW"}'),), "protocol", "the first frame was not STATUS"),
+        ((Raw("?"),), "protocol", "the frame is not JSON"),
+        (
+            (Close(1013),),
+            "broken_off",
+            "the agent closed with code 1013 before the answer was complete",
+        ),
+        ((Drop(),), "broken_off", "the connection broke before the answer was complete"),
+    ],
+)
+async def test_an_opening_without_status_sends_no_message(opening, kind, reason):
+    async with AgentServer(opening=opening) as agent:
+        timings = Timings(status_s=0.05 if opening == NO_STATUS else 5, close_s=0.2)
+        assert await asked(agent.url, timings=timings) == [AgentBroke(kind, reason)]
+        assert agent.requests == []
+
+
+async def test_a_refused_connection_is_unreachable_and_reached_again_later():
+    async with AgentServer() as agent:
+        await agent.refuse()
+        [broke] = await asked(agent.url)
+        assert broke.kind == "unreachable"
+        assert broke.reason.startswith(f"no connection to 127.0.0.1:{agent.port}: ")
+        await agent.accept()
+        assert said(await asked(agent.url)) == "echo: hello"
+
+
+async def test_an_http_status_is_named():
+    async with AgentServer() as agent:
+        agent.http_status = 503
+        reason = f"127.0.0.1:{agent.port} answered with HTTP status 503"
+        assert await asked(agent.url, token="s3cret") == [AgentBroke("unreachable", reason)]
+
+
+async def test_leaving_in_the_middle_hangs_up_at_once():
+    async with says(Text("a"), NOTHING_MORE) as agent, open_session() as session:
+        async with aclosing(ask(session, Endpoint(agent.url), request(), QUICK)) as frames:
+            assert await anext(frames) == AgentSaid("a")
+        with anyio.fail_after(5):
+            await agent.connections[0].closed.wait()
+        assert agent.connections[0].close_code == 1000
+
+
+async def test_cancelling_while_waiting_hangs_up_at_once():
+    async with says(NOTHING_MORE) as agent, open_session() as session:
+        async with anyio.create_task_group() as tasks:
+
+            async def listen():
+                async with aclosing(ask(session, Endpoint(agent.url), request(), QUICK)) as frames:
+                    await anext(frames)
+
+            tasks.start_soon(listen)
+            await agent.next_request()
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(5):
+            await agent.connections[0].closed.wait()
+        assert agent.connections[0].close_code == 1000
+
+
+async def test_a_slow_agent_does_not_keep_others_waiting():
+    release = anyio.Event()
+
+    def script(got):
+        return [Wait(release)] * (got.text == "slow") + [Text(got.text), End(1)]
+
+    async with AgentServer(script) as agent, open_session() as session:
+        answers = []
+
+        async def listen(text):
+            wanted = request(text, platform_chat_id=text)
+            frames = [f async for f in ask(session, Endpoint(agent.url), wanted, QUICK)]
+            answers.append(said(frames))
+
+        async with anyio.create_task_group() as tasks:
+            # More than the hundred connections that aiohttp has by default.
+            for _ in range(120):
+                tasks.start_soon(listen, "slow")
+            for _ in range(120):
+                await agent.next_request()
+            await listen("quick")
+            assert answers == ["quick"]
+            release.set()
+        assert len(answers) == 121
+
+
+async def test_no_cookie_is_kept_between_chats():
+    async with open_session() as session:
+        assert len(session.cookie_jar) == 0
+        session.cookie_jar.update_cookies({"chat": "7"})
+        assert len(session.cookie_jar) == 0
+
+
+async def test_what_was_sent_is_json_with_a_list_of_attachments():
+    async with AgentServer() as agent:
+        await asked(agent.url)
+        got = await agent.next_request()
+    assert json.loads(json.dumps(got.payload)) == {
+        "type": "USER_MESSAGE",
+        "text": "hello",
+        "attachments": [],
+        "message_id": "m1",
+    }
