@@ -1,0 +1,101 @@
+"""The agents there are: a frozen value, read from the agents file or made of one URL.
+
+The file is checked as a whole, and every fault in it is reported at once with its line (contract
+A2). A reload makes a new value or raises; whoever holds the old one keeps it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent_platform.errors import RegistryError
+from agent_platform.registry_entries import Entries, Surroundings, read_entries
+from agent_platform.registry_yaml import Checker, parse_file
+from machines.ids import AgentId, UserId
+
+SINGLE_AGENT_ID = AgentId("default")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent; `workspace` is the directory that it shares with the bot (contract A2).
+
+    `base_url` is None only where agents are not reached over the network (mock backend).
+    """
+
+    id: AgentId
+    label: str
+    workspace: Path
+    base_url: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All agents in the order of the file, which is the order of `!agent` (contract K5)."""
+
+    agents: tuple[Agent, ...]
+    user_agents: Mapping[UserId, AgentId] = field(default_factory=dict)
+    single: bool = False
+    """True without an agents file: one agent, which answers every chat (contract A4)."""
+
+    def get(self, agent_id: AgentId) -> Agent | None:
+        """Return the agent of a chat, or None when the chat is stale (contract A3).
+
+        The single agent answers for every id: without a registry nothing is stale (contract A4).
+        """
+        if self.single:
+            return self.agents[0]
+        return next((agent for agent in self.agents if agent.id == agent_id), None)
+
+    def default_for(self, user_id: UserId) -> Agent:
+        """Return the agent of a user who has selected none: his entry, else the first agent."""
+        chosen = self.user_agents.get(user_id)
+        return next((agent for agent in self.agents if agent.id == chosen), self.agents[0])
+
+
+def single_agent(base_url: str | None, workspace_dir: Path) -> Registry:
+    """Return the registry of an installation without an agents file (contracts A2, A4)."""
+    agent = Agent(SINGLE_AGENT_ID, "Agent", workspace_dir, base_url)
+    return Registry((agent,), single=True)
+
+
+def load_registry(
+    file: Path,
+    *,
+    base_url: str | None,
+    workspace_dir: Path,
+    environ: Mapping[str, str],
+    networked: bool = True,
+) -> Registry:
+    """Read the agents file.
+
+    `base_url` is `AGENT_BASE_URL`, the fallback of agents without one; `workspace_dir` holds the
+    workspaces that are not given; `environ` has the tokens. With `networked=False` (mock backend)
+    agents need neither an address nor their token.
+
+    Raises:
+        RegistryError: with every fault in the file.
+    """
+    check = Checker(file)
+    surroundings = Surroundings(base_url, environ, networked)
+    entries = read_entries(check, parse_file(file), surroundings)
+    if check.faults:
+        raise RegistryError(sorted(check.faults, key=lambda fault: fault.line or 0))
+    return _registry(entries, workspace_dir)
+
+
+def _registry(entries: Entries, workspace_dir: Path) -> Registry:
+    return Registry(
+        tuple(
+            Agent(
+                id=AgentId(entry.id),
+                label=entry.label,
+                workspace=Path(entry.workspace_path or workspace_dir / entry.id),
+                base_url=entry.base_url,
+                token=entry.token,
+            )
+            for entry in entries.agents
+        ),
+        {UserId(user): AgentId(agent) for user, agent in entries.user_agents.items()},
+    )
