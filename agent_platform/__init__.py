@@ -5,3 +5,28 @@ Behind one port (`AgentPlatform` of the runtime) stand `RealPlatform`, which ask
 (`machines.talk`) up to one terminal frame, whatever the agent does. When to ask again, and what to
 tell the user, is decided elsewhere.
 """
+
+from agent_platform.addresses import base_from_ws_url, base_url_fault
+from agent_platform.connection import Timings, open_session
+from agent_platform.errors import AgentPlatformError, RegistryError, RegistryFault
+from agent_platform.mock import MockPlatform
+from agent_platform.platform import RealPlatform
+from agent_platform.playground import PLAYGROUND
+from agent_platform.registry import Agent, Registry, load_registry, single_agent
+
+__all__ = [
+    "PLAYGROUND",
+    "Agent",
+    "AgentPlatformError",
+    "MockPlatform",
+    "RealPlatform",
+    "Registry",
+    "RegistryError",
+    "RegistryFault",
+    "Timings",
+    "base_from_ws_url",
+    "base_url_fault",
+    "load_registry",
+    "open_session",
+    "single_agent",
+]

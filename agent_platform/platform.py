@@ -1,0 +1,63 @@
+"""The agents of the registry, reached over the network: the real side of the agents port."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from agent_platform.client import ask
+from agent_platform.connection import Endpoint, Timings, open_session
+from agent_platform.registry import Registry
+from machines.talk import AgentBroke, AgentRequest, Frame
+
+
+class RealPlatform:
+    """Asks the agent that a request names, at the address the registry has for it now.
+
+    `registry` is called for each request, so that a reload (contract A2) holds from the next one
+    on. An async context manager; leaving it closes the HTTP session, which the first request opens.
+    """
+
+    def __init__(
+        self,
+        registry: Callable[[], Registry],
+        session: Callable[[], aiohttp.ClientSession] = open_session,
+        timings: Timings | None = None,
+    ) -> None:
+        self._registry = registry
+        self._make_session = session
+        self._session: aiohttp.ClientSession | None = None
+        self._timings = timings or Timings()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the HTTP session; the requests are to be ended before."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+        """Ask once and yield frames up to one terminal frame; closing the generator hangs up."""
+        agent = self._registry().get(request.agent_id)
+        if agent is None or agent.base_url is None:
+            # A stale chat (contract A3) is told apart before anyone asks; this is the race with it.
+            yield AgentBroke("unreachable", f"there is no agent {request.agent_id!r}")
+            return
+        if self._session is None:
+            self._session = self._make_session()
+        endpoint = Endpoint(agent.base_url, agent.token)
+        async with aclosing(ask(self._session, endpoint, request, self._timings)) as frames:
+            async for frame in frames:
+                yield frame
