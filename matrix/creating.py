@@ -12,13 +12,14 @@ import anyio
 from machines.ids import RoomId, UserId
 from machines.orders import CreateRoom
 from machines.topology import Topology
+from matrix.calls import Call, client_path
 from matrix.clock import Clock
 from matrix.errors import RequestRefused, Unreachable
 from matrix.events import is_id
 from matrix.observing import MAX_CONCURRENT_READS
 from matrix.rooms import finish_room, room_body
 from matrix.topology import NONCE_KEY, state_map
-from matrix.transport import Call, Transport, client_path
+from matrix.transport import Transport
 
 # Making a room takes Synapse a second or more when it is busy; giving up early makes two.
 CREATE_TIMEOUT_S = 90.0

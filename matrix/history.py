@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap
 from machines.ids import UserId
+from matrix.calls import Call, client_path
 from matrix.decoding import decode_page
 from matrix.errors import RequestRefused
 from matrix.events import is_own_arrival
 from matrix.filters import history_filter
-from matrix.transport import Call, Transport, client_path
+from matrix.transport import Transport
 
 PAGE_SIZE = 100
 

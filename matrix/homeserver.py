@@ -7,11 +7,12 @@ or raises one of `machines.errors`.
 import random
 from collections.abc import AsyncIterator, Callable
 
-from machines.errors import TokenUnknown
+from machines.errors import CredentialsRefused, TokenUnknown
 from machines.facts import Fact, Gap, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, TxnId
 from machines.orders import Order, Outcome
 from machines.topology import Topology
+from matrix.calls import Call, client_path
 from matrix.clock import Clock, SystemClock
 from matrix.creating import RoomMaker
 from matrix.decoding import decode_sync
@@ -26,7 +27,7 @@ from matrix.observing import Observer
 from matrix.performing import Performer
 from matrix.session import Account
 from matrix.topology import topology_of_sync
-from matrix.transport import Call, Transport, client_path
+from matrix.transport import Transport
 
 SYNC_TIMEOUT_MS = 30_000
 
@@ -172,6 +173,11 @@ class MatrixHomeserver:
         try:
             return await self._transport.request(call)
         except RequestRefused as refused:
+            if refused.status in (401, 403):
+                raise CredentialsRefused(
+                    f"the homeserver refuses this account ({refused.errcode}: {refused.reason}):"
+                    " ask its operator"
+                ) from refused
             if since is None:
                 raise
             raise TokenUnknown(

@@ -11,9 +11,10 @@ import anyio.to_thread
 
 from machines.errors import CredentialsRefused
 from machines.ids import DeviceId, UserId
+from matrix.calls import Call, client_path
 from matrix.errors import RequestRefused, SessionMismatch
 from matrix.session import SESSION_FILE, Account, KeptSession, SessionFile
-from matrix.transport import Call, Transport, client_path
+from matrix.transport import Transport
 
 DEVICE_NAME = "surfaces-bot"
 

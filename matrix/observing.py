@@ -10,6 +10,7 @@ import anyio
 
 from machines.ids import RoomId, UserId
 from machines.topology import ObservedRoom, Topology
+from matrix.calls import Call, client_path
 from matrix.errors import RequestRefused
 from matrix.events import is_id, own_membership, previous_membership
 from matrix.filters import BINDING_TYPE
@@ -21,7 +22,7 @@ from matrix.topology import (
     parents_of,
     state_map,
 )
-from matrix.transport import Call, Transport, client_path
+from matrix.transport import Transport
 
 MAX_CONCURRENT_READS = 20
 

@@ -30,6 +30,7 @@ from machines.orders import (
     StoreBinding,
 )
 from machines.topology import Topology
+from matrix.calls import Call, client_path
 from matrix.cleaning import clean_text
 from matrix.creating import RoomMaker
 from matrix.errors import Dropped, RequestRefused, refusal_of
@@ -37,7 +38,7 @@ from matrix.events import is_id
 from matrix.filters import BINDING_TYPE
 from matrix.rendering import message_content
 from matrix.rooms import ensure_invited
-from matrix.transport import Call, Transport, client_path
+from matrix.transport import Transport
 
 # Joining a room on another homeserver takes as long as that one does.
 JOIN_TIMEOUT_S = 60.0

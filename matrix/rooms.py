@@ -8,9 +8,10 @@ from typing import Any
 
 from machines.ids import RoomId, UserId, server_of
 from machines.orders import CreateRoom
+from matrix.calls import Call, client_path
 from matrix.errors import RequestRefused
 from matrix.topology import NONCE_KEY, StateMap, state_map
-from matrix.transport import Call, Transport, client_path
+from matrix.transport import Transport
 
 OWNER_LEVEL = 100
 

@@ -16,21 +16,20 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
 
 from machines.errors import CredentialsRefused, LoggedOut
 from matrix.answers import Answered, Limited, Unwell, Verdict, judge
+from matrix.calls import Call, client_path
 from matrix.cleaning import clean_json
 from matrix.clock import Clock
 from matrix.errors import Dropped, RequestRefused, Unreachable
 from matrix.exchange import Exchange, HttpAnswer, HttpRequest
 from matrix.gate import Gate, OnChange
-from matrix.throttle import LaneName, Throttle
+from matrix.throttle import Throttle
 
-READ_TIMEOUT_S = 30.0
 PROBE_TIMEOUT_S = 10.0
 BEST_EFFORT_TIMEOUT_S = 5.0
 
@@ -38,53 +37,33 @@ BEST_EFFORT_TIMEOUT_S = 5.0
 _BIG_ANSWER_BYTES = 1024 * 1024
 
 # A request that alone fails is given up after the first time when other writes went through in
-# between, after the second when nothing else was written that could tell (contract D9: 60 s).
+# between, after the second when there was none that could tell (contract D9: within 60 s).
 _POISON_TRIES = 4
 _POISON_PROVED_S = 25.0
 _POISON_UNPROVED_S = 45.0
+_LONGEST_PAUSE_S = 8.0
 
 _SESSION_ENDED = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
-
-
-def client_path(*segments: str) -> str:
-    """Build a path of the client-server API, each segment percent-encoded."""
-    return "/_matrix/client/v3/" + "/".join(quote(segment, safe="") for segment in segments)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request as the rest of the package asks for it.
-
-    `again` replaces the query when the request is repeated (a sync that follows an outage must not
-    long-poll). `repeatable` is false where a second request does a second thing: then `Unreachable` is
-    raised instead. `patient` requests are never given up as poison. `long_poll` requests are broken off
-    when the session ends and are the ones to raise `LoggedOut`. `droppable` ones raise `Dropped`
-    rather than wait. `anonymous` and `token` bypass the session, for login.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str] | None = None
-    again: Mapping[str, str] | None = None
-    body: Mapping[str, Any] | None = None
-    lane: LaneName = "read"
-    timeout_s: float = READ_TIMEOUT_S
-    repeatable: bool = True
-    patient: bool = False
-    long_poll: bool = False
-    droppable: bool = False
-    anonymous: bool = False
-    token: str | None = None
 
 
 @dataclass(slots=True)
 class _Failures:
     """How often one request has failed while the homeserver was well, and since when."""
 
+    last: RequestRefused | None = None
     count: int = 0
     since: float = 0.0
     outages: int = 0
     writes: int = 0
+
+    def are_poison(self, now: float, outages: int, writes: int) -> bool:
+        """Whether this request fails alone: often, for long, and with no outage in between."""
+        if self.last is None or outages != self.outages or self.count < _POISON_TRIES:
+            return False
+        if writes > self.writes:
+            return now - self.since >= _POISON_PROVED_S
+        # Anything but a plain 500 may be a part of the homeserver that is away for a while.
+        return self.last.status == 500 and now - self.since >= _POISON_UNPROVED_S
 
 
 class Transport:
@@ -138,6 +117,7 @@ class Transport:
             if call.droppable and self.is_pressed:
                 raise Dropped
             epoch = await self._gate.wait_open(self._probe)
+            self._give_up_poison(call, failures)
             async with self._throttle.lane(call.lane).turn():
                 if not self._gate.is_open:
                     continue
@@ -216,39 +196,46 @@ class Transport:
     async def _on_no_answer(
         self, call: Call, trouble: Unreachable, failures: _Failures, epoch: int, started: float
     ) -> None:
-        slow = trouble.kind == "timeout" and self._gate.last_success_at >= started
-        if not slow:
-            # A time-out while others are answered is this request's own slowness.
+        if trouble.kind == "timeout" and self._gate.last_success_at >= started:
+            pass  # others were answered meanwhile: it is this request that is slow
+        elif failures.count == 0 or trouble.kind == "connect":
             self._gate.failed(trouble.reason, epoch)
+        else:
+            # The gate was opened since, and it fails again: it may be this request alone.
+            self._gate.unwell(trouble.reason, epoch)
         if call.droppable:
             raise Dropped from None
         if not call.repeatable:
             raise trouble
-        await self._count_failure(call, RequestRefused(599, "M_UNKNOWN", trouble.reason), failures)
+        if trouble.kind == "connect":
+            failures.count = 0  # never sent: no fault of this request's
+            return
+        await self._count_failure(call, RequestRefused(504, "M_UNKNOWN", trouble.reason), failures)
 
     async def _count_failure(
         self, call: Call, refusal: RequestRefused, failures: _Failures
     ) -> None:
-        """Wait before the next try, or give up a request that the homeserver alone fails at.
-
-        Raises:
-            RequestRefused: this request is poison.
-        """
-        now = self._clock.now()
-        if failures.count == 0 or failures.outages != self._gate.outages:
-            failures.count, failures.since = 0, now
-            failures.outages, failures.writes = self._gate.outages, self._writes
-        failures.count += 1
+        """Note a failure, and wait before the next try where the gate does not."""
         if call.droppable:
             raise Dropped
         if not call.repeatable:
             raise Unreachable("broken", str(refusal))
-        limit_s = _POISON_PROVED_S if self._writes > failures.writes else _POISON_UNPROVED_S
-        enough = failures.count >= _POISON_TRIES and now - failures.since >= limit_s
-        if enough and not call.patient and self._gate.is_open:
-            raise refusal
+        if failures.count == 0 or failures.outages != self._gate.outages:
+            failures.count, failures.since = 0, self._clock.now()
+            failures.outages, failures.writes = self._gate.outages, self._writes
+        failures.count += 1
+        failures.last = refusal
         if self._gate.is_open:
-            await self._clock.sleep(min(8.0, self._gate.back_off_s(failures.count)))
+            await self._clock.sleep(min(_LONGEST_PAUSE_S, self._gate.back_off_s(failures.count)))
+
+    def _give_up_poison(self, call: Call, failures: _Failures) -> None:
+        """Refuse a request that the homeserver fails at while it does everything else (D9).
+
+        Asked when the gate is open again: only then it is known whether there was an outage.
+        """
+        poison = failures.are_poison(self._clock.now(), self._gate.outages, self._writes)
+        if poison and failures.last is not None and not call.patient:
+            raise failures.last
 
     def _on_refusal(self, call: Call, refusal: RequestRefused, token: str | None) -> None:
         """Raise what a definite refusal means; return when the request shall wait or go on."""

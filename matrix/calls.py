@@ -1,0 +1,41 @@
+"""One request as the rest of the package asks for it, and the path it goes to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from matrix.throttle import LaneName
+
+READ_TIMEOUT_S = 30.0
+
+
+def client_path(*segments: str) -> str:
+    """Build a path of the client-server API, each segment percent-encoded."""
+    return "/_matrix/client/v3/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as the rest of the package asks for it.
+
+    `again` replaces the query when the request is repeated (a sync that follows an outage must not
+    long-poll). `repeatable` is false where a second request does a second thing: then `Unreachable` is
+    raised instead. `patient` requests are never given up as poison. `long_poll` requests are broken off
+    when the session ends and are the ones to raise `LoggedOut`. `droppable` ones raise `Dropped`
+    rather than wait. `anonymous` and `token` bypass the session, for login.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    again: Mapping[str, str] | None = None
+    body: Mapping[str, Any] | None = None
+    lane: LaneName = "read"
+    timeout_s: float = READ_TIMEOUT_S
+    repeatable: bool = True
+    patient: bool = False
+    long_poll: bool = False
+    droppable: bool = False
+    anonymous: bool = False
+    token: str | None = None
