@@ -5,7 +5,15 @@ waits for whatever it likes between them. Steps are sent as they are, faults inc
 misbehaves is written in one line.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+)
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,6 +45,20 @@ class Request:
     def message_id(self) -> str:
         """The turn's id, the same at each retry."""
         return str(self.payload.get("message_id", ""))
+
+
+@dataclass(slots=True)
+class Connection:
+    """One WebSocket that was opened to the server."""
+
+    number: int
+    chat_id: str
+    headers: dict[str, str]
+    at: float
+    closed: anyio.Event = field(default_factory=anyio.Event)
+    """Set when it is over, whoever ended it."""
+    close_code: int | None = None
+    """The code of the other side's closing frame; None when there was none."""
 
 
 class Waitable(Protocol):
@@ -163,6 +185,22 @@ def frame_of(step: Step) -> dict[str, Any] | None:
             return {"type": "ERROR", "code": code, "details": data}
         case _:
             return None
+
+
+async def stepwise(
+    steps: Iterable[Step] | AsyncIterable[Step],
+) -> AsyncGenerator[Step, None]:
+    """Yield a script's steps, however it gives them; closing this closes the script."""
+    if isinstance(steps, AsyncGenerator):
+        async with aclosing(steps):
+            async for step in steps:
+                yield step
+    elif isinstance(steps, AsyncIterable):
+        async for step in steps:
+            yield step
+    else:
+        for step in steps:
+            yield step
 
 
 def echo(request: Request) -> Iterable[Step]:

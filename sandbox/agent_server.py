@@ -13,9 +13,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,6 +24,7 @@ from aiohttp import WSMsgType, web
 from sandbox.agent_script import (
     GREETING,
     Close,
+    Connection,
     Drop,
     Raw,
     Request,
@@ -34,24 +34,11 @@ from sandbox.agent_script import (
     echo,
     frame_of,
     paced_echo,
+    stepwise,
 )
 
 HOST = "127.0.0.1"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Connection:
-    """One WebSocket that was opened to the server."""
-
-    number: int
-    chat_id: str
-    headers: dict[str, str]
-    at: float
-    closed: anyio.Event = field(default_factory=anyio.Event)
-    """Set when it is over, whoever ended it."""
-    close_code: int | None = None
-    """The code of the other side's closing frame; None when there was none."""
 
 
 class AgentServer:
@@ -233,7 +220,7 @@ class AgentServer:
         ws: web.WebSocketResponse,
     ) -> bool:
         """Take the steps; False when the connection is over."""
-        async with aclosing(_stepwise(steps)) as all_steps:
+        async with aclosing(stepwise(steps)) as all_steps:
             async for step in all_steps:
                 await self._gate.wait()
                 try:
@@ -261,21 +248,6 @@ async def _take(step: Step, http: web.Request, ws: web.WebSocketResponse) -> boo
         case _:
             await ws.send_str(json.dumps(frame_of(step)))
     return True
-
-
-async def _stepwise(
-    steps: Iterable[Step] | AsyncIterable[Step],
-) -> AsyncGenerator[Step, None]:
-    if isinstance(steps, AsyncGenerator):
-        async with aclosing(steps):
-            async for step in steps:
-                yield step
-    elif isinstance(steps, AsyncIterable):
-        async for step in steps:
-            yield step
-    else:
-        for step in steps:
-            yield step
 
 
 def _abort(http: web.Request) -> None:
