@@ -1,0 +1,101 @@
+"""Asking agents: one task a question, outside of every step; what is said comes back to the room's mailbox.
+
+A slow agent holds a task and a socket, nothing else (contract D11). A call belongs to one try of one turn; words of
+an earlier try are told apart by the attempt they carry.
+"""
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from actors.ports import AgentPlatform
+from machines.effects import Ask
+from machines.happenings import AgentDone, AgentGrew, AgentTroubled
+from machines.ids import ActorKey
+from machines.talk import (
+    AgentBroke,
+    AgentEnded,
+    AgentOffersFile,
+    AgentRefused,
+    AgentReported,
+    AgentSaid,
+    AgentToolDone,
+    AgentUsesTool,
+)
+
+BUSY = "AGENT_BUSY"
+"""The one error code that is worth another try (agent protocol)."""
+CALLS_AT_ONCE = 1000
+
+
+class AgentCalls:
+    """Asks agents in the task group it is run in; at most one call a room."""
+
+    def __init__(self, platform: AgentPlatform, tell: Callable[[ActorKey, object], None]) -> None:
+        self._platform = platform
+        self._tell = tell
+        self._calls: dict[ActorKey, anyio.CancelScope] = {}
+        self._limit = anyio.CapacityLimiter(CALLS_AT_ONCE)
+        self._group: TaskGroup | None = None
+
+    def run(self, group: TaskGroup) -> None:
+        """Use this task group from here on."""
+        self._group = group
+
+    def ask(self, key: ActorKey, ask: Ask) -> None:
+        """Begin a call; one that is still open for this room is closed."""
+        self.hang_up(key)
+        if self._group is None:
+            raise RuntimeError("agent calls are not running")
+        scope = self._calls[key] = anyio.CancelScope()
+        self._group.start_soon(self._call, key, ask, scope)
+
+    def hang_up(self, key: ActorKey) -> None:
+        """Close the room's call, if there is one; nothing more is heard of it."""
+        scope = self._calls.pop(key, None)
+        if scope is not None:
+            scope.cancel()
+
+    def hang_up_all(self) -> None:
+        """Close every call; the turns stay in their rows and are asked again by the next process."""
+        for key in tuple(self._calls):
+            self.hang_up(key)
+
+    async def _call(self, key: ActorKey, ask: Ask, scope: anyio.CancelScope) -> None:
+        with scope:
+            async with self._limit:
+                await self._listen(key, ask)
+        if self._calls.get(key) is scope:
+            del self._calls[key]
+
+    async def _listen(self, key: ActorKey, ask: Ask) -> None:
+        turn_id, attempt = ask.turn_id, ask.attempt
+        text, status = "", ""
+        async with aclosing(self._platform.ask(ask.request)) as frames:  # type: ignore[type-var]
+            async for frame in frames:
+                match frame:
+                    case AgentSaid(text=more):
+                        text += more
+                    case AgentUsesTool(tool_name=name):
+                        status = name
+                    case AgentToolDone() | AgentReported():
+                        status = ""
+                    case AgentOffersFile():
+                        structlog.get_logger().warning("agent_file_ignored", actor=key)
+                        continue
+                    case AgentEnded(tokens_used=tokens):
+                        self._tell(key, AgentDone(turn_id, attempt, text, tokens))
+                        return
+                    case AgentRefused(code=code, details=details):
+                        retryable = code == BUSY
+                        trouble = AgentTroubled(turn_id, attempt, code, details, retryable)
+                        self._tell(key, trouble)
+                        return
+                    case AgentBroke(kind=kind, reason=reason):
+                        trouble = AgentTroubled(turn_id, attempt, kind, reason, retryable=True)
+                        self._tell(key, trouble)
+                        return
+                self._tell(key, AgentGrew(turn_id, attempt, text, status))

@@ -1,0 +1,234 @@
+"""The bot from start to stop: `login → initial_sync → reconcile → live`, then the sync loop, then the drain.
+
+No message is handled before reconciliation is complete: the crank that would do it is started only then. The
+sync token is moved by one place, the journal, together with what came with it (contract D3).
+"""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from actors.agent_calls import AgentCalls
+from actors.cells import Deferred
+from actors.crank import Crank
+from actors.life import BotLife
+from actors.outbox import Outbox
+from actors.ports import AgentPlatform, Clock, Homeserver
+from actors.presence import Presence
+from actors.reconciler import Reconciler
+from actors.surroundings import Surroundings
+from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
+from machines.errors import LoggedOut, TokenUnknown
+from machines.facts import Gap, SyncBatch
+from machines.ids import ActorKey, RoomId, SyncToken
+from machines.lifecycle import (
+    Drained,
+    GaveUp,
+    LoggedIn,
+    Reconciled,
+    SoftLoggedOut,
+    Started,
+    StopRequested,
+    SyncedOnce,
+)
+from machines.topology import Topology
+from store import DatabaseUnusable, Journal
+from store.records import OutboxRow
+
+DRAIN_S = 10.0
+KEPT_S = 14 * 86400.0
+"""How long done inbox rows, sent orders and transitions are kept."""
+PRUNE_INTERVAL_S = 3600.0
+GAPS_AT_ONCE = 10
+
+
+class Bot:
+    """One process' life. `run` returns when stopped, and raises what ends the daemon."""
+
+    def __init__(
+        self,
+        *,
+        homeserver: Homeserver,
+        platform: AgentPlatform,
+        journal: Journal,
+        clock: Clock,
+        surroundings: Surroundings,
+    ) -> None:
+        self._homeserver = homeserver
+        self._journal = journal
+        self._clock = clock
+        self._surroundings = surroundings
+        self._reconciler = Reconciler(homeserver, journal, clock, surroundings)
+        self._crank = Crank(journal, surroundings, clock, self._perform, self._send)
+        self._presence = Presence(homeserver, clock)
+        self._outbox = Outbox(
+            homeserver, journal, clock, self._crank.deliver, self._presence.reply_delivered
+        )
+        self._calls = AgentCalls(platform, self._crank.tell)
+        self._stop = anyio.Event()
+        self._group: TaskGroup | None = None
+
+    def stop(self) -> None:
+        """Drain, and return from `run` (contract L8)."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Live until stopped.
+
+        Raises:
+            CredentialsRefused: the homeserver does not accept the account (exit 3).
+            DatabaseUnusable: nothing can be kept any more (exit 4).
+        """
+        bot = await self._journal.bot()
+        self._surroundings.raise_platform_chat_seq(bot.platform_chat_seq)
+        life = BotLife(self._journal, self._clock, bot.life)
+        await life.happened(Started, "the process started")
+        try:
+            await self._until_stopped(life, bot.sync_token)
+        except* Exception as errors:  # noqa: BLE001
+            # The other broad except: whatever ends the daemon is its life's last transition.
+            cause = _first(errors)
+            if not isinstance(cause, DatabaseUnusable):
+                await life.happened(GaveUp, f"{type(cause).__name__}: {cause}")
+            raise cause from None
+
+    async def _until_stopped(self, life: BotLife, token: SyncToken | None) -> None:
+        async with anyio.create_task_group() as group:
+            self._group = group
+            self._presence.run(group)
+            self._calls.run(group)
+            async with anyio.create_task_group() as syncing:
+                syncing.start_soon(self._cancel_when_stopped, syncing.cancel_scope)
+                token = await self._go_live(life, token, group)
+                await self._sync_for_ever(life, token)
+            await life.happened(StopRequested, "asked to stop")
+            with anyio.move_on_after(DRAIN_S) as patience:
+                self._calls.hang_up_all()
+                await self._crank.stop()
+                await self._outbox.flush()
+            group.cancel_scope.cancel()
+        reason = "not everything could be sent in time" if patience.cancelled_caught else "drained"
+        await life.happened(Drained, reason)
+
+    async def _cancel_when_stopped(self, scope: anyio.CancelScope) -> None:
+        await self._stop.wait()
+        scope.cancel()
+
+    # -- coming up ---------------------------------------------------------------------------------
+
+    async def _go_live(self, life: BotLife, token: SyncToken | None, group: TaskGroup) -> SyncToken:
+        """Log in, see the world, agree with it, and only then let anything be handled."""
+        await self._log_in(life)
+        batch, topology = await self._first_sync(life, token)
+        await self._keep(batch)
+        await life.happened(SyncedOnce, f"{len(topology.rooms)} rooms")
+        report = await self._reconciler.reconcile_matrix_state(topology)
+        recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
+        await life.happened(Reconciled, f"{recovered} rooms recovered, {same} unchanged")
+        structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
+        await self._outbox.run(group)
+        self._crank.awaken(await self._journal.actors_with_work())
+        group.start_soon(self._crank.run)
+        group.start_soon(self._prune_for_ever)
+        return batch.token
+
+    async def _log_in(self, life: BotLife) -> None:
+        session = await self._homeserver.login()
+        await self._journal.keep_session(session.user_id, session.device_id)
+        await life.happened(LoggedIn, f"as {session.user_id}, device {session.device_id}")
+
+    async def _first_sync(
+        self, life: BotLife, token: SyncToken | None
+    ) -> tuple[SyncBatch, Topology]:
+        while True:
+            try:
+                return await self._homeserver.initial_sync(token)
+            except LoggedOut as error:
+                await life.happened(SoftLoggedOut, str(error))
+                await self._log_in(life)
+            except TokenUnknown as error:
+                structlog.get_logger().warning("sync_token_refused", reason=str(error))
+                token = None
+
+    # -- staying up --------------------------------------------------------------------------------
+
+    async def _sync_for_ever(self, life: BotLife, token: SyncToken) -> None:
+        while True:
+            await self._crank.room_for_more()
+            try:
+                batch = await self._homeserver.sync(token)
+            except LoggedOut as error:
+                await life.happened(SoftLoggedOut, str(error))
+                await self._log_in(life)
+                continue
+            except TokenUnknown as error:
+                structlog.get_logger().warning("sync_token_refused", reason=str(error))
+                batch, _ = await self._homeserver.initial_sync(None)
+            await self._keep(batch)
+            token = batch.token
+
+    async def _keep(self, batch: SyncBatch) -> None:
+        """Journal a batch; what its gaps hold comes first, because it is older (contract D4).
+
+        A kill in between repeats the same sync: rows that are there already are not made again.
+        """
+        async with anyio.create_task_group() as filling:
+            limit = anyio.CapacityLimiter(GAPS_AT_ONCE)
+            for gap in batch.gaps:
+                filling.start_soon(self._fill, gap, limit)
+        for item in batch.quarantined:
+            structlog.get_logger().warning(
+                "event_quarantined", source=item.source, room_id=item.room_id, reason=item.reason
+            )
+        self._crank.deliver(await self._journal.keep_batch(batch, self._clock.now()))
+
+    async def _fill(self, gap: Gap, limit: anyio.CapacityLimiter) -> None:
+        async with limit:
+            async for facts in self._homeserver.history(gap):
+                rows = await self._journal.keep_facts(facts, self._clock.now())
+                self._crank.deliver(rows)
+
+    async def _prune_for_ever(self) -> None:
+        while True:
+            await self._journal.prune(self._clock.now() - KEPT_S)
+            await self._clock.sleep(PRUNE_INTERVAL_S)
+
+    # -- effects -----------------------------------------------------------------------------------
+
+    def _send(self, rows: Iterable[OutboxRow], dropped: Iterable[str]) -> None:
+        self._outbox.send(rows, dropped)
+
+    def _perform(self, key: ActorKey, effect: Deferred) -> None:
+        """Let a committed effect happen that needs no row."""
+        match effect:
+            case Ask():
+                self._calls.ask(key, effect)
+            case HangUp():
+                self._calls.hang_up(key)
+            case ShowTyping(typing=typing):
+                self._presence.show_typing(RoomId(key), typing)
+            case MarkRead(event_id=event_id):
+                self._presence.mark_read(RoomId(key), event_id)
+            case Reconcile():
+                if self._group is not None:
+                    self._group.start_soon(self._reconcile_one, RoomId(key))
+            case Log(event=event, fields=fields, warning=warning):
+                logger = structlog.get_logger()
+                (logger.warning if warning else logger.info)(event, **fields)
+            case _:
+                assert_never(effect)
+
+    async def _reconcile_one(self, room_id: RoomId) -> None:
+        observed, rows = await self._reconciler.reconcile_single_room(room_id)
+        self._crank.deliver(rows)
+        self._crank.tell(ActorKey(room_id), observed)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first error inside groups of errors: one cause is what an operator can act on."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

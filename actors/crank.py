@@ -1,0 +1,203 @@
+"""The crank: it turns every ready actor once, commits all of it in one transaction, then lets it happen.
+
+An actor is in the ready set at most once and only the crank steps actors: that is the serialisation of each
+room. Steps are pure and take microseconds, so one task suffices for all of them, a round's commit is shared by
+everyone in it, and what waits for a slow agent or homeserver waits elsewhere. Idle actors are rows, not
+objects: a cell is loaded when something happens and forgotten, least recently used first, when it rests.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+import anyio
+import anyio.lowlevel
+import structlog
+
+from actors.cells import Cell, Deferred, Visit, Worlds
+from actors.ports import Clock
+from actors.timers import Timers
+from machines.happenings import Resumed, TimePassed
+from machines.ids import ActorKey
+from store import Journal
+from store.errors import UnitRefused
+from store.records import InboxRow, OutboxRow, Writes
+
+ACTORS_A_ROUND = 256
+RESTING_CELLS = 1024
+BACKLOG_HIGH = 20_000
+BACKLOG_LOW = 10_000
+"""The sync loop pauses when so many events wait: the homeserver is the buffer."""
+
+
+class Crank:
+    """The runtime of all actors. `perform` gets what follows a commit, `send` the committed orders."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        worlds: Worlds,
+        clock: Clock,
+        perform: Callable[[ActorKey, Deferred], None],
+        send: Callable[[Iterable[OutboxRow], Iterable[str]], None],
+    ) -> None:
+        self._journal = journal
+        self._worlds = worlds
+        self._clock = clock
+        self._perform = perform
+        self._send = send
+        self._cells: OrderedDict[ActorKey, Cell] = OrderedDict()
+        self._ready: OrderedDict[ActorKey, list[object]] = OrderedDict()
+        self._wake = anyio.Event()
+        self._timers = Timers(clock, lambda key: self.tell(key, TimePassed()))
+        self._backlog = 0
+        self._room_again = anyio.Event()
+        self._stopping = False
+        self._idle = anyio.Event()
+
+    def deliver(self, rows: Iterable[InboxRow]) -> None:
+        """Bring committed inbox rows to their actors."""
+        for row in rows:
+            self._backlog += 1
+            cell = self._cells.get(row.actor)
+            if cell is not None:
+                cell.deliver((row,))
+            self._make_ready(row.actor)
+
+    def tell(self, key: ActorKey, event: object) -> None:
+        """Bring an actor something that needs no row."""
+        cell = self._cells.get(key)
+        if cell is not None:
+            cell.tell(event)
+            self._make_ready(key)
+        else:
+            self._make_ready(key).append(event)
+
+    def awaken(self, keys: Iterable[ActorKey]) -> None:
+        """Go on where an earlier process left off: these have waiting rows, or a turn in hand."""
+        for key in keys:
+            told = self._make_ready(key)
+            if not key.startswith("@"):
+                told.append(Resumed())
+
+    async def room_for_more(self) -> None:
+        """Return at once, or when a large backlog has shrunk."""
+        if self._backlog < BACKLOG_HIGH:
+            return
+        structlog.get_logger().warning("sync_paused", backlog=self._backlog)
+        while self._backlog >= BACKLOG_LOW:
+            self._room_again = anyio.Event()
+            await self._room_again.wait()
+        structlog.get_logger().info("sync_resumed", backlog=self._backlog)
+
+    async def run(self) -> None:
+        """Turn until stopped.
+
+        Raises:
+            DatabaseUnusable: nothing can be committed any more.
+        """
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._timers.run)
+            while not self._stopping:
+                if not self._ready:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+                    continue
+                await self._turn()
+            group.cancel_scope.cancel()
+        self._idle.set()
+
+    async def stop(self) -> None:
+        """End after the round in hand; what is ready stays in its rows."""
+        self._stopping = True
+        self._wake.set()
+        await self._idle.wait()
+
+    def _make_ready(self, key: ActorKey) -> list[object]:
+        told = self._ready.setdefault(key, [])
+        self._wake.set()
+        return told
+
+    async def _turn(self) -> None:
+        keys = [
+            self._ready.popitem(last=False) for _ in range(min(len(self._ready), ACTORS_A_ROUND))
+        ]
+        await self._load(keys)
+        visits = []
+        for key, told in keys:
+            cell = self._cells[key]
+            self._cells.move_to_end(key)
+            for event in told:
+                cell.tell(event)
+            visits.append(cell.visit(self._worlds))
+        rows = await self._commit(visits)
+        for visit in visits:
+            self._release(visit)
+        self.deliver(rows)
+        self._forget()
+        # A round that had nothing to commit has not let anyone else run.
+        await anyio.lowlevel.checkpoint()
+
+    async def _load(self, keys: list[tuple[ActorKey, list[object]]]) -> None:
+        cold = [key for key, _ in keys if key not in self._cells]
+        if cold:
+            loaded = await self._journal.rooms_and_users(cold)
+            for key, rows in loaded.items():
+                self._cells[key] = Cell(key, rows)
+        for key, _ in keys:
+            cell = self._cells[key]
+            if cell.more_to_read and not cell.full:
+                cell.feed(await self._journal.inbox_after(key, cell.last_seq))
+
+    async def _commit(self, visits: list[Visit]) -> tuple[InboxRow, ...]:
+        written = [visit for visit in visits if not visit.writes.empty]
+        if not written:
+            return ()
+        now = self._clock.now()
+        try:
+            return await self._journal.keep_visits([visit.writes for visit in written], now)
+        except UnitRefused:
+            return await self._commit_apart(visits, written, now)
+
+    async def _commit_apart(
+        self, visits: list[Visit], written: list[Visit], now: float
+    ) -> tuple[InboxRow, ...]:
+        """Find the visit that breaks a rule; set aside what it took, and keep the others."""
+        rows: tuple[InboxRow, ...] = ()
+        for visit in written:
+            try:
+                rows += await self._journal.keep_visits([visit.writes], now)
+            except UnitRefused as error:
+                structlog.get_logger().error(
+                    "visit_refused", actor=visit.cell.key, reason=str(error)
+                )
+                aside = tuple((seq, f"could not be kept: {error}") for seq in visit.taken)
+                await self._journal.keep_visits([Writes(set_aside=aside)], now)
+                del self._cells[visit.cell.key]
+                visits.remove(visit)
+                self._make_ready(visit.cell.key)
+        return rows
+
+    def _release(self, visit: Visit) -> None:
+        """The visit is committed: let its effects happen."""
+        cell, writes = visit.cell, visit.writes
+        cell.settle(visit)
+        self._backlog -= len(writes.finished) + len(writes.set_aside)
+        if self._backlog < BACKLOG_LOW:
+            self._room_again.set()
+        if writes.orders or writes.dropped_edits:
+            self._send(writes.orders, writes.dropped_edits)
+        for effect in visit.deferred:
+            self._perform(cell.key, effect)
+        due_at = cell.due_at()
+        if due_at is not None:
+            self._timers.set(cell.key, due_at)
+        if cell.hungry:
+            self._make_ready(cell.key)
+
+    def _forget(self) -> None:
+        excess = len(self._cells) - RESTING_CELLS
+        if excess <= 0:
+            return
+        for key in [key for key, cell in self._cells.items() if cell.resting][:excess]:
+            if key not in self._ready:
+                del self._cells[key]

@@ -1,0 +1,151 @@
+"""The outbox: committed orders are performed, each lane strictly in order, many lanes at once.
+
+A lane is a room (or a user, for what concerns no room). Its next order starts when the one before it is done, so
+messages arrive in the order in which they were decided, and an edit knows the event it replaces. An order stays in
+its row until the homeserver has answered; a crash in between repeats it under the same transaction id, which
+the homeserver recognises (contract D1). What came of it, where somebody waits for that, is put into the
+actor's inbox in the same transaction that finishes the row.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from actors.ports import Clock, Homeserver
+from machines.happenings import OrderDone
+from machines.ids import EventId, RoomId, TxnId
+from machines.orders import Done, Order, Outcome, RedactMessage, Refused, SendMessage
+from store import Journal
+from store.records import InboxRow, OutboxRow
+
+REQUESTS_AT_ONCE = 100
+REMEMBERED = 4096
+"""How many sent messages are remembered for the edits to come; others are looked up."""
+
+
+class Outbox:
+    """Performs orders in the task group it is run in."""
+
+    def __init__(
+        self,
+        homeserver: Homeserver,
+        journal: Journal,
+        clock: Clock,
+        deliver: Callable[[Iterable[InboxRow]], None],
+        replied: Callable[[RoomId, EventId], None],
+    ) -> None:
+        self._homeserver = homeserver
+        self._journal = journal
+        self._clock = clock
+        self._deliver = deliver
+        self._replied = replied
+        self._lanes: dict[str, deque[OutboxRow]] = {}
+        self._sent: OrderedDict[TxnId, EventId | None] = OrderedDict()
+        self._limit = anyio.CapacityLimiter(REQUESTS_AT_ONCE)
+        self._group: TaskGroup | None = None
+        self._empty = anyio.Event()
+
+    async def run(self, group: TaskGroup) -> None:
+        """Begin with what an earlier process left; from here on `send` performs."""
+        self._group = group
+        self.send(await self._journal.waiting_orders(), ())
+
+    def send(self, rows: Iterable[OutboxRow], dropped: Iterable[str]) -> None:
+        """Take committed orders, and forget intermediate edits that were dropped in the same commit."""
+        for txn_id in dropped:
+            self._drop(txn_id)
+        for row in rows:
+            lane = self._lanes.get(row.lane)
+            if lane is None:
+                self._lanes[row.lane] = deque((row,))
+                if self._group is None:
+                    raise RuntimeError("the outbox is not running")
+                self._group.start_soon(self._work, row.lane)
+            else:
+                lane.append(row)
+
+    async def flush(self) -> None:
+        """Return when every lane is empty."""
+        while self._lanes:
+            self._empty = anyio.Event()
+            await self._empty.wait()
+
+    def _drop(self, txn_id: str) -> None:
+        for lane in self._lanes.values():
+            # The head may be on its way already.
+            for row in list(lane)[1:]:
+                if (
+                    isinstance(row.order, SendMessage)
+                    and row.order.droppable
+                    and (row.order.edits == txn_id)
+                ):
+                    lane.remove(row)
+
+    async def _work(self, name: str) -> None:
+        lane = self._lanes[name]
+        while lane:
+            row = lane[0]
+            wait_s = row.not_before - self._clock.now()
+            if wait_s > 0:
+                await self._clock.sleep(wait_s)
+            async with self._limit:
+                outcome = await self._perform(row)
+            await self._finish(row, outcome)
+            lane.popleft()
+            if not lane:
+                self._note_reply(row)
+        del self._lanes[name]
+        if not self._lanes:
+            self._empty.set()
+
+    async def _perform(self, row: OutboxRow) -> Outcome:
+        order = await self._resolve(row.order)
+        if order is None:
+            return Refused("not_found", "", "the message to change was never sent")
+        return await self._homeserver.perform(order, row.txn_id)
+
+    async def _resolve(self, order: Order) -> Order | None:
+        """Fill in the event that an edit or a redaction is about."""
+        match order:
+            case SendMessage(edits=str() as txn_id):
+                event_id = await self._event_of(txn_id)
+                return replace(order, edits_event_id=event_id) if event_id else None
+            case RedactMessage(redacts=txn_id):
+                event_id = await self._event_of(txn_id)
+                return replace(order, redacts_event_id=event_id) if event_id else None
+            case _:
+                return order
+
+    async def _event_of(self, txn_id: TxnId) -> EventId | None:
+        if txn_id in self._sent:
+            return self._sent[txn_id]
+        return await self._journal.sent_event(txn_id)
+
+    async def _finish(self, row: OutboxRow, outcome: Outcome) -> None:
+        refusal = f"{outcome.errcode}: {outcome.reason}" if isinstance(outcome, Refused) else None
+        event_id = outcome.event_id if isinstance(outcome, Done) else None
+        if event_id is not None:
+            self._sent[row.txn_id] = event_id
+            if len(self._sent) > REMEMBERED:
+                self._sent.popitem(last=False)
+        report = None
+        if row.reports or refusal is not None:
+            answers = getattr(row.order, "answers", None)
+            report = OrderDone(row.txn_id, type(row.order).__name__, outcome, answers)
+        if refusal is not None:
+            structlog.get_logger().warning(
+                "order_refused", lane=row.lane, order=type(row.order).__name__, reason=refusal
+            )
+        now = self._clock.now()
+        rows = await self._journal.finish_order(row, event_id, refusal, report, now)
+        self._deliver(rows)
+
+    def _note_reply(self, row: OutboxRow) -> None:
+        """The room is quiet after a whole reply: the bot's own place in it moves (contract D12)."""
+        order = row.order
+        if isinstance(order, SendMessage) and order.answers and not order.partial:
+            self._replied(order.room_id, order.answers)

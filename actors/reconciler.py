@@ -1,0 +1,189 @@
+"""Reconciliation, carried out: observe through the port, plan purely, apply in one transaction.
+
+`reconcile_matrix_state` serves all rooms once at start (contract L4), `reconcile_single_room` one room at run time
+(contract C7). Neither makes a room, invites anybody or changes a room's state (contracts L7, C9): all that is ever
+written to the homeserver is the bot's own account data.
+"""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import anyio
+import structlog
+
+from actors.ports import Clock, Homeserver
+from actors.surroundings import Surroundings
+from machines.binding import chat_number, platform_number
+from machines.happenings import ChatRecovered, Observed, OnboardingAsked
+from machines.ids import ActorKey, RoomId, TxnId
+from machines.orders import Refused, StoreBinding
+from machines.reconcile import Plan, Stored, plan
+from machines.room import (
+    ROOM,
+    DifferenceFound,
+    RemovedFromRoom,
+    Room,
+    TopologyConfirmed,
+    TopologyRefused,
+    Welcome,
+)
+from machines.topology import Topology
+from machines.user import Asked
+from store import Journal
+from store.records import InboxRow, Transition, Writes
+
+BACKFILLS_AT_ONCE = 20
+
+
+class Reconciler:
+    """Makes the local rows agree with the homeserver."""
+
+    def __init__(
+        self,
+        homeserver: Homeserver,
+        journal: Journal,
+        clock: Clock,
+        surroundings: Surroundings,
+    ) -> None:
+        self._homeserver = homeserver
+        self._journal = journal
+        self._clock = clock
+        self._surroundings = surroundings
+        self._one_at_a_time = anyio.Lock()
+
+    async def reconcile_matrix_state(self, topology: Topology) -> dict[str, Any]:
+        """Reconcile every room with what the initial sync showed; returns the report of contract L4."""
+        began = self._clock.now()
+        stored, decided = await self._plan(topology)
+        refused = await self._backfill(decided)
+        settled = [
+            self._settle(stored.rooms.get(room_id) or Room(room_id), decided)
+            for room_id in (*decided.changed, *decided.refused, *decided.gone)
+        ]
+        seq = (
+            None
+            if decided.platform_chat_seq == stored.platform_chat_seq
+            else decided.platform_chat_seq
+        )
+        users = (Writes(user=user) for user in decided.users)
+        await self._journal.keep_visits([*settled, *users, Writes(platform_chat_seq=seq)], began)
+        self._surroundings.raise_platform_chat_seq(decided.platform_chat_seq)
+        skipped = [asdict(remark) for remark in decided.skipped]
+        skipped += [
+            {"room_id": room_id, "reason": f"binding not written: {reason}"}
+            for room_id, reason in refused.items()
+        ]
+        report = {
+            "spaces": decided.spaces,
+            "rooms_recovered": sum(room_id in decided.found for room_id in decided.changed),
+            "rooms_unchanged": len(decided.unchanged),
+            "backfilled": len(decided.backfilled) - len(refused),
+            "conflicts": [asdict(remark) for remark in decided.conflicts],
+            "skipped": skipped,
+            "duration_s": round(self._clock.now() - began, 3),
+        }
+        structlog.get_logger().info("matrix_reconcile_complete", **report)
+        return report
+
+    async def reconcile_single_room(self, room_id: RoomId) -> tuple[Observed, tuple[InboxRow, ...]]:
+        """Look at one room; returns what it is, and what its owner's actor is to be told.
+
+        Repairs are made one at a time, so that two of them never take the same number.
+        """
+        async with self._one_at_a_time:
+            topology = await self._homeserver.observe_room(room_id)
+            _, decided = await self._plan(topology)
+            remarks = [*decided.conflicts, *decided.skipped]
+            about = [asdict(remark) for remark in remarks if remark.room_id == room_id]
+            report: dict[str, Any] = {"room_id": room_id, "remarks": about}
+            found = decided.found.get(room_id)
+            if found is None:
+                reason = about[0]["reason"] if about else self._absence(topology, room_id)
+                return Observed(None, "", False, False, reason, report), ()
+            binding = found.binding
+            rows: tuple[InboxRow, ...] = ()
+            seq = platform_number(binding.platform_chat_id)
+            self._surroundings.raise_platform_chat_seq(seq)
+            if binding.room_type == "chat" and binding.space_id is not None:
+                recovered = ChatRecovered(binding.space_id, chat_number(binding.chat_id))
+                owner = ActorKey(binding.matrix_user_id)
+                rows = await self._journal.tell(owner, recovered, self._clock.now())
+            reason = "the homeserver shows what it is"
+            observed = Observed(
+                binding, found.name, found.encrypted, found.backfill, reason, report
+            )
+            return observed, rows
+
+    async def _plan(self, topology: Topology) -> tuple[Stored, Plan]:
+        stored = await self._journal.stored()
+        access, agents = self._surroundings.access, self._surroundings.agents()
+        seq = max(stored.platform_chat_seq, self._surroundings.platform_chat_seq)
+        known = replace(stored, platform_chat_seq=seq)
+        return stored, plan(topology, known, agents.default_for, access.allows)
+
+    async def _backfill(self, decided: Plan) -> dict[RoomId, str]:
+        """Write the missing bindings before anything is handled (contract C4); returns the refusals."""
+        refused: dict[RoomId, str] = {}
+        limit = anyio.CapacityLimiter(BACKFILLS_AT_ONCE)
+
+        async def write(room_id: RoomId) -> None:
+            async with limit:
+                order = StoreBinding(room_id, decided.found[room_id].binding.content())
+                outcome = await self._homeserver.perform(order, TxnId(""))
+            if isinstance(outcome, Refused):
+                refused[room_id] = outcome.reason
+
+        async with anyio.create_task_group() as group:
+            for room_id in decided.backfilled:
+                group.start_soon(write, room_id)
+        return refused
+
+    def _settle(self, room: Room, decided: Plan) -> Writes:
+        """Run one room's machine over what start-up found; its transitions are kept like any other."""
+        room_id = room.room_id
+        facts: list[tuple[object, str]] = []
+        if room_id in decided.gone:
+            facts.append((RemovedFromRoom("not joined"), "the bot is no longer in the room"))
+        else:
+            if room.state != "reconciling":
+                reason = "start-up found a difference"
+                facts.append((DifferenceFound(reason), reason))
+            facts.append(_judgement(room_id, decided))
+        now = self._clock.now()
+        transitions: list[Transition] = []
+        told: list[tuple[ActorKey, object]] = []
+        for fact, reason in facts:
+            step = ROOM.step(room, fact)
+            room, arrow = step.data, step.arrow
+            if step.moved:
+                room = replace(room, since=now, reason=reason)
+                report = getattr(fact, "report", None)
+                transitions.append(
+                    Transition(
+                        room_id, now, arrow.event, arrow.source, arrow.target, reason, report
+                    )
+                )
+            told += [
+                (ActorKey(effect.user_id), OnboardingAsked(Asked(room_id)))
+                for effect in step.effects
+                if isinstance(effect, Welcome)
+            ]
+        return Writes(room=room, transitions=tuple(transitions), told=tuple(told))
+
+    @staticmethod
+    def _absence(topology: Topology, room_id: RoomId) -> str:
+        if room_id not in topology.rooms:
+            return "the bot is not joined to it"
+        return "the homeserver shows nothing it could be"
+
+
+def _judgement(room_id: RoomId, decided: Plan) -> tuple[object, str]:
+    found = decided.found.get(room_id)
+    if found is None:
+        reason = decided.refused[room_id]
+        # No cool-down: the first message after a start may have its repair at once.
+        return TopologyRefused(reason, 0.0, {"reason": reason}), reason
+    confirmed = TopologyConfirmed(
+        found.binding, found.name, found.encrypted, store=False, report={}
+    )
+    return confirmed, "the homeserver shows what it is"

@@ -1,0 +1,49 @@
+"""What every step may know: the words, who may talk, the agents, the time, and the next free context id."""
+
+from collections.abc import Callable
+
+from actors.cells import Worlds
+from actors.ports import Clock
+from machines.binding import platform_number
+from machines.speech import Speech
+from machines.world import Access, Agents, World
+
+
+class Surroundings(Worlds):
+    """Makes the `World` of each step. `agents` is asked anew each time: the registry can be reloaded."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        speech: Speech,
+        access: Access,
+        agents: Callable[[], Agents],
+        agent_retry_s: float,
+        platform_chat_seq: int = 0,
+    ) -> None:
+        self._clock = clock
+        self._speech = speech
+        self.access = access
+        self.agents = agents
+        self._agent_retry_s = agent_retry_s
+        self.platform_chat_seq = platform_chat_seq
+
+    def world(self) -> World:
+        """Return the surroundings of the next step."""
+        return World(
+            now=self._clock.now(),
+            speech=self._speech,
+            access=self.access,
+            agents=self.agents(),
+            next_platform_chat_id=str(self.platform_chat_seq + 1),
+            agent_retry_s=self._agent_retry_s,
+        )
+
+    def took(self, platform_chat_id: str) -> None:
+        """Never give this `platform_chat_id` out again (contract A5)."""
+        self.raise_platform_chat_seq(platform_number(platform_chat_id))
+
+    def raise_platform_chat_seq(self, seq: int) -> None:
+        """Note the highest context id known; it only ever grows."""
+        self.platform_chat_seq = max(self.platform_chat_seq, seq)

@@ -1,0 +1,56 @@
+"""Time: one heap of what comes due, one task that waits for the first of it.
+
+A timer says only that an actor wants to be looked at; what is due is decided then, from its state. So a timer
+that was overtaken by events does nothing, and none needs to be cancelled or stored: after a restart each
+is set again from its row.
+"""
+
+import heapq
+from collections.abc import Callable
+
+import anyio
+
+from actors.ports import Clock
+from machines.ids import ActorKey
+
+
+class Timers:
+    """Calls `due(key)` at the time set for a key; an earlier time replaces a later one."""
+
+    def __init__(self, clock: Clock, due: Callable[[ActorKey], None]) -> None:
+        self._clock = clock
+        self._due = due
+        self._heap: list[tuple[float, ActorKey]] = []
+        self._next: dict[ActorKey, float] = {}
+        self._changed = anyio.Event()
+
+    def set(self, key: ActorKey, at: float) -> None:
+        """Wake the actor at `at`, seconds since the epoch."""
+        if self._next.get(key, float("inf")) <= at:
+            return
+        self._next[key] = at
+        heapq.heappush(self._heap, (at, key))
+        if self._heap[0][1] == key:
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Wait for ever; each wait ends at the earliest time set, or when an earlier one is."""
+        while True:
+            self._changed = anyio.Event()
+            now = self._clock.now()
+            while self._heap and self._heap[0][0] <= now:
+                at, key = heapq.heappop(self._heap)
+                if self._next.get(key) == at:
+                    del self._next[key]
+                    self._due(key)
+            if not self._heap:
+                await self._changed.wait()
+                continue
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._wait_or_change, group.cancel_scope)
+                await self._clock.sleep(self._heap[0][0] - now)
+                group.cancel_scope.cancel()
+
+    async def _wait_or_change(self, scope: anyio.CancelScope) -> None:
+        await self._changed.wait()
+        scope.cancel()

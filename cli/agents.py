@@ -1,0 +1,78 @@
+"""The agents as the configuration names them: the registry file, the single agent, or the mock."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+
+from agent_platform import (
+    MockPlatform,
+    RealPlatform,
+    Registry,
+    RegistryError,
+    Timings,
+    load_registry,
+    single_agent,
+)
+from cli.errors import CommandFailed, ExitCode
+from cli.settings import Settings
+from machines.ids import AgentId, UserId
+
+
+class Agents:
+    """The registry as decisions see it (`machines.world.Agents`)."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def default_for(self, user_id: UserId) -> AgentId:
+        """Return the agent a user's chats get unless he selects another (contract A2)."""
+        return self.registry.default_for(user_id).id
+
+    def knows(self, agent_id: AgentId) -> bool:
+        """Whether the agent is there; a single agent is never stale (contract A4)."""
+        return self.registry.single or self.registry.get(agent_id) is not None
+
+    def label(self, agent_id: AgentId) -> str:
+        """Return what people call the agent."""
+        agent = self.registry.get(agent_id)
+        return agent.label if agent is not None else agent_id
+
+
+def read_registry(settings: Settings) -> Registry:
+    """Return the agents that the configuration names.
+
+    Raises:
+        CommandFailed: the agents file has faults; all of them are told.
+    """
+    if settings.matrix_agent_registry_path is None:
+        return single_agent(settings.base_url, settings.surfaces_workspace_dir)
+    try:
+        return load_registry(
+            settings.matrix_agent_registry_path,
+            base_url=settings.base_url,
+            workspace_dir=settings.surfaces_workspace_dir,
+            environ=os.environ,
+            networked=settings.matrix_platform_backend == "real",
+        )
+    except RegistryError as error:
+        raise CommandFailed(ExitCode.USAGE, f"MATRIX_AGENT_REGISTRY_PATH: {error}") from error
+
+
+def open_platform(
+    settings: Settings, registry: Callable[[], Registry]
+) -> AbstractAsyncContextManager[MockPlatform | RealPlatform]:
+    """Return the platform that the configuration wants (contract E4), as an async context."""
+    if settings.matrix_platform_backend == "mock":
+        return nullcontext(
+            MockPlatform(
+                silence_s=settings.agent_timeout_s,
+                workspace=lambda agent_id: _workspace(registry(), agent_id),
+            )
+        )
+    return RealPlatform(registry, timings=Timings(silence_s=settings.agent_timeout_s))
+
+
+def _workspace(registry: Registry, agent_id: AgentId) -> Path | None:
+    agent = registry.get(agent_id)
+    return agent.workspace if agent is not None else None

@@ -1,0 +1,84 @@
+"""The command line: `surfaces-bot`, also `python -m cli` (contract S3).
+
+A failure is one line on stderr and an exit code of contract S4; nothing else decides either.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.errors import CommandFailed, ExitCode
+
+app = typer.Typer(
+    name="surfaces-bot",
+    help="Talk to the agents of the Lambda platform from Matrix.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Talk to the agents of the Lambda platform from Matrix."""
+
+
+@app.command()
+def run() -> None:
+    """Run the daemon until it is stopped by SIGTERM or SIGINT.
+
+    It is configured by the environment and by `.env` in the working directory: MATRIX_HOMESERVER,
+    MATRIX_USER_ID and MATRIX_PASSWORD (or MATRIX_ACCESS_TOKEN) are needed; `.env.example` lists the
+    rest. A stopped or killed daemon is simply started again.
+    """
+    from cli.run import run_daemon
+
+    run_daemon()
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Stay up at the end and print how a Matrix client can log in."),
+    ] = False,
+) -> None:
+    """Show a first conversation on a real homeserver on this machine, with a kill in the middle.
+
+    Needs the `demo` extra (Synapse). Uses loopback only and leaves no files behind.
+    """
+    from cli.demo import run_demo
+
+    run_demo(keep=keep)
+
+
+def main() -> None:
+    """Run a command; end with an exit code of contract S4."""
+    try:
+        app(standalone_mode=False)
+    except CommandFailed as failure:
+        _fail(failure.code, str(failure))
+    except typer.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except typer.Abort:
+        _fail(ExitCode.FAULT, "aborted")
+    except KeyboardInterrupt:
+        _fail(ExitCode.FAULT, "interrupted")
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            _fail(ExitCode.USAGE, f"{error.format_message()} (see --help)")
+        # The one place where a fault of this program becomes an exit code.
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
+        _fail(
+            ExitCode.FAULT,
+            f"a fault in this program, {type(error).__name__} at {place}; please report it",
+        )
+
+
+def _fail(code: ExitCode, message: str) -> None:
+    print(f"surfaces-bot: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,130 @@
+"""`surfaces-bot run`: the daemon. It joins the edges to the runtime and listens for signals."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import structlog
+
+from actors.bot import Bot
+from actors.ports import AgentPlatform
+from actors.surroundings import Surroundings
+from agent_platform import Registry
+from cli.agents import Agents, open_platform, read_registry
+from cli.errors import CommandFailed, ExitCode
+from cli.logs import set_up_logs
+from cli.settings import Settings, load_settings
+from machines.errors import CredentialsRefused
+from machines.ids import UserId
+from machines.speech import speak
+from machines.world import Access
+from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
+from matrix.clock import SystemClock
+from store import DaemonLock, DatabaseLocked, DatabaseUnusable, Journal
+from store.database import open_database
+
+
+def run_daemon() -> None:
+    """Run until stopped by a signal.
+
+    Raises:
+        CommandFailed: with the exit code of contract S4 and one line about what to do.
+    """
+    settings = load_settings()
+    registry = read_registry(settings)
+    secrets = [secret.get_secret_value() for secret in _secrets(settings)]
+    secrets += [agent.token for agent in registry.agents if agent.token]
+    set_up_logs(settings.surfaces_log_format, settings.surfaces_log_level, secrets)
+    try:
+        with DaemonLock(settings.matrix_db_path):
+            anyio.run(_live, settings, registry)
+    except DatabaseLocked as error:
+        raise CommandFailed(
+            ExitCode.LOCKED, f"{error}; stop it first, or use another MATRIX_DB_PATH"
+        ) from error
+    except DatabaseUnusable as error:
+        raise CommandFailed(
+            ExitCode.DATABASE,
+            f"the database {settings.matrix_db_path} is unusable: {error}; free space or mend its"
+            " permissions, or move the file away: it is rebuilt from the homeserver",
+        ) from error
+    except CredentialsRefused as error:
+        raise CommandFailed(ExitCode.CREDENTIALS, str(error)) from error
+    except (SessionMismatch, SessionUnusable) as error:
+        raise CommandFailed(ExitCode.USAGE, str(error)) from error
+
+
+async def _live(settings: Settings, registry: Registry) -> None:
+    clock = SystemClock()
+    agents = Agents(registry)
+    async with (
+        _open_journal(settings.matrix_db_path) as journal,
+        open_platform(settings, lambda: agents.registry) as platform,
+        _open_homeserver(settings, clock) as homeserver,
+    ):
+        surroundings = Surroundings(
+            clock=clock,
+            speech=speak(settings.surfaces_locale, settings.surfaces_brand),
+            access=Access(UserId(settings.matrix_user_id), settings.matrix_allowed_users),
+            agents=lambda: agents,
+            agent_retry_s=settings.agent_retry_s,
+        )
+        typed_platform: AgentPlatform = platform
+        bot = Bot(
+            homeserver=homeserver,
+            platform=typed_platform,
+            journal=journal,
+            clock=clock,
+            surroundings=surroundings,
+        )
+        async with anyio.create_task_group() as group:
+            group.start_soon(_listen, bot)
+            await bot.run()
+            group.cancel_scope.cancel()
+
+
+async def _listen(bot: Bot) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            structlog.get_logger().info("signal_received", signal=signal.Signals(number).name)
+            bot.stop()
+
+
+@asynccontextmanager
+async def _open_journal(path: Path) -> AsyncIterator[Journal]:
+    database = await open_database(path)
+    try:
+        yield Journal(database)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await database.close()
+
+
+@asynccontextmanager
+async def _open_homeserver(
+    settings: Settings, clock: SystemClock
+) -> AsyncIterator[MatrixHomeserver]:
+    password, token = settings.matrix_password, settings.matrix_access_token
+    account = Account(
+        homeserver=settings.matrix_homeserver,
+        user_id=UserId(settings.matrix_user_id),
+        store_path=settings.matrix_store_path,
+        password=password.get_secret_value() if password else None,
+        access_token=token.get_secret_value() if token else None,
+    )
+    async with aclosing(MatrixHomeserver(account, on_change=_announce, clock=clock)) as homeserver:
+        yield homeserver
+
+
+def _announce(up: bool, reason: str, outage_s: float) -> None:
+    """Log an outage of the homeserver once when it begins and once when it ends (contract L9)."""
+    if up:
+        structlog.get_logger().info("homeserver_reachable", outage_s=round(outage_s, 1))
+    else:
+        structlog.get_logger().warning("homeserver_unreachable", reason=reason)
+
+
+def _secrets(settings: Settings) -> list[object]:
+    return [secret for secret in (settings.matrix_password, settings.matrix_access_token) if secret]

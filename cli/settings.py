@@ -1,0 +1,198 @@
+"""The environment (contract section 2), read once, validated whole: all faults are told at once (E10).
+
+Empty means unset; `.env` in the working directory is read, and the real environment wins over it. Secrets are never
+shown, not even when they are what is wrong.
+"""
+
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from agent_platform import base_from_ws_url, base_url_fault
+from cli.errors import CommandFailed, ExitCode
+
+_USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
+_SECRET = frozenset({"MATRIX_PASSWORD", "MATRIX_ACCESS_TOKEN"})
+
+
+class Settings(BaseSettings):
+    """What the daemon is told. Field names are the variables' names, in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+    )
+
+    matrix_homeserver: str
+    matrix_user_id: str
+    matrix_password: SecretStr | None = None
+    matrix_access_token: SecretStr | None = None
+    matrix_db_path: Path = Path("lambda_matrix.db")
+    matrix_store_path: Path = Path("matrix_store")
+    matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
+    matrix_platform_backend: Literal["mock", "real"] = "mock"
+    matrix_agent_registry_path: Path | None = None
+    agent_base_url: str | None = None
+    agent_ws_url: str | None = None
+    agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
+    agent_retry_s: float = Field(default=120.0, ge=0, le=86400, allow_inf_nan=False)
+    surfaces_workspace_dir: Path = Path("/agents")
+    surfaces_brand: str = Field(default="Lambda", max_length=60)
+    surfaces_locale: Literal["en", "ru"] = "en"
+    surfaces_log_format: Literal["json", "console"] | None = None
+    surfaces_log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("matrix_homeserver")
+    @classmethod
+    def _homeserver(cls, value: str) -> str:
+        url = urlsplit(value)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError("an http or https URL, such as https://matrix.example.org")
+        return value.rstrip("/")
+
+    @field_validator("matrix_user_id")
+    @classmethod
+    def _user_id(cls, value: str) -> str:
+        if not _USER_ID.fullmatch(value):
+            raise ValueError("a full Matrix id, such as @lambda:example.org")
+        return value
+
+    @field_validator("matrix_allowed_users", mode="before")
+    @classmethod
+    def _allowed(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
+        wrong = [entry for entry in entries if not _USER_ID.fullmatch(entry)]
+        if wrong:
+            raise ValueError(
+                f"full Matrix ids or globs such as @*:example.org, comma-separated; not {wrong[0]!r}"
+            )
+        return entries
+
+    @field_validator("surfaces_log_level", "surfaces_locale", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("agent_base_url")
+    @classmethod
+    def _base_url(cls, value: str) -> str:
+        fault = base_url_fault(value)
+        if fault is not None:
+            raise ValueError(fault)
+        return value.rstrip("/")
+
+    @property
+    def base_url(self) -> str | None:
+        """The base of the agents without one of their own (contract E5)."""
+        if self.agent_base_url is not None or self.agent_ws_url is None:
+            return self.agent_base_url
+        return base_from_ws_url(self.agent_ws_url)
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        CommandFailed: something is missing or wrong; one line names every variable that is (E10).
+    """
+    try:
+        settings = Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        faults = [_fault(item) for item in error.errors()]
+        named = {fault.partition(":")[0] for fault in faults}
+        raise _refused([*faults, *_login_faults(_present(named))]) from error
+    faults = [*_login_faults(settings), *_agent_faults(settings), *_mode_faults(settings)]
+    if faults:
+        raise _refused(faults)
+    return settings
+
+
+def _refused(faults: Iterable[str]) -> CommandFailed:
+    lines = "; ".join(dict.fromkeys(faults))
+    return CommandFailed(ExitCode.USAGE, f"configuration: {lines}")
+
+
+def _present(named: set[str]) -> Any:
+    """Read only what decides whether a login is configured at all, for a list of faults that is whole."""
+
+    class Login(BaseSettings):
+        model_config = Settings.model_config
+        matrix_password: SecretStr | None = None
+        matrix_access_token: SecretStr | None = None
+
+    return Login()
+
+
+def _login_faults(settings: Any) -> list[str]:
+    if settings.matrix_password is None and settings.matrix_access_token is None:
+        return [
+            "MATRIX_PASSWORD: found nothing, and no MATRIX_ACCESS_TOKEN either; expected one of the two"
+        ]
+    return []
+
+
+def _agent_faults(settings: Settings) -> list[str]:
+    if settings.matrix_platform_backend != "real":
+        return []
+    if settings.agent_base_url is None and settings.agent_ws_url is not None:
+        if settings.base_url is None:
+            return [
+                f"AGENT_WS_URL: found {settings.agent_ws_url!r}; expected a ws or wss URL with"
+                " /agent_ws or /v1/agent_ws in it (better: set AGENT_BASE_URL)"
+            ]
+    elif settings.base_url is None and settings.matrix_agent_registry_path is None:
+        return [
+            "AGENT_BASE_URL: found nothing, and no MATRIX_AGENT_REGISTRY_PATH either; expected one of"
+            " the two, because MATRIX_PLATFORM_BACKEND is real"
+        ]
+    return []
+
+
+def _mode_faults(settings: Settings) -> list[str]:
+    """Refuse a database or store that others can read or write (contract E2)."""
+    wanted = (
+        ("MATRIX_DB_PATH", settings.matrix_db_path, 0o600),
+        ("MATRIX_STORE_PATH", settings.matrix_store_path, 0o700),
+    )
+    faults = []
+    for variable, path, mode in wanted:
+        try:
+            found = stat.S_IMODE(path.stat().st_mode)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            faults.append(f"{variable}: {path} can't be looked at: {error.strerror}")
+            continue
+        is_directory = path.is_dir()
+        if is_directory != (mode == 0o700):
+            kind = "a directory" if mode == 0o700 else "a file"
+            faults.append(f"{variable}: {path} is not {kind}; expected {kind}")
+        elif found & ~mode:
+            faults.append(
+                f"{variable}: {path} has mode {found:04o}; expected {mode:04o} or stricter"
+                f" (chmod {mode:o} {path})"
+            )
+    return faults
+
+
+def _fault(item: Any) -> str:
+    variable = str(item["loc"][0]).upper() if item["loc"] else "the environment"
+    if item["type"] == "missing":
+        return f"{variable}: found nothing; expected {_EXPECTED.get(variable, 'a value')}"
+    found = "a secret that is not shown" if variable in _SECRET else repr(item["input"])
+    expected = item["msg"].removeprefix("Value error, ")
+    expected = re.sub(r"^Input should be ", "", expected)
+    return f"{variable}: found {found}; expected {expected}"
+
+
+_EXPECTED = {
+    "MATRIX_HOMESERVER": "the homeserver's URL, such as https://matrix.example.org",
+    "MATRIX_USER_ID": "the bot's full Matrix id, such as @lambda:example.org",
+}

@@ -1,0 +1,62 @@
+"""Reading a binding back from the homeserver (contract R4): field by field, nothing trusted that does not fit."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from machines.ids import AgentId, UserId
+
+_CHAT_ID = re.compile(r"C([1-9][0-9]{0,8})")
+_PLATFORM_CHAT_ID = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def chat_number(chat_id: str | None) -> int:
+    """Return the number of a chat id (`C7` is 7), or 0 for what is none."""
+    match = _CHAT_ID.fullmatch(chat_id or "")
+    return int(match[1]) if match else 0
+
+
+def platform_number(platform_chat_id: str | None) -> int:
+    """Return a `platform_chat_id` as a number, or 0 for what is none."""
+    match = _PLATFORM_CHAT_ID.fullmatch(platform_chat_id or "")
+    return int(match[0]) if match else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a stored binding says, each field `None` where it says nothing that could be true."""
+
+    room_type: str | None = None
+    matrix_user_id: UserId | None = None
+    chat_id: str | None = None
+    platform_chat_id: str | None = None
+    agent_id: AgentId | None = None
+    archived: bool = False
+
+
+def read_claim(content: Mapping[str, Any] | None) -> Claim:
+    """Return what the account data of a room says about it."""
+    if content is None:
+        return Claim()
+    room_type, owner = content.get("room_type"), content.get("matrix_user_id")
+    chat_id, platform_chat_id = content.get("chat_id"), content.get("platform_chat_id")
+    agent_id = content.get("agent_id")
+    return Claim(
+        room_type=room_type if room_type in ("chat", "space", "entry") else None,
+        matrix_user_id=_user_id(owner),
+        chat_id=chat_id if isinstance(chat_id, str) and chat_number(chat_id) else None,
+        platform_chat_id=(
+            platform_chat_id
+            if isinstance(platform_chat_id, str) and platform_number(platform_chat_id)
+            else None
+        ),
+        agent_id=AgentId(agent_id) if isinstance(agent_id, str) and agent_id else None,
+        archived=content.get("archived") is True,
+    )
+
+
+def _user_id(value: object) -> UserId | None:
+    if isinstance(value, str) and value.startswith("@") and ":" in value:
+        return UserId(value)
+    return None

@@ -1,0 +1,47 @@
+"""The commands of a chat, each a value with a file of its own (contract section 9).
+
+`parse` makes the value from a message body; `apply` says what it does in the room it was written in. A command
+that concerns the user rather than the room tells the user's actor. To add one, write its file and name it in
+`COMMANDS`: `!help` and the reference are made from that.
+"""
+
+import re
+from collections.abc import Mapping
+
+from machines.commands.archive import Archive
+from machines.commands.base import Command, Place
+from machines.commands.chats import Chats
+from machines.commands.clear import Clear
+from machines.commands.help import Help
+from machines.commands.new import New
+from machines.commands.rename import Rename
+from machines.commands.unknown import Unknown
+
+__all__ = ["COMMANDS", "Command", "Place", "parse"]
+
+COMMANDS: Mapping[str, type[Command]] = {
+    "help": Help,
+    "new": New,
+    "chats": Chats,
+    "rename": Rename,
+    "archive": Archive,
+    "clear": Clear,
+    "reset": Clear,
+}
+
+_COMMAND = re.compile(r"!([^\W\d_]\w*)(?:\s+(.*))?", re.DOTALL)
+
+
+def parse(body: str) -> Command | None:
+    """Return the command that a message is, or `None` when it is plain text.
+
+    The very first character is an ASCII `!` and a word follows it: with a space before it, or any
+    character that only looks like one, a message is plain text. Names are ASCII and case does not matter;
+    any other word is `Unknown`, which runs nothing.
+    """
+    match = _COMMAND.fullmatch(body.rstrip())
+    if match is None:
+        return None
+    name, argument = match[1], (match[2] or "").strip()
+    known = COMMANDS.get(name.lower()) if name.isascii() else None
+    return known(argument) if known is not None else Unknown(name)

@@ -1,0 +1,17 @@
+"""`!chats`: number, name, agent and state of each chat (contract K3)."""
+
+from dataclasses import dataclass
+
+from machines.commands.base import Applied, Command, Place
+from machines.effects import Tell
+from machines.happenings import ChatsAsked
+from machines.ids import ActorKey
+
+
+@dataclass(frozen=True, slots=True)
+class Chats(Command):
+    """Asks the user's actor, which knows all his chats."""
+
+    def apply(self, place: Place) -> Applied:
+        """Pass it on."""
+        return Applied(place.room, (Tell(ActorKey(place.sender), ChatsAsked(place.asked)),))

@@ -1,0 +1,17 @@
+"""`!help`: what one can do here."""
+
+from dataclasses import dataclass
+
+from machines.commands.base import Applied, Command, Place, only_answer
+
+
+@dataclass(frozen=True, slots=True)
+class Help(Command):
+    """Lists the commands there are."""
+
+    def apply(self, place: Place) -> Applied:
+        """Answer with the list."""
+        # The table of commands imports this file; the names are only known once it is whole.
+        from machines.commands import COMMANDS
+
+        return only_answer(place, place.world.speech.help(tuple(COMMANDS)))

@@ -1,0 +1,21 @@
+"""`!new [name]`: another chat in the user's Space (contract K2)."""
+
+from dataclasses import dataclass
+
+from machines.commands.base import Applied, Command, Place, only_answer
+from machines.commands.naming import MAX_NAME_LENGTH, one_line
+from machines.effects import Tell
+from machines.happenings import NewChatAsked
+from machines.ids import ActorKey
+
+
+@dataclass(frozen=True, slots=True)
+class New(Command):
+    """Asks the user's actor for a chat; the answer comes when it is there."""
+
+    def apply(self, place: Place) -> Applied:
+        """Pass it on."""
+        name = one_line(self.argument)
+        if len(name) > MAX_NAME_LENGTH:
+            return only_answer(place, place.world.speech.name_too_long(MAX_NAME_LENGTH))
+        return Applied(place.room, (Tell(ActorKey(place.sender), NewChatAsked(place.asked, name)),))

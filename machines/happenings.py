@@ -1,0 +1,119 @@
+"""What happens to an actor besides what the homeserver told: outcomes, words of an agent, time, requests.
+
+`OrderDone`, `Observed` and the requests between actors go through the inbox and survive a crash; what an
+agent says and the passing of time are told to the actor directly and are derived anew after one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from machines.ids import EventId, RoomId, TxnId
+from machines.orders import Outcome
+from machines.room import Binding
+from machines.user import Asked
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDone:
+    """The outcome of an order that this actor gave; `order` names its kind, `answers` what it answered."""
+
+    txn_id: TxnId
+    order: str
+    outcome: Outcome
+    answers: EventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one targeted look at the homeserver came to: a binding, or the reason why there is none."""
+
+    binding: Binding | None
+    name: str
+    encrypted: bool
+    store: bool
+    reason: str
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The process was restarted, or the room's turn had been left in hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Something may have come due."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentGrew:
+    """The agent has said more: the whole answer of this try so far, and what it is doing."""
+
+    turn_id: EventId
+    attempt: int
+    text: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDone:
+    """The agent finished its answer."""
+
+    turn_id: EventId
+    attempt: int
+    text: str
+    tokens_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTroubled:
+    """This try brought no answer. `retryable` as the protocol says; `kind` as in `AgentBroke`, or a code."""
+
+    turn_id: EventId
+    attempt: int
+    kind: str
+    reason: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OnboardingAsked:
+    """He invited the bot, or wrote in an entry room: he is to have a Space and a chat (contract O2)."""
+
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True)
+class NewChatAsked:
+    """`!new`."""
+
+    asked: Asked
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatsAsked:
+    """`!chats`."""
+
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRecovered:
+    """A repair brought one of his chats back; his counter moves past its number."""
+
+    space_id: RoomId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """One of a user's chats, as his actor sees it."""
+
+    room_id: RoomId
+    chat_id: str
+    name: str
+    agent_id: str
+    archived: bool
+    state: str

@@ -1,0 +1,211 @@
+"""What a user's actor decides: who gets a Space, which chat is made next, what `!chats` shows.
+
+One actor a user is what makes onboarding idempotent by the user rather than by the inviting room (contract
+O2): two invitations at once are two requests in one inbox, and the second finds what the first made. A request that
+comes while something is being made waits in that inbox.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from machines.commands.base import answer
+from machines.effects import Consume, Effect, Send, TookPlatformChatId
+from machines.happenings import (
+    ChatRecovered,
+    ChatsAsked,
+    ChatSummary,
+    NewChatAsked,
+    OnboardingAsked,
+    OrderDone,
+)
+from machines.ids import AgentId, RoomId, TxnId
+from machines.orders import Done, EnsureInvited, NameFound, Refused, RoomCreated, SendMessage
+from machines.speech import ChatLine
+from machines.user import (
+    USER,
+    Asked,
+    ChatLinked,
+    ChatMade,
+    ChatWanted,
+    NameKnown,
+    NewChat,
+    SpaceMade,
+    SpaceWanted,
+    StepRefused,
+    User,
+)
+from machines.world import World
+
+Request = OnboardingAsked | NewChatAsked | ChatsAsked
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """A user, his chats in the order of their numbers, and the requests that wait (inbox row, request)."""
+
+    user: User
+    chats: tuple[ChatSummary, ...] = ()
+    waiting: tuple[tuple[int, Request], ...] = ()
+
+
+def take(
+    household: Household, event: object, seq: int, world: World
+) -> tuple[Household, tuple[Effect, ...]]:
+    """Take one inbox row. What came of a step is dealt with at once; requests keep their order."""
+    effects: tuple[Effect, ...] = ()
+    if isinstance(event, OrderDone):
+        household, effects = _progress(household, event, world)
+        effects = (*effects, Consume(seq))
+    elif isinstance(event, ChatRecovered):
+        user = household.user
+        index = max(user.next_chat_index, event.number + 1)
+        space_id = user.space_id or event.space_id
+        recovered = replace(user, next_chat_index=index, space_id=space_id)
+        household, effects = replace(household, user=recovered), (Consume(seq),)
+    elif isinstance(event, OnboardingAsked | NewChatAsked | ChatsAsked):
+        household = replace(household, waiting=(*household.waiting, (seq, event)))
+    else:
+        raise TypeError(f"a user's actor has no use for {type(event).__name__}")
+    return _advance(household, effects, world)
+
+
+def _advance(
+    household: Household, effects: tuple[Effect, ...], world: World
+) -> tuple[Household, tuple[Effect, ...]]:
+    while household.waiting and household.user.state == "resting":
+        (seq, request), *rest = household.waiting
+        household = replace(household, waiting=tuple(rest))
+        household, done = _begin(household, request, seq, world)
+        effects = (*effects, *done, Consume(seq))
+    return household, effects
+
+
+def _begin(
+    household: Household, request: Request, seq: int, world: World
+) -> tuple[Household, tuple[Effect, ...]]:
+    asked = request.asked
+    if isinstance(request, ChatsAsked):
+        return household, (answer(asked, _chats_page(household, asked, world)),)
+    if isinstance(request, OnboardingAsked) and household.user.space_id and household.chats:
+        return household, _point_to_what_exists(household, asked, world)
+    name = request.name if isinstance(request, NewChatAsked) else ""
+    user = household.user
+    if user.space_id is None:
+        key = f"{user.user_id}.{int(world.now * 1000)}.{seq}"
+        step = USER.step(user, SpaceWanted(asked, key))
+        return replace(household, user=step.data), step.effects
+    chat = _next_chat(user, name, world)
+    step = USER.step(user, ChatWanted(asked, chat))
+    return replace(household, user=step.data), (*step.effects, _took(chat))
+
+
+def _progress(
+    household: Household, done: OrderDone, world: World
+) -> tuple[Household, tuple[Effect, ...]]:
+    user = household.user
+    if isinstance(done.outcome, Refused):
+        asked = user.asked
+        if user.state == "resting" or asked is None:
+            return household, ()
+        step = USER.step(user, StepRefused(done.outcome.reason))
+        text = world.speech.new_failed(done.outcome.reason)
+        return replace(household, user=step.data), (*step.effects, _tell(asked, text, world))
+    match user.state, done.outcome:
+        case "naming", NameFound(name=name):
+            step = USER.step(user, NameKnown(name, world.speech.space_name(name)))
+            return replace(household, user=step.data), step.effects
+        case "making_space", RoomCreated(room_id=room_id):
+            chat = _next_chat(user, "", world)
+            step = USER.step(user, SpaceMade(room_id, chat))
+            return replace(household, user=step.data), (*step.effects, _took(chat))
+        case "making_chat", RoomCreated(room_id=room_id):
+            step = USER.step(user, ChatMade(room_id))
+            return replace(household, user=step.data), step.effects
+        case "linking", Done():
+            return _finish(household, world)
+        case _:
+            pass
+    # An invitation or a message of an earlier request: it is done, and nothing waits for it.
+    return household, ()
+
+
+def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect, ...]]:
+    user, speech = household.user, world.speech
+    step = USER.step(user, ChatLinked())
+    made, chat, asked = user.made, user.chat, user.asked
+    if made is None or chat is None or asked is None:
+        raise ValueError(f"{user.user_id} finished a chat that was not in hand")
+    summary = ChatSummary(
+        made, chat.chat_id, chat.name, chat.agent_id, archived=False, state="bound"
+    )
+    first = not household.chats
+    household = replace(household, user=step.data, chats=(*household.chats, summary))
+    welcome = Send(
+        SendMessage(made, speech.welcome(world.agents.label(chat.agent_id)), notice=True),
+        TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
+    )
+    text = speech.entry_pointer if first else speech.chat_created
+    pointer = _tell(asked, text(chat.name, world.link(made)), world)
+    return household, (*step.effects, welcome, pointer)
+
+
+def _point_to_what_exists(household: Household, asked: Asked, world: World) -> tuple[Effect, ...]:
+    """Say where his chats are, and invite him where he is missing (contract O2)."""
+    user, current = household.user, [chat for chat in household.chats if not chat.archived]
+    last = (current or household.chats)[-1]
+    pointer = _tell(asked, world.speech.already_here(last.name, world.link(last.room_id)), world)
+    rooms: list[RoomId] = [user.space_id] if user.space_id else []
+    rooms += [chat.room_id for chat in current]
+    key = f"{user.user_id}.{int(world.now * 1000)}.invite"
+    invites = (
+        Send(EnsureInvited(room_id, user.user_id), TxnId(f"{key}.{index}"))
+        for index, room_id in enumerate(rooms)
+    )
+    return (*invites, pointer)
+
+
+def _chats_page(household: Household, asked: Asked, world: World) -> str:
+    if not household.chats:
+        return world.speech.no_chats()
+    return world.speech.chats_list(
+        ChatLine(
+            chat_id=chat.chat_id,
+            name=chat.name,
+            agent=world.agents.label(AgentId(chat.agent_id)),
+            state=_standing(chat, world),
+            link=world.link(chat.room_id),
+            current=chat.room_id == asked.room_id,
+        )
+        for chat in household.chats
+    )
+
+
+def _standing(chat: ChatSummary, world: World) -> Literal["open", "archived", "stale", "failed"]:
+    if chat.archived:
+        return "archived"
+    if not world.agents.knows(AgentId(chat.agent_id)):
+        return "stale"
+    return "open" if chat.state == "bound" else "failed"
+
+
+def _tell(asked: Asked, text: str, world: World) -> Send:
+    """Answer a message, or speak up in the room of an invitation, which has no message to answer."""
+    if asked.event_id is not None:
+        return answer(asked, text)
+    message = SendMessage(asked.room_id, text, notice=True)
+    return Send(message, TxnId(f"{asked.room_id}.{int(world.now * 1000)}.pointer"))
+
+
+def _next_chat(user: User, name: str, world: World) -> NewChat:
+    number = user.next_chat_index
+    agent_id: AgentId = user.agent_id or world.agents.default_for(user.user_id)
+    return NewChat(
+        chat_id=f"C{number}",
+        platform_chat_id=world.next_platform_chat_id,
+        agent_id=agent_id,
+        name=name or world.speech.chat_name(number),
+    )
+
+
+def _took(chat: NewChat) -> TookPlatformChatId:
+    return TookPlatformChatId(chat.platform_chat_id)

@@ -1,0 +1,16 @@
+"""How long a turn waits before it asks an agent again (contract D10)."""
+
+import zlib
+
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 15.0
+
+
+def retry_at(turn_id: str, tries: int, now: float) -> float:
+    """Return when to try again: doubling waits, spread by ±25 % so that many turns don't come at once.
+
+    The spread is a function of turn and try, not of chance, so that a step can be repeated.
+    """
+    wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** max(0, tries - 1))
+    spread = zlib.crc32(f"{turn_id}/{tries}".encode("utf-8", "surrogatepass")) / 0xFFFFFFFF
+    return now + float(wait_s) * (0.75 + spread / 2)

@@ -1,0 +1,115 @@
+"""From the declared machine to a table that runs: one source of code, drawing and documentation.
+
+A machine is declared with python-statemachine: states, and one event after another with its arrows.
+That engine is thorough and costs about 100 µs a transition, more than everything else a message needs.
+So the declaration is read once, at import, and `Table.step` runs what was read; a test proves it equal to
+the engine on every state × event × guard.
+
+Every state × event pair is declared: an arrow, or a refusal with its reason (`refuses`). An illegal
+event raises `IllegalEvent` and changes nothing. An arrow's guard and action are static methods of the
+declaration: `guard(data, fact) -> bool`, `action(data, fact) -> (data, effects)`; `data` is a frozen
+dataclass with a field `state`, `fact` the event's value (the engine keeps the name `event` for itself).
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from statemachine import StateMachine
+
+from machines.errors import IllegalEvent
+
+D = TypeVar("D", bound=Any)
+Guard = Callable[[Any, Any], bool]
+Action = Callable[[Any, Any], tuple[Any, tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """One arrow: taken when its guard holds (or it has none), before any later one of its pair."""
+
+    source: str
+    event: str
+    target: str
+    guard: str | None
+    action: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[D]):
+    """What one event did: the new data, the effects in order, and the arrow that was taken."""
+
+    data: D
+    effects: tuple[Any, ...]
+    arrow: Arrow
+
+    @property
+    def moved(self) -> bool:
+        """Whether the state changed; only then is it a transition to keep (contract R2)."""
+        return self.arrow.source != self.arrow.target
+
+
+def event_name(event: type | object) -> str:
+    """Return an event's name in its machine: `MessageArrived` is `message_arrived`."""
+    cls = event if isinstance(event, type) else type(event)
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+class Table(Generic[D]):
+    """A machine, compiled. Pure: it holds no state of its own and serves every row."""
+
+    def __init__(
+        self, machine: type[StateMachine], refuses: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        """Read the declaration; `refuses` maps event → state → why it is refused there."""
+        self.machine = machine
+        self.name = machine.__name__
+        self.states = tuple(state.id for state in machine.states)
+        self.events = tuple(dict.fromkeys(arrow.event for arrow in self._read()))
+        self.arrows = tuple(self._read())
+        self.refuses = refuses
+        self._run: dict[tuple[str, str], list[tuple[Arrow, Guard | None, Action | None]]] = {}
+        for arrow in self.arrows:
+            guard = getattr(machine, arrow.guard) if arrow.guard else None
+            action = getattr(machine, arrow.action) if arrow.action else None
+            self._run.setdefault((arrow.source, arrow.event), []).append((arrow, guard, action))
+        self._names: dict[type, str] = {}
+
+    def _read(self) -> Iterator[Arrow]:
+        for state in self.machine.states:
+            for transition in state.transitions:
+                guards = [str(spec.func) for spec in transition.cond]
+                actions = [str(spec.func) for spec in transition.on if not spec.is_convention]
+                yield Arrow(
+                    source=state.id,
+                    event=transition.event,
+                    target=transition.target.id if transition.target is not None else state.id,
+                    guard=guards[0] if guards else None,
+                    action=actions[0] if actions else None,
+                )
+
+    def step(self, data: D, event: object) -> Step[D]:
+        """Take one event.
+
+        Raises:
+            IllegalEvent: the event is refused in this state; nothing was changed.
+        """
+        cls = type(event)
+        name = self._names.get(cls)
+        if name is None:
+            name = self._names[cls] = event_name(cls)
+        for arrow, guard, action in self._run.get((data.state, name), ()):
+            if guard is None or guard(data, event):
+                effects: tuple[Any, ...] = ()
+                if action is not None:
+                    data, effects = action(data, event)
+                if data.state != arrow.target:
+                    data = replace(data, state=arrow.target)
+                return Step(data, effects, arrow)
+        why = self.refuses.get(name, {}).get(data.state, "no arrow and no declared refusal")
+        raise IllegalEvent(f"{self.name}: {name} is refused in state {data.state}: {why}")
+
+    def accepts(self, state: str) -> tuple[str, ...]:
+        """Return the events that the machine would accept in a state, in declared order (contract I2)."""
+        return tuple(event for event in self.events if (state, event) in self._run)

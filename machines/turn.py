@@ -1,0 +1,302 @@
+"""A turn: one message of the user to the one reply it gets (contract D1).
+
+`queued → asking → streaming → answered`. When the agent breaks off, the turn waits and asks again under the same
+`message_id`, and the new text lands in the same reply; when the time for that is used up, the reply says plainly
+that the agent could not answer. The user can stop it. A restarted process asks again: what the agent had said was
+never more than what the room shows. `answered`, `failed` and `stopped` are the ends, and each of them has put the
+reply's last text into the outbox.
+"""
+
+from dataclasses import dataclass, replace
+
+from statemachine import State, StateMachine
+
+from machines.effects import Ask, Effect, HangUp, MarkRead, ShowTyping
+from machines.ids import EventId
+from machines.reply import Reply, show
+from machines.table import Table
+from machines.talk import AgentRequest
+
+ENDED = frozenset({"answered", "failed", "stopped"})
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn's row. Times are seconds since the epoch.
+
+    `draft` and what belongs to it are of the try in hand and are not kept: after a restart the agent
+    says it again. `gives_up_at` bounds the retries (`AGENT_RETRY_S`).
+    """
+
+    turn_id: EventId
+    request: AgentRequest
+    reply: Reply
+    state: str = "queued"
+    tries: int = 0
+    begun_at: float = 0.0
+    gives_up_at: float = 0.0
+    retry_at: float = 0.0
+    fault: str = ""
+    draft: str = ""
+    status: str = ""
+    first_text_at: float = 0.0
+
+    def said(self) -> str:
+        """Return the answer so far with the quiet line about what the agent is doing."""
+        if not self.status:
+            return self.draft
+        return f"{self.draft}\n\n{self.status}" if self.draft else self.status
+
+    def due_at(self) -> float | None:
+        """Return when this turn next wants to be looked at, if nothing happens before."""
+        if self.state == "waiting_to_retry":
+            return self.retry_at
+        if self.state == "streaming":
+            return self.reply.next_show_at(self.first_text_at)
+        if self.state == "asking" and self.tries > 1:
+            return self.gives_up_at
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBegan:
+    """Its turn has come; the agent may be tried until `gives_up_at`."""
+
+    at: float
+    gives_up_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRestarted:
+    """The connection to the agent is gone with the old process; time away does not count as tried."""
+
+    at: float
+    gives_up_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextGrew:
+    """The agent has said more; `text` is the whole answer so far, `status` what it is doing."""
+
+    at: float
+    text: str
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowDue:
+    """It is time to show what has come since the last edit."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEnded:
+    """The agent finished; `text` is what the reply shall say."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFailed:
+    """This try brought no answer: again at `retry_at`, or `last_words` if that is too late."""
+
+    at: float
+    retry_at: float
+    fault: str
+    last_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDeclined:
+    """The agent will not answer this message, or what it sent can't be shown."""
+
+    at: float
+    fault: str
+    last_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue:
+    """The wait is over."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PatienceEnded:
+    """A later try has brought nothing by `gives_up_at`."""
+
+    at: float
+    last_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserStopped:
+    """The user wants no more of it; `text` is what was said, marked stopped (contract K9)."""
+
+    at: float
+    text: str
+
+
+class TurnMachine(StateMachine):
+    """The declaration; `TURN` is what runs."""
+
+    queued = State(initial=True)
+    asking = State()
+    streaming = State()
+    waiting_to_retry = State()
+    answered = State(final=True)
+    failed = State(final=True)
+    stopped = State(final=True)
+
+    turn_began = queued.to(asking, on="begin")
+    process_restarted = (
+        queued.to.itself(internal=True)
+        | asking.to.itself(internal=True, on="ask_anew")
+        | streaming.to(asking, on="ask_anew")
+        | waiting_to_retry.to(asking, on="ask_anew")
+    )
+    text_grew = asking.to(streaming, on="listen") | streaming.to.itself(internal=True, on="hear")
+    show_due = streaming.to.itself(internal=True, on="show_more")
+    answer_ended = asking.to(answered, on="finish") | streaming.to(answered, on="finish")
+    agent_failed = (
+        asking.to(waiting_to_retry, cond="in_time", on="wait")
+        | asking.to(failed, on="give_up")
+        | streaming.to(waiting_to_retry, cond="in_time", on="wait")
+        | streaming.to(failed, on="give_up")
+    )
+    agent_declined = asking.to(failed, on="give_up") | streaming.to(failed, on="give_up")
+    retry_due = waiting_to_retry.to(asking, on="ask_again")
+    patience_ended = asking.to(failed, on="hang_up_and_give_up")
+    user_stopped = (
+        queued.to(stopped, on="stop")
+        | asking.to(stopped, on="stop")
+        | streaming.to(stopped, on="stop")
+        | waiting_to_retry.to(stopped, on="stop")
+    )
+
+    @staticmethod
+    def in_time(data: Turn, fact: AgentFailed) -> bool:
+        """Whether another try still fits (contract D10)."""
+        return fact.retry_at <= data.gives_up_at
+
+    @staticmethod
+    def begin(data: Turn, fact: TurnBegan) -> "_Result":
+        """Ask for the first time; the message counts as read from here (contract D6)."""
+        data = replace(data, begun_at=fact.at, gives_up_at=fact.gives_up_at)
+        data, asked = _ask(data)
+        return data, (MarkRead(data.turn_id), ShowTyping(True), *asked)
+
+    @staticmethod
+    def ask_anew(data: Turn, fact: ProcessRestarted) -> "_Result":
+        """Ask as if for the first time, under the same `message_id`."""
+        data, asked = _ask(replace(data, gives_up_at=fact.gives_up_at))
+        return data, (ShowTyping(True), *asked)
+
+    @staticmethod
+    def ask_again(data: Turn, fact: RetryDue) -> "_Result":
+        """Another try."""
+        data, asked = _ask(data)
+        return data, (ShowTyping(True), *asked)
+
+    @staticmethod
+    def listen(data: Turn, fact: TextGrew) -> "_Result":
+        """The first words; they are gathered for a moment before they show."""
+        return replace(data, draft=fact.text, status=fact.status, first_text_at=fact.at), ()
+
+    @staticmethod
+    def hear(data: Turn, fact: TextGrew) -> "_Result":
+        """More words."""
+        return replace(data, draft=fact.text, status=fact.status), ()
+
+    @staticmethod
+    def show_more(data: Turn, fact: ShowDue) -> "_Result":
+        """Show what there is."""
+        reply, effects = show(data.reply, data.said(), fact.at, final=False)
+        # Nothing new to show still counts as looked at, or the timer would come due at once again.
+        return replace(data, reply=replace(reply, shown_at=max(reply.shown_at, fact.at))), effects
+
+    @staticmethod
+    def finish(data: Turn, fact: AnswerEnded) -> "_Result":
+        """The whole text, for the last time."""
+        return _end(data, fact.text, fact.at, "")
+
+    @staticmethod
+    def wait(data: Turn, fact: AgentFailed) -> "_Result":
+        """What was heard in this try is forgotten; the room goes on showing it."""
+        data = replace(_silent(data), retry_at=fact.retry_at, fault=fact.fault)
+        return data, (ShowTyping(False),)
+
+    @staticmethod
+    def give_up(data: Turn, fact: AgentFailed | AgentDeclined) -> "_Result":
+        """Never silence: the reply says that there is no answer (contract D10)."""
+        return _end(data, fact.last_words, fact.at, fact.fault)
+
+    @staticmethod
+    def hang_up_and_give_up(data: Turn, fact: PatienceEnded) -> "_Result":
+        """The try in hand is not waited for."""
+        data, effects = _end(data, fact.last_words, fact.at, data.fault)
+        return data, (HangUp(data.turn_id), *effects)
+
+    @staticmethod
+    def stop(data: Turn, fact: UserStopped) -> "_Result":
+        """Keep what was said (contract K9)."""
+        data, effects = _end(data, fact.text, fact.at, "")
+        return data, (HangUp(data.turn_id), *effects)
+
+
+_Result = tuple[Turn, tuple[Effect, ...]]
+
+
+def _silent(turn: Turn) -> Turn:
+    return replace(turn, draft="", status="", first_text_at=0.0)
+
+
+def _ask(turn: Turn) -> _Result:
+    turn = replace(_silent(turn), tries=turn.tries + 1)
+    return turn, (Ask(turn.turn_id, turn.tries, turn.request),)
+
+
+def _end(turn: Turn, text: str, at: float, fault: str) -> _Result:
+    reply, effects = show(turn.reply, text, at, final=True)
+    turn = replace(_silent(turn), reply=reply, fault=fault)
+    return turn, (ShowTyping(False), *effects)
+
+
+_IN_HAND = {
+    "asking": "the turn has begun",
+    "streaming": "the turn has begun",
+    "waiting_to_retry": "the turn has begun",
+}
+_ENDED = dict.fromkeys(sorted(ENDED), "the turn has ended")
+_NOT_ASKED = {
+    "queued": "nobody was asked yet",
+    "waiting_to_retry": "nobody is being asked just now",
+}
+
+TURN: Table[Turn] = Table(
+    TurnMachine,
+    refuses={
+        "turn_began": {**_IN_HAND, **_ENDED},
+        "process_restarted": _ENDED,
+        "text_grew": {**_NOT_ASKED, **_ENDED},
+        "show_due": {**_NOT_ASKED, "asking": "there is no text yet", **_ENDED},
+        "answer_ended": {**_NOT_ASKED, **_ENDED},
+        "agent_failed": {**_NOT_ASKED, **_ENDED},
+        "agent_declined": {**_NOT_ASKED, **_ENDED},
+        "retry_due": {
+            "queued": "nobody was asked yet",
+            "asking": "a try is in hand",
+            "streaming": "a try is in hand",
+            **_ENDED,
+        },
+        "patience_ended": {
+            **_NOT_ASKED,
+            "streaming": "the agent is answering",
+            **_ENDED,
+        },
+        "user_stopped": _ENDED,
+    },
+)

@@ -1,0 +1,63 @@
+"""What a decision may know besides its own rows: the time, who may talk, which agents there are, the words.
+
+A `World` is a value made anew for every step, so a step can be repeated from its arguments alone.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Protocol
+from urllib.parse import quote
+
+from machines.ids import AgentId, RoomId, UserId, server_of
+from machines.speech import Speech
+
+
+class Agents(Protocol):
+    """The agents as decisions see them (contracts A2–A4)."""
+
+    def default_for(self, user_id: UserId) -> AgentId:
+        """Return the agent a user's chats get unless he selects another."""
+        ...
+
+    def knows(self, agent_id: AgentId) -> bool:
+        """Whether the agent is there; always so in single-agent mode, which has no stale check."""
+        ...
+
+    def label(self, agent_id: AgentId) -> str:
+        """Return what people call the agent; its id where it has no label."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may talk to the bot: full Matrix ids or globs; by default users of its own server (contract E3)."""
+
+    bot: UserId
+    allowed: tuple[str, ...] = ()
+
+    def allows(self, user_id: UserId) -> bool:
+        """Judge by the Matrix id alone, never by a display name; the bot never talks to itself."""
+        if user_id == self.bot:
+            return False
+        if not self.allowed:
+            return server_of(user_id) == server_of(self.bot)
+        return any(fnmatchcase(user_id, pattern) for pattern in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The surroundings of one step. `now` is seconds since the epoch.
+
+    `next_platform_chat_id` is free; a step that uses it says so with `TookPlatformChatId`.
+    """
+
+    now: float
+    speech: Speech
+    access: Access
+    agents: Agents
+    next_platform_chat_id: str
+    agent_retry_s: float = 120.0
+
+    def link(self, room_id: RoomId) -> str:
+        """Return a link to a room; the server is named apart, because the id may not name it."""
+        return f"https://matrix.to/#/{quote(room_id)}?via={quote(server_of(self.access.bot))}"

@@ -1,0 +1,80 @@
+"""Values to JSON text and back: what the journal keeps of events, orders and turns.
+
+A stored value is named by its class, so that a row says what it is; classes are looked up in the closed list of
+what may be journalled and in nothing else.
+"""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from machines import facts, happenings, orders, room, user
+from store.errors import DatabaseUnusable, UnitRefused
+
+_JOURNALLED: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (
+        facts.MessageArrived,
+        facts.FileArrived,
+        facts.EncryptedArrived,
+        facts.InviteArrived,
+        facts.BotRemoved,
+        facts.MemberChanged,
+        facts.EncryptionEnabled,
+        happenings.OrderDone,
+        happenings.OnboardingAsked,
+        happenings.NewChatAsked,
+        happenings.ChatsAsked,
+        happenings.ChatRecovered,
+        room.RoomMade,
+        room.TopologyConfirmed,
+        orders.SendMessage,
+        orders.RedactMessage,
+        orders.JoinRoom,
+        orders.RejectInvite,
+        orders.LookUpName,
+        orders.CreateRoom,
+        orders.LinkChild,
+        orders.EnsureInvited,
+        orders.NameRoom,
+        orders.StoreBinding,
+        user.NewChat,
+        user.Asked,
+    )
+}
+
+
+_adapters: dict[type, TypeAdapter[Any]] = {}
+
+
+def adapter(cls: type) -> TypeAdapter[Any]:
+    """Return the validator and serialiser of one class, built once."""
+    known = _adapters.get(cls)
+    if known is None:
+        known = _adapters[cls] = TypeAdapter(cls)
+    return known
+
+
+def dump(value: object) -> str:
+    """Return a value as JSON text.
+
+    Raises:
+        UnitRefused: it holds what JSON can't; the edge that let it in should have cleaned it.
+    """
+    try:
+        return adapter(type(value)).dump_json(value).decode()
+    except PydanticSerializationError as error:
+        raise UnitRefused(f"{type(value).__name__} can't be kept: {error}") from error
+
+
+def load(kind: str, text: str) -> Any:
+    """Return the value that `dump` wrote.
+
+    Raises:
+        DatabaseUnusable: no journalled class has this name (a database of another version).
+    """
+    cls = _JOURNALLED.get(kind)
+    if cls is None:
+        raise DatabaseUnusable(f"the journal holds a {kind}, which this version does not know")
+    return adapter(cls).validate_json(text)

@@ -1,0 +1,120 @@
+"""The connection: one SQLite file in WAL mode, used from one thread, migrated to the current schema.
+
+`Database.run` is the only way in: it takes a plain function over a `sqlite3.Connection` and calls it on the
+connection's thread, one after the other, with a single hop there and back. Foreign errors are translated here.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import aiosqlite
+
+from store.errors import DatabaseUnusable, UnitRefused
+
+T = TypeVar("T")
+FILE_MODE = 0o600
+
+
+class Runner(Protocol):
+    """Whatever calls functions on the connection; tests and simulations may do so in place."""
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `function` with the connection and return what it returns."""
+        ...
+
+
+class Database:
+    """An open database. Use `open_database`; `close` it when done."""
+
+    def __init__(self, connection: aiosqlite.Connection, raw: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._raw = raw
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `function` on the connection's thread.
+
+        A cancelled caller leaves the call to finish: a transaction is never cut in half.
+
+        Raises:
+            DatabaseUnusable: the file can't be read or written.
+            UnitRefused: the function broke a rule of the schema.
+        """
+        # aiosqlite hops once a statement through its public calls and once a function through this
+        # one: a transaction of twenty statements is one hop instead of twenty.
+        result: T = await self._connection._execute(translated, function, self._raw)
+        return result
+
+    async def close(self) -> None:
+        """Finish what is queued, fold the write-ahead log into the file, and close."""
+        await self._connection.close()
+
+
+async def open_database(path: Path) -> Database:
+    """Open the file at `path`, made with mode 0600 where it is absent, and migrate it.
+
+    Raises:
+        DatabaseUnusable: it is no database, not writable, or of a later version.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+    except OSError as error:
+        raise DatabaseUnusable(f"{path}: {error.strerror}") from error
+    opened: list[sqlite3.Connection] = []
+
+    def connect() -> sqlite3.Connection:
+        opened.append(translated(prepare, sqlite3.connect(path, isolation_level=None)))
+        return opened[0]
+
+    connection = await aiosqlite.Connection(connect, iter_chunk_size=64)
+    return Database(connection, opened[0])
+
+
+def prepare(raw: sqlite3.Connection) -> sqlite3.Connection:
+    """Set a connection up as every connection of ours is, and migrate the schema."""
+    raw.row_factory = sqlite3.Row
+    raw.execute("PRAGMA busy_timeout = 5000")
+    raw.execute("PRAGMA journal_mode = WAL")
+    # A committed batch is on the disk before anything of it is performed (contract D1, D3).
+    raw.execute("PRAGMA synchronous = FULL")
+    migrate(raw)
+    return raw
+
+
+def migrations() -> list[str]:
+    """Return the scripts in order; the position of each is the version it leads to."""
+    folder = files("store").joinpath("migrations")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [folder.joinpath(name).read_text(encoding="utf-8") for name in names]
+
+
+def migrate(raw: sqlite3.Connection) -> None:
+    """Bring the schema to the current version, one transaction a step.
+
+    Raises:
+        DatabaseUnusable: the file was written by a later version of the program.
+    """
+    scripts = migrations()
+    version = raw.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(scripts):
+        raise DatabaseUnusable(
+            f"the database has schema version {version}, this program knows {len(scripts)}: "
+            "run the version that wrote it, or delete the file to rebuild it from the homeserver"
+        )
+    for number, script in enumerate(scripts[version:], start=version + 1):
+        raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connection) -> T:
+    """Call `function`, turning what SQLite says into this package's errors."""
+    try:
+        return function(raw)
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError) as error:
+        raise UnitRefused(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise UnitRefused(f"text that is not Unicode: {error.reason}") from error
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(str(error)) from error

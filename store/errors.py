@@ -1,0 +1,19 @@
+"""What can go wrong with the database, and whose it is to mend."""
+
+from machines.errors import SurfacesError
+
+
+class StoreError(SurfacesError):
+    """Base of this package's errors."""
+
+
+class DatabaseUnusable(StoreError):
+    """The file is full, read-only, corrupt or of a later version: the operator's to mend (exit 4)."""
+
+
+class DatabaseLocked(StoreError):
+    """Another daemon holds the database (contract L11; exit 5)."""
+
+
+class UnitRefused(StoreError):
+    """One unit of work breaks a rule of the schema; nothing of it was kept (our bug)."""

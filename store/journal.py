@@ -1,0 +1,239 @@
+"""The one writer, with group commit, and what the runtime reads and writes.
+
+A *unit* is a plain function over the connection (`units`). Units that wait while a transaction is under way are
+put together into the next one, so that durability costs one commit for many of them (contract D3). A unit that
+breaks a rule is found out and refused alone: the others of its group are committed without it.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from machines.facts import Fact, SyncBatch
+from machines.ids import ActorKey, DeviceId, EventId, TxnId, UserId
+from machines.lifecycle import Life
+from machines.reconcile import Stored
+from store import units
+from store.database import Runner
+from store.errors import DatabaseUnusable, UnitRefused
+from store.queries import SQL
+from store.records import BotRow, InboxRow, OutboxRow, RoomRows, Transition, UserRows, Writes
+
+Unit = Callable[[sqlite3.Connection], Any]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    unit: Unit
+    done: anyio.Event = field(default_factory=anyio.Event)
+    result: Any = None
+    error: Exception | None = None
+
+
+class Journal:
+    """Reads and writes of the runtime. One instance a database; `close` flushes."""
+
+    def __init__(self, database: Runner) -> None:
+        self._database = database
+        self._waiting: list[_Waiting] = []
+        self._writing = False
+
+    async def write(self, unit: Unit) -> Any:
+        """Run `unit` in a transaction, together with whatever else waits, and return what it returns.
+
+        Raises:
+            DatabaseUnusable: nothing of the group was kept.
+            UnitRefused: nothing of this unit was kept.
+        """
+        waiting = _Waiting(unit)
+        self._waiting.append(waiting)
+        if self._writing:
+            await waiting.done.wait()
+        else:
+            await self._write_groups()
+        if waiting.error is not None:
+            raise waiting.error
+        return waiting.result
+
+    async def _write_groups(self) -> None:
+        # Whoever comes first writes for all who come while it does; shielded, because the others'
+        # units are in its hands.
+        self._writing = True
+        try:
+            with anyio.CancelScope(shield=True):
+                while self._waiting:
+                    group, self._waiting = self._waiting, []
+                    await self._write_group(group)
+        finally:
+            self._writing = False
+
+    async def _write_group(self, group: list[_Waiting]) -> None:
+        try:
+            results = await self._database.run(lambda raw: _transaction(raw, group))
+            for waiting, result in zip(group, results, strict=True):
+                waiting.result = result
+        except UnitRefused as error:
+            if len(group) == 1:
+                group[0].error = error
+            else:
+                for waiting in group:
+                    await self._write_group([waiting])
+        except DatabaseUnusable as error:
+            for waiting in group:
+                waiting.error = error
+        finally:
+            for waiting in group:
+                waiting.done.set()
+
+    # -- what the runtime writes -------------------------------------------------------------------
+
+    async def keep_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
+        """Commit a decoded sync response with its token, in one transaction (contract D3).
+
+        Returns the new inbox rows; an event that is there already makes none (contract D1).
+        """
+        rows: tuple[InboxRow, ...] = await self.write(lambda raw: units.keep_batch(raw, batch, at))
+        return rows
+
+    async def keep_facts(self, facts: Iterable[Fact], at: float) -> tuple[InboxRow, ...]:
+        """Commit what a gap held, without moving the sync token (contract D4)."""
+        rows: tuple[InboxRow, ...] = await self.write(lambda raw: units.put_facts(raw, facts, at))
+        return rows
+
+    async def tell(self, actor: ActorKey, event: object, at: float) -> tuple[InboxRow, ...]:
+        """Commit one event for one actor."""
+        rows: tuple[InboxRow, ...] = await self.write(
+            lambda raw: units.tell(raw, ((actor, event),), at)
+        )
+        return rows
+
+    async def keep_visits(self, visits: Sequence[Writes], at: float) -> tuple[InboxRow, ...]:
+        """Commit what one round of visits leaves behind; returns the rows told to other actors.
+
+        Raises:
+            UnitRefused: nothing of the whole round was kept.
+        """
+
+        def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
+            return tuple(row for writes in visits for row in units.keep_visit(raw, writes, at))
+
+        rows: tuple[InboxRow, ...] = await self.write(unit)
+        return rows
+
+    async def finish_order(
+        self,
+        row: OutboxRow,
+        event_id: EventId | None,
+        refusal: str | None,
+        report: object,
+        at: float,
+    ) -> tuple[InboxRow, ...]:
+        """Mark an order performed or refused and, in the same transaction, tell its actor `report`."""
+
+        def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
+            raw.execute(
+                SQL["finish_outbox"],
+                {
+                    "txn_id": row.txn_id,
+                    "status": "sent" if refusal is None else "refused",
+                    "event_id": event_id,
+                    "reason": refusal or "",
+                },
+            )
+            return units.tell(raw, ((row.actor, report),), at) if report is not None else ()
+
+        rows: tuple[InboxRow, ...] = await self.write(unit)
+        return rows
+
+    async def keep_life(self, life: Life, transition: Transition) -> None:
+        """Commit a change of the bot's own life (contract L1)."""
+
+        def unit(raw: sqlite3.Connection) -> None:
+            raw.execute(
+                SQL["put_life"], {"state": life.state, "since": life.since, "reason": life.reason}
+            )
+            units.put_transition(raw, transition)
+
+        await self.write(unit)
+
+    async def keep_session(self, user_id: UserId, device_id: DeviceId) -> None:
+        """Note which account and device this database belongs to."""
+        await self.write(
+            lambda raw: (
+                raw.execute(
+                    SQL["put_session"], {"user_id": user_id, "device_id": device_id}
+                ).rowcount
+            )
+        )
+
+    async def prune(self, before: float) -> None:
+        """Forget what is done and older than `before` (seconds since the epoch)."""
+
+        def unit(raw: sqlite3.Connection) -> None:
+            for statement in ("prune_inbox", "prune_outbox", "prune_transitions"):
+                raw.execute(SQL[statement], {"before": before})
+
+        await self.write(unit)
+
+    # -- what the runtime reads --------------------------------------------------------------------
+
+    async def bot(self) -> BotRow:
+        """Return the bot's own row."""
+        return await self._database.run(units.bot)
+
+    async def rooms_and_users(
+        self, keys: Iterable[ActorKey]
+    ) -> dict[ActorKey, RoomRows | UserRows]:
+        """Load actors with the first of their waiting inbox rows, in one hop."""
+        wanted = tuple(keys)
+
+        def unit(raw: sqlite3.Connection) -> dict[ActorKey, RoomRows | UserRows]:
+            return {key: units.load_actor(raw, key) for key in wanted}
+
+        return await self._database.run(unit)
+
+    async def inbox_after(self, actor: ActorKey, after: int) -> tuple[InboxRow, ...]:
+        """Return the next waiting rows of an actor behind the row `after`."""
+        return await self._database.run(lambda raw: units.inbox(raw, actor, after))
+
+    async def actors_with_work(self) -> tuple[ActorKey, ...]:
+        """Return who has waiting inbox rows or a turn in hand."""
+        return await self._database.run(
+            lambda raw: tuple(ActorKey(row[0]) for row in raw.execute(SQL["actors_with_work"]))
+        )
+
+    async def stored(self) -> Stored:
+        """Return what reconciliation compares the homeserver with."""
+        return await self._database.run(units.stored)
+
+    async def waiting_orders(self) -> tuple[OutboxRow, ...]:
+        """Return the orders that wait, in order."""
+        return await self._database.run(
+            lambda raw: tuple(units.outbox_row(row) for row in raw.execute(SQL["waiting_outbox"]))
+        )
+
+    async def sent_event(self, txn_id: TxnId) -> EventId | None:
+        """Return the event that a message was sent as, if it was."""
+
+        def unit(raw: sqlite3.Connection) -> EventId | None:
+            row = raw.execute(SQL["sent_event"], {"txn_id": txn_id}).fetchone()
+            return EventId(row["event_id"]) if row and row["event_id"] else None
+
+        return await self._database.run(unit)
+
+
+# -- units: all below runs on the connection's thread ----------------------------------------------
+
+
+def _transaction(raw: sqlite3.Connection, group: list[_Waiting]) -> list[Any]:
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        results = [waiting.unit(raw) for waiting in group]
+        raw.execute("COMMIT")
+    except BaseException:
+        raw.rollback()
+        raise
+    return results

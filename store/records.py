@@ -1,0 +1,111 @@
+"""The rows as values: what is read from the tables and what is written to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from machines.happenings import ChatSummary
+from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, TxnId, UserId
+from machines.lifecycle import Life
+from machines.orders import Order
+from machines.room import Room
+from machines.turn import Turn
+from machines.user import Asked, NewChat, User
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """One waiting event of one actor; rows of an actor are taken in the order of `seq`."""
+
+    seq: int
+    actor: ActorKey
+    event: Any
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One order. Orders of one `lane` are performed one after the other; `actor` hears the outcome."""
+
+    txn_id: TxnId
+    lane: str
+    actor: ActorKey
+    order: Order
+    reports: bool
+    not_before: float
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What is being made for a user, as it stands in `users.in_hand`."""
+
+    asked: Asked | None
+    chat: NewChat | None
+    made: RoomId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row of `transitions`; `subject` is a room id or `bot`."""
+
+    subject: str
+    at: float
+    event: str
+    source: str
+    target: str
+    reason: str
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """All that one visit to one actor leaves behind; committed as a whole or not at all."""
+
+    room: Room | None = None
+    turn: Turn | None = None
+    turn_ended: RoomId | None = None
+    user: User | None = None
+    finished: tuple[int, ...] = ()
+    set_aside: tuple[tuple[int, str], ...] = ()
+    told: tuple[tuple[ActorKey, object], ...] = ()
+    orders: tuple[OutboxRow, ...] = ()
+    dropped_edits: tuple[TxnId, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    platform_chat_seq: int | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return self == _NOTHING
+
+
+_NOTHING = Writes()
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRows:
+    """A room as stored: its row (if any), its turn, and the first waiting inbox rows."""
+
+    room: Room | None
+    turn: Turn | None
+    inbox: tuple[InboxRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserRows:
+    """A user as stored: his row (if any), his chats, and the first waiting inbox rows."""
+
+    user: User | None
+    chats: tuple[ChatSummary, ...]
+    inbox: tuple[InboxRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BotRow:
+    """The bot's own row."""
+
+    life: Life
+    user_id: UserId | None
+    device_id: DeviceId | None
+    sync_token: SyncToken | None
+    platform_chat_seq: int

@@ -1,0 +1,65 @@
+-- name: put_room
+INSERT INTO rooms (room_id, state, since, reason, room_type, matrix_user_id, chat_id,
+    platform_chat_id, agent_id, space_id, archived, name, encrypted, onboards, owner_present,
+    repaired_at)
+VALUES (:room_id, :state, :since, :reason, :room_type, :matrix_user_id, :chat_id,
+    :platform_chat_id, :agent_id, :space_id, :archived, :name, :encrypted, :onboards,
+    :owner_present, :repaired_at)
+ON CONFLICT (room_id) DO UPDATE SET state = excluded.state, since = excluded.since,
+    reason = excluded.reason, room_type = excluded.room_type,
+    matrix_user_id = excluded.matrix_user_id, chat_id = excluded.chat_id,
+    platform_chat_id = excluded.platform_chat_id, agent_id = excluded.agent_id,
+    space_id = excluded.space_id, archived = excluded.archived, name = excluded.name,
+    encrypted = excluded.encrypted, onboards = excluded.onboards,
+    owner_present = excluded.owner_present, repaired_at = excluded.repaired_at;
+
+-- name: room
+SELECT * FROM rooms WHERE room_id = :room_id;
+
+-- name: rooms
+SELECT * FROM rooms ORDER BY room_id;
+
+-- name: put_user
+INSERT INTO users (user_id, state, display_name, space_id, next_chat_index, agent_id, settings,
+    in_hand)
+VALUES (:user_id, :state, :display_name, :space_id, :next_chat_index, :agent_id, :settings,
+    :in_hand)
+ON CONFLICT (user_id) DO UPDATE SET state = excluded.state,
+    display_name = excluded.display_name, space_id = excluded.space_id,
+    next_chat_index = excluded.next_chat_index, agent_id = excluded.agent_id,
+    settings = excluded.settings, in_hand = excluded.in_hand;
+
+-- name: user
+SELECT * FROM users WHERE user_id = :user_id;
+
+-- name: users
+SELECT * FROM users ORDER BY user_id;
+
+-- name: chats_of
+SELECT room_id, chat_id, name, agent_id, archived, state FROM rooms
+WHERE matrix_user_id = :user_id AND room_type = 'chat'
+    AND chat_id IS NOT NULL AND state IN ('bound', 'failed', 'reconciling')
+ORDER BY length(chat_id), chat_id;
+
+-- name: bot
+SELECT * FROM bot WHERE id = 1;
+
+-- name: put_life
+UPDATE bot SET state = :state, since = :since, reason = :reason WHERE id = 1;
+
+-- name: put_session
+UPDATE bot SET user_id = :user_id, device_id = :device_id WHERE id = 1;
+
+-- name: raise_platform_chat_seq
+UPDATE bot SET platform_chat_seq = max(platform_chat_seq, :seq) WHERE id = 1;
+
+-- name: put_transition
+INSERT INTO transitions (subject, at, event, source, target, reason, report)
+VALUES (:subject, :at, :event, :source, :target, :reason, :report);
+
+-- name: rooms_under_way
+SELECT lane FROM outbox WHERE status = 'waiting' AND kind IN ('JoinRoom', 'NameRoom', 'StoreBinding')
+UNION SELECT actor FROM inbox WHERE status = 'waiting'
+    AND kind IN ('InviteArrived', 'OrderDone', 'RoomMade', 'TopologyConfirmed', 'BotRemoved')
+UNION SELECT json_extract(in_hand, '$.made') FROM users
+    WHERE in_hand IS NOT NULL AND json_extract(in_hand, '$.made') IS NOT NULL;

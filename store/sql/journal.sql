@@ -1,0 +1,72 @@
+-- name: set_sync_token
+UPDATE bot SET sync_token = :token WHERE id = 1;
+
+-- name: sync_token
+SELECT sync_token FROM bot WHERE id = 1;
+
+-- name: put_inbox
+INSERT INTO inbox (actor, kind, event_id, payload, received_at)
+VALUES (:actor, :kind, :event_id, :payload, :received_at)
+ON CONFLICT (event_id) DO NOTHING;
+
+-- name: finish_inbox
+UPDATE inbox SET status = 'done', payload = '' WHERE seq = :seq;
+
+-- name: set_inbox_aside
+UPDATE inbox SET status = 'set_aside', reason = :reason WHERE seq = :seq;
+
+-- name: waiting_inbox
+SELECT seq, kind, payload FROM inbox
+WHERE actor = :actor AND status = 'waiting' AND seq > :after ORDER BY seq LIMIT :limit;
+
+-- name: actors_with_work
+SELECT actor FROM inbox WHERE status = 'waiting' GROUP BY actor
+UNION SELECT room_id FROM turns;
+
+-- name: put_outbox
+INSERT INTO outbox (txn_id, lane, actor, kind, payload, reports, edits, not_before, created_at)
+VALUES (:txn_id, :lane, :actor, :kind, :payload, :reports, :edits, :not_before, :created_at)
+ON CONFLICT (txn_id) DO NOTHING;
+
+-- name: drop_edits
+DELETE FROM outbox WHERE edits = :edits AND status = 'waiting';
+
+-- name: waiting_outbox
+SELECT seq, txn_id, lane, actor, kind, payload, reports, not_before, created_at FROM outbox
+WHERE status = 'waiting' ORDER BY seq;
+
+-- name: finish_outbox
+UPDATE outbox SET status = :status, event_id = :event_id, reason = :reason,
+    payload = CASE WHEN :status = 'sent' THEN '' ELSE payload END
+WHERE txn_id = :txn_id;
+
+-- name: sent_event
+SELECT event_id FROM outbox WHERE txn_id = :txn_id;
+
+-- name: put_turn
+INSERT INTO turns (room_id, turn_id, state, tries, payload)
+VALUES (:room_id, :turn_id, :state, :tries, :payload)
+ON CONFLICT (room_id) DO UPDATE SET turn_id = excluded.turn_id, state = excluded.state,
+    tries = excluded.tries, payload = excluded.payload;
+
+-- name: end_turn
+DELETE FROM turns WHERE room_id = :room_id;
+
+-- name: turn
+SELECT payload FROM turns WHERE room_id = :room_id;
+
+-- name: put_quarantine
+INSERT INTO quarantine (source, room_id, event_id, reason, at)
+VALUES (:source, :room_id, :event_id, :reason, :at);
+
+-- name: put_to_device
+INSERT INTO to_device (payload, received_at) VALUES (:payload, :at);
+
+-- name: prune_inbox
+DELETE FROM inbox WHERE status = 'done' AND received_at < :before;
+
+-- name: prune_outbox
+DELETE FROM outbox WHERE status != 'waiting' AND created_at < :before;
+
+-- name: prune_transitions
+DELETE FROM transitions WHERE at < :before;
