@@ -74,7 +74,7 @@ class AgentCalls:
     async def _listen(self, key: ActorKey, ask: Ask) -> None:
         turn_id, attempt = ask.turn_id, ask.attempt
         text, status = "", ""
-        async with aclosing(self._platform.ask(ask.request)) as frames:  # type: ignore[type-var]
+        async with aclosing(self._platform.ask(ask.request)) as frames:
             async for frame in frames:
                 match frame:
                     case AgentSaid(text=more):

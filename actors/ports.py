@@ -5,8 +5,7 @@ is a definite answer, or raise one of `machines.errors`. `AgentPlatform` never r
 does: every request ends with a terminal frame.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
 from machines.facts import Fact, Gap, SyncBatch
@@ -16,12 +15,18 @@ from machines.talk import AgentRequest, Frame
 from machines.topology import Topology
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Protocol):
     """Who the bot is on the homeserver; the access token stays inside `matrix`."""
 
-    user_id: UserId
-    device_id: DeviceId
+    @property
+    def user_id(self) -> UserId:
+        """The account."""
+        ...
+
+    @property
+    def device_id(self) -> DeviceId:
+        """The account's one device (contract L2)."""
+        ...
 
 
 class Homeserver(Protocol):
@@ -77,8 +82,8 @@ class Homeserver(Protocol):
 class AgentPlatform(Protocol):
     """The agents as the runtime sees them."""
 
-    def ask(self, request: AgentRequest) -> AsyncIterator[Frame]:
-        """Ask once and yield frames up to one terminal frame. Closing the iterator hangs up."""
+    def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+        """Ask once and yield frames up to one terminal frame. Closing the generator hangs up."""
         ...
 
 

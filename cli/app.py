@@ -65,10 +65,10 @@ def main() -> None:
         _fail(ExitCode.FAULT, "aborted")
     except KeyboardInterrupt:
         _fail(ExitCode.FAULT, "interrupted")
-    except Exception as error:
+    # Broad, because it is the last: a fault of this program becomes an exit code here.
+    except Exception as error:  # noqa: BLE001
         if hasattr(error, "format_message"):
             _fail(ExitCode.USAGE, f"{error.format_message()} (see --help)")
-        # The one place where a fault of this program becomes an exit code.
         where = error.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import anyio
 import structlog
+from pydantic import SecretStr
 
 from actors.bot import Bot
-from actors.ports import AgentPlatform
 from actors.surroundings import Surroundings
 from agent_platform import Registry
 from cli.agents import Agents, open_platform, read_registry
@@ -71,10 +71,9 @@ async def _live(settings: Settings, registry: Registry) -> None:
             agents=lambda: agents,
             agent_retry_s=settings.agent_retry_s,
         )
-        typed_platform: AgentPlatform = platform
         bot = Bot(
             homeserver=homeserver,
-            platform=typed_platform,
+            platform=platform,
             journal=journal,
             clock=clock,
             surroundings=surroundings,
@@ -126,5 +125,5 @@ def _announce(up: bool, reason: str, outage_s: float) -> None:
         structlog.get_logger().warning("homeserver_unreachable", reason=reason)
 
 
-def _secrets(settings: Settings) -> list[object]:
+def _secrets(settings: Settings) -> list[SecretStr]:
     return [secret for secret in (settings.matrix_password, settings.matrix_access_token) if secret]

@@ -21,17 +21,22 @@ _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
 _SECRET = frozenset({"MATRIX_PASSWORD", "MATRIX_ACCESS_TOKEN"})
 
 
-class Settings(BaseSettings):
-    """What the daemon is told. Field names are the variables' names, in lower case."""
+class _Login(BaseSettings):
+    """The two secrets, of which one is needed; read apart, so that a list of faults is whole."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
     )
 
-    matrix_homeserver: str
-    matrix_user_id: str
     matrix_password: SecretStr | None = None
     matrix_access_token: SecretStr | None = None
+
+
+class Settings(_Login):
+    """What the daemon is told. Field names are the variables' names, in lower case."""
+
+    matrix_homeserver: str
+    matrix_user_id: str
     matrix_db_path: Path = Path("lambda_matrix.db")
     matrix_store_path: Path = Path("matrix_store")
     matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
@@ -80,13 +85,20 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("agent_ws_url")
+    @classmethod
+    def _ws_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            base_from_ws_url(value)
+        return value
+
     @field_validator("agent_base_url")
     @classmethod
-    def _base_url(cls, value: str) -> str:
-        fault = base_url_fault(value)
+    def _base_url(cls, value: str | None) -> str | None:
+        fault = base_url_fault(value) if value is not None else None
         if fault is not None:
-            raise ValueError(fault)
-        return value.rstrip("/")
+            raise ValueError(fault[1])
+        return value.rstrip("/") if value is not None else None
 
     @property
     def base_url(self) -> str | None:
@@ -103,11 +115,10 @@ def load_settings() -> Settings:
         CommandFailed: something is missing or wrong; one line names every variable that is (E10).
     """
     try:
-        settings = Settings()  # type: ignore[call-arg]
+        settings = Settings()
     except ValidationError as error:
         faults = [_fault(item) for item in error.errors()]
-        named = {fault.partition(":")[0] for fault in faults}
-        raise _refused([*faults, *_login_faults(_present(named))]) from error
+        raise _refused([*faults, *_login_faults(_Login())]) from error
     faults = [*_login_faults(settings), *_agent_faults(settings), *_mode_faults(settings)]
     if faults:
         raise _refused(faults)
@@ -119,18 +130,7 @@ def _refused(faults: Iterable[str]) -> CommandFailed:
     return CommandFailed(ExitCode.USAGE, f"configuration: {lines}")
 
 
-def _present(named: set[str]) -> Any:
-    """Read only what decides whether a login is configured at all, for a list of faults that is whole."""
-
-    class Login(BaseSettings):
-        model_config = Settings.model_config
-        matrix_password: SecretStr | None = None
-        matrix_access_token: SecretStr | None = None
-
-    return Login()
-
-
-def _login_faults(settings: Any) -> list[str]:
+def _login_faults(settings: _Login) -> list[str]:
     if settings.matrix_password is None and settings.matrix_access_token is None:
         return [
             "MATRIX_PASSWORD: found nothing, and no MATRIX_ACCESS_TOKEN either; expected one of the two"
@@ -141,13 +141,7 @@ def _login_faults(settings: Any) -> list[str]:
 def _agent_faults(settings: Settings) -> list[str]:
     if settings.matrix_platform_backend != "real":
         return []
-    if settings.agent_base_url is None and settings.agent_ws_url is not None:
-        if settings.base_url is None:
-            return [
-                f"AGENT_WS_URL: found {settings.agent_ws_url!r}; expected a ws or wss URL with"
-                " /agent_ws or /v1/agent_ws in it (better: set AGENT_BASE_URL)"
-            ]
-    elif settings.base_url is None and settings.matrix_agent_registry_path is None:
+    if settings.base_url is None and settings.matrix_agent_registry_path is None:
         return [
             "AGENT_BASE_URL: found nothing, and no MATRIX_AGENT_REGISTRY_PATH either; expected one of"
             " the two, because MATRIX_PLATFORM_BACKEND is real"

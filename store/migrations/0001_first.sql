@@ -11,7 +11,7 @@ CREATE TABLE bot (
     platform_chat_seq INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-INSERT INTO bot (id, state, since, reason) VALUES (1, 'login', 0, 'never started');
+INSERT INTO bot (id, state, since, reason) VALUES (1, 'stopped', 0, 'never started');
 
 -- One row a room (contract R1, R3). Times are seconds since the epoch.
 CREATE TABLE rooms (

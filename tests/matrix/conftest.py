@@ -76,3 +76,14 @@ async def person(synapse: Synapse) -> AsyncIterator[Person]:
     user_id = await synapse.register(f"person{next(_numbers)}", PASSWORD)
     async with Person(synapse.url, user_id, PASSWORD) as person:
         yield person
+
+
+@pytest.fixture
+def renamed_bot(account: Account) -> Callable[[str], Awaitable[None]]:
+    """Change the bot's display name, as its operator may."""
+
+    async def rename(name: str) -> None:
+        async with Person(account.homeserver, account.user_id, PASSWORD) as operator:
+            await operator.set_display_name(name)
+
+    return rename

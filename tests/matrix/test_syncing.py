@@ -1,0 +1,192 @@
+"""Syncs, gaps and topology as a real Synapse gives them."""
+
+import pytest
+
+from machines.errors import TokenUnknown
+from machines.facts import BotRemoved, EncryptedArrived, Gap, InviteArrived, MessageArrived
+from machines.ids import RoomId, SyncToken, TxnId, UserId
+from machines.orders import CreateRoom, JoinRoom, LinkChild, RoomCreated, StoreBinding
+
+pytestmark = pytest.mark.anyio
+
+TXN = TxnId("txn-1")
+
+
+async def created(bot, order: CreateRoom) -> RoomId:
+    outcome = await bot.perform(order, TXN)
+    assert isinstance(outcome, RoomCreated)
+    return outcome.room_id
+
+
+async def entry_room(bot, person, account, **options) -> RoomId:
+    room = RoomId(await person.create_room(invite=[account.user_id], **options))
+    await bot.perform(JoinRoom(room), TXN)
+    return room
+
+
+async def test_an_invitation_arrives_with_its_sender_whenever_one_looks(bot, person, account):
+    batch, topology = await bot.initial_sync(None)
+    assert (batch.facts, topology.rooms) == ((), {})
+    room = await person.create_room(invite=[account.user_id], encrypted=True)
+    expected = InviteArrived(RoomId(room), UserId(person.user_id), encrypted=True)
+    assert expected in (await bot.sync(batch.token)).facts
+    again, _ = await bot.initial_sync(None)
+    assert expected in again.facts
+
+
+async def test_messages_arrive_once_in_order_and_without_what_was_said_before_the_join(
+    bot, person, account
+):
+    batch, _ = await bot.initial_sync(None)
+    room = RoomId(await person.create_room(invite=[account.user_id]))
+    await person.send_text(room, "before")
+    await bot.perform(JoinRoom(room), TXN)
+    first = await person.send_text(room, "one")
+    second = await person.send_text(room, "two")
+    await person.edit(room, first, "edited")
+    arrived = []
+    while len(arrived) < 2:
+        batch = await bot.sync(batch.token)
+        arrived += [fact for fact in batch.facts if isinstance(fact, MessageArrived)]
+    assert [(fact.event_id, fact.body) for fact in arrived] == [(first, "one"), (second, "two")]
+
+
+async def test_an_encrypted_message_is_kept_for_later(bot, person, account):
+    room = await entry_room(bot, person, account, encrypted=True)
+    batch, topology = await bot.initial_sync(None)
+    assert topology.rooms[room].encrypted
+    content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s"}
+    await person.send_event(room, "m.room.encrypted", content)
+    (fact,) = (await bot.sync(batch.token)).facts
+    assert isinstance(fact, EncryptedArrived)
+    assert fact.content == content
+
+
+async def test_a_gap_holds_exactly_what_the_timeline_left_out(bot, person, account):
+    room = await entry_room(bot, person, account)
+    batch, _ = await bot.initial_sync(None)
+    sent = [await person.send_text(room, str(number)) for number in range(180)]
+    late = await bot.sync(batch.token)
+    (gap,) = late.gaps
+    assert gap.room_id == room
+    pages = [page async for page in bot.history(gap)]
+    assert len(pages) > 1
+    filled = [fact.event_id for page in pages for fact in page]
+    assert filled + [fact.event_id for fact in late.facts] == sent
+
+
+async def test_a_gap_that_holds_the_bots_join_begins_after_it(bot, person, account):
+    batch, _ = await bot.initial_sync(None)
+    room = RoomId(await person.create_room(invite=[account.user_id]))
+    for number in range(120):
+        await person.send_text(room, f"before {number}")
+    await bot.perform(JoinRoom(room), TXN)
+    sent = [await person.send_text(room, str(number)) for number in range(120)]
+    batch = await bot.sync(batch.token)
+    (gap,) = batch.gaps
+    filled = [fact.event_id async for page in bot.history(gap) for fact in page]
+    arrived = [fact.event_id for fact in batch.facts if fact.room_id == room]
+    assert filled + arrived == sent
+
+
+async def test_tokens_that_are_not_the_homeservers_are_said_to_be_unknown(bot, person, account):
+    room = await entry_room(bot, person, account)
+    with pytest.raises(TokenUnknown):
+        await bot.sync(SyncToken("nonsense"))
+    with pytest.raises(TokenUnknown):
+        await bot.initial_sync(SyncToken("nonsense"))
+    with pytest.raises(TokenUnknown):
+        _ = [page async for page in bot.history(Gap(room, SyncToken("x"), SyncToken("y")))]
+
+
+async def test_a_start_with_a_token_brings_what_came_since_and_all_that_is(
+    bot, open_bot, person, account
+):
+    room = await entry_room(bot, person, account)
+    quiet = await created(bot, CreateRoom("q", "Quiet", UserId(person.user_id)))
+    batch, _ = await bot.initial_sync(None)
+    asked = await person.send_text(room, "while you were away")
+    later, topology = await (await open_bot()).initial_sync(batch.token)
+    assert [fact.event_id for fact in later.facts] == [asked]
+    assert set(topology.rooms) == {room, quiet}
+
+
+async def test_a_removal_arrives_with_its_reason(bot, person, account):
+    room = await entry_room(bot, person, account)
+    batch, _ = await bot.initial_sync(None)
+    await person.kick(room, account.user_id, "enough")
+    (fact,) = (await bot.sync(batch.token)).facts
+    assert isinstance(fact, BotRemoved)
+    assert fact.reason == f"kicked by {person.user_id}: enough"
+    _, topology = await bot.initial_sync(None)
+    assert room not in topology.rooms
+
+
+async def test_a_removal_while_away_arrives_at_the_next_start(bot, open_bot, person, account):
+    room = await entry_room(bot, person, account)
+    batch, _ = await bot.initial_sync(None)
+    await person.kick(room, account.user_id)
+    later, _ = await (await open_bot()).initial_sync(batch.token)
+    assert [type(fact) for fact in later.facts] == [BotRemoved]
+
+
+async def test_the_topology_tells_all_that_reconciliation_reads(bot, open_bot, person, account):
+    user = UserId(person.user_id)
+    entry = await entry_room(bot, person, account)
+    space = await created(bot, CreateRoom("s", "Lambda", user, space=True))
+    chat = await created(bot, CreateRoom("c", "Chat 1", user, parent=space))
+    await bot.perform(LinkChild(space, chat), TXN)
+    await bot.perform(StoreBinding(chat, {"chat_id": "C1", "room_type": "chat"}), TXN)
+    await person.join(space)
+    await person.join(chat)
+    for number in range(60):
+        await person.send_text(chat, str(number))
+
+    _, topology = await (await open_bot()).initial_sync(None)
+    rooms = topology.rooms
+    assert set(rooms) == {entry, space, chat}
+    assert (rooms[entry].created_by, rooms[entry].invited_by) == (user, user)
+    assert rooms[entry].binding is None
+    assert rooms[space].is_space
+    assert rooms[space].members == (user,)
+    assert [(c.room_id, c.sender, c.via) for c in rooms[space].children] == [
+        (chat, account.user_id, ("localhost",))
+    ]
+    assert (rooms[chat].nonce, rooms[chat].name) == ("c", "Chat 1")
+    assert rooms[chat].binding == {"chat_id": "C1", "room_type": "chat"}
+    assert rooms[space].created_at_ms < rooms[chat].created_at_ms
+
+
+async def test_one_rooms_look_brings_the_spaces_that_may_hold_it(bot, open_bot, person, account):
+    user = UserId(person.user_id)
+    space = await created(bot, CreateRoom("s", "Lambda", user, space=True))
+    other = await created(bot, CreateRoom("o", "Other", user, space=True))
+    claims = await created(bot, CreateRoom("c", "Claims", user, parent=space))
+    unclaimed = await created(bot, CreateRoom("u", "Unclaimed", user))
+    await bot.perform(LinkChild(other, unclaimed), TXN)
+    fresh = await open_bot()
+    await fresh.initial_sync(None)
+    seen = (await fresh.observe_room(claims)).rooms
+    assert set(seen) == {claims, space}
+    assert seen[claims].members == (user,)
+    assert set((await fresh.observe_room(unclaimed)).rooms) == {unclaimed, other}
+
+
+async def test_a_room_that_the_bot_is_not_in_is_not_seen(bot, person, account):
+    room = await entry_room(bot, person, account)
+    assert set((await bot.observe_room(room)).rooms) == {room}
+    await person.kick(room, account.user_id)
+    assert (await bot.observe_room(room)).rooms == {}
+    assert (await bot.observe_room(RoomId("!nowhere"))).rooms == {}
+
+
+async def test_who_invited_the_bot_is_still_known_after_it_changed_its_name(
+    bot, open_bot, person, account, renamed_bot
+):
+    room = await entry_room(bot, person, account)
+    await renamed_bot("Another Name")
+    await renamed_bot("Yet Another Name")
+    fresh = await open_bot()
+    _, topology = await fresh.initial_sync(None)
+    assert topology.rooms[room].invited_by == person.user_id
+    assert (await fresh.observe_room(room)).rooms[room].invited_by == person.user_id
