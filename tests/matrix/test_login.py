@@ -3,10 +3,12 @@
 import json
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from machines.errors import CredentialsRefused, LoggedOut
-from machines.ids import UserId
+from machines.ids import SyncToken, TxnId, UserId
+from machines.orders import LookUpName, NameFound
 from matrix import Account, MatrixHomeserver
 from matrix.errors import SessionMismatch, SessionUnusable
 from matrix.session import KeptSession, SessionFile
@@ -120,20 +122,37 @@ async def test_a_device_that_was_logged_out_for_good_is_not_replaced_behind_ones
     assert kept(account) == before
 
 
-async def test_a_session_that_ended_softly_is_renewed_on_the_same_device(tmp_path):
+async def test_a_session_that_ends_softly_is_renewed_and_no_order_is_lost_or_refused(tmp_path):
     settings = {"session_lifetime": "2s", "refreshable_access_token_lifetime": "1s"}
     async with Synapse(settings=settings) as synapse:
         user_id = UserId(await synapse.register("bot", PASSWORD))
         account = Account(synapse.url, user_id, tmp_path / "store", password=PASSWORD)
         homeserver = MatrixHomeserver(account, on_change=lambda up, reason, outage_s: None)
+        outcomes = []
+        over = anyio.Event()
+
+        async def keep_ordering() -> None:
+            while not over.is_set():
+                outcomes.append(await homeserver.perform(LookUpName(user_id), TxnId("t")))
+
+        async def sync_until_told(since: SyncToken) -> None:
+            while True:
+                since = (await homeserver.sync(since)).token
+
         try:
             session = await homeserver.login()
             batch, _ = await homeserver.initial_sync(None)
-            with pytest.raises(LoggedOut):
-                while True:
-                    batch = await homeserver.sync(batch.token)
-            assert await homeserver.login() == session
-            await homeserver.initial_sync(batch.token)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(keep_ordering)
+                # The orders find out first; the long poll does not sit out its half minute.
+                with anyio.fail_after(10), pytest.raises(LoggedOut):
+                    await sync_until_told(batch.token)
+                so_far = len(outcomes)
+                assert await homeserver.login() == session
+                await homeserver.initial_sync(batch.token)
+                over.set()
+            assert len(outcomes) > so_far
+            assert set(outcomes) == {NameFound("bot")}
             assert await devices(account) == [session.device_id]
         finally:
             await homeserver.aclose()

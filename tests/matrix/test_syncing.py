@@ -186,6 +186,7 @@ async def test_who_invited_the_bot_is_still_known_after_it_changed_its_name(
     room = await entry_room(bot, person, account)
     await renamed_bot("Another Name")
     await renamed_bot("Yet Another Name")
+    await person.wait_for(lambda event: event.content.get("displayname") == "Yet Another Name")
     fresh = await open_bot()
     _, topology = await fresh.initial_sync(None)
     assert topology.rooms[room].invited_by == person.user_id
