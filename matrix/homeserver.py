@@ -25,6 +25,7 @@ from matrix.history import pages
 from matrix.login import Authenticator, Session
 from matrix.observing import Observer
 from matrix.performing import Performer
+from matrix.place import without_settled
 from matrix.session import Account
 from matrix.topology import topology_of_sync
 from matrix.transport import Transport
@@ -76,6 +77,8 @@ class MatrixHomeserver:
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
         """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
 
+        Without `since` the batch holds what the ends of the timelines show as not yet answered (D12).
+
         Raises:
             LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
         """
@@ -93,6 +96,8 @@ class MatrixHomeserver:
         )
         response = await self._sync(call, since)
         batch = decode_sync(response, self._bot, since)
+        if since is None:
+            batch = without_settled(batch, response, self._bot)
         topology = await self._observer.complete(topology_of_sync(response, self._bot))
         self._learn(topology)
         self._performer.note(batch)

@@ -90,7 +90,8 @@ class Rooms:
             case ["rooms", room_id, "state", kind, key]:
                 event = state_map(self.rooms[room_id]).get((kind, key))
                 return error(404, "M_NOT_FOUND") if event is None else answer(event["content"])
-        return answer({})
+            case _:
+                return answer({})
 
     def put(self, room_id, kind, key, content):
         self.rooms[room_id].append({"type": kind, "state_key": key, "content": content})
@@ -118,7 +119,8 @@ class Rooms:
                 return error(429, "M_LIMIT_EXCEEDED", retry_after_ms=3000)
             case "forbidden":
                 return error(403, "M_FORBIDDEN")
-        return answer({"room_id": self.add(body)})
+            case _:
+                return answer({"room_id": self.add(body)})
 
 
 @pytest.fixture

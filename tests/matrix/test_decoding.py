@@ -21,6 +21,7 @@ from machines.facts import (
 )
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from matrix.decoding import decode_page, decode_sync
+from matrix.place import without_settled
 from matrix.topology import topology_of_sync
 
 BOT = UserId("@bot:here")
@@ -346,6 +347,7 @@ def check(response):
     before = repr(response)
     batch = decode_sync(response, BOT, SINCE)
     topology_of_sync(response, BOT)
+    without_settled(batch, response, BOT)
     assert isinstance(batch, SyncBatch)
     for fact in batch.facts:
         assert fact.room_id.encode()
@@ -373,7 +375,24 @@ def damaged(value, chance):
     return value
 
 
-JUNK = [None, True, 0, -1, 10**40, 1e400, "", "x", "\ud800", BOT, ME, ROOM, [], [[]], {}, {"": 1}]
+JUNK: list = [
+    None,
+    True,
+    0,
+    -1,
+    10**40,
+    1e400,
+    "",
+    "x",
+    "\ud800",
+    BOT,
+    ME,
+    ROOM,
+    [],
+    [[]],
+    {},
+    {"": 1},
+]
 KEYS = ["", "type", "events", "content", "state_key", "m.relates_to", "\udfff", ROOM, BOT]
 
 

@@ -28,8 +28,8 @@ class World:
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
-        self.answers = {}
-        self.said = []
+        self.answers: dict = {}
+        self.said: list[bool] = []
         self.network = FakeNetwork(self.clock, self.respond)
         self.transport = Transport(
             self.network,

@@ -1,0 +1,67 @@
+"""What a bot without a database takes up again, and what it leaves alone (contract D12)."""
+
+import pytest
+
+from machines.facts import MessageArrived
+from machines.ids import EventId, RoomId, TxnId, UserId
+from machines.orders import CreateRoom, Done, RoomCreated, SendMessage
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def chat(bot, person):
+    outcome = await bot.perform(CreateRoom("c", "Chat", UserId(person.user_id)), TxnId("c"))
+    assert isinstance(outcome, RoomCreated)
+    await person.join(outcome.room_id)
+    return outcome.room_id
+
+
+async def left_open(open_bot) -> list[str]:
+    batch, _ = await (await open_bot()).initial_sync(None)
+    return [fact.event_id for fact in batch.facts if isinstance(fact, MessageArrived)]
+
+
+async def send(bot, chat: RoomId, txn_id: str, **marks) -> EventId:
+    outcome = await bot.perform(SendMessage(chat, "an answer", **marks), TxnId(txn_id))
+    assert isinstance(outcome, Done)
+    assert outcome.event_id is not None
+    return outcome.event_id
+
+
+async def test_what_stands_before_the_place_is_settled(bot, open_bot, person, chat):
+    first, second, third = [await person.send_text(chat, str(n)) for n in range(3)]
+    assert await left_open(open_bot) == [first, second, third]
+    await bot.mark_read(chat, EventId(third), EventId(second))
+    assert await left_open(open_bot) == [third]
+
+
+async def test_what_has_its_answer_is_settled(bot, open_bot, person, chat):
+    first, second = [EventId(await person.send_text(chat, str(n))) for n in range(2)]
+    await send(bot, chat, "t", answers=first)
+    assert await left_open(open_bot) == [second]
+
+
+async def test_an_answer_that_is_not_finished_settles_nothing_until_it_is(
+    bot, open_bot, person, chat
+):
+    asked = EventId(await person.send_text(chat, "a question"))
+    reply = await send(bot, chat, "t-1", answers=asked, partial=True)
+    assert await left_open(open_bot) == [asked]
+    await send(bot, chat, "t-2", answers=asked, edits=TxnId("t-1"), edits_event_id=reply)
+    assert await left_open(open_bot) == []
+
+
+async def test_an_answer_whose_last_part_is_not_finished_settles_nothing(
+    bot, open_bot, person, chat
+):
+    asked = EventId(await person.send_text(chat, "a long question"))
+    await send(bot, chat, "t-1", answers=asked, part=1)
+    await send(bot, chat, "t-2", answers=asked, part=2, partial=True)
+    assert await left_open(open_bot) == [asked]
+
+
+async def test_nobody_else_can_settle_anything(open_bot, person, chat):
+    asked = await person.send_text(chat, "a question")
+    forged = await person.send_text(chat, "x", **{"org.lambda.surfaces.answers": asked})
+    assert await left_open(open_bot) == [asked, forged]
