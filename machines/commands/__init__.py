@@ -17,17 +17,12 @@ from machines.commands.new import New
 from machines.commands.rename import Rename
 from machines.commands.unknown import Unknown
 
-__all__ = ["COMMANDS", "Command", "Place", "parse"]
+__all__ = ["ALIASES", "COMMANDS", "Command", "Place", "parse"]
 
 COMMANDS: Mapping[str, type[Command]] = {
-    "help": Help,
-    "new": New,
-    "chats": Chats,
-    "rename": Rename,
-    "archive": Archive,
-    "clear": Clear,
-    "reset": Clear,
+    command.name: command for command in (Help, New, Chats, Rename, Archive, Clear)
 }
+ALIASES: Mapping[str, type[Command]] = {"reset": Clear}
 
 _COMMAND = re.compile(r"!([^\W\d_]\w*)(?:\s+(.*))?", re.DOTALL)
 
@@ -43,5 +38,9 @@ def parse(body: str) -> Command | None:
     if match is None:
         return None
     name, argument = match[1], (match[2] or "").strip()
-    known = COMMANDS.get(name.lower()) if name.isascii() else None
+    known = _by_name(name.lower()) if name.isascii() else None
     return known(argument) if known is not None else Unknown(name)
+
+
+def _by_name(name: str) -> type[Command] | None:
+    return COMMANDS.get(name) or ALIASES.get(name)

@@ -13,6 +13,7 @@ from machines.orders import StoreBinding
 class Archive(Command):
     """Marks the chat archived; messages before it are still answered."""
 
+    name: ClassVar[str] = "archive"
     waits: ClassVar[bool] = True
     chats_only: ClassVar[bool] = True
 

@@ -58,6 +58,7 @@ class Command(ABC):
 
     argument: str
 
+    name: ClassVar[str] = ""
     waits: ClassVar[bool] = False
     chats_only: ClassVar[bool] = False
 

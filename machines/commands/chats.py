@@ -1,6 +1,7 @@
 """`!chats`: number, name, agent and state of each chat (contract K3)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from machines.commands.base import Applied, Command, Place
 from machines.effects import Tell
@@ -11,6 +12,8 @@ from machines.ids import ActorKey
 @dataclass(frozen=True, slots=True)
 class Chats(Command):
     """Asks the user's actor, which knows all his chats."""
+
+    name: ClassVar[str] = "chats"
 
     def apply(self, place: Place) -> Applied:
         """Pass it on."""

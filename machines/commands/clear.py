@@ -13,13 +13,14 @@ from machines.orders import StoreBinding
 class Clear(Command):
     """Gives the chat a fresh context and hangs up the old one, which may be at work."""
 
+    name: ClassVar[str] = "clear"
     chats_only: ClassVar[bool] = True
 
     def apply(self, place: Place) -> Applied:
         """Take the next context id; the old one is never used again."""
         speech, binding = place.world.speech, place.room.binding
         if binding is None:
-            return only_answer(place, speech.only_in_chat("clear"))
+            return only_answer(place, speech.only_in_chat(self.name))
         fresh = place.world.next_platform_chat_id
         room = replace(place.room, binding=replace(binding, platform_chat_id=fresh))
         order = StoreBinding(room.room_id, replace(binding, platform_chat_id=fresh).content())

@@ -1,6 +1,7 @@
 """`!help`: what one can do here."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from machines.commands.base import Applied, Command, Place, only_answer
 
@@ -8,6 +9,8 @@ from machines.commands.base import Applied, Command, Place, only_answer
 @dataclass(frozen=True, slots=True)
 class Help(Command):
     """Lists the commands there are."""
+
+    name: ClassVar[str] = "help"
 
     def apply(self, place: Place) -> Applied:
         """Answer with the list."""

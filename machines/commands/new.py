@@ -1,6 +1,7 @@
 """`!new [name]`: another chat in the user's Space (contract K2)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from machines.commands.base import Applied, Command, Place, only_answer
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
@@ -12,6 +13,8 @@ from machines.ids import ActorKey
 @dataclass(frozen=True, slots=True)
 class New(Command):
     """Asks the user's actor for a chat; the answer comes when it is there."""
+
+    name: ClassVar[str] = "new"
 
     def apply(self, place: Place) -> Applied:
         """Pass it on."""

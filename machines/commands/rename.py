@@ -14,6 +14,7 @@ from machines.orders import NameRoom
 class Rename(Command):
     """Gives the chat another name."""
 
+    name: ClassVar[str] = "rename"
     chats_only: ClassVar[bool] = True
 
     def apply(self, place: Place) -> Applied:

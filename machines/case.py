@@ -1,0 +1,63 @@
+"""The value that a room's actor is, and the working copy in which one step changes it."""
+
+from dataclasses import dataclass
+
+from machines.effects import Effect, Send
+from machines.facts import FileArrived, MessageArrived
+from machines.ids import TxnId
+from machines.orders import SendMessage
+from machines.room import COOL_DOWN_S, Room
+from machines.turn import Turn
+from machines.world import World
+
+Message = MessageArrived | FileArrived
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A room, its turn in hand, and the messages that wait with their inbox rows.
+
+    The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for
+    its distance to the edit before it, and what comes next shall not wait behind it in the outbox.
+    """
+
+    room: Room
+    turn: Turn | None = None
+    waiting: tuple[tuple[int, Message], ...] = ()
+    quiet_until: float = 0.0
+
+    def due_at(self) -> float | None:
+        """Return when this room next wants to be looked at, if nothing happens before."""
+        if self.turn is not None:
+            return self.turn.due_at()
+        if not self.waiting:
+            return None
+        if self.room.state == "failed":
+            return self.room.repaired_at + COOL_DOWN_S
+        return self.quiet_until if self.room.state == "bound" else None
+
+
+class Case:
+    """One step: the values as they become, and the effects in order."""
+
+    def __init__(self, conversation: Conversation, world: World) -> None:
+        self.room = conversation.room
+        self.turn = conversation.turn
+        self.waiting = conversation.waiting
+        self.quiet_until = conversation.quiet_until
+        self.world = world
+        self.effects: list[Effect] = []
+
+    def result(self) -> tuple[Conversation, tuple[Effect, ...]]:
+        """Return what has become of the conversation."""
+        conversation = Conversation(self.room, self.turn, self.waiting, self.quiet_until)
+        return conversation, tuple(self.effects)
+
+    def fresh_txn(self, step: str) -> TxnId:
+        """Return a transaction id for what no message asked for: room, step and time."""
+        return TxnId(f"{self.room.room_id}.{step}.{int(self.world.now * 1000)}")
+
+    def say(self, text: str, step: str) -> None:
+        """Send a notice that answers no message."""
+        message = SendMessage(self.room.room_id, text, notice=True)
+        self.effects.append(Send(message, self.fresh_txn(step)))

@@ -1,0 +1,93 @@
+"""The agent's side of a room: it runs the turn's machine over what the agent says and what time brings."""
+
+from typing import assert_never
+
+from machines.case import Case
+from machines.doorway import step_room
+from machines.effects import Send
+from machines.happenings import AgentDone, AgentGrew, AgentTroubled
+from machines.patience import retry_at
+from machines.reply import EDIT_INTERVAL_S
+from machines.room import MessageCame
+from machines.turn import (
+    ENDED,
+    TURN,
+    AgentDeclined,
+    AgentFailed,
+    AnswerEnded,
+    PatienceEnded,
+    ProcessRestarted,
+    RetryDue,
+    ShowDue,
+    TextGrew,
+    UserStopped,
+)
+
+
+def step_turn(case: Case, fact: object) -> None:
+    """Run the turn's machine; an ended turn leaves the room free for the next."""
+    if case.turn is None:
+        return
+    step = TURN.step(case.turn, fact)
+    case.effects += step.effects
+    if step.data.state not in ENDED:
+        case.turn = step.data
+        return
+    now = case.world.now
+    if any(isinstance(effect, Send) and effect.not_before > now for effect in step.effects):
+        case.quiet_until = now + EDIT_INTERVAL_S
+    case.turn = None
+
+
+def listen(case: Case, event: AgentGrew | AgentDone | AgentTroubled) -> None:
+    """Hear what the agent says, if it speaks of the try in hand."""
+    turn, now, speech = case.turn, case.world.now, case.world.speech
+    if turn is None or (turn.turn_id, turn.tries) != (event.turn_id, event.attempt):
+        return
+    match event:
+        case AgentGrew(text=text, status=status):
+            quiet_line = speech.tool_status(status) if status else ""
+            step_turn(case, TextGrew(now, text, quiet_line))
+        case AgentDone(text=text):
+            step_turn(case, AnswerEnded(now, text if text.strip() else speech.empty_answer()))
+        case AgentTroubled(kind=kind, reason=reason, retryable=True):
+            at = retry_at(turn.turn_id, turn.tries, now)
+            step_turn(case, AgentFailed(now, at, reason, speech.agent_gave_up(kind)))
+        case AgentTroubled(kind=kind, reason=reason):
+            step_turn(case, AgentDeclined(now, reason, speech.agent_error(kind)))
+        case _:
+            assert_never(event)
+
+
+def look_at_the_clock(case: Case) -> None:
+    """Do what has come due; what has not is simply not done, so a stale timer is harmless."""
+    now, turn = case.world.now, case.turn
+    due_at = turn.due_at() if turn is not None else None
+    if turn is None or due_at is None or now < due_at:
+        return
+    match turn.state:
+        case "waiting_to_retry":
+            step_turn(case, RetryDue(now))
+        case "streaming":
+            step_turn(case, ShowDue(now))
+        case "asking":
+            step_turn(case, PatienceEnded(now, case.world.speech.agent_gave_up("silent")))
+        case _:
+            raise ValueError(f"nothing comes due for a turn in state {turn.state}")
+
+
+def resume(case: Case) -> None:
+    """Go on after a restart: ask again what was being asked, look at a room in which a message waits."""
+    now = case.world.now
+    if case.turn is not None:
+        step_turn(case, ProcessRestarted(now, now + case.world.agent_retry_s))
+    elif case.room.state == "unregistered" and case.waiting:
+        step_room(case, MessageCame(now), "a message waits")
+
+
+def stop_turn(case: Case) -> None:
+    """End the turn in hand, keeping what was said (contract K9)."""
+    turn, speech = case.turn, case.world.speech
+    if turn is not None:
+        text = f"{turn.draft}\n\n{speech.stopped()}" if turn.draft else speech.stopped_nothing()
+        step_turn(case, UserStopped(case.world.now, text))

@@ -1,0 +1,161 @@
+"""A room as such: invited to, joined, looked at, lost. It runs the room's machine and turns its wishes into orders."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from machines.case import Case
+from machines.commands.base import answer
+from machines.effects import HangUp, Log, Reconcile, Record, Send, Tell, TookPlatformChatId
+from machines.facts import BotRemoved, EncryptionEnabled, InviteArrived, MemberChanged
+from machines.happenings import Observed, OnboardingAsked, OrderDone
+from machines.ids import ActorKey, EventId, TxnId
+from machines.orders import Joined, JoinRoom, Refused, RejectInvite, SendMessage, StoreBinding
+from machines.room import (
+    COOL_DOWN_S,
+    ROOM,
+    AcceptInvite,
+    BotJoined,
+    CoolDownOver,
+    EndConversation,
+    Invited,
+    JoinRefused,
+    KeepBinding,
+    LookAtTopology,
+    RemovedFromRoom,
+    ReportFailure,
+    RoomMade,
+    TopologyConfirmed,
+    TopologyRefused,
+    Welcome,
+)
+from machines.user import Asked
+
+
+def step_room(case: Case, fact: object, reason: str) -> None:
+    """Run the room's machine, keep the transition, and carry out what it wants."""
+    step = ROOM.step(case.room, fact)
+    case.room = step.data
+    if step.moved:
+        arrow = step.arrow
+        case.room = replace(case.room, since=case.world.now, reason=reason)
+        report = getattr(fact, "report", None)
+        case.effects.append(Record(arrow.event, arrow.source, arrow.target, reason, report))
+    for effect in step.effects:
+        _carry_out(case, effect)
+
+
+def _carry_out(case: Case, effect: object) -> None:
+    room_id = case.room.room_id
+    match effect:
+        case AcceptInvite():
+            case.effects.append(Send(JoinRoom(room_id), case.fresh_txn("join"), reports=True))
+        case LookAtTopology():
+            case.effects.append(Reconcile())
+        case KeepBinding() if case.room.binding is not None:
+            content = case.room.binding.content()
+            case.effects.append(Send(StoreBinding(room_id, content), case.fresh_txn("binding")))
+        case Welcome(user_id=user_id):
+            case.effects.append(Tell(ActorKey(user_id), OnboardingAsked(Asked(room_id))))
+        case ReportFailure(report=report):
+            owner = case.room.binding.matrix_user_id if case.room.binding else None
+            fields = {"room_id": room_id, "matrix_user_id": owner, "report": report}
+            case.effects.append(Log("room_recovery_failed", fields, warning=True))
+            case.say(case.world.speech.room_recovery_failed(), "recovery")
+        case EndConversation():
+            drop_turn(case)
+        case _:
+            pass  # to take messages is what follows every event anyway
+
+
+def note(
+    case: Case,
+    fact: RoomMade | TopologyConfirmed | BotRemoved | MemberChanged | EncryptionEnabled,
+) -> None:
+    """Take note of what happened to the room: made and linked by the bot, lost, or changed by others."""
+    match fact:
+        case RoomMade():
+            step_room(case, fact, "made by the bot")
+        case TopologyConfirmed():
+            step_room(case, fact, "linked into its Space")
+        case BotRemoved(reason=reason):
+            step_room(case, RemovedFromRoom(reason), reason)
+        case MemberChanged(user_id=user_id, membership=membership):
+            binding = case.room.binding
+            if binding is not None and binding.matrix_user_id == user_id:
+                case.room = replace(case.room, owner_present=membership == "join")
+        case EncryptionEnabled():
+            case.room = replace(case.room, encrypted=True)
+        case _:
+            assert_never(fact)
+
+
+def answer_invitation(case: Case, invite: InviteArrived) -> None:
+    """Accept it from whoever may talk to the bot; turn every other down (contracts O1, O4)."""
+    if case.world.access.allows(invite.sender):
+        by = Invited(invite.sender, invite.encrypted)
+        step_room(case, by, f"invited by {invite.sender}")
+        return
+    fields = {"room_id": invite.room_id, "sender": invite.sender}
+    case.effects.append(Log("invite_rejected", fields))
+    case.effects.append(Send(RejectInvite(invite.room_id), case.fresh_txn("reject")))
+
+
+def conclude(case: Case, seen: Observed) -> None:
+    """End the one repair: bound, or failed with a diagnosis (contract C7)."""
+    if seen.binding is None:
+        refused = TopologyRefused(seen.reason, case.world.now, seen.report)
+        step_room(case, refused, seen.reason)
+        return
+    if seen.binding.platform_chat_id is not None:
+        case.effects.append(TookPlatformChatId(seen.binding.platform_chat_id))
+    name, encrypted = seen.name or case.room.name, seen.encrypted
+    confirmed = TopologyConfirmed(seen.binding, name, encrypted, seen.store, seen.report)
+    step_room(case, confirmed, seen.reason)
+
+
+def look_at_the_clock(case: Case) -> None:
+    """Look at a failed room again when a minute has passed and messages wait (contract C8)."""
+    cooled = case.world.now - case.room.repaired_at >= COOL_DOWN_S
+    if case.room.state == "failed" and case.waiting and cooled:
+        fact = CoolDownOver(case.world.now)
+        step_room(case, fact, "messages wait, and a minute has passed")
+
+
+def drop_turn(case: Case) -> None:
+    """Let the turn go: where the bot is no longer, nothing can be said."""
+    if case.turn is not None:
+        case.effects.append(HangUp(case.turn.turn_id))
+        case.turn = None
+
+
+def note_outcome(case: Case, done: OrderDone) -> None:
+    """Deal with what came of an order: a join, or a refusal that somebody should hear about."""
+    match done.outcome:
+        case Joined(encrypted=encrypted):
+            step_room(case, BotJoined(encrypted), "joined")
+        case Refused(reason=reason) if done.order == JoinRoom.__name__:
+            step_room(case, JoinRefused(reason), reason)
+        case Refused(kind=kind) if done.order == SendMessage.__name__ and kind != "encrypted":
+            if done.answers is not None:
+                _replace_refused(case, done.txn_id, done.answers)
+        case _:
+            pass
+
+
+def _replace_refused(case: Case, txn_id: TxnId, answers: EventId) -> None:
+    """Say that a reply can't be shown, in its place, once (contract D9)."""
+    if txn_id.endswith(_REPLACEMENT):
+        return
+    if case.turn is not None and case.turn.turn_id == answers:
+        drop_turn(case)
+    text, asked = case.world.speech.answer_refused_by_server(), Asked(case.room.room_id, answers)
+    part, is_edit, _ = txn_id.rpartition(".e")
+    if not is_edit:
+        case.effects.append(answer(asked, text, _REPLACEMENT.removeprefix(".")))
+        return
+    # The reply stands already, and what can't be shown is its text: another edit ends it.
+    message = SendMessage(case.room.room_id, text, answers=answers, edits=TxnId(part))
+    case.effects.append(Send(message, TxnId(f"{txn_id}{_REPLACEMENT}")))
+
+
+_REPLACEMENT = ".refused"
