@@ -111,10 +111,10 @@ class Outbox:
     async def _resolve(self, order: Order) -> Order | None:
         """Fill in the event that an edit or a redaction is about."""
         match order:
-            case SendMessage(edits=str() as txn_id):
+            case SendMessage(edits=str() as txn_id, edits_event_id=None):
                 event_id = await self._event_of(txn_id)
                 return replace(order, edits_event_id=event_id) if event_id else None
-            case RedactMessage(redacts=txn_id):
+            case RedactMessage(redacts=txn_id, redacts_event_id=None):
                 event_id = await self._event_of(txn_id)
                 return replace(order, redacts_event_id=event_id) if event_id else None
             case _:

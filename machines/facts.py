@@ -14,11 +14,20 @@ Membership = Literal["join", "invite", "leave", "ban", "knock"]
 
 
 @dataclass(frozen=True, slots=True)
+class BegunPart:
+    """An event of a reply that was begun and not finished, with the number of its edits so far."""
+
+    event_id: EventId
+    edits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MessageArrived:
     """An `m.text` that somebody else sent to a room the bot is in.
 
     `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of
-    the thread it stands in (contract D13); `sent_at_ms` is the server's `origin_server_ts`.
+    the thread it stands in (contract D13); `sent_at_ms` is the server's `origin_server_ts`. `begun` is
+    what history shows of an unfinished reply to it, in order, when the database was lost (contract D12).
     """
 
     room_id: RoomId
@@ -27,6 +36,7 @@ class MessageArrived:
     body: str
     sent_at_ms: int
     thread_root: EventId | None = None
+    begun: tuple[BegunPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

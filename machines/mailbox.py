@@ -9,7 +9,7 @@ from machines.effects import Consume, Tell
 from machines.facts import FileArrived, MessageArrived
 from machines.happenings import OnboardingAsked
 from machines.ids import ActorKey, UserId
-from machines.reply import Reply
+from machines.reply import Part, Reply, part_txn
 from machines.room import MessageCame
 from machines.talk import AgentRequest
 from machines.turn import Turn, TurnBegan
@@ -98,7 +98,11 @@ def _begin(case: Case, message: Message, seq: int) -> None:
             message_id=message.event_id,
             text=message.body,
         )
-        reply = Reply(case.room.room_id, message.event_id, message.thread_root)
+        begun = tuple(
+            Part(part_txn(message.event_id, index), part.edits, event_id=part.event_id)
+            for index, part in enumerate(message.begun)
+        )
+        reply = Reply(case.room.room_id, message.event_id, message.thread_root, begun)
         case.turn = Turn(message.event_id, request, reply)
         now = case.world.now
         step_turn(case, TurnBegan(now, now + case.world.agent_retry_s))

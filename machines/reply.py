@@ -7,7 +7,7 @@ came out the same after a retry is not edited again.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from machines.effects import DropEdits, Effect, Send
 from machines.ids import EventId, RoomId, TxnId
@@ -24,12 +24,16 @@ INTERMEDIATE_EDITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One event of a reply, named by its transaction id; `partial` until its last edit is on its way."""
+    """One event of a reply, named by its transaction id; `partial` until its last edit is on its way.
+
+    `event_id` is known of a part that was found in history; of every other the outbox knows it.
+    """
 
     txn_id: TxnId
     edits: int = 0
     shown: int = 0
     partial: bool = True
+    event_id: EventId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,10 @@ def show(reply: Reply, text: str, at: float, *, final: bool) -> tuple[Reply, tup
     pieces = split(text)
     edit_at = max(at, reply.shown_at + EDIT_INTERVAL_S) if reply.parts else at
     parts = list(reply.parts)
-    effects: list[Effect] = []
-    edited = False
+    added: list[Effect] = []
+    edited: list[Effect] = []
     for index, piece in enumerate(pieces):
         complete = final or index < len(pieces) - 1
-        shown = checksum(piece)
         message = SendMessage(
             room_id=reply.room_id,
             body=piece,
@@ -78,43 +81,44 @@ def show(reply: Reply, text: str, at: float, *, final: bool) -> tuple[Reply, tup
             thread_root=reply.thread_root,
         )
         if index == len(parts):
-            part = Part(TxnId(f"{reply.answers}.{index + 1}"), 0, shown, not complete)
+            part = Part(part_txn(reply.answers, index), 0, checksum(piece), not complete)
             parts.append(part)
-            effects.append(Send(message, part.txn_id, not_before=edit_at if edited else at))
-            continue
-        part = parts[index]
-        if (part.shown, part.partial) == (shown, not complete):
-            continue
-        if not complete and part.edits >= INTERMEDIATE_EDITS:
-            continue
-        parts[index] = Part(part.txn_id, part.edits + 1, shown, not complete)
-        edit = _edit(message, part, droppable=not complete)
-        effects += [DropEdits(part.txn_id)] if part.edits else []
-        effects.append(Send(edit, _edit_txn(part), not_before=edit_at))
-        edited = True
+            added.append(Send(message, part.txn_id, not_before=at))
+        elif _wants_edit(parts[index], piece, complete):
+            edited += _edit(message, parts[index], edit_at)
+            parts[index] = replace(
+                parts[index],
+                edits=parts[index].edits + 1,
+                shown=checksum(piece),
+                partial=not complete,
+            )
     if final:
-        for part in parts[len(pieces) :]:
-            redaction = RedactMessage(reply.room_id, part.txn_id)
-            effects.append(Send(redaction, TxnId(f"{part.txn_id}.redact")))
+        edited += [_take_back(reply.room_id, part) for part in parts[len(pieces) :]]
         del parts[len(pieces) :]
-    shown_at = (edit_at if edited else at) if effects else reply.shown_at
-    return Reply(reply.room_id, reply.answers, reply.thread_root, tuple(parts), shown_at), tuple(
-        effects
+    shown_at = max(edit_at if edited else 0.0, at if added else 0.0, reply.shown_at)
+    # What is new goes first: a reply whose last part is missing must not look finished (contract D12).
+    return replace(reply, parts=tuple(parts), shown_at=shown_at), (*added, *edited)
+
+
+def part_txn(answers: EventId, index: int) -> TxnId:
+    """Return the transaction id of a reply's part, counted from 0."""
+    return TxnId(f"{answers}.{index + 1}")
+
+
+def _wants_edit(part: Part, piece: str, complete: bool) -> bool:
+    if (part.shown, part.partial) == (checksum(piece), not complete):
+        return False
+    return complete or part.edits < INTERMEDIATE_EDITS
+
+
+def _edit(message: SendMessage, part: Part, at: float) -> tuple[Effect, ...]:
+    edit = replace(
+        message, edits=part.txn_id, edits_event_id=part.event_id, droppable=message.partial
     )
+    send = Send(edit, TxnId(f"{part.txn_id}.e{part.edits + 1}"), not_before=at)
+    return (DropEdits(part.txn_id), send) if part.edits else (send,)
 
 
-def _edit_txn(part: Part) -> TxnId:
-    return TxnId(f"{part.txn_id}.e{part.edits + 1}")
-
-
-def _edit(message: SendMessage, part: Part, *, droppable: bool) -> SendMessage:
-    return SendMessage(
-        room_id=message.room_id,
-        body=message.body,
-        answers=message.answers,
-        part=message.part,
-        partial=message.partial,
-        thread_root=message.thread_root,
-        edits=part.txn_id,
-        droppable=droppable,
-    )
+def _take_back(room_id: RoomId, part: Part) -> Effect:
+    redaction = RedactMessage(room_id, part.txn_id, part.event_id)
+    return Send(redaction, TxnId(f"{part.txn_id}.redact"))
