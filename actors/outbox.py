@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from actors.ports import Clock, Homeserver
 from machines.happenings import OrderDone
 from machines.ids import EventId, RoomId, TxnId
-from machines.orders import Done, Order, Outcome, RedactMessage, Refused, SendMessage
+from machines.orders import CreateRoom, Done, Order, Outcome, RedactMessage, Refused, SendMessage
 from store import Journal
 from store.records import InboxRow, OutboxRow
 
@@ -52,7 +52,7 @@ class Outbox:
     async def run(self, group: TaskGroup) -> None:
         """Begin with what an earlier process left; from here on `send` performs."""
         self._group = group
-        self.send(await self._journal.waiting_orders(), ())
+        self.send([_repeated(row) for row in await self._journal.waiting_orders()], ())
 
     def send(self, rows: Iterable[OutboxRow], dropped: Iterable[str]) -> None:
         """Take committed orders, and forget intermediate edits that were dropped in the same commit."""
@@ -149,3 +149,10 @@ class Outbox:
         order = row.order
         if isinstance(order, SendMessage) and order.answers and not order.partial:
             self._replied(order.room_id, order.answers)
+
+
+def _repeated(row: OutboxRow) -> OutboxRow:
+    """Say of an order that an earlier process left that it may have been sent before."""
+    if isinstance(row.order, CreateRoom):
+        return replace(row, order=replace(row.order, repeated=True))
+    return row

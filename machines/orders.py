@@ -68,7 +68,8 @@ class CreateRoom:
 
     `nonce` stands in the room's `m.room.create` content as `org.lambda.surfaces.nonce`: a room the
     bot is already joined to that carries it *is* the one wanted (contract O3). `parent` is the Space
-    that a chat names in `m.space.parent`.
+    that a chat names in `m.space.parent`. `repeated` is set by the runtime: a process that was killed
+    may have sent this order, and the homeserver may still be at it.
     """
 
     nonce: str
@@ -76,6 +77,7 @@ class CreateRoom:
     invite: UserId
     space: bool = False
     parent: RoomId | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

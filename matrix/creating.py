@@ -27,8 +27,8 @@ CREATE_TIMEOUT_S = 90.0
 # How long to look for a room whose creation went unanswered, and after which pauses.
 _LOOK_AGAIN_S = (1.0, 2.0, 4.0, 8.0)
 
-# A bot killed while making a room may be back before the homeserver has finished it: no room is made
-# before this much time has passed since the start.
+# A bot killed while making a room may be back before the homeserver has finished it: an order of the
+# earlier process makes no room before this much time has passed since the start.
 SETTLING_S = 3.0
 
 # A body that makes the homeserver fail is poison after so many tries (contract D9).
@@ -61,7 +61,7 @@ class RoomMaker:
         """
         room_id = await self._find(order.nonce)
         settling_s = self._started + SETTLING_S - self._clock.now()
-        if room_id is None and settling_s > 0:
+        if room_id is None and order.repeated and settling_s > 0:
             await self._clock.sleep(min(settling_s, SETTLING_S))
             room_id = await self._find(order.nonce)
         tries = 0
