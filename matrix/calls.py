@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -10,9 +11,15 @@ from matrix.throttle import LaneName
 READ_TIMEOUT_S = 30.0
 
 
+# Room ids come again with every message; escaping them anew took a fifth of a request's time.
+@lru_cache(maxsize=4096)
+def _escaped(segment: str) -> str:
+    return quote(segment, safe="")
+
+
 def client_path(*segments: str) -> str:
     """Build a path of the client-server API, each segment percent-encoded."""
-    return "/_matrix/client/v3/" + "/".join(quote(segment, safe="") for segment in segments)
+    return "/_matrix/client/v3/" + "/".join(map(_escaped, segments))
 
 
 @dataclass(frozen=True, slots=True)
