@@ -19,7 +19,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check bench lock
+.PHONY: help install demo test check bench docs lock
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,10 @@ check: $(DEV_STAMP) ## Format, lint, types and import rules
 
 bench: $(DEV_STAMP) ## Measure the runtime beside a floor from the same run
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+docs: $(DEV_STAMP) ## Write docs/machines.md from the code
+	@$(BIN)/python -m machines.drawing > docs/machines.md.new
+	@mv docs/machines.md.new docs/machines.md
 
 # One resolution for all files: the smaller ones are held to the versions of the largest.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,103 @@
+"""`docs/machines.md`, made from the machines: their prose, their drawings, and every arrow and refusal in a table.
+
+The declaration is the only source; a test fails when the page is not what this makes of it. `make docs` writes it.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
+from types import ModuleType
+from typing import Any
+
+from machines.lifecycle import LIFECYCLE
+from machines.room import ROOM
+from machines.table import Table, event_name
+from machines.turn import TURN
+from machines.user import USER
+
+_INTRODUCTION = """\
+# The machines
+
+Made from the code by `make docs`; edit the declarations in `machines/`, not this page.
+
+Each machine is declared once, with python-statemachine. The drawing, the tables below and the table that runs
+(`machines/table.py`) are read from that declaration, and a test proves the last equal to the engine. An event is a
+fact of the past; an action returns the new row and the effects, and does nothing itself. Where a pair of state and
+event has several arrows, the first whose guard holds is taken. An event that is refused changes nothing. An arrow
+from a state to itself is no transition: it is not kept in the database, and the drawing shows it inside its state,
+or not at all where it has no action.
+"""
+
+
+def render() -> str:
+    """Return the whole page."""
+    machines: Sequence[Table[Any]] = (LIFECYCLE, ROOM, TURN, USER)
+    return "\n".join([_INTRODUCTION, *(section for table in machines for section in _page(table))])
+
+
+def _page(table: Table[Any]) -> Iterator[str]:
+    module = sys.modules[table.machine.__module__]
+    title, _, prose = inspect.cleandoc(module.__doc__ or "").partition("\n")
+    yield f"## {table.name} (`{module.__name__.replace('.', '/')}.py`)\n"
+    yield f"{title}\n{prose}\n"
+    yield f"```mermaid\n{f'{table.machine:mermaid}'.strip()}\n```\n"
+    yield "### Events\n"
+    yield _grid(("event", "what happened"), _events(table, module))
+    yield "### Arrows\n"
+    yield _grid(("state", "event", "guard", "next", "action"), _arrows(table))
+    yield "### Refusals\n"
+    yield _grid(("event", "state", "why"), _refusals(table))
+
+
+def _events(table: Table[Any], module: ModuleType) -> Iterator[tuple[str, ...]]:
+    classes = {
+        event_name(value): value
+        for value in vars(module).values()
+        if is_dataclass(value) and isinstance(value, type)
+    }
+    for event in table.events:
+        yield f"`{event}`", _sentence(classes[event])
+
+
+def _arrows(table: Table[Any]) -> Iterator[tuple[str, ...]]:
+    for arrow in table.arrows:
+        yield (
+            f"`{arrow.source}`",
+            f"`{arrow.event}`",
+            _explained(table, arrow.guard),
+            "–" if arrow.target == arrow.source else f"`{arrow.target}`",
+            _explained(table, arrow.action),
+        )
+
+
+def _refusals(table: Table[Any]) -> Iterator[tuple[str, ...]]:
+    for event, states in table.refuses.items():
+        whys: dict[str, list[str]] = {}
+        for state, why in states.items():
+            whys.setdefault(why, []).append(f"`{state}`")
+        for why, refusing in whys.items():
+            yield f"`{event}`", ", ".join(refusing), why
+
+
+def _explained(table: Table[Any], name: str | None) -> str:
+    return f"`{name}`: {_sentence(getattr(table.machine, name))}" if name else ""
+
+
+def _sentence(documented: object) -> str:
+    """Return a docstring on one line."""
+    return re.sub(r"\s+", " ", inspect.getdoc(documented) or "").strip()
+
+
+def _grid(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,157 @@
+"""For every machine: rows in each state, and for each event values that make its guards true and false."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from machines import lifecycle, room, turn, user
+from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
+from machines.reply import Part, Reply, checksum
+from machines.table import Table
+from machines.talk import AgentRequest
+
+ROOM_ID = RoomId("!chat")
+ANNA = UserId("@anna:example.org")
+CHAT = room.Binding("chat", ANNA, "C1", "7", AgentId("default"), RoomId("!space"))
+ENTRY = room.Binding("entry", ANNA)
+ASKED = user.Asked(RoomId("!entry"), EventId("$asked"))
+NEW_CHAT = user.NewChat("C1", "7", AgentId("default"), "Chat 1")
+REQUEST = AgentRequest(AgentId("default"), "7", "$question", "What is it?")
+REPLY = Reply(ROOM_ID, EventId("$question"))
+SHOWN = replace(
+    REPLY, parts=(Part(TxnId("$question.1"), 2, checksum("It is"), True),), shown_at=90.0
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine with what it can be tried with. `rows` are in no particular state."""
+
+    table: Table[Any]
+    rows: tuple[Any, ...]
+    facts: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    def situations(self) -> Iterator[tuple[Any, Any]]:
+        """Every row in every state, with every fact."""
+        for state in self.table.states:
+            for row in self.rows:
+                for fact in self.facts:
+                    yield replace(row, state=state), fact
+
+
+LIFECYCLE = Machine(
+    lifecycle.LIFECYCLE,
+    rows=(lifecycle.Life(), lifecycle.Life(was_live=True)),
+    facts=(
+        lifecycle.Started(1.0),
+        lifecycle.LoggedIn(1.0, "as the bot"),
+        lifecycle.SyncedOnce(1.0, "3 rooms"),
+        lifecycle.Reconciled(1.0, "3 rooms unchanged"),
+        lifecycle.SoftLoggedOut(1.0, "soft_logout"),
+        lifecycle.StopRequested(1.0, "asked to stop"),
+        lifecycle.Drained(1.0, "drained"),
+        lifecycle.GaveUp(1.0, "a fault"),
+    ),
+)
+ROOM = Machine(
+    room.ROOM,
+    rows=(
+        room.Room(ROOM_ID),
+        room.Room(ROOM_ID, binding=CHAT, repaired_at=1000.0, encrypted=True),
+        room.Room(ROOM_ID, binding=ENTRY, onboards=ANNA, repaired_at=500.0),
+    ),
+    facts=(
+        room.Invited(ANNA, encrypted=False),
+        room.Invited(ANNA, encrypted=True),
+        room.BotJoined(encrypted=False),
+        room.BotJoined(encrypted=True),
+        room.JoinRefused("gone"),
+        room.RoomMade(CHAT, "Chat 1"),
+        room.MessageCame(1059.9),
+        room.MessageCame(1060.0),
+        room.CoolDownOver(1060.0),
+        room.TopologyConfirmed(CHAT, "Chat 1", encrypted=False, store=True, report={}),
+        room.TopologyConfirmed(ENTRY, "", encrypted=True, store=False, report={}),
+        room.TopologyRefused("nobody knows it", 1060.0, {"reason": "nobody knows it"}),
+        room.DifferenceFound("start-up found a difference"),
+        room.RemovedFromRoom("kicked"),
+    ),
+)
+TURN = Machine(
+    turn.TURN,
+    rows=(
+        turn.Turn(EventId("$question"), REQUEST, REPLY, gives_up_at=120.0),
+        turn.Turn(
+            EventId("$question"),
+            REQUEST,
+            SHOWN,
+            tries=3,
+            gives_up_at=120.0,
+            retry_at=99.0,
+            draft="It is a long",
+            status="searching",
+            first_text_at=88.0,
+        ),
+    ),
+    facts=(
+        turn.TurnBegan(100.0, 220.0),
+        turn.ProcessRestarted(100.0, 220.0),
+        turn.TextGrew(100.0, "It is a long story", "reading"),
+        turn.ShowDue(100.0),
+        turn.AnswerEnded(100.0, "It is a long story."),
+        turn.AgentFailed(100.0, 120.0, "silent", "The agent could not answer."),
+        turn.AgentFailed(100.0, 120.1, "silent", "The agent could not answer."),
+        turn.AgentDeclined(100.0, "BAD_INPUT", "The agent refused."),
+        turn.RetryDue(100.0),
+        turn.PatienceEnded(100.0, "The agent could not answer."),
+        turn.UserStopped(100.0, "It is a long\n\n(stopped)"),
+    ),
+)
+USER = Machine(
+    user.USER,
+    rows=(
+        user.User(ANNA, asked=ASKED, chat=NEW_CHAT, made=RoomId("!made")),
+        user.User(
+            ANNA,
+            space_id=RoomId("!space"),
+            next_chat_index=4,
+            asked=ASKED,
+            chat=NEW_CHAT,
+            made=RoomId("!made"),
+        ),
+    ),
+    facts=(
+        user.SpaceWanted(ASKED, "@anna:example.org.1"),
+        user.ChatWanted(ASKED, NEW_CHAT),
+        user.NameKnown("Anna", "Lambda — Anna"),
+        user.SpaceMade(RoomId("!space"), NEW_CHAT),
+        user.ChatMade(RoomId("!made")),
+        user.ChatLinked(),
+        user.StepRefused("forbidden"),
+    ),
+)
+MACHINES = (LIFECYCLE, ROOM, TURN, USER)
+MODULES = {"BotLifecycle": lifecycle, "RoomMachine": room, "TurnMachine": turn, "UserMachine": user}
+NO_EVENTS: dict[str, set[str]] = {
+    "BotLifecycle": {"Life"},
+    "RoomMachine": {
+        "Binding",
+        "Room",
+        "AcceptInvite",
+        "LookAtTopology",
+        "KeepBinding",
+        "Welcome",
+        "TakeMessages",
+        "ReportFailure",
+        "EndConversation",
+    },
+    "TurnMachine": {"Turn"},
+    "UserMachine": {"Asked", "NewChat", "User"},
+}
+"""The dataclasses of each machine's file that are rows, their parts, or effects."""
+
+KEY = ActorKey(ROOM_ID)

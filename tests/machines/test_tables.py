@@ -1,0 +1,222 @@
+"""Every machine answers every event in every state, and the compiled table is the declared machine."""
+
+from dataclasses import dataclass, is_dataclass, replace
+from types import SimpleNamespace
+
+import pytest
+from statemachine import State, StateMachine
+from statemachine.exceptions import TransitionNotAllowed
+
+from machines.errors import IllegalEvent
+from machines.table import Table, event_name
+from tests.machines.samples import LIFECYCLE, MACHINES, MODULES, NO_EVENTS, ROOM, TURN, Machine
+
+each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+
+
+def arrows_by_pair(table: Table) -> dict:
+    pairs: dict = {}
+    for arrow in table.arrows:
+        pairs.setdefault((arrow.source, arrow.event), []).append(arrow)
+    return pairs
+
+
+# -- totality --------------------------------------------------------------------------------------
+
+
+@each_machine
+def test_every_state_and_event_is_an_arrow_or_a_declared_refusal(machine):
+    arrows = arrows_by_pair(machine.table)
+    refused = {
+        (state, event) for event, states in machine.table.refuses.items() for state in states
+    }
+    every = {(state, event) for state in machine.table.states for event in machine.table.events}
+
+    assert set(arrows) | refused == every
+    assert set(arrows) & refused == set()
+
+
+@each_machine
+def test_every_refusal_says_why_in_a_sentence(machine):
+    for event, states in machine.table.refuses.items():
+        for state, why in states.items():
+            assert len(why.split()) >= 3, (event, state)
+
+
+@each_machine
+def test_a_pair_that_has_guarded_arrows_ends_in_one_without_a_guard(machine):
+    for pair, arrows in arrows_by_pair(machine.table).items():
+        assert arrows[-1].guard is None, f"{pair} may find no arrow"
+        assert all(arrow.guard for arrow in arrows[:-1]), f"{pair} has arrows that are never taken"
+
+
+@each_machine
+def test_every_state_can_be_reached_from_the_first(machine):
+    first = next(state.id for state in machine.table.machine.states if state.initial)
+    reached, new = set(), {first}
+    while new:
+        reached |= new
+        new = {arrow.target for arrow in machine.table.arrows if arrow.source in reached} - reached
+    assert reached == set(machine.table.states)
+
+
+def test_the_states_are_those_of_the_contract():
+    assert LIFECYCLE.table.states == (
+        *("login", "initial_sync", "reconcile", "live", "draining", "stopped", "failed"),
+    )
+    assert ROOM.table.states == ("unregistered", "reconciling", "bound", "failed")
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+@each_machine
+def test_every_event_has_its_class_and_every_class_its_event(machine):
+    classes = {
+        name
+        for name, value in vars(MODULES[machine.name]).items()
+        if is_dataclass(value) and value.__module__ == MODULES[machine.name].__name__
+    }
+    events = classes - NO_EVENTS[machine.name]
+    assert NO_EVENTS[machine.name] <= classes
+    named = {event_name(vars(MODULES[machine.name])[name]) for name in events}
+    assert named == set(machine.table.events)
+    assert {event_name(fact) for fact in machine.facts} == named, "each has a sample here"
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [(type("Bare", (), {}), "bare"), (type("BotHasLeft", (), {}), "bot_has_left")]
+)
+def test_an_event_is_named_after_its_class(cls, name):
+    assert event_name(cls) == name
+    assert event_name(cls()) == name
+
+
+def test_a_misspelt_guard_or_action_is_found_when_the_table_is_compiled():
+    class Misspelt(StateMachine):
+        shut = State(initial=True)
+        ajar = State()
+        opened = shut.to(ajar, on="creek") | ajar.to.itself(internal=True)
+
+        @staticmethod
+        def creak(data, fact):
+            return data, ()
+
+    with pytest.raises(AttributeError, match="creek"):
+        Table(Misspelt, refuses={})
+
+
+# -- steps -----------------------------------------------------------------------------------------
+
+
+@each_machine
+def test_an_illegal_event_raises_with_its_reason_and_changes_nothing(machine):
+    tried = 0
+    for row, fact in machine.situations():
+        why = machine.table.refuses.get(event_name(fact), {}).get(row.state)
+        if why is None:
+            continue
+        before = replace(row)
+        with pytest.raises(IllegalEvent) as refusal:
+            machine.table.step(row, fact)
+        assert str(refusal.value).endswith(why)
+        assert row.state in str(refusal.value)
+        assert row == before
+        tried += 1
+    assert tried
+
+
+@each_machine
+def test_a_legal_event_leaves_the_row_it_was_given_as_it_was(machine):
+    for row, fact in machine.situations():
+        if event_name(fact) in machine.table.accepts(row.state):
+            before = replace(row)
+            step = machine.table.step(row, fact)
+            assert row == before
+            assert step.data.state == step.arrow.target
+            assert step.moved == (step.arrow.source != step.arrow.target)
+
+
+@each_machine
+def test_both_outcomes_of_every_guard_are_tried(machine):
+    for arrow in machine.table.arrows:
+        if arrow.guard:
+            taken = {
+                machine.table.step(row, fact).arrow == arrow
+                for row, fact in machine.situations()
+                if (row.state, event_name(fact)) == (arrow.source, arrow.event)
+            }
+            assert taken == {True, False}, arrow
+
+
+@each_machine
+def test_every_arrow_is_taken_by_some_sample(machine):
+    taken = {
+        machine.table.step(row, fact).arrow
+        for row, fact in machine.situations()
+        if event_name(fact) in machine.table.accepts(row.state)
+    }
+    assert taken == set(machine.table.arrows)
+
+
+def test_an_event_that_the_machine_does_not_know_is_illegal_everywhere():
+    @dataclass(frozen=True)
+    class Unheard:
+        at: float = 0.0
+
+    for machine in MACHINES:
+        for state in machine.table.states:
+            with pytest.raises(IllegalEvent, match="unheard is refused"):
+                machine.table.step(replace(machine.rows[0], state=state), Unheard())
+
+
+@each_machine
+def test_what_a_state_accepts_is_what_is_not_refused_there(machine):
+    for state in machine.table.states:
+        refused = {event for event, states in machine.table.refuses.items() if state in states}
+        assert set(machine.table.accepts(state)) == set(machine.table.events) - refused
+
+
+# -- the table and the engine ----------------------------------------------------------------------
+
+
+class Untouched:
+    """What the engine says of an event that it refuses."""
+
+
+def by_the_engine(machine: Machine, row, fact):
+    """Take one step with python-statemachine itself: state afterwards, data and effects."""
+    model = SimpleNamespace(state=row.state)
+    engine = machine.table.machine(model=model)
+    try:
+        acted = engine.send(event_name(fact), data=row, fact=fact)
+    except TransitionNotAllowed:
+        assert model.state == row.state
+        return Untouched
+    data, effects = acted if acted is not None else (row, ())
+    return replace(data, state=model.state), effects
+
+
+def by_the_table(machine: Machine, row, fact):
+    try:
+        step = machine.table.step(row, fact)
+    except IllegalEvent:
+        return Untouched
+    return step.data, step.effects
+
+
+@each_machine
+def test_the_table_is_the_engine_on_every_state_event_and_guard(machine):
+    for row, fact in machine.situations():
+        assert by_the_table(machine, row, fact) == by_the_engine(machine, row, fact), (row, fact)
+
+
+def test_the_comparison_covers_refusals_and_guards():
+    outcomes = [by_the_engine(TURN, row, fact) for row, fact in TURN.situations()]
+    assert Untouched in outcomes
+    ends = {outcome[0].state for outcome in outcomes if outcome is not Untouched}
+    assert ends == {"queued", "asking", "streaming", "waiting_to_retry"} | {
+        "answered",
+        "failed",
+        "stopped",
+    }
