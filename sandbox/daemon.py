@@ -47,7 +47,9 @@ class Daemon:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.kill()
+        # Also for who is cancelled: what is left behind would go on writing.
+        with anyio.CancelScope(shield=True):
+            await self.kill()
 
     @property
     def pid(self) -> int:
@@ -74,6 +76,7 @@ class Daemon:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=2**22,
+            start_new_session=True,  # Ctrl-C is for us; it ends when we end it
         )
         self._reader = asyncio.create_task(self._read(self._process))
 
@@ -99,10 +102,17 @@ class Daemon:
                     return found
                 if self._reader is not None and self._reader.done():
                     break
-                self._news = anyio.Event()
                 await self._news.wait()
         tail = "\n".join([*(json.dumps(line) for line in self.log[-10:]), *self.other_output[-5:]])
         raise NothingSeen(f"no such log line within {timeout_s} s; the last ones were:\n{tail}")
+
+    def lines(self, event: str) -> list[LogLine]:
+        """Return all lines of one log event so far, of all processes."""
+        return [line for line in self.log if line["event"] == event]
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process that runs."""
+        os.kill(self.pid, number)
 
     async def stop(self) -> int:
         """Ask it to drain (SIGTERM) and return its exit code."""
@@ -137,5 +147,11 @@ class Daemon:
                 self.other_output.append(text)
             else:
                 self.log.append(line | {"pid": process.pid})
-            self._news.set()
+            self._tell()
+        # After this task is done, so that nobody goes on waiting for an ended process.
+        asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        """Wake everyone who waits; a fresh event each time, because several may wait at once."""
         self._news.set()
+        self._news = anyio.Event()
