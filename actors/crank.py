@@ -52,6 +52,7 @@ class Crank:
         self._backlog = 0
         self._room_again = anyio.Event()
         self._stopping = False
+        self._running = False
         self._idle = anyio.Event()
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
@@ -95,6 +96,7 @@ class Crank:
         Raises:
             DatabaseUnusable: nothing can be committed any more.
         """
+        self._running = True
         async with anyio.create_task_group() as group:
             group.start_soon(self._timers.run)
             while not self._stopping:
@@ -110,7 +112,9 @@ class Crank:
         """End after the round in hand; what is ready stays in its rows."""
         self._stopping = True
         self._wake.set()
-        await self._idle.wait()
+        # Asked to stop before it went live, it never turned: there is nothing to wait for.
+        if self._running:
+            await self._idle.wait()
 
     def _make_ready(self, key: ActorKey) -> list[object]:
         told = self._ready.setdefault(key, [])
