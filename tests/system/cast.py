@@ -1,0 +1,139 @@
+"""Who takes part in a system test, and what they do again and again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.daemon import Daemon
+from sandbox.person import Person
+from sandbox.room_event import ANSWERS, RoomEvent
+
+PASSWORD = "a password of no importance"
+PARTIAL = "org.lambda.surfaces.partial"
+BINDING = "org.lambda.surfaces.room"
+
+
+@dataclass(frozen=True)
+class Bot:
+    """A bot's account and the daemon that runs as it."""
+
+    user_id: str
+    daemon: Daemon
+
+
+@dataclass(frozen=True)
+class Home:
+    """A person who has been welcomed: the entry room, the Space and the first chat, all joined."""
+
+    person: Person
+    bot: str
+    entry: str
+    space: str
+    chat: str
+
+    async def ask(self, text: str, room: str | None = None, **extra: Any) -> RoomEvent:
+        """Say something in the chat, or in another room, and return the finished answer to it."""
+        room = room or self.chat
+        message_id = await self.person.send_text(room, text, **extra)
+        return await answer_to(self.person, room, message_id)
+
+    async def tell(self, command: str, room: str | None = None) -> str:
+        """Give a command and return what the bot says to it."""
+        answer = await self.ask(command, room)
+        assert answer.msgtype == "m.notice"
+        return answer.body
+
+
+async def answer_to(
+    person: Person, room: str, message_id: str, timeout_s: float = 30.0
+) -> RoomEvent:
+    """Wait for the finished one-part answer to a message: the event itself or its last edit."""
+    return await person.wait_for(
+        lambda event: (
+            event.room_id == room and event.answers == message_id and PARTIAL not in event.content
+        ),
+        timeout_s,
+    )
+
+
+def said(event: RoomEvent) -> str:
+    """Return what a message, or an edit, says."""
+    return str(event.content.get("m.new_content", event.content)["body"])
+
+
+async def accept(person: Person, bot: str) -> tuple[str, str]:
+    """Accept the bot's two invitations; return the Space and the chat."""
+    space = chat = None
+    while space is None or chat is None:
+        known = {space, chat}
+        invitation = await person.wait_for(
+            lambda event: (
+                event.type == "m.room.member"
+                and event.state_key == person.user_id
+                and event.sender == bot
+                and event.content["membership"] == "invite"
+                and event.room_id not in known  # noqa: B023 - the lambda is used up before the next round
+            )
+        )
+        await person.join(invitation.room_id)
+        if await is_space(person, invitation.room_id):
+            space = invitation.room_id
+        else:
+            chat = invitation.room_id
+    return space, chat
+
+
+async def is_space(person: Person, room: str) -> bool:
+    """Tell a Space from any other room."""
+    create = await person.state_content(room, "m.room.create") or {}
+    return create.get("type") == "m.space"
+
+
+async def notice(person: Person, room: str, *words: str) -> RoomEvent:
+    """Wait for a notice that answers nothing, and has these words."""
+    return await person.wait_for(
+        lambda event: (
+            event.room_id == room
+            and event.msgtype == "m.notice"
+            and event.answers is None
+            and all(word in event.body for word in words)
+        )
+    )
+
+
+async def onboard(person: Person, bot: str, **room: Any) -> Home:
+    """Invite the bot, accept what it offers, and wait until it has said all it has to say."""
+    entry = await person.create_room(invite=[bot], **room)
+    space, chat = await accept(person, bot)
+    await notice(person, chat)
+    await notice(person, entry)
+    return Home(person, bot, entry, space, chat)
+
+
+async def made_rooms(witness: Person) -> tuple[list[str], list[str]]:
+    """Return the Spaces and the other rooms that the witness's own account has made and is in."""
+    spaces: list[str] = []
+    others: list[str] = []
+    for room in await witness.joined_rooms():
+        state = await witness.room_state(room)
+        create = next(event for event in state if event.type == "m.room.create")
+        if create.sender == witness.user_id:
+            (spaces if create.content.get("type") == "m.space" else others).append(room)
+    return spaces, others
+
+
+async def children(person: Person, space: str) -> dict[str, dict[str, Any]]:
+    """Return the rooms that a Space names as its own, with the content of each link."""
+    return {
+        event.state_key or "": event.content
+        for event in await person.room_state(space)
+        if event.type == "m.space.child" and event.content
+    }
+
+
+async def replies(person: Person, room: str) -> list[RoomEvent]:
+    """Return all events of a room that answer something, edits left out, oldest first."""
+    return [
+        event
+        for event in await person.messages(room)
+        if ANSWERS in event.content and event.replaces is None
+    ]

@@ -1,0 +1,121 @@
+"""The stage of the system tests: one homeserver a session, accounts of their own for each test.
+
+`home` is someone who talks to a bot that stays up for the whole session; a test that stops, kills or configures
+a daemon makes one with `make_bot`.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from sandbox.agent_script import echo
+from sandbox.agent_server import AgentServer
+from sandbox.daemon import Daemon
+from sandbox.person import Person
+from sandbox.proxy import Proxy
+from sandbox.synapse import Synapse
+from tests.system.cast import PASSWORD, Bot, Home, onboard
+
+MakeBot = Callable[..., Awaitable[Bot]]
+MakePerson = Callable[..., Awaitable[Person]]
+
+# The daemon runs the code beside these tests, whatever else is installed.
+_HERE = str(Path(__file__).parents[2])
+_numbers = itertools.count(1)
+
+
+async def register_bot(synapse: Synapse, directory: Path, agent: AgentServer, **more: str) -> Bot:
+    """Make an account for a bot, and a daemon that is not started yet; `more` wins over our settings."""
+    user_id = await synapse.register(f"a-bot-{next(_numbers)}", PASSWORD)
+    directory = directory / user_id.partition(":")[0].removeprefix("@")
+    directory.mkdir()
+    environment = {
+        "MATRIX_HOMESERVER": synapse.url,
+        "MATRIX_USER_ID": user_id,
+        "MATRIX_PASSWORD": PASSWORD,
+        "MATRIX_PLATFORM_BACKEND": "real",
+        "AGENT_BASE_URL": agent.url,
+        "SURFACES_LOG_LEVEL": "debug",
+        "PYTHONPATH": _HERE,
+    }
+    return Bot(user_id, Daemon(directory, environment | more))
+
+
+@pytest.fixture(scope="session")
+async def session_agent(anyio_backend: str) -> AsyncIterator[AgentServer]:
+    """The agent server of the whole session."""
+    async with AgentServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def agent(session_agent: AgentServer) -> AsyncIterator[AgentServer]:
+    """The agent: it echoes, unless the test gives it another script."""
+    session_agent.script = echo
+    yield session_agent
+    session_agent.script = echo
+    session_agent.release()
+    session_agent.drop_all()
+    for connection in session_agent.connections:
+        await connection.closed.wait()
+
+
+@pytest.fixture(scope="session")
+async def standing_bot(
+    synapse: Synapse, session_agent: AgentServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bot]:
+    """A bot that is up for the whole session; its daemon is nobody's to stop."""
+    bot = await register_bot(synapse, tmp_path_factory.mktemp("standing"), session_agent)
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        yield bot
+
+
+@pytest.fixture
+async def make_bot(synapse: Synapse, agent: AgentServer, tmp_path: Path) -> AsyncIterator[MakeBot]:
+    """Make further bots, not started yet; they are killed at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def make(**more: str) -> Bot:
+            bot = await register_bot(synapse, tmp_path, agent, **more)
+            stack.push_async_callback(bot.daemon.kill)
+            return bot
+
+        yield make
+
+
+@pytest.fixture
+async def make_person(synapse: Synapse) -> AsyncIterator[MakePerson]:
+    """Make people, each with an account and a session."""
+    async with AsyncExitStack() as stack:
+
+        async def make(display_name: str | None = None) -> Person:
+            user_id = await synapse.register(f"a-person-{next(_numbers)}", PASSWORD)
+            person = await stack.enter_async_context(Person(synapse.url, user_id, PASSWORD))
+            if display_name is not None:
+                await person.set_display_name(display_name)
+            return person
+
+        yield make
+
+
+@pytest.fixture
+async def person(make_person: MakePerson) -> Person:
+    """Somebody new."""
+    return await make_person()
+
+
+@pytest.fixture
+async def home(standing_bot: Bot, agent: AgentServer, person: Person) -> Home:
+    """Somebody who has been welcomed by the bot that stays up."""
+    return await onboard(person, standing_bot.user_id)
+
+
+@pytest.fixture
+async def proxy(synapse: Synapse) -> AsyncIterator[Proxy]:
+    """A proxy to the homeserver, for a daemon that is told to use it."""
+    async with Proxy(synapse.url) as proxy:
+        yield proxy

@@ -1,0 +1,105 @@
+"""An allowed user invites the bot and gets a Space with a first chat (contract O1)."""
+
+import pytest
+
+from sandbox.errors import MatrixRefused
+from tests.system.cast import children, notice, onboard
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_invitation_leads_to_a_space_with_a_first_chat(standing_bot, make_person):
+    ann = await make_person("Ann of the Hills")
+    home = await onboard(ann, standing_bot.user_id)
+    space_name = await ann.state_content(home.space, "m.room.name")
+    chat_name = await ann.state_content(home.chat, "m.room.name")
+    assert (space_name, chat_name) == (
+        {"name": "Lambda — Ann of the Hills"},
+        {"name": "Chat 1"},
+    )
+    links = await children(ann, home.space)
+    assert list(links) == [home.chat]
+    assert links[home.chat]["via"] == ["localhost"]
+    parent = await ann.state_content(home.chat, "m.space.parent", home.space)
+    assert parent is not None
+    assert parent["via"] == ["localhost"]
+    members = {standing_bot.user_id: "join", ann.user_id: "join"}
+    assert await ann.members(home.entry) == members
+    assert await ann.members(home.space) == members
+    assert await ann.members(home.chat) == members
+
+
+async def test_the_rooms_are_private_and_only_the_bot_may_invite_or_change_state(home, make_person):
+    other = await make_person()
+    ann = home.person
+    for room in (home.space, home.chat):
+        assert await ann.state_content(room, "m.room.join_rules") == {"join_rule": "invite"}
+        history = await ann.state_content(room, "m.room.history_visibility")
+        assert history == {"history_visibility": "shared"}
+        for attempt in (
+            ann.invite(room, other.user_id),
+            ann.kick(room, home.bot),
+            ann.send_state(room, "m.room.name", {"name": "Mine"}),
+            ann.send_state(room, "m.room.topic", {"topic": "Mine"}),
+            ann.send_state(room, "m.space.child", {"via": ["localhost"]}, home.entry),
+            ann.send_state(room, "m.room.power_levels", {"users": {ann.user_id: 100}}),
+            ann.send_state(room, "org.example.anything", {}),
+        ):
+            with pytest.raises(MatrixRefused) as refusal:
+                await attempt
+            assert refusal.value.status == 403
+        with pytest.raises(MatrixRefused):
+            await other.join(room)
+
+
+async def test_the_chat_has_a_welcome_and_the_entry_room_a_pointer_to_it(home):
+    welcomes = [event for event in await home.person.messages(home.chat) if event.msgtype]
+    pointers = [event for event in await home.person.messages(home.entry) if event.msgtype]
+    assert [event.msgtype for event in (*welcomes, *pointers)] == ["m.notice", "m.notice"]
+    assert "Welcome" in welcomes[0].body
+    assert "Chat 1" in pointers[0].body
+    # The link names the room, and a server to find it through, as room ids don't.
+    assert home.chat.removeprefix("!") in pointers[0].content["formatted_body"]
+    assert "via=localhost" in pointers[0].content["formatted_body"]
+    for event in (*welcomes, *pointers):
+        assert event.sender == home.bot
+        assert event.content["m.mentions"] == {}
+
+
+async def test_brand_and_language_are_the_operators_choice(make_bot, make_person):
+    bot = await make_bot(SURFACES_BRAND="Сигма", SURFACES_LOCALE="ru")
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        anna = await make_person("Анна")
+        home = await onboard(anna, bot.user_id)
+        assert await anna.state_content(home.space, "m.room.name") == {"name": "Сигма — Анна"}
+        assert await anna.state_content(home.chat, "m.room.name") == {"name": "Чат 1"}
+        assert "Добро пожаловать" in (await notice(anna, home.chat)).body
+
+
+async def test_somebody_without_a_display_name_has_a_space_too(standing_bot, person):
+    path = f"/profile/{person.user_id}/displayname"
+    await person.session.request("PUT", path, {"displayname": ""})
+    home = await onboard(person, standing_bot.user_id)
+    localpart = person.user_id[1:].partition(":")[0]
+    name = await person.state_content(home.space, "m.room.name")
+    assert name == {"name": f"Lambda — {localpart}"}
+
+
+async def test_a_start_alone_makes_no_room_and_invites_nobody(make_bot, proxy):
+    bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        await daemon.stop()
+        await daemon.start()
+        await daemon.wait_live()
+        assert {passage.path for passage in proxy.writes} == {"/_matrix/client/v3/login"}
+        assert await daemon.stop() == 0
+
+
+async def test_two_people_have_a_space_each(standing_bot, make_person):
+    homes = [await onboard(await make_person(), standing_bot.user_id) for _ in range(2)]
+    assert len({room for home in homes for room in (home.space, home.chat)}) == 4
+    for home, other in (homes, homes[::-1]):
+        assert other.person.user_id not in await home.person.members(home.space)
+        assert other.person.user_id not in await home.person.members(home.chat)
