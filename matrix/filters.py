@@ -8,6 +8,8 @@ import json
 import secrets
 from typing import Any
 
+from machines.ids import SyncToken, UserId
+
 BINDING_TYPE = "org.lambda.surfaces.room"
 
 TIMELINE_LIMIT = 50
@@ -36,28 +38,33 @@ def live_filter() -> str:
     )
 
 
-def initial_filter(unique: str | None = None) -> str:
+def initial_filter(since: SyncToken | None, bot: UserId) -> str:
     """Return the filter of the one full-state sync, different at every start.
 
     Synapse keeps an answer for two minutes under user, filter and `since`, and would give an old one
-    after a restart with the database deleted (fact 18): `unique` is a type that never occurs.
+    after a restart with the database deleted (fact 18): so one type in it never occurs.
     """
-    unique = unique or secrets.token_hex(8)
+    timeline: dict[str, Any] = {
+        "types": (*_MESSAGES, *_TOPOLOGY),
+        "limit": TIMELINE_LIMIT,
+        "lazy_load_members": True,
+    }
+    if since is None:
+        # Of thousands of rooms it is only asked whether the last message is one already finished (D12).
+        timeline = {"types": ("m.room.message", "m.room.encrypted"), "not_senders": [bot]}
+        timeline |= {"limit": 1, "lazy_load_members": True}
+    never = f"org.lambda.surfaces.start.{secrets.token_hex(8)}"
     return _compact(
         {
-            "presence": {"not_types": ["*", f"org.lambda.surfaces.start.{unique}"]},
+            "presence": {"not_types": ["*", never]},
             "account_data": _NOTHING,
             "room": {
                 "account_data": {"types": [BINDING_TYPE, "m.fully_read"]},
                 "ephemeral": _NOTHING,
                 # Our own membership tells who invited us; lazy loading always includes it.
-                "state": {"types": [*_TOPOLOGY, "m.room.member"], "lazy_load_members": True},
+                "state": {"types": (*_TOPOLOGY, "m.room.member"), "lazy_load_members": True},
                 # State that changed within the timeline's span may stand in either of the two.
-                "timeline": {
-                    "types": [*_MESSAGES, *_TOPOLOGY],
-                    "limit": TIMELINE_LIMIT,
-                    "lazy_load_members": True,
-                },
+                "timeline": timeline,
             },
         }
     )

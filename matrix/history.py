@@ -1,11 +1,11 @@
-"""Fills a gap from history: exactly what lies between two tokens, oldest first (contract D4, fact 3)."""
+"""Reads history: what lies between two tokens (contract D4, fact 3), or since the bot's place (D12)."""
 
 import json
 from collections.abc import AsyncIterator
 
 from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap
-from machines.ids import UserId
+from machines.ids import RoomId, SyncToken, UserId
 from matrix.calls import Call, client_path
 from matrix.decoding import decode_page
 from matrix.errors import RequestRefused
@@ -14,6 +14,9 @@ from matrix.filters import history_filter
 from matrix.transport import Transport
 
 PAGE_SIZE = 100
+
+# How far to go back for a place that is not found: a bound on memory, far beyond any real backlog.
+MAX_EVENTS_BACK = 5000
 
 
 async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
@@ -41,33 +44,57 @@ async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tu
             yield facts
 
 
+async def read_back(
+    transport: Transport, bot: UserId, room_id: RoomId, start: SyncToken, place: str | None
+) -> list[object]:
+    """Return a room's history up to `start`, oldest first, from the bot's place or its join on."""
+    newest_first: list[object] = []
+    query = {"from": str(start), "dir": "b"}
+    try:
+        async for events in _walk(transport, room_id, query, history_filter()):
+            for event in events:
+                newest_first.append(event)
+                at_place = place is not None and _event_id(event) == place
+                if at_place or is_own_arrival(event, bot):
+                    return newest_first[::-1]
+            if len(newest_first) >= MAX_EVENTS_BACK:
+                break
+    except RequestRefused:
+        pass  # what was read so far is better than nothing
+    return newest_first[::-1]
+
+
 async def _raw_pages(
     transport: Transport, gap: Gap, event_filter: str
 ) -> AsyncIterator[list[object]]:
-    start: str = gap.since
+    query = {"from": str(gap.since), "to": str(gap.before), "dir": "f"}
+    try:
+        async for events in _walk(transport, gap.room_id, query, event_filter):
+            yield events
+    except RequestRefused as refused:
+        if refused.status == 400:
+            raise TokenUnknown(
+                f"the homeserver does not accept a gap's tokens ({refused.errcode})"
+            ) from refused
+        # Forbidden or gone: the bot is not in that room any more, and can't answer there.
+
+
+async def _walk(
+    transport: Transport, room_id: RoomId, query: dict[str, str], event_filter: str
+) -> AsyncIterator[list[object]]:
+    """Yield pages from token to token until the homeserver has no more."""
+    start = query["from"]
     while True:
-        query = {
-            "from": start,
-            "to": gap.before,
-            "dir": "f",
-            "limit": str(PAGE_SIZE),
-            "filter": event_filter,
-        }
-        path = client_path("rooms", gap.room_id, "messages")
-        try:
-            page = await transport.request(Call("GET", path, query=query))
-        except RequestRefused as refused:
-            if refused.status == 400:
-                raise TokenUnknown(
-                    f"the homeserver does not accept a gap's tokens ({refused.errcode})"
-                ) from refused
-            return  # forbidden or gone: the bot is not in that room any more
+        asked = query | {"from": start, "limit": str(PAGE_SIZE), "filter": event_filter}
+        page = await transport.request(
+            Call("GET", client_path("rooms", room_id, "messages"), query=asked)
+        )
         events = page.get("chunk") if isinstance(page, dict) else None
         if isinstance(events, list):
             yield events
         end = page.get("end") if isinstance(page, dict) else None
         # A server that does not move on would be asked for ever.
-        if not isinstance(end, str) or end in (start, gap.before):
+        if not isinstance(end, str) or end in (start, query.get("to")):
             return
         start = end
 

@@ -17,7 +17,6 @@ from matrix.clock import Clock, SystemClock
 from matrix.creating import RoomMaker
 from matrix.decoding import decode_sync
 from matrix.errors import RequestRefused
-from matrix.events import is_id
 from matrix.exchange import Exchange, NioExchange
 from matrix.filters import initial_filter, live_filter
 from matrix.gate import OnChange
@@ -25,7 +24,7 @@ from matrix.history import pages
 from matrix.login import Authenticator, Session
 from matrix.observing import Observer
 from matrix.performing import Performer
-from matrix.place import without_settled
+from matrix.resuming import place_in, resumed
 from matrix.session import Account
 from matrix.topology import topology_of_sync
 from matrix.transport import Transport
@@ -77,12 +76,12 @@ class MatrixHomeserver:
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
         """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
 
-        Without `since` the batch holds what the ends of the timelines show as not yet answered (D12).
+        Without `since` the batch holds the messages that are not answered yet (contract D12).
 
         Raises:
             LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
         """
-        query = {"timeout": "0", "full_state": "true", "filter": initial_filter()}
+        query = {"timeout": "0", "full_state": "true", "filter": initial_filter(since, self._bot)}
         if since is not None:
             query["since"] = since
         call = Call(
@@ -97,7 +96,7 @@ class MatrixHomeserver:
         response = await self._sync(call, since)
         batch = decode_sync(response, self._bot, since)
         if since is None:
-            batch = without_settled(batch, response, self._bot)
+            batch = await resumed(self._transport, self._bot, batch, response)
         topology = await self._observer.complete(topology_of_sync(response, self._bot))
         self._learn(topology)
         self._performer.note(batch)
@@ -161,13 +160,7 @@ class MatrixHomeserver:
 
     async def fully_read(self, room_id: RoomId) -> EventId | None:
         """Return the bot's place in a room, as kept by the homeserver (contract D12)."""
-        path = client_path("user", self._bot, "rooms", room_id, "account_data", "m.fully_read")
-        try:
-            content = await self._transport.request(Call("GET", path))
-        except RequestRefused:
-            return None
-        event_id = content.get("event_id") if isinstance(content, dict) else None
-        return EventId(event_id) if is_id(event_id, "$") else None
+        return await place_in(self._transport, self._bot, room_id)
 
     async def aclose(self) -> None:
         """End all connections."""

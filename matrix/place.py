@@ -1,66 +1,91 @@
-"""What is settled already when a bot without a database comes back (contract D12).
+"""What of a room is settled, and what is left to answer, when the database is gone (contract D12).
 
-A full sync without a token brings the end of every timeline, as if nothing had been answered. The bot's place
-(`m.fully_read`) and its own answers, which name what they answer (contract D2), say what was. Both stand in
-the same response; a message is left for the runtime only when neither settles it.
+The bot's place (`m.fully_read`) and its own answers, which name what they answer (contract D2), both stand on
+the homeserver. A message is left to answer only when neither settles it; what was begun of its answer is told
+along with it, so that it is finished in its own events.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from machines.facts import EncryptedArrived, FileArrived, MessageArrived, SyncBatch
-from machines.ids import UserId
+from machines.facts import BegunPart, EncryptedArrived, Fact, FileArrived, MessageArrived
+from machines.ids import EventId, RoomId, UserId
+from matrix.decoding import decode_page
+from matrix.events import is_id
 
 ANSWERS_KEY = "org.lambda.surfaces.answers"
+PART_KEY = "org.lambda.surfaces.part"
 PARTIAL_KEY = "org.lambda.surfaces.partial"
 
 
-def without_settled(batch: SyncBatch, response: object, bot: UserId) -> SyncBatch:
-    """Leave out of an initial batch the messages that the bot has finished with; never raises."""
-    settled: set[str] = set()
-    for room in _dict(_dict(_dict(response).get("rooms")).get("join")).values():
-        settled |= _settled_in(_dict(room), bot)
-    facts = tuple(
-        fact
-        for fact in batch.facts
-        if not isinstance(fact, MessageArrived | FileArrived | EncryptedArrived)
-        or fact.event_id not in settled
-    )
-    return replace(batch, facts=facts)
+@dataclass(slots=True)
+class _ReplyEvent:
+    """One of the bot's own events that answer something, as it reads after its edits."""
+
+    event_id: EventId
+    answers: str
+    part: int
+    partial: bool
+    edits: int = 0
 
 
-def _settled_in(room: dict[str, Any], bot: UserId) -> set[str]:
-    events = [_dict(event) for event in _events(room, "timeline")]
-    ids = [event.get("event_id") for event in events]
-    place = _place(room)
-    finished = ids[: ids.index(place) + 1] if place in ids else []
-    # Every reply as it reads now, by the event that it is: an edit takes the place of what it edits.
-    replies: dict[str, tuple[str, bool]] = {}
-    for event_id, event in zip(ids, events, strict=True):
+def left_to_answer(
+    events: Sequence[object], room_id: RoomId, place: str | None, bot: UserId
+) -> tuple[Fact, ...]:
+    """Return the messages of a room's history, oldest first, that nothing settles; never raises.
+
+    `place` is the last message that the bot has finished with, when it stands in this history.
+    """
+    replies: dict[str, list[_ReplyEvent]] = {}
+    for reply in _replies(events, bot):
+        replies.setdefault(reply.answers, []).append(reply)
+    left: list[Fact] = []
+    for fact in decode_page(_after(events, place), room_id, bot):
+        if not isinstance(fact, MessageArrived | FileArrived | EncryptedArrived):
+            continue
+        series = replies.get(fact.event_id, [])
+        if series and not any(reply.partial for reply in series):
+            continue
+        if series and isinstance(fact, MessageArrived):
+            series.sort(key=lambda reply: reply.part)
+            begun = tuple(BegunPart(reply.event_id, reply.edits) for reply in series)
+            left.append(replace(fact, begun=begun))
+        else:
+            left.append(fact)
+    return tuple(left)
+
+
+def _after(events: Sequence[object], place: str | None) -> Sequence[object]:
+    for index, event in enumerate(events):
+        if place is not None and _dict(event).get("event_id") == place:
+            return events[index + 1 :]
+    return events
+
+
+def _replies(events: Sequence[object], bot: UserId) -> list[_ReplyEvent]:
+    replies: dict[str, _ReplyEvent] = {}
+    for raw in events:
+        event = _dict(raw)
+        if event.get("sender") != bot or event.get("type") != "m.room.message":
+            continue
         content = _dict(event.get("content"))
         relation = _dict(content.get("m.relates_to"))
-        is_edit = relation.get("rel_type") == "m.replace"
-        reply = relation.get("event_id") if is_edit else event_id
-        said = _dict(content.get("m.new_content")) if is_edit else content
-        answered = said.get(ANSWERS_KEY)
-        if event.get("sender") == bot and type(reply) is str and type(answered) is str:
-            replies[reply] = (answered, said.get(PARTIAL_KEY) is True)
-    begun = {answered for answered, partial in replies.values() if partial}
-    done = {answered for answered, partial in replies.values() if not partial}
-    return {event_id for event_id in finished if type(event_id) is str} | (done - begun)
-
-
-def _place(room: dict[str, Any]) -> str | None:
-    for event in _events(room, "account_data"):
-        if _dict(event).get("type") == "m.fully_read":
-            event_id = _dict(_dict(event).get("content")).get("event_id")
-            return event_id if type(event_id) is str else None
-    return None
-
-
-def _events(room: dict[str, Any], section: str) -> list[object]:
-    events = _dict(room.get(section)).get("events")
-    return events if type(events) is list else []
+        if relation.get("rel_type") == "m.replace":
+            target = relation.get("event_id")
+            edited = replies.get(target) if type(target) is str else None
+            if edited is not None:
+                edited.edits += 1
+                new_content = _dict(content.get("m.new_content"))
+                edited.partial = new_content.get(PARTIAL_KEY) is True
+            continue
+        event_id, answers, part = event.get("event_id"), content.get(ANSWERS_KEY), 1
+        if type(content.get(PART_KEY)) is int:
+            part = content[PART_KEY]
+        if is_id(event_id, "$") and type(answers) is str:
+            partial = content.get(PARTIAL_KEY) is True
+            replies[event_id] = _ReplyEvent(EventId(event_id), answers, part, partial)
+    return list(replies.values())
 
 
 def _dict(value: object) -> dict[str, Any]:

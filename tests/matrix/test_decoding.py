@@ -21,7 +21,7 @@ from machines.facts import (
 )
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from matrix.decoding import decode_page, decode_sync
-from matrix.place import without_settled
+from matrix.place import left_to_answer
 from matrix.topology import topology_of_sync
 
 BOT = UserId("@bot:here")
@@ -347,7 +347,6 @@ def check(response):
     before = repr(response)
     batch = decode_sync(response, BOT, SINCE)
     topology_of_sync(response, BOT)
-    without_settled(batch, response, BOT)
     assert isinstance(batch, SyncBatch)
     for fact in batch.facts:
         assert fact.room_id.encode()
@@ -429,12 +428,29 @@ def whole_response():
     return response
 
 
+def history_of_a_room():
+    """A history with answers, parts and edits of them."""
+    marks = {"org.lambda.surfaces.answers": "$3", "org.lambda.surfaces.partial": True}
+    answer = {"msgtype": "m.text", "body": "x", "org.lambda.surfaces.part": 1, **marks}
+    relation = {"rel_type": "m.replace", "event_id": "$a"}
+    edit = {**answer, "m.new_content": answer, "m.relates_to": relation}
+    return [
+        text("finished", "$2"),
+        text("begun", "$3"),
+        event("m.room.message", BOT, "$a", content=answer),
+        event("m.room.message", BOT, "$b", content=edit),
+        text("new", "$4"),
+    ]
+
+
 def test_no_damage_whatever_to_a_response_is_an_error():
     chance = random.Random(20_000)
     seen = Counter()
     for _ in range(20_000):
         batch = check(damaged(whole_response(), chance))
         seen.update(type(fact).__name__ for fact in batch.facts)
+        events = damaged(history_of_a_room(), chance)
+        left_to_answer(events if isinstance(events, list) else [], ROOM, "$2", BOT)
         seen.update(quarantined.reason for quarantined in batch.quarantined)
     # The damage reaches everything and leaves enough standing.
     assert len(seen) > 25, seen

@@ -2,9 +2,11 @@
 
 import pytest
 
-from machines.facts import MessageArrived
+from machines.facts import BegunPart, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.orders import CreateRoom, Done, RoomCreated, SendMessage
+from machines.orders import CreateRoom, Done, JoinRoom, RoomCreated, SendMessage
+from matrix import MatrixHomeserver
+from matrix.exchange import HttpAnswer, HttpRequest, NioExchange
 
 pytestmark = pytest.mark.anyio
 
@@ -17,9 +19,13 @@ async def chat(bot, person):
     return outcome.room_id
 
 
-async def left_open(open_bot) -> list[str]:
+async def messages_left(open_bot) -> list[MessageArrived]:
     batch, _ = await (await open_bot()).initial_sync(None)
-    return [fact.event_id for fact in batch.facts if isinstance(fact, MessageArrived)]
+    return [fact for fact in batch.facts if isinstance(fact, MessageArrived)]
+
+
+async def left_open(open_bot) -> list[str]:
+    return [fact.event_id for fact in await messages_left(open_bot)]
 
 
 async def send(bot, chat: RoomId, txn_id: str, **marks) -> EventId:
@@ -65,3 +71,53 @@ async def test_nobody_else_can_settle_anything(open_bot, person, chat):
     asked = await person.send_text(chat, "a question")
     forged = await person.send_text(chat, "x", **{"org.lambda.surfaces.answers": asked})
     assert await left_open(open_bot) == [asked, forged]
+
+
+async def test_what_was_begun_of_an_answer_is_told_in_order_with_its_edits(
+    bot, open_bot, person, chat
+):
+    asked = EventId(await person.send_text(chat, "a long question"))
+    second = await send(bot, chat, "t-2", answers=asked, part=2, partial=True)
+    first = await send(bot, chat, "t-1", answers=asked, part=1, partial=True)
+    for number in range(3):
+        edit = TxnId(f"e-{number}")
+        await send(bot, chat, edit, answers=asked, edits=TxnId("t-1"), edits_event_id=first)
+    (left,) = await messages_left(open_bot)
+    assert left.begun == (BegunPart(first, edits=3), BegunPart(second, edits=0))
+
+
+async def test_a_long_backlog_is_read_back_to_the_place(bot, open_bot, person, chat):
+    place = EventId(await person.send_text(chat, "finished"))
+    await bot.mark_read(chat, place, place)
+    sent = [await person.send_text(chat, str(number)) for number in range(230)]
+    assert await left_open(open_bot) == sent
+
+
+async def test_nothing_from_before_the_join_is_taken_up(bot, open_bot, person, account):
+    room = RoomId(await person.create_room(invite=[account.user_id]))
+    await person.send_text(room, "before")
+    await bot.perform(JoinRoom(room), TxnId("j"))
+    after = await person.send_text(room, "after")
+    assert await left_open(open_bot) == [after]
+
+
+async def test_rooms_with_nothing_new_cost_no_request(bot, account, person, chat):
+    asked = EventId(await person.send_text(chat, "a question"))
+    await send(bot, chat, "t", answers=asked)
+    await bot.mark_read(chat, asked, asked)
+    paths: list[str] = []
+    network = NioExchange(account.homeserver)
+
+    async def overheard(request: HttpRequest) -> HttpAnswer:
+        paths.append(request.path.rpartition("/")[2])
+        return await network(request)
+
+    fresh = MatrixHomeserver(
+        account, on_change=lambda up, reason, outage_s: None, exchange=overheard
+    )
+    try:
+        await fresh.login()
+        await fresh.initial_sync(None)
+    finally:
+        await network.aclose()
+    assert paths == ["whoami", "sync"]
