@@ -6,7 +6,7 @@ from machines.facts import BegunPart, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import CreateRoom, Done, JoinRoom, RoomCreated, SendMessage
 from matrix import MatrixHomeserver
-from matrix.exchange import HttpAnswer, HttpRequest, NioExchange
+from matrix.exchange import NioExchange
 
 pytestmark = pytest.mark.anyio
 
@@ -108,7 +108,7 @@ async def test_rooms_with_nothing_new_cost_no_request(bot, account, person, chat
     paths: list[str] = []
     network = NioExchange(account.homeserver)
 
-    async def overheard(request: HttpRequest) -> HttpAnswer:
+    async def overheard(request):
         paths.append(request.path.rpartition("/")[2])
         return await network(request)
 
