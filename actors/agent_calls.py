@@ -4,8 +4,9 @@ A slow agent holds a task and a socket, nothing else (contract D11). A call belo
 an earlier try are told apart by the attempt they carry.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from typing import Any
 
 import anyio
 import structlog
@@ -13,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from actors.ports import AgentPlatform
 from machines.effects import Ask
-from machines.happenings import AgentDone, AgentGrew, AgentTroubled
+from machines.happenings import Activity, AgentDone, AgentGrew, AgentTroubled, Confirmation
 from machines.ids import ActorKey
 from machines.talk import (
     AgentBroke,
@@ -73,21 +74,26 @@ class AgentCalls:
 
     async def _listen(self, key: ActorKey, ask: Ask) -> None:
         turn_id, attempt = ask.turn_id, ask.attempt
-        text, status = "", ""
+        text = ""
+        activity: Activity | None = None
+        asks: Confirmation | None = None
         async with aclosing(self._platform.ask(ask.request)) as frames:
             async for frame in frames:
                 match frame:
                     case AgentSaid(text=more):
                         text += more
                     case AgentUsesTool(tool_name=name):
-                        status = name
-                    case AgentToolDone() | AgentReported():
-                        status = ""
+                        activity = Activity("tool", name)
+                    case AgentToolDone():
+                        activity = None
+                    case AgentReported(payload=payload):
+                        asks = _confirmation(payload) or asks
+                        activity = _progress(payload)
                     case AgentOffersFile():
                         structlog.get_logger().warning("agent_file_ignored", actor=key)
                         continue
                     case AgentEnded(tokens_used=tokens):
-                        self._tell(key, AgentDone(turn_id, attempt, text, tokens))
+                        self._tell(key, AgentDone(turn_id, attempt, text, tokens, asks))
                         return
                     case AgentRefused(code=code, details=details):
                         retryable = code == BUSY
@@ -98,4 +104,17 @@ class AgentCalls:
                         trouble = AgentTroubled(turn_id, attempt, kind, reason, retryable=True)
                         self._tell(key, trouble)
                         return
-                self._tell(key, AgentGrew(turn_id, attempt, text, status))
+                self._tell(key, AgentGrew(turn_id, attempt, text, activity))
+
+
+def _confirmation(payload: Mapping[str, Any]) -> Confirmation | None:
+    """Return the question that a custom update asks; the edge has checked its fields."""
+    if payload.get("kind") != "confirmation":
+        return None
+    return Confirmation(payload["id"], payload["title"], payload["description"])
+
+
+def _progress(payload: Mapping[str, Any]) -> Activity | None:
+    """Return the step that a custom update reports, where it has words for it."""
+    text = payload.get("text")
+    return Activity("progress", text) if isinstance(text, str) and text.strip() else None

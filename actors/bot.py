@@ -84,6 +84,7 @@ class Bot:
         """
         bot = await self._journal.bot()
         self._surroundings.raise_platform_chat_seq(bot.platform_chat_seq)
+        self._surroundings.remember(await self._journal.preferences())
         life = BotLife(self._journal, self._clock, bot.life)
         await life.happened(Started, "the process started")
         try:

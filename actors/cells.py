@@ -24,6 +24,7 @@ from machines.effects import (
     MarkRead,
     Reconcile,
     Record,
+    SavePreferences,
     Send,
     SetAside,
     ShowTyping,
@@ -34,6 +35,7 @@ from machines.errors import IllegalEvent
 from machines.happenings import AgentGrew
 from machines.household import Household
 from machines.ids import ActorKey, RoomId, UserId
+from machines.preferences import Preferences
 from machines.room import Room
 from machines.user import User
 from machines.world import World
@@ -191,6 +193,10 @@ class Worlds:
         """Never give this `platform_chat_id` out again."""
         raise NotImplementedError
 
+    def prefers(self, user_id: UserId, preferences: Preferences) -> None:
+        """Let a user's choice hold from the next step on."""
+        raise NotImplementedError
+
 
 @dataclass(slots=True)
 class _Gathered:
@@ -206,6 +212,7 @@ class _Gathered:
     deferred: list[Deferred] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
     platform_chat_seq: int | None = None
+    preferences: list[tuple[UserId, Preferences]] = field(default_factory=list)
 
     def add(self, effect: Effect, world: World, worlds: Worlds) -> None:
         """Put one effect where it belongs."""
@@ -240,6 +247,9 @@ class _Gathered:
                         effect.report,
                     )
                 )
+            case SavePreferences(user_id=user_id, preferences=preferences):
+                self.preferences.append((user_id, preferences))
+                worlds.prefers(user_id, preferences)
             case TookPlatformChatId(platform_chat_id=taken):
                 self.platform_chat_seq = int(taken)
                 worlds.took(taken)
@@ -269,6 +279,7 @@ class _Gathered:
             dropped_edits=tuple(self.dropped),
             transitions=tuple(self.transitions),
             platform_chat_seq=self.platform_chat_seq,
+            preferences=tuple(self.preferences),
         )
         return Visit(self.cell, after, writes, tuple(self.deferred), tuple(self.taken))
 

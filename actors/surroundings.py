@@ -1,12 +1,16 @@
 """What every step may know: the words, who may talk, the agents, the time, and the next free context id."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from actors.cells import Worlds
 from actors.ports import Clock
 from machines.binding import platform_number
+from machines.ids import UserId
+from machines.preferences import Preferences
 from machines.speech import Speech
 from machines.world import Access, Agents, World
+
+_NOTHING_CHOSEN = Preferences()
 
 
 class Surroundings(Worlds):
@@ -28,6 +32,7 @@ class Surroundings(Worlds):
         self.agents = agents
         self._agent_retry_s = agent_retry_s
         self.platform_chat_seq = platform_chat_seq
+        self._preferences: dict[UserId, Preferences] = {}
 
     def world(self) -> World:
         """Return the surroundings of the next step."""
@@ -36,9 +41,22 @@ class Surroundings(Worlds):
             speech=self._speech,
             access=self.access,
             agents=self.agents(),
+            preferences=self.preferences,
             next_platform_chat_id=str(self.platform_chat_seq + 1),
             agent_retry_s=self._agent_retry_s,
         )
+
+    def preferences(self, user_id: UserId) -> Preferences:
+        """Return what a user chose; users who chose nothing take no memory."""
+        return self._preferences.get(user_id, _NOTHING_CHOSEN)
+
+    def remember(self, preferences: Mapping[UserId, Preferences]) -> None:
+        """Take in what the database holds, at start."""
+        self._preferences.update(preferences)
+
+    def prefers(self, user_id: UserId, preferences: Preferences) -> None:
+        """Let a user's choice hold from the next step on."""
+        self._preferences[user_id] = preferences
 
     def took(self, platform_chat_id: str) -> None:
         """Never give this `platform_chat_id` out again (contract A5)."""

@@ -33,6 +33,10 @@ class Agents:
         """Whether the agent is there; a single agent is never stale (contract A4)."""
         return self.registry.single or self.registry.get(agent_id) is not None
 
+    def all(self) -> tuple[AgentId, ...]:
+        """Return every agent, in the order of the registry."""
+        return tuple(agent.id for agent in self.registry.agents)
+
     def label(self, agent_id: AgentId) -> str:
         """Return what people call the agent."""
         agent = self.registry.get(agent_id)

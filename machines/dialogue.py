@@ -5,10 +5,12 @@ from typing import assert_never
 from machines.case import Case
 from machines.doorway import step_room
 from machines.effects import Send
-from machines.happenings import AgentDone, AgentGrew, AgentTroubled
+from machines.happenings import Activity, AgentDone, AgentGrew, AgentTroubled
 from machines.patience import retry_at
+from machines.remembering import conclude
 from machines.reply import EDIT_INTERVAL_S
 from machines.room import MessageCame
+from machines.speech import Speech
 from machines.turn import (
     ENDED,
     TURN,
@@ -20,6 +22,7 @@ from machines.turn import (
     RetryDue,
     ShowDue,
     TextGrew,
+    Turn,
     UserStopped,
 )
 
@@ -45,16 +48,20 @@ def listen(case: Case, event: AgentGrew | AgentDone | AgentTroubled) -> None:
     if turn is None or (turn.turn_id, turn.tries) != (event.turn_id, event.attempt):
         return
     match event:
-        case AgentGrew(text=text, status=status):
-            quiet_line = speech.tool_status(status) if status else ""
-            step_turn(case, TextGrew(now, text, quiet_line))
-        case AgentDone(text=text):
-            step_turn(case, AnswerEnded(now, text if text.strip() else speech.empty_answer()))
+        case AgentGrew() if turn.request.context is not None:
+            pass  # a save or a load is answered once it is done
+        case AgentGrew(text=text, activity=activity):
+            step_turn(case, TextGrew(now, text, _status(activity, speech)))
+        case AgentDone():
+            text = conclude(case, turn, event)
+            step_turn(case, AnswerEnded(now, text))
         case AgentTroubled(kind=kind, reason=reason, retryable=True):
             at = retry_at(turn.turn_id, turn.tries, now)
-            step_turn(case, AgentFailed(now, at, reason, speech.agent_gave_up(kind)))
+            last_words = _failed(turn, speech) or speech.agent_gave_up(kind)
+            step_turn(case, AgentFailed(now, at, reason, last_words))
         case AgentTroubled(kind=kind, reason=reason):
-            step_turn(case, AgentDeclined(now, reason, speech.agent_error(kind)))
+            last_words = _failed(turn, speech) or speech.agent_error(kind)
+            step_turn(case, AgentDeclined(now, reason, last_words))
         case _:
             assert_never(event)
 
@@ -91,3 +98,21 @@ def stop_turn(case: Case) -> None:
     if turn is not None:
         text = f"{turn.draft}\n\n{speech.stopped()}" if turn.draft else speech.stopped_nothing()
         step_turn(case, UserStopped(case.world.now, text))
+
+
+def _status(activity: Activity | None, speech: Speech) -> str:
+    """Return the quiet line about what the agent is doing; it never is in the final text."""
+    if activity is None:
+        return ""
+    if activity.kind == "tool":
+        return speech.tool_status(activity.name)
+    return speech.progress(activity.name)
+
+
+def _failed(turn: Turn, speech: Speech) -> str:
+    context = turn.request.context
+    if context is None:
+        return ""
+    if context.action == "save":
+        return speech.save_failed(context.name)
+    return speech.load_failed(context.name)

@@ -1,16 +1,17 @@
 """What a step wants done. Orders and records are committed first; everything else follows the commit.
 
 Durable effects become rows in the transaction that keeps the new state: `Send`, `DropEdits`, `Consume`,
-`SetAside`, `Tell`, `Record`, `TookPlatformChatId`. Volatile ones can be derived again from the rows after
-a crash, so they need no row: `Ask`, `HangUp`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
+`SetAside`, `Tell`, `Record`, `TookPlatformChatId`, `SavePreferences`. Volatile ones can be derived again
+from the rows after a crash, so they need no row: `Ask`, `HangUp`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from machines.ids import ActorKey, EventId, TxnId
+from machines.ids import ActorKey, EventId, TxnId, UserId
 from machines.orders import Order
+from machines.preferences import Preferences
 from machines.talk import AgentRequest
 
 
@@ -77,6 +78,14 @@ class TookPlatformChatId:
 
 
 @dataclass(frozen=True, slots=True)
+class SavePreferences:
+    """Keep a user's choices; they hold from the next step on, whichever room it is in."""
+
+    user_id: UserId
+    preferences: Preferences
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Ask the agent; `attempt` tells the frames of this try from those of an earlier one."""
 
@@ -129,6 +138,7 @@ Effect = (
     | Tell
     | Record
     | TookPlatformChatId
+    | SavePreferences
     | Ask
     | HangUp
     | Reconcile

@@ -6,7 +6,7 @@ agent says and the passing of time are told to the actor directly and are derive
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import Outcome
@@ -47,23 +47,41 @@ class TimePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What an agent is doing besides talking: using a tool of this name, or a step it reports."""
+
+    kind: Literal["tool", "progress"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentGrew:
     """The agent has said more: the whole answer of this try so far, and what it is doing."""
 
     turn_id: EventId
     attempt: int
     text: str
-    status: str
+    activity: Activity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A question of the agent, as it came."""
+
+    id: str
+    title: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class AgentDone:
-    """The agent finished its answer."""
+    """The agent finished its answer; `asks` is what it wants to have confirmed (contract K8)."""
 
     turn_id: EventId
     attempt: int
     text: str
     tokens_used: int
+    asks: Confirmation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,13 +198,21 @@ def _tell(asked: Asked, text: str, world: World) -> Send:
 
 def _next_chat(user: User, name: str, world: World) -> NewChat:
     number = user.next_chat_index
-    agent_id: AgentId = user.agent_id or world.agents.default_for(user.user_id)
+    agent_id = _agent_for(user, world)
     return NewChat(
         chat_id=f"C{number}",
         platform_chat_id=world.next_platform_chat_id,
         agent_id=agent_id,
         name=name or world.speech.chat_name(number),
     )
+
+
+def _agent_for(user: User, world: World) -> AgentId:
+    """Return the agent he selected, while it is there, or else his default (contracts A2, K5)."""
+    selected = world.preferences(user.user_id).agent_id
+    if selected is not None and world.agents.knows(selected):
+        return selected
+    return world.agents.default_for(user.user_id)
 
 
 def _took(chat: NewChat) -> TookPlatformChatId:

@@ -2,18 +2,14 @@
 
 from machines import commands
 from machines.case import Case, Message
-from machines.commands.base import Place, answer
-from machines.dialogue import step_turn, stop_turn
+from machines.commands import Place
+from machines.dialogue import stop_turn
 from machines.doorway import step_room
-from machines.effects import Consume, Tell
-from machines.facts import FileArrived, MessageArrived
-from machines.happenings import OnboardingAsked
-from machines.ids import ActorKey, UserId
-from machines.reply import Part, Reply, part_txn
+from machines.effects import Consume
+from machines.facts import MessageArrived
+from machines.ids import UserId
 from machines.room import MessageCame
-from machines.talk import AgentRequest
-from machines.turn import Turn, TurnBegan
-from machines.user import Asked
+from machines.turns import begin, begin_message
 
 
 def receive(case: Case, message: Message, seq: int) -> None:
@@ -21,7 +17,7 @@ def receive(case: Case, message: Message, seq: int) -> None:
     if not _counts(case, message.sender):
         case.effects.append(Consume(seq))
         return
-    command = _command(message)
+    command = _command(case, message)
     if case.room.state == "bound" and command is not None and not command.waits:
         _run(case, command, message, seq)
         return
@@ -39,13 +35,14 @@ def advance(case: Case) -> None:
     ):
         (seq, message), *rest = case.waiting
         case.waiting = tuple(rest)
-        command = _command(message)
+        command = _command(case, message)
         if not _counts(case, message.sender):
             case.effects.append(Consume(seq))
         elif command is not None:
             _run(case, command, message, seq)
         else:
-            _begin(case, message, seq)
+            case.effects.append(Consume(seq))
+            begin_message(case, message)
 
 
 def _counts(case: Case, sender: UserId) -> bool:
@@ -58,8 +55,12 @@ def _counts(case: Case, sender: UserId) -> bool:
     return binding.room_type == "chat" and sender == binding.matrix_user_id
 
 
-def _command(message: Message) -> commands.Command | None:
-    return commands.parse(message.body) if isinstance(message, MessageArrived) else None
+def _command(case: Case, message: Message) -> commands.Command | None:
+    if not isinstance(message, MessageArrived):
+        return None
+    if case.room.memory.picking and (pick := commands.parse_pick(message.body)) is not None:
+        return pick
+    return commands.parse(message.body)
 
 
 def _run(case: Case, command: commands.Command, message: Message, seq: int) -> None:
@@ -76,33 +77,6 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
     if applied.stops_turn:
         stop_turn(case)
     case.effects += applied.effects
-
-
-def _begin(case: Case, message: Message, seq: int) -> None:
-    """Begin a turn with the message at the head, or say why there is none."""
-    case.effects.append(Consume(seq))
-    binding, speech = case.room.binding, case.world.speech
-    asked = Asked(case.room.room_id, message.event_id, message.thread_root)
-    if binding is None or binding.room_type != "chat":
-        case.effects.append(Tell(ActorKey(message.sender), OnboardingAsked(asked)))
-    elif binding.archived:
-        case.effects.append(answer(asked, speech.chat_is_archived()))
-    elif binding.agent_id is None or not case.world.agents.knows(binding.agent_id):
-        case.effects.append(answer(asked, speech.stale_agent(binding.agent_id or "")))
-    elif isinstance(message, FileArrived):
-        case.effects.append(answer(asked, speech.files_not_yet()))
-    else:
-        request = AgentRequest(
-            agent_id=binding.agent_id,
-            platform_chat_id=binding.platform_chat_id or "",
-            message_id=message.event_id,
-            text=message.body,
-        )
-        begun = tuple(
-            Part(part_txn(message.event_id, index), part.edits, event_id=part.event_id)
-            for index, part in enumerate(message.begun)
-        )
-        reply = Reply(case.room.room_id, message.event_id, message.thread_root, begun)
-        case.turn = Turn(message.event_id, request, reply)
-        now = case.world.now
-        step_turn(case, TurnBegan(now, now + case.world.agent_retry_s))
+    if applied.asks is not None:
+        wish = applied.asks
+        begin(case, place.asked, wish.text, confirmation=wish.confirmation, context=wish.context)

@@ -38,13 +38,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the room has been shown of one reply. `shown_at` is when the newest edit may go out."""
+    """What the room has been shown of one reply. `shown_at` is when the newest edit may go out.
+
+    With `notice` it answers a command, and is an `m.notice` (contract K1).
+    """
 
     room_id: RoomId
     answers: EventId
     thread_root: EventId | None = None
     parts: tuple[Part, ...] = ()
     shown_at: float = 0.0
+    notice: bool = False
 
     def next_show_at(self, first_text_at: float) -> float:
         """Return when the text that has come since may be shown."""
@@ -75,6 +79,7 @@ def show(reply: Reply, text: str, at: float, *, final: bool) -> tuple[Reply, tup
         message = SendMessage(
             room_id=reply.room_id,
             body=piece,
+            notice=reply.notice,
             answers=reply.answers,
             part=index + 1 if len(pieces) > 1 or not complete else None,
             partial=not complete,

@@ -9,12 +9,13 @@ removal makes a room `unregistered` again; its binding stays in the row, to be c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from statemachine import State, StateMachine
 
 from machines.ids import AgentId, RoomId, UserId
+from machines.memory import Memory
 from machines.table import Table
 
 COOL_DOWN_S = 60.0
@@ -66,6 +67,7 @@ class Room:
     onboards: UserId | None = None
     owner_present: bool = True
     repaired_at: float = 0.0
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,7 @@ interruption anywhere resumes at that step. `!new` enters at `making_chat`. Ids 
 later, so that the same order is repeated with the same ids.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from statemachine import State, StateMachine
 
@@ -47,8 +45,6 @@ class User:
     display_name: str = ""
     space_id: RoomId | None = None
     next_chat_index: int = 1
-    agent_id: AgentId | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
     asked: Asked | None = None
     chat: NewChat | None = None
     made: RoomId | None = None

@@ -3,12 +3,14 @@
 A `World` is a value made anew for every step, so a step can be repeated from its arguments alone.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
 from urllib.parse import quote
 
 from machines.ids import AgentId, RoomId, UserId, server_of
+from machines.preferences import Preferences
 from machines.speech import Speech
 
 
@@ -21,6 +23,10 @@ class Agents(Protocol):
 
     def knows(self, agent_id: AgentId) -> bool:
         """Whether the agent is there; always so in single-agent mode, which has no stale check."""
+        ...
+
+    def all(self) -> Sequence[AgentId]:
+        """Return every agent there is, in the order of the registry."""
         ...
 
     def label(self, agent_id: AgentId) -> str:
@@ -55,6 +61,7 @@ class World:
     speech: Speech
     access: Access
     agents: Agents
+    preferences: Callable[[UserId], Preferences]
     next_platform_chat_id: str
     agent_retry_s: float = 120.0
 

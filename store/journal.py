@@ -15,6 +15,7 @@ import anyio
 from machines.facts import Fact, SyncBatch
 from machines.ids import ActorKey, DeviceId, EventId, TxnId, UserId
 from machines.lifecycle import Life
+from machines.preferences import Preferences
 from machines.reconcile import Stored
 from store import units
 from store.database import Runner
@@ -204,6 +205,10 @@ class Journal:
         return await self._database.run(
             lambda raw: tuple(ActorKey(row[0]) for row in raw.execute(SQL["actors_with_work"]))
         )
+
+    async def preferences(self) -> dict[UserId, Preferences]:
+        """Return what every user chose."""
+        return await self._database.run(units.preferences)
 
     async def stored(self) -> Stored:
         """Return what reconciliation compares the homeserver with."""

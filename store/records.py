@@ -8,6 +8,7 @@ from machines.happenings import ChatSummary
 from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, TxnId, UserId
 from machines.lifecycle import Life
 from machines.orders import Order
+from machines.preferences import Preferences
 from machines.room import Room
 from machines.turn import Turn
 from machines.user import Asked, NewChat, User
@@ -72,6 +73,7 @@ class Writes:
     dropped_edits: tuple[TxnId, ...] = ()
     transitions: tuple[Transition, ...] = ()
     platform_chat_seq: int | None = None
+    preferences: tuple[tuple[UserId, Preferences], ...] = ()
 
     @property
     def empty(self) -> bool:

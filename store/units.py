@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from machines.ids import (
     UserId,
 )
 from machines.lifecycle import Life
+from machines.memory import Memory
+from machines.preferences import Preferences
 from machines.reconcile import Stored
 from machines.room import Binding, Room
 from machines.turn import Turn
@@ -107,6 +109,9 @@ def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[Inbo
         _put_order(raw, order)
     for transition in writes.transitions:
         put_transition(raw, transition)
+    for user_id, preferences in writes.preferences:
+        payload = adapter(Preferences).dump_json(preferences).decode()
+        raw.execute(SQL["put_preferences"], {"user_id": user_id, "payload": payload})
     if writes.platform_chat_seq is not None:
         raw.execute(SQL["raise_platform_chat_seq"], {"seq": writes.platform_chat_seq})
     return tell(raw, writes.told, at)
@@ -183,6 +188,7 @@ def put_room(raw: sqlite3.Connection, room: Room) -> None:
             "onboards": room.onboards,
             "owner_present": room.owner_present,
             "repaired_at": room.repaired_at,
+            "memory": _memory_text(room.memory),
         },
     )
 
@@ -211,7 +217,13 @@ def room_of(row: sqlite3.Row) -> Room:
         onboards=UserId(row["onboards"]) if row["onboards"] is not None else None,
         owner_present=bool(row["owner_present"]),
         repaired_at=row["repaired_at"],
+        memory=adapter(Memory).validate_json(row["memory"]) if row["memory"] else Memory(),
     )
+
+
+def _memory_text(memory: Memory) -> str | None:
+    """Return what is kept of a memory; most rooms have none."""
+    return adapter(Memory).dump_json(memory).decode() if memory != Memory() else None
 
 
 def put_user(raw: sqlite3.Connection, user: User) -> None:
@@ -227,8 +239,6 @@ def put_user(raw: sqlite3.Connection, user: User) -> None:
             "display_name": user.display_name,
             "space_id": user.space_id,
             "next_chat_index": user.next_chat_index,
-            "agent_id": user.agent_id,
-            "settings": json.dumps(dict(user.settings)),
             "in_hand": in_hand,
         },
     )
@@ -239,15 +249,12 @@ def user_of(row: sqlite3.Row) -> User:
     made = Made(None, None, None)
     if row["in_hand"] is not None:
         made = adapter(Made).validate_json(row["in_hand"])
-    settings: Mapping[str, Any] = json.loads(row["settings"])
     return User(
         user_id=UserId(row["user_id"]),
         state=row["state"],
         display_name=row["display_name"],
         space_id=RoomId(row["space_id"]) if row["space_id"] is not None else None,
         next_chat_index=row["next_chat_index"],
-        agent_id=AgentId(row["agent_id"]) if row["agent_id"] is not None else None,
-        settings=settings,
         asked=made.asked,
         chat=made.chat,
         made=made.made,
@@ -313,6 +320,14 @@ def stored(raw: sqlite3.Connection) -> Stored:
         platform_chat_seq=bot(raw).platform_chat_seq,
         left_alone=frozenset(RoomId(row[0]) for row in raw.execute(SQL["rooms_under_way"])),
     )
+
+
+def preferences(raw: sqlite3.Connection) -> dict[UserId, Preferences]:
+    """Return what every user chose."""
+    return {
+        UserId(row["user_id"]): adapter(Preferences).validate_json(row["payload"])
+        for row in raw.execute(SQL["preferences"])
+    }
 
 
 def load_actor(raw: sqlite3.Connection, key: ActorKey) -> RoomRows | UserRows:

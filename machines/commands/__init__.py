@@ -8,19 +8,47 @@ that concerns the user rather than the room tells the user's actor. To add one, 
 import re
 from collections.abc import Mapping
 
+from machines.commands.agent import Agent
 from machines.commands.archive import Archive
-from machines.commands.base import Command, Place
+from machines.commands.base import Applied, Command, Place
 from machines.commands.chats import Chats
 from machines.commands.clear import Clear
+from machines.commands.confirm import Cancel, No, Yes
+from machines.commands.context import Context, Load, Save, parse_pick
 from machines.commands.help import Help
 from machines.commands.new import New
 from machines.commands.rename import Rename
+from machines.commands.settings import Settings
+from machines.commands.soul import Soul
+from machines.commands.stop import Stop
+from machines.commands.switches import Safety, Skill, Skills
 from machines.commands.unknown import Unknown
 
-__all__ = ["ALIASES", "COMMANDS", "Command", "Place", "parse"]
+__all__ = ["ALIASES", "COMMANDS", "Applied", "Command", "Place", "parse", "parse_pick"]
 
 COMMANDS: Mapping[str, type[Command]] = {
-    command.name: command for command in (Help, New, Chats, Rename, Archive, Clear)
+    command.name: command
+    for command in (
+        Help,
+        New,
+        Chats,
+        Rename,
+        Archive,
+        Settings,
+        Skills,
+        Skill,
+        Soul,
+        Safety,
+        Agent,
+        Context,
+        Save,
+        Load,
+        Clear,
+        Yes,
+        No,
+        Cancel,
+        Stop,
+    )
 }
 ALIASES: Mapping[str, type[Command]] = {"reset": Clear}
 

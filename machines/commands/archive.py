@@ -11,11 +11,15 @@ from machines.orders import StoreBinding
 
 @dataclass(frozen=True, slots=True)
 class Archive(Command):
-    """Marks the chat archived; messages before it are still answered."""
+    """Marks the chat archived."""
 
     name: ClassVar[str] = "archive"
-    waits: ClassVar[bool] = True
     chats_only: ClassVar[bool] = True
+
+    @property
+    def waits(self) -> bool:
+        """Messages before it are answered."""
+        return True
 
     def apply(self, place: Place) -> Applied:
         """Mark it here and on the homeserver."""

@@ -1,13 +1,15 @@
 """What every command is and has: its place in the queue, where it was written, and how it is answered."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from machines.effects import Effect, Send
 from machines.ids import EventId, TxnId, UserId
 from machines.orders import SendMessage
+from machines.preferences import Preferences
 from machines.room import Room
+from machines.talk import ConfirmationAnswer, ContextOrder
 from machines.turn import Turn
 from machines.user import Asked
 from machines.world import World
@@ -34,33 +36,55 @@ class Place:
         """Whether this is a chat rather than an entry room."""
         return self.room.binding is not None and self.room.binding.room_type == "chat"
 
+    @property
+    def preferences(self) -> Preferences:
+        """The choices of whoever wrote it."""
+        return self.world.preferences(self.sender)
+
     def answer(self, text: str) -> Send:
         """Return the one direct answer (contracts D2, K1)."""
         return answer(self.asked, text)
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a command asks this chat's agent; the agent's answer is the command's."""
+
+    text: str
+    confirmation: ConfirmationAnswer | None = None
+    context: ContextOrder | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
-    """What a command did: the room as it is now, whether the turn in hand ends, and the effects."""
+    """What a command did: the room as it is now, the effects, and what becomes of the agent.
+
+    `stops_turn` ends the turn in hand; `asks` begins one, and then there is no other answer.
+    """
 
     room: Room
-    effects: tuple[Effect, ...]
+    effects: tuple[Effect, ...] = ()
     stops_turn: bool = False
+    asks: Wish | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Command(ABC):
     """A parsed command.
 
-    One with `waits` keeps its place behind the messages before it, because it changes what later
+    One that `waits` keeps its place behind the messages before it, because it changes what later
     messages mean; every other acts the moment it arrives.
     """
 
     argument: str
 
     name: ClassVar[str] = ""
-    waits: ClassVar[bool] = False
     chats_only: ClassVar[bool] = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether it keeps its place."""
+        return False
 
     @abstractmethod
     def apply(self, place: Place) -> Applied:
@@ -75,11 +99,11 @@ def answer(asked: Asked, text: str, step: str = "answer") -> Send:
     return Send(message, TxnId(f"{asked.event_id}.{step}"))
 
 
+def misused(place: Place, command: Command) -> Applied:
+    """Return what a command does whose argument makes no sense: it says how it is written."""
+    return only_answer(place, place.world.speech.wrong_usage(command.name))
+
+
 def only_answer(place: Place, text: str) -> Applied:
     """Return what a command does that only answers."""
     return Applied(place.room, (place.answer(text),))
-
-
-def rename_chat(room: Room, name: str) -> Room:
-    """Return the room under another name."""
-    return replace(room, name=name)

@@ -6,6 +6,7 @@ from typing import ClassVar
 from machines.commands.base import Applied, Command, Place, only_answer
 from machines.effects import Send, TookPlatformChatId
 from machines.ids import TxnId
+from machines.memory import Memory
 from machines.orders import StoreBinding
 
 
@@ -22,7 +23,11 @@ class Clear(Command):
         if binding is None:
             return only_answer(place, speech.only_in_chat(self.name))
         fresh = place.world.next_platform_chat_id
-        room = replace(place.room, binding=replace(binding, platform_chat_id=fresh))
+        room = replace(
+            place.room,
+            binding=replace(binding, platform_chat_id=fresh),
+            memory=Memory(saves=place.room.memory.saves),
+        )
         order = StoreBinding(room.room_id, replace(binding, platform_chat_id=fresh).content())
         keep = Send(order, TxnId(f"{place.event_id}.binding"))
         effects = (TookPlatformChatId(fresh), keep, place.answer(speech.context_cleared()))

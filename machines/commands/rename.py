@@ -1,9 +1,9 @@
 """`!rename <name>`: the room's name and the chat's (contract K3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from machines.commands.base import Applied, Command, Place, only_answer, rename_chat
+from machines.commands.base import Applied, Command, Place, only_answer
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
 from machines.effects import Send
 from machines.ids import TxnId
@@ -25,4 +25,4 @@ class Rename(Command):
         if len(name) > MAX_NAME_LENGTH:
             return only_answer(place, speech.name_too_long(MAX_NAME_LENGTH))
         order = Send(NameRoom(place.room.room_id, name), TxnId(f"{place.event_id}.name"))
-        return Applied(rename_chat(place.room, name), (order, place.answer(speech.renamed(name))))
+        return Applied(replace(place.room, name=name), (order, place.answer(speech.renamed(name))))

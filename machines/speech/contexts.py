@@ -19,6 +19,18 @@ class Contexts(Voice):
             saves=", ".join(map(plain, saves)) or "–",
         )
 
+    def save_name(self, number: int) -> str:
+        """Name a save for which no name was given."""
+        return self.say("save_name", number=number)
+
+    def please_save(self, name: str) -> str:
+        """Ask the agent, in words, to keep the context (agent protocol, `context`)."""
+        return self.say("please_save", name=plain(name))
+
+    def please_load(self, name: str) -> str:
+        """Ask the agent, in words, to go back to a kept context (agent protocol, `context`)."""
+        return self.say("please_load", name=plain(name))
+
     def save_done(self, name: str) -> str:
         """Answer `!save` when the agent has kept the context."""
         return self.say("save_done", name=plain(name))

@@ -30,7 +30,8 @@ CREATE TABLE rooms (
     encrypted        INTEGER NOT NULL DEFAULT 0,
     onboards         TEXT,
     owner_present    INTEGER NOT NULL DEFAULT 1,
-    repaired_at      REAL    NOT NULL DEFAULT 0
+    repaired_at      REAL    NOT NULL DEFAULT 0,
+    memory           TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX rooms_by_owner ON rooms (matrix_user_id) WHERE room_type = 'chat';
@@ -44,9 +45,13 @@ CREATE TABLE users (
     display_name    TEXT    NOT NULL DEFAULT '',
     space_id        TEXT,
     next_chat_index INTEGER NOT NULL DEFAULT 1,
-    agent_id        TEXT,
-    settings        TEXT    NOT NULL DEFAULT '{}',
     in_hand         TEXT
+) STRICT, WITHOUT ROWID;
+
+-- What a user chose, for all of his chats (K4, K5); only what differs from the defaults.
+CREATE TABLE preferences (
+    user_id TEXT PRIMARY KEY,
+    payload TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Facts and outcomes, in order of arrival. A row is kept after it is done, without its payload,

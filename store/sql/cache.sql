@@ -1,17 +1,18 @@
 -- name: put_room
 INSERT INTO rooms (room_id, state, since, reason, room_type, matrix_user_id, chat_id,
     platform_chat_id, agent_id, space_id, archived, name, encrypted, onboards, owner_present,
-    repaired_at)
+    repaired_at, memory)
 VALUES (:room_id, :state, :since, :reason, :room_type, :matrix_user_id, :chat_id,
     :platform_chat_id, :agent_id, :space_id, :archived, :name, :encrypted, :onboards,
-    :owner_present, :repaired_at)
+    :owner_present, :repaired_at, :memory)
 ON CONFLICT (room_id) DO UPDATE SET state = excluded.state, since = excluded.since,
     reason = excluded.reason, room_type = excluded.room_type,
     matrix_user_id = excluded.matrix_user_id, chat_id = excluded.chat_id,
     platform_chat_id = excluded.platform_chat_id, agent_id = excluded.agent_id,
     space_id = excluded.space_id, archived = excluded.archived, name = excluded.name,
     encrypted = excluded.encrypted, onboards = excluded.onboards,
-    owner_present = excluded.owner_present, repaired_at = excluded.repaired_at;
+    owner_present = excluded.owner_present, repaired_at = excluded.repaired_at,
+    memory = excluded.memory;
 
 -- name: room
 SELECT * FROM rooms WHERE room_id = :room_id;
@@ -20,14 +21,18 @@ SELECT * FROM rooms WHERE room_id = :room_id;
 SELECT * FROM rooms ORDER BY room_id;
 
 -- name: put_user
-INSERT INTO users (user_id, state, display_name, space_id, next_chat_index, agent_id, settings,
-    in_hand)
-VALUES (:user_id, :state, :display_name, :space_id, :next_chat_index, :agent_id, :settings,
-    :in_hand)
+INSERT INTO users (user_id, state, display_name, space_id, next_chat_index, in_hand)
+VALUES (:user_id, :state, :display_name, :space_id, :next_chat_index, :in_hand)
 ON CONFLICT (user_id) DO UPDATE SET state = excluded.state,
     display_name = excluded.display_name, space_id = excluded.space_id,
-    next_chat_index = excluded.next_chat_index, agent_id = excluded.agent_id,
-    settings = excluded.settings, in_hand = excluded.in_hand;
+    next_chat_index = excluded.next_chat_index, in_hand = excluded.in_hand;
+
+-- name: put_preferences
+INSERT INTO preferences (user_id, payload) VALUES (:user_id, :payload)
+ON CONFLICT (user_id) DO UPDATE SET payload = excluded.payload;
+
+-- name: preferences
+SELECT user_id, payload FROM preferences;
 
 -- name: user
 SELECT * FROM users WHERE user_id = :user_id;

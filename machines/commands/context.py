@@ -1,0 +1,99 @@
+"""`!context`, `!save [name]` and `!load`: the context of this chat and of no other (contract K7)."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from machines.commands.base import Applied, Command, Place, Wish, only_answer
+from machines.commands.naming import MAX_NAME_LENGTH, one_line
+from machines.talk import ContextOrder
+
+_NUMBER = re.compile(r"[0-9]{1,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Context(Command):
+    """Shows the context's name, what it has used, and the saves; the agent is not asked."""
+
+    name: ClassVar[str] = "context"
+    chats_only: ClassVar[bool] = True
+
+    def apply(self, place: Place) -> Applied:
+        """Answer with the page."""
+        memory = place.room.memory
+        page = place.world.speech.context_page(memory.context_name, memory.tokens, memory.saves)
+        return only_answer(place, page)
+
+
+@dataclass(frozen=True, slots=True)
+class Save(Command):
+    """Asks the agent to keep the context under a name, one of its own where none is given."""
+
+    name: ClassVar[str] = "save"
+    chats_only: ClassVar[bool] = True
+
+    @property
+    def waits(self) -> bool:
+        """What was said before it belongs into the save."""
+        return True
+
+    def apply(self, place: Place) -> Applied:
+        """Ask the agent, in words and in a field; the save is listed once the agent has answered."""
+        speech = place.world.speech
+        name = one_line(self.argument) or speech.save_name(len(place.room.memory.saves) + 1)
+        if len(name) > MAX_NAME_LENGTH:
+            return only_answer(place, speech.name_too_long(MAX_NAME_LENGTH))
+        wish = Wish(speech.please_save(name), context=ContextOrder("save", name))
+        return Applied(place.room, asks=wish)
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Command):
+    """Opens the list of saves; the next plain number picks one."""
+
+    name: ClassVar[str] = "load"
+    chats_only: ClassVar[bool] = True
+
+    @property
+    def waits(self) -> bool:
+        """A number written before it picks nothing."""
+        return True
+
+    def apply(self, place: Place) -> Applied:
+        """Show the list, and leave it open."""
+        speech, memory = place.world.speech, place.room.memory
+        if not memory.saves:
+            return only_answer(place, speech.load_none())
+        room = replace(place.room, memory=replace(memory, picking=True))
+        return Applied(room, (place.answer(speech.load_list(memory.saves)),))
+
+
+@dataclass(frozen=True, slots=True)
+class Pick(Command):
+    """A plain number while the list is open; it has no name, and is no command at any other time."""
+
+    chats_only: ClassVar[bool] = True
+
+    @property
+    def waits(self) -> bool:
+        """It picks from the list that was open before it."""
+        return True
+
+    def apply(self, place: Place) -> Applied:
+        """Ask the agent to go back to the save; `0` leaves the list, any other number keeps it open."""
+        speech, memory = place.world.speech, place.room.memory
+        number = int(self.argument)
+        closed = replace(place.room, memory=replace(memory, picking=False))
+        if number == 0:
+            return Applied(closed, (place.answer(speech.load_left()),))
+        if number > len(memory.saves):
+            return only_answer(place, speech.load_invalid(len(memory.saves)))
+        name = memory.saves[number - 1]
+        wish = Wish(speech.please_load(name), context=ContextOrder("load", name))
+        return Applied(closed, asks=wish)
+
+
+def parse_pick(body: str) -> Pick | None:
+    """Return the pick that a message is while a list is open, or `None` when it is plain text."""
+    number = body.strip()
+    return Pick(number) if _NUMBER.fullmatch(number) else None

@@ -1,0 +1,35 @@
+"""What a chat remembers besides its binding: the context it talks in, its saves, and what is being asked.
+
+It is kept in the room's row only. A lost database loses it (contract C6): an open question is then simply open no
+more, and the saves themselves are with the agent.
+"""
+
+from dataclasses import dataclass
+
+QUESTION_KEPT_S = 24 * 3600.0
+"""How long an open question may be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something the agent asked to have confirmed (contract K8). `asked_at` is seconds since the epoch."""
+
+    id: str
+    title: str
+    description: str
+    asked_at: float
+
+    def expired(self, now: float) -> bool:
+        """Whether it is too old to be answered."""
+        return now - self.asked_at > QUESTION_KEPT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One chat's memory. `tokens` is `None` until the agent has told any; `picking` a `!load` list is open."""
+
+    context_name: str = ""
+    tokens: int | None = None
+    saves: tuple[str, ...] = ()
+    question: Question | None = None
+    picking: bool = False

@@ -1,0 +1,59 @@
+"""A user's choices: one set for all of his chats, sent with every message to an agent (contracts K4, K5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from machines.ids import AgentId
+
+SKILLS: Mapping[str, bool] = {
+    "web-search": True,
+    "fetch-url": True,
+    "files": True,
+    "browser": False,
+    "email": False,
+    "image-generation": False,
+}
+"""What an agent may use, and whether it may unless the user says otherwise."""
+
+SAFETY: Mapping[str, bool] = {
+    "email-send": True,
+    "file-delete": True,
+    "social-post": True,
+}
+"""What an agent asks before it does, and whether it asks unless the user says otherwise."""
+
+MAX_SOUL_LENGTH = 2000
+Group = Literal["skills", "safety"]
+DEFAULTS: Mapping[Group, Mapping[str, bool]] = {"skills": SKILLS, "safety": SAFETY}
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a user chose; only what differs from the defaults is kept.
+
+    `agent_id` is for chats made from now on; `soul` is how the agent is to be, in the user's words.
+    """
+
+    agent_id: AgentId | None = None
+    soul: str = ""
+    skills: Mapping[str, bool] = field(default_factory=dict)
+    safety: Mapping[str, bool] = field(default_factory=dict)
+
+    def switches(self, group: Group) -> dict[str, bool]:
+        """Return every switch of a group as it stands now."""
+        chosen = self.skills if group == "skills" else self.safety
+        return {name: chosen.get(name, default) for name, default in DEFAULTS[group].items()}
+
+    def switched(self, group: Group, name: str, on: bool) -> "Preferences":
+        """Return these preferences with one switch set."""
+        chosen = dict(self.skills if group == "skills" else self.safety)
+        chosen.pop(name, None)
+        if DEFAULTS[group][name] != on:
+            chosen[name] = on
+        return replace(self, skills=chosen) if group == "skills" else replace(self, safety=chosen)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the protocol's `settings`: only what differs from the defaults."""
+        chosen = {"soul": self.soul, "skills": dict(self.skills), "safety": dict(self.safety)}
+        return {key: value for key, value in chosen.items() if value}

@@ -1,0 +1,37 @@
+"""What an ended answer leaves in a chat's memory, and what its reply says of that (contracts K7, K8)."""
+
+from dataclasses import replace
+
+from machines.case import Case
+from machines.happenings import AgentDone
+from machines.memory import Memory, Question
+from machines.speech import Speech
+from machines.talk import ContextOrder
+from machines.turn import Turn
+
+
+def conclude(case: Case, turn: Turn, done: AgentDone) -> str:
+    """Note the tokens, a save or load, and a question; return the whole text of the reply.
+
+    The agent's own words are always there: it may have something to say about a save, or before a question.
+    """
+    speech, memory = case.world.speech, case.room.memory
+    memory = replace(memory, tokens=(memory.tokens or 0) + done.tokens_used)
+    said = [done.text] if done.text.strip() else []
+    if turn.request.context is not None:
+        memory, outcome = _context(memory, turn.request.context, speech)
+        said.insert(0, outcome)
+    if done.asks is not None:
+        asks, now = done.asks, case.world.now
+        memory = replace(memory, question=Question(asks.id, asks.title, asks.description, now))
+        said.append(speech.confirmation_question(asks.title, asks.description))
+    case.room = replace(case.room, memory=memory)
+    return "\n\n".join(said) if said else speech.empty_answer()
+
+
+def _context(memory: Memory, order: ContextOrder, speech: Speech) -> tuple[Memory, str]:
+    if order.action == "load":
+        return replace(memory, context_name=order.name), speech.load_picked(order.name)
+    others = tuple(name for name in memory.saves if name != order.name)
+    memory = replace(memory, saves=(*others, order.name), context_name=order.name)
+    return memory, speech.save_done(order.name)

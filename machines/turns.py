@@ -1,0 +1,66 @@
+"""Turns of every kind: a message, a save or a load, the answer to a question. Each is one request to the agent."""
+
+from machines.case import Case, Message
+from machines.commands.base import answer
+from machines.dialogue import step_turn
+from machines.effects import Tell
+from machines.facts import BegunPart, FileArrived, MessageArrived
+from machines.happenings import OnboardingAsked
+from machines.ids import ActorKey, EventId
+from machines.reply import Part, Reply, part_txn
+from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
+from machines.turn import Turn, TurnBegan
+from machines.user import Asked
+
+
+def begin_message(case: Case, message: Message) -> None:
+    """Begin the turn of a message, or say in its place why there is none."""
+    binding, speech = case.room.binding, case.world.speech
+    asked = Asked(case.room.room_id, message.event_id, message.thread_root)
+    if binding is None or binding.room_type != "chat":
+        case.effects.append(Tell(ActorKey(message.sender), OnboardingAsked(asked)))
+    elif isinstance(message, FileArrived) and not binding.archived:
+        case.effects.append(answer(asked, speech.files_not_yet()))
+    else:
+        text = message.body if isinstance(message, MessageArrived) else ""
+        begun = message.begun if isinstance(message, MessageArrived) else ()
+        begin(case, asked, text, begun=begun)
+
+
+def begin(
+    case: Case,
+    asked: Asked,
+    text: str,
+    *,
+    confirmation: ConfirmationAnswer | None = None,
+    context: ContextOrder | None = None,
+    begun: tuple[BegunPart, ...] = (),
+) -> None:
+    """Ask this chat's agent, unless the chat is archived or the agent is gone (contracts K3, A3)."""
+    binding, speech, now = case.room.binding, case.world.speech, case.world.now
+    event_id = asked.event_id
+    if binding is None or binding.platform_chat_id is None or event_id is None:
+        raise ValueError(f"{case.room.room_id} is no chat that an agent could be asked in")
+    if binding.archived:
+        case.effects.append(answer(asked, speech.chat_is_archived()))
+        return
+    if binding.agent_id is None or not case.world.agents.knows(binding.agent_id):
+        case.effects.append(answer(asked, speech.stale_agent(binding.agent_id or "")))
+        return
+    request = AgentRequest(
+        agent_id=binding.agent_id,
+        platform_chat_id=binding.platform_chat_id,
+        message_id=event_id,
+        text=text,
+        settings=case.world.preferences(binding.matrix_user_id).settings(),
+        confirmation=confirmation,
+        context=context,
+    )
+    parts = tuple(_found(event_id, index, part) for index, part in enumerate(begun))
+    reply = Reply(case.room.room_id, event_id, asked.thread_root, parts, notice=context is not None)
+    case.turn = Turn(event_id, request, reply)
+    step_turn(case, TurnBegan(now, now + case.world.agent_retry_s))
+
+
+def _found(answers: EventId, index: int, part: BegunPart) -> Part:
+    return Part(part_txn(answers, index), part.edits, event_id=part.event_id)
