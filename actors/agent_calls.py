@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 
 from actors.ports import AgentPlatform
@@ -77,6 +76,7 @@ class AgentCalls:
         text = ""
         activity: Activity | None = None
         asks: Confirmation | None = None
+        files: tuple[str, ...] = ()
         async with aclosing(self._platform.ask(ask.request)) as frames:
             async for frame in frames:
                 match frame:
@@ -89,11 +89,10 @@ class AgentCalls:
                     case AgentReported(payload=payload):
                         asks = _confirmation(payload) or asks
                         activity = _progress(payload)
-                    case AgentOffersFile():
-                        structlog.get_logger().warning("agent_file_ignored", actor=key)
-                        continue
+                    case AgentOffersFile(path=path):
+                        files += (path,)
                     case AgentEnded(tokens_used=tokens):
-                        self._tell(key, AgentDone(turn_id, attempt, text, tokens, asks))
+                        self._tell(key, AgentDone(turn_id, attempt, text, tokens, asks, files))
                         return
                     case AgentRefused(code=code, details=details):
                         retryable = code == BUSY

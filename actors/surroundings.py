@@ -24,6 +24,7 @@ class Surroundings(Worlds):
         access: Access,
         agents: Callable[[], Agents],
         agent_retry_s: float,
+        mock_agents: bool = False,
         platform_chat_seq: int = 0,
     ) -> None:
         self._clock = clock
@@ -31,6 +32,7 @@ class Surroundings(Worlds):
         self.access = access
         self.agents = agents
         self._agent_retry_s = agent_retry_s
+        self._mock_agents = mock_agents
         self.platform_chat_seq = platform_chat_seq
         self._preferences: dict[UserId, Preferences] = {}
 
@@ -44,6 +46,7 @@ class Surroundings(Worlds):
             preferences=self.preferences,
             next_platform_chat_id=str(self.platform_chat_seq + 1),
             agent_retry_s=self._agent_retry_s,
+            mock_agents=self._mock_agents,
         )
 
     def preferences(self, user_id: UserId) -> Preferences:

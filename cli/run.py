@@ -70,6 +70,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
             access=Access(UserId(settings.matrix_user_id), settings.matrix_allowed_users),
             agents=lambda: agents,
             agent_retry_s=settings.agent_retry_s,
+            mock_agents=settings.matrix_platform_backend == "mock",
         )
         bot = Bot(
             homeserver=homeserver,
@@ -79,12 +80,26 @@ async def _live(settings: Settings, registry: Registry) -> None:
             surroundings=surroundings,
         )
         async with anyio.create_task_group() as group:
-            group.start_soon(_listen, bot)
+            group.start_soon(_listen_for_stop, bot)
+            group.start_soon(_listen_for_reload, settings, agents)
             await bot.run()
             group.cancel_scope.cancel()
 
 
-async def _listen(bot: Bot) -> None:
+async def _listen_for_reload(settings: Settings, agents: Agents) -> None:
+    """Read the agents file again at SIGHUP; a faulty one changes nothing (contract A2)."""
+    with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            try:
+                agents.registry = read_registry(settings)
+            except CommandFailed as error:
+                structlog.get_logger().error("registry_refused", reason=str(error))
+            else:
+                found = [agent.id for agent in agents.registry.agents]
+                structlog.get_logger().info("registry_reloaded", agents=found)
+
+
+async def _listen_for_stop(bot: Bot) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             structlog.get_logger().info("signal_received", signal=signal.Signals(number).name)

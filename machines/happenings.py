@@ -75,13 +75,17 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class AgentDone:
-    """The agent finished its answer; `asks` is what it wants to have confirmed (contract K8)."""
+    """The agent finished its answer.
+
+    `asks` is what it wants to have confirmed (contract K8), `files` the paths that it offered.
+    """
 
     turn_id: EventId
     attempt: int
     text: str
     tokens_used: int
     asks: Confirmation | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

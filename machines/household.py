@@ -140,8 +140,9 @@ def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect
     )
     first = not household.chats
     household = replace(household, user=step.data, chats=(*household.chats, summary))
+    hint = speech.mock_hint() if world.mock_agents else None
     welcome = Send(
-        SendMessage(made, speech.welcome(world.agents.label(chat.agent_id)), notice=True),
+        SendMessage(made, speech.welcome(world.agents.label(chat.agent_id), hint), notice=True),
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
     text = speech.entry_pointer if first else speech.chat_created

@@ -1,6 +1,7 @@
 """What an ended answer leaves in a chat's memory, and what its reply says of that (contracts K7, K8)."""
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from machines.case import Case
 from machines.happenings import AgentDone
@@ -21,6 +22,7 @@ def conclude(case: Case, turn: Turn, done: AgentDone) -> str:
     if turn.request.context is not None:
         memory, outcome = _context(memory, turn.request.context, speech)
         said.insert(0, outcome)
+    said += [speech.agent_file_failed(PurePosixPath(path).name) for path in done.files]
     if done.asks is not None:
         asks, now = done.asks, case.world.now
         memory = replace(memory, question=Question(asks.id, asks.title, asks.description, now))

@@ -54,7 +54,8 @@ class Access:
 class World:
     """The surroundings of one step. `now` is seconds since the epoch.
 
-    `next_platform_chat_id` is free; a step that uses it says so with `TookPlatformChatId`.
+    `next_platform_chat_id` is free; a step that uses it says so with `TookPlatformChatId`. With
+    `mock_agents` a new chat is told how to try them.
     """
 
     now: float
@@ -64,6 +65,7 @@ class World:
     preferences: Callable[[UserId], Preferences]
     next_platform_chat_id: str
     agent_retry_s: float = 120.0
+    mock_agents: bool = False
 
     def link(self, room_id: RoomId) -> str:
         """Return a link to a room; the server is named apart, because the id may not name it."""

@@ -11,6 +11,10 @@ ENGLISH: Mapping[str, str] = {
         "appears here.\n\n"
         "`!new` opens another chat with a memory of its own, `!help` shows everything else."
     ),
+    "mock_hint": (
+        "This agent is a built-in stand-in that shows what agents can do. Try `long`, `tool`, "
+        "`confirm delete my notes`, `context`, `slow 5`, `break` or `fail`; anything else it echoes."
+    ),
     "entry_pointer": (
         "Your Space is ready, and in it your first chat: [{chat}]({link}). Accept both "
         "invitations and write there. Commands such as `!help` and `!new` work here too."

@@ -21,6 +21,10 @@ class Greetings(Voice):
         text = self.say("welcome", agent=plain(agent))
         return f"{text}\n\n{hint}" if hint else text
 
+    def mock_hint(self) -> str:
+        """Say in a fresh chat what the built-in mock agent can show."""
+        return self.say("mock_hint")
+
     def entry_pointer(self, chat: str, link: str) -> str:
         """Say in the entry room that all is ready, and where."""
         return self.say("entry_pointer", chat=plain(chat), link=link)
