@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli.diagram import DiagramFormat
 from cli.errors import CommandFailed, ExitCode
 
 app = typer.Typer(
@@ -35,6 +36,39 @@ def run() -> None:
     from cli.run import run_daemon
 
     run_daemon()
+
+
+@app.command("inspect-room")
+def inspect_room(
+    room_id: Annotated[
+        str | None,
+        typer.Argument(metavar="ROOM_ID", help="The room; without one, the bot and all rooms."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of a page.")
+    ] = False,
+    diagram: Annotated[
+        DiagramFormat | None,
+        typer.Option(help="Draw the room's machine instead, its current state marked."),
+    ] = None,
+    last: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many transitions to show: 12 on the page, 100 with --json, unless told.",
+        ),
+    ] = None,
+) -> None:
+    """Show a room: its state and why, its binding, what waits, the turn in hand.
+
+    Reads the database at MATRIX_DB_PATH and changes nothing; the daemon may be running, stopped or dead.
+
+    With --json, times are ISO 8601 in UTC, and --diagram adds its drawing as `diagram`.
+    """
+    from cli.inspect_room import inspect_room as inspect
+
+    inspect(room_id, as_json=as_json, diagram=diagram, last=last)
 
 
 @app.command()

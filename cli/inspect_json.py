@@ -1,0 +1,113 @@
+"""What `inspect-room --json` prints (contract I3, I4): the public names of what the database holds.
+
+Times are ISO 8601 in UTC with milliseconds and `Z`, as `2026-01-31T12:00:00.000Z`, and null where there is none.
+The keys of I3 are always all there; `owner_present`, `encrypted`, `given_up` and `report` are told besides.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from machines.room import ROOM
+from machines.turn import Turn
+from store.inspection import BotSight, GivenUp, RoomSight
+from store.records import Transition
+
+
+def timestamp(at: float) -> str | None:
+    """Return a time, seconds since the epoch, as text; 0 is no time."""
+    if not at:
+        return None
+    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def room_object(sight: RoomSight) -> dict[str, Any]:
+    """Return one room's object."""
+    room, binding = sight.room, sight.room.binding
+    return {
+        "room_id": room.room_id,
+        "state": room.state,
+        "state_since": timestamp(room.since),
+        "reason": room.reason,
+        "chat_id": binding.chat_id if binding else None,
+        "platform_chat_id": binding.platform_chat_id if binding else None,
+        "space_id": binding.space_id if binding else None,
+        "matrix_user_id": binding.matrix_user_id if binding else None,
+        "agent_id": binding.agent_id if binding else None,
+        "room_type": binding.room_type if binding else None,
+        "name": room.name,
+        "archived": binding.archived if binding else False,
+        "inbox_pending": sight.inbox_pending,
+        "outbox_pending": sight.outbox_pending,
+        "turn": _turn(sight.turn, sight) if sight.turn is not None else None,
+        "allowed_events": list(ROOM.accepts(room.state)),
+        "transitions": _transitions(sight.transitions),
+        "owner_present": room.owner_present if binding else None,
+        "encrypted": room.encrypted,
+        "given_up": _given_up(sight.given_up_total, sight.given_up),
+        "report": sight.report or None,
+    }
+
+
+def bot_object(sight: BotSight, running: bool) -> dict[str, Any]:
+    """Return the bot's own object; `running` is whether a daemon holds the database just now."""
+    bot, life = sight.bot, sight.bot.life
+    return {
+        "user_id": bot.user_id,
+        "device_id": bot.device_id,
+        "running": running,
+        "state": life.state,
+        "state_since": timestamp(life.since),
+        "reason": life.reason,
+        "rooms": sight.rooms,
+        "users": sight.users,
+        "turns": sight.turns,
+        "inbox_pending": sight.inbox_pending,
+        "outbox_pending": sight.outbox_pending,
+        "platform_chat_seq": bot.platform_chat_seq,
+        "given_up": _given_up(sight.given_up_total, sight.given_up),
+        "transitions": _transitions(sight.transitions),
+    }
+
+
+def _turn(turn: Turn, sight: RoomSight) -> dict[str, Any]:
+    return {
+        "turn_id": turn.turn_id,
+        "state": turn.state,
+        "tries": turn.tries,
+        "begun_at": timestamp(turn.begun_at),
+        "gives_up_at": timestamp(turn.gives_up_at),
+        "retry_at": timestamp(turn.retry_at) if turn.state == "waiting_to_retry" else None,
+        "fault": turn.fault,
+        "reply_events": list(sight.reply_events),
+    }
+
+
+def _transitions(transitions: Iterable[Transition]) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": timestamp(each.at),
+            "event": each.event,
+            "source": each.source,
+            "target": each.target,
+            "reason": each.reason,
+        }
+        for each in transitions
+    ]
+
+
+def _given_up(total: int, last: Iterable[GivenUp]) -> dict[str, Any]:
+    return {
+        "total": total,
+        "last": [
+            {
+                "at": timestamp(each.at),
+                "fate": each.fate,
+                "kind": each.kind,
+                "event_id": each.event_id,
+                "reason": each.reason,
+            }
+            for each in last
+        ],
+    }

@@ -1,0 +1,206 @@
+"""What `inspect-room` shows to people: a calm page about one room, or one line a room.
+
+Plain text where stdout is no terminal. Whatever came from outside (names, reasons) is made printable first and
+never read as markup.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.printable import printable
+from machines.room import ROOM, Binding
+from machines.turn import Turn
+from store.inspection import BotSight, GivenUp, RoomSight
+from store.records import Transition
+
+_COLOURS = {
+    "bound": "green",
+    "live": "green",
+    "failed": "red",
+    "unregistered": "bright_black",
+    "stopped": "bright_black",
+}
+_OTHER_COLOUR = "yellow"
+_FATES = {
+    "set_aside": "set aside",
+    "refused": "refused by the server",
+    "quarantined": "quarantined",
+}
+_LABEL_WIDTH = 16
+
+
+class Page:
+    """Writes to stdout, one line a fact."""
+
+    def __init__(self, console: Console, now: float | None = None) -> None:
+        self._console = console
+        self._now = time.time() if now is None else now
+
+    def room(self, sight: RoomSight, running: bool) -> None:
+        """Show one room."""
+        room = sight.room
+        self._line(Text(printable(room.name) or "(no name)", "bold"), f"  {room.room_id}")
+        self._line(self._state(room.state), *self._since(room.since), f" — {room.reason}")
+        if not running:
+            self._line(Text("No daemon runs: this is how the last one left it.", "bright_black"))
+        self._heading("Binding")
+        for name, value in _binding(room.binding, room.owner_present, room.encrypted):
+            self._fact(name, value)
+        self._heading("Waiting")
+        self._fact("inbox", str(sight.inbox_pending))
+        self._fact("outbox", str(sight.outbox_pending))
+        self._given_up(sight.given_up, sight.given_up_total)
+        self._heading("Turn in hand")
+        self._turn(sight.turn, sight.reply_events)
+        self._heading("Last transitions")
+        self._timeline(sight.transitions)
+        self._heading("Would accept now")
+        self._line("  ", ", ".join(ROOM.accepts(room.state)))
+
+    def rooms(self, bot: BotSight, rooms: Iterable[RoomSight], running: bool) -> None:
+        """Show the bot, and every room on one line."""
+        life = bot.bot.life
+        self._line(Text(bot.bot.user_id or "(never logged in)", "bold"), _device(bot))
+        self._line(self._state(life.state), *self._since(life.since), f" — {life.reason}")
+        held = "a daemon holds the database" if running else "no daemon runs"
+        self._line(
+            f"{held}; {bot.rooms} rooms, {bot.users} users, {bot.turns} turns in hand,"
+            f" {bot.inbox_pending} waiting in inboxes, {bot.outbox_pending} in the outbox"
+        )
+        self._given_up(bot.given_up, bot.given_up_total)
+        self._line()
+        lines = [_columns(sight) for sight in rooms]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for state, *others in lines:
+            cells = [
+                cell.ljust(width) for cell, width in zip(others, widths[1:], strict=True) if width
+            ]
+            colour = _COLOURS.get(state, _OTHER_COLOUR)
+            self._line(Text(state.ljust(widths[0]), colour), "  ", "  ".join(cells).rstrip())
+        if not lines:
+            self._line("No room is known yet.")
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def _turn(self, turn: Turn | None, reply_events: tuple[str, ...]) -> None:
+        if turn is None:
+            self._line("  none")
+            return
+        self._fact("message", turn.turn_id)
+        self._fact("state", turn.state)
+        self._fact("tries", str(turn.tries))
+        self._fact("begun", *self._moment(turn.begun_at))
+        if turn.state == "waiting_to_retry":
+            self._fact("next try", *self._moment(turn.retry_at))
+        self._fact("gives up", *self._moment(turn.gives_up_at))
+        if turn.fault:
+            self._fact("last fault", turn.fault)
+        self._fact("reply so far", ", ".join(reply_events) or "nothing shown yet")
+
+    def _given_up(self, last: tuple[GivenUp, ...], total: int) -> None:
+        if not total:
+            return
+        shown = f", the last {len(last)}" if len(last) < total else ""
+        self._fact("given up", f"{total}{shown}:")
+        for item in last:
+            event = f" {item.event_id}" if item.event_id else ""
+            what = f"{_FATES[item.fate]}: {item.kind}{event} — {item.reason}"
+            self._line("    ", *self._moment(item.at), "  ", what)
+
+    def _timeline(self, transitions: tuple[Transition, ...]) -> None:
+        if not transitions:
+            self._line("  none yet")
+        width = max((len(f"{each.source} → {each.target}") for each in transitions), default=0)
+        events = max((len(each.event) for each in transitions), default=0)
+        for each in transitions:
+            colour = _COLOURS.get(each.target, _OTHER_COLOUR)
+            self._line(
+                "  ",
+                Text(_clock(each.at), "bright_black"),
+                Text(f"  {f'{each.source} → {each.target}':<{width}}", colour),
+                f"  {each.event:<{events}}  {each.reason}",
+            )
+
+    def _state(self, state: str) -> Text:
+        return Text(f"● {state}", f"bold {_COLOURS.get(state, _OTHER_COLOUR)}")
+
+    def _since(self, at: float) -> tuple[str | Text, ...]:
+        return (" since ", *self._moment(at)) if at else (" since ever",)
+
+    def _moment(self, at: float) -> tuple[str | Text, ...]:
+        return _clock(at), Text(f" ({_ago(self._now - at)})", "bright_black")
+
+    def _heading(self, title: str) -> None:
+        self._line()
+        self._line(Text(title, "bold"))
+
+    def _fact(self, name: str, *value: str | Text) -> None:
+        self._line("  ", Text(name.ljust(_LABEL_WIDTH), "bright_black"), *value)
+
+    def _line(self, *parts: str | Text) -> None:
+        made = (part if isinstance(part, Text) else Text(printable(part)) for part in parts)
+        self._console.print(Text.assemble(*made), soft_wrap=True)
+
+
+def _binding(
+    binding: Binding | None, owner_present: bool, encrypted: bool
+) -> Iterator[tuple[str, str]]:
+    if binding is None:
+        yield "none", "nothing is known of what this room is"
+        return
+    yield "type", binding.room_type
+    away = "" if owner_present else " (has left the room)"
+    role = "invited by" if binding.room_type == "entry" else "owner"
+    yield role, f"{binding.matrix_user_id}{away}"
+    if binding.room_type == "chat":
+        yield "chat", binding.chat_id or "–"
+        yield "agent", binding.agent_id or "–"
+        yield "agent context", binding.platform_chat_id or "–"
+        yield "Space", binding.space_id or "–"
+        yield "archived", "yes" if binding.archived else "no"
+    yield "encrypted", "yes" if encrypted else "no"
+
+
+def _columns(sight: RoomSight) -> tuple[str, ...]:
+    room, binding = sight.room, sight.room.binding
+    notes = [
+        f"inbox {sight.inbox_pending}" if sight.inbox_pending else "",
+        f"outbox {sight.outbox_pending}" if sight.outbox_pending else "",
+        f"turn {sight.turn.state}" if sight.turn is not None else "",
+        f"given up {sight.given_up_total}" if sight.given_up_total else "",
+        "archived" if binding and binding.archived else "",
+        "" if room.owner_present else "owner left",
+    ]
+    return (
+        room.state,
+        binding.room_type if binding else "–",
+        (binding.chat_id if binding else None) or "–",
+        room.room_id,
+        binding.matrix_user_id if binding else "–",
+        printable(room.name),
+        ", ".join(note for note in notes if note),
+    )
+
+
+def _device(bot: BotSight) -> str:
+    return f"  device {bot.bot.device_id}" if bot.bot.device_id else ""
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _ago(seconds: float) -> str:
+    """Return a distance in its one telling unit; what is to come is `in …`."""
+    amount = abs(seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if amount >= 2 * size:
+            text = f"{int(amount / size)} {unit}"
+            break
+    else:
+        text = f"{int(amount)} s"
+    return f"{text} ago" if seconds >= 0 else f"in {text}"

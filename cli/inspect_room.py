@@ -1,0 +1,122 @@
+"""`surfaces-bot inspect-room`: what the database says about a room, or about all (contract section 11).
+
+It reads and nothing else, whether a daemon runs, was stopped or was killed; how is `store.inspection`'s matter.
+"""
+
+import difflib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cli.diagram import DiagramFormat, draw
+from cli.errors import CommandFailed, ExitCode
+from cli.inspect_json import bot_object, room_object
+from cli.inspect_page import Page
+from cli.places import Places
+from cli.printable import use_any_encoding
+from machines.ids import RoomId
+from store.errors import DatabaseAbsent, DatabaseUnusable
+from store.inspection import (
+    BotSight,
+    RoomSight,
+    look_at_bot,
+    look_at_room,
+    look_at_rooms,
+    read,
+    seen_rooms,
+)
+from store.lock import is_held
+
+TRANSITIONS_ON_PAGE = 12
+TRANSITIONS_IN_JSON = 100
+_NEAREST = 3
+_NEAR_ENOUGH = 0.3
+
+
+def inspect_room(
+    room_id: str | None, *, as_json: bool, diagram: DiagramFormat | None, last: int | None
+) -> None:
+    """Print one room, or the bot and all rooms.
+
+    Raises:
+        CommandFailed: there is no such room or database (2), or it can't be read (4).
+    """
+    path = Places().matrix_db_path
+    use_any_encoding()
+    last = last or (TRANSITIONS_IN_JSON if as_json else TRANSITIONS_ON_PAGE)
+    try:
+        if room_id is None:
+            _show_all(path, as_json, diagram, last)
+        else:
+            _show_one(path, RoomId(room_id), as_json, diagram, last)
+    except DatabaseAbsent as error:
+        raise CommandFailed(
+            ExitCode.USAGE,
+            f"MATRIX_DB_PATH: {error}; set it to the daemon's database, or start the daemon once",
+        ) from error
+    except DatabaseUnusable as error:
+        raise CommandFailed(
+            ExitCode.DATABASE,
+            f"the database {path} can't be read: {error}; mend its permissions, or, if it is broken,"
+            " stop the daemon and move the file away: it is rebuilt from the homeserver",
+        ) from error
+
+
+def _show_one(
+    path: Path, room_id: RoomId, as_json: bool, diagram: DiagramFormat | None, last: int
+) -> None:
+    def look(raw: sqlite3.Connection) -> tuple[RoomSight | None, tuple[RoomId, ...]]:
+        return look_at_room(raw, room_id, last), seen_rooms(raw)
+
+    sight, known = read(path, look)
+    if sight is None:
+        raise CommandFailed(ExitCode.USAGE, _unknown(room_id, known))
+    drawing = draw(diagram, sight.room.state) if diagram is not None else None
+    if as_json:
+        _print_json(room_object(sight) | ({"diagram": drawing} if drawing is not None else {}))
+    elif drawing is not None:
+        print(drawing, end="")
+    else:
+        Page(_console()).room(sight, running=is_held(path))
+
+
+def _show_all(path: Path, as_json: bool, diagram: DiagramFormat | None, last: int) -> None:
+    if diagram is not None:
+        raise CommandFailed(
+            ExitCode.USAGE,
+            "--diagram marks the state of one room: name it, as in `surfaces-bot inspect-room"
+            " ROOM_ID --diagram text`",
+        )
+
+    def look(raw: sqlite3.Connection) -> tuple[BotSight, tuple[RoomSight, ...]]:
+        return look_at_bot(raw, last), look_at_rooms(raw, last)
+
+    bot, rooms = read(path, look)
+    running = is_held(path)
+    if as_json:
+        _print_json(
+            {"bot": bot_object(bot, running), "rooms": [room_object(sight) for sight in rooms]}
+        )
+    else:
+        Page(_console()).rooms(bot, rooms, running)
+
+
+def _unknown(room_id: str, known: tuple[RoomId, ...]) -> str:
+    if not known:
+        return f"the room {room_id} is not known here, and no other room is either"
+    near = difflib.get_close_matches(room_id, known, _NEAREST, _NEAR_ENOUGH) or known[:_NEAREST]
+    return (
+        f"the room {room_id} is not known here; the nearest of {len(known)} known:"
+        f" {', '.join(near)} (without a room id all are listed)"
+    )
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _console() -> Console:
+    return Console(highlight=False)
