@@ -1,0 +1,203 @@
+"""Stand-ins that need no time: an agent that answers at once, a homeserver that has done everything already."""
+
+import json
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from actors.bot import Bot
+from actors.surroundings import Surroundings
+from agent_platform import single_agent
+from cli.agents import Agents
+from machines.facts import Fact, Gap, SyncBatch
+from machines.ids import AgentId, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
+from machines.orders import Done, Order, Outcome, SendMessage
+from machines.speech import speak
+from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
+from machines.topology import ObservedChild, ObservedRoom, Topology
+from machines.world import Access
+from matrix.clock import SystemClock
+from matrix.decoding import decode_sync
+from matrix.parsing import parse_json
+from store import Journal
+
+BOT = UserId("@bot:localhost")
+DEVICE = DeviceId("BENCH")
+OWNER = UserId("@ann:localhost")
+
+
+class InstantPlatform:
+    """Echoes at once: what is measured is the bot."""
+
+    async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+        """Say one piece of text and end."""
+        yield AgentSaid(f"echo: {request.text}")
+        yield AgentEnded(1)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSession:
+    """A login that was never asked for."""
+
+    user_id: UserId = BOT
+    device_id: DeviceId = DEVICE
+
+
+class InstantHomeserver:
+    """Shows `topology`, then hands out `responses` (raw sync bodies), and has done every order at once.
+
+    `sent` are the replies in order, as (room, event answered); `all_sent` is set when there are
+    `expected` of them.
+    """
+
+    def __init__(
+        self, topology: Topology, responses: Iterable[bytes] = (), expected: int = 0
+    ) -> None:
+        self._topology = topology
+        self._responses = iter(responses)
+        self._expected = expected
+        self.sent: list[tuple[str, str]] = []
+        self.began = anyio.Event()
+        self.all_sent = anyio.Event()
+
+    async def login(self) -> KnownSession:
+        """Be logged in."""
+        return KnownSession()
+
+    async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
+        """Show the rooms, once."""
+        topology, self._topology = self._topology, Topology(BOT, {})
+        return SyncBatch(SyncToken("s0")), topology
+
+    async def observe_room(self, room_id: RoomId) -> Topology:
+        """No room here needs a repair."""
+        return Topology(BOT, {})
+
+    async def sync(self, since: SyncToken) -> SyncBatch:
+        """Decode the next response; when there is none left, nothing ever happens again."""
+        self.began.set()
+        response = next(self._responses, None)
+        if response is None:
+            await anyio.sleep_forever()
+        return decode_sync(parse_json(response or b""), BOT, since)
+
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        """Nothing is left out of these timelines."""
+        no_pages: tuple[tuple[Fact, ...], ...] = ()
+        for page in no_pages:
+            yield page
+
+    async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
+        """Have done it."""
+        if isinstance(order, SendMessage):
+            self.sent.append((order.room_id, order.answers or ""))
+            if len(self.sent) == self._expected:
+                self.all_sent.set()
+        return Done(EventId(f"${txn_id}"))
+
+    async def show_typing(self, room_id: RoomId, typing: bool) -> None:
+        """Nobody looks."""
+
+    async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
+        """Nobody looks."""
+
+    async def fully_read(self, room_id: RoomId) -> EventId | None:
+        """Nothing was read."""
+        return None
+
+
+def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
+    """Join the runtime to the stand-ins as `cli.run` joins it to the edges."""
+    agents = Agents(single_agent(None, Path("/agents")))
+    clock = SystemClock()
+    surroundings = Surroundings(
+        clock=clock,
+        speech=speak("en", "Lambda"),
+        access=Access(BOT),
+        agents=lambda: agents,
+        agent_retry_s=120.0,
+    )
+    return Bot(
+        homeserver=homeserver,
+        platform=InstantPlatform(),
+        journal=journal,
+        clock=clock,
+        surroundings=surroundings,
+    )
+
+
+def chats(count: int) -> Topology:
+    """Return one user's Space with chats, as the bot would have made them."""
+    space_id = RoomId("!space")
+    room_ids = [_chat_id(index) for index in range(count)]
+    rooms = {space_id: _room(space_id, None, room_ids)}
+    for number, room_id in enumerate(room_ids, start=1):
+        rooms[room_id] = _room(room_id, number, ())
+    return Topology(BOT, rooms)
+
+
+def say_something(rooms: int, messages: int, a_sync: int) -> Iterator[bytes]:
+    """Yield raw sync responses in which the owner writes in one chat after the other."""
+    for start in range(0, messages, a_sync):
+        said = {
+            number: {
+                "type": "m.room.message",
+                "content": {"msgtype": "m.text", "body": f"message {number}", "m.mentions": {}},
+            }
+            for number in range(start, min(start + a_sync, messages))
+        }
+        yield _response("s", rooms, said)
+
+
+def stir(rooms: int, a_sync: int) -> Iterator[bytes]:
+    """Yield raw sync responses in which the owner's membership is told again in every chat."""
+    member = {"type": "m.room.member", "state_key": OWNER, "content": {"membership": "join"}}
+    for start in range(0, rooms, a_sync):
+        yield _response("m", rooms, dict.fromkeys(range(start, min(start + a_sync, rooms)), member))
+
+
+def _response(kind: str, rooms: int, events: Mapping[int, Mapping[str, Any]]) -> bytes:
+    timelines: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for number, event in events.items():
+        told = {
+            "sender": OWNER,
+            "event_id": f"${kind}{number:0>42}",
+            "origin_server_ts": 1_700_000_000_000 + number,
+        }
+        timelines[_chat_id(number % rooms)].append(told | dict(event))
+    token = f"{kind}{max(events) + 1}"
+    joined = {
+        room_id: {"timeline": {"events": timeline, "limited": False, "prev_batch": token}}
+        for room_id, timeline in timelines.items()
+    }
+    return json.dumps({"next_batch": token, "rooms": {"join": joined}}).encode()
+
+
+def _chat_id(index: int) -> RoomId:
+    return RoomId(f"!chat{index:0>38}")
+
+
+def _room(room_id: RoomId, number: int | None, children: Iterable[RoomId]) -> ObservedRoom:
+    binding = {
+        "room_type": "space" if number is None else "chat",
+        "matrix_user_id": OWNER,
+        "chat_id": None if number is None else f"C{number}",
+        "platform_chat_id": None if number is None else str(number),
+        "agent_id": None if number is None else AgentId("default"),
+        "space_id": None if number is None else RoomId("!space"),
+        "archived": False,
+    }
+    return ObservedRoom(
+        room_id,
+        created_by=BOT,
+        created_at_ms=number or 0,
+        is_space=number is None,
+        children=tuple(ObservedChild(child, BOT, ("localhost",)) for child in children),
+        members=(OWNER,),
+        name="Chat",
+        binding=binding,
+    )
