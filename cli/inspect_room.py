@@ -15,8 +15,8 @@ from cli.diagram import DiagramFormat, draw
 from cli.errors import CommandFailed, ExitCode
 from cli.inspect_json import bot_object, room_object
 from cli.inspect_page import Page
-from cli.places import Places
 from cli.printable import use_any_encoding
+from cli.settings import Places
 from machines.ids import RoomId
 from store.errors import DatabaseAbsent, DatabaseUnusable
 from store.inspection import (

@@ -6,9 +6,9 @@ shown, not even when they are what is wrong.
 
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -21,36 +21,29 @@ _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
 _SECRET = frozenset({"MATRIX_PASSWORD", "MATRIX_ACCESS_TOKEN"})
 
 
-class _Login(BaseSettings):
-    """The two secrets, of which one is needed; read apart, so that a list of faults is whole."""
+class Places(BaseSettings):
+    """Where the local files are: all that `inspect-room` and a local `reset` need to be told."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
     )
 
+    matrix_db_path: Path = Path("lambda_matrix.db")
+    matrix_store_path: Path = Path("matrix_store")
+
+
+class _Login(Places):
+    """The two secrets, of which one is needed; read apart, so that a list of faults is whole."""
+
     matrix_password: SecretStr | None = None
     matrix_access_token: SecretStr | None = None
 
 
-class Settings(_Login):
-    """What the daemon is told. Field names are the variables' names, in lower case."""
+class AccountSettings(_Login):
+    """What a command needs that acts in the account's name and is not the daemon."""
 
     matrix_homeserver: str
     matrix_user_id: str
-    matrix_db_path: Path = Path("lambda_matrix.db")
-    matrix_store_path: Path = Path("matrix_store")
-    matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
-    matrix_platform_backend: Literal["mock", "real"] = "mock"
-    matrix_agent_registry_path: Path | None = None
-    agent_base_url: str | None = None
-    agent_ws_url: str | None = None
-    agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
-    agent_retry_s: float = Field(default=120.0, ge=0, le=86400, allow_inf_nan=False)
-    surfaces_workspace_dir: Path = Path("/agents")
-    surfaces_brand: str = Field(default="Lambda", max_length=60)
-    surfaces_locale: Literal["en", "ru"] = "en"
-    surfaces_log_format: Literal["json", "console"] | None = None
-    surfaces_log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("matrix_homeserver")
     @classmethod
@@ -66,6 +59,23 @@ class Settings(_Login):
         if not _USER_ID.fullmatch(value):
             raise ValueError("a full Matrix id, such as @lambda:example.org")
         return value
+
+
+class Settings(AccountSettings):
+    """What the daemon is told. Field names are the variables' names, in lower case."""
+
+    matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
+    matrix_platform_backend: Literal["mock", "real"] = "mock"
+    matrix_agent_registry_path: Path | None = None
+    agent_base_url: str | None = None
+    agent_ws_url: str | None = None
+    agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
+    agent_retry_s: float = Field(default=120.0, ge=0, le=86400, allow_inf_nan=False)
+    surfaces_workspace_dir: Path = Path("/agents")
+    surfaces_brand: str = Field(default="Lambda", max_length=60)
+    surfaces_locale: Literal["en", "ru"] = "en"
+    surfaces_log_format: Literal["json", "console"] | None = None
+    surfaces_log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("matrix_allowed_users", mode="before")
     @classmethod
@@ -114,12 +124,28 @@ def load_settings() -> Settings:
     Raises:
         CommandFailed: something is missing or wrong; one line names every variable that is (E10).
     """
+    return _load(Settings, _agent_faults)
+
+
+def load_account() -> AccountSettings:
+    """Read what concerns the account, and nothing else, as `load_settings` does.
+
+    Raises:
+        CommandFailed: something is missing or wrong; one line names every variable that is (E10).
+    """
+    return _load(AccountSettings, lambda _: [])
+
+
+S = TypeVar("S", bound=AccountSettings)
+
+
+def _load(cls: type[S], more: Callable[[S], list[str]]) -> S:
     try:
-        settings = Settings()
+        settings = cls()
     except ValidationError as error:
         faults = [_fault(item) for item in error.errors()]
         raise _refused([*faults, *_login_faults(_Login())]) from error
-    faults = [*_login_faults(settings), *_agent_faults(settings), *_mode_faults(settings)]
+    faults = [*_login_faults(settings), *more(settings), *_mode_faults(settings)]
     if faults:
         raise _refused(faults)
     return settings
@@ -149,7 +175,7 @@ def _agent_faults(settings: Settings) -> list[str]:
     return []
 
 
-def _mode_faults(settings: Settings) -> list[str]:
+def _mode_faults(settings: Places) -> list[str]:
     """Refuse a database or store that others can read or write (contract E2)."""
     wanted = (
         ("MATRIX_DB_PATH", settings.matrix_db_path, 0o600),
