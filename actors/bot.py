@@ -21,7 +21,7 @@ from actors.presence import Presence
 from actors.reconciler import Reconciler
 from actors.surroundings import Surroundings
 from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
-from machines.errors import LoggedOut, TokenUnknown
+from machines.errors import LoggedOut, SurfacesError, TokenUnknown
 from machines.facts import Gap, SyncBatch
 from machines.ids import ActorKey, RoomId, SyncToken
 from machines.lifecycle import (
@@ -89,12 +89,12 @@ class Bot:
         await life.happened(Started, "the process started")
         try:
             await self._until_stopped(life, bot.sync_token)
-        except* Exception as errors:  # noqa: BLE001
-            # The other broad except: whatever ends the daemon is its life's last transition.
-            cause = _first(errors)
+        # The other broad except: whatever ends the daemon is its life's last transition.
+        except Exception as error:
+            cause = first_cause(error)
             if not isinstance(cause, DatabaseUnusable):
-                await life.happened(GaveUp, f"{type(cause).__name__}: {cause}")
-            raise cause from None
+                await life.happened(GaveUp, _why(cause))
+            raise cause from error
 
     async def _until_stopped(self, life: BotLife, token: SyncToken | None) -> None:
         async with anyio.create_task_group() as group:
@@ -228,8 +228,13 @@ class Bot:
         self._crank.tell(ActorKey(room_id), observed)
 
 
-def _first(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
     """Return the first error inside groups of errors: one cause is what an operator can act on."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _why(cause: BaseException) -> str:
+    """Return why the daemon gave up; of a fault of ours only its kind, as its words may quote a message."""
+    return str(cause) if isinstance(cause, SurfacesError) else type(cause).__name__

@@ -17,6 +17,7 @@ from actors.cells import Cell, Deferred, Visit, Worlds
 from actors.ports import Clock
 from actors.timers import Timers
 from machines.happenings import Resumed, TimePassed
+from machines.household import Household
 from machines.ids import ActorKey
 from store import Journal
 from store.errors import UnitRefused
@@ -197,6 +198,9 @@ class Crank:
             self._timers.set(cell.key, due_at)
         if cell.hungry:
             self._make_ready(cell.key)
+        if isinstance(cell.value, Household):
+            # His chats are changed by their own actors: he is read anew each time he is awake.
+            del self._cells[cell.key]
 
     def _forget(self) -> None:
         excess = len(self._cells) - RESTING_CELLS

@@ -9,14 +9,14 @@ import anyio
 import structlog
 from pydantic import SecretStr
 
-from actors.bot import Bot
+from actors.bot import Bot, first_cause
 from actors.surroundings import Surroundings
 from agent_platform import Registry
 from cli.agents import Agents, open_platform, read_registry
 from cli.errors import CommandFailed, ExitCode
 from cli.logs import set_up_logs
 from cli.settings import Settings, load_settings
-from machines.errors import CredentialsRefused
+from machines.errors import CredentialsRefused, SurfacesError
 from machines.ids import UserId
 from machines.speech import speak
 from machines.world import Access
@@ -40,20 +40,33 @@ def run_daemon() -> None:
     try:
         with DaemonLock(settings.matrix_db_path):
             anyio.run(_live, settings, registry)
-    except DatabaseLocked as error:
-        raise CommandFailed(
-            ExitCode.LOCKED, f"{error}; stop it first, or use another MATRIX_DB_PATH"
-        ) from error
-    except DatabaseUnusable as error:
-        raise CommandFailed(
-            ExitCode.DATABASE,
-            f"the database {settings.matrix_db_path} is unusable: {error}; free space or mend its"
-            " permissions, or move the file away: it is rebuilt from the homeserver",
-        ) from error
-    except CredentialsRefused as error:
-        raise CommandFailed(ExitCode.CREDENTIALS, str(error)) from error
-    except (SessionMismatch, SessionUnusable) as error:
-        raise CommandFailed(ExitCode.USAGE, str(error)) from error
+    except (SurfacesError, ExceptionGroup) as error:
+        cause = first_cause(error)
+        failure = _failure(cause, settings)
+        if failure is None:
+            raise cause from error
+        raise failure from error
+
+
+def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
+    """Say what is to be done about an error, where that is not our own fault."""
+    match cause:
+        case DatabaseLocked():
+            advice = "stop it first, or use another MATRIX_DB_PATH"
+            return CommandFailed(ExitCode.LOCKED, f"{cause}; {advice}")
+        case DatabaseUnusable():
+            advice = (
+                "free space or mend its permissions, or move the file away: it is rebuilt from the"
+                " homeserver"
+            )
+            where = f"the database {settings.matrix_db_path} is unusable"
+            return CommandFailed(ExitCode.DATABASE, f"{where}: {cause}; {advice}")
+        case CredentialsRefused():
+            return CommandFailed(ExitCode.CREDENTIALS, str(cause))
+        case SessionMismatch() | SessionUnusable():
+            return CommandFailed(ExitCode.USAGE, str(cause))
+        case _:
+            return None
 
 
 async def _live(settings: Settings, registry: Registry) -> None:

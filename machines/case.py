@@ -28,13 +28,13 @@ class Conversation:
 
     def due_at(self) -> float | None:
         """Return when this room next wants to be looked at, if nothing happens before."""
-        if self.turn is not None:
+        if self.room.state == "bound" and self.turn is not None:
             return self.turn.due_at()
-        if not self.waiting:
-            return None
-        if self.room.state == "failed":
+        if self.room.state == "failed" and self.waiting:
             return self.room.repaired_at + COOL_DOWN_S
-        return self.quiet_until if self.room.state == "bound" else None
+        if self.room.state == "bound" and self.waiting:
+            return self.quiet_until
+        return None
 
 
 class Case:

@@ -69,6 +69,7 @@ def _dispatch(case: Case, event: object) -> None:
             dialogue.resume(case)
         case Observed():
             doorway.conclude(case, event)
+            dialogue.resume(case)
         case InviteArrived():
             doorway.answer_invitation(case, event)
         case OrderDone():

@@ -3,13 +3,11 @@
 from typing import assert_never
 
 from machines.case import Case
-from machines.doorway import step_room
 from machines.effects import Send
 from machines.happenings import Activity, AgentDone, AgentGrew, AgentTroubled
 from machines.patience import retry_at
 from machines.remembering import conclude
 from machines.reply import EDIT_INTERVAL_S
-from machines.room import MessageCame
 from machines.speech import Speech
 from machines.turn import (
     ENDED,
@@ -70,7 +68,7 @@ def look_at_the_clock(case: Case) -> None:
     """Do what has come due; what has not is simply not done, so a stale timer is harmless."""
     now, turn = case.world.now, case.turn
     due_at = turn.due_at() if turn is not None else None
-    if turn is None or due_at is None or now < due_at:
+    if case.room.state != "bound" or turn is None or due_at is None or now < due_at:
         return
     match turn.state:
         case "waiting_to_retry":
@@ -84,12 +82,13 @@ def look_at_the_clock(case: Case) -> None:
 
 
 def resume(case: Case) -> None:
-    """Go on after a restart: ask again what was being asked, look at a room in which a message waits."""
+    """Ask again what was being asked when the process ended, or when the room was bound no more.
+
+    In a room that is not bound the turn waits for the repair: nothing reaches an agent (contract R1).
+    """
     now = case.world.now
-    if case.turn is not None:
+    if case.turn is not None and case.room.state == "bound":
         step_turn(case, ProcessRestarted(now, now + case.world.agent_retry_s))
-    elif case.room.state == "unregistered" and case.waiting:
-        step_room(case, MessageCame(now), "a message waits")
 
 
 def stop_turn(case: Case) -> None:

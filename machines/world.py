@@ -62,10 +62,10 @@ class World:
     speech: Speech
     access: Access
     agents: Agents
-    preferences: Callable[[UserId], Preferences]
     next_platform_chat_id: str
     agent_retry_s: float = 120.0
     mock_agents: bool = False
+    preferences: Callable[[UserId], Preferences] = lambda _: Preferences()
 
     def link(self, room_id: RoomId) -> str:
         """Return a link to a room; the server is named apart, because the id may not name it."""

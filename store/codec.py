@@ -4,13 +4,15 @@ A stored value is named by its class, so that a row says what it is; classes are
 what may be journalled and in nothing else.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from machines import facts, happenings, orders, room, user
 from store.errors import DatabaseUnusable, UnitRefused
+
+T = TypeVar("T")
 
 _JOURNALLED: dict[str, type] = {
     cls.__name__: cls
@@ -77,4 +79,17 @@ def load(kind: str, text: str) -> Any:
     cls = _JOURNALLED.get(kind)
     if cls is None:
         raise DatabaseUnusable(f"the journal holds a {kind}, which this version does not know")
-    return adapter(cls).validate_json(text)
+    return read(cls, text)
+
+
+def read(cls: type[T], text: str) -> T:
+    """Return the value of a class that stands in a column as JSON text.
+
+    Raises:
+        DatabaseUnusable: the text is not such a value (a damaged row, or one of another version).
+    """
+    try:
+        value: T = adapter(cls).validate_json(text)
+    except ValidationError as error:
+        raise DatabaseUnusable(f"a stored {cls.__name__} can't be read ({error.title})") from error
+    return value

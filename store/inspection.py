@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar
 from machines.ids import EventId, RoomId
 from machines.room import Room
 from machines.turn import Turn
-from store import units
+from store import rows, units
 from store.database import migrate, migrations, translated
 from store.errors import DatabaseAbsent, DatabaseUnusable, UnitRefused
 from store.queries import SQL
@@ -155,8 +155,8 @@ def _room_sight(
 ) -> RoomSight:
     key = {"room_id": room_id}
     row = raw.execute(SQL["room"], key).fetchone()
-    room = units.room_of(row) if row is not None else _unvisited(raw, room_id)
-    turn = units.turn_of(raw, room_id)
+    room = rows.room_of(row) if row is not None else _unvisited(raw, room_id)
+    turn = rows.turn_of(raw, room_id)
     parts = turn.reply.parts if turn is not None else ()
     sent = (raw.execute(SQL["sent_event"], {"txn_id": part.txn_id}).fetchone() for part in parts)
     report = raw.execute(SQL["last_report"], {"subject": room_id}).fetchone()
@@ -180,7 +180,7 @@ def _unvisited(raw: sqlite3.Connection, room_id: RoomId) -> Room:
 
 
 def _transitions(raw: sqlite3.Connection, subject: str, last: int) -> tuple[Transition, ...]:
-    rows = raw.execute(SQL["last_transitions"], {"subject": subject, "last": last}).fetchall()
+    found = raw.execute(SQL["last_transitions"], {"subject": subject, "last": last}).fetchall()
     return tuple(
         Transition(
             subject=row["subject"],
@@ -191,7 +191,7 @@ def _transitions(raw: sqlite3.Connection, subject: str, last: int) -> tuple[Tran
             reason=row["reason"],
             report=json.loads(row["report"]) if row["report"] is not None else None,
         )
-        for row in reversed(rows)
+        for row in reversed(found)
     )
 
 

@@ -22,6 +22,7 @@ from store.database import Runner
 from store.errors import DatabaseUnusable, UnitRefused
 from store.queries import SQL
 from store.records import BotRow, InboxRow, OutboxRow, RoomRows, Transition, UserRows, Writes
+from store.rows import outbox_row
 
 Unit = Callable[[sqlite3.Connection], Any]
 
@@ -174,7 +175,7 @@ class Journal:
         """Forget what is done and older than `before` (seconds since the epoch)."""
 
         def unit(raw: sqlite3.Connection) -> None:
-            for statement in ("prune_inbox", "prune_outbox", "prune_transitions"):
+            for statement in units.PRUNES:
                 raw.execute(SQL[statement], {"before": before})
 
         await self.write(unit)
@@ -217,7 +218,7 @@ class Journal:
     async def waiting_orders(self) -> tuple[OutboxRow, ...]:
         """Return the orders that wait, in order."""
         return await self._database.run(
-            lambda raw: tuple(units.outbox_row(row) for row in raw.execute(SQL["waiting_outbox"]))
+            lambda raw: tuple(outbox_row(row) for row in raw.execute(SQL["waiting_outbox"]))
         )
 
     async def sent_event(self, txn_id: TxnId) -> EventId | None:

@@ -3,43 +3,45 @@
 import json
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from machines.facts import Quarantined, SyncBatch
-from machines.happenings import ChatSummary
 from machines.ids import (
     ActorKey,
-    AgentId,
     DeviceId,
     EventId,
     RoomId,
     SyncToken,
-    TxnId,
     UserId,
 )
 from machines.lifecycle import Life
-from machines.memory import Memory
 from machines.preferences import Preferences
 from machines.reconcile import Stored
-from machines.room import Binding, Room
-from machines.turn import Turn
-from machines.user import User
-from store.codec import adapter, dump, load
+from machines.room import Room
+from store.codec import adapter, dump, load, read
+from store.errors import UnitRefused
 from store.queries import SQL
 from store.records import (
     BotRow,
     InboxRow,
-    Made,
     OutboxRow,
     RoomRows,
     Transition,
     UserRows,
     Writes,
 )
+from store.rows import chats_of, put_room, put_turn, put_user, room_of, turn_of, user_of
 
 READ_AHEAD = 64
 """How many waiting inbox rows are read for one actor at a time; the rest stays in the database."""
+PRUNES = (
+    "prune_inbox",
+    "prune_outbox",
+    "prune_quarantine",
+    "prune_to_device",
+    "prune_transitions",
+)
+"""The statements that forget what is old."""
 
 
 def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
@@ -54,14 +56,19 @@ def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[In
 
 
 def put_facts(raw: sqlite3.Connection, facts: Iterable[Any], at: float) -> tuple[InboxRow, ...]:
-    """Put facts into the inboxes of their rooms; returns the rows that are new."""
-    return tuple(
-        row
-        for fact in facts
-        for row in _put_inbox(
-            raw, ActorKey(fact.room_id), fact, getattr(fact, "event_id", None), at
-        )
-    )
+    """Put facts into the inboxes of their rooms; returns the rows that are new.
+
+    One that can't be kept is quarantined: it must not hold up the token and all that came with it.
+    """
+    rows: list[InboxRow] = []
+    for fact in facts:
+        event_id = getattr(fact, "event_id", None)
+        try:
+            rows += _put_inbox(raw, ActorKey(fact.room_id), fact, event_id, at)
+        except (UnitRefused, UnicodeEncodeError) as error:
+            reason = f"{type(fact).__name__} can't be kept: {type(error).__name__}"
+            _put_quarantined(raw, Quarantined("sync", None, None, reason), at)
+    return tuple(rows)
 
 
 def tell(
@@ -91,14 +98,7 @@ def _put_inbox(
 
 def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[InboxRow, ...]:
     """Store what one visit to one actor leaves behind; returns the rows told to other actors."""
-    if writes.room is not None:
-        put_room(raw, writes.room)
-    if writes.turn is not None:
-        put_turn(raw, writes.turn.reply.room_id, writes.turn)
-    if writes.turn_ended is not None:
-        raw.execute(SQL["end_turn"], {"room_id": writes.turn_ended})
-    if writes.user is not None:
-        put_user(raw, writes.user)
+    _put_state(raw, writes)
     for seq in writes.finished:
         raw.execute(SQL["finish_inbox"], {"seq": seq})
     for seq, reason in writes.set_aside:
@@ -115,6 +115,28 @@ def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[Inbo
     if writes.platform_chat_seq is not None:
         raw.execute(SQL["raise_platform_chat_seq"], {"seq": writes.platform_chat_seq})
     return tell(raw, writes.told, at)
+
+
+def _put_state(raw: sqlite3.Connection, writes: Writes) -> None:
+    if writes.room is not None:
+        if any(each.event == "topology_confirmed" for each in writes.transitions):
+            _release_context(raw, writes.room)
+        put_room(raw, writes.room)
+    if writes.turn is not None:
+        put_turn(raw, writes.turn.reply.room_id, writes.turn)
+    if writes.turn_ended is not None:
+        raw.execute(SQL["end_turn"], {"room_id": writes.turn_ended})
+    if writes.user is not None:
+        put_user(raw, writes.user)
+
+
+def _release_context(raw: sqlite3.Connection, room: Room) -> None:
+    """Take a context id from any other row: what the homeserver confirms wins over a damaged table."""
+    if room.binding is not None and room.binding.platform_chat_id is not None:
+        raw.execute(
+            SQL["release_context"],
+            {"room_id": room.room_id, "platform_chat_id": room.binding.platform_chat_id},
+        )
 
 
 def _put_order(raw: sqlite3.Connection, row: OutboxRow) -> None:
@@ -166,140 +188,6 @@ def put_transition(raw: sqlite3.Connection, transition: Transition) -> None:
     )
 
 
-def put_room(raw: sqlite3.Connection, room: Room) -> None:
-    """Store a room's row."""
-    binding = room.binding
-    raw.execute(
-        SQL["put_room"],
-        {
-            "room_id": room.room_id,
-            "state": room.state,
-            "since": room.since,
-            "reason": room.reason,
-            "room_type": binding.room_type if binding else None,
-            "matrix_user_id": binding.matrix_user_id if binding else None,
-            "chat_id": binding.chat_id if binding else None,
-            "platform_chat_id": binding.platform_chat_id if binding else None,
-            "agent_id": binding.agent_id if binding else None,
-            "space_id": binding.space_id if binding else None,
-            "archived": binding.archived if binding else False,
-            "name": room.name,
-            "encrypted": room.encrypted,
-            "onboards": room.onboards,
-            "owner_present": room.owner_present,
-            "repaired_at": room.repaired_at,
-            "memory": _memory_text(room.memory),
-        },
-    )
-
-
-def room_of(row: sqlite3.Row) -> Room:
-    """Return the room that a row of `rooms` describes."""
-    binding = None
-    if row["room_type"] is not None:
-        binding = Binding(
-            room_type=row["room_type"],
-            matrix_user_id=UserId(row["matrix_user_id"]),
-            chat_id=row["chat_id"],
-            platform_chat_id=row["platform_chat_id"],
-            agent_id=AgentId(row["agent_id"]) if row["agent_id"] is not None else None,
-            space_id=RoomId(row["space_id"]) if row["space_id"] is not None else None,
-            archived=bool(row["archived"]),
-        )
-    return Room(
-        room_id=RoomId(row["room_id"]),
-        state=row["state"],
-        since=row["since"],
-        reason=row["reason"],
-        binding=binding,
-        name=row["name"],
-        encrypted=bool(row["encrypted"]),
-        onboards=UserId(row["onboards"]) if row["onboards"] is not None else None,
-        owner_present=bool(row["owner_present"]),
-        repaired_at=row["repaired_at"],
-        memory=adapter(Memory).validate_json(row["memory"]) if row["memory"] else Memory(),
-    )
-
-
-def _memory_text(memory: Memory) -> str | None:
-    """Return what is kept of a memory; most rooms have none."""
-    return adapter(Memory).dump_json(memory).decode() if memory != Memory() else None
-
-
-def put_user(raw: sqlite3.Connection, user: User) -> None:
-    """Store a user's row."""
-    in_hand = None
-    if user.asked or user.chat or user.made:
-        in_hand = adapter(Made).dump_json(Made(user.asked, user.chat, user.made)).decode()
-    raw.execute(
-        SQL["put_user"],
-        {
-            "user_id": user.user_id,
-            "state": user.state,
-            "display_name": user.display_name,
-            "space_id": user.space_id,
-            "next_chat_index": user.next_chat_index,
-            "in_hand": in_hand,
-        },
-    )
-
-
-def user_of(row: sqlite3.Row) -> User:
-    """Return the user that a row of `users` describes."""
-    made = Made(None, None, None)
-    if row["in_hand"] is not None:
-        made = adapter(Made).validate_json(row["in_hand"])
-    return User(
-        user_id=UserId(row["user_id"]),
-        state=row["state"],
-        display_name=row["display_name"],
-        space_id=RoomId(row["space_id"]) if row["space_id"] is not None else None,
-        next_chat_index=row["next_chat_index"],
-        asked=made.asked,
-        chat=made.chat,
-        made=made.made,
-    )
-
-
-def chats_of(raw: sqlite3.Connection, user_id: str) -> tuple[ChatSummary, ...]:
-    """Return a user's chats in the order of their numbers."""
-    return tuple(
-        ChatSummary(
-            room_id=RoomId(row["room_id"]),
-            chat_id=row["chat_id"],
-            name=row["name"],
-            agent_id=row["agent_id"] or "",
-            archived=bool(row["archived"]),
-            state=row["state"],
-        )
-        for row in raw.execute(SQL["chats_of"], {"user_id": user_id})
-    )
-
-
-def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
-    """Store the turn in hand, without what is only of the try in hand."""
-    kept = replace(turn, draft="", status="", first_text_at=0.0)
-    raw.execute(
-        SQL["put_turn"],
-        {
-            "room_id": room_id,
-            "turn_id": turn.turn_id,
-            "state": turn.state,
-            "tries": turn.tries,
-            "payload": adapter(Turn).dump_json(kept).decode(),
-        },
-    )
-
-
-def turn_of(raw: sqlite3.Connection, room_id: str) -> Turn | None:
-    """Return the turn in hand of a room."""
-    row = raw.execute(SQL["turn"], {"room_id": room_id}).fetchone()
-    if row is None:
-        return None
-    turn: Turn = adapter(Turn).validate_json(row["payload"])
-    return turn
-
-
 def bot(raw: sqlite3.Connection) -> BotRow:
     """Return the bot's own row."""
     row = raw.execute(SQL["bot"]).fetchone()
@@ -325,7 +213,7 @@ def stored(raw: sqlite3.Connection) -> Stored:
 def preferences(raw: sqlite3.Connection) -> dict[UserId, Preferences]:
     """Return what every user chose."""
     return {
-        UserId(row["user_id"]): adapter(Preferences).validate_json(row["payload"])
+        UserId(row["user_id"]): read(Preferences, row["payload"])
         for row in raw.execute(SQL["preferences"])
     }
 
@@ -344,16 +232,3 @@ def inbox(raw: sqlite3.Connection, actor: ActorKey, after: int) -> tuple[InboxRo
     """Return the next waiting rows of an actor behind the row `after`, at most `READ_AHEAD`."""
     rows = raw.execute(SQL["waiting_inbox"], {"actor": actor, "after": after, "limit": READ_AHEAD})
     return tuple(InboxRow(row["seq"], actor, load(row["kind"], row["payload"])) for row in rows)
-
-
-def outbox_row(row: sqlite3.Row) -> OutboxRow:
-    """Return the order that a row of `outbox` holds."""
-    return OutboxRow(
-        txn_id=TxnId(row["txn_id"]),
-        lane=row["lane"],
-        actor=ActorKey(row["actor"]),
-        order=load(row["kind"], row["payload"]),
-        reports=bool(row["reports"]),
-        not_before=row["not_before"],
-        created_at=row["created_at"],
-    )

@@ -14,6 +14,10 @@ ON CONFLICT (room_id) DO UPDATE SET state = excluded.state, since = excluded.sin
     owner_present = excluded.owner_present, repaired_at = excluded.repaired_at,
     memory = excluded.memory;
 
+-- name: release_context
+UPDATE rooms SET platform_chat_id = NULL
+WHERE platform_chat_id = :platform_chat_id AND room_id != :room_id;
+
 -- name: room
 SELECT * FROM rooms WHERE room_id = :room_id;
 

@@ -63,10 +63,16 @@ VALUES (:source, :room_id, :event_id, :reason, :at);
 INSERT INTO to_device (payload, received_at) VALUES (:payload, :at);
 
 -- name: prune_inbox
-DELETE FROM inbox WHERE status = 'done' AND received_at < :before;
+DELETE FROM inbox WHERE status != 'waiting' AND received_at < :before;
 
 -- name: prune_outbox
 DELETE FROM outbox WHERE status != 'waiting' AND created_at < :before;
+
+-- name: prune_quarantine
+DELETE FROM quarantine WHERE at < :before;
+
+-- name: prune_to_device
+DELETE FROM to_device WHERE received_at < :before;
 
 -- name: prune_transitions
 DELETE FROM transitions WHERE at < :before;
