@@ -19,7 +19,17 @@ from machines.happenings import (
     OrderDone,
 )
 from machines.ids import AgentId, RoomId, TxnId
-from machines.orders import Done, EnsureInvited, NameFound, Refused, RoomCreated, SendMessage
+from machines.orders import (
+    CreateRoom,
+    Done,
+    EnsureInvited,
+    LinkChild,
+    LookUpName,
+    NameFound,
+    Refused,
+    RoomCreated,
+    SendMessage,
+)
 from machines.speech import ChatLine
 from machines.user import (
     USER,
@@ -37,6 +47,15 @@ from machines.user import (
 from machines.world import World
 
 Request = OnboardingAsked | NewChatAsked | ChatsAsked
+
+_ORDERED = {
+    "resting": None,
+    "naming": LookUpName.__name__,
+    "making_space": CreateRoom.__name__,
+    "making_chat": CreateRoom.__name__,
+    "linking": LinkChild.__name__,
+}
+"""The order of the step in hand, by the user's state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +124,8 @@ def _progress(
     user = household.user
     if isinstance(done.outcome, Refused):
         asked = user.asked
-        if user.state == "resting" or asked is None:
+        # A pointer or an invitation of an earlier request may be refused while a step is in hand.
+        if asked is None or done.order != _ORDERED[user.state]:
             return household, ()
         step = USER.step(user, StepRefused(done.outcome.reason))
         text = world.speech.new_failed(done.outcome.reason)

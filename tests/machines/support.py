@@ -1,0 +1,226 @@
+"""A room or a user as tests tell their story: one event after the other, at a time of their choosing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from machines import conversation, household
+from machines.conversation import Conversation
+from machines.effects import (
+    Ask,
+    Consume,
+    Effect,
+    SavePreferences,
+    Send,
+    SetAside,
+    Tell,
+    TookPlatformChatId,
+)
+from machines.facts import MessageArrived
+from machines.happenings import (
+    AgentDone,
+    AgentGrew,
+    AgentTroubled,
+    Confirmation,
+    OrderDone,
+    TimePassed,
+)
+from machines.household import Household
+from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
+from machines.orders import Outcome, SendMessage
+from machines.preferences import Preferences
+from machines.room import Binding, Room
+from machines.speech import Speech, speak
+from machines.user import User
+from machines.world import Access, World
+
+BOT = UserId("@lambda:example.org")
+ANNA = UserId("@anna:example.org")
+BERT = UserId("@bert:example.org")
+STRANGER = UserId("@mallory:elsewhere.net")
+ROOM = RoomId("!chat")
+SPACE = RoomId("!space")
+ENTRY = RoomId("!entry")
+AGENT = AgentId("default")
+SPEECH: Speech = speak("en", "Lambda")
+CHAT_BINDING = Binding("chat", ANNA, "C1", "7", AGENT, SPACE)
+
+
+@dataclass(frozen=True)
+class FewAgents:
+    """Agents by id; the first is everybody's default."""
+
+    known: tuple[str, ...] = ("default",)
+
+    def default_for(self, user_id: UserId) -> AgentId:
+        return AgentId(self.known[0])
+
+    def knows(self, agent_id: AgentId) -> bool:
+        return agent_id in self.known
+
+    def all(self) -> tuple[AgentId, ...]:
+        return tuple(AgentId(each) for each in self.known)
+
+    def label(self, agent_id: AgentId) -> str:
+        return f"the {agent_id} agent"
+
+
+def make_world(
+    now: float = 1000.0,
+    *,
+    allowed: tuple[str, ...] = (),
+    agents: Iterable[str] = ("default",),
+    next_context: str = "8",
+    agent_retry_s: float = 120.0,
+    chosen: Mapping[UserId, Preferences] = MappingProxyType({}),
+) -> World:
+    return World(
+        now=now,
+        speech=SPEECH,
+        access=Access(BOT, allowed),
+        agents=FewAgents(tuple(agents)),
+        preferences=lambda user_id: chosen.get(user_id, Preferences()),
+        next_platform_chat_id=next_context,
+        agent_retry_s=agent_retry_s,
+    )
+
+
+def chat_room(**changes: Any) -> Room:
+    room = Room(ROOM, "bound", 1.0, "linked into its Space", CHAT_BINDING, "Chat 1")
+    return replace(room, **changes)
+
+
+def entry_room(**changes: Any) -> Room:
+    room = Room(ENTRY, "bound", 1.0, "the homeserver shows it", Binding("entry", ANNA))
+    return replace(room, **changes)
+
+
+@dataclass
+class Told:
+    """The effects of one step, with what tests ask of them."""
+
+    effects: tuple[Effect, ...]
+
+    def of(self, kind: type) -> list[Any]:
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+    @property
+    def orders(self) -> list[Any]:
+        return [send.order for send in self.of(Send)]
+
+    @property
+    def messages(self) -> list[SendMessage]:
+        return [order for order in self.orders if isinstance(order, SendMessage)]
+
+    @property
+    def said(self) -> list[str]:
+        return [message.body for message in self.messages]
+
+    @property
+    def consumed(self) -> list[int]:
+        return [effect.seq for effect in self.of(Consume)]
+
+    @property
+    def set_aside(self) -> list[int]:
+        return [effect.seq for effect in self.of(SetAside)]
+
+    @property
+    def tells(self) -> list[Tell]:
+        return self.of(Tell)
+
+    @property
+    def only_ask(self) -> Ask:
+        (ask,) = self.of(Ask)
+        assert isinstance(ask, Ask)
+        return ask
+
+
+@dataclass
+class RoomStory:
+    """One room from event to event."""
+
+    room: Room = field(default_factory=chat_room)
+    now: float = 1000.0
+    world_options: dict[str, Any] = field(default_factory=dict)
+    seq: int = 0
+    messages: int = 0
+
+    def __post_init__(self) -> None:
+        self.it = Conversation(self.room)
+        self.all: list[Effect] = []
+        self.chosen: dict[UserId, Preferences] = {}
+
+    def take(self, event: object, *, stored: bool = False) -> Told:
+        """Take an event; `stored` says that it came from the inbox and has a row."""
+        seq = None
+        if stored:
+            self.seq += 1
+            seq = self.seq
+        world = make_world(self.now, chosen=self.chosen, **self.world_options)
+        self.it, effects = conversation.take(self.it, event, world, seq)
+        self.all += effects
+        told = Told(effects)
+        for kept in told.of(SavePreferences):
+            self.chosen[kept.user_id] = kept.preferences
+        return told
+
+    def hears(self, body: str, sender: UserId = ANNA, thread_root: EventId | None = None) -> Told:
+        """Somebody writes; the events are `$1`, `$2`, …"""
+        self.messages += 1
+        event_id = EventId(f"${self.messages}")
+        room_id = self.it.room.room_id
+        return self.take(
+            MessageArrived(room_id, event_id, sender, body, 0, thread_root), stored=True
+        )
+
+    def later(self, seconds: float) -> Told:
+        """Time passes, and the room is looked at."""
+        self.now += seconds
+        return self.take(TimePassed())
+
+    def grows(self, text: str) -> Told:
+        turn = self.it.turn
+        assert turn is not None
+        return self.take(AgentGrew(turn.turn_id, turn.tries, text))
+
+    def ends(self, text: str, asks: Confirmation | None = None) -> Told:
+        turn = self.it.turn
+        assert turn is not None
+        return self.take(AgentDone(turn.turn_id, turn.tries, text, 5, asks))
+
+    def fails(self, kind: str = "broken_off", *, retryable: bool = True) -> Told:
+        turn = self.it.turn
+        assert turn is not None
+        return self.take(AgentTroubled(turn.turn_id, turn.tries, kind, "a reason", retryable))
+
+    def outcome(self, order: str, outcome: Outcome, answers: EventId | None = None) -> Told:
+        return self.take(OrderDone(TxnId("a txn"), order, outcome, answers), stored=True)
+
+
+@dataclass
+class UserStory:
+    """One user's actor from event to event."""
+
+    user: User = field(default_factory=lambda: User(ANNA))
+    now: float = 1000.0
+    next_context: int = 8
+    world_options: dict[str, Any] = field(default_factory=dict)
+    seq: int = 0
+
+    def __post_init__(self) -> None:
+        self.it = Household(self.user)
+
+    def take(self, event: object) -> Told:
+        self.seq += 1
+        world = make_world(self.now, next_context=str(self.next_context), **self.world_options)
+        self.it, effects = household.take(self.it, event, self.seq, world)
+        told = Told(effects)
+        for taken in told.of(TookPlatformChatId):
+            assert taken.platform_chat_id == str(self.next_context)
+            self.next_context += 1
+        return told
+
+    def outcome(self, send: Send, outcome: Outcome) -> Told:
+        """The homeserver has carried out what a step ordered."""
+        return self.take(OrderDone(send.txn_id, type(send.order).__name__, outcome))

@@ -1,0 +1,296 @@
+"""One user, one Space; one chat made at a time; ids that are never given twice (O1–O3, K2, K3)."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from machines.effects import Send, TookPlatformChatId
+from machines.happenings import (
+    ChatRecovered,
+    ChatsAsked,
+    ChatSummary,
+    NewChatAsked,
+    OnboardingAsked,
+    OrderDone,
+)
+from machines.ids import EventId, RoomId, TxnId
+from machines.orders import (
+    CreateRoom,
+    Done,
+    EnsureInvited,
+    LinkChild,
+    LookUpName,
+    NameFound,
+    Refused,
+    RoomCreated,
+    SendMessage,
+)
+from machines.room import RoomMade, TopologyConfirmed
+from machines.user import Asked, User
+from tests.machines.support import ANNA, ENTRY, ROOM, SPACE, SPEECH, Told, UserStory
+
+INVITED = Asked(ENTRY)
+WROTE = Asked(ENTRY, EventId("$hello"))
+NO = Refused("forbidden", "M_FORBIDDEN", "not here")
+
+
+def order_of(told: Told, kind: type) -> Send:
+    (send,) = [send for send in told.of(Send) if isinstance(send.order, kind)]
+    assert isinstance(send, Send)
+    return send
+
+
+def outcome_of(order: Any) -> Any:
+    """What a homeserver answers that does everything; a chat's room is named after the chat."""
+    match order:
+        case LookUpName():
+            return NameFound("Anna")
+        case CreateRoom(space=True):
+            return RoomCreated(SPACE)
+        case CreateRoom(name=name):
+            return RoomCreated(ROOM if name == "Chat 1" else RoomId(f"!{name}"))
+        case _:
+            return Done()
+
+
+def let_happen(story: UserStory, told: Told) -> list[Told]:
+    """Carry out orders that report until there are none left; returns every step."""
+    steps = [told]
+    while reporting := [send for send in steps[-1].of(Send) if send.reports]:
+        (send,) = reporting
+        steps.append(story.outcome(send, outcome_of(send.order)))
+    return steps
+
+
+def onboarded() -> UserStory:
+    story = UserStory()
+    let_happen(story, story.take(OnboardingAsked(INVITED)))
+    assert story.it.user.state == "resting"
+    return story
+
+
+# -- onboarding --------------------------------------------------------------------------------------
+
+
+def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
+    story = UserStory()
+    steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
+    orders = [order for told in steps for order in told.orders]
+
+    assert [type(order) for order in orders] == [
+        LookUpName,
+        CreateRoom,
+        CreateRoom,
+        LinkChild,
+        SendMessage,
+        SendMessage,
+    ]
+    space, chat, link = orders[1:4]
+    assert (space.name, space.invite, space.space) == ("Lambda — Anna", ANNA, True)
+    assert (chat.name, chat.invite, chat.parent, chat.space) == ("Chat 1", ANNA, SPACE, False)
+    assert (link.space_id, link.room_id) == (SPACE, ROOM)
+    assert len({space.nonce, chat.nonce}) == 2
+
+
+def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
+    story = UserStory()
+    steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
+    welcome, pointer = steps[-1].messages
+    assert (welcome.room_id, welcome.notice, welcome.answers) == (ROOM, True, None)
+    assert (pointer.room_id, pointer.notice, pointer.answers) == (ENTRY, True, None)
+    assert ROOM.removeprefix("!") in pointer.body
+
+
+def test_a_pointer_that_was_asked_for_with_a_message_answers_it():
+    story = UserStory()
+    steps = let_happen(story, story.take(OnboardingAsked(WROTE)))
+    assert steps[-1].messages[-1].answers == "$hello"
+
+
+def test_the_rooms_learn_what_they_are_before_they_may_be_talked_in():
+    story = UserStory()
+    steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
+    tells = [(tell.actor, type(tell.event)) for told in steps for tell in told.tells]
+    assert tells == [
+        (SPACE, RoomMade),
+        (SPACE, TopologyConfirmed),
+        (ROOM, RoomMade),
+        (ROOM, TopologyConfirmed),
+    ]
+    binding = steps[-1].tells[0].event.binding
+    assert (binding.chat_id, binding.platform_chat_id) == ("C1", "8")
+    assert (binding.agent_id, binding.space_id) == ("default", SPACE)
+
+
+def test_two_invitations_at_once_make_one_space():
+    story = UserStory()
+    first = story.take(OnboardingAsked(INVITED))
+    second = story.take(OnboardingAsked(Asked(RoomId("!other"))))
+    assert second.effects == ()
+    steps = let_happen(story, first)
+    assert sum(isinstance(o, CreateRoom) for told in steps for o in told.orders) == 2
+    assert second.consumed + steps[-1].consumed == [story.seq, 2]
+    pointers = [m for m in steps[-1].messages if m.room_id == "!other"]
+    assert len(pointers) == 1
+
+
+def test_a_second_invitation_points_to_what_exists_and_invites_where_he_is_missing():
+    story = onboarded()
+    told = story.take(OnboardingAsked(INVITED))
+    assert [(o.room_id, o.user_id) for o in told.orders if isinstance(o, EnsureInvited)] == [
+        (SPACE, ANNA),
+        (ROOM, ANNA),
+    ]
+    (pointer,) = told.messages
+    assert pointer.room_id == ENTRY
+    assert not any(isinstance(order, CreateRoom) for order in told.orders)
+
+
+def test_an_archived_chat_is_neither_pointed_to_nor_invited_to():
+    story = onboarded()
+    (chat,) = story.it.chats
+    other = replace(chat, room_id=RoomId("!other"), chat_id="C2", archived=True)
+    story.it = replace(story.it, chats=(chat, other))
+    told = story.take(OnboardingAsked(INVITED))
+    assert RoomId("!other") not in [o.room_id for o in told.orders if isinstance(o, EnsureInvited)]
+
+
+def test_a_user_with_a_space_but_no_chat_gets_a_chat_in_that_space():
+    story = UserStory(User(ANNA, space_id=SPACE, next_chat_index=5))
+    told = story.take(OnboardingAsked(INVITED))
+    order = order_of(told, CreateRoom).order
+    assert (order.space, order.parent, order.name) == (False, SPACE, "Chat 5")
+
+
+# -- interruption ------------------------------------------------------------------------------------
+
+
+def test_the_same_step_repeated_gives_the_same_order_with_the_same_ids():
+    def orders() -> list[Send]:
+        story = UserStory()
+        steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
+        return [send for told in steps for send in told.of(Send)]
+
+    assert orders() == orders()
+
+
+@pytest.mark.parametrize(
+    "state", ["naming", "making_space", "making_chat", "linking"], ids=lambda state: state
+)
+def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
+    story = UserStory()
+    told = story.take(OnboardingAsked(WROTE))
+    while story.it.user.state != state:
+        (send,) = [send for send in told.of(Send) if send.reports]
+        told = story.outcome(send, outcome_of(send.order))
+    (send,) = [send for send in told.of(Send) if send.reports]
+    refused = story.outcome(send, NO)
+
+    assert story.it.user.state == "resting"
+    assert refused.said == [SPEECH.new_failed("not here")]
+    assert refused.messages[0].answers == "$hello"
+    assert (story.it.user.asked, story.it.user.chat, story.it.user.made) == (None, None, None)
+
+
+def test_a_refusal_of_something_else_leaves_the_step_in_hand_alone():
+    story = onboarded()
+    told = story.take(NewChatAsked(WROTE, "Plans"))
+    before = story.it
+    for order in ("SendMessage", "EnsureInvited"):
+        stray = OrderDone(TxnId("of an earlier request"), order, NO)
+        assert story.take(stray).said == []
+        assert story.it == before
+    assert let_happen(story, told)[-1].messages
+    assert [chat.name for chat in story.it.chats] == ["Chat 1", "Plans"]
+
+
+def test_an_outcome_that_nobody_waits_for_is_only_finished():
+    story = onboarded()
+    before = story.it
+    for outcome in (Done(), RoomCreated(RoomId("!late")), NameFound("Anna"), NO):
+        told = story.take(OrderDone(TxnId("late"), "CreateRoom", outcome))
+        assert told.consumed == [story.seq]
+        assert len(told.effects) == 1
+    assert story.it == before
+
+
+# -- further chats -----------------------------------------------------------------------------------
+
+
+def test_new_chats_are_numbered_named_and_made_one_after_the_other():
+    story = onboarded()
+    first = story.take(NewChatAsked(WROTE, ""))
+    waiting = story.take(NewChatAsked(WROTE, "Plans"))
+    assert waiting.effects == ()
+
+    let_happen(story, first)
+    assert [(c.chat_id, c.name, c.room_id) for c in story.it.chats] == [
+        ("C1", "Chat 1", ROOM),
+        ("C2", "Chat 2", "!Chat 2"),
+        ("C3", "Plans", "!Plans"),
+    ]
+    assert story.it.user.next_chat_index == 4
+    assert story.next_context == 11
+
+
+def test_the_number_of_a_chat_that_could_not_be_made_is_not_used_again():
+    story = onboarded()
+    told = story.take(NewChatAsked(WROTE, ""))
+    story.outcome(order_of(told, CreateRoom), NO)
+    order = order_of(story.take(NewChatAsked(WROTE, "")), CreateRoom)
+    assert order.order.name == "Chat 3"
+
+
+def test_every_context_that_is_given_out_is_told():
+    story = UserStory()
+    steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
+    steps += let_happen(story, story.take(NewChatAsked(WROTE, "")))
+    taken = [each for told in steps for each in told.of(TookPlatformChatId)]
+    assert taken == [TookPlatformChatId("8"), TookPlatformChatId("9")]
+
+
+def test_a_recovered_chat_moves_the_counter_past_its_number_and_never_back():
+    story = UserStory()
+    story.take(ChatRecovered(SPACE, 7))
+    story.take(ChatRecovered(RoomId("!elsewhere"), 3))
+    assert (story.it.user.space_id, story.it.user.next_chat_index) == (SPACE, 8)
+    order = order_of(story.take(NewChatAsked(WROTE, "")), CreateRoom)
+    assert order.order.name == "Chat 8"
+
+
+# -- !chats ------------------------------------------------------------------------------------------
+
+
+def test_chats_are_listed_with_number_name_agent_and_state():
+    def chat(number: int, agent_id: str = "default", **changes: Any) -> ChatSummary:
+        plain = ChatSummary(
+            RoomId(f"!{number}"), f"C{number}", f"Name {number}", agent_id, False, "bound"
+        )
+        return replace(plain, **changes)
+
+    story = UserStory()
+    chats = (chat(1), chat(2, archived=True), chat(3, "gone"), chat(4, state="failed"))
+    story.it = replace(story.it, chats=chats)
+    (page,) = story.take(ChatsAsked(Asked(RoomId("!2"), EventId("$list")))).messages
+
+    assert (page.room_id, page.answers, page.notice) == ("!2", "$list", True)
+    for each in chats:
+        (line,) = [line for line in page.body.splitlines() if f"Name {each.chat_id[1:]}" in line]
+        assert each.chat_id[1:] in line
+        assert f"the {each.agent_id} agent" in line
+    lines = page.body.splitlines()
+    state = {number: next(x for x in lines if f"Name {number}" in x).lower() for number in "1234"}
+    assert "archived" in state["2"]
+    assert "archived" not in state["1"] + state["3"] + state["4"]
+
+
+def test_a_user_without_chats_is_told_so():
+    told = UserStory().take(ChatsAsked(WROTE))
+    assert told.said == [SPEECH.no_chats()]
+    assert told.consumed == [1]
+
+
+def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
+    with pytest.raises(TypeError, match="no use for"):
+        UserStory().take(object())
