@@ -1,8 +1,9 @@
 """The value that a room's actor is, and the working copy in which one step changes it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from machines.effects import Effect, Send
+from machines.effects import Effect, SavePreferences, Send, TookPlatformChatId
 from machines.facts import FileArrived, MessageArrived
 from machines.ids import TxnId
 from machines.orders import SendMessage
@@ -52,6 +53,16 @@ class Case:
         """Return what has become of the conversation."""
         conversation = Conversation(self.room, self.turn, self.waiting, self.quiet_until)
         return conversation, tuple(self.effects)
+
+    def do(self, effects: Iterable[Effect]) -> None:
+        """Add what a command wants; what follows in the same step finds it done."""
+        for effect in effects:
+            self.effects.append(effect)
+            if isinstance(effect, SavePreferences):
+                self.world = self.world.with_preferences(effect.user_id, effect.preferences)
+            elif isinstance(effect, TookPlatformChatId):
+                following = str(int(effect.platform_chat_id) + 1)
+                self.world = replace(self.world, next_platform_chat_id=following)
 
     def fresh_txn(self, step: str) -> TxnId:
         """Return a transaction id for what no message asked for: room, step and time."""

@@ -76,7 +76,7 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
     case.room = applied.room
     if applied.stops_turn:
         stop_turn(case)
-    case.effects += applied.effects
+    case.do(applied.effects)
     if applied.asks is not None:
         wish = applied.asks
         begin(case, place.asked, wish.text, confirmation=wish.confirmation, context=wish.context)

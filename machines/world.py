@@ -4,7 +4,7 @@ A `World` is a value made anew for every step, so a step can be repeated from it
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Protocol
 from urllib.parse import quote
@@ -66,6 +66,11 @@ class World:
     agent_retry_s: float = 120.0
     mock_agents: bool = False
     preferences: Callable[[UserId], Preferences] = lambda _: Preferences()
+
+    def with_preferences(self, user_id: UserId, chosen: Preferences) -> "World":
+        """Return these surroundings after a user made a choice."""
+        earlier = self.preferences
+        return replace(self, preferences=lambda each: chosen if each == user_id else earlier(each))
 
     def link(self, room_id: RoomId) -> str:
         """Return a link to a room; the server is named apart, because the id may not name it."""

@@ -1,0 +1,298 @@
+"""What a chat remembers between messages: settings, saves, an open list, an open question (K4–K9)."""
+
+from dataclasses import replace
+
+import pytest
+
+from machines.effects import Ask, SavePreferences, TookPlatformChatId
+from machines.happenings import Confirmation, Observed, Resumed
+from machines.memory import QUESTION_KEPT_S
+from machines.orders import StoreBinding
+from machines.talk import ConfirmationAnswer, ContextOrder
+from tests.machines.support import (
+    ANNA,
+    CHAT_BINDING,
+    ROOM,
+    SPEECH,
+    RoomStory,
+    chat_room,
+    entry_room,
+)
+
+QUESTION = Confirmation("q1", "Send the mail?", "To all of them.")
+
+
+def asked_to_confirm() -> RoomStory:
+    story = RoomStory()
+    story.hears("send it")
+    told = story.ends("I could.", QUESTION)
+    assert "Send the mail?" in told.said[0]
+    assert "!yes" in told.said[0]
+    return story
+
+
+def with_saves(*names: str) -> RoomStory:
+    story = RoomStory()
+    for name in names:
+        story.hears(f"!save {name}")
+        story.ends("kept")
+    return story
+
+
+# -- settings ----------------------------------------------------------------------------------------
+
+
+def test_settings_travel_with_the_next_message_and_only_what_differs():
+    story = RoomStory()
+    assert story.hears("one").only_ask.request.settings == {}
+    story.ends("1")
+    story.hears("!skill on browser")
+    story.hears("!skill off files")
+    story.hears("!skill on web-search")
+    story.hears("!safety off email-send")
+    story.hears("!soul Be brief.")
+    assert story.hears("two").only_ask.request.settings == {
+        "soul": "Be brief.",
+        "skills": {"browser": True, "files": False},
+        "safety": {"email-send": False},
+    }
+
+
+def test_a_switch_waits_for_the_messages_before_it():
+    story = RoomStory()
+    story.hears("one")
+    story.hears("two")
+    assert story.hears("!skill off files").effects == ()
+    story.hears("three")
+    assert story.ends("1").only_ask.request.settings == {}
+    assert story.ends("2").only_ask.request.settings == {"skills": {"files": False}}
+
+
+def test_two_clears_that_waited_together_take_two_contexts():
+    story = RoomStory(chat_room(state="reconciling"))
+    story.hears("!clear")
+    story.hears("!clear")
+    found = Observed(CHAT_BINDING, "Chat 1", False, False, "found", {})
+    taken = story.take(found).of(TookPlatformChatId)
+    assert [each.platform_chat_id for each in taken] == ["7", "8", "9"]
+
+
+@pytest.mark.parametrize("body", ["!settings", "!skills", "!safety", "!soul", "!agent", "!context"])
+def test_pages_change_nothing_and_do_not_wait(body):
+    story = RoomStory()
+    story.hears("one")
+    room = story.it.room
+    told = story.hears(body)
+    assert len(told.messages) == 1
+    assert told.of(SavePreferences) == []
+    assert story.it.room == room
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "!skill",
+        "!skill on",
+        "!skill maybe files",
+        "!skill on files please",
+        "!skill on nothing",
+        "!safety on",
+        "!safety off nothing",
+        "!agent nobody",
+        "!agent 0",
+        "!agent 2",
+    ],
+)
+def test_what_makes_no_sense_changes_nothing_and_is_told(body):
+    told = RoomStory().hears(body)
+    assert len(told.messages) == 1
+    assert told.of(SavePreferences) == []
+
+
+def test_the_soul_can_be_taken_away_again():
+    story = RoomStory()
+    story.hears("!soul Be brief.")
+    story.hears("!soul none")
+    assert story.hears("one").only_ask.request.settings == {}
+
+
+# -- agents ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("argument", ["2", "writer"])
+def test_selecting_an_agent_never_moves_a_bound_chat(argument):
+    story = RoomStory(world_options={"agents": ("default", "writer")})
+    told = story.hears(f"!agent {argument}")
+    assert story.chosen[ANNA].agent_id == "writer"
+    assert story.it.room.binding == CHAT_BINDING
+    assert not any(isinstance(order, StoreBinding) for order in told.orders)
+    assert story.hears("one").only_ask.request.agent_id == "default"
+
+
+def test_selecting_an_agent_binds_a_chat_that_has_none():
+    room = chat_room(binding=replace(CHAT_BINDING, agent_id=None))
+    story = RoomStory(room, world_options={"agents": ("default", "writer")})
+    told = story.hears("!agent writer")
+    (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
+    assert kept.content["agent_id"] == "writer"
+    assert story.hears("one").only_ask.request.agent_id == "writer"
+
+
+def test_selecting_an_agent_works_in_an_entry_room():
+    story = RoomStory(entry_room(), world_options={"agents": ("default", "writer")})
+    assert len(story.hears("!agent writer").messages) == 1
+    assert story.chosen[ANNA].agent_id == "writer"
+
+
+# -- contexts ----------------------------------------------------------------------------------------
+
+
+def test_save_asks_the_agent_in_words_and_in_a_field_and_answers_with_a_notice():
+    story = RoomStory()
+    request = story.hears("!save before lunch").only_ask.request
+    assert request.context == ContextOrder("save", "before lunch")
+    assert "before lunch" in request.text
+    assert request.platform_chat_id == "7"
+    story.grows("Keeping")
+    assert story.later(1).messages == []
+    (reply,) = story.ends("Kept.").messages
+    assert (reply.notice, reply.answers) == (True, "$1")
+    assert story.it.room.memory.saves == ("before lunch",)
+
+
+def test_a_save_that_failed_is_not_listed():
+    story = RoomStory()
+    story.hears("!save lunch")
+    told = story.fails("NO", retryable=False)
+    assert told.said == [SPEECH.save_failed("lunch")]
+    assert story.it.room.memory.saves == ()
+
+
+def test_a_save_without_a_name_gets_one():
+    story = RoomStory()
+    context = story.hears("!save").only_ask.request.context
+    assert context is not None
+    assert context.name == SPEECH.save_name(1)
+
+
+def test_a_number_picks_from_the_open_list_and_only_then():
+    story = with_saves("one", "two")
+    assert story.hears("2").only_ask.request.context is None
+    story.ends("…")
+    story.hears("!load")
+    request = story.hears("2").only_ask.request
+    assert request.context == ContextOrder("load", "two")
+    story.ends("back")
+    assert story.it.room.memory.context_name == "two"
+    assert story.hears("1").only_ask.request.context is None
+
+
+def test_a_wrong_number_keeps_the_list_open_and_zero_or_cancel_leaves_it():
+    for leave in ("0", "!cancel"):
+        story = with_saves("one")
+        story.hears("!load")
+        assert story.hears("9").said == [SPEECH.load_invalid(1)]
+        assert story.hears(leave).said == [SPEECH.load_left()]
+        assert story.hears("1").only_ask.request.context is None
+
+
+def test_plain_text_while_the_list_is_open_is_an_ordinary_message():
+    story = with_saves("one")
+    story.hears("!load")
+    assert story.hears("what is in it?").only_ask.request.context is None
+
+
+def test_load_without_saves_says_so_and_opens_nothing():
+    story = RoomStory()
+    assert story.hears("!load").said == [SPEECH.load_none()]
+    assert story.hears("1").only_ask.request.context is None
+
+
+def test_context_shows_name_tokens_and_saves_without_the_agent():
+    story = with_saves("lunch")
+    told = story.hears("!context")
+    assert told.of(Ask) == []
+    assert "lunch" in told.said[0]
+    assert "5" in told.said[0]
+
+
+# -- questions ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("body", "accepted"), [("!yes", True), ("!no", False), ("!YES", True)])
+def test_a_question_is_answered_once_and_the_agents_words_are_the_reply(body, accepted):
+    story = asked_to_confirm()
+    request = story.hears(body).only_ask.request
+    assert request.confirmation == ConfirmationAnswer("q1", accepted)
+    assert request.text == ("yes" if accepted else "no")
+    (reply,) = story.ends("As you wish.").messages
+    assert (reply.body, reply.answers) == ("As you wish.", "$2")
+    assert story.hears(body).said == [SPEECH.no_open_question()]
+
+
+def test_plain_yes_is_an_ordinary_message_and_leaves_the_question_open():
+    story = asked_to_confirm()
+    assert story.hears("yes").only_ask.request.confirmation is None
+    story.ends("…")
+    assert story.hears("!yes").only_ask.request.confirmation is not None
+
+
+def test_an_answer_that_is_given_early_waits_for_its_question():
+    story = RoomStory()
+    story.hears("send it")
+    assert story.hears("!yes").effects == ()
+    told = story.ends("I could.", QUESTION)
+    assert told.only_ask.request.confirmation == ConfirmationAnswer("q1", True)
+
+
+def test_a_question_expires_politely():
+    story = asked_to_confirm()
+    story.now += QUESTION_KEPT_S + 1
+    told = story.hears("!yes")
+    assert told.said == [SPEECH.confirmation_expired()]
+    assert story.hears("!yes").said == [SPEECH.no_open_question()]
+
+
+def test_cancel_drops_the_question_without_telling_the_agent():
+    story = asked_to_confirm()
+    told = story.hears("!cancel")
+    assert told.said == [SPEECH.question_dropped()]
+    assert told.of(Ask) == []
+    assert story.hears("!no").said == [SPEECH.no_open_question()]
+    assert story.hears("!cancel").said == [SPEECH.cancel_nothing()]
+
+
+def test_a_restart_in_the_middle_of_an_answer_to_a_question_asks_the_same_again():
+    story = asked_to_confirm()
+    first = story.hears("!yes").only_ask.request
+    again = story.take(Resumed()).only_ask.request
+    assert again == first
+
+
+# -- stop --------------------------------------------------------------------------------------------
+
+
+def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
+    story = RoomStory()
+    story.hears("tell me")
+    story.grows("Once upon a time")
+    told = story.hears("!stop")
+    (reply,) = [message for message in told.messages if message.answers == "$1"]
+    assert reply.body.startswith("Once upon a time")
+    assert SPEECH.stopped() in reply.body
+    assert not reply.partial
+    (said,) = [message for message in told.messages if message.answers == "$2"]
+    assert said.notice
+    assert story.it.turn is None
+
+
+def test_stop_with_nothing_under_way_says_so():
+    assert RoomStory().hears("!stop").said == [SPEECH.nothing_to_stop()]
+
+
+def test_the_message_behind_a_stopped_one_is_asked():
+    story = RoomStory()
+    story.hears("one")
+    story.hears("two")
+    assert story.hears("!stop").only_ask.request.text == "two"
+    assert story.it.room.room_id == ROOM
