@@ -57,6 +57,4 @@ def selected_agent(place: Place) -> AgentId:
 def _find(wanted: str, agents: tuple[AgentId, ...]) -> AgentId | None:
     if wanted in agents:
         return AgentId(wanted)
-    if wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted) <= len(agents):
-        return agents[int(wanted) - 1]
-    return None
+    return next((each for number, each in enumerate(agents, 1) if wanted == str(number)), None)

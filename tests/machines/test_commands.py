@@ -1,0 +1,270 @@
+"""What is a command and what only looks like one, and what each command does."""
+
+import pytest
+
+from machines.commands import ALIASES, COMMANDS, parse
+from machines.commands.unknown import Unknown
+from machines.effects import Ask, HangUp, TookPlatformChatId
+from machines.happenings import ChatsAsked, NewChatAsked
+from machines.orders import NameRoom, StoreBinding
+from tests.machines.support import ANNA, ROOM, SPEECH, RoomStory, entry_room
+
+# -- what is a command -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "argument"),
+    [
+        ("!help", "help", ""),
+        ("!HELP", "help", ""),
+        ("!rename  Plans for May ", "rename", "Plans for May"),
+        ("!new\tPlans", "new", "Plans"),
+        ("!new\nPlans\nof May", "new", "Plans\nof May"),
+        ("!clear \n", "clear", ""),
+    ],
+)
+def test_a_command_is_its_first_word_and_the_rest(body, name, argument):
+    command = parse(body)
+    assert type(command) is COMMANDS[name]
+    assert command.argument == argument
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "!",
+        "!!",
+        "!!help",
+        "! help",
+        "!1",
+        "!_help",
+        "!-help",
+        "!?",
+        " !help",
+        "\t!help",
+        "\n!help",
+        "\u00a0!help",
+        "\u200b!help",
+        "\ufeff!help",
+        "\uff01help",  # full-width
+        "\u01c3help",  # a click consonant
+        "\u203chelp",  # two in one
+        "\u00a1help",
+        "> !help",
+        "help",
+        "say !help",
+        "*!help*",
+        "`!help`",
+        "!help!",
+        "!help/me",
+    ],
+)
+def test_what_only_looks_like_a_command_is_plain_text(body):
+    assert parse(body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("!hlep", "hlep"),
+        ("!helpme please", "helpme"),
+        ("!сlear", "сlear"),  # the first letter is Cyrillic
+        ("!\uff48elp", "\uff48elp"),
+        ("!\u212anow", "\u212anow"),  # Kelvin sign, which lower() makes a k
+        ("!cha\u0442s", "cha\u0442s"),
+    ],
+)
+def test_any_other_word_is_unknown_and_runs_nothing(body, word):
+    assert parse(body) == Unknown(word)
+
+
+def test_no_look_alike_of_a_letter_finds_a_command():
+    twins: dict[str, set[str]] = {}
+    for other in map(chr, range(0x80, 0x30000)):
+        for letter in {other.lower(), other.casefold()}:
+            twins.setdefault(letter, set()).add(other)
+    assert "\u212a" in twins["k"]
+    for name in COMMANDS:
+        for index, letter in enumerate(name):
+            for twin in twins.get(letter, ()):
+                body = f"!{name[:index]}{twin}{name[index + 1 :]}"
+                assert isinstance(parse(body), Unknown), body
+
+
+# -- what commands do --------------------------------------------------------------------------------
+
+
+def test_help_names_every_command():
+    (page,) = RoomStory().hears("!help").messages
+    assert all(f"!{name}" in page.body for name in COMMANDS)
+    assert (page.notice, page.answers) == (True, "$1")
+
+
+def test_an_unknown_command_gets_one_line_that_names_help():
+    (answer,) = RoomStory().hears("!hlep").messages
+    assert "!help" in answer.body
+    assert "\n" not in answer.body
+    assert answer.notice
+
+
+def test_new_asks_the_users_actor_under_a_clean_name():
+    told = RoomStory().hears("!new  Plans\n for\x07 May ")
+    (tell,) = told.tells
+    assert tell.actor == ANNA
+    assert isinstance(tell.event, NewChatAsked)
+    assert tell.event.name == "Plans for May"
+    assert tell.event.asked.event_id == "$1"
+    assert told.orders == []
+
+
+def test_chats_asks_the_users_actor():
+    (tell,) = RoomStory().hears("!chats").tells
+    assert tell.actor == ANNA
+    assert isinstance(tell.event, ChatsAsked)
+
+
+def test_rename_changes_both_names():
+    story = RoomStory()
+    told = story.hears("!rename  My   plans ")
+    assert told.orders[0] == NameRoom(ROOM, "My plans")
+    assert told.said == [SPEECH.renamed("My plans")]
+    assert story.it.room.name == "My plans"
+
+
+@pytest.mark.parametrize("body", ["!rename", "!rename  ", "!rename \x07\u200b"])
+def test_rename_without_a_name_says_how_it_is_used(body):
+    story = RoomStory()
+    told = story.hears(body)
+    assert told.said == [SPEECH.rename_usage()]
+    assert len(told.orders) == 1
+    assert story.it.room.name == "Chat 1"
+
+
+@pytest.mark.parametrize("command", ["!rename", "!new"])
+def test_a_name_that_is_too_long_is_refused(command):
+    story = RoomStory()
+    told = story.hears(f"{command} {'x' * 101}")
+    assert told.said == [SPEECH.name_too_long(100)]
+    assert told.tells == []
+    assert story.it.room.name == "Chat 1"
+    assert story.hears(f"{command} {'x' * 100}").said != [SPEECH.name_too_long(100)]
+
+
+def test_archive_waits_for_the_messages_before_it_and_then_ends_the_chat():
+    story = RoomStory()
+    story.hears("one")
+    story.hears("two")
+    assert story.hears("!archive").effects == ()
+    story.hears("three")
+    assert story.ends("1").only_ask.request.text == "two"
+    told = story.ends("2")
+
+    assert story.it.room.binding is not None
+    assert story.it.room.binding.archived
+    (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
+    assert kept.content["archived"] is True
+    assert told.said[-2:] == [SPEECH.archived_now(), SPEECH.chat_is_archived()]
+    assert told.consumed == [3, 4]
+
+
+def test_archiving_twice_says_so_and_writes_nothing():
+    story = RoomStory()
+    story.hears("!archive")
+    told = story.hears("!archive")
+    assert told.said == [SPEECH.already_archived()]
+    assert len(told.orders) == 1
+
+
+@pytest.mark.parametrize("body", ["!clear", "!reset"])
+def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
+    story = RoomStory()
+    story.hears("one")
+    story.grows("I was just")
+    told = story.hears(body)
+
+    assert story.it.room.binding is not None
+    assert story.it.room.binding.platform_chat_id == "8"
+    assert told.of(TookPlatformChatId) == [TookPlatformChatId("8")]
+    assert told.of(HangUp) == [HangUp("$1")]
+    (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
+    assert kept.content["platform_chat_id"] == "8"
+    assert SPEECH.context_cleared() in told.said
+    (reply,) = [message for message in told.messages if message.answers == "$1"]
+    assert "I was just" in reply.body
+    assert SPEECH.stopped() in reply.body
+    assert story.it.turn is None
+
+
+def test_a_turn_that_is_cleared_before_it_said_anything_still_gets_its_reply():
+    story = RoomStory()
+    story.hears("one")
+    told = story.hears("!clear")
+    (reply,) = [message for message in told.messages if message.answers == "$1"]
+    assert reply.body == SPEECH.stopped_nothing()
+
+
+def test_messages_after_clear_use_the_fresh_context():
+    story = RoomStory()
+    story.hears("!clear")
+    assert story.hears("hello").only_ask.request.platform_chat_id == "8"
+
+
+@pytest.mark.parametrize("body", ["!rename x", "!archive", "!clear", "!reset"])
+def test_what_concerns_a_chat_is_not_done_in_an_entry_room(body):
+    room = entry_room()
+    story = RoomStory(room)
+    told = story.hears(body)
+    name = "!clear" if body == "!reset" else body.split()[0]
+    assert told.said == [SPEECH.only_in_chat(name)]
+    assert len(told.orders) == 1
+    assert story.it.room == room
+
+
+@pytest.mark.parametrize("body", ["!help", "!hlep", "!new", "!chats"])
+def test_what_concerns_the_user_is_done_in_an_entry_room_too(body):
+    told = RoomStory(entry_room()).hears(body)
+    assert len(told.messages) + len(told.tells) == 1
+
+
+def test_commands_that_show_something_act_while_an_answer_is_under_way():
+    story = RoomStory()
+    story.hears("one")
+    told = story.hears("!help")
+    assert len(told.messages) == 1
+    assert told.consumed == [2]
+    assert story.it.turn is not None
+
+
+def test_no_command_reaches_an_agent_as_text():
+    for name in (*COMMANDS, *ALIASES):
+        for body in (f"!{name}", f"!{name} x", f"!{name} on x"):
+            requests = [ask.request for ask in RoomStory().hears(body).of(Ask)]
+            assert all(request.context or request.confirmation for request in requests)
+            assert all(body not in request.text for request in requests)
+
+
+def test_what_an_agent_says_is_never_run():
+    for name in (*COMMANDS, *ALIASES):
+        story = RoomStory()
+        story.hears("say it")
+        room = story.it.room
+        (reply,) = story.ends(f"!{name} x").messages
+        assert reply.body == f"!{name} x"
+        assert (story.it.room.binding, story.it.room.name) == (room.binding, room.name)
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *ALIASES])
+@pytest.mark.parametrize("argument", ["", "x", "on x", "0", "9" * 5000, "\x00\u202e"])
+def test_every_command_is_answered_once_whatever_follows_it_and_twice_in_a_row(name, argument):
+    story = RoomStory()
+    for _ in range(2):
+        told = story.hears(f"!{name} {argument}")
+        if story.it.turn is not None:
+            told = story.ends("done")
+            answered = told.messages
+        else:
+            assert len(told.consumed) == 1
+            answered = [*told.messages, *told.tells]
+        assert len(answered) == 1
+        assert story.it.waiting == ()
