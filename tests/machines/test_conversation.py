@@ -1,0 +1,304 @@
+"""A chat answers its owner: one reply to each message, in order, and to nobody else."""
+
+from dataclasses import replace
+
+import pytest
+
+from machines.conversation import refused
+from machines.effects import Ask, Consume, HangUp, Log, MarkRead, ShowTyping
+from machines.errors import IllegalEvent
+from machines.facts import (
+    BotRemoved,
+    EncryptedArrived,
+    EncryptionEnabled,
+    FileArrived,
+    MemberChanged,
+)
+from machines.happenings import (
+    AgentDone,
+    AgentGrew,
+    AgentTroubled,
+    OnboardingAsked,
+    OrderDone,
+    Resumed,
+)
+from machines.ids import EventId
+from machines.orders import Refused
+from machines.room import TopologyConfirmed
+from tests.machines.support import (
+    ANNA,
+    BERT,
+    BOT,
+    CHAT_BINDING,
+    ENTRY,
+    ROOM,
+    SPEECH,
+    STRANGER,
+    RoomStory,
+    chat_room,
+    entry_room,
+)
+
+
+def a_file(event_id: str = "$file") -> FileArrived:
+    return FileArrived(ROOM, EventId(event_id), ANNA, "notes.txt", 0)
+
+
+# -- a message and its reply -----------------------------------------------------------------------
+
+
+def test_a_message_of_the_owner_is_asked_under_its_own_id():
+    story = RoomStory()
+    told = story.hears("What is it?")
+    request = told.only_ask.request
+
+    assert told.consumed == [1]
+    assert (request.message_id, request.text) == ("$1", "What is it?")
+    assert (request.agent_id, request.platform_chat_id) == ("default", "7")
+    assert told.of(MarkRead) == [MarkRead(EventId("$1"))]
+    assert told.of(ShowTyping) == [ShowTyping(True)]
+
+
+def test_the_reply_answers_the_message_in_its_thread():
+    story = RoomStory()
+    story.hears("What is it?", thread_root=EventId("$root"))
+    (reply,) = story.ends("A bot.").messages
+
+    assert (reply.body, reply.answers, reply.thread_root) == ("A bot.", "$1", "$root")
+    assert (reply.notice, reply.partial, reply.part) == (False, False, None)
+    assert story.it.turn is None
+
+
+def test_messages_are_answered_one_at_a_time_in_their_order():
+    story = RoomStory()
+    story.hears("one")
+    assert [told.effects for told in (story.hears("two"), story.hears("three"))] == [(), ()]
+
+    second = story.ends("1")
+    assert second.only_ask.request.text == "two"
+    assert second.consumed == [2]
+    assert story.ends("2").only_ask.request.text == "three"
+    assert story.ends("3").of(Ask) == []
+
+
+def test_an_empty_answer_says_that_it_is_empty():
+    for text in ("", " \n"):
+        story = RoomStory()
+        story.hears("hello")
+        assert story.ends(text).said == [SPEECH.empty_answer()]
+
+
+@pytest.mark.parametrize("sender", [BERT, STRANGER, BOT])
+def test_a_message_of_anybody_else_in_a_chat_is_dropped(sender):
+    told = RoomStory().hears("let me in", sender)
+    assert told.effects == (Consume(1),)
+
+
+def test_a_user_who_may_no_longer_talk_is_not_answered_even_in_his_own_chat():
+    story = RoomStory(world_options={"allowed": (BERT,)})
+    assert story.hears("hello").effects == (Consume(1),)
+
+
+def test_a_message_that_waited_is_dropped_when_its_sender_no_longer_counts():
+    story = RoomStory()
+    story.hears("one")
+    story.hears("two")
+    story.world_options = {"allowed": (BERT,)}
+    told = story.ends("1")
+    assert told.consumed == [2]
+    assert told.of(Ask) == []
+
+
+def test_a_message_in_a_space_is_dropped():
+    space = chat_room(binding=replace(CHAT_BINDING, room_type="space", chat_id=None))
+    assert RoomStory(space).hears("hello").effects == (Consume(1),)
+
+
+def test_plain_text_in_an_entry_room_never_reaches_an_agent_and_points_to_the_chats():
+    told = RoomStory(entry_room()).hears("hello", BERT)
+    assert told.of(Ask) == []
+    ((tell,), (consumed,)) = told.tells, told.consumed
+    assert (tell.actor, consumed) == (BERT, 1)
+    assert isinstance(tell.event, OnboardingAsked)
+    assert (tell.event.asked.room_id, tell.event.asked.event_id) == (ENTRY, "$1")
+
+
+def test_an_archived_chat_says_so_instead_of_answering():
+    told = RoomStory(chat_room(binding=replace(CHAT_BINDING, archived=True))).hears("hello")
+    assert told.said == [SPEECH.chat_is_archived()]
+    assert told.messages[0].answers == "$1"
+    assert told.messages[0].notice
+    assert told.of(Ask) == []
+
+
+@pytest.mark.parametrize("agent_id", [None, "gone"])
+def test_a_chat_whose_agent_is_not_there_is_stale_and_says_so(agent_id):
+    told = RoomStory(chat_room(binding=replace(CHAT_BINDING, agent_id=agent_id))).hears("hello")
+    assert told.said == [SPEECH.stale_agent(agent_id or "")]
+    assert told.messages[0].answers == "$1"
+    assert told.of(Ask) == []
+
+
+def test_a_file_waits_its_turn_and_is_answered_with_a_notice():
+    story = RoomStory()
+    story.hears("one")
+    assert story.take(a_file(), stored=True).effects == ()
+    told = story.ends("1")
+    assert [(m.answers, m.notice) for m in told.messages if m.notice] == [("$file", True)]
+    assert story.it.turn is None
+
+
+def test_an_encrypted_message_is_set_aside_with_its_reason():
+    event = EncryptedArrived(ROOM, EventId("$secret"), ANNA, {}, 0)
+    story = RoomStory()
+    told = story.take(event, stored=True)
+    assert (told.set_aside, told.consumed) == ([1], [])
+
+
+def test_every_inbox_row_ends_exactly_once():
+    story = RoomStory()
+    for body in ("one", "two", "!help", "!nothing", "three"):
+        story.hears(body)
+    story.hears("spam", STRANGER)
+    story.take(MemberChanged(ROOM, EventId("$m"), ANNA, "leave"), stored=True)
+    story.take(EncryptionEnabled(ROOM, None), stored=True)
+    story.take(EncryptedArrived(ROOM, EventId("$e"), ANNA, {}, 0), stored=True)
+    story.take(a_file(), stored=True)
+    while story.it.turn is not None:
+        story.ends("an answer")
+    ended = [effect.seq for effect in story.all if hasattr(effect, "seq")]
+    assert sorted(ended) == list(range(1, story.seq + 1))
+
+
+# -- other facts -----------------------------------------------------------------------------------
+
+
+def test_the_owners_coming_and_going_is_noted_and_nothing_else():
+    story = RoomStory()
+    for membership, present in (("leave", False), ("join", True), ("ban", False)):
+        told = story.take(MemberChanged(ROOM, EventId("$m"), ANNA, membership), stored=True)
+        assert told.effects == (Consume(story.seq),)
+        assert story.it.room.owner_present is present
+    story.take(MemberChanged(ROOM, EventId("$m"), BERT, "join"), stored=True)
+    assert story.it.room.owner_present is False
+
+
+def test_encryption_is_noted():
+    story = RoomStory()
+    story.take(EncryptionEnabled(ROOM, None), stored=True)
+    assert story.it.room.encrypted
+
+
+def test_the_bot_removed_hangs_up_and_keeps_the_binding():
+    story = RoomStory()
+    story.hears("one")
+    told = story.take(BotRemoved(ROOM, EventId("$x"), ANNA, "kicked"), stored=True)
+
+    assert told.of(HangUp) == [HangUp(EventId("$1"))]
+    assert told.messages == []
+    room = story.it.room
+    assert (room.state, room.reason, room.binding) == ("unregistered", "kicked", CHAT_BINDING)
+    assert story.it.turn is None
+
+
+def test_an_event_that_the_room_refuses_changes_nothing_and_its_row_is_finished():
+    story = RoomStory()
+    before = story.it
+    confirmed = TopologyConfirmed(CHAT_BINDING, "", encrypted=False, store=True, report={})
+    with pytest.raises(IllegalEvent) as error:
+        story.take(confirmed, stored=True)
+    assert story.it == before
+
+    log, consume = refused(error.value, 1)
+    assert isinstance(log, Log)
+    assert consume == Consume(1)
+    assert refused(error.value, None) == (log,)
+
+
+def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
+    with pytest.raises(TypeError, match="no use for"):
+        RoomStory().take(object())
+
+
+# -- words of an agent that nobody waits for --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        AgentGrew(EventId("$1"), 2, "old"),
+        AgentDone(EventId("$1"), 2, "old", 1),
+        AgentTroubled(EventId("$1"), 2, "silent", "old", retryable=True),
+        AgentDone(EventId("$0"), 1, "of another turn", 1),
+    ],
+    ids=lambda late: f"{type(late).__name__} {late.turn_id}/{late.attempt}",
+)
+def test_words_of_another_try_or_turn_are_not_heard(late):
+    story = RoomStory()
+    story.hears("one")
+    before = story.it
+    assert story.take(late).effects == ()
+    assert story.it == before
+
+
+def test_words_after_the_end_are_not_heard():
+    story = RoomStory()
+    story.hears("one")
+    story.ends("1")
+    assert story.take(AgentDone(EventId("$1"), 1, "again", 1)).effects == ()
+
+
+# -- refused by the homeserver -----------------------------------------------------------------------
+
+
+def test_an_answer_that_the_homeserver_refuses_gets_a_notice_in_its_place():
+    refusal = Refused("too_large", "M_TOO_LARGE", "event too large")
+    told = RoomStory().outcome("SendMessage", refusal, EventId("$1"))
+    assert told.said == [SPEECH.answer_refused_by_server()]
+    assert (told.messages[0].answers, told.messages[0].notice) == ("$1", True)
+    assert told.consumed == [1]
+
+
+def test_the_notice_about_a_refusal_is_not_followed_by_another():
+    story = RoomStory()
+    refusal = Refused("forbidden", "M_FORBIDDEN", "no")
+    (send,) = [
+        each
+        for each in story.outcome("SendMessage", refusal, EventId("$1")).effects
+        if not isinstance(each, Consume)
+    ]
+    again = story.take(OrderDone(send.txn_id, "SendMessage", refusal, EventId("$1")), stored=True)
+    assert again.effects == (Consume(2),)
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "answers"),
+    [
+        ("SendMessage", "encrypted", EventId("$1")),
+        ("SendMessage", "forbidden", None),
+        ("StoreBinding", "forbidden", None),
+    ],
+)
+def test_other_refusals_are_taken_in_silence(order, kind, answers):
+    told = RoomStory().outcome(order, Refused(kind, "M_FORBIDDEN", "no"), answers)
+    assert told.effects == (Consume(1),)
+
+
+# -- a restart --------------------------------------------------------------------------------------
+
+
+def test_a_restart_asks_again_under_the_same_message_id_with_fresh_patience():
+    story = RoomStory()
+    story.hears("one")
+    story.grows("Half of")
+    story.now += 500
+    told = story.take(Resumed())
+
+    assert told.only_ask.request.message_id == "$1"
+    assert told.only_ask.attempt == 2
+    assert story.it.turn is not None
+    assert story.it.turn.gives_up_at == story.now + 120.0
+
+
+def test_a_restart_of_a_room_at_rest_does_nothing():
+    assert RoomStory().take(Resumed()).effects == ()

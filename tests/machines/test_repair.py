@@ -1,0 +1,252 @@
+"""A room that is not bound: one look at the homeserver, then an answer or a diagnosis (C7, C8, C10, O1, O4)."""
+
+import pytest
+
+from machines.effects import Ask, Consume, Log, Reconcile, Record
+from machines.facts import InviteArrived
+from machines.happenings import Observed, OnboardingAsked, Resumed
+from machines.orders import Joined, JoinRoom, Refused, RejectInvite, StoreBinding
+from machines.room import Binding, Room
+from tests.machines.support import (
+    ANNA,
+    BERT,
+    CHAT_BINDING,
+    ENTRY,
+    ROOM,
+    SPEECH,
+    STRANGER,
+    RoomStory,
+)
+
+NOTHING = Observed(None, "", False, False, "nothing it could be", {"room_id": ROOM})
+A_CHAT = Observed(CHAT_BINDING, "Chat 1", False, True, "the homeserver shows what it is", {})
+
+
+def unknown_room() -> RoomStory:
+    return RoomStory(Room(ROOM))
+
+
+def failed_room() -> RoomStory:
+    story = unknown_room()
+    story.hears("first")
+    story.take(NOTHING)
+    assert story.it.room.state == "failed"
+    return story
+
+
+# -- C7 ---------------------------------------------------------------------------------------------
+
+
+def test_the_first_message_in_an_unknown_room_has_it_looked_at_and_waits():
+    story = unknown_room()
+    told = story.hears("hello")
+    assert told.of(Reconcile) == [Reconcile()]
+    assert told.of(Ask) == []
+    assert told.consumed == []
+    (record,) = told.of(Record)
+    assert (record.event, record.source, record.target) == (
+        "message_came",
+        "unregistered",
+        "reconciling",
+    )
+
+
+def test_more_messages_wait_without_another_look():
+    story = unknown_room()
+    story.hears("one")
+    assert story.hears("two").effects == ()
+
+
+def test_a_repaired_room_is_bound_kept_on_the_server_and_answers_that_same_message():
+    story = unknown_room()
+    story.hears("one")
+    story.hears("two")
+    told = story.take(A_CHAT)
+
+    assert story.it.room.state == "bound"
+    assert story.it.room.binding == CHAT_BINDING
+    assert told.orders[0] == StoreBinding(ROOM, CHAT_BINDING.content())
+    assert told.only_ask.request.text == "one"
+    assert story.ends("1").only_ask.request.text == "two"
+
+
+def test_a_binding_that_the_server_has_already_is_not_written_again():
+    story = unknown_room()
+    story.hears("one")
+    told = story.take(Observed(CHAT_BINDING, "Chat 1", False, False, "found", {}))
+    assert told.orders == []
+
+
+def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
+    story = unknown_room()
+    story.hears("one")
+    story.hears("two")
+    told = story.take(NOTHING)
+
+    (log,) = told.of(Log)
+    assert (log.event, log.warning) == ("room_recovery_failed", True)
+    assert log.fields == {"room_id": ROOM, "matrix_user_id": None, "report": {"room_id": ROOM}}
+    assert told.said == [SPEECH.room_recovery_failed()]
+    assert told.messages[0].answers is None, "those messages are still to be answered (D2)"
+    assert told.messages[0].notice
+    assert told.consumed == []
+    (record,) = told.of(Record)
+    assert (record.source, record.target, record.report) == (
+        "reconciling",
+        "failed",
+        {"room_id": ROOM},
+    )
+
+
+def test_the_owner_is_named_in_the_warning_where_he_is_known():
+    story = RoomStory(Room(ROOM, binding=CHAT_BINDING))
+    story.hears("one")
+    (log,) = story.take(NOTHING).of(Log)
+    assert log.fields["matrix_user_id"] == ANNA
+
+
+# -- C8 ---------------------------------------------------------------------------------------------
+
+
+def test_a_failed_room_cools_down_in_silence():
+    story = failed_room()
+    for _ in range(5):
+        story.now += 11.9
+        assert story.hears("anybody?").effects == ()
+    assert story.it.room.state == "failed"
+
+
+def test_a_message_a_minute_later_starts_one_more_attempt():
+    story = failed_room()
+    story.now += 60.0
+    assert story.hears("again").of(Reconcile) == [Reconcile()]
+    assert story.it.room.state == "reconciling"
+
+
+def test_waiting_messages_start_the_next_attempt_when_the_minute_is_over():
+    story = failed_room()
+    assert story.it.due_at() == story.now + 60.0
+    assert story.later(59.9).effects == ()
+    assert story.later(0.1).of(Reconcile) == [Reconcile()]
+
+
+def test_a_failed_room_in_which_nobody_waits_is_left_alone():
+    story = RoomStory(Room(ROOM, "failed"))
+    assert story.it.due_at() is None
+    assert story.later(3600.0).effects == ()
+
+
+def test_each_failure_has_one_notice():
+    story = failed_room()
+    story.later(60.0)
+    told = story.take(NOTHING)
+    assert told.said == [SPEECH.room_recovery_failed()]
+    assert story.it.due_at() == story.now + 60.0
+    first, second = [
+        send
+        for send in story.all
+        if getattr(send, "txn_id", "").find("recovery") > 0  # the two notices
+    ]
+    assert first.txn_id != second.txn_id
+
+
+def test_all_that_came_in_between_is_answered_in_order_when_a_later_repair_succeeds():
+    story = failed_room()
+    story.hears("second")
+    story.later(60.0)
+    story.hears("third")
+    asked = [story.take(A_CHAT).only_ask.request.text]
+    asked += [story.ends("…").only_ask.request.text for _ in range(2)]
+    assert asked == ["first", "second", "third"]
+    story.ends("…")
+    assert sorted(each.seq for each in story.all if isinstance(each, Consume)) == [1, 2, 3]
+
+
+# -- C10 --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["!help", "!new", "!rename x", "!archive", "!clear", "!nothing"])
+def test_a_command_in_an_unbound_room_gets_the_same_repair_and_then_runs(body):
+    story = unknown_room()
+    told = story.hears(body)
+    assert told.of(Reconcile) == [Reconcile()]
+    assert told.orders == []
+    after = story.take(A_CHAT)
+    assert after.consumed == [1]
+    assert [m.answers for m in after.messages] + [tell.actor for tell in after.tells] != []
+
+
+def test_a_command_in_a_failed_room_waits_like_any_message():
+    story = failed_room()
+    assert story.hears("!help").effects == ()
+
+
+# -- invitations ------------------------------------------------------------------------------------
+
+
+def invite(sender=ANNA, *, encrypted=False) -> InviteArrived:
+    return InviteArrived(ENTRY, sender, encrypted)
+
+
+def entry_story() -> RoomStory:
+    return RoomStory(Room(ENTRY))
+
+
+def test_an_invitation_leads_to_a_join_a_look_and_a_welcome():
+    story = entry_story()
+    joined = story.take(invite(), stored=True)
+    assert joined.orders == [JoinRoom(ENTRY)]
+    assert joined.consumed == [1]
+    assert story.outcome("JoinRoom", Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
+
+    told = story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
+    (tell,) = told.tells
+    assert tell.actor == ANNA
+    assert isinstance(tell.event, OnboardingAsked)
+    assert tell.event.asked.event_id is None
+    assert story.it.room.state == "bound"
+
+
+def test_each_allowed_user_who_invites_is_welcomed_himself():
+    story = entry_story()
+    for sender in (ANNA, BERT):
+        story.take(invite(sender), stored=True)
+        story.outcome("JoinRoom", Joined(ENTRY, False))
+        if story.it.room.state != "bound":
+            story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
+    welcomed = [each.actor for each in story.all if hasattr(each, "actor")]
+    assert welcomed == [ANNA, BERT]
+
+
+def test_an_invitation_of_a_stranger_is_turned_down_with_one_line():
+    story = entry_story()
+    told = story.take(invite(STRANGER), stored=True)
+    assert told.orders == [RejectInvite(ENTRY)]
+    (log,) = told.of(Log)
+    assert (log.event, log.fields["sender"]) == ("invite_rejected", STRANGER)
+    assert story.it.room.state == "unregistered"
+    assert len(told.effects) == 3
+
+
+def test_an_invitation_that_is_gone_leaves_the_room_unregistered():
+    story = entry_story()
+    story.take(invite(), stored=True)
+    told = story.outcome("JoinRoom", Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
+    assert story.it.room.state == "unregistered"
+    assert story.it.room.onboards is None
+    assert told.orders == []
+
+
+@pytest.mark.parametrize(("claimed", "found"), [(True, False), (False, True)])
+def test_encryption_is_believed_from_the_invitation_and_from_the_room(claimed, found):
+    story = entry_story()
+    story.take(invite(encrypted=claimed), stored=True)
+    story.outcome("JoinRoom", Joined(ENTRY, found))
+    assert story.it.room.encrypted
+
+
+def test_a_message_that_came_before_the_end_of_a_restarted_repair_is_looked_at_anew():
+    story = RoomStory(Room(ROOM, "reconciling"))
+    assert story.take(Resumed()).effects == ()
+    assert story.hears("hello").of(Ask) == []
+    assert story.take(A_CHAT).only_ask.request.text == "hello"

@@ -1,0 +1,322 @@
+"""How an answer shows: when it is edited, how often, what its last words are, and how long it is tried (D6, D10)."""
+
+from itertools import pairwise
+
+import pytest
+
+from machines.effects import Ask, DropEdits, HangUp, Send, ShowTyping
+from machines.orders import RedactMessage, SendMessage
+from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
+from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
+from tests.machines.support import SPEECH, RoomStory
+
+CONTRACT_INTERVAL_S = 1.5
+CONTRACT_EDITS = 20
+LONG = "word " * 12_000
+"""More than one event holds."""
+
+
+def asked(body: str = "question") -> RoomStory:
+    story = RoomStory()
+    story.hears(body)
+    return story
+
+
+def sends(story: RoomStory) -> list[Send]:
+    """Every message that is part of a reply, in the order of the outbox."""
+    return [
+        each
+        for each in story.all
+        if isinstance(each, Send) and isinstance(each.order, SendMessage) and each.order.answers
+    ]
+
+
+def flow(story: RoomStory, seconds: float, *, step_s: float = 0.1, piece: str = "word ") -> str:
+    """The agent talks for a while, and the room is looked at whenever it wants to be."""
+    text = ""
+    for _ in range(round(seconds / step_s)):
+        text += piece
+        story.grows(text)
+        end = story.now + step_s
+        while (due := story.it.due_at()) is not None and due <= end:
+            story.now = max(story.now, due)
+            story.later(0.0)
+        story.now = end
+    return text
+
+
+# -- pacing -----------------------------------------------------------------------------------------
+
+
+def test_the_first_words_are_gathered_for_a_moment_and_shown_within_a_second():
+    story = asked()
+    story.now += 5
+    assert story.grows("Hel").effects == ()
+    assert story.it.due_at() == story.now + GATHER_S
+    assert GATHER_S < 1.0
+    story.grows("Hello")
+    (first,) = story.later(GATHER_S).messages
+    assert (first.body, first.partial, first.part, first.edits) == ("Hello", True, 1, None)
+
+
+def test_a_short_answer_is_one_event_and_no_edit():
+    story = asked()
+    story.grows("Hi")
+    story.ends("Hi.")
+    assert [(send.order.body, send.order.partial) for send in sends(story)] == [("Hi.", False)]
+
+
+@pytest.mark.parametrize("minutes", [0.5, 3, 30])
+def test_an_answer_of_any_length_in_time_keeps_its_distance_and_its_number_of_edits(minutes):
+    story = asked()
+    text = flow(story, minutes * 60, step_s=0.5)
+    story.ends(text)
+
+    events: dict[str, list[Send]] = {}
+    for send in sends(story):
+        events.setdefault(send.order.edits or send.txn_id, []).append(send)
+    assert events
+    for first, *edits in events.values():
+        at = [send.not_before for send in (first, *edits)]
+        assert all(b - a >= CONTRACT_INTERVAL_S for a, b in pairwise(at)), at
+        assert len(edits) <= INTERMEDIATE_EDITS + 1 <= CONTRACT_EDITS
+        assert all(edit.order.droppable and edit.order.partial for edit in edits[:-1])
+        assert (edits[-1].order.droppable, edits[-1].order.partial) == (False, False)
+    last = [event[-1].order.body for event in events.values()]
+    assert " ".join(last).split() == text.split()
+
+
+def test_an_edit_is_named_after_its_number_so_that_a_repetition_is_recognised():
+    story = asked()
+    story.ends(flow(story, 20))
+    names = [send.txn_id for send in sends(story)]
+    assert len(set(names)) == len(names)
+    assert names[:3] == ["$1.1", "$1.1.e1", "$1.1.e2"]
+
+
+def test_edits_come_less_and_less_often():
+    story = asked()
+    flow(story, 60)
+    at = [send.not_before for send in sends(story)]
+    waits = [b - a for a, b in pairwise(at)]
+    assert waits == sorted(waits)
+    assert waits[-1] > 2 * waits[0]
+
+
+def test_a_newer_edit_drops_the_older_ones_that_still_wait():
+    story = asked()
+    flow(story, 10)
+    drops = [each for each in story.all if isinstance(each, DropEdits)]
+    assert {drop.edits for drop in drops} == {"$1.1"}
+    before_last_edit = story.ends("The end.").effects
+    kinds = [type(each) for each in before_last_edit]
+    assert kinds.index(DropEdits) < kinds.index(Send)
+
+
+def test_the_last_edit_keeps_its_distance_and_the_next_turn_waits_for_it():
+    story = asked("one")
+    story.hears("two")
+    story.grows("Hel")
+    story.later(GATHER_S)
+    story.now += 0.1
+    told = story.ends("Hello.")
+
+    (last,) = told.of(Send)
+    assert last.not_before >= story.now - 0.1 + CONTRACT_INTERVAL_S
+    assert told.of(Ask) == []
+    assert story.it.due_at() == story.now + EDIT_INTERVAL_S
+    assert story.later(EDIT_INTERVAL_S - 0.01).of(Ask) == []
+    assert story.later(0.01).only_ask.request.text == "two"
+
+
+def test_nothing_new_to_show_is_no_edit_and_the_room_is_not_looked_at_at_once_again():
+    story = asked()
+    story.grows("Hello")
+    story.later(GATHER_S)
+    due = story.it.due_at()
+    assert due is not None
+    assert story.later(due - story.now).effects == ()
+    again = story.it.due_at()
+    assert again is not None
+    assert again > story.now
+
+
+def test_a_timer_that_is_too_early_does_nothing():
+    story = asked()
+    story.grows("Hello")
+    assert story.later(GATHER_S / 2).effects == ()
+
+
+# -- long answers -----------------------------------------------------------------------------------
+
+
+def test_a_long_answer_is_a_series_of_parts_of_which_nothing_is_missing():
+    story = asked()
+    story.ends(LONG)
+    parts = [send.order for send in sends(story)]
+    assert len(parts) > 1
+    assert [part.part for part in parts] == list(range(1, len(parts) + 1))
+    assert not any(part.partial for part in parts)
+    assert " ".join(part.body for part in parts).split() == LONG.split()
+    assert len({send.txn_id for send in sends(story)}) == len(parts)
+
+
+def test_a_part_that_has_another_behind_it_is_complete_while_the_answer_goes_on():
+    story = asked()
+    story.grows("word " * 10)
+    story.later(GATHER_S)
+    story.grows(LONG)
+    due = story.it.due_at()
+    assert due is not None
+    told = story.later(due - story.now)
+    *complete, growing = sorted(told.messages, key=lambda message: message.part or 0)
+    assert not any(message.partial or message.droppable for message in complete)
+    assert growing.partial
+    assert complete[0].edits == "$1.1"
+    assert growing.edits is None
+    assert told.messages[-1] is complete[0], "a reply whose end is missing must not look finished"
+
+
+def test_each_part_has_edits_of_its_own_and_not_too_many():
+    story = asked()
+    text = flow(story, 240, step_s=1.0, piece="word " * 150)
+    story.ends(text)
+    edits: dict[str, int] = {}
+    for send in sends(story):
+        if send.order.edits:
+            edits[send.order.edits] = edits.get(send.order.edits, 0) + 1
+    assert len(edits) > 1
+    assert max(edits.values()) <= CONTRACT_EDITS
+
+
+# -- tries -------------------------------------------------------------------------------------------
+
+
+def test_a_failed_try_is_repeated_later_under_the_same_message_id():
+    story = asked()
+    told = story.fails()
+    assert told.of(Ask) == []
+    assert told.of(ShowTyping) == [ShowTyping(False)]
+    assert told.messages == []
+
+    due = story.it.due_at()
+    assert due is not None
+    assert due > story.now
+    again = story.later(due - story.now).only_ask
+    assert (again.attempt, again.request.message_id) == (2, "$1")
+
+
+def test_a_retry_that_says_the_same_is_not_edited_again():
+    story = asked()
+    story.grows("Hello")
+    story.later(GATHER_S)
+    story.fails()
+    story.later(10)
+    story.grows("Hello")
+    assert story.later(10).effects == ()
+    assert story.it.turn is not None
+
+
+def test_a_retry_that_says_more_goes_on_in_the_same_event():
+    story = asked()
+    story.grows("Hello")
+    story.later(GATHER_S)
+    story.fails()
+    story.later(10)
+    (message,) = story.ends("Hello, world").messages
+    assert message.edits == "$1.1"
+
+
+def test_a_retry_that_needs_fewer_parts_takes_the_others_back():
+    story = asked()
+    story.grows(LONG)
+    story.later(GATHER_S)
+    assert story.it.turn is not None
+    shown = [part.txn_id for part in story.it.turn.reply.parts]
+    assert len(shown) > 1
+    story.fails()
+    story.later(10)
+    told = story.ends("Short.")
+
+    (edit,) = told.messages
+    assert (edit.body, edit.edits, edit.partial) == ("Short.", shown[0], False)
+    taken_back = [order for order in told.orders if isinstance(order, RedactMessage)]
+    assert [order.redacts for order in taken_back] == shown[1:]
+
+
+def test_however_often_it_is_retried_an_event_is_edited_at_most_twenty_times():
+    story = RoomStory(world_options={"agent_retry_s": 3600.0})
+    story.hears("question")
+    for attempt in range(30):
+        flow(story, 30, piece=f"try {attempt} ")
+        story.fails()
+        story.later(30)
+    story.ends("At last.")
+    edits = [send for send in sends(story) if send.order.edits]
+    assert len(edits) <= CONTRACT_EDITS
+    assert edits[-1].order.body == "At last."
+
+
+def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
+    story = asked()
+    told = story.fails("BAD_INPUT", retryable=False)
+    assert told.said == [SPEECH.agent_error("BAD_INPUT")]
+    assert "BAD_INPUT" in told.said[0]
+    assert story.it.turn is None
+
+
+def test_when_no_further_try_fits_the_reply_says_that_there_is_no_answer():
+    story = asked()
+    began, tries = story.now, 1
+    while True:
+        told = story.fails("unreachable")
+        if told.messages:
+            break
+        due = story.it.due_at()
+        assert due is not None
+        story.later(due - story.now)
+        tries += 1
+    assert told.said == [SPEECH.agent_gave_up("unreachable")]
+    assert (told.messages[0].answers, told.messages[0].partial) == ("$1", False)
+    assert story.now - began <= 120.0
+    assert tries > 5
+    assert story.it.turn is None
+
+
+def test_a_later_try_that_stays_silent_is_hung_up_when_patience_ends():
+    story = asked()
+    gives_up_at = story.now + 120.0
+    story.fails()
+    story.later(5)
+    assert story.it.due_at() == gives_up_at
+    told = story.later(gives_up_at - story.now)
+    assert told.of(HangUp) == [HangUp(told.messages[0].answers)]
+    assert told.said == [SPEECH.agent_gave_up("silent")]
+
+
+def test_with_no_time_for_retries_the_first_failure_is_the_last():
+    story = RoomStory(world_options={"agent_retry_s": 0.0})
+    story.hears("question")
+    assert story.fails("silent").said == [SPEECH.agent_gave_up("silent")]
+
+
+def test_the_next_message_is_asked_when_the_one_before_has_failed():
+    story = asked("one")
+    story.hears("two")
+    assert story.fails("NO", retryable=False).only_ask.request.text == "two"
+
+
+# -- patience ----------------------------------------------------------------------------------------
+
+
+def test_waits_double_up_to_a_limit_and_are_spread_by_a_quarter():
+    for tries in range(1, 60):
+        wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (tries - 1))
+        spread = [retry_at(f"${turn}", tries, 50.0) - 50.0 for turn in range(200)]
+        assert 0.75 * wait <= min(spread) < 0.85 * wait
+        assert 1.15 * wait < max(spread) <= 1.25 * wait
+
+
+def test_a_wait_is_the_same_when_the_step_is_repeated():
+    assert retry_at("$turn", 3, 50.0) == retry_at("$turn", 3, 50.0)
+    assert retry_at("\ud800", 3, 50.0) > 50.0
