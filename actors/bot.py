@@ -5,7 +5,7 @@ sync token is moved by one place, the journal, together with what came with it (
 """
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Any, assert_never
 
 import anyio
 import structlog
@@ -126,7 +126,7 @@ class Bot:
         batch, topology = await self._first_sync(life, token)
         await self._keep(batch)
         await life.happened(SyncedOnce, f"{len(topology.rooms)} rooms")
-        report = await self._reconciler.reconcile_matrix_state(topology)
+        report = await self._reconcile(topology)
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
         await life.happened(Reconciled, f"{recovered} rooms recovered, {same} unchanged")
         structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
@@ -135,6 +135,19 @@ class Bot:
         group.start_soon(self._crank.run)
         group.start_soon(self._prune_for_ever)
         return batch.token
+
+    async def _reconcile(self, topology: Topology) -> dict[str, Any]:
+        async with anyio.create_task_group() as group:
+            # Nobody syncs meanwhile, and so nobody else would renew a session that ends just now.
+            group.start_soon(self._renew_session)
+            report = await self._reconciler.reconcile_matrix_state(topology)
+            group.cancel_scope.cancel()
+        return report
+
+    async def _renew_session(self) -> None:
+        while True:
+            await self._homeserver.session_ended()
+            await self._homeserver.login()
 
     async def _log_in(self, life: BotLife) -> None:
         session = await self._homeserver.login()

@@ -8,7 +8,7 @@ and returns what to commit and what to do afterwards. The cell itself changes on
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -182,20 +182,20 @@ class Cell:
         self.value = visit.after
 
 
-class Worlds:
+class Worlds(Protocol):
     """Where a visit gets its surroundings from; `took` is told when an id has been given out."""
 
     def world(self) -> World:
         """Return the surroundings of the next step."""
-        raise NotImplementedError
+        ...
 
     def took(self, platform_chat_id: str) -> None:
         """Never give this `platform_chat_id` out again."""
-        raise NotImplementedError
+        ...
 
     def prefers(self, user_id: UserId, preferences: Preferences) -> None:
         """Let a user's choice hold from the next step on."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(slots=True)

@@ -40,6 +40,10 @@ class Homeserver(Protocol):
         """
         ...
 
+    async def session_ended(self) -> None:
+        """Return when the session has ended softly; every request waits for the next `login`."""
+        ...
+
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
         """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
 

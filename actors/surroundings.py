@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from actors.cells import Worlds
 from actors.ports import Clock
 from machines.binding import platform_number
 from machines.ids import UserId
@@ -13,7 +12,7 @@ from machines.world import Access, Agents, World
 _NOTHING_CHOSEN = Preferences()
 
 
-class Surroundings(Worlds):
+class Surroundings:
     """Makes the `World` of each step. `agents` is asked anew each time: the registry can be reloaded."""
 
     def __init__(

@@ -55,10 +55,10 @@ def listen(case: Case, event: AgentGrew | AgentDone | AgentTroubled) -> None:
             step_turn(case, AnswerEnded(now, text))
         case AgentTroubled(kind=kind, reason=reason, retryable=True):
             at = retry_at(turn.turn_id, turn.tries, now)
-            last_words = _failed(turn, speech) or speech.agent_gave_up(kind)
+            last_words = _failed(turn, speech) or turn.kept(speech.agent_gave_up(kind))
             step_turn(case, AgentFailed(now, at, reason, last_words))
         case AgentTroubled(kind=kind, reason=reason):
-            last_words = _failed(turn, speech) or speech.agent_error(kind)
+            last_words = _failed(turn, speech) or turn.kept(speech.agent_error(kind))
             step_turn(case, AgentDeclined(now, reason, last_words))
         case _:
             assert_never(event)
@@ -76,7 +76,8 @@ def look_at_the_clock(case: Case) -> None:
         case "streaming":
             step_turn(case, ShowDue(now))
         case "asking":
-            step_turn(case, PatienceEnded(now, case.world.speech.agent_gave_up("silent")))
+            last_words = turn.kept(case.world.speech.agent_gave_up("silent"))
+            step_turn(case, PatienceEnded(now, last_words))
         case _:
             raise ValueError(f"nothing comes due for a turn in state {turn.state}")
 
@@ -95,7 +96,8 @@ def stop_turn(case: Case) -> None:
     """End the turn in hand, keeping what was said (contract K9)."""
     turn, speech = case.turn, case.world.speech
     if turn is not None:
-        text = f"{turn.draft}\n\n{speech.stopped()}" if turn.draft else speech.stopped_nothing()
+        said = turn.draft or turn.shown
+        text = turn.kept(speech.stopped()) if said else speech.stopped_nothing()
         step_turn(case, UserStopped(case.world.now, text))
 
 

@@ -171,9 +171,12 @@ def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect
 
 
 def _point_to_what_exists(household: Household, asked: Asked, world: World) -> tuple[Effect, ...]:
-    """Say where his chats are, and invite him where he is missing (contract O2)."""
+    """Say where his chats are; an invitation also invites him where he is missing (contracts O2, O5)."""
     user, current = household.user, [chat for chat in household.chats if not chat.archived]
     last = (current or household.chats)[-1]
+    if asked.event_id is not None:
+        text = world.speech.entry_plain_text(last.name, world.link(last.room_id))
+        return (answer(asked, text),)
     pointer = _tell(asked, world.speech.already_here(last.name, world.link(last.room_id)), world)
     rooms: list[RoomId] = [user.space_id] if user.space_id else []
     rooms += [chat.room_id for chat in current]

@@ -25,7 +25,8 @@ class Turn:
     """One turn's row. Times are seconds since the epoch.
 
     `draft` and what belongs to it are of the try in hand and are not kept: after a restart the agent
-    says it again. `gives_up_at` bounds the retries (`AGENT_RETRY_S`).
+    says it again. `shown` is what the room was last shown of the answer, by whichever try.
+    `gives_up_at` bounds the retries (`AGENT_RETRY_S`).
     """
 
     turn_id: EventId
@@ -37,15 +38,18 @@ class Turn:
     gives_up_at: float = 0.0
     retry_at: float = 0.0
     fault: str = ""
+    shown: str = ""
     draft: str = ""
     status: str = ""
     first_text_at: float = 0.0
 
     def said(self) -> str:
         """Return the answer so far with the quiet line about what the agent is doing."""
-        if not self.status:
-            return self.draft
-        return f"{self.draft}\n\n{self.status}" if self.draft else self.status
+        return "\n\n".join(filter(None, (self.draft, self.status)))
+
+    def kept(self, sentence: str) -> str:
+        """Return what was said, by this try or as the room last saw it, with a sentence behind it."""
+        return "\n\n".join(filter(None, (self.draft or self.shown, sentence)))
 
     def due_at(self) -> float | None:
         """Return when this turn next wants to be looked at, if nothing happens before."""
@@ -216,7 +220,8 @@ class TurnMachine(StateMachine):
         """Show what there is."""
         reply, effects = show(data.reply, data.said(), fact.at, final=False)
         # Nothing new to show still counts as looked at, or the timer would come due at once again.
-        return replace(data, reply=replace(reply, shown_at=max(reply.shown_at, fact.at))), effects
+        reply = replace(reply, shown_at=max(reply.shown_at, fact.at))
+        return replace(data, reply=reply, shown=data.draft or data.shown), effects
 
     @staticmethod
     def finish(data: Turn, fact: AnswerEnded) -> "_Result":

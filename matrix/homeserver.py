@@ -73,6 +73,10 @@ class MatrixHomeserver:
         """
         return await self._authenticator.login()
 
+    async def session_ended(self) -> None:
+        """Return when the session has ended softly; every request waits for the next `login`."""
+        await self._transport.session_ended()
+
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
         """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
 

@@ -82,6 +82,7 @@ class Transport:
         self._throttle = Throttle(clock)
         self._token: str | None = None
         self._renewed: anyio.Event | None = None
+        self._ended = anyio.Event()
         self._refused: CredentialsRefused | None = None
         self._long_polls: set[anyio.CancelScope] = set()
         self._writes = 0
@@ -98,6 +99,11 @@ class Transport:
         if self._renewed is not None:
             self._renewed.set()
             self._renewed = None
+            self._ended = anyio.Event()
+
+    async def session_ended(self) -> None:
+        """Return when the session has ended softly and everything waits for `use_token`."""
+        await self._ended.wait()
 
     async def request(self, call: Call) -> Any:
         """Make a request, as often as it takes, and return the parsed answer.
@@ -247,6 +253,7 @@ class Transport:
         if refusal.soft_logout:
             if self._renewed is None:
                 self._renewed = anyio.Event()
+                self._ended.set()
         else:
             self._refused = CredentialsRefused(
                 "the homeserver ended this session for good"
