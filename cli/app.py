@@ -10,6 +10,7 @@ import typer
 
 from cli.diagram import DiagramFormat
 from cli.errors import CommandFailed, ExitCode
+from cli.reset_plan import Mode
 
 app = typer.Typer(
     name="surfaces-bot",
@@ -69,6 +70,39 @@ def inspect_room(
     from cli.inspect_room import inspect_room as inspect
 
     inspect(room_id, as_json=as_json, diagram=diagram, last=last)
+
+
+@app.command()
+def reset(
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="local-only removes MATRIX_DB_PATH and MATRIX_STORE_PATH and asks nothing;"
+            " server-leave-forget takes the bot out of all its rooms and turns all its invitations"
+            " down, and leaves local files as they are."
+        ),
+    ] = Mode.LOCAL_ONLY,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; show exactly what would be done.")
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Do not ask to confirm server-leave-forget; needed in scripts."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object.")
+    ] = False,
+) -> None:
+    """Start over, for development and QA only: never needed for a restart.
+
+    Refuses while a daemon holds the database. No room is ever deleted on the server: people leave or archive theirs
+    in their own clients, as the summary says.
+
+    server-leave-forget needs MATRIX_HOMESERVER, MATRIX_USER_ID and MATRIX_PASSWORD (or MATRIX_ACCESS_TOKEN).
+    """
+    from cli.reset import reset as start_over
+
+    start_over(mode=mode, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @app.command()

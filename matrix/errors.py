@@ -64,6 +64,14 @@ class SessionUnusable(SurfacesError):
     """The kept session can't be read (the operator's to mend; exit 2)."""
 
 
+class SessionAbsent(SurfacesError):
+    """There is no kept session where one is needed (the daemon never logged in; exit 2)."""
+
+
+class HomeserverUnreachable(SurfacesError):
+    """A command needs the homeserver now, and it does not answer (exit 1); the daemon would wait."""
+
+
 class SessionMismatch(SessionUnusable):
     """The kept session belongs to another account, device or homeserver than the configured one."""
 

@@ -70,6 +70,27 @@ def initial_filter(since: SyncToken | None, bot: UserId) -> str:
     )
 
 
+def names_filter() -> str:
+    """Return the filter of a full sync that shows which rooms there are, invitations too, and their names.
+
+    It is different each time, because an answer of two minutes ago is no answer (fact 18).
+    """
+    unique = secrets.token_hex(8)
+    names = {"types": ["m.room.name"], "lazy_load_members": True}
+    return _compact(
+        {
+            "presence": {"not_types": ["*", f"org.lambda.surfaces.look.{unique}"]},
+            "account_data": _NOTHING,
+            "room": {
+                "account_data": _NOTHING,
+                "ephemeral": _NOTHING,
+                "state": names,
+                "timeline": names | {"limit": 1},
+            },
+        }
+    )
+
+
 def history_filter() -> str:
     """Return the filter for pages of history, which hold what a timeline would (contract D4)."""
     return _compact({"types": _MESSAGES, "lazy_load_members": True})

@@ -1,0 +1,183 @@
+"""`surfaces-bot reset`: start over, on this machine or on the homeserver (contract section 12).
+
+For development and QA. A normal restart needs none of this: the bot finds its rooms again by itself.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from rich.console import Console
+from rich.status import Status
+
+from cli.errors import CommandFailed, ExitCode
+from cli.printable import use_any_encoding
+from cli.reset_files import ResetPlaces, delete, kept_device, local_files
+from cli.reset_page import FOR_DEVELOPMENT, page
+from cli.reset_plan import Mode, OwnRoom, Plan, Summary, carry_out, plan_local, plan_server, preview
+from cli.settings import load_account
+from machines.errors import CredentialsRefused
+from machines.ids import RoomId, UserId
+from matrix import Account
+from matrix.errand import Errand, any_session
+from matrix.errors import HomeserverUnreachable, RequestRefused, SessionUnusable
+from matrix.leaving import leave_and_forget, memberships
+from store import DaemonLock, DatabaseLocked
+from store.lock import lock_path, refuse_if_held
+
+CONFIRMATION = "leave"
+
+
+def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Reset, or say what a reset would do, and print the summary.
+
+    Raises:
+        CommandFailed: it was refused (2, 3, 5), or not all of it could be done (1).
+    """
+    use_any_encoding()
+    summary = _reset_local(dry_run) if mode is Mode.LOCAL_ONLY else _reset_server(dry_run, yes)
+    print(f"{json.dumps(summary.as_object(), indent=2)}\n" if as_json else page(summary), end="")
+    if summary.failed:
+        raise CommandFailed(
+            ExitCode.FAULT,
+            f"{summary.failed} of {len(summary.server)} rooms could not be left; the summary says why:"
+            " mend that and run it again, the others are done",
+        )
+
+
+def _reset_local(dry_run: bool) -> Summary:
+    places = ResetPlaces()
+    try:
+        device = kept_device(places.matrix_store_path)
+        with _database_to_ourselves(places.matrix_db_path, dry_run) as lock_existed:
+            plan = plan_local(local_files(places, lock_existed), device)
+            return preview(plan) if dry_run else carry_out(plan, delete, _leave_nothing)
+    except OSError as error:
+        raise CommandFailed(
+            ExitCode.FAULT,
+            f"{error.filename}: {error.strerror}; mend its permissions and run the reset again",
+        ) from error
+
+
+def _reset_server(dry_run: bool, yes: bool) -> Summary:
+    settings = load_account()
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise CommandFailed(
+            ExitCode.USAGE,
+            "this takes the bot out of all its rooms, and there is no terminal to confirm it on; look at"
+            " it with --dry-run first, then run it with --yes",
+        )
+    password, token = settings.matrix_password, settings.matrix_access_token
+    account = Account(
+        homeserver=settings.matrix_homeserver,
+        user_id=UserId(settings.matrix_user_id),
+        store_path=settings.matrix_store_path,
+        password=password.get_secret_value() if password else None,
+        access_token=token.get_secret_value() if token else None,
+    )
+    with (
+        _database_to_ourselves(settings.matrix_db_path, dry_run),
+        _remote_faults(),
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(any_session(account)) as errand,
+    ):
+        rooms = portal.call(memberships, errand)
+        plan = plan_server(OwnRoom(room.room_id, room.name) for room in rooms)
+        if dry_run:
+            return preview(plan)
+        if not yes:
+            _confirm(plan, account.user_id)
+        with Console(stderr=True).status("") as status:
+            return carry_out(plan, delete, _Leaving(portal, errand, status))
+
+
+class _Leaving:
+    """Leaves one room after the other; once the homeserver is gone, the rest has failed too."""
+
+    def __init__(self, portal: BlockingPortal, errand: Errand, status: Status) -> None:
+        self._portal = portal
+        self._errand = errand
+        self._status = status
+        self._gone: str | None = None
+
+    def __call__(self, room_id: RoomId) -> str | None:
+        if self._gone is None:
+            self._status.update(f"leaving {room_id}")
+            try:
+                return self._portal.call(leave_and_forget, self._errand, room_id)
+            except HomeserverUnreachable as error:
+                self._gone = str(error)
+        return self._gone
+
+
+def _leave_nothing(room_id: RoomId) -> str | None:
+    raise AssertionError(f"a local reset leaves no room, and {room_id} neither")
+
+
+def _confirm(plan: Plan, user_id: str) -> None:
+    """Show the plan and have it confirmed in writing; all on stderr, stdout is for the summary.
+
+    Raises:
+        CommandFailed: something else was typed.
+    """
+    print(page(preview(plan)), file=sys.stderr)
+    print(
+        f"Nothing is done yet. {len(plan.rooms)} rooms will be left, {FOR_DEVELOPMENT}; rooms that the"
+        f" bot made can't be entered again.\nType {user_id} or {CONFIRMATION} to go on: ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    typed = sys.stdin.readline().strip()
+    if typed not in (user_id, CONFIRMATION):
+        raise CommandFailed(
+            ExitCode.USAGE,
+            f"not confirmed, so nothing was changed; type {user_id} or {CONFIRMATION}, or use --yes",
+        )
+
+
+@contextmanager
+def _database_to_ourselves(database: Path, dry_run: bool) -> Iterator[bool]:
+    """Keep a daemon from starting meanwhile; yields whether there was a lock file before.
+
+    A dry run makes no file: it only looks whether a daemon is there now. A lock file that was made
+    here is removed again; one that was there is the plan's to remove.
+    """
+    existed = lock_path(database).exists()
+    try:
+        if dry_run or not database.parent.is_dir():
+            refuse_if_held(database)
+            yield existed
+            return
+        with DaemonLock(database) as lock:
+            try:
+                yield existed
+            finally:
+                if not existed:
+                    lock.remove()
+    except DatabaseLocked as error:
+        raise CommandFailed(
+            ExitCode.LOCKED, f"{error}; stop it first: a reset and a daemon do not go together"
+        ) from error
+
+
+@contextmanager
+def _remote_faults() -> Iterator[None]:
+    """Turn what the homeserver and the kept session may say into exit codes of contract S4."""
+    try:
+        yield
+    except CredentialsRefused as error:
+        raise CommandFailed(ExitCode.CREDENTIALS, str(error)) from error
+    except SessionUnusable as error:
+        raise CommandFailed(ExitCode.USAGE, str(error)) from error
+    except HomeserverUnreachable as error:
+        raise CommandFailed(
+            ExitCode.FAULT, f"{error}; see that it runs and run the reset again"
+        ) from error
+    except RequestRefused as error:
+        raise CommandFailed(
+            ExitCode.FAULT, f"the homeserver does not say which rooms the bot is in: {error}"
+        ) from error
