@@ -1,9 +1,11 @@
 """The agents as the configuration names them: the registry file, the single agent, or the mock."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
+
+from dotenv import dotenv_values
 
 from agent_platform import (
     MockPlatform,
@@ -14,8 +16,7 @@ from agent_platform import (
     load_registry,
     single_agent,
 )
-from cli.errors import CommandFailed, ExitCode
-from cli.settings import Settings
+from cli.settings import AgentSettings, Settings, load_agent_settings, load_settings
 from machines.ids import AgentId, UserId
 
 
@@ -43,24 +44,43 @@ class Agents:
         return agent.label if agent is not None else agent_id
 
 
-def read_registry(settings: Settings) -> Registry:
+def read_registry(settings: AgentSettings) -> Registry:
     """Return the agents that the configuration names.
 
     Raises:
-        CommandFailed: the agents file has faults; all of them are told.
+        RegistryError: the agents file has faults; all of them are told.
     """
     if settings.matrix_agent_registry_path is None:
         return single_agent(settings.base_url, settings.surfaces_workspace_dir)
-    try:
-        return load_registry(
-            settings.matrix_agent_registry_path,
-            base_url=settings.base_url,
-            workspace_dir=settings.surfaces_workspace_dir,
-            environ=os.environ,
-            networked=settings.matrix_platform_backend == "real",
-        )
-    except RegistryError as error:
-        raise CommandFailed(ExitCode.USAGE, f"MATRIX_AGENT_REGISTRY_PATH: {error}") from error
+    return load_registry(
+        settings.matrix_agent_registry_path,
+        base_url=settings.base_url,
+        workspace_dir=settings.surfaces_workspace_dir,
+        environ=_environment(),
+        networked=settings.matrix_platform_backend == "real",
+    )
+
+
+def load_configuration() -> tuple[Settings, Registry]:
+    """Read the environment and the agents file, and tell the faults of both at once (contract E10).
+
+    Raises:
+        CommandFailed: something is missing or wrong.
+    """
+    registry, faults = Registry(()), []
+    agents = load_agent_settings()
+    if agents is not None:
+        try:
+            registry = read_registry(agents)
+        except RegistryError as error:
+            faults += [f"MATRIX_AGENT_REGISTRY_PATH: {fault}" for fault in error.faults]
+    return load_settings(faults), registry
+
+
+def _environment() -> Mapping[str, str]:
+    """Return where an agent's token is looked for: `.env`, and the real environment over it."""
+    filed = {name: value for name, value in dotenv_values(".env").items() if value}
+    return filed | dict(os.environ)
 
 
 def open_platform(

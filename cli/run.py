@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from actors.bot import Bot, first_cause
 from actors.surroundings import Surroundings
-from agent_platform import Registry
-from cli.agents import Agents, open_platform, read_registry
+from agent_platform import Registry, RegistryError
+from cli.agents import Agents, load_configuration, open_platform, read_registry
 from cli.errors import CommandFailed, ExitCode
 from cli.logs import set_up_logs
-from cli.settings import Settings, load_settings
+from cli.settings import Settings
 from machines.errors import CredentialsRefused, SurfacesError
 from machines.ids import UserId
 from machines.speech import speak
@@ -32,8 +32,7 @@ def run_daemon() -> None:
     Raises:
         CommandFailed: with the exit code of contract S4 and one line about what to do.
     """
-    settings = load_settings()
-    registry = read_registry(settings)
+    settings, registry = load_configuration()
     secrets = [secret.get_secret_value() for secret in _secrets(settings)]
     secrets += [agent.token for agent in registry.agents if agent.token]
     set_up_logs(settings.surfaces_log_format, settings.surfaces_log_level, secrets)
@@ -105,7 +104,7 @@ async def _listen_for_reload(settings: Settings, agents: Agents) -> None:
         async for _ in signals:
             try:
                 agents.registry = read_registry(settings)
-            except CommandFailed as error:
+            except RegistryError as error:
                 structlog.get_logger().error("registry_refused", reason=str(error))
             else:
                 found = [agent.id for agent in agents.registry.agents]

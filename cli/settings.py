@@ -6,7 +6,7 @@ shown, not even when they are what is wrong.
 
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -61,39 +61,16 @@ class AccountSettings(_Login):
         return value
 
 
-class Settings(AccountSettings):
-    """What the daemon is told. Field names are the variables' names, in lower case."""
+class AgentSettings(BaseSettings):
+    """Where the agents are; apart, so that the agents file is checked whatever else is wrong."""
 
-    matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
+    model_config = Places.model_config
+
     matrix_platform_backend: Literal["mock", "real"] = "mock"
     matrix_agent_registry_path: Path | None = None
     agent_base_url: str | None = None
     agent_ws_url: str | None = None
-    agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
-    agent_retry_s: float = Field(default=120.0, ge=0, le=86400, allow_inf_nan=False)
     surfaces_workspace_dir: Path = Path("/agents")
-    surfaces_brand: str = Field(default="Lambda", max_length=60)
-    surfaces_locale: Literal["en", "ru"] = "en"
-    surfaces_log_format: Literal["json", "console"] | None = None
-    surfaces_log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @field_validator("matrix_allowed_users", mode="before")
-    @classmethod
-    def _allowed(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
-        wrong = [entry for entry in entries if not _USER_ID.fullmatch(entry)]
-        if wrong:
-            raise ValueError(
-                f"full Matrix ids or globs such as @*:example.org, comma-separated; not {wrong[0]!r}"
-            )
-        return entries
-
-    @field_validator("surfaces_log_level", "surfaces_locale", mode="before")
-    @classmethod
-    def _lower(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value
 
     @field_validator("agent_ws_url")
     @classmethod
@@ -118,13 +95,53 @@ class Settings(AccountSettings):
         return base_from_ws_url(self.agent_ws_url)
 
 
-def load_settings() -> Settings:
-    """Read the environment.
+class Settings(AccountSettings, AgentSettings):
+    """What the daemon is told. Field names are the variables' names, in lower case."""
+
+    matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
+    agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
+    agent_retry_s: float = Field(default=120.0, ge=0, le=86400, allow_inf_nan=False)
+    surfaces_brand: str = Field(default="Lambda", max_length=60)
+    surfaces_locale: Literal["en", "ru"] = "en"
+    surfaces_log_format: Literal["json", "console"] | None = None
+    surfaces_log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("matrix_allowed_users", mode="before")
+    @classmethod
+    def _allowed(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
+        wrong = [entry for entry in entries if not _USER_ID.fullmatch(entry)]
+        if wrong:
+            raise ValueError(
+                f"full Matrix ids or globs such as @*:example.org, comma-separated; not {wrong[0]!r}"
+            )
+        return entries
+
+    @field_validator("surfaces_log_level", "surfaces_locale", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+
+def load_settings(more_faults: Iterable[str] = ()) -> Settings:
+    """Read the environment; `more_faults` are told in the same line (of the agents file, E10).
 
     Raises:
-        CommandFailed: something is missing or wrong; one line names every variable that is (E10).
+        CommandFailed: something is missing or wrong; one line names every variable that is.
     """
-    return _load(Settings, _agent_faults)
+    agents = load_agent_settings()
+    agent_faults = _agent_faults(agents) if agents is not None else []
+    return _load(Settings, [*agent_faults, *more_faults])
+
+
+def load_agent_settings() -> AgentSettings | None:
+    """Read where the agents are; `None` where that is wrong, which `load_settings` tells."""
+    try:
+        return AgentSettings()
+    except ValidationError:
+        return None
 
 
 def load_account() -> AccountSettings:
@@ -133,21 +150,20 @@ def load_account() -> AccountSettings:
     Raises:
         CommandFailed: something is missing or wrong; one line names every variable that is (E10).
     """
-    return _load(AccountSettings, lambda _: [])
+    return _load(AccountSettings, ())
 
 
 S = TypeVar("S", bound=AccountSettings)
 
 
-def _load(cls: type[S], more: Callable[[S], list[str]]) -> S:
+def _load(cls: type[S], more_faults: Iterable[str]) -> S:
+    others = [*_login_faults(_Login()), *_mode_faults(Places()), *more_faults]
     try:
         settings = cls()
     except ValidationError as error:
-        faults = [_fault(item) for item in error.errors()]
-        raise _refused([*faults, *_login_faults(_Login())]) from error
-    faults = [*_login_faults(settings), *more(settings), *_mode_faults(settings)]
-    if faults:
-        raise _refused(faults)
+        raise _refused([*map(_fault, error.errors()), *others]) from error
+    if others:
+        raise _refused(others)
     return settings
 
 
@@ -164,7 +180,7 @@ def _login_faults(settings: _Login) -> list[str]:
     return []
 
 
-def _agent_faults(settings: Settings) -> list[str]:
+def _agent_faults(settings: AgentSettings) -> list[str]:
     if settings.matrix_platform_backend != "real":
         return []
     if settings.base_url is None and settings.matrix_agent_registry_path is None:
