@@ -1,0 +1,227 @@
+"""The demo: it goes as promised, any client can log in to what stays up, and nothing of it is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+import pytest
+from anyio.streams.text import TextReceiveStream
+from rich.console import Console
+
+import cli.demo
+from cli.demo import run_demo
+from cli.errors import CommandFailed, ExitCode
+from cli.story import PARTIAL, Answer, fault_of
+from cli.telling import Teller, excerpt, tail
+from sandbox.errors import SynapseFailed
+from sandbox.person import Person
+
+STEP_S = 60.0
+
+
+class RunningDemo:
+    """A demo as a process, and what it has told so far."""
+
+    def __init__(self, process: anyio.abc.Process) -> None:
+        self.process = process
+        self.told = ""
+        self._checked = 0
+        assert process.stdout is not None
+        self._stream = TextReceiveStream(process.stdout, errors="replace")
+
+    async def tells(self, words: str) -> None:
+        """Wait until it tells these words, after those that were waited for before."""
+        with anyio.fail_after(STEP_S):
+            while (at := self.told.find(words, self._checked)) < 0:
+                try:
+                    self.told += await self._stream.receive()
+                except anyio.EndOfStream:
+                    pytest.fail(f"the demo ended without “{words}”:\n{self.told}")
+        self._checked = at + len(words)
+
+    async def ends(self) -> int:
+        with anyio.fail_after(STEP_S):
+            async for text in self._stream:
+                self.told += text
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def running_demo(*arguments: str, temporary: Path, cwd: Path) -> AsyncIterator[RunningDemo]:
+    process = await anyio.open_process(
+        [sys.executable, "-m", "cli", "demo", *arguments],
+        stderr=subprocess.STDOUT,
+        cwd=cwd,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    )
+    async with process:
+        try:
+            yield RunningDemo(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+@pytest.fixture
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a short name: Synapse makes a socket in it."""
+    return tmp_path_factory.mktemp("d")
+
+
+async def test_it_is_told_to_its_end_stays_up_for_a_client_and_leaves_nothing_behind(
+    temporary: Path, tmp_path: Path
+) -> None:
+    async with running_demo("--keep", temporary=temporary, cwd=tmp_path) as demo:
+        for words in (
+            "Synapse 1.",
+            "login → initial_sync → reconcile → live",
+            "makes the Space “Lambda — user” and in it the chat “Chat 1”",
+            "first words after",
+            "kill -9 in mid-answer, at ",
+            "login → initial_sync → reconcile → live",
+            "goes on in the same reply",
+            "sees one reply",
+            "surfaces-bot inspect-room",
+            "Ctrl-C stops everything",
+        ):
+            await demo.tells(words)
+        url, user, password = (shown(demo.told, key) for key in ("homeserver", "user", "password"))
+        async with Person(url, user, password) as person:
+            chats = [room for room in await person.joined_rooms() if await is_chat(person, room)]
+            question = await person.send_text(chats[0], "Are you still there?")
+            await person.wait_for(lambda event: event.answers == question)
+        demo.process.send_signal(signal.SIGINT)
+        assert await demo.ends() == 0, demo.told
+    assert "stops the daemon: drained, exit code 0" in demo.told
+    assert "\x1b" not in demo.told
+    assert list(temporary.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    assert await is_gone(url)
+
+
+def shown(told: str, key: str) -> str:
+    """Return what stands behind `key` among the lines that say how to log in."""
+    lines = (line.split() for line in told.splitlines())
+    return next(line[1] for line in lines if len(line) == 2 and line[0] == key)
+
+
+async def is_chat(person: Person, room_id: str) -> bool:
+    name = await person.state_content(room_id, "m.room.name")
+    return name == {"name": "Chat 1"}
+
+
+async def is_gone(url: str) -> bool:
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(url):
+                return False
+        except aiohttp.ClientConnectorError:
+            return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interruption_ends_it_with_code_1_and_leaves_nothing_behind(
+    number: signal.Signals, temporary: Path, tmp_path: Path
+) -> None:
+    async with running_demo(temporary=temporary, cwd=tmp_path) as demo:
+        await demo.tells("shows ")
+        url = next(word for word in demo.told.split() if word.startswith("http://127."))
+        demo.process.send_signal(number)
+        assert await demo.ends() == ExitCode.FAULT
+    last = demo.told.splitlines()[-1]
+    assert last.startswith("surfaces-bot: the demo was interrupted")
+    assert list(temporary.iterdir()) == []
+    assert await is_gone(url)
+
+
+def test_without_synapse_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.demo, "find_spec", lambda _name: None)
+    with pytest.raises(CommandFailed, match="make demo") as failed:
+        run_demo(keep=False)
+    assert failed.value.code == ExitCode.USAGE
+
+
+def test_a_homeserver_that_does_not_start_fails_it_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_synapse() -> None:
+        raise SynapseFailed("Synapse ended while starting\nthe log\nits end")
+
+    monkeypatch.setattr(cli.demo, "Synapse", no_synapse)
+    with pytest.raises(CommandFailed) as failed:
+        run_demo(keep=False)
+    assert failed.value.code == ExitCode.FAULT
+    assert str(failed.value) == "the demo failed: Synapse ended while starting"
+    assert "its end" in capsys.readouterr().out
+
+
+WHOLE = Answer("$question", "$reply", "all of it", partial=False)
+
+
+@pytest.mark.parametrize(
+    ("replies", "content", "fault"),
+    [
+        (["$reply"], {"body": "all of it"}, None),
+        (["$reply", "$other"], {"body": "all of it"}, "2 events answer one question"),
+        ([], {"body": "all of it"}, "0 events answer one question"),
+        (["$reply"], {"body": "all of it", PARTIAL: True}, "still marked partial"),
+        (["$reply"], {"body": "all of"}, "6 characters that are not the 9"),
+        (["$reply"], {}, "0 characters that are not the 9"),
+    ],
+)
+def test_a_reply_is_whole_when_it_is_one_event_unmarked_and_complete(
+    replies: list[str], content: Mapping[str, Any], fault: str | None
+) -> None:
+    found = fault_of(replies, content, WHOLE, "all of it")
+    assert found is None if fault is None else fault in (found or "")
+
+
+def told(*, terminal: bool) -> tuple[Teller, StringIO]:
+    file = StringIO()
+    return Teller(Console(file=file, force_terminal=terminal, width=80, highlight=False)), file
+
+
+def test_elsewhere_than_on_a_terminal_every_showing_is_a_plain_line() -> None:
+    teller, file = told(terminal=False)
+    with teller.waiting("a while"), teller.growing("answering") as growing:
+        growing.show("first", "shows 5 characters")
+        growing.show("first and second", "shows 16 characters")
+    lines = [line.split("  ", 2)[-1] for line in file.getvalue().splitlines()]
+    assert [line.strip() for line in lines] == [
+        "bot         shows 5 characters: “first”",
+        "bot         shows 16 characters: “first and second”",
+    ]
+
+
+def test_on_a_terminal_a_text_grows_in_place_and_is_cleared_away() -> None:
+    teller, file = told(terminal=True)
+    with teller.growing("answering") as growing:
+        growing.show("first", "shows 5 characters")
+        growing.show("first and second", "shows 16 characters")
+    assert "│ first and second" in file.getvalue()
+    # The last thing done is to erase the lines that the growing text stood in.
+    assert file.getvalue().rstrip().endswith("\x1b[2K")
+
+
+def test_what_somebody_wrote_is_never_taken_for_markup() -> None:
+    teller, file = told(terminal=True)
+    teller.step("bot", "says [bold]x[/bold]", "[red]y[/red]")
+    assert "[bold]x[/bold]" in file.getvalue()
+    assert "[red]y[/red]" in file.getvalue()
+
+
+def test_a_long_text_is_quoted_by_its_beginning_and_its_end() -> None:
+    text = "\n".join(f"line {number}" for number in range(1, 21))
+    lines = excerpt(text).splitlines()
+    assert (lines[0], lines[-2], lines[-1]) == ("line 1", "… 14 lines …", "line 20")
+    assert len(lines) == 7
+    assert excerpt("two\nlines") == "two\nlines"
+    assert tail("x " * 50) == "…" + ("x " * 50).strip()[-40:]
