@@ -1,0 +1,120 @@
+"""The entry room after the welcome: further invitations, plain text, commands, company (contracts O2, O5, O6)."""
+
+import anyio
+import pytest
+
+from sandbox.person import Person
+from tests.system.cast import PASSWORD, accept, made_rooms, notice, onboard
+
+pytestmark = pytest.mark.anyio
+
+
+async def leave_everything(home):
+    await home.person.leave(home.chat)
+    await home.person.leave(home.space)
+
+
+async def test_an_invitation_to_another_room_makes_nothing_and_points_to_what_exists(home):
+    room = await home.person.create_room(invite=[home.bot])
+    pointer = await notice(home.person, room)
+    assert home.chat.removeprefix("!") in pointer.content["formatted_body"]
+    assert await home.person.rooms_invited() == []
+    assert set(await home.person.joined_rooms()) == {home.entry, home.space, home.chat, room}
+
+
+async def test_who_has_left_is_invited_again_where_he_is_missing(home):
+    await leave_everything(home)
+    home.person.watching.seen.clear()
+    room = await home.person.create_room(invite=[home.bot])
+    assert await accept(home.person, home.bot) == (home.space, home.chat)
+    await notice(home.person, room)
+    assert await home.person.rooms_invited() == []
+    assert (await home.ask("still there?")).msgtype == "m.text"
+
+
+async def test_who_is_missing_in_the_chat_only_is_invited_to_the_chat_only(home):
+    await home.person.leave(home.chat)
+    room = await home.person.create_room(invite=[home.bot])
+    await notice(home.person, room)
+    assert await home.person.rooms_invited() == [home.chat]
+
+
+async def test_two_invitations_at_once_make_one_space(make_bot, person, synapse):
+    bot = await make_bot()
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        entries = []
+
+        async def invite():
+            entries.append(await person.create_room(invite=[bot.user_id]))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(invite)
+            tasks.start_soon(invite)
+        space, chat = await accept(person, bot.user_id)
+        for entry in entries:
+            pointer = await notice(person, entry)
+            assert chat.removeprefix("!") in pointer.content["formatted_body"]
+        async with Person(synapse.url, bot.user_id, PASSWORD) as witness:
+            assert await made_rooms(witness) == ([space], [chat])
+
+
+async def test_the_same_room_again_gets_another_pointer(home):
+    await home.person.kick(home.entry, home.bot)
+    seen = len(await home.person.messages(home.entry))
+    await home.person.invite(home.entry, home.bot)
+    await home.person.wait_for(
+        lambda event: (
+            event.room_id == home.entry
+            and event.msgtype == "m.notice"
+            and event.answers is None
+            and "already" in event.body
+        )
+    )
+    assert len(await home.person.messages(home.entry)) > seen
+    assert await home.person.rooms_invited() == []
+
+
+async def test_plain_text_gets_the_pointer_and_never_the_agent(home, agent):
+    asked = len(agent.requests)
+    answer = await home.ask("hello, agent?", home.entry)
+    assert answer.msgtype == "m.notice"
+    assert home.chat.removeprefix("!") in answer.content["formatted_body"]
+    await home.ask("this one is for the agent")
+    assert [request.text for request in agent.requests[asked:]] == ["this one is for the agent"]
+
+
+async def test_commands_work_in_the_entry_room(home):
+    assert "!new" in await home.tell("!help", home.entry)
+    assert "Chat 1" in await home.tell("!chats", home.entry)
+    assert "Garden" in await home.tell("!new Garden", home.entry)
+    assert "Garden" in await home.tell("!chats", home.entry)
+
+
+async def test_two_people_in_one_entry_room_have_a_space_each(home, make_person):
+    ann, bob = home.person, await make_person()
+    await ann.invite(home.entry, bob.user_id)
+    await bob.join(home.entry)
+    answer = await home.ask("hello", home.entry)
+    assert home.chat.removeprefix("!") in answer.content["formatted_body"]
+    # Bob has no Space yet: what he writes there is his way in.
+    await bob.send_text(home.entry, "hello from Bob")
+    space, chat = await accept(bob, home.bot)
+    assert {space, chat}.isdisjoint({home.space, home.chat})
+    assert ann.user_id not in {**await bob.members(space), **await bob.members(chat)}
+    assert bob.user_id not in {**await ann.members(home.space), **await ann.members(home.chat)}
+
+
+async def test_an_invitation_of_each_into_the_same_room_gives_each_a_space(
+    standing_bot, make_person
+):
+    ann, bob = await make_person(), await make_person()
+    first = await onboard(ann, standing_bot.user_id)
+    second = await onboard(bob, standing_bot.user_id)
+    await ann.invite(first.entry, bob.user_id)
+    await bob.join(first.entry)
+    await bob.send_text(first.entry, "!chats")
+    page = await bob.wait_for(
+        lambda event: event.room_id == first.entry and second.chat[1:] in event.body
+    )
+    assert first.chat.removeprefix("!") not in page.body
