@@ -5,7 +5,7 @@ sync token is moved by one place, the journal, together with what came with it (
 """
 
 from collections.abc import Iterable
-from typing import Any, assert_never
+from typing import assert_never
 
 import anyio
 import structlog
@@ -103,6 +103,7 @@ class Bot:
             self._calls.run(group)
             async with anyio.create_task_group() as syncing:
                 syncing.start_soon(self._cancel_when_stopped, syncing.cancel_scope)
+                syncing.start_soon(self._renew_session)
                 token = await self._go_live(life, token, group)
                 await self._sync_for_ever(life, token)
             await life.happened(StopRequested, "asked to stop")
@@ -126,7 +127,7 @@ class Bot:
         batch, topology = await self._first_sync(life, token)
         await self._keep(batch)
         await life.happened(SyncedOnce, f"{len(topology.rooms)} rooms")
-        report = await self._reconcile(topology)
+        report = await self._reconciler.reconcile_matrix_state(topology)
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
         await life.happened(Reconciled, f"{recovered} rooms recovered, {same} unchanged")
         structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
@@ -136,15 +137,8 @@ class Bot:
         group.start_soon(self._prune_for_ever)
         return batch.token
 
-    async def _reconcile(self, topology: Topology) -> dict[str, Any]:
-        async with anyio.create_task_group() as group:
-            # Nobody syncs meanwhile, and so nobody else would renew a session that ends just now.
-            group.start_soon(self._renew_session)
-            report = await self._reconciler.reconcile_matrix_state(topology)
-            group.cancel_scope.cancel()
-        return report
-
     async def _renew_session(self) -> None:
+        """Log in again when the session ends while nobody syncs: in reconciliation, in a gap."""
         while True:
             await self._homeserver.session_ended()
             await self._homeserver.login()
@@ -189,21 +183,31 @@ class Bot:
 
         A kill in between repeats the same sync: rows that are there already are not made again.
         """
+        lost: list[Gap] = []
         async with anyio.create_task_group() as filling:
             limit = anyio.CapacityLimiter(GAPS_AT_ONCE)
             for gap in batch.gaps:
-                filling.start_soon(self._fill, gap, limit)
+                filling.start_soon(self._fill, gap, limit, lost)
+        if lost:
+            # What a refused gap held is found again from the bot's places (contract D12).
+            batch, _ = await self._homeserver.initial_sync(None)
         for item in batch.quarantined:
             structlog.get_logger().warning(
                 "event_quarantined", source=item.source, room_id=item.room_id, reason=item.reason
             )
         self._crank.deliver(await self._journal.keep_batch(batch, self._clock.now()))
 
-    async def _fill(self, gap: Gap, limit: anyio.CapacityLimiter) -> None:
+    async def _fill(self, gap: Gap, limit: anyio.CapacityLimiter, lost: list[Gap]) -> None:
         async with limit:
-            async for facts in self._homeserver.history(gap):
-                rows = await self._journal.keep_facts(facts, self._clock.now())
-                self._crank.deliver(rows)
+            try:
+                async for facts in self._homeserver.history(gap):
+                    rows = await self._journal.keep_facts(facts, self._clock.now())
+                    self._crank.deliver(rows)
+            except TokenUnknown as error:
+                structlog.get_logger().warning(
+                    "gap_refused", room_id=gap.room_id, reason=str(error)
+                )
+                lost.append(gap)
 
     async def _prune_for_ever(self) -> None:
         while True:
