@@ -7,6 +7,7 @@ gone: the operator decides what happens next, so this is an error and not a seco
 
 from dataclasses import dataclass
 
+import anyio
 import anyio.to_thread
 
 from machines.errors import CredentialsRefused
@@ -34,14 +35,22 @@ class Authenticator:
         self._account = account
         self._transport = transport
         self._file = SessionFile(account.store_path)
+        self._one_at_a_time = anyio.Lock()
 
     async def login(self) -> Session:
         """Use the kept session or make one, keeping the device.
+
+        Of several callers at once one logs in and the others find its session good: a second login of
+        a device ends the first one's token.
 
         Raises:
             CredentialsRefused: the homeserver does not accept what was configured or kept.
             SessionUnusable: the kept session belongs to another account, or can't be read or written.
         """
+        async with self._one_at_a_time:
+            return await self._login()
+
+    async def _login(self) -> Session:
         kept = await anyio.to_thread.run_sync(self._file.read)
         if kept is not None:
             kept.check(self._account)
