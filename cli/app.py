@@ -52,6 +52,13 @@ def inspect_room(
         DiagramFormat | None,
         typer.Option(help="Draw the room's machine instead, its current state marked."),
     ] = None,
+    server: Annotated[
+        bool,
+        typer.Option(
+            "--server",
+            help="Also ask the homeserver, with the daemon's session, and show what differs.",
+        ),
+    ] = False,
     last: Annotated[
         int | None,
         typer.Option(
@@ -63,13 +70,15 @@ def inspect_room(
 ) -> None:
     """Show a room: its state and why, its binding, what waits, the turn in hand.
 
-    Reads the database at MATRIX_DB_PATH and changes nothing; the daemon may be running, stopped or dead.
+    Reads the database at MATRIX_DB_PATH and changes nothing; the daemon may
+    be running, stopped or dead. --server also needs MATRIX_STORE_PATH.
 
-    With --json, times are ISO 8601 in UTC, and --diagram adds its drawing as `diagram`.
+    With --json, times are ISO 8601 in UTC; --diagram and --server add what
+    they have to say as `diagram` and `server`.
     """
     from cli.inspect_room import inspect_room as inspect
 
-    inspect(room_id, as_json=as_json, diagram=diagram, last=last)
+    inspect(room_id, as_json=as_json, diagram=diagram, server=server, last=last)
 
 
 @app.command()
@@ -95,10 +104,13 @@ def reset(
 ) -> None:
     """Start over, for development and QA only: never needed for a restart.
 
-    Refuses while a daemon holds the database. No room is ever deleted on the server: people leave or archive theirs
-    in their own clients, as the summary says.
+    Refuses while a daemon holds the database. No room is ever deleted on the
+    server: people leave or archive theirs in their own clients, as the
+    summary says.
 
-    server-leave-forget needs MATRIX_HOMESERVER, MATRIX_USER_ID and MATRIX_PASSWORD (or MATRIX_ACCESS_TOKEN).
+    server-leave-forget needs MATRIX_HOMESERVER, MATRIX_USER_ID and
+    MATRIX_PASSWORD or MATRIX_ACCESS_TOKEN. Without a terminal to confirm it
+    on, it needs --yes.
     """
     from cli.reset import reset as start_over
 

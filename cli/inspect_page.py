@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
+from cli.inspect_server import Compared
 from cli.printable import printable
 from machines.room import ROOM, Binding
 from machines.turn import Turn
@@ -83,6 +84,25 @@ class Page:
             self._line(Text(state.ljust(widths[0]), colour), "  ", "  ".join(cells).rstrip())
         if not lines:
             self._line("No room is known yet.")
+
+    def server(self, compared: Compared) -> None:
+        """Show what the homeserver says of the room now, and where that differs from the row."""
+        sight = compared.sight
+        self._heading("On the homeserver now")
+        self._fact("membership", sight.membership or f"not told — {sight.refusal or 'no member'}")
+        if sight.refusal is None:
+            self._fact("made by", sight.created_by or "–")
+            if sight.owner_membership is not None:
+                self._fact("owner", sight.owner_membership)
+            if sight.child_link is not None:
+                link = sight.child_link
+                via = ", ".join(link.via) or "nobody: the link is void"
+                self._fact("Space link", f"set by {link.sender}, via {via}")
+        self._fact("binding", "kept" if sight.binding is not None else "none")
+        if not compared.differences:
+            self._fact("differs", "in nothing")
+        for each in compared.differences:
+            self._fact("differs", f"{each.field}: here {each.local!r}, there {each.server!r}")
 
     # -- parts -------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """`surfaces-bot inspect-room`: what the database says about a room, or about all (contract section 11).
 
-It reads and nothing else, whether a daemon runs, was stopped or was killed; how is `store.inspection`'s matter.
+It reads and nothing else, whether a daemon runs, was stopped or was killed; how is `store.readonly`'s matter.
 """
 
 import difflib
@@ -15,6 +15,7 @@ from cli.diagram import DiagramFormat, draw
 from cli.errors import CommandFailed, ExitCode
 from cli.inspect_json import bot_object, room_object
 from cli.inspect_page import Page
+from cli.inspect_server import look_at_server
 from cli.printable import use_any_encoding
 from cli.settings import Places
 from machines.ids import RoomId
@@ -25,10 +26,10 @@ from store.inspection import (
     look_at_bot,
     look_at_room,
     look_at_rooms,
-    read,
     seen_rooms,
 )
 from store.lock import is_held
+from store.readonly import read
 
 TRANSITIONS_ON_PAGE = 12
 TRANSITIONS_IN_JSON = 100
@@ -37,21 +38,34 @@ _NEAR_ENOUGH = 0.3
 
 
 def inspect_room(
-    room_id: str | None, *, as_json: bool, diagram: DiagramFormat | None, last: int | None
+    room_id: str | None,
+    *,
+    as_json: bool,
+    diagram: DiagramFormat | None,
+    server: bool,
+    last: int | None,
 ) -> None:
     """Print one room, or the bot and all rooms.
 
     Raises:
-        CommandFailed: there is no such room or database (2), or it can't be read (4).
+        CommandFailed: there is no such room or database (2), it can't be read (4), or the homeserver
+            was to be asked and can't be (1, 2, 3).
     """
-    path = Places().matrix_db_path
+    places = Places()
+    path = places.matrix_db_path
     use_any_encoding()
     last = last or (TRANSITIONS_IN_JSON if as_json else TRANSITIONS_ON_PAGE)
     try:
         if room_id is None:
-            _show_all(path, as_json, diagram, last)
+            if diagram is not None or server:
+                raise CommandFailed(
+                    ExitCode.USAGE,
+                    f"{'--diagram' if diagram is not None else '--server'} is about one room: name it,"
+                    " as in `surfaces-bot inspect-room ROOM_ID`",
+                )
+            _show_all(path, as_json, last)
         else:
-            _show_one(path, RoomId(room_id), as_json, diagram, last)
+            _show_one(places, RoomId(room_id), as_json, diagram, server, last)
     except DatabaseAbsent as error:
         raise CommandFailed(
             ExitCode.USAGE,
@@ -66,31 +80,38 @@ def inspect_room(
 
 
 def _show_one(
-    path: Path, room_id: RoomId, as_json: bool, diagram: DiagramFormat | None, last: int
+    places: Places,
+    room_id: RoomId,
+    as_json: bool,
+    diagram: DiagramFormat | None,
+    server: bool,
+    last: int,
 ) -> None:
     def look(raw: sqlite3.Connection) -> tuple[RoomSight | None, tuple[RoomId, ...]]:
         return look_at_room(raw, room_id, last), seen_rooms(raw)
 
-    sight, known = read(path, look)
+    sight, known = read(places.matrix_db_path, look)
     if sight is None:
         raise CommandFailed(ExitCode.USAGE, _unknown(room_id, known))
     drawing = draw(diagram, sight.room.state) if diagram is not None else None
+    compared = look_at_server(places.matrix_store_path, sight.room) if server else None
     if as_json:
-        _print_json(room_object(sight) | ({"diagram": drawing} if drawing is not None else {}))
+        value = room_object(sight)
+        if drawing is not None:
+            value["diagram"] = drawing
+        if compared is not None:
+            value["server"] = compared.as_object()
+        _print_json(value)
     elif drawing is not None:
         print(drawing, end="")
     else:
-        Page(_console()).room(sight, running=is_held(path))
+        page = Page(_console())
+        page.room(sight, running=is_held(places.matrix_db_path))
+        if compared is not None:
+            page.server(compared)
 
 
-def _show_all(path: Path, as_json: bool, diagram: DiagramFormat | None, last: int) -> None:
-    if diagram is not None:
-        raise CommandFailed(
-            ExitCode.USAGE,
-            "--diagram marks the state of one room: name it, as in `surfaces-bot inspect-room"
-            " ROOM_ID --diagram text`",
-        )
-
+def _show_all(path: Path, as_json: bool, last: int) -> None:
     def look(raw: sqlite3.Connection) -> tuple[BotSight, tuple[RoomSight, ...]]:
         return look_at_bot(raw, last), look_at_rooms(raw, last)
 

@@ -6,7 +6,7 @@ For development and QA. A normal restart needs none of this: the bot finds its r
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -147,21 +147,25 @@ def _database_to_ourselves(database: Path, dry_run: bool) -> Iterator[bool]:
     here is removed again; one that was there is the plan's to remove.
     """
     existed = lock_path(database).exists()
-    try:
-        if dry_run or not database.parent.is_dir():
-            refuse_if_held(database)
-            yield existed
-            return
-        with DaemonLock(database) as lock:
-            try:
-                yield existed
-            finally:
+    with ExitStack() as stack:
+        try:
+            if dry_run or not database.parent.is_dir():
+                refuse_if_held(database)
+            else:
+                lock = stack.enter_context(DaemonLock(database))
                 if not existed:
-                    lock.remove()
-    except DatabaseLocked as error:
-        raise CommandFailed(
-            ExitCode.LOCKED, f"{error}; stop it first: a reset and a daemon do not go together"
-        ) from error
+                    stack.callback(lock.remove)
+        except DatabaseLocked as error:
+            raise CommandFailed(
+                ExitCode.LOCKED, f"{error}; stop it first: a reset and a daemon do not go together"
+            ) from error
+        except OSError as error:
+            raise CommandFailed(
+                ExitCode.DATABASE,
+                f"MATRIX_DB_PATH: the lock file {error.filename} can't be made ({error.strerror}); mend"
+                " the permissions of its directory",
+            ) from error
+        yield existed
 
 
 @contextmanager
