@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,12 +25,19 @@ class Daemon:
     """One configured daemon and the processes that it is run as, one after the other.
 
     `directory` is its working directory; `environment` is all it gets besides `PATH` and a locale. Log lines of
-    all its processes are kept in `log`, in order.
+    all its processes are kept in `log`, in order. `program` is what Python runs, for whoever compares
+    the daemon with another.
     """
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        environment: Mapping[str, str],
+        program: Sequence[str] = ("-m", "cli", "run"),
+    ) -> None:
         self.directory = directory
         self.environment = dict(environment)
+        self.program = tuple(program)
         self.log: list[LogLine] = []
         self.other_output: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
@@ -68,9 +75,7 @@ class Daemon:
         base = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "cli",
-            "run",
+            *self.program,
             cwd=self.directory,
             env=base | {"SURFACES_LOG_FORMAT": "json"} | self.environment,
             stdout=asyncio.subprocess.DEVNULL,

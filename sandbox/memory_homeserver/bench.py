@@ -21,6 +21,7 @@ _BOT_ALONE = {"invite": 100, "state_default": 100}
 class Injected:
     """One message of an owner and what became of it; times in seconds of a monotonic clock."""
 
+    number: int
     room_id: str
     at: float
     first_reply_at: float | None = None
@@ -35,6 +36,8 @@ class _Counters:
     repeated_puts: int = 0
     edits: int = 0
     wrong_room: int = 0
+    out_of_order: int = 0
+    newest_answered: dict[str, int] = field(default_factory=dict)
     finished: int = 0
 
 
@@ -101,13 +104,17 @@ class Bench:
         return {"users": fresh}
 
     def inject(self, messages: int, rooms: int, body_bytes: int) -> JsonObject:
-        """Let the owners of the first `rooms` chats say `messages` things at once, in turn."""
-        for n in range(messages):
+        """Let the owners of the first `rooms` chats say `messages` things at once, in turn.
+
+        The next call goes on with the chat whose turn it is.
+        """
+        said = len(self._counters.injected)
+        for n in range(said, said + messages):
             room, owner = self._chats[n % rooms]
             body = f"message {n} ".ljust(body_bytes, "x")
             content = {"msgtype": "m.text", "body": body, "m.mentions": {}}
             event = self._world.send(room, owner, "m.room.message", content)
-            self._counters.injected[event.event_id] = Injected(room.room_id, time.perf_counter())
+            self._counters.injected[event.event_id] = Injected(n, room.room_id, time.perf_counter())
         return {"injected": messages}
 
     def saw(self, room_id: str, content: JsonObject, *, is_new: bool) -> None:
@@ -130,6 +137,9 @@ class Bench:
             counters.edits += 1
         else:
             message.replies += 1
+            newest = counters.newest_answered.get(room_id, -1)
+            counters.out_of_order += message.number < newest
+            counters.newest_answered[room_id] = max(newest, message.number)
             message.first_reply_at = message.first_reply_at or now
         if message.finished_at is None and not new_content.get(_PARTIAL):
             message.finished_at = now
@@ -148,6 +158,7 @@ class Bench:
             "finished": counters.finished,
             "more_than_one_reply": sum(m.replies > 1 for m in injected),
             "wrong_room": counters.wrong_room,
+            "out_of_order": counters.out_of_order,
             "puts": counters.puts,
             "repeated_puts": counters.repeated_puts,
             "edits": counters.edits,

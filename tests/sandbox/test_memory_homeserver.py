@@ -206,3 +206,25 @@ async def test_replies_are_counted_where_they_belong(memory: MemoryHomeserver) -
     assert numbers["finished_ms"]["p99"] > 0
     assert (await memory.stats(rooms=True))["rooms"][room_c] == 2
     assert room_id in (await memory.stats(rooms=True))["rooms"]
+
+
+async def test_owners_speak_in_turn_and_replies_out_of_order_are_counted() -> None:
+    async with MemoryHomeserver() as memory:
+        (user,) = await memory.populate(BOT, users=1, chats=2)
+        async with Person(memory.url, BOT) as bot:
+            since = (await sync(bot))["next_batch"]
+            for _ in range(4):
+                await memory.inject(1)
+            joined = (await sync(bot, since))["rooms"]["join"]
+            asked = {
+                room_id: [event["event_id"] for event in joined[room_id]["timeline"]["events"]]
+                for room_id in user["rooms"]
+            }
+            assert [len(events) for events in asked.values()] == [2, 2]
+            first_room, second_room = user["rooms"]
+            for event_id in asked[first_room]:
+                await bot.send_text(first_room, "in order", **{ANSWERS: event_id})
+            assert (await memory.stats())["out_of_order"] == 0
+            for event_id in reversed(asked[second_room]):
+                await bot.send_text(second_room, "backwards", **{ANSWERS: event_id})
+        assert (await memory.stats())["out_of_order"] == 1
