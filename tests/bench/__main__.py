@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from tests.bench import idle, journal, machines, messages
+from sandbox.errors import SandboxError
+from tests.bench import drain, idle, journal, latency, machines, messages, start
 from tests.bench.figures import BenchFailed, Figure
 from tests.bench.table import table_of
 
@@ -19,6 +20,9 @@ BENCHES: dict[str, ModuleType] = {
     "journal": journal,
     "idle": idle,
     "messages": messages,
+    "drain": drain,
+    "latency": latency,
+    "start": start,
 }
 
 
@@ -49,7 +53,7 @@ def run(console: Console, names: Iterable[str]) -> tuple[dict[str, Any], bool]:
         try:
             with console.status(f"measuring {name}…"):
                 figures.extend(measure())
-        except BenchFailed as failure:
+        except (BenchFailed, SandboxError) as failure:
             console.print(f"[red]{name}: {failure}[/]")
             failed = True
         console.print(table_of(bench.TITLE, figures))
