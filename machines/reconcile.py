@@ -223,6 +223,10 @@ class _Planner:
         highest, seq = self._highest(chats)
         for room, space, owner in chats:
             claim = kept[room.room_id]
+            if room.room_id in self.stored.left_alone and not (
+                claim.chat_id and claim.platform_chat_id
+            ):
+                continue  # what is under way for it brings its ids; none are taken for it here
             if claim.chat_id is None:
                 highest[owner] = highest.get(owner, 0) + 1
                 claim = replace(claim, chat_id=f"C{highest[owner]}")

@@ -1,0 +1,441 @@
+"""What the homeserver shows becomes what the tables say, once, and nothing that a user can forge (C1–C6, O6)."""
+
+from dataclasses import replace
+
+import pytest
+
+from machines.ids import RoomId
+from machines.reconcile import Stored
+from machines.room import Binding
+from machines.user import User
+from tests.machines.support import ANNA, BERT, BOT, STRANGER
+from tests.machines.topologies import (
+    World,
+    bound,
+    chat,
+    entry,
+    link,
+    plan_for,
+    row,
+    space,
+    topology,
+)
+
+# -- C1: the homeserver is the authority ---------------------------------------------------------------
+
+
+def test_an_empty_database_is_filled_from_the_bindings_with_the_same_values():
+    first = bound("C1", "7", agent_id="writer")
+    second = bound("C3", "12", archived=True)
+    decided = plan_for(
+        [
+            space("!space", "!one", "!two"),
+            chat("!one", 20, binding=first.content(), name="Plans", encrypted=True),
+            chat("!two", 30, binding=second.content()),
+        ]
+    )
+    one = decided.found[RoomId("!one")]
+    assert (one.binding, one.name, one.encrypted) == (first, "Plans", True)
+    assert decided.found[RoomId("!two")].binding == second
+    assert decided.found[RoomId("!space")].binding == Binding("space", ANNA)
+    assert decided.spaces == 1
+    (user,) = decided.users
+    assert (user.user_id, user.space_id, user.next_chat_index) == (ANNA, "!space", 4)
+    assert decided.platform_chat_seq == 12
+    assert decided.backfilled == (RoomId("!space"),)
+
+
+def test_a_row_that_differs_from_the_homeserver_is_changed_to_it():
+    right = bound("C1", "7")
+    shown = [space("!space", "!chat"), chat(binding=right.content(), name="Plans")]
+    for wrong in (
+        row("!chat", replace(right, archived=True), name="Plans"),
+        row("!chat", replace(right, platform_chat_id="8"), name="Plans"),
+        row("!chat", replace(right, matrix_user_id=BERT), name="Plans"),
+        row("!chat", right, name="Old name"),
+        row("!chat", right, "failed", name="Plans"),
+        row("!chat", right, "reconciling", name="Plans"),
+        row("!chat", right, "unregistered", name="Plans"),
+        row("!chat", None, "failed"),
+    ):
+        decided = plan_for(shown, Stored({wrong.room_id: wrong}))
+        assert RoomId("!chat") in decided.changed
+        assert decided.found[RoomId("!chat")].binding == right
+
+
+def test_a_row_that_agrees_is_left_alone():
+    right = row("!chat", bound("C1", "7"), name="Plans", encrypted=True)
+    assert right.binding is not None
+    decided = plan_for(
+        [space("!space", "!chat"), chat(binding=right.binding.content(), name="Plans")],
+        Stored({right.room_id: right}),
+    )
+    assert decided.unchanged == (right.room_id,)
+    assert right.room_id not in decided.changed
+    assert right.room_id not in decided.backfilled
+
+
+def test_a_room_that_the_bot_has_left_is_gone():
+    decided = plan_for([], Stored({RoomId("!chat"): row("!chat", bound())}))
+    assert decided.gone == (RoomId("!chat"),)
+    already = row("!chat", bound(), "unregistered")
+    assert plan_for([], Stored({already.room_id: already})).gone == ()
+
+
+def test_a_row_of_a_room_that_is_nothing_any_more_is_refused_with_the_reason():
+    stored = Stored({RoomId("!chat"): row("!chat", bound())})
+    decided = plan_for([space("!space"), chat()], stored)
+    assert "linked in no Space" in decided.refused[RoomId("!chat")]
+    failed = Stored({RoomId("!chat"): row("!chat", bound(), "failed")})
+    assert plan_for([space("!space"), chat()], failed).refused == {}
+
+
+# -- C2: what counts ----------------------------------------------------------------------------------
+
+CLAIM = bound("C1", "1").content()
+FORGERIES = {
+    "a user's own Space that links the bot's room": [
+        space("!theirs", link("!chat", ANNA), created_by=ANNA),
+        chat(),
+    ],
+    "a user's own Space that links as if it were the bot": [
+        space("!theirs", "!chat", created_by=ANNA),
+        chat(),
+    ],
+    "a child link by a user in the bot's Space": [space("!space", link("!chat", ANNA)), chat()],
+    "a child link without via": [space("!space", link("!chat", via=())), chat()],
+    "a child that a user created": [space("!space", "!chat"), chat(created_by=ANNA)],
+    "a child whose creator is not known": [space("!space", "!chat"), chat(created_by=None)],
+    "a child that the bot is not joined to": [space("!space", "!chat")],
+    "a room that only claims a Space in its binding": [space("!space"), chat(binding=CLAIM)],
+    "a Space that links itself": [space("!space", "!space")],
+    "a Space inside a Space": [
+        space("!space", "!inner"),
+        space("!inner", "!chat", created_at_ms=15),
+        chat(),
+    ],
+    "two Spaces inside each other": [
+        space("!space", "!other", "!chat"),
+        space("!other", "!space", "!chat", created_at_ms=11),
+        chat(),
+    ],
+    "three Spaces in a circle": [
+        space("!a", "!b", "!chat"),
+        space("!b", "!c", "!chat", created_at_ms=11),
+        space("!c", "!a", "!chat", created_at_ms=12),
+        chat(),
+    ],
+    "a chat that claims to hold children": [chat(children=(link("!other"),)), chat("!other")],
+    "a room with another's nonce": [space("!space"), chat(nonce="chat C1 of @anna:example.org")],
+    "a Space with several members and no binding": [
+        space("!space", "!chat", members=(ANNA, BERT)),
+        chat(binding=CLAIM),
+    ],
+    "a Space of nobody": [space("!space", "!chat", members=()), chat()],
+    "a binding of another user's chat": [
+        space("!space", "!chat"),
+        chat(binding=bound(owner=BERT).content()),
+    ],
+}
+
+
+@pytest.mark.parametrize("rooms", FORGERIES.values(), ids=FORGERIES)
+def test_a_forged_topology_adopts_no_chat(rooms):
+    decided = plan_for(rooms)
+    chats = [each for each in decided.found.values() if each.binding.room_type == "chat"]
+    assert chats == []
+
+
+@pytest.mark.parametrize("rooms", FORGERIES.values(), ids=FORGERIES)
+def test_a_forgery_beside_a_sound_space_leaves_that_one_as_it_is(rooms):
+    sound = [
+        space("!sound", "!mine", members=(BERT,), created_at_ms=1),
+        chat("!mine", 2, binding=bound("C4", "40", BERT, "!sound").content()),
+    ]
+    alone, beside = plan_for(sound), plan_for([*sound, *rooms])
+    assert beside.found[RoomId("!mine")] == alone.found[RoomId("!mine")]
+    assert beside.found[RoomId("!sound")] == alone.found[RoomId("!sound")]
+
+
+def test_a_sound_topology_is_adopted_so_that_the_forgeries_prove_something():
+    decided = plan_for([space("!space", "!chat"), chat(binding=CLAIM)])
+    assert decided.found[RoomId("!chat")].binding == bound("C1", "1")
+    assert decided.skipped == decided.conflicts == ()
+
+
+def test_every_forged_child_is_reported_with_its_room_and_reason():
+    decided = plan_for(
+        [space("!space", link("!a", STRANGER), "!b", "!c"), chat("!a"), chat("!c", created_by=ANNA)]
+    )
+    reasons = {remark.room_id: remark.reason for remark in decided.skipped[:3]}
+    assert STRANGER in reasons[RoomId("!a")]
+    assert "not joined" in reasons[RoomId("!b")]
+    assert "did not create" in reasons[RoomId("!c")]
+
+
+# -- C3: owners ---------------------------------------------------------------------------------------
+
+
+def test_the_bindings_owner_comes_before_the_members():
+    content = Binding("space", BERT).content()
+    decided = plan_for([space("!space", "!chat", binding=content, members=(ANNA,)), chat()])
+    assert decided.found[RoomId("!chat")].binding.matrix_user_id == BERT
+
+
+def test_several_candidates_are_a_conflict_that_the_local_row_can_settle():
+    rooms = [space("!space", "!chat", members=(ANNA, BERT)), chat()]
+    guessless = plan_for(rooms)
+    assert [remark.room_id for remark in guessless.conflicts] == ["!space"]
+
+    known = Stored({RoomId("!space"): row("!space", Binding("space", BERT))})
+    assert plan_for(rooms, known).found[RoomId("!chat")].binding.matrix_user_id == BERT
+    stranger = Stored({RoomId("!space"): row("!space", Binding("space", STRANGER))})
+    assert RoomId("!chat") not in plan_for(rooms, stranger).found
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        {"room_type": "space"},
+        {"room_type": "space", "matrix_user_id": 7},
+        {"room_type": "space", "matrix_user_id": "anna"},
+        {"room_type": ["space"], "matrix_user_id": BERT},
+        {"room_type": "chat", "matrix_user_id": BERT},
+        {"nonsense": {"deep": [1]}},
+    ],
+    ids=repr,
+)
+def test_a_damaged_binding_of_a_space_says_nothing_about_its_owner(binding):
+    decided = plan_for([space("!space", "!chat", binding=binding), chat()])
+    assert decided.found[RoomId("!space")].binding == Binding("space", ANNA)
+    assert RoomId("!space") in decided.backfilled
+
+
+# -- C4: numbers --------------------------------------------------------------------------------------
+
+
+def test_older_rooms_are_numbered_by_creation_time_then_room_id():
+    decided = plan_for(
+        [
+            space("!space", "!z", "!b", "!a", "!y"),
+            chat("!z", 20),
+            chat("!b", 30),
+            chat("!a", 30),
+            chat("!y", 25),
+        ]
+    )
+    numbers = {room_id: each.binding for room_id, each in decided.found.items()}
+    assert [
+        (numbers[RoomId(room)].chat_id, numbers[RoomId(room)].platform_chat_id)
+        for room in ("!z", "!y", "!a", "!b")
+    ] == [("C1", "1"), ("C2", "2"), ("C3", "3"), ("C4", "4")]
+    assert decided.platform_chat_seq == 4
+
+
+def test_two_cold_starts_give_the_same_numbers_in_whatever_order_rooms_are_shown():
+    rooms = [space("!space", "!a", "!b", "!c"), *(chat(f"!{name}", 30) for name in "abc")]
+    assert plan_for(rooms).found == plan_for(rooms[::-1]).found
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        "a binding",
+        "a row",
+        "a row of a room that is gone",
+        "the user's counter",
+    ],
+)
+def test_the_next_number_is_above_the_highest_known_from_anywhere(known):
+    rooms = [space("!space", "!new", "!old"), chat("!new", 90)]
+    stored = Stored(platform_chat_seq=17 if known == "the user's counter" else 0)
+    old = bound("C8", "17")
+    if known == "a binding":
+        rooms.append(chat("!old", 99, binding=old.content()))
+    elif known == "a row":
+        rooms.append(chat("!old", 99))
+        stored = Stored({RoomId("!old"): row("!old", old)})
+    elif known == "a row of a room that is gone":
+        stored = Stored({RoomId("!old"): row("!old", old)})
+    else:
+        stored = replace(stored, users={ANNA: User(ANNA, next_chat_index=9)})
+    binding = plan_for(rooms, stored).found[RoomId("!new")].binding
+    assert (binding.chat_id, binding.platform_chat_id) == ("C9", "18")
+
+
+def test_chat_ids_are_counted_for_each_user_and_contexts_for_all():
+    decided = plan_for(
+        [
+            space("!hers", "!a", "!b"),
+            space("!his", "!c", members=(BERT,)),
+            chat("!a", 20),
+            chat("!c", 21),
+            chat("!b", 22),
+        ]
+    )
+    ids = {
+        room_id: (each.binding.chat_id, each.binding.platform_chat_id)
+        for room_id, each in decided.found.items()
+        if each.binding.room_type == "chat"
+    }
+    assert ids == {"!a": ("C1", "1"), "!c": ("C1", "2"), "!b": ("C2", "3")}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"chat_id": None},
+        {"chat_id": "7"},
+        {"chat_id": "C0"},
+        {"chat_id": "C07"},
+        {"chat_id": "C٣"},
+        {"chat_id": 3},
+        {"platform_chat_id": None},
+        {"platform_chat_id": "0"},
+        {"platform_chat_id": "-1"},
+        {"platform_chat_id": "1e3"},
+        {"platform_chat_id": 3},
+        {"platform_chat_id": "9" * 40},
+        {"agent_id": ["default"]},
+        {"agent_id": ""},
+        {"room_type": "chatty"},
+        {"archived": "yes"},
+    ],
+    ids=repr,
+)
+def test_each_damaged_field_of_a_binding_is_replaced_and_the_others_stay(damage):
+    content = bound("C5", "50").content() | damage
+    decided = plan_for([space("!space", "!chat"), chat(binding=content)])
+    got = decided.found[RoomId("!chat")].binding
+    assert got.matrix_user_id == ANNA
+    assert got.archived is False
+    assert got.agent_id == "default"
+    if "chat_id" not in damage and "room_type" not in damage:
+        assert got.chat_id == "C5"
+    if "platform_chat_id" not in damage and "room_type" not in damage:
+        assert got.platform_chat_id == "50"
+    assert RoomId("!chat") in decided.backfilled
+    assert got.chat_id is not None
+    assert got.chat_id[0] == "C"
+    assert int(got.chat_id[1:]) >= 1
+    assert got.platform_chat_id is not None
+    assert int(got.platform_chat_id) >= 1
+
+
+@pytest.mark.parametrize("field", ["chat_id", "platform_chat_id"])
+def test_of_two_rooms_with_one_id_the_older_keeps_it(field):
+    older, newer = bound("C1", "1"), replace(bound("C2", "2"), **{field: getattr(bound(), field)})
+    decided = plan_for(
+        [
+            space("!space", "!newer", "!older"),
+            chat("!older", 20, binding=older.content()),
+            chat("!newer", 30, binding=newer.content()),
+        ]
+    )
+    assert decided.found[RoomId("!older")].binding == older
+    got = decided.found[RoomId("!newer")].binding
+    assert getattr(got, field) not in (getattr(older, field), None)
+    assert [remark.room_id for remark in decided.conflicts] == ["!newer"]
+
+
+def test_a_room_in_two_spaces_is_the_child_of_the_one_its_binding_names():
+    rooms = [
+        space("!first", "!chat", created_at_ms=1),
+        space("!second", "!chat", created_at_ms=2),
+    ]
+    named = plan_for([*rooms, chat(binding=bound(space_id="!second").content())])
+    assert named.found[RoomId("!chat")].binding.space_id == "!second"
+    assert not [remark for remark in named.conflicts if remark.room_id == "!chat"]
+    unnamed = plan_for([*rooms, chat()])
+    assert unnamed.found[RoomId("!chat")].binding.space_id == "!first"
+    assert [remark for remark in unnamed.conflicts if remark.room_id == "!chat"]
+
+
+# -- C6: what is under way stays -------------------------------------------------------------------------
+
+
+def test_a_room_that_something_is_under_way_for_keeps_its_row():
+    newer = row("!chat", bound("C1", "9"), name="New name")
+    rooms = [space("!space", "!chat"), chat(binding=bound("C1", "7").content(), name="Old name")]
+    stored = Stored({newer.room_id: newer}, left_alone=frozenset({newer.room_id}))
+    decided = plan_for(rooms, stored)
+    assert newer.room_id not in decided.found
+    assert newer.room_id not in {*decided.changed, *decided.refused, *decided.gone}
+    assert decided.platform_chat_seq == 9
+    assert plan_for([], stored).gone == ()
+
+
+def test_a_chat_that_is_being_made_is_no_orphan():
+    decided = plan_for([space("!space"), chat()], Stored(left_alone=frozenset({RoomId("!chat")})))
+    assert decided.skipped == ()
+
+
+def test_no_ids_are_taken_for_a_room_whose_own_are_on_their_way():
+    stored = Stored(left_alone=frozenset({RoomId("!chat")}))
+    decided = plan_for([space("!space", "!chat", "!other"), chat(), chat("!other", 30)], stored)
+    assert decided.found[RoomId("!other")].binding.chat_id == "C1"
+    assert decided.platform_chat_seq == 1
+
+
+def test_a_user_in_the_middle_of_something_keeps_his_place():
+    making = User(ANNA, "making_chat", space_id=RoomId("!space"), next_chat_index=3)
+    decided = plan_for([], Stored(users={ANNA: making}))
+    assert decided.users == ()
+
+
+def test_a_counter_is_never_moved_back():
+    decided = plan_for(
+        [space("!space", "!chat"), chat(binding=bound("C2", "2").content())],
+        Stored(users={ANNA: User(ANNA, space_id=RoomId("!space"), next_chat_index=30)}),
+    )
+    assert decided.users == ()
+
+
+def test_a_further_space_of_a_user_is_a_conflict_and_the_known_one_stays():
+    rooms = [space("!first", created_at_ms=1), space("!second", created_at_ms=2)]
+    (user,) = plan_for(rooms).users
+    assert user.space_id == "!first"
+    assert [remark.room_id for remark in plan_for(rooms).conflicts] == ["!second"]
+    known = Stored(users={ANNA: User(ANNA, space_id=RoomId("!second"))})
+    assert plan_for(rooms, known).users == ()
+
+
+# -- O6: entry rooms ------------------------------------------------------------------------------------
+
+
+def test_an_entry_room_is_one_of_others_that_an_allowed_user_invited_to():
+    decided = plan_for([entry()])
+    assert decided.found[RoomId("!entry")].binding == Binding("entry", ANNA)
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        entry(invited_by=None),
+        entry(invited_by=STRANGER),
+        entry(invited_by=BOT),
+        entry(created_by=BOT),
+        entry(invited_by=None, binding=Binding("entry", STRANGER).content()),
+        entry(invited_by=None, binding={"room_type": "chat", "matrix_user_id": ANNA}),
+    ],
+    ids=["nobody", "a stranger", "itself", "its own room", "a stranger's binding", "a chat's"],
+)
+def test_any_other_room_is_skipped_with_a_reason(room):
+    decided = plan_for([room])
+    assert decided.found == {}
+    assert [remark.room_id for remark in decided.skipped] == ["!entry"]
+
+
+def test_the_binding_of_an_entry_room_says_who_invited():
+    decided = plan_for([entry(invited_by=ANNA, binding=Binding("entry", BERT).content())])
+    assert decided.found[RoomId("!entry")].binding.matrix_user_id == BERT
+
+
+# -- the second time -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rooms", FORGERIES.values(), ids=FORGERIES)
+def test_the_second_time_there_is_nothing_to_do(rooms):
+    world = World(topology(*rooms))
+    world.apply(world.plan())
+    assert world.settled

@@ -1,0 +1,143 @@
+"""Worlds for reconciliation: the homeserver's rooms, and what carrying out a plan makes of the local rows."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from machines.ids import AgentId, RoomId, UserId
+from machines.reconcile import Plan, Stored, plan
+from machines.room import Binding, Room
+from machines.topology import ObservedChild, ObservedRoom, Topology
+from machines.user import User
+from tests.machines.support import ANNA, BOT
+
+AGENT = AgentId("default")
+
+
+def link(room_id: str, sender: UserId = BOT, via: tuple[str, ...] = ("example.org",)) -> Any:
+    return ObservedChild(RoomId(room_id), sender, via)
+
+
+def space(room_id: str = "!space", *children: ObservedChild | str, **changes: Any) -> ObservedRoom:
+    """A Space of the bot's, Anna's unless told otherwise."""
+    links = tuple(link(child) if isinstance(child, str) else child for child in children)
+    room = ObservedRoom(
+        RoomId(room_id), BOT, 10, is_space=True, children=links, members=(ANNA,), name="Lambda"
+    )
+    return replace(room, **changes)
+
+
+def chat(room_id: str = "!chat", created_at_ms: int = 20, **changes: Any) -> ObservedRoom:
+    """A room that the bot made."""
+    room = ObservedRoom(RoomId(room_id), BOT, created_at_ms, name=f"Room {room_id}")
+    return replace(room, **changes)
+
+
+def entry(room_id: str = "!entry", **changes: Any) -> ObservedRoom:
+    """A room of Anna's that she invited the bot to."""
+    return replace(ObservedRoom(RoomId(room_id), ANNA, 5, invited_by=ANNA), **changes)
+
+
+def bound(
+    chat_id: str = "C1",
+    platform_chat_id: str = "1",
+    owner: UserId = ANNA,
+    space_id: str = "!space",
+    **changes: Any,
+) -> Binding:
+    binding = Binding("chat", owner, chat_id, platform_chat_id, AGENT, RoomId(space_id))
+    return replace(binding, **changes)
+
+
+def row(room_id: str, binding: Binding | None, state: str = "bound", **changes: Any) -> Room:
+    return replace(Room(RoomId(room_id), state, binding=binding), **changes)
+
+
+def topology(*rooms: ObservedRoom) -> Topology:
+    return Topology(BOT, {room.room_id: room for room in rooms})
+
+
+def allows(user_id: UserId) -> bool:
+    return user_id.endswith(":example.org") and user_id != BOT
+
+
+def plan_for(world: Topology | Iterable[ObservedRoom], stored: Stored | None = None) -> Plan:
+    shown = world if isinstance(world, Topology) else topology(*world)
+    return plan(shown, stored or Stored(), lambda user_id: AGENT, allows)
+
+
+@dataclass
+class World:
+    """The homeserver and the local tables, changed by plans as the reconciler changes them."""
+
+    shown: Topology
+    stored: Stored = field(default_factory=Stored)
+
+    def plan(self) -> Plan:
+        return plan_for(self.shown, self.stored)
+
+    def apply(self, decided: Plan) -> None:
+        """Do what `actors.reconciler` does: bindings to the server, rows to the tables."""
+        shown = dict(self.shown.rooms)
+        for room_id in decided.backfilled:
+            content = decided.found[room_id].binding.content()
+            shown[room_id] = replace(shown[room_id], binding=content)
+        rooms: dict[RoomId, Room] = dict(self.stored.rooms)
+        for room_id in (*decided.changed, *decided.refused, *decided.gone):
+            before = rooms.get(room_id, Room(room_id))
+            rooms[room_id] = self._settled(before, decided)
+            self._release_context(rooms, rooms[room_id])
+        users: dict[UserId, User] = dict(self.stored.users)
+        users.update({user.user_id: user for user in decided.users})
+        self.shown = replace(self.shown, rooms=shown)
+        seq = max(self.stored.platform_chat_seq, decided.platform_chat_seq)
+        self.stored = replace(self.stored, rooms=rooms, users=users, platform_chat_seq=seq)
+
+    @staticmethod
+    def _settled(room: Room, decided: Plan) -> Room:
+        if room.room_id in decided.gone:
+            return replace(room, state="unregistered", onboards=None)
+        found = decided.found.get(room.room_id)
+        if found is None:
+            return replace(room, state="failed", onboards=None)
+        encrypted = room.encrypted or found.encrypted
+        return replace(
+            room,
+            state="bound",
+            binding=found.binding,
+            name=found.name,
+            encrypted=encrypted,
+            onboards=None,
+        )
+
+    @staticmethod
+    def _release_context(rooms: dict[RoomId, Room], owner: Room) -> None:
+        if owner.state != "bound" or owner.binding is None:
+            return
+        context = owner.binding.platform_chat_id
+        for other in tuple(rooms.values()):
+            taken = other.binding is not None and other.binding.platform_chat_id == context
+            if context and taken and other.room_id != owner.room_id and other.binding:
+                binding = replace(other.binding, platform_chat_id=None)
+                rooms[other.room_id] = replace(other, binding=binding)
+
+    def chats(self) -> Mapping[RoomId, Binding]:
+        """The chats as the tables have them."""
+        return {
+            room.room_id: room.binding
+            for room in self.stored.rooms.values()
+            if room.state == "bound" and room.binding and room.binding.room_type == "chat"
+        }
+
+    @property
+    def settled(self) -> bool:
+        """Whether another reconciliation would write nothing, here or there (contract C5)."""
+        decided = self.plan()
+        same_seq = decided.platform_chat_seq == self.stored.platform_chat_seq
+        return same_seq and not (
+            decided.changed
+            or decided.refused
+            or decided.gone
+            or decided.users
+            or decided.backfilled
+        )
