@@ -6,6 +6,7 @@
 PYTHON ?= python3
 KEEP ?=
 ARGS ?=
+KILLS ?= 20
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check bench docs lock
+.PHONY: help install demo test check bench soak docs lock
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +41,9 @@ check: $(DEV_STAMP) ## Format, lint, types and import rules
 
 bench: $(DEV_STAMP) ## Measure the runtime beside a floor from the same run
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(DEV_STAMP) ## Kill the daemon under traffic and look whether anything is lost (KILLS=200 for long)
+	@$(BIN)/python -m tests.soak --kills $(KILLS) $(ARGS)
 
 docs: $(DEV_STAMP) ## Write docs/machines.md from the code
 	@$(BIN)/python -m machines.drawing > docs/machines.md.new

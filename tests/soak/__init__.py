@@ -1,0 +1,11 @@
+"""Long traffic on a real homeserver while the daemon is killed again and again: is anything lost? (contract D1)
+
+`python -m tests.soak --kills 200` (`make soak KILLS=200`) starts Synapse, the daemon and an agent, lets several
+people talk in twenty rooms, kills the daemon at random moments and the homeserver now and then, and afterwards
+reads every room's history: what it says there, not what anybody remembers, is the result.
+
+- `stage`: the homeserver, the daemon, the agent, the people and their rooms
+- `traffic`: what people say and what the agent answers
+- `chaos`: who is killed when
+- `verdict`: what a room's history shows
+"""

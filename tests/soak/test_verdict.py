@@ -1,0 +1,113 @@
+"""The soak's verdict finds what is wrong in a history, and nothing in one where all is well."""
+
+import pytest
+
+from sandbox.room_event import ANSWERS, RoomEvent
+from tests.soak.traffic import LONG, answer_to
+from tests.soak.verdict import PART, PARTIAL, Verdict, first_signs, judge
+
+ANN, BOT = "@ann:localhost", "@bot:localhost"
+
+
+def asked(event_id, text):
+    return event(event_id, ANN, {"msgtype": "m.text", "body": text})
+
+
+def reply(event_id, answers, body, **more):
+    return event(event_id, BOT, {"msgtype": "m.text", "body": body, ANSWERS: answers} | more)
+
+
+def edit(event_id, target, answers, body, **more):
+    new = {"msgtype": "m.text", "body": body, ANSWERS: answers} | more
+    relation = {"rel_type": "m.replace", "event_id": target}
+    content = new | {"body": f"* {body}", "m.new_content": new, "m.relates_to": relation}
+    return event(event_id, BOT, content)
+
+
+def event(event_id, sender, content):
+    return RoomEvent("!room", "m.room.message", content, event_id, sender)
+
+
+def verdict(*events):
+    return judge(events, ANN, BOT)
+
+
+QUESTIONS = (asked("$1", "one"), asked("$2", "two"))
+FIRST = reply("$r1", "$1", answer_to("one"))
+SECOND = reply("$r2", "$2", answer_to("two"))
+
+
+def test_a_room_in_which_all_is_well_has_nothing_wrong():
+    well = verdict(*QUESTIONS, FIRST, SECOND)
+    assert well == Verdict(messages=2, replies=2)
+    assert well.holds
+
+
+def test_a_reply_may_grow_by_edits_and_come_in_parts():
+    text = answer_to(f"tell me {LONG}")
+    half = text.index("\n\n", len(text) // 2)
+    assert verdict(
+        asked("$1", f"tell me {LONG}"),
+        reply("$r1", "$1", "1.", **{PART: 1, PARTIAL: True}),
+        edit("$e1", "$r1", "$1", text[:half], **{PART: 1}),
+        reply("$r2", "$1", text[half:], **{PART: 2}),
+    ).holds
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        QUESTIONS[:1],
+        (*QUESTIONS, SECOND),
+        (*QUESTIONS[:1], reply("$r1", "$1", "You said")),
+        (*QUESTIONS[:1], reply("$r1", "$1", answer_to("one"), **{PARTIAL: True})),
+        (*QUESTIONS[:1], FIRST, edit("$e1", "$r1", "$1", answer_to("two"))),
+        (*QUESTIONS[:1], event("$r1", ANN, FIRST.content)),
+        (asked("$1", "!help"),),
+    ],
+    ids=["no reply", "one of two", "cut", "unfinished", "spoilt", "not the bot's", "command"],
+)
+def test_what_is_missing_is_lost(events):
+    found = verdict(*events)
+    assert found.lost
+    assert not found.holds
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        reply("$r9", "$1", answer_to("one")),
+        reply("$r9", "$1", answer_to("one"), **{PART: 3}),
+        reply("$r9", "$nothing", "You said"),
+        event("$r9", BOT, {"msgtype": "m.text", "body": "unasked"}),
+    ],
+    ids=["same again", "odd part", "of nothing", "without a key"],
+)
+def test_a_second_reply_is_a_duplicate(more):
+    found = verdict(*QUESTIONS, FIRST, SECOND, more)
+    assert found.duplicated
+    assert not found.holds
+
+
+def test_a_second_answer_to_a_command_is_a_duplicate():
+    answers = [reply(f"$r{n}", "$1", "Write plain text") for n in (1, 2)]
+    assert verdict(asked("$1", "!help"), *answers).duplicated
+
+
+def test_an_answer_before_the_one_before_it_is_out_of_order():
+    found = verdict(*QUESTIONS, SECOND, FIRST)
+    assert found.out_of_order
+    assert not found.holds
+
+
+def test_a_command_may_overtake():
+    questions = (QUESTIONS[0], asked("$2", "!help"))
+    assert verdict(*questions, reply("$r2", "$2", "Write plain text"), FIRST).holds
+
+
+def test_kills_without_a_sign_between_them_are_one_silence():
+    def said_at(seconds):
+        return RoomEvent("!room", "m.room.message", {}, "$x", BOT, sent_at_ms=int(seconds * 1000))
+
+    events = [said_at(9), said_at(12), said_at(20)]
+    assert first_signs(events, BOT, [10.0, 11.0, 15.0, 30.0]) == [2.0, 5.0]
