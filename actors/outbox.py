@@ -25,6 +25,8 @@ from store.records import InboxRow, OutboxRow
 REQUESTS_AT_ONCE = 100
 REMEMBERED = 4096
 """How many sent messages are remembered for the edits to come; others are looked up."""
+EDITS_APART_S = 1.5
+"""How long a message stays as it is, counted from when the homeserver had it (contract D6)."""
 
 
 class Outbox:
@@ -45,6 +47,7 @@ class Outbox:
         self._replied = replied
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._sent: OrderedDict[TxnId, EventId | None] = OrderedDict()
+        self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
         self._limit = anyio.CapacityLimiter(REQUESTS_AT_ONCE)
         self._group: TaskGroup | None = None
         self._empty = anyio.Event()
@@ -89,7 +92,7 @@ class Outbox:
         lane = self._lanes[name]
         while lane:
             row = lane[0]
-            wait_s = row.not_before - self._clock.now()
+            wait_s = max(row.not_before, self._edit_due_at(row.order)) - self._clock.now()
             if wait_s > 0:
                 await self._clock.sleep(wait_s)
             async with self._limit:
@@ -101,6 +104,12 @@ class Outbox:
         del self._lanes[name]
         if not self._lanes:
             self._empty.set()
+
+    def _edit_due_at(self, order: Order) -> float:
+        """Return when an edit may go out; decisions can't know how late the text before it was."""
+        if not isinstance(order, SendMessage) or order.edits is None:
+            return 0.0
+        return self._shown_at.get(order.edits, 0.0) + EDITS_APART_S
 
     async def _perform(self, row: OutboxRow) -> Outcome:
         order = await self._resolve(row.order)
@@ -141,8 +150,15 @@ class Outbox:
                 "order_refused", lane=row.lane, order=type(row.order).__name__, reason=refusal
             )
         now = self._clock.now()
+        self._note_shown(row, now)
         rows = await self._journal.finish_order(row, event_id, refusal, report, now)
         self._deliver(rows)
+
+    def _note_shown(self, row: OutboxRow, now: float) -> None:
+        if isinstance(row.order, SendMessage) and row.order.partial:
+            self._shown_at[row.order.edits or row.txn_id] = now
+            if len(self._shown_at) > REMEMBERED:
+                self._shown_at.popitem(last=False)
 
     def _note_reply(self, row: OutboxRow) -> None:
         """The room is quiet after a whole reply: the bot's own place in it moves (contract D12)."""
