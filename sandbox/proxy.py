@@ -71,7 +71,14 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Fault = Hold | Cut | Answer
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Pass it on only after so many seconds: a homeserver that is slow to take it."""
+
+    seconds: float
+
+
+Fault = Hold | Cut | Answer | Delay
 
 
 def no_fault(_: Passage) -> Fault | None:
@@ -174,6 +181,10 @@ class Proxy:
         await self._tell()
         match fault:
             case None:
+                return await self._forward(request, passage) or _cut(request)
+            case Delay(seconds):
+                await anyio.sleep(seconds)
+                await self._strike(passage)
                 return await self._forward(request, passage) or _cut(request)
             case Answer(status, body, headers):
                 await self._strike(passage)

@@ -1,0 +1,139 @@
+"""Behind the scenes of one bot: its database while it is down, its own session, and `inspect-room`.
+
+The database is only ever touched while no daemon runs, as an operator with a broken disk would find it.
+"""
+
+import json
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from sandbox.daemon import LogLine
+from sandbox.person import Person
+from sandbox.session import escaped
+from tests.system.cast import BINDING, Bot
+
+# Contract R3, as `inspect-room --json` names it (contract I3).
+VALUES = (
+    "chat_id",
+    "room_id",
+    "space_id",
+    "matrix_user_id",
+    "platform_chat_id",
+    "agent_id",
+    "name",
+    "archived",
+)
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+class Backstage:
+    """One bot from behind. `url` is the homeserver itself, past any proxy."""
+
+    def __init__(self, bot: Bot, url: str) -> None:
+        self.bot = bot
+        self._url = url
+
+    @property
+    def database(self) -> Path:
+        """Where the bot's database is, unless it was told otherwise."""
+        return self.bot.daemon.directory / "lambda_matrix.db"
+
+    @asynccontextmanager
+    async def account(self) -> AsyncIterator[Person]:
+        """The bot's own session, as it keeps it."""
+        kept = self.bot.daemon.directory / "matrix_store" / "session.json"
+        token = json.loads(kept.read_text())["access_token"]
+        async with Person(self._url, self.bot.user_id, access_token=token) as account:
+            yield account
+
+    # -- the database
+
+    def lose_database(self) -> None:
+        """Delete the database of a stopped bot, and the files beside it."""
+        assert not self.bot.daemon.running
+        assert self.database.exists()
+        for path in self.bot.daemon.directory.glob(f"{self.database.name}*"):
+            path.unlink()
+
+    def damage(self, statement: str, *arguments: object) -> None:
+        """Change rows of a stopped bot; the statement must hit at least one."""
+        assert not self.bot.daemon.running
+        with closing(sqlite3.connect(self.database)) as raw, raw:
+            assert raw.execute(statement, arguments).rowcount > 0
+
+    def rows(self) -> Rows:
+        """Return all rows of a stopped bot but what tells of its own life: sync token, transitions."""
+        assert not self.bot.daemon.running
+        with closing(sqlite3.connect(self.database)) as raw:
+            tables = [name for (name,) in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            left_out = {"bot": " WHERE 0", "transitions": " WHERE subject != 'bot'"}
+            return {
+                name: sorted(raw.execute(f"SELECT * FROM {name}{left_out.get(name, '')}"), key=repr)
+                for name in tables
+                if name != "sqlite_sequence"
+            }
+
+    # -- the homeserver
+
+    async def bindings(self, *rooms: str) -> dict[str, dict[str, Any] | None]:
+        """Return what the bot's private account data says of rooms (contract R4)."""
+        async with self.account() as account:
+            return {room: await account.account_data(BINDING, room) for room in rooms}
+
+    async def bind(self, room: str, content: dict[str, Any]) -> None:
+        """Write a room's binding in the bot's name; `{}` blanks it."""
+        async with self.account() as account:
+            user = escaped(account.user_id)
+            path = f"/user/{user}/rooms/{escaped(room)}/account_data/{BINDING}"
+            await account.session.request("PUT", path, content)
+
+    async def link(self, space: str, room: str, *, via: tuple[str, ...] = ("localhost",)) -> None:
+        """Link a room into a Space in the bot's name; without `via` the link is taken away."""
+        async with self.account() as account:
+            content = {"via": list(via)} if via else {}
+            await account.send_state(space, "m.space.child", content, room)
+
+    # -- the program
+
+    async def inspect(self, *arguments: str) -> Any:
+        """Return what `inspect-room --json` prints."""
+        daemon = self.bot.daemon
+        command = [sys.executable, "-m", "cli", "inspect-room", "--json", *arguments]
+        done = await anyio.run_process(command, cwd=daemon.directory, env=daemon.environment)
+        return json.loads(done.stdout)
+
+    async def rooms(self) -> dict[str, dict[str, Any]]:
+        """Return all rooms that `inspect-room` knows, by room id."""
+        return {room["room_id"]: room for room in (await self.inspect())["rooms"]}
+
+    async def values(self) -> dict[str, dict[str, Any]]:
+        """Return the values of contract R3 of every chat that is bound."""
+        return {
+            room_id: {name: room[name] for name in VALUES}
+            for room_id, room in (await self.rooms()).items()
+            if (room["room_type"], room["state"]) == ("chat", "bound")
+        }
+
+    async def start(self) -> LogLine:
+        """Start the daemon; return its report of reconciliation once it is live."""
+        await self.bot.daemon.start()
+        await self.bot.daemon.wait_live()
+        return self.report()
+
+    def report(self) -> LogLine:
+        """Return the `matrix_reconcile_complete` line of the process that runs, which is one."""
+        pid = self.bot.daemon.pid
+        lines = self.bot.daemon.lines("matrix_reconcile_complete")
+        (line,) = [line for line in lines if line["pid"] == pid]
+        return line
+
+    def warnings(self, room: str) -> list[LogLine]:
+        """Return the log's `room_recovery_failed` lines about a room."""
+        lines = self.bot.daemon.lines("room_recovery_failed")
+        return [line for line in lines if line["room_id"] == room]

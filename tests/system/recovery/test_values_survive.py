@@ -1,0 +1,93 @@
+"""A deleted database loses nothing: every chat comes back with the same values (contracts C1, C4, R3, R4)."""
+
+import signal
+
+import pytest
+
+from tests.system.cast import answer_to, onboard
+from tests.system.recovery.town import open_chat
+
+pytestmark = pytest.mark.anyio
+
+
+async def heard(town, agent) -> dict[str, str]:
+    """Say something in every chat that is not archived; return the context in which the agent hears it."""
+    contexts = {}
+    for neighbour in town.neighbours:
+        for chat in neighbour.chats:
+            if chat != neighbour.archived:
+                message_id = await neighbour.home.person.send_text(chat, "still there?")
+                reply = await answer_to(neighbour.home.person, chat, message_id)
+                assert reply.body == "echo: still there?"
+                (request,) = [each for each in agent.requests if each.message_id == message_id]
+                contexts[chat] = request.chat_id
+    return contexts
+
+
+async def test_the_town_is_what_the_other_tests_take_it_for(town):
+    values = await town.backstage.values()
+    assert set(values) == set(town.chats)
+    assert len({each["platform_chat_id"] for each in values.values()}) == len(values) == 12
+    for neighbour in town.neighbours:
+        mine = [values[chat] for chat in neighbour.chats]
+        assert [each["chat_id"] for each in mine] == ["C1", "C2", "C3", "C4"]
+        assert [each["name"] for each in mine] == ["Chat 1", "Garden", "Kitchen", "Attic"]
+        assert [each["archived"] for each in mine] == [False, False, True, False]
+        assert {each["matrix_user_id"] for each in mine} == {neighbour.home.person.user_id}
+        assert {each["space_id"] for each in mine} == {neighbour.home.space}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
+async def test_without_a_database_every_chat_has_the_same_values(town, agent, number):
+    backstage = town.backstage
+    values, bindings = await backstage.values(), await backstage.bindings(*town.chats)
+    await backstage.start()
+    await heard(town, agent)
+    backstage.bot.daemon.send_signal(number)
+    await backstage.bot.daemon.wait_ended()
+    backstage.lose_database()
+    report = await backstage.start()
+    assert await backstage.values() == values
+    assert await backstage.bindings(*town.chats) == bindings
+    contexts = {chat: each["platform_chat_id"] for chat, each in values.items() if not each["archived"]}
+    assert await heard(town, agent) == contexts
+    # Three Spaces, three entry rooms, twelve chats.
+    assert (report["spaces"], report["rooms_recovered"], report["rooms_unchanged"]) == (3, 18, 0)
+    assert (report["backfilled"], report["conflicts"], report["skipped"]) == (0, [], [])
+    assert report["duration_s"] >= 0
+
+
+async def test_the_binding_on_the_homeserver_is_what_inspect_room_shows(town):
+    values, bindings = await town.backstage.values(), await town.backstage.bindings(*town.chats)
+    for chat, shown in values.items():
+        kept = {name: value for name, value in shown.items() if name not in ("name", "room_id")}
+        assert bindings[chat] == kept | {"room_type": "chat"}
+    for neighbour in town.neighbours:
+        home = neighbour.home
+        others = await town.backstage.bindings(home.space, home.entry)
+        for room, room_type in ((home.space, "space"), (home.entry, "entry")):
+            assert others[room]["room_type"] == room_type
+            assert others[room]["matrix_user_id"] == home.person.user_id
+
+
+async def test_what_is_made_after_the_loss_gets_numbers_never_used_before(
+    backstage, agent, make_person
+):
+    await backstage.start()
+    ann, bob = [await onboard(await make_person(), backstage.bot.user_id) for _ in range(2)]
+    second = await open_chat(ann, "Second")
+    for text in ("one", "!clear", "two", "!clear", "three"):
+        await ann.ask(text)
+    for room in (second, bob.chat):
+        await (ann if room == second else bob).ask("hello", room)
+    used = {request.chat_id for request in agent.requests}
+    await backstage.bot.daemon.stop()
+    backstage.lose_database()
+    await backstage.start()
+    third, bobs_second = await open_chat(ann, "Third"), await open_chat(bob, "Second")
+    await bob.ask("!clear")
+    values = await backstage.values()
+    assert (values[third]["chat_id"], values[bobs_second]["chat_id"]) == ("C3", "C2")
+    fresh = {values[room]["platform_chat_id"] for room in (third, bobs_second, bob.chat)}
+    assert len(fresh) == 3
+    assert not fresh & used
