@@ -72,6 +72,7 @@ class Cell:
         self.inbox: deque[InboxRow] = deque()
         self.more_stored = False
         self.last_seq = 0
+        self.passed_over = 0
         self.value: Conversation | Household
         if isinstance(rows, RoomRows):
             self.value = Conversation(rows.room or Room(RoomId(key)), rows.turn)
@@ -81,13 +82,14 @@ class Cell:
         self.more_stored = len(rows.inbox) >= READ_AHEAD
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
-        """Take in new inbox rows, in order; rows it has seen are passed over."""
+        """Take in new inbox rows, in order; those it has no room for are read again later."""
         for row in rows:
             if row.seq <= self.last_seq:
                 continue
             if self.more_stored or len(self.inbox) >= HELD:
                 self.more_stored = True
-                return
+                self.passed_over = row.seq
+                continue
             self.inbox.append(row)
             self.last_seq = row.seq
 
@@ -118,10 +120,13 @@ class Cell:
         return self.more_stored and not self.inbox
 
     def feed(self, rows: Sequence[InboxRow]) -> None:
-        """Take in the next rows that were read from the database."""
+        """Take in the next rows that were read from the database.
+
+        A row that was passed over meanwhile may have been committed after they were read.
+        """
         self.more_stored = False
         self.deliver(rows)
-        self.more_stored = self.more_stored or len(rows) >= READ_AHEAD
+        self.more_stored = len(rows) >= READ_AHEAD or self.passed_over > self.last_seq
 
     @property
     def resting(self) -> bool:

@@ -48,6 +48,7 @@ class Crank:
         self._send = send
         self._cells: OrderedDict[ActorKey, Cell] = OrderedDict()
         self._ready: OrderedDict[ActorKey, list[object]] = OrderedDict()
+        self._loading: dict[ActorKey, list[InboxRow]] = {}
         self._wake = anyio.Event()
         self._timers = Timers(clock, lambda key: self.tell(key, TimePassed()))
         self._backlog = 0
@@ -63,6 +64,8 @@ class Crank:
             cell = self._cells.get(row.actor)
             if cell is not None:
                 cell.deliver((row,))
+            elif row.actor in self._loading:
+                self._loading[row.actor].append(row)
             self._make_ready(row.actor)
 
     def tell(self, key: ActorKey, event: object) -> None:
@@ -145,9 +148,13 @@ class Crank:
     async def _load(self, keys: list[tuple[ActorKey, list[object]]]) -> None:
         cold = [key for key, _ in keys if key not in self._cells]
         if cold:
+            # What is delivered from here on may have been committed after the rows were read.
+            self._loading = {key: [] for key in cold}
             loaded = await self._journal.rooms_and_users(cold)
             for key, rows in loaded.items():
-                self._cells[key] = Cell(key, rows)
+                cell = self._cells[key] = Cell(key, rows)
+                cell.deliver(self._loading[key])
+            self._loading = {}
         for key, _ in keys:
             cell = self._cells[key]
             if cell.more_to_read and not cell.full:
