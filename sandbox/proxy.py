@@ -78,7 +78,14 @@ class Delay:
     seconds: float
 
 
-Fault = Hold | Cut | Answer | Delay
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Hand on what the homeserver answers with another body."""
+
+    body: Callable[[bytes], bytes]
+
+
+Fault = Hold | Cut | Answer | Delay | Change
 
 
 def no_fault(_: Passage) -> Fault | None:
@@ -86,16 +93,23 @@ def no_fault(_: Passage) -> Fault | None:
     return None
 
 
+def as_asked(raw_path: str) -> str:
+    """Ask the homeserver what the daemon asks."""
+    return raw_path
+
+
 class Proxy:
     """A proxy to the homeserver at `target`; an async context manager that listens while it is entered.
 
-    `fault` may be replaced at any time. A homeserver that can't be reached is a cut connection, as it
-    would be without the proxy, but counted.
+    `fault` may be replaced at any time, and so may `reword`, which says what to ask the homeserver instead of
+    a path with its query. A homeserver that can't be reached is a cut connection, as it would be without the
+    proxy, but counted.
     """
 
     def __init__(self, target: str) -> None:
         self.target = target.rstrip("/")
         self.fault: Callable[[Passage], Fault | None] = no_fault
+        self.reword: Callable[[str], str] = as_asked
         self.passages: list[Passage] = []
         self.struck: list[Passage] = []
         """Those with a fault, once it has had its effect."""
@@ -189,6 +203,13 @@ class Proxy:
             case Answer(status, body, headers):
                 await self._strike(passage)
                 return web.Response(status=status, body=body, headers=headers)
+            case Change(body):
+                answer = await self._forward(request, passage)
+                if answer is None or not isinstance(answer.body, bytes):
+                    return _cut(request)
+                answer.body = body(answer.body)
+                await self._strike(passage)
+                return answer
             case Hold(done) | Cut(done):
                 lifted = self._lifted
                 if done:
@@ -205,7 +226,7 @@ class Proxy:
             for name, value in request.headers.items()
             if name.lower() not in _NOT_PASSED_ON
         )
-        url = URL(f"{self.target}{request.raw_path}", encoded=True)
+        url = URL(f"{self.target}{self.reword(request.raw_path)}", encoded=True)
         try:
             async with self._upstream.request(
                 request.method, url, headers=headers, data=await request.read()
