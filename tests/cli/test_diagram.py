@@ -1,0 +1,89 @@
+"""The room machine drawn: everything that the declaration has is in each drawing, and one state is marked."""
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from cli.diagram import _MIDDLES, _ROUTES, DiagramFormat, draw, moves, stays
+from machines.room import ROOM
+
+FORMATS = list(DiagramFormat)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_every_arrow_of_the_declaration_is_drawn_once() -> None:
+    drawn = [
+        (source, target, label.partition(" ")[0])
+        for (source, target), labels in moves().items()
+        for label in labels
+    ]
+    drawn += [
+        (state, state, label.partition(" ")[0]) for state in ROOM.states for label in stays(state)
+    ]
+    declared = [(arrow.source, arrow.target, arrow.event) for arrow in ROOM.arrows]
+    assert sorted(drawn) == sorted(declared)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_state_and_event_is_in_the_drawing(form: DiagramFormat) -> None:
+    drawing = draw(form, None)
+    for word in (*ROOM.states, *ROOM.events, "message_came [cooled_down]"):
+        assert word in drawing
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_each_state_marks_another_drawing_and_none_marks_none(form: DiagramFormat) -> None:
+    drawings = {state: draw(form, state) for state in (*ROOM.states, None)}
+    assert len(set(drawings.values())) == len(ROOM.states) + 1
+
+
+@pytest.mark.parametrize("state", ROOM.states)
+def test_text_points_at_the_current_state_alone(state: str) -> None:
+    marked = [line for line in draw(DiagramFormat.TEXT, state).splitlines() if "▶" in line]
+    assert marked == [f"▶ [{state}]  ← now"]
+
+
+@pytest.mark.parametrize("state", ROOM.states)
+def test_mermaid_gives_the_current_state_a_class(state: str) -> None:
+    lines = draw(DiagramFormat.MERMAID, state).splitlines()
+    assert lines[0] == "stateDiagram-v2"
+    assert lines[-1] == f"    class {state} current"
+    arrow = re.compile(r"    (\[\*\]|\w+) --> \w+( : .+)?")
+    assert sum(bool(arrow.fullmatch(line)) for line in lines) == len(lines) - 3
+
+
+@pytest.mark.parametrize("state", ROOM.states)
+def test_svg_is_well_formed_and_marks_one_box(state: str) -> None:
+    root = ET.fromstring(draw(DiagramFormat.SVG, state))
+    boxes = {box.get("id"): box for box in root.iter(f"{SVG}g")}
+    assert set(boxes) == set(ROOM.states)
+    assert [each for each, box in boxes.items() if box.get("class") == "current"] == [state]
+    assert f"▶ {state}" in [text.text for text in boxes[state].iter(f"{SVG}text")]
+    assert len([path for path in root.iter(f"{SVG}path") if path.get("class") == "line"]) == len(
+        moves()
+    )
+
+
+def test_svg_has_a_place_for_every_state_and_line_of_the_declaration() -> None:
+    assert set(_MIDDLES) == set(ROOM.states)
+    assert set(_ROUTES) == set(moves())
+
+
+def test_nothing_in_the_svg_stands_outside_of_it_or_on_another_text() -> None:
+    root = ET.fromstring(draw(DiagramFormat.SVG, "bound"))
+    width, height = (float(root.get(side, "0")) for side in ("width", "height"))
+    places = []
+    for text in root.iter(f"{SVG}text"):
+        x, y = float(text.get("x", "")), float(text.get("y", ""))
+        reach = len(text.text or "") * 7 / 2
+        left, right = (
+            (x, x + 2 * reach) if text.get("class") == "legend" else (x - reach, x + reach)
+        )
+        assert 0 <= left < right <= width
+        assert 12 <= y <= height - 4
+        places.append((left, right, y, text.text))
+    for index, (left, right, y, words) in enumerate(places):
+        for other_left, other_right, other_y, other in places[index + 1 :]:
+            apart = right < other_left or other_right < left or abs(y - other_y) >= 12
+            assert apart, f"{words} stands on {other}"

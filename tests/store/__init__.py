@@ -1,0 +1,1 @@
+"""Tests of the journal and the cache, on real SQLite."""

@@ -1,0 +1,158 @@
+"""A database as a daemon leaves it: written through the store's own units, in every state its files can be in."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from machines.facts import MessageArrived, Quarantined, SyncBatch
+from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
+from machines.orders import SendMessage
+from machines.reply import Part, Reply
+from machines.room import Binding, Room
+from machines.talk import AgentRequest
+from machines.turn import Turn
+from store import units
+from store.database import prepare
+from store.queries import SQL
+from store.records import OutboxRow, Transition, Writes
+
+ANNA = UserId("@anna:example.org")
+CHAT = RoomId("!chat:example.org")
+SPACE = RoomId("!space:example.org")
+QUIET = RoomId("!quiet:example.org")
+NOON = 1_769_860_800.0  # 2026-01-31T12:00:00Z
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a database as the daemon does."""
+    return prepare(sqlite3.connect(path, isolation_level=None))
+
+
+def keep(raw: sqlite3.Connection, *visits: Writes, at: float = NOON) -> None:
+    """Commit what visits leave behind."""
+    raw.execute("BEGIN")
+    for writes in visits:
+        units.keep_visit(raw, writes, at)
+    raw.execute("COMMIT")
+
+
+@contextmanager
+def another_process(path: Path, reason: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have another process open the database and commit `reason` to the log; it is killed at the end."""
+    here = str(Path(__file__).parents[2])
+    program = f"from tests.store.samples import hold; hold({str(path)!r}, {reason!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"committed\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def hold(path: str, reason: str) -> None:
+    """Be the other process."""
+    raw = connect(Path(path))
+    keep(raw, Writes(room=chat_room(reason=reason)))
+    print("committed", flush=True)
+    sys.stdin.read()
+    raw.close()
+
+
+def files(directory: Path) -> dict[str, tuple[int, bytes]]:
+    """Return the time and the content of every file, to tell whether anything was touched."""
+    return {
+        str(file.relative_to(directory)): (
+            file.lstat().st_mtime_ns,
+            file.read_bytes() if file.is_file() else b"",
+        )
+        for file in sorted(directory.rglob("*"))
+    }
+
+
+CHAT_BINDING = Binding(
+    room_type="chat",
+    matrix_user_id=ANNA,
+    chat_id="C1",
+    platform_chat_id="7",
+    agent_id=AgentId("default"),
+    space_id=SPACE,
+)
+
+
+def chat_room(
+    room_id: RoomId = CHAT, name: str = "Chat 1", reason: str = "as it should be"
+) -> Room:
+    """A chat that is bound since noon."""
+    return Room(room_id, "bound", NOON, reason, CHAT_BINDING, name)
+
+
+def moved(room_id: str, event: str, source: str, target: str, at: float = NOON) -> Transition:
+    """A transition for a reason of no importance."""
+    return Transition(room_id, at, event, source, target, f"because of {event}")
+
+
+def streaming_turn(room_id: RoomId = CHAT) -> Turn:
+    """A turn whose second try is half told, with one part of its reply in the room."""
+    turn_id = EventId("$question")
+    return Turn(
+        turn_id,
+        AgentRequest(AgentId("default"), "7", turn_id, "a question"),
+        Reply(room_id, turn_id, parts=(Part(TxnId("$question.1"), 2, 99),)),
+        state="streaming",
+        tries=2,
+        begun_at=NOON + 1,
+        gives_up_at=NOON + 121,
+        fault="the agent was busy",
+    )
+
+
+def message(event_id: str, room_id: RoomId = CHAT) -> MessageArrived:
+    """A message from the owner."""
+    return MessageArrived(room_id, EventId(event_id), ANNA, "a secret of hers", 0)
+
+
+def order(txn_id: str, room_id: RoomId = CHAT, actor: str | None = None) -> OutboxRow:
+    """A message on its way into a room."""
+    send = SendMessage(room_id, "a text")
+    return OutboxRow(TxnId(txn_id), room_id, ActorKey(actor or room_id), send, False, 0.0, NOON)
+
+
+def busy_chat(raw: sqlite3.Connection) -> None:
+    """Fill a database with one chat that has something of everything, and one quiet entry room."""
+    quiet = Binding("entry", ANNA)
+    quarantined = Quarantined("timeline", CHAT, EventId("$broken"), "the event has no type")
+    homeless = Quarantined("sync", None, None, "the answer has no rooms")
+    raw.execute("BEGIN")
+    batch = SyncBatch(
+        SyncToken("s1"),
+        (message("$question"), message("$unreadable"), message("$next"), message("$last")),
+        quarantined=(quarantined, homeless),
+    )
+    rows = units.keep_batch(raw, batch, NOON + 1)
+    raw.execute("COMMIT")
+    first, unreadable, *_ = (row.seq for row in rows)
+    keep(
+        raw,
+        Writes(
+            room=chat_room(),
+            turn=streaming_turn(),
+            finished=(first,),
+            set_aside=((unreadable, "no key to read it"),),
+            orders=(order("$question.1"), order("$question.1.e3"), order("too-long")),
+            transitions=(
+                moved(CHAT, "room_made", "unregistered", "reconciling", NOON - 1),
+                moved(CHAT, "topology_confirmed", "reconciling", "bound"),
+            ),
+        ),
+        Writes(room=Room(QUIET, "bound", NOON, "it is what it is", quiet, "Hello")),
+    )
+    finish = {"txn_id": "$question.1", "status": "sent", "event_id": "$reply", "reason": ""}
+    raw.execute(SQL["finish_outbox"], finish)
+    refusal = {"txn_id": "too-long", "status": "refused", "event_id": None, "reason": "too large"}
+    raw.execute(SQL["finish_outbox"], refusal)
