@@ -217,11 +217,14 @@ class TurnMachine(StateMachine):
 
     @staticmethod
     def show_more(data: Turn, fact: ShowDue) -> "_Result":
-        """Show what there is."""
-        reply, effects = show(data.reply, data.said(), fact.at, final=False)
+        """Show what there is; an answer that is said again after a retry never shrinks meanwhile."""
+        reply = data.reply
+        effects: tuple[Effect, ...] = ()
+        if len(data.draft) >= len(data.shown):
+            reply, effects = show(data.reply, data.said(), fact.at, final=False)
         # Nothing new to show still counts as looked at, or the timer would come due at once again.
         reply = replace(reply, shown_at=max(reply.shown_at, fact.at))
-        return replace(data, reply=reply, shown=data.draft or data.shown), effects
+        return replace(data, reply=reply, shown=max(data.draft, data.shown, key=len)), effects
 
     @staticmethod
     def finish(data: Turn, fact: AnswerEnded) -> "_Result":
