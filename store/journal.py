@@ -30,7 +30,8 @@ Unit = Callable[[sqlite3.Connection], Any]
 @dataclass(slots=True)
 class _Waiting:
     unit: Unit
-    done: anyio.Event = field(default_factory=anyio.Event)
+    woken: anyio.Event = field(default_factory=anyio.Event)
+    done: bool = False
     result: Any = None
     error: Exception | None = None
 
@@ -52,27 +53,34 @@ class Journal:
         """
         waiting = _Waiting(unit)
         self._waiting.append(waiting)
-        if self._writing:
-            await waiting.done.wait()
-        else:
-            await self._write_groups()
+        # Shielded, because the units of others may come to be in its hands.
+        with anyio.CancelScope(shield=True):
+            if self._writing:
+                await waiting.woken.wait()
+            if not waiting.done:
+                await self._write_group()
         if waiting.error is not None:
             raise waiting.error
         return waiting.result
 
-    async def _write_groups(self) -> None:
-        # Whoever comes first writes for all who come while it does; shielded, because the others'
-        # units are in its hands.
-        self._writing = True
-        try:
-            with anyio.CancelScope(shield=True):
-                while self._waiting:
-                    group, self._waiting = self._waiting, []
-                    await self._write_group(group)
-        finally:
-            self._writing = False
+    async def _write_group(self) -> None:
+        """Write for all who wait, and leave what has come meanwhile to the first of those.
 
-    async def _write_group(self, group: list[_Waiting]) -> None:
+        So callers go on in the order of their commits: inbox rows reach their actor as they are numbered.
+        """
+        self._writing = True
+        group, self._waiting = self._waiting, []
+        try:
+            await self._commit(group)
+        finally:
+            for waiting in group:
+                waiting.done = True
+                waiting.woken.set()
+            self._writing = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].woken.set()
+
+    async def _commit(self, group: list[_Waiting]) -> None:
         try:
             results = await self._database.run(lambda raw: _transaction(raw, group))
             for waiting, result in zip(group, results, strict=True):
@@ -82,13 +90,10 @@ class Journal:
                 group[0].error = error
             else:
                 for waiting in group:
-                    await self._write_group([waiting])
+                    await self._commit([waiting])
         except DatabaseUnusable as error:
             for waiting in group:
                 waiting.error = error
-        finally:
-            for waiting in group:
-                waiting.done.set()
 
     # -- what the runtime writes -------------------------------------------------------------------
 
