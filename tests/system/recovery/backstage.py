@@ -71,7 +71,10 @@ class Backstage:
         """Return all rows of a stopped bot but what tells of its own life: sync token, transitions."""
         assert not self.bot.daemon.running
         with closing(sqlite3.connect(self.database)) as raw:
-            tables = [name for (name,) in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            tables = [
+                name
+                for (name,) in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            ]
             left_out = {"bot": " WHERE 0", "transitions": " WHERE subject != 'bot'"}
             return {
                 name: sorted(raw.execute(f"SELECT * FROM {name}{left_out.get(name, '')}"), key=repr)

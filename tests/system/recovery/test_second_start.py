@@ -7,14 +7,14 @@ import pytest
 
 pytestmark = pytest.mark.anyio
 
-WRITES_OF_A_LIVE_BOT = ("/typing/", "/read_markers", "/sync")
-
 
 async def snapshot(town):
-    """Return all that the bot can see of the world: events, memberships, account data, devices."""
+    """Return all that the bot can see of the world: events, members, account data, devices."""
     async with town.backstage.account() as account:
         rooms = sorted(await account.joined_rooms())
-        events = {room: [event.event_id for event in await account.messages(room)] for room in rooms}
+        events = {
+            room: [event.event_id for event in await account.messages(room)] for room in rooms
+        }
         members = {room: await account.members(room) for room in rooms}
         # Different each time: Synapse gives the same answer again for two minutes.
         only = {

@@ -2,6 +2,7 @@
 
 import signal
 
+import anyio
 import pytest
 
 from tests.system.cast import answer_to, onboard
@@ -13,14 +14,19 @@ pytestmark = pytest.mark.anyio
 async def heard(town, agent) -> dict[str, str]:
     """Say something in every chat that is not archived; return the context in which the agent hears it."""
     contexts = {}
-    for neighbour in town.neighbours:
-        for chat in neighbour.chats:
-            if chat != neighbour.archived:
-                message_id = await neighbour.home.person.send_text(chat, "still there?")
-                reply = await answer_to(neighbour.home.person, chat, message_id)
-                assert reply.body == "echo: still there?"
-                (request,) = [each for each in agent.requests if each.message_id == message_id]
-                contexts[chat] = request.chat_id
+
+    async def say(person, chat) -> None:
+        message_id = await person.send_text(chat, "still there?")
+        reply = await answer_to(person, chat, message_id)
+        assert reply.body == "echo: still there?"
+        (request,) = [each for each in agent.requests if each.message_id == message_id]
+        contexts[chat] = request.chat_id
+
+    async with anyio.create_task_group() as group:
+        for neighbour in town.neighbours:
+            for chat in neighbour.chats:
+                if chat != neighbour.archived:
+                    group.start_soon(say, neighbour.home.person, chat)
     return contexts
 
 
@@ -49,7 +55,9 @@ async def test_without_a_database_every_chat_has_the_same_values(town, agent, nu
     report = await backstage.start()
     assert await backstage.values() == values
     assert await backstage.bindings(*town.chats) == bindings
-    contexts = {chat: each["platform_chat_id"] for chat, each in values.items() if not each["archived"]}
+    contexts = {
+        chat: each["platform_chat_id"] for chat, each in values.items() if not each["archived"]
+    }
     assert await heard(town, agent) == contexts
     # Three Spaces, three entry rooms, twelve chats.
     assert (report["spaces"], report["rooms_recovered"], report["rooms_unchanged"]) == (3, 18, 0)
@@ -73,6 +81,7 @@ async def test_the_binding_on_the_homeserver_is_what_inspect_room_shows(town):
 async def test_what_is_made_after_the_loss_gets_numbers_never_used_before(
     backstage, agent, make_person
 ):
+    earlier = len(agent.requests)
     await backstage.start()
     ann, bob = [await onboard(await make_person(), backstage.bot.user_id) for _ in range(2)]
     second = await open_chat(ann, "Second")
@@ -80,7 +89,8 @@ async def test_what_is_made_after_the_loss_gets_numbers_never_used_before(
         await ann.ask(text)
     for room in (second, bob.chat):
         await (ann if room == second else bob).ask("hello", room)
-    used = {request.chat_id for request in agent.requests}
+    used = {request.chat_id for request in agent.requests[earlier:]}
+    assert len(used) == 5
     await backstage.bot.daemon.stop()
     backstage.lose_database()
     await backstage.start()

@@ -64,7 +64,9 @@ async def test_rooms_without_a_binding_come_after_all_numbers_that_are_known(tow
     before = await backstage.values()
     ann, bob = town.neighbours[:2]
     blanked = [ann.chats[0], ann.renamed, bob.chats[0]]
-    highest = max(int(each["platform_chat_id"]) for chat, each in before.items() if chat not in blanked)
+    highest = max(
+        int(each["platform_chat_id"]) for chat, each in before.items() if chat not in blanked
+    )
     backstage.lose_database()
     for chat in blanked:
         await backstage.bind(chat, {})
