@@ -152,7 +152,7 @@ def _database_to_ourselves(database: Path, dry_run: bool) -> Iterator[bool]:
             if dry_run or not database.parent.is_dir():
                 refuse_if_held(database)
             else:
-                lock = stack.enter_context(DaemonLock(database))
+                lock = stack.enter_context(DaemonLock(database, signs=False))
                 if not existed:
                     stack.callback(lock.remove)
         except DatabaseLocked as error:

@@ -46,10 +46,14 @@ def refuse_if_held(database: Path) -> None:
 
 
 class DaemonLock:
-    """A context in which this process alone works with the database."""
+    """A context in which this process alone works with the database.
 
-    def __init__(self, database: Path) -> None:
+    A daemon leaves its process id in the lock file; a command that is to change no file does not (`signs`).
+    """
+
+    def __init__(self, database: Path, *, signs: bool = True) -> None:
         self._database = database
+        self._signs = signs
         self._file: int | None = None
 
     def __enter__(self) -> "DaemonLock":
@@ -61,8 +65,9 @@ class DaemonLock:
         for attempt in range(1, _TRIES + 1):
             file = os.open(lock_path(self._database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if self._take(file):
-                os.truncate(file, 0)
-                os.pwrite(file, str(os.getpid()).encode(), 0)
+                if self._signs:
+                    os.truncate(file, 0)
+                    os.pwrite(file, str(os.getpid()).encode(), 0)
                 self._file = file
                 return self
             os.close(file)

@@ -1,0 +1,301 @@
+"""`reset --mode local-only`: what goes, what stays, what it refuses to touch, and that a dry run is the truth."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from store.lock import DaemonLock
+from tests.cli.shell import Shell
+from tests.store.samples import busy_chat, connect, files
+
+SESSION = {
+    "homeserver": "https://matrix.example.org",
+    "user_id": "@lambda:example.org",
+    "device_id": "DEVICE",
+    "access_token": "a secret token",
+}
+OURS = ["bot.db", "bot.db-wal", "bot.db-shm", "bot.db-journal", "bot.db.lock"]
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory, and an environment that names two paths and nothing of the account."""
+    for variable in ("MATRIX_HOMESERVER", "MATRIX_USER_ID", "MATRIX_PASSWORD"):
+        monkeypatch.delenv(variable, raising=False)
+    place(tmp_path, monkeypatch)
+    return tmp_path
+
+
+def place(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("MATRIX_DB_PATH", str(directory / "bot.db"))
+    monkeypatch.setenv("MATRIX_STORE_PATH", str(directory / "store"))
+
+
+@pytest.fixture
+def shell(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
+def used(directory: Path) -> None:
+    """Leave behind what a killed daemon does, among what is somebody else's."""
+    with closing(connect(directory / "bot.db")) as raw:
+        busy_chat(raw)
+    for name in ("bot.db-wal", "bot.db-shm", "bot.db.lock", "bot.db.backup", "other.db"):
+        (directory / name).touch()
+    store = directory / "store"
+    store.mkdir(mode=0o700)
+    (store / "session.json").write_text(json.dumps(SESSION))
+    (store / "keys").mkdir()
+    (store / "keys" / "1").write_text("a key")
+
+
+def summary(shell: Shell, *arguments: str) -> Any:
+    result = shell("reset", "--json", *arguments)
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def test_the_database_its_side_files_and_the_store_go_and_nothing_else(
+    shell: Shell, directory: Path
+) -> None:
+    used(directory)
+    told = summary(shell)
+    assert files(directory).keys() == {"bot.db.backup", "other.db"}
+    assert {line["action"] for line in told["local"]} == {"deleted"}
+    assert {Path(line["path"]).name for line in told["local"]} == {
+        *("bot.db", "bot.db-wal", "bot.db-shm", "bot.db.lock", "store")
+    }
+
+
+def test_what_is_absent_is_reported_as_absent(shell: Shell, directory: Path) -> None:
+    assert summary(shell)["local"] == [
+        {"path": str(directory / "bot.db"), "action": "absent"},
+        {"path": str(directory / "store"), "action": "absent"},
+    ]
+    assert files(directory) == {}
+    assert shell("reset").out.count("already absent") == 2
+
+
+def test_a_directory_that_is_absent_is_no_fault(
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MATRIX_DB_PATH", str(directory / "nowhere" / "bot.db"))
+    assert summary(shell)["local"][0]["action"] == "absent"
+    assert files(directory) == {}
+
+
+def test_the_summary_is_the_object_of_contract_x4(shell: Shell, directory: Path) -> None:
+    used(directory)
+    for dry_run in (True, False):
+        told = summary(shell, *(["--dry-run"] if dry_run else []))
+        assert list(told) == ["mode", "dry_run", "local", "server", "manual_steps"]
+        assert (told["mode"], told["dry_run"], told["server"]) == ("local-only", dry_run, [])
+        assert all(list(line) == ["path", "action"] for line in told["local"])
+        steps = " ".join(told["manual_steps"])
+        for words in ("eave or archive the old rooms and the Space", "accept its new invites"):
+            assert words in steps
+
+
+def test_a_person_reads_three_parts_and_what_it_is_for(shell: Shell, directory: Path) -> None:
+    used(directory)
+    for arguments in (("--dry-run",), ()):
+        out = shell("reset", *arguments).out
+        assert "for development and QA only" in out
+        parts = [out.index(f"\n{part}") for part in ("Local\n", "Server\n", "Manual steps")]
+        assert parts == sorted(parts)
+        assert ("nothing is changed" in out) == bool(arguments)
+
+
+def test_the_device_that_is_forgotten_is_named_and_its_token_is_not(
+    shell: Shell, directory: Path
+) -> None:
+    used(directory)
+    steps = " ".join(summary(shell)["manual_steps"])
+    assert "DEVICE" in steps
+    assert "a secret token" not in steps
+
+
+def test_a_dry_run_changes_nothing(shell: Shell, directory: Path) -> None:
+    used(directory)
+    before = files(directory)
+    summary(shell, "--dry-run")
+    assert files(directory) == before
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    there=st.sets(st.sampled_from(OURS)),
+    others=st.sets(st.sampled_from(["bot.db.backup", "bot.dbx", "notes", "bot.db-walrus"])),
+    store=st.none() | st.sets(st.sampled_from(["session.json", "session.tmp", "keys/1", "keys/2"])),
+)
+def test_what_the_dry_run_lists_is_what_the_real_run_does(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    there: set[str],
+    others: set[str],
+    store: set[str] | None,
+) -> None:
+    with TemporaryDirectory() as name, monkeypatch.context() as patch:
+        directory = Path(name)
+        place(directory, patch)
+        shell = Shell(patch, capsys)
+        for file in (*there, *others):
+            (directory / file).write_text(file)
+        if store is not None:
+            (directory / "store").mkdir(mode=0o700)
+        for file in store or ():
+            (directory / "store" / file).parent.mkdir(exist_ok=True)
+            (directory / "store" / file).write_text("{}")
+        before = files(directory)
+        planned = summary(shell, "--dry-run")
+        assert files(directory) == before
+        done = summary(shell)
+        assert [
+            (line["path"], line["action"].replace("would_delete", "deleted"))
+            for line in planned["local"]
+        ] == [(line["path"], line["action"]) for line in done["local"]]
+        assert planned["manual_steps"] == done["manual_steps"]
+        assert set(files(directory)) == others
+        listed = {Path(line["path"]).name for line in done["local"] if line["action"] == "deleted"}
+        assert listed == there | ({"store"} if store is not None else set())
+        patch.chdir("/")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+def test_it_refuses_while_a_daemon_holds_the_database(
+    shell: Shell, directory: Path, arguments: tuple[str, ...]
+) -> None:
+    used(directory)
+    with DaemonLock(directory / "bot.db"):
+        before = files(directory)
+        result = shell("reset", *arguments)
+        assert (result.code, result.out) == (5, "")
+        assert "stop it first" in result.err
+        assert files(directory) == before
+
+
+def test_the_database_is_held_until_it_is_gone(
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used(directory)
+    held: list[bool] = []
+
+    def look(path: Path) -> None:
+        held.append(shell("reset", "--dry-run").code == 5)
+
+    monkeypatch.setattr("cli.reset.delete", look)
+    shell("reset")
+    assert held == [True] * 5
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    "store", ["/", "{cwd}", "{cwd}/..", "{home}", "{cwd}/volume", "{cwd}/link", "{cwd}/notes.txt"]
+)
+def test_a_store_that_is_not_the_bots_own_is_left_alone(
+    shell: Shell,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+    arguments: tuple[str, ...],
+) -> None:
+    used(directory)
+    home = directory / "home"
+    home.mkdir()
+    (directory / "volume" / "agents").mkdir(parents=True)
+    (directory / "link").symlink_to(home)
+    (directory / "notes.txt").write_text("mine")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SURFACES_WORKSPACE_DIR", str(directory / "volume" / "agents"))
+    monkeypatch.setenv("MATRIX_STORE_PATH", store.format(cwd=directory, home=home))
+    before = files(directory)
+    result = shell("reset", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "MATRIX_STORE_PATH" in result.err
+    assert files(directory) == before
+
+
+def test_a_directory_that_the_daemon_would_have_refused_is_left_alone(
+    shell: Shell, directory: Path
+) -> None:
+    used(directory)
+    (directory / "store").chmod(0o755)
+    (directory / "store" / "session.json").rename(directory / "store" / "holiday.jpg")
+    before = files(directory)
+    result = shell("reset")
+    assert result.code == 2
+    assert "0755" in result.err
+    assert files(directory) == before
+
+
+def test_a_store_with_a_session_goes_however_open_it_is(shell: Shell, directory: Path) -> None:
+    used(directory)
+    (directory / "store").chmod(0o755)
+    summary(shell)
+    assert not (directory / "store").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "directory"])
+def test_a_database_that_is_no_file_is_left_alone(shell: Shell, directory: Path, kind: str) -> None:
+    used(directory)
+    (directory / "bot.db").rename(directory / "real.db")
+    if kind == "link":
+        (directory / "bot.db").symlink_to(directory / "real.db")
+    else:
+        (directory / "bot.db").mkdir()
+    result = shell("reset")
+    assert result.code == 2
+    assert "MATRIX_DB_PATH" in result.err
+    assert (directory / "real.db").exists()
+    assert (directory / "store").exists()
+
+
+def test_links_inside_the_store_are_not_followed(shell: Shell, directory: Path) -> None:
+    used(directory)
+    (directory / "photos").mkdir()
+    (directory / "photos" / "1.jpg").write_text("mine")
+    (directory / "store" / "link").symlink_to(directory / "photos")
+    summary(shell)
+    assert (directory / "photos" / "1.jpg").read_text() == "mine"
+
+
+def test_a_file_that_cant_be_removed_is_a_fault_with_a_remedy(
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used(directory)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("cli.reset.delete", refuse)
+    result = shell("reset")
+    assert result.code == 1
+    assert f"{directory / 'bot.db'}: Permission denied" in result.err
+
+
+def test_a_broken_session_file_is_no_obstacle(shell: Shell, directory: Path) -> None:
+    used(directory)
+    (directory / "store" / "session.json").write_text("{")
+    summary(shell)
+    assert not (directory / "store").exists()
+
+
+def test_help_is_complete_and_says_what_it_is_for(shell: Shell) -> None:
+    out = " ".join(shell("reset", "--help").out.split())
+    for words in ("for development and QA only", "local-only", "--dry-run", "--yes", "--json"):
+        assert words in out
+
+
+def test_an_unknown_mode_is_wrong_usage(shell: Shell) -> None:
+    assert shell("reset", "--mode", "everything").code == 2
