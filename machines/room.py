@@ -54,7 +54,7 @@ class Binding:
 class Room:
     """One room's row. Times are seconds since the epoch.
 
-    `onboards` is whom to welcome once the room is bound: set by an invitation, empty after a restart.
+    `onboards` is whom to welcome once the room is bound: the last who invited the bot.
     """
 
     room_id: RoomId
@@ -221,10 +221,10 @@ class RoomMachine(StateMachine):
         | unregistered.to(reconciling, on="look")
     )
     join_refused = (
-        reconciling.to(unregistered, on="forget_invite")
+        reconciling.to(unregistered)
         | unregistered.to.itself(internal=True)
-        | bound.to.itself(internal=True, on="forget_invite")
-        | failed.to.itself(internal=True, on="forget_invite")
+        | bound.to.itself(internal=True)
+        | failed.to.itself(internal=True)
     )
     room_made = (
         unregistered.to(reconciling, on="note_binding")
@@ -243,7 +243,7 @@ class RoomMachine(StateMachine):
     topology_confirmed = reconciling.to(bound, on="bind")
     topology_refused = reconciling.to(failed, on="diagnose")
     removed_from_room = (
-        unregistered.to.itself(internal=True, on="forget_invite")
+        unregistered.to.itself(internal=True)
         | bound.to(unregistered, on="let_go")
         | reconciling.to(unregistered, on="let_go")
         | failed.to(unregistered, on="let_go")
@@ -270,11 +270,6 @@ class RoomMachine(StateMachine):
         """A second invitation to a room that is bound already (contract O2)."""
         welcome = (Welcome(data.onboards),) if data.onboards else ()
         return replace(data, onboards=None), welcome
-
-    @staticmethod
-    def forget_invite(data: Room, fact: JoinRefused | RemovedFromRoom) -> _Result:
-        """Nobody waits for a welcome any more."""
-        return replace(data, onboards=None), ()
 
     @staticmethod
     def note_binding(data: Room, fact: RoomMade) -> _Result:
@@ -314,8 +309,11 @@ class RoomMachine(StateMachine):
 
     @staticmethod
     def let_go(data: Room, fact: RemovedFromRoom) -> _Result:
-        """The binding stays: coming back is a new reconciliation, not a new chat (contract R5)."""
-        return replace(data, onboards=None), (EndConversation(),)
+        """The binding stays: coming back is a new reconciliation, not a new chat (contract R5).
+
+        Whom to welcome stays too: the removal may be older than the invitation being accepted.
+        """
+        return data, (EndConversation(),)
 
 
 _NO_LOOK = "nobody is looking at this room's topology"

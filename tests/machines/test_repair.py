@@ -3,8 +3,9 @@
 import pytest
 
 from machines.effects import Ask, Consume, Log, Reconcile, Record
-from machines.facts import InviteArrived
+from machines.facts import BotRemoved, InviteArrived
 from machines.happenings import Observed, OnboardingAsked, Resumed
+from machines.ids import EventId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, StoreBinding
 from machines.room import Binding, Room
 from tests.machines.support import (
@@ -233,8 +234,16 @@ def test_an_invitation_that_is_gone_leaves_the_room_unregistered():
     story.take(invite(), stored=True)
     told = story.outcome("JoinRoom", Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
     assert story.it.room.state == "unregistered"
-    assert story.it.room.onboards is None
     assert told.orders == []
+
+
+def test_who_invited_is_welcomed_though_an_older_removal_is_heard_of_while_the_bot_joins():
+    story = entry_story()
+    story.take(invite(), stored=True)
+    story.take(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
+    story.outcome("JoinRoom", Joined(ENTRY, False))
+    told = story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
+    assert [each.actor for each in told.effects if hasattr(each, "actor")] == [ANNA]
 
 
 @pytest.mark.parametrize(("claimed", "found"), [(True, False), (False, True)])
