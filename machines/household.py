@@ -158,14 +158,15 @@ def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect
     summary = ChatSummary(
         made, chat.chat_id, chat.name, chat.agent_id, archived=False, state="bound"
     )
-    first = not household.chats
-    household = replace(household, user=step.data, chats=(*household.chats, summary))
+    # The room's own row may say already what it will be.
+    others = tuple(each for each in household.chats if each.room_id != made)
+    household = replace(household, user=step.data, chats=(*others, summary))
     hint = speech.mock_hint() if world.mock_agents else None
     welcome = Send(
         SendMessage(made, speech.welcome(world.agents.label(chat.agent_id), hint), notice=True),
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
-    text = speech.entry_pointer if first else speech.chat_created
+    text = speech.chat_created if others else speech.entry_pointer
     pointer = _tell(asked, text(chat.name, world.link(made)), world)
     return household, (*step.effects, welcome, pointer)
 

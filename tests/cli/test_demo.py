@@ -84,6 +84,7 @@ async def test_it_is_told_to_its_end_stays_up_for_a_client_and_leaves_nothing_be
             "Synapse 1.",
             "login → initial_sync → reconcile → live",
             "makes the Space “Lambda — user” and in it the chat “Chat 1”",
+            "Your Space is ready",
             "first words after",
             "kill -9 in mid-answer, at ",
             "login → initial_sync → reconcile → live",

@@ -28,7 +28,7 @@ from machines.orders import (
 )
 from machines.room import RoomMade, TopologyConfirmed
 from machines.user import Asked, User
-from tests.machines.support import ANNA, ENTRY, ROOM, SPACE, SPEECH, Told, UserStory
+from tests.machines.support import ANNA, ENTRY, ROOM, SPACE, SPEECH, Told, UserStory, make_world
 
 INVITED = Asked(ENTRY)
 WROTE = Asked(ENTRY, EventId("$hello"))
@@ -173,6 +173,20 @@ def test_the_same_step_repeated_gives_the_same_order_with_the_same_ids():
         return [send for told in steps for send in told.of(Send)]
 
     assert orders() == orders()
+
+
+def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_there_once():
+    story = UserStory()
+    told = story.take(OnboardingAsked(INVITED))
+    while story.it.user.state != "linking":
+        (send,) = [send for send in told.of(Send) if send.reports]
+        told = story.outcome(send, outcome_of(send.order))
+    half_made = ChatSummary(ROOM, "C1", "Chat 1", "default", archived=False, state="reconciling")
+    story.it = replace(story.it, chats=(half_made,))
+    (link,) = [send for send in told.of(Send) if send.reports]
+    told = story.outcome(link, Done())
+    assert [chat.room_id for chat in story.it.chats] == [ROOM]
+    assert SPEECH.entry_pointer("Chat 1", make_world().link(ROOM)) in told.said
 
 
 @pytest.mark.parametrize(
