@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from actors.ports import AgentPlatform
+from actors.workers import Workers
 from machines.effects import Ask
 from machines.happenings import Activity, AgentDone, AgentGrew, AgentTroubled, Confirmation
 from machines.ids import ActorKey
@@ -38,20 +39,18 @@ class AgentCalls:
         self._platform = platform
         self._tell = tell
         self._calls: dict[ActorKey, anyio.CancelScope] = {}
-        self._limit = anyio.CapacityLimiter(CALLS_AT_ONCE)
-        self._group: TaskGroup | None = None
+        self._limit = anyio.Semaphore(CALLS_AT_ONCE, fast_acquire=True)
+        self._workers = Workers()
 
     def run(self, group: TaskGroup) -> None:
         """Use this task group from here on."""
-        self._group = group
+        self._workers.run(group)
 
     def ask(self, key: ActorKey, ask: Ask) -> None:
         """Begin a call; one that is still open for this room is closed."""
         self.hang_up(key)
-        if self._group is None:
-            raise RuntimeError("agent calls are not running")
         scope = self._calls[key] = anyio.CancelScope()
-        self._group.start_soon(self._call, key, ask, scope)
+        self._workers.start(self._call, key, ask, scope)
 
     def hang_up(self, key: ActorKey) -> None:
         """Close the room's call, if there is one; nothing more is heard of it."""

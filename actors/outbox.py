@@ -16,6 +16,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from actors.ports import Clock, Homeserver
+from actors.workers import Workers
 from machines.happenings import OrderDone
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import CreateRoom, Done, Order, Outcome, RedactMessage, Refused, SendMessage
@@ -48,13 +49,13 @@ class Outbox:
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._sent: OrderedDict[TxnId, EventId | None] = OrderedDict()
         self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
-        self._limit = anyio.CapacityLimiter(REQUESTS_AT_ONCE)
-        self._group: TaskGroup | None = None
+        self._limit = anyio.Semaphore(REQUESTS_AT_ONCE, fast_acquire=True)
+        self._workers = Workers()
         self._empty = anyio.Event()
 
     async def run(self, group: TaskGroup) -> None:
         """Begin with what an earlier process left; from here on `send` performs."""
-        self._group = group
+        self._workers.run(group)
         self.send([_repeated(row) for row in await self._journal.waiting_orders()], ())
 
     def send(self, rows: Iterable[OutboxRow], dropped: Iterable[str]) -> None:
@@ -65,9 +66,7 @@ class Outbox:
             lane = self._lanes.get(row.lane)
             if lane is None:
                 self._lanes[row.lane] = deque((row,))
-                if self._group is None:
-                    raise RuntimeError("the outbox is not running")
-                self._group.start_soon(self._work, row.lane)
+                self._workers.start(self._work, row.lane)
             else:
                 lane.append(row)
 

@@ -1,0 +1,1 @@
+"""The runtime, with its borders replaced."""

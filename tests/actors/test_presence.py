@@ -1,0 +1,120 @@
+"""Typing shows only where an answer takes its time, and a busy room's markers move once a second."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from actors.presence import MARK_INTERVAL_S, TYPING_AFTER_S, TYPING_AGAIN_S, Presence
+from machines.ids import EventId, RoomId
+from tests.matrix.virtual_time import VirtualClock
+
+ROOM = RoomId("!room")
+
+
+class Watcher:
+    """What the homeserver was told, with the time since the start."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._began = clock.now()
+        self.typing: list[tuple[float, bool]] = []
+        self.marks: list[tuple[float, str, str | None]] = []
+        self.mark_takes_s = 0.0
+
+    async def show_typing(self, room_id: RoomId, typing: bool) -> None:
+        self.typing.append((self._since(), typing))
+
+    async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
+        self.marks.append((self._since(), read, finished))
+        if self.mark_takes_s:
+            await self._clock.sleep(self.mark_takes_s)
+
+    def _since(self) -> float:
+        return round(self._clock.now() - self._began, 2)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@asynccontextmanager
+async def showing(clock: VirtualClock) -> AsyncIterator[tuple[Presence, Watcher]]:
+    watcher = Watcher(clock)
+    presence = Presence(watcher, clock)  # type: ignore[arg-type]
+    async with anyio.create_task_group() as group, clock.running():
+        presence.run(group)
+        await anyio.lowlevel.checkpoint()
+        yield presence, watcher
+        group.cancel_scope.cancel()
+
+
+async def test_a_quick_answer_shows_no_typing(clock: VirtualClock) -> None:
+    async with showing(clock) as (presence, watcher):
+        for _ in range(5):
+            presence.show_typing(ROOM, True)
+            await clock.sleep(TYPING_AFTER_S * 0.9)
+            presence.show_typing(ROOM, False)
+        await clock.sleep(TYPING_AGAIN_S)
+    assert watcher.typing == []
+
+
+async def test_typing_is_shown_again_until_the_answer_ends(clock: VirtualClock) -> None:
+    async with showing(clock) as (presence, watcher):
+        presence.show_typing(ROOM, True)
+        await clock.sleep(TYPING_AFTER_S + TYPING_AGAIN_S + 1)
+        presence.show_typing(ROOM, False)
+        await clock.sleep(TYPING_AGAIN_S)
+    again = TYPING_AFTER_S + TYPING_AGAIN_S
+    assert watcher.typing == [(TYPING_AFTER_S, True), (again, True), (again + 1, False)]
+
+
+async def test_the_markers_of_a_quick_answer_move_together(clock: VirtualClock) -> None:
+    async with showing(clock) as (presence, watcher):
+        presence.mark_read(ROOM, EventId("$one"))
+        presence.reply_delivered(ROOM, EventId("$one"))
+        await clock.sleep(5)
+    assert [mark[1:] for mark in watcher.marks] == [("$one", "$one")]
+
+
+async def test_a_busy_rooms_markers_move_once_a_second_to_the_newest(clock: VirtualClock) -> None:
+    async with showing(clock) as (presence, watcher):
+        for number in range(30):
+            presence.mark_read(ROOM, EventId(f"${number}"))
+            if number == 20:
+                presence.reply_delivered(ROOM, EventId("$20"))
+            await clock.sleep(0.1)
+        await clock.sleep(5)
+    times = [at for at, _, _ in watcher.marks]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) >= MARK_INTERVAL_S - 0.01
+    assert len(times) == 4
+    assert watcher.marks[-1][1:] == ("$29", None)
+    # A newer message read does not take back the place that an answer had reached.
+    assert [finished for _, _, finished in watcher.marks if finished] == ["$20"]
+
+
+async def test_markers_never_overtake_each_other_on_a_slow_homeserver(clock: VirtualClock) -> None:
+    async with showing(clock) as (presence, watcher):
+        watcher.mark_takes_s = 3.5
+        presence.mark_read(ROOM, EventId("$one"))
+        await clock.sleep(0.5)
+        presence.mark_read(ROOM, EventId("$two"))
+        await clock.sleep(20)
+    assert [mark[1] for mark in watcher.marks] == ["$one", "$two"]
+    assert watcher.marks[1][0] - watcher.marks[0][0] >= watcher.mark_takes_s
+
+
+async def test_a_room_at_rest_is_forgotten(clock: VirtualClock) -> None:
+    async with showing(clock) as (presence, watcher):
+        presence.mark_read(ROOM, EventId("$one"))
+        await clock.sleep(5)
+        began = clock.now()
+        presence.mark_read(ROOM, EventId("$two"))
+        await clock.sleep(1)
+    # It would have waited for its second otherwise.
+    assert watcher.marks[-1][0] - round(began - 1_000_000.0, 2) < 0.1
