@@ -68,6 +68,10 @@ class InstantHomeserver:
         """Be logged in."""
         return KnownSession()
 
+    async def session_ended(self) -> None:
+        """Never return: the session goes on."""
+        await anyio.sleep_forever()
+
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
         """Show the rooms, once."""
         topology, self._topology = self._topology, Topology(BOT, {})
