@@ -305,7 +305,7 @@ class RoomMachine(StateMachine):
     def diagnose(data: Room, fact: TopologyRefused) -> _Result:
         """Say so, once: to the operator with the report, in the room with a notice."""
         failure = ReportFailure(fact.reason, fact.report)
-        return replace(data, repaired_at=fact.at, onboards=None), (failure,)
+        return replace(data, repaired_at=fact.at), (failure,)
 
     @staticmethod
     def let_go(data: Room, fact: RemovedFromRoom) -> _Result:
