@@ -136,7 +136,8 @@ def _progress(
             return replace(household, user=step.data), step.effects
         case "making_space", RoomCreated(room_id=room_id):
             chat = _next_chat(user, "", world)
-            step = USER.step(user, SpaceMade(room_id, chat))
+            space_name = world.speech.space_name(user.display_name)
+            step = USER.step(user, SpaceMade(room_id, chat, space_name))
             return replace(household, user=step.data), (*step.effects, _took(chat))
         case "making_chat", RoomCreated(room_id=room_id):
             step = USER.step(user, ChatMade(room_id))

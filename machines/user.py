@@ -80,6 +80,7 @@ class SpaceMade:
 
     room_id: RoomId
     chat: NewChat
+    space_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,11 @@ class UserMachine(StateMachine):
         """The Space is bound as soon as it exists; its first chat follows."""
         binding = Binding("space", data.user_id)
         key = ActorKey(fact.room_id)
-        confirmed = TopologyConfirmed(binding, "", encrypted=False, store=True, report={})
+        confirmed = TopologyConfirmed(
+            binding, fact.space_name, encrypted=False, store=True, report={}
+        )
         data, effects = _make_chat(replace(data, space_id=fact.room_id), fact.chat)
-        return data, (Tell(key, RoomMade(binding, "")), Tell(key, confirmed), *effects)
+        return data, (Tell(key, RoomMade(binding, fact.space_name)), Tell(key, confirmed), *effects)
 
     @staticmethod
     def make_chat(data: User, fact: ChatWanted) -> _Result:

@@ -128,7 +128,7 @@ USER = Machine(
         user.SpaceWanted(ASKED, "@anna:example.org.1"),
         user.ChatWanted(ASKED, NEW_CHAT),
         user.NameKnown("Anna", "Lambda — Anna"),
-        user.SpaceMade(RoomId("!space"), NEW_CHAT),
+        user.SpaceMade(RoomId("!space"), NEW_CHAT, "Lambda — Anna"),
         user.ChatMade(RoomId("!made")),
         user.ChatLinked(),
         user.StepRefused("forbidden"),

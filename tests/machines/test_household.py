@@ -118,6 +118,8 @@ def test_the_rooms_learn_what_they_are_before_they_may_be_talked_in():
         (ROOM, RoomMade),
         (ROOM, TopologyConfirmed),
     ]
+    names = [tell.event.name for told in steps for tell in told.tells]
+    assert names == ["Lambda — Anna", "Lambda — Anna", "Chat 1", "Chat 1"]
     binding = steps[-1].tells[0].event.binding
     assert (binding.chat_id, binding.platform_chat_id) == ("C1", "8")
     assert (binding.agent_id, binding.space_id) == ("default", SPACE)
