@@ -30,9 +30,11 @@ def _root() -> None:
 def run() -> None:
     """Run the daemon until it is stopped by SIGTERM or SIGINT.
 
-    It is configured by the environment and by `.env` in the working directory: MATRIX_HOMESERVER,
-    MATRIX_USER_ID and MATRIX_PASSWORD (or MATRIX_ACCESS_TOKEN) are needed; `.env.example` lists the
-    rest. A stopped or killed daemon is simply started again.
+    It is configured by the environment, and by `.env` in the working directory.
+    MATRIX_HOMESERVER, MATRIX_USER_ID and MATRIX_PASSWORD or MATRIX_ACCESS_TOKEN
+    are needed; `.env.example` lists the rest. SIGHUP reads the agents file again.
+
+    A stopped or killed daemon is simply started again.
     """
     from cli.run import run_daemon
 
