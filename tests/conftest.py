@@ -18,12 +18,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+# anyio's plugin runs the test and its fixtures; a server's connections end with the server, which is a
+# fixture's to end.
+_NOT_OF_THE_TEST = ("TestRunner.", "RequestHandler.")
+
+
 def tasks_of_the_test() -> set[asyncio.Task[object]]:
-    """Every task but those in which anyio's plugin runs the test and its fixtures."""
+    """Every task but those that serve it."""
     return {
         task
         for task in asyncio.all_tasks()
-        if not getattr(task.get_coro(), "__qualname__", "").startswith("TestRunner.")
+        if not getattr(task.get_coro(), "__qualname__", "").startswith(_NOT_OF_THE_TEST)
     }
 
 
