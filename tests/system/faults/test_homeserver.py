@@ -1,0 +1,135 @@
+"""The homeserver is dead, hangs, limits us, or says what no homeserver says (contracts L9, D8, D1)."""
+
+from itertools import pairwise
+
+import anyio
+import pytest
+
+from sandbox.agent_script import End, Text, Wait
+from sandbox.proxy import Answer, Change, Cut
+from tests.system.faults.scene import probes, sends, syncs, whenever
+
+pytestmark = pytest.mark.anyio
+
+HTML = {"Content-Type": "text/html"}
+JSON = {"Content-Type": "application/json"}
+PAGE = b"<html><body><h1>It is not us</h1></body></html>"
+OUTAGES = {
+    "dead": Cut(),
+    "dead before it can say what it did": Cut(done=True),
+    "bad gateway": Answer(502, PAGE, HTML),
+    "internal error": Answer(500, b'{"errcode":"M_UNKNOWN","error":"oh"}', JSON),
+    "a page that says all is well": Answer(200, PAGE, HTML),
+    "answers cut in half": Change(lambda body: body[: len(body) // 2]),
+}
+# A request that leaves a whole second after the last one may arrive a little less than that after it.
+A_SECOND = 0.95
+# aiohttp repeats at once what went down with a connection that it had kept (RFC 9112, 9.3.1).
+AT_ONCE = 0.1
+
+
+def moments(scene):
+    """Return when somebody asked whether the homeserver is back."""
+    found: list[float] = []
+    for passage in scene.struck:
+        if probes(passage) and not (found and passage.at - found[-1] < AT_ONCE):
+            found.append(passage.at)
+    return found
+
+
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+async def test_an_outage_is_waited_out_and_the_answer_comes_once(scene, outage):
+    scene.proxy.fault = lambda _: outage
+    asked = await scene.say("is anybody there?")
+    await scene.proxy.wait_until(lambda: len(moments(scene)) >= 2)
+    scene.proxy.lift()
+    assert await scene.only_answer(asked) == "echo: is anybody there?"
+    await scene.goes_on()
+    # What was under way when it began fails with it; from then on one at a time asks, a second apart.
+    under_way = next(n for n, passage in enumerate(scene.struck) if probes(passage))
+    assert under_way <= 5
+    assert all(map(probes, scene.struck[under_way:]))
+    assert all(later - one >= A_SECOND for one, later in pairwise(moments(scene)))
+    assert len(scene.logged("homeserver_unreachable")) == 1
+    assert len(scene.logged("homeserver_reachable")) == 1
+
+
+async def test_a_homeserver_that_hangs_is_waited_for(scene, synapse, agent):
+    go = anyio.Event()
+    agent.script = lambda request: (Wait(go), Text(f"echo: {request.text}"), End())
+    asked = await scene.say("are you frozen?")
+    opened = len(agent.connections)
+    request = await agent.next_request()
+    while request.text != "are you frozen?":
+        request = await agent.next_request()
+    synapse.pause()
+    try:
+        go.set()
+        # The whole answer is out of the agent's hands, and can't be sent.
+        await agent.connections[opened - 1].closed.wait()
+        await scene.proxy.wait_until(lambda: any(map(sends, scene.proxy.passages[-3:])))
+    finally:
+        synapse.resume()
+    assert await scene.only_answer(asked) == "echo: are you frozen?"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2500}', JSON),
+        (b'{"errcode":"M_LIMIT_EXCEEDED"}', JSON | {"Retry-After": "2.5"}),
+        (PAGE, HTML | {"Retry-After": "2.5"}),
+    ],
+    ids=["retry_after_ms", "Retry-After", "a page"],
+)
+async def test_a_limit_is_kept_as_long_as_the_homeserver_says(scene, body, headers):
+    left = [Answer(429, body, headers), Answer(429, body, headers)]
+    scene.proxy.fault = lambda passage: left.pop() if sends(passage) and left else None
+    before = len(scene.proxy.passages)
+    asked = await scene.say("may I?")
+    assert await scene.only_answer(asked) == "echo: may I?"
+    times = [passage.at for passage in scene.proxy.passages[before:] if sends(passage)]
+    assert len(times) == 3
+    assert all(later - one >= 2.45 for one, later in pairwise(times))
+    assert scene.logged("homeserver_unreachable") == []
+
+
+async def test_a_limit_drops_edits_in_between_and_never_the_last(scene, agent):
+    words = [f"word{number} " for number in range(60)]
+    whole = "".join(words)
+
+    async def slowly(_):
+        for word in words:
+            yield Text(word)
+            yield Wait(0.1)
+        yield End()
+
+    def limited(passage):
+        # The answer's first text may pass, its edits are limited, two seconds each.
+        if not sends(passage) or ".e" not in passage.path or passage.number in struck:
+            return None
+        struck.add(passage.number)
+        return Answer(429, b'{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2000}', JSON)
+
+    struck: set[int] = set()
+    agent.script = slowly
+    scene.proxy.fault = lambda passage: limited(passage) if len(struck) < 2 else None
+    asked = await scene.say("a long story, please")
+    assert await scene.only_answer(asked) == whole.strip()
+    assert len(struck) == 2
+    # Six seconds of text would have been some four edits.
+    edits = [event for event in await scene.person.messages(scene.home.chat) if event.replaces]
+    assert 1 <= sum(event.answers == asked for event in edits) <= 3
+
+
+async def test_a_sync_that_fails_alone_delays_nobody_who_is_being_answered(scene, agent):
+    asked = await scene.say("first")
+    await scene.only_answer(asked)
+    left = [Answer(500, b'{"errcode":"M_UNKNOWN"}', JSON)]
+    scene.proxy.fault = whenever(syncs, left[0])
+    agent.hold()
+    asked = await scene.say("second")
+    await scene.proxy.wait_until(lambda: any(map(syncs, scene.struck)))
+    agent.release()
+    scene.proxy.lift()
+    assert await scene.only_answer(asked) == "echo: second"

@@ -1,0 +1,77 @@
+"""Answers that the homeserver refuses for good: that one turn fails with a notice, its room goes on (contract D9)."""
+
+import time
+
+import pytest
+
+from sandbox.agent_script import End, Text, Wait, echo
+from sandbox.proxy import Answer
+from tests.system.cast import PARTIAL
+from tests.system.faults.scene import answers, sends, whenever
+
+pytestmark = pytest.mark.anyio
+
+HTML = {"Content-Type": "text/html"}
+JSON = {"Content-Type": "application/json"}
+REFUSALS = {
+    "too large": Answer(413, b'{"errcode":"M_TOO_LARGE","error":"event too large"}', JSON),
+    "too large for a proxy": Answer(413, b"<html>Request Entity Too Large</html>", HTML),
+    "forbidden": Answer(403, b'{"errcode":"M_FORBIDDEN","error":"not this"}', JSON),
+    "bad": Answer(400, b'{"errcode":"M_BAD_JSON","error":"no"}', JSON),
+}
+BREAKS_IT = Answer(500, b'{"errcode":"M_UNKNOWN","error":"Internal server error"}', JSON)
+INSTEAD = "the homeserver does not accept it"
+WITHIN_S = 60.0
+
+
+async def refused(scene, agent, refusal):
+    """Say something whose answer, and nothing else, is refused; return its event's id."""
+    agent.hold()
+    asked = await scene.say("say something impossible")
+    scene.proxy.fault = whenever(answers(asked), refusal)
+    agent.release()
+    return asked
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+async def test_a_refused_answer_is_replaced_and_its_room_goes_on(scene, agent, refusal):
+    asked = await refused(scene, agent, refusal)
+    assert INSTEAD in await scene.only_answer(asked)
+    assert len(scene.struck) == 1
+    await scene.goes_on()
+    assert len(scene.logged("order_refused")) == 1
+    assert scene.logged("homeserver_unreachable") == []
+
+
+async def test_an_answer_that_breaks_the_homeserver_is_given_up_within_a_minute(scene, agent):
+    began = time.monotonic()
+    asked = await refused(scene, agent, BREAKS_IT)
+    behind = await scene.say("I wait behind it")
+    assert INSTEAD in await scene.only_answer(asked, WITHIN_S)
+    assert time.monotonic() - began < WITHIN_S
+    assert await scene.only_answer(behind) == "echo: I wait behind it"
+    # It was tried again, but a handful of times and not in a loop.
+    assert 4 <= len(scene.struck) <= 30
+    assert len(scene.logged("order_refused")) == 1
+    assert scene.logged("homeserver_unreachable") == []
+
+
+async def test_an_edit_that_is_refused_ends_the_reply_that_stands(scene, agent):
+    async def script(_):
+        yield Text("The beginning")
+        yield Wait(1.0)
+        yield Text(" and the rest")
+        yield End()
+
+    agent.script = script
+    scene.proxy.fault = lambda passage: (
+        REFUSALS["forbidden"] if sends(passage) and passage.path.endswith(".e1") else None
+    )
+    asked = await scene.say("begin, and fail to end")
+    await scene.person.wait_for(lambda event: event.answers == asked and event.replaces is not None)
+    (reply,) = await scene.person.replies_to(scene.home.chat, asked)
+    content = await scene.person.latest_content(scene.home.chat, reply.event_id)
+    assert INSTEAD in content["body"]
+    assert PARTIAL not in content
+    agent.script = echo
+    await scene.goes_on()
