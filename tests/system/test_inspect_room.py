@@ -1,0 +1,161 @@
+"""`inspect-room` beside a daemon that runs, was killed or stopped, and beside the homeserver (contract section 11)."""
+
+import json
+
+import anyio
+import pytest
+
+from sandbox.agent_script import End, Text, Wait
+from sandbox.person import Person
+from tests.system.cast import answer_to, onboard
+from tests.system.commands import command, files
+
+pytestmark = pytest.mark.anyio
+
+
+async def inspected(bot, *arguments):
+    result = await command(bot, "inspect-room", "--json", *arguments)
+    assert result.code == 0, result.err
+    return result.json
+
+
+async def test_a_turn_is_seen_in_hand_through_a_kill_and_done_at_its_end(make_bot, person, agent):
+    bot = await make_bot()
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    home = await onboard(person, bot.user_id)
+    go_on = anyio.Event()
+    agent.script = lambda request: [Text("half an answer"), Wait(go_on), Text(", whole"), End()]
+    message_id = await person.send_text(home.chat, "what do you think?")
+    reply = await person.wait_for(lambda event: event.answers == message_id)
+
+    running = await inspected(bot, home.chat)
+    assert running["turn"]["turn_id"] == message_id
+    assert (running["turn"]["state"], running["turn"]["tries"]) == ("streaming", 1)
+    assert running["turn"]["reply_events"] == [reply.event_id]
+    whole = await inspected(bot)
+    assert (whole["bot"]["state"], whole["bot"]["running"]) == ("live", True)
+
+    await bot.daemon.kill()
+    left = files(bot.daemon.directory)
+    assert await inspected(bot, home.chat) == running
+    whole = await inspected(bot)
+    assert (whole["bot"]["state"], whole["bot"]["running"]) == ("live", False)
+    assert files(bot.daemon.directory) == left
+
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    request = await agent.next_request()
+    while request.message_id != message_id:
+        request = await agent.next_request()
+    assert (await inspected(bot, home.chat))["turn"]["tries"] == 2
+    go_on.set()
+    await answer_to(person, home.chat, message_id)
+
+    assert await bot.daemon.stop() == 0
+    left = files(bot.daemon.directory)
+    stopped = await inspected(bot, home.chat)
+    assert (stopped["turn"], stopped["inbox_pending"], stopped["outbox_pending"]) == (None, 0, 0)
+    assert (await inspected(bot))["bot"]["state"] == "stopped"
+    assert files(bot.daemon.directory) == left
+
+
+async def test_each_kind_of_room_shows_its_binding_and_how_it_came_to_be(home, standing_bot):
+    found = {room["room_id"]: room for room in (await inspected(standing_bot))["rooms"]}
+    chat, space, entry = (found[room] for room in (home.chat, home.space, home.entry))
+    for room, kind in ((chat, "chat"), (space, "space"), (entry, "entry")):
+        assert (room["state"], room["room_type"]) == ("bound", kind)
+        assert room["matrix_user_id"] == home.person.user_id
+        assert room["transitions"][-1]["target"] == "bound"
+        assert room["transitions"][0]["source"] == "unregistered"
+    assert (chat["chat_id"], chat["space_id"], chat["name"]) == ("C1", home.space, "Chat 1")
+    assert await inspected(standing_bot, home.chat) == chat
+
+
+async def test_a_message_that_came_while_nobody_looked_waits_in_sight(make_bot, person, agent):
+    bot = await make_bot()
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    home = await onboard(person, bot.user_id)
+    agent.script = lambda request: [Text("thinking"), Wait(anyio.Event())]
+    message_id = await person.send_text(home.chat, "first")
+    await person.wait_for(lambda event: event.answers == message_id)
+    for text in ("second", "third"):
+        await person.send_text(home.chat, text)
+    waiting = 0
+    with anyio.fail_after(30):
+        while waiting < 2:  # each look is a process of its own, and takes its time
+            waiting = (await inspected(bot, home.chat))["inbox_pending"]
+    page = await command(bot, "inspect-room", home.chat)
+    assert "inbox           2" in page.out
+    assert message_id in page.out
+
+
+async def test_the_owner_who_left_is_shown_and_nothing_else_changes(home, standing_bot):
+    before = await inspected(standing_bot, home.chat)
+    assert before["owner_present"] is True
+    await home.person.leave(home.chat)
+    after = before
+    with anyio.fail_after(30):
+        while after["owner_present"]:
+            after = await inspected(standing_bot, home.chat)
+    assert after == before | {"owner_present": False}
+    assert "has left the room" in (await command(standing_bot, "inspect-room", home.chat)).out
+
+
+async def test_the_nearest_of_all_rooms_is_named(home, standing_bot):
+    result = await command(standing_bot, "inspect-room", f"{home.chat[:-1]}?")
+    assert result.code == 2
+    assert home.chat in result.err
+
+
+async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, synapse, person):
+    bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    home = await onboard(person, bot.user_id, name="Hello")
+    assert await bot.daemon.stop() == 0
+    session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
+    async with Person(synapse.url, bot.user_id, access_token=session["access_token"]) as account:
+        devices = await account.devices()
+        left = files(bot.daemon.directory)
+        already = len(proxy.passages)
+        for room in (home.chat, home.space, home.entry):
+            server = (await inspected(bot, room, "--server"))["server"]
+            assert server["membership"] == "join"
+            assert server["differences"] == []
+            assert server["binding"]["matrix_user_id"] == person.user_id
+        page = await command(bot, "inspect-room", home.chat, "--server")
+        assert "differs         in nothing" in page.out
+        assert {passage.method for passage in proxy.passages[already:]} == {"GET"}
+        assert await account.devices() == devices
+        assert files(bot.daemon.directory) == left
+
+        await account.send_state(home.chat, "m.room.name", {"name": "Renamed elsewhere"})
+        await account.send_state(home.space, "m.space.child", {}, home.chat)
+        await person.leave(home.chat)
+        server = (await inspected(bot, home.chat, "--server"))["server"]
+        assert {each["field"]: each["server"] for each in server["differences"]} == {
+            "name": "Renamed elsewhere",
+            "owner_membership": "leave",
+            "child_link": {"sender": bot.user_id, "via": []},
+        }
+
+        await account.leave(home.chat)
+        server = (await inspected(bot, home.chat, "--server"))["server"]
+        assert [each["field"] for each in server["differences"]] == ["membership"]
+
+
+async def test_a_session_that_is_over_is_said_so(make_bot, synapse, person):
+    bot = await make_bot()
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    home = await onboard(person, bot.user_id)
+    assert await bot.daemon.stop() == 0
+    session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
+    async with Person(synapse.url, bot.user_id, access_token=session["access_token"]) as account:
+        await account.session.request("POST", "/logout", {})
+    result = await command(bot, "inspect-room", home.chat, "--server")
+    assert result.code == 3
+    assert "session" in result.err
+    assert (await command(bot, "inspect-room", home.chat)).code == 0
