@@ -9,6 +9,7 @@ it into the URL, are not used.
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -38,7 +39,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back; header names are in lower case."""
+    """What came back; headers are asked for by their name in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -72,7 +73,7 @@ class NioExchange:
         path = request.path
         if request.query:
             path = f"{path}?{urlencode(request.query, quote_via=quote)}"
-        timeout = aiohttp.ClientTimeout(total=request.timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        timeout = _timeout(request.timeout_s)
         try:
             response = await client.send(
                 request.method,
@@ -92,8 +93,7 @@ class NioExchange:
             raise Unreachable("connect", _reason(cause)) from None
         except (aiohttp.ClientError, OSError) as cause:
             raise Unreachable("broken", _reason(cause)) from None
-        answer_headers = {name.lower(): value for name, value in response.headers.items()}
-        return HttpAnswer(response.status, answer_headers, body)
+        return HttpAnswer(response.status, response.headers, body)
 
     async def aclose(self) -> None:
         """End all connections; a later request opens new ones."""
@@ -131,6 +131,12 @@ def _reason(cause: Exception) -> str:
     # Only what the operating system says: aiohttp's own texts may quote the request.
     said = cause.strerror if isinstance(cause, OSError) else None
     return f"{type(cause).__name__}: {said}" if said else type(cause).__name__
+
+
+@cache
+def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
+    """Return the limits of a request; there are only a few different ones."""
+    return aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
 
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes:

@@ -45,6 +45,8 @@ ALLOWED_ATTRIBUTES: dict[str, set[str]] = {
 }
 ALLOWED_SCHEMES = frozenset({"https", "http", "ftp", "mailto", "magnet"})
 
+# A line that starts with a letter and holds nothing that could mean something in Markdown.
+_PLAIN_LINE = re.compile(r"[^\W\d_][^\\`*_~<>&|\[\]\s]*(?: [^\\`*_~<>&|\[\]\s]+)*")
 _LINK = re.compile(r"(?:https?|ftp)://[^\s/?#]|(?:mailto|magnet):.", re.IGNORECASE)
 _LANGUAGE = re.compile(r"language-\S+")
 _TAG = re.compile(r"<[^>]*>")
@@ -117,6 +119,8 @@ def message_content(
 
 def _formatted(body: str) -> dict[str, str]:
     """Return the HTML keys of a message, none when the HTML would show the very same."""
+    if _PLAIN_LINE.fullmatch(body):
+        return {}
     rendered = render(body)
     if not _MARKUP.search(rendered) and _text_of(rendered) == body.split():
         return {}
@@ -134,11 +138,13 @@ def _thread(root: EventId, answers: EventId | None) -> dict[str, Any]:
     }
 
 
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _first_that_fits(*contents: dict[str, Any]) -> dict[str, Any]:
     """Return the first content within the budget; the last one, if none is."""
     for content in contents:
-        encoded = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        if len(encoded) <= CONTENT_BYTES:
+        if len(_written(content).encode()) <= CONTENT_BYTES:
             return content
     return contents[-1]
 

@@ -6,7 +6,7 @@ named, until a quiet period has gone by. Other lanes are not affected.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Literal
 
 import anyio
@@ -16,6 +16,7 @@ from matrix.clock import Clock
 LaneName = Literal["read", "sync", "send", "create", "join", "invite", "login"]
 
 NARROW_FOR_S = 3.0
+_WIDE = nullcontext()
 
 
 class Lane:
@@ -32,12 +33,12 @@ class Lane:
         """Whether the homeserver lately asked for patience."""
         return self._clock.now() < self._narrow_until
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Hold the right to make one request; waits while the lane is narrow."""
-        if not self.is_narrow:
-            yield
-            return
+        return self._narrow_turn() if self.is_narrow else _WIDE
+
+    @asynccontextmanager
+    async def _narrow_turn(self) -> AsyncIterator[None]:
         async with self._one_at_a_time:
             wait_s = self._resume_at - self._clock.now()
             if wait_s > 0:

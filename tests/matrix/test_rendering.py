@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from machines.ids import EventId
 from machines.splitting import PART_BYTES
 from matrix.cleaning import clean_text
-from matrix.rendering import ALLOWED_TAGS, CONTENT_BYTES, message_content, render
+from matrix.rendering import _PLAIN_LINE, ALLOWED_TAGS, CONTENT_BYTES, message_content, render
 
 QUESTION = EventId("$question")
 FIRST = EventId("$first")
@@ -259,3 +259,26 @@ def test_a_large_message_gives_up_its_html_and_never_its_text():
     assert content["body"] == body
     assert "formatted_body" not in content
     assert "format" not in content
+
+
+@given(st.from_regex(_PLAIN_LINE, fullmatch=True))
+def test_a_plain_line_is_spared_the_renderer_because_it_would_come_out_as_it_is(body: str) -> None:
+    body = clean_text(body)
+    assert render(body).split() == body.split()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "1. one",
+        "# one",
+        "- one",
+        "one\n---",
+        "one  two\nthree",
+        "*one*",
+        "a [b](http://c)",
+        "&amp;",
+    ],
+)
+def test_a_line_that_may_mean_something_goes_to_the_renderer(body: str) -> None:
+    assert not _PLAIN_LINE.fullmatch(body)
