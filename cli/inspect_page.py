@@ -7,16 +7,19 @@ never read as markup.
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from cli.inspect_server import Compared
 from cli.printable import printable
 from machines.room import ROOM, Binding
 from machines.turn import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
+
+if TYPE_CHECKING:
+    from cli.inspect_server import Compared  # which loads a Matrix library
 
 _COLOURS = {
     "bound": "green",
@@ -85,7 +88,7 @@ class Page:
         if not lines:
             self._line("No room is known yet.")
 
-    def server(self, compared: Compared) -> None:
+    def server(self, compared: "Compared") -> None:
         """Show what the homeserver says of the room now, and where that differs from the row."""
         sight = compared.sight
         self._heading("On the homeserver now")

@@ -15,7 +15,6 @@ from cli.diagram import DiagramFormat, draw
 from cli.errors import CommandFailed, ExitCode
 from cli.inspect_json import bot_object, room_object
 from cli.inspect_page import Page
-from cli.inspect_server import look_at_server
 from cli.printable import use_any_encoding
 from cli.settings import Places
 from machines.ids import RoomId
@@ -94,7 +93,12 @@ def _show_one(
     if sight is None:
         raise CommandFailed(ExitCode.USAGE, _unknown(room_id, known))
     drawing = draw(diagram, sight.room.state) if diagram is not None else None
-    compared = look_at_server(places.matrix_store_path, sight.room) if server else None
+    compared = None
+    if server:
+        # Only here, because a Matrix library takes longer to load than all the rest takes.
+        from cli.inspect_server import look_at_server
+
+        compared = look_at_server(places.matrix_store_path, sight.room)
     if as_json:
         value = room_object(sight)
         if drawing is not None:
