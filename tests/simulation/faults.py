@@ -1,0 +1,117 @@
+"""What goes wrong in one history: drawn from the seed once, and thrown for at each occasion until all is healed."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.simulation.kernel import Kernel
+
+Fate = Literal[
+    "well",
+    "refused",  # no connection; never sent
+    "lost",  # sent, and never arrived
+    "hangs",  # never arrived, and nobody says so until the time is over
+    "unanswered",  # done, and the connection broke before the answer
+    "unanswered_hangs",  # done, and the answer never comes
+    "late",  # the connection broke first, and it is done afterwards all the same
+    "truncated",  # done, and the answer is cut off
+    "twice",  # arrives twice
+    "limited",  # 429
+    "error",  # 500 of the homeserver, not done
+    "error_done",  # 500 of the homeserver, done
+    "gateway",  # 502 of a proxy, not done
+    "gateway_done",  # 502 of a proxy, done
+    "slow",
+    "partial",  # createRoom is killed in the middle
+]
+_REQUEST_FATES: tuple[Fate, ...] = (
+    "refused",
+    "lost",
+    "hangs",
+    "unanswered",
+    "unanswered_hangs",
+    "late",
+    "truncated",
+    "twice",
+    "limited",
+    "error",
+    "error_done",
+    "gateway",
+    "gateway_done",
+    "slow",
+    "partial",
+)
+_IN_A_ROW = 3
+"""A request that fails more often in a row would rightly count as poison (contract D9)."""
+
+Outage = Literal["refused", "hangs", "gateway"]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a history has: how often each kind of trouble comes."""
+
+    request: float
+    agent: float
+    kills: int
+    outages: int
+    soft_logouts: int
+    gappy: bool
+    repeats: float
+    fates: tuple[Fate, ...]
+
+
+def plan(kernel: Kernel) -> Plan:
+    """Draw what will go wrong; most histories have several kinds of trouble, some have none of one."""
+    chance = kernel.chance
+    return Plan(
+        request=chance.choice((0.0, 0.03, 0.1, 0.25)),
+        agent=chance.choice((0.0, 0.2, 0.6)),
+        kills=chance.choice((0, 1, 2, 3, 5)),
+        outages=chance.choice((0, 0, 1, 2)),
+        soft_logouts=chance.choice((0, 0, 0, 1)),
+        gappy=chance.random() < 0.5,
+        repeats=chance.choice((0.0, 0.0, 0.3)),
+        fates=tuple(chance.sample(_REQUEST_FATES, chance.randint(3, len(_REQUEST_FATES)))),
+    )
+
+
+class Faults:
+    """Throws the dice. After `heal` nothing goes wrong any more."""
+
+    def __init__(self, kernel: Kernel, drawn: Plan) -> None:
+        self._kernel = kernel
+        self.plan = drawn
+        self.healed = False
+        self.outage: Outage | None = None
+        self._failures: dict[str, int] = {}
+
+    @property
+    def gappy(self) -> bool:
+        """Whether timelines are cut short."""
+        return self.plan.gappy and not self.healed
+
+    def repeats_events(self) -> bool:
+        """Whether this sync shows known events once more."""
+        return not self.healed and self._kernel.likely(self.plan.repeats)
+
+    def fate_of(self, path: str, method: str) -> Fate:
+        """Say what happens to this request."""
+        if self.healed or not self._kernel.likely(self.plan.request):
+            self._failures.pop(path, None)
+            return "well"
+        fate = self._kernel.chance.choice(self.plan.fates)
+        if fate == "partial" and not path.endswith("createRoom"):
+            fate = "error"
+        if fate == "twice" and method == "POST":
+            fate = "slow"
+        if fate in ("slow", "twice", "limited"):
+            return fate
+        failures = self._failures[path] = self._failures.get(path, 0) + 1
+        if failures > _IN_A_ROW:
+            self._failures[path] = 0
+            return "well"
+        return fate
+
+    def agent_fails(self) -> bool:
+        """Whether an agent misbehaves at this request."""
+        return not self.healed and self._kernel.likely(self.plan.agent)

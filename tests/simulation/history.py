@@ -1,0 +1,317 @@
+"""One history: a world made from a seed, lived through up to the end, and judged."""
+
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from actors.bot import Bot
+from actors.surroundings import Surroundings
+from machines.errors import SurfacesError
+from machines.ids import UserId
+from machines.speech import speak
+from machines.world import Access
+from matrix import Account, MatrixHomeserver
+from matrix.clock import SystemClock
+from store import Journal
+from store.database import prepare
+from tests.simulation.agents import AgentModel, Agents
+from tests.simulation.api import Api
+from tests.simulation.checks import Judge, Watch
+from tests.simulation.faults import Faults, plan
+from tests.simulation.homeserver import Homeserver
+from tests.simulation.kernel import Kernel, Violation
+from tests.simulation.loop import Killed, tamed
+from tests.simulation.network import Network
+from tests.simulation.people import Person, Said
+from tests.simulation.process import Connection, Process
+from tests.simulation.syncing import has_news, position_of
+
+BOT = UserId("@bot:hs")
+NAMES = {"@ann:hs": "Ann", "@bob:hs": "Bob", "@cid:hs": "Cid"}
+STEPS = 400_000
+"""A history that takes longer runs in circles."""
+PATIENCE_S = 600.0
+"""How long after all is healed everything has to be answered."""
+FAULTS = ("actor_fault", "visit_refused")
+
+
+class VirtualClock(SystemClock):
+    """The runtime's clock on the world's time."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def now(self) -> float:
+        """Return the world's time."""
+        return self._kernel.now
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one seed."""
+
+    seed: int
+    violation: str | None
+    digest: str
+    trace: tuple[str, ...]
+    messages: int
+    kills: int
+    requests: int
+
+
+class History:
+    """The world of one seed."""
+
+    def __init__(self, seed: int, folder: Path, *, blind: bool) -> None:
+        self.kernel = kernel = Kernel(seed)
+        self.faults = Faults(kernel, plan(kernel))
+        self.server = Homeserver(kernel, BOT)
+        self.said: list[Said] = []
+        self.speech = speak("en", "Lambda")
+        self.watch = Watch(self.server, self.said, blind=blind)
+        self.agents = AgentModel(kernel, self.faults, self.watch.asked)
+        self.api = Api(self.server, self.faults, NAMES)
+        self.network = Network(kernel, self.server, self.api, self.faults, self.watch.request)
+        names = sorted(kernel.chance.sample(sorted(NAMES), kernel.chance.choice((1, 1, 2, 3))))
+        self.people = [Person(kernel, self.server, name, self.said) for name in names]
+        self.judge = Judge(self.server, self.said, self.people, self.agents, self.speech)
+        self.folder = folder
+        self.process: Process | None = None
+        self.starts = 0
+        self.kills = 0
+        self.wanted = False
+        self.over = False
+        self.stop: Callable[[], None] | None = None
+        self.raw = self._database()
+
+    # -- the plot ----------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Live through it.
+
+        Raises:
+            Violation: something was not as it must be.
+        """
+        kernel, chance = self.kernel, self.kernel.chance
+        kernel.note(f"seed {kernel.seed}: {self.faults.plan}")
+        lasts_s = chance.choice((15.0, 40.0, 120.0))
+        for person in self.people:
+            invited_s = chance.uniform(0.0, lasts_s / 3)
+            kernel.after(invited_s, person.invite_the_bot)
+            if chance.random() < 0.3:
+                kernel.after(chance.uniform(invited_s, lasts_s), person.invite_again)
+            for _ in range(chance.randint(2, 6)):
+                kernel.after(chance.uniform(invited_s, lasts_s), person.say_something)
+        for _ in range(self.faults.plan.outages):
+            kernel.after(chance.uniform(0.0, lasts_s), self._go_down)
+        for _ in range(self.faults.plan.soft_logouts):
+            kernel.after(chance.uniform(5.0, lasts_s), self._log_out)
+        kernel.after(lasts_s, self._heal)
+        kernel.after(chance.choice((0.0, 5.0)), self._want_process)
+        steps = 0
+        while not self.over:
+            if self.wanted:
+                self._run_process()
+            else:
+                kernel.step()
+                steps += 1
+                if steps > STEPS:
+                    raise Violation("the world turns and turns, and no process is wanted")
+        self.judge.judge()
+
+    def _heal(self) -> None:
+        """From here on nothing goes wrong; what was asked has to be answered."""
+        self.kernel.note("HEALED")
+        self.faults.healed = True
+        self.faults.outage = None
+        if self.process is None and not self.wanted:
+            self._want_process()
+        if self.process is not None:
+            self.process.fuse = -1
+        self.kernel.after(PATIENCE_S, self._lose_patience)
+        self.kernel.after(5.0, self._look, self._ask_once_more)
+
+    def _look(self, then: Callable[[], None]) -> None:
+        """Go on when all is answered and nothing waits."""
+        if self.process is not None and self.process.live and not self._waits():
+            then()
+        else:
+            self.kernel.after(5.0, self._look, then)
+
+    def _waits(self) -> str:
+        for table in ("inbox", "outbox"):
+            row = self.raw.execute(f"SELECT count(*) FROM {table} WHERE status = 'waiting'")
+            if row.fetchone()[0]:
+                return f"rows wait in the {table}"
+        if self.raw.execute("SELECT 1 FROM turns").fetchone():
+            return "a turn is in hand"
+        row = self.raw.execute("SELECT sync_token FROM bot").fetchone()
+        if not row[0] or has_news(self.server, position_of(row[0])):
+            return "the sync is behind"
+        unanswered = self.judge.unanswered()
+        return f"unanswered: {', '.join(unanswered)}" if unanswered else ""
+
+    def _ask_once_more(self) -> None:
+        """Every room can be talked in (the last message of each)."""
+        self.kernel.note("ONCE MORE")
+        for person in self.people:
+            for room in person.chats:
+                person.send(room, f"last question {room.room_id}", "text")
+        self.kernel.after(5.0, self._look, self._end)
+
+    def _end(self) -> None:
+        self.over = True
+        if self.stop is not None:
+            self.stop()
+
+    def _lose_patience(self) -> None:
+        if not self.over:
+            raise Violation(f"{PATIENCE_S:.0f} s after the last fault: {self._waits() or 'no bot'}")
+
+    def _go_down(self) -> None:
+        if self.faults.healed or self.faults.outage is not None:
+            return
+        chance = self.kernel.chance
+        self.faults.outage = chance.choice(("refused", "refused", "hangs", "gateway"))
+        self.kernel.note(f"DOWN {self.faults.outage}")
+        self.network.go_down()
+        self.kernel.after(chance.choice((1.0, 5.0, 60.0)), self._come_up)
+
+    def _come_up(self) -> None:
+        self.kernel.note("UP")
+        self.faults.outage = None
+
+    def _log_out(self) -> None:
+        if not self.faults.healed:
+            self.kernel.note("LOGGED OUT SOFTLY")
+            self.server.log_out_softly()
+            self.network.end_sessions()
+
+    # -- the bot -----------------------------------------------------------------------------------
+
+    def _want_process(self) -> None:
+        self.wanted = self.process is None
+
+    def _database(self) -> sqlite3.Connection:
+        raw = prepare(sqlite3.connect(":memory:", isolation_level=None))
+        self.watch.database(raw)
+        return raw
+
+    def _fuse(self) -> int:
+        """Say after how many occasions the process is killed; soon, often enough to die twice."""
+        if self.faults.healed or self.kills >= self.faults.plan.kills:
+            return -1
+        return int(2 ** self.kernel.chance.uniform(0, 9))
+
+    def _run_process(self) -> None:
+        """Start one process, and let the world go on with it up to its end."""
+        self.wanted = False
+        self.starts += 1
+        self.kernel.note(f"START {self.starts}")
+        process = self.process = Process(self.kernel, self.starts, self._fuse())
+        self.watch.process = process
+        with structlog_into(self._log), tamed(self.kernel, process.hop):
+            try:
+                process.loop.run_until_complete(process.loop.create_task(self._bot(process)))
+            except SurfacesError as error:
+                raise Violation(f"the process ended itself: {error!r}") from error
+            except Killed:
+                self.kills += 1
+                self.kernel.after(self.kernel.chance.choice((0.0, 0.5, 4.0)), self._want_process)
+            finally:
+                process.loop.killed = True
+                self.process = None
+                process.loop.bury()
+        if process.loop.faults:
+            raise Violation(f"unhandled in the event loop: {process.loop.faults[0]}")
+
+    async def _bot(self, process: Process) -> None:
+        clock = VirtualClock(self.kernel)
+        account = Account("http://hs", BOT, self.folder, password="secret")
+        homeserver = MatrixHomeserver(
+            account,
+            on_change=lambda up, reason, outage_s: self.kernel.note(f"reachable: {up} ({reason})"),
+            clock=clock,
+            chance=self.kernel.chance.random,
+            exchange=self.network.exchange_of(process),
+        )
+        agents = Agents()
+        bot = Bot(
+            homeserver=homeserver,
+            platform=self.agents.platform_of(process),
+            journal=Journal(Connection(process, self.raw, self.watch.committed)),
+            clock=clock,
+            surroundings=Surroundings(
+                clock=clock,
+                speech=self.speech,
+                access=Access(BOT),
+                agents=lambda: agents,
+                agent_retry_s=120.0,
+            ),
+        )
+        self.stop = bot.stop
+        await bot.run()
+        if not self.over:
+            self.kernel.accuse("the bot stopped, and nobody asked it to")
+
+    def _log(self, event: str, fields: dict[str, Any]) -> None:
+        process = self.process
+        if process is None or process.dead:
+            return
+        self.kernel.note(f"LOG {event} {fields}")
+        if event == "matrix_reconcile_complete":
+            process.reconciled += 1
+        if event == "bot_live":
+            process.live = True
+            if process.reconciled != 1:
+                self.kernel.accuse(f"live after {process.reconciled} reconciliations (L4)")
+        if event in FAULTS:
+            self.kernel.accuse(f"{event}: {fields}")
+
+
+@contextmanager
+def structlog_into(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
+    """Let `hear` have every log line while the block lasts."""
+    before = structlog.get_config()
+
+    def catch(logger: Any, method: str, fields: MutableMapping[str, Any]) -> dict[str, Any]:
+        hear(fields.pop("event"), dict(fields))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[catch], cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def simulate(seed: int, *, blind: bool = False) -> Outcome:
+    """Live through one seed."""
+    shared_memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(
+        dir=shared_memory if shared_memory.is_dir() else None
+    ) as folder:
+        history = History(seed, Path(folder) / "matrix_store", blind=blind)
+        violation = None
+        try:
+            history.live()
+        except Violation as found:
+            violation = str(found)
+        finally:
+            history.raw.close()
+    kernel = history.kernel
+    return Outcome(
+        seed=seed,
+        violation=violation,
+        digest=kernel.digest(),
+        trace=tuple(kernel.trace),
+        messages=len(history.said),
+        kills=history.kills,
+        requests=history.network.requests,
+    )

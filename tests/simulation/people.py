@@ -1,0 +1,137 @@
+"""The people: they invite the bot, follow its invitations, and write whether it lives or not."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tests.simulation.homeserver import Event, Homeserver, Room
+from tests.simulation.kernel import Kernel
+
+Kind = Literal["text", "command", "notice", "edit"]
+
+
+@dataclass(slots=True)
+class Said:
+    """One message of a person."""
+
+    event: Event
+    body: str
+    kind: Kind
+    sender: str
+
+
+class Person:
+    """One user with an entry room, who talks wherever he is."""
+
+    def __init__(self, kernel: Kernel, server: Homeserver, user_id: str, said: list[Said]) -> None:
+        self._kernel = kernel
+        self._server = server
+        self.user_id = user_id
+        self.said = said
+        self.entry: Room | None = None
+        self.renamed: dict[str, tuple[str, str]] = {}
+        self._numbers = 0
+        server.news.append(self._see)
+
+    # -- the beginning -----------------------------------------------------------------------------
+
+    def invite_the_bot(self) -> None:
+        """Make a room, perhaps write something into it, and invite the bot."""
+        room = self.entry = self._server.create_room(self.user_id, {"name": "hello"})
+        for _ in range(self._kernel.chance.choice((0, 1, 3))):
+            self.write(room)
+        self._server.set_membership(room, self.user_id, self._server.bot, "invite")
+        self._kernel.note(f"{self.user_id} invites the bot to {room.room_id}")
+
+    def invite_again(self) -> None:
+        """Invite it to another room, or put it out of the first and have it back."""
+        bot, room = self._server.bot, self.entry
+        if room is not None and self._kernel.likely(0.5):
+            if room.membership(bot) == "join":
+                self._server.set_membership(room, self.user_id, bot, "leave")
+                self._kernel.note(f"{self.user_id} puts the bot out of {room.room_id}")
+            if room.membership(bot) == "leave":
+                self._kernel.after(
+                    self._kernel.chance.uniform(0.1, 10.0),
+                    self._server.set_membership,
+                    room,
+                    self.user_id,
+                    bot,
+                    "invite",
+                )
+            return
+        again = self._server.create_room(self.user_id, {"name": "hello again"})
+        self._server.set_membership(again, self.user_id, bot, "invite")
+        self._kernel.note(f"{self.user_id} invites the bot to {again.room_id} too")
+
+    def _see(self, event: Event) -> None:
+        """Follow an invitation of the bot, sooner or later."""
+        if (event.type, event.state_key) == ("m.room.member", self.user_id) and (
+            event.content["membership"] == "invite"
+        ):
+            self._kernel.after(self._kernel.chance.choice((0.01, 0.5, 5.0)), self._come, event)
+
+    def _come(self, event: Event) -> None:
+        room = self._server.rooms[event.room_id]
+        self._server.set_membership(room, self.user_id, self.user_id, "join")
+
+    # -- talking -----------------------------------------------------------------------------------
+
+    @property
+    def chats(self) -> list[Room]:
+        """Return the chats he is in."""
+        return [
+            room
+            for room in self._server.rooms.values()
+            if room.creator == self._server.bot
+            and not room.is_space
+            and room.membership(self.user_id) == "join"
+        ]
+
+    def say_something(self) -> None:
+        """Write into one of his rooms; without any chat yet, into the entry room."""
+        chance, rooms = self._kernel.chance, self.chats
+        if self.entry is not None and (not rooms or chance.random() < 0.1):
+            rooms = [self.entry]
+        if not rooms:
+            return
+        room = chance.choice(rooms)
+        for _ in range(chance.choice((1, 1, 1, 2, 4))):
+            self.write(room)
+
+    def write(self, room: Room) -> None:
+        """Write one thing."""
+        chance = self._kernel.chance
+        self._numbers += 1
+        number = f"{self.user_id[1:4]}{self._numbers}"
+        if chance.random() > 0.2:
+            self.send(room, f"question {number}", "text")
+            return
+        match chance.choice(
+            ("new", "clear", "rename", "chats", "help", "unknown", "notice", "edit")
+        ):
+            case "rename":
+                name = f"name {number}"
+                self.send(room, f"!rename {name}", "command")
+            case "notice":
+                self.send(room, f"notice {number}", "notice")
+            case "edit":
+                self.send(room, f"!clear {number}", "edit")
+            case "new":
+                self.send(room, f"!new chat {number}", "command")
+            case word:
+                self.send(room, f"!{word}", "command")
+
+    def send(self, room: Room, body: str, kind: Kind) -> Said:
+        """Send one event, and remember it."""
+        content: dict[str, Any] = {
+            "msgtype": "m.notice" if kind == "notice" else "m.text",
+            "body": body,
+        }
+        if kind == "edit":
+            relation = {"rel_type": "m.replace", "event_id": room.events[-1].event_id}
+            content |= {"m.relates_to": relation, "m.new_content": dict(content)}
+        event = self._server.send(room, self.user_id, "m.room.message", content)
+        self._kernel.note(f"{self.user_id} in {room.room_id}: {event.event_id} {body!r} ({kind})")
+        said = Said(event, body, kind, self.user_id)
+        self.said.append(said)
+        return said

@@ -1,0 +1,122 @@
+"""One process of the bot: its loop, its connection to the database, and the moment of its death."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from machines.errors import SurfacesError
+from store.database import translated
+from tests.simulation.kernel import Kernel
+from tests.simulation.loop import VirtualLoop
+
+T = TypeVar("T")
+
+
+class Process:
+    """Lives until killed. `fuse` counts the occasions up to its death; negative is for ever."""
+
+    def __init__(self, kernel: Kernel, number: int, fuse: int) -> None:
+        self.kernel = kernel
+        self.number = number
+        self.fuse = fuse
+        self.loop = VirtualLoop(kernel)
+        self.live = False
+        self.reconciled = 0
+        self.died_at = 0.0
+
+    @property
+    def dead(self) -> bool:
+        """Whether it was killed."""
+        return self.loop.killed
+
+    def may_die(self, occasion: str) -> None:
+        """Burn the fuse: between any two writes and requests it may be over."""
+        if self.fuse > 0:
+            self.fuse -= 1
+            if self.fuse == 0:
+                self.kill(occasion)
+
+    def kill(self, occasion: str) -> None:
+        """End it as `kill -9` does."""
+        if not self.dead:
+            self.kernel.note(f"KILLED {occasion}")
+            self.loop.killed = True
+            self.died_at = self.kernel.now
+
+    async def limbo(self) -> None:
+        """Wait for ever: nothing that a dead process does reaches the world."""
+        await self.loop.create_future()
+
+    async def hop(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function as on another thread; stands for `anyio.to_thread.run_sync`."""
+        return await self.elsewhere(
+            lambda: function(*args), "a file access", lambda: True, self.kernel.now
+        )
+
+    async def elsewhere(
+        self, function: Callable[[], T], what: str, durable: Callable[[], bool], at: float
+    ) -> T:
+        """Let `function` be called at a time; its caller may be cancelled, the call is made."""
+        if self.dead:
+            await self.limbo()
+        done: asyncio.Future[T] = self.loop.create_future()
+        self.kernel.at(at, self._call, function, done, what, durable)
+        return await done
+
+    def _call(
+        self,
+        function: Callable[[], T],
+        done: "asyncio.Future[T]",
+        what: str,
+        durable: Callable[[], bool],
+    ) -> None:
+        if not self.dead:
+            self.may_die(f"before {what}")
+        if self.dead:
+            return
+        settle: Callable[[Any], None] = done.set_result
+        outcome: Any = None
+        try:
+            outcome = function()
+        except SurfacesError as error:
+            settle, outcome = done.set_exception, error
+        if durable():
+            self.may_die(f"after {what}")
+        self.kernel.after(self.kernel.chance.uniform(0, 0.001), self._settle, done, settle, outcome)
+
+    def _settle(
+        self, done: "asyncio.Future[Any]", settle: Callable[[Any], None], outcome: Any
+    ) -> None:
+        if not self.dead and not done.done():
+            settle(outcome)
+
+
+class Connection:
+    """The journal's `Runner`: functions are called on the connection in the order they were asked for."""
+
+    def __init__(
+        self, process: Process, raw: sqlite3.Connection, committed: Callable[[], None]
+    ) -> None:
+        self._process = process
+        self._raw = raw
+        self._committed = committed
+        self._busy_until = 0.0
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call a function on the connection."""
+        kernel, before = self._process.kernel, self._raw.total_changes
+        self._busy_until = max(self._busy_until, kernel.now) + kernel.chance.uniform(1e-5, 0.002)
+
+        def call() -> T:
+            nonlocal before
+            before = self._raw.total_changes
+            return translated(function, self._raw)
+
+        def wrote() -> bool:
+            if self._raw.total_changes == before:
+                return False
+            self._committed()
+            return True
+
+        return await self._process.elsewhere(call, "a commit", wrote, self._busy_until)
