@@ -2,7 +2,8 @@
 
 A full sync without a token brings, of every room, only the last message that somebody else sent. Where that is
 the bot's place (`m.fully_read`) the room is settled, which is so for all but a few. Only in the others history
-is read back, to the place or the bot's own join.
+is read back, to the place or the bot's own join; also where that last message is an edit or a notice, which asks
+nothing, because a question may stand before it.
 """
 
 from collections.abc import Iterator
@@ -30,9 +31,7 @@ async def resumed(
     """Return an initial batch with what is left to answer in place of the last messages."""
     places = dict(_places(response))
     open_rooms = [
-        RoomId(fact.room_id)
-        for fact in batch.facts
-        if isinstance(fact, _MESSAGE_FACTS) and places.get(fact.room_id) != fact.event_id
+        room_id for room_id, last in _last_messages(response) if places.get(room_id) != last
     ]
     found: dict[RoomId, tuple[Fact, ...]] = {}
     async with anyio.create_task_group() as tasks:
@@ -44,10 +43,10 @@ async def resumed(
                 events = await read_back(transport, bot, room_id, batch.token, place)
             found[room_id] = left_to_answer(events, room_id, place, bot)
 
-        for room_id in dict.fromkeys(open_rooms):
+        for room_id in open_rooms:
             tasks.start_soon(look_back, room_id)
     facts: list[Fact] = [fact for fact in batch.facts if not isinstance(fact, _MESSAGE_FACTS)]
-    for room_id in dict.fromkeys(open_rooms):
+    for room_id in open_rooms:
         facts.extend(found[room_id])
     return replace(batch, facts=tuple(facts))
 
@@ -61,14 +60,27 @@ async def place_in(transport: Transport, bot: UserId, room_id: RoomId) -> EventI
         return None
 
 
+def _last_messages(response: object) -> Iterator[tuple[RoomId, object]]:
+    """Yield the id of each room's last message; what that is does not matter here."""
+    for room_id, events in _joined(response, "timeline"):
+        if events:
+            yield room_id, events[-1].get("event_id")
+
+
 def _places(response: object) -> Iterator[tuple[RoomId, EventId]]:
+    for room_id, events in _joined(response, "account_data"):
+        for event in events:
+            place = _place(event.get("content")) if event.get("type") == "m.fully_read" else None
+            if place is not None:
+                yield room_id, place
+
+
+def _joined(response: object, section: str) -> Iterator[tuple[RoomId, list[dict[str, Any]]]]:
     for room_id, room in _dict(_dict(_dict(response).get("rooms")).get("join")).items():
-        events = _dict(_dict(room).get("account_data")).get("events")
-        for event in events if type(events) is list else ():
-            if _dict(event).get("type") == "m.fully_read":
-                place = _place(_dict(event).get("content"))
-                if place is not None:
-                    yield RoomId(room_id), place
+        if is_id(room_id, "!"):
+            events = _dict(_dict(room).get(section)).get("events")
+            listed = events if type(events) is list else []
+            yield RoomId(room_id), [event for event in listed if type(event) is dict]
 
 
 def _place(content: object) -> EventId | None:

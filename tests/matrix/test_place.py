@@ -48,6 +48,23 @@ async def test_what_has_its_answer_is_settled(bot, open_bot, person, chat):
     assert await left_open(open_bot) == [second]
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        {"msgtype": "m.notice", "body": "a notice"},
+        {"msgtype": "m.text", "body": "* x", "m.relates_to": {"rel_type": "m.replace"}},
+        {"msgtype": "m.emote", "body": "waves"},
+    ],
+    ids=["notice", "edit", "emote"],
+)
+async def test_a_question_is_left_to_answer_behind_what_asks_nothing(
+    open_bot, person, chat, behind
+):
+    asked = await person.send_text(chat, "a question")
+    await person.send_event(chat, "m.room.message", behind)
+    assert await left_open(open_bot) == [asked]
+
+
 async def test_an_answer_that_is_not_finished_settles_nothing_until_it_is(
     bot, open_bot, person, chat
 ):
