@@ -23,7 +23,7 @@ from actors.surroundings import Surroundings
 from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
 from machines.errors import LoggedOut, SurfacesError, TokenUnknown
 from machines.facts import Gap, SyncBatch
-from machines.ids import ActorKey, RoomId, SyncToken
+from machines.ids import ActorKey, EventId, RoomId, SyncToken
 from machines.lifecycle import (
     Drained,
     GaveUp,
@@ -65,7 +65,7 @@ class Bot:
         self._crank = Crank(journal, surroundings, clock, self._perform, self._send)
         self._presence = Presence(homeserver, clock)
         self._outbox = Outbox(
-            homeserver, journal, clock, self._crank.deliver, self._presence.reply_delivered
+            homeserver, journal, clock, self._crank.deliver, self._reply_delivered
         )
         self._calls = AgentCalls(platform, self._crank.tell)
         self._stop = anyio.Event()
@@ -238,6 +238,13 @@ class Bot:
                 (logger.warning if warning else logger.info)(event, **fields)
             case _:
                 assert_never(effect)
+
+    def _reply_delivered(self, room_id: RoomId, answered: EventId) -> None:
+        """Move the markers; the bot's place stays before a message that a quick command overtook (D12)."""
+        if self._crank.is_caught_up(ActorKey(room_id)):
+            self._presence.reply_delivered(room_id, answered)
+        else:
+            self._presence.mark_read(room_id, answered)
 
     async def _reconcile_one(self, room_id: RoomId) -> None:
         observed, rows = await self._reconciler.reconcile_single_room(room_id)

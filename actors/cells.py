@@ -129,11 +129,15 @@ class Cell:
         self.more_stored = len(rows) >= READ_AHEAD or self.passed_over > self.last_seq
 
     @property
+    def caught_up(self) -> bool:
+        """Whether nothing that was taken so far is still to be answered."""
+        value = self.value
+        return not value.waiting and (isinstance(value, Household) or value.turn is None)
+
+    @property
     def resting(self) -> bool:
         """Whether nothing would be lost if the cell were forgotten: it is all in its rows."""
-        if self.told or self.inbox or self.more_stored or self.value.waiting:
-            return False
-        return isinstance(self.value, Household) or self.value.turn is None
+        return self.caught_up and not (self.told or self.inbox or self.more_stored)
 
     def due_at(self) -> float | None:
         """Return when it wants to be looked at next, if nothing happens before."""

@@ -84,6 +84,11 @@ class Crank:
             if not key.startswith("@"):
                 told.append(Resumed())
 
+    def is_caught_up(self, key: ActorKey) -> bool:
+        """Whether an actor has answered all that it has taken; one that is forgotten has."""
+        cell = self._cells.get(key)
+        return cell is None or cell.caught_up
+
     async def room_for_more(self) -> None:
         """Return at once, or when a large backlog has shrunk."""
         if self._backlog < BACKLOG_HIGH:
