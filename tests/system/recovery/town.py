@@ -68,10 +68,8 @@ async def open_chat(home: Home, name: str) -> str:
 async def settle(person: Person, bot: str) -> Neighbour:
     """Live there for a while. Whatever was said and done is answered, and stands on the homeserver too."""
     home = await onboard(person, bot)
-    chats = [home.chat]
-    for name in ("Garden", "Kitchen", "Cellar"):
-        chats.append(await open_chat(home, name))
-    neighbour = Neighbour(home, tuple(chats))
+    further = [await open_chat(home, name) for name in ("Garden", "Kitchen", "Cellar")]
+    neighbour = Neighbour(home, (home.chat, *further))
     for text in ("first words", "!clear", "!clear", "later words"):
         await home.ask(text, neighbour.cleared)
     for text in ("last words", "!archive", "too late"):
