@@ -1,0 +1,252 @@
+"""`reset` on a real homeserver: what it leaves, what it leaves alone, and how to look first (contract section 12)."""
+
+import json
+import random
+
+import pytest
+
+from sandbox.person import Person
+from sandbox.proxy import Answer
+from tests.system.cast import PASSWORD, onboard
+from tests.system.commands import command, files, typing
+
+pytestmark = pytest.mark.anyio
+
+SERVER = ("reset", "--mode", "server-leave-forget", "--json")
+SITUATIONS = 3
+
+
+async def lived(bot, person):
+    """Have the bot live through a first conversation, with another invitation still open at its end."""
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    home = await onboard(person, bot.user_id, name="Hello")
+    await bot.daemon.kill()
+    return home
+
+
+def witness(bot, url):
+    """The bot's own session, from the side."""
+    session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
+    return Person(url, bot.user_id, access_token=session["access_token"])
+
+
+async def memberships(account):
+    return {*await account.joined_rooms()}, {*await account.rooms_invited()}
+
+
+async def test_a_dry_run_only_reads_and_the_real_run_does_what_it_listed(
+    make_bot, proxy, synapse, person
+):
+    bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
+    home = await lived(bot, person)
+    invited = await person.create_room(invite=[bot.user_id], name="Still open")
+    async with witness(bot, synapse.url) as account:
+        rooms = {home.entry, home.space, home.chat}
+        assert await memberships(account) == (rooms, {invited})
+        devices, left = await account.devices(), files(bot.daemon.directory)
+        already = len(proxy.passages)
+
+        planned = await command(bot, *SERVER, "--dry-run")
+        assert planned.code == 0, planned.err
+        assert {passage.method for passage in proxy.passages[already:]} == {"GET"}
+        assert (await account.devices(), files(bot.daemon.directory)) == (devices, left)
+        assert await memberships(account) == (rooms, {invited})
+        names = {line["room_id"]: line["name"] for line in planned.json["server"]}
+        assert names.keys() == rooms | {invited}
+        assert (names[home.chat], names[home.entry], names[invited]) == (
+            *("Chat 1", "Hello", "Still open"),
+        )
+
+        done = await command(bot, *SERVER, "--yes")
+        assert done.code == 0, done.err
+        assert await memberships(account) == (set(), set())
+        assert (await account.devices(), files(bot.daemon.directory)) == (devices, left)
+        expected = planned.json | {"dry_run": False}
+        for line in expected["server"]:
+            line["action"] = "left_and_forgotten"
+        assert done.json == expected
+
+    assert (await person.members(home.chat))[bot.user_id] == "leave"
+    assert home.chat in await person.joined_rooms(), "no room is deleted on the server"
+    again = await command(bot, *SERVER, "--dry-run")
+    assert again.json["server"] == []
+
+
+async def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
+    make_bot, proxy, synapse, person
+):
+    bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
+    home = await lived(bot, person)
+    refusal = json.dumps({"errcode": "M_FORBIDDEN", "error": "not today"}).encode()
+
+    def refuse(passage):
+        of_chat = home.chat.removeprefix("!") in passage.path
+        return Answer(403, refusal) if passage.write and of_chat else None
+
+    proxy.fault = refuse
+    done = await command(bot, *SERVER, "--yes")
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    lines = {line["room_id"]: line for line in done.json["server"]}
+    assert lines.pop(home.chat)["action"] == "failed"
+    assert {line["action"] for line in lines.values()} == {"left_and_forgotten"}
+    async with witness(bot, synapse.url) as account:
+        assert await account.joined_rooms() == [home.chat]
+    proxy.lift()
+    assert (await command(bot, *SERVER, "--yes")).json["server"] == [
+        {"room_id": home.chat, "name": "Chat 1", "action": "left_and_forgotten"}
+    ]
+
+
+async def test_the_homeservers_patience_is_kept(make_bot, proxy, synapse, person):
+    bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
+    await lived(bot, person)
+    limited = json.dumps({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 300}).encode()
+    answered = []
+
+    def limit_the_first_two(passage):
+        if passage.write and len(answered) < 2:
+            answered.append(passage)
+            return Answer(429, limited)
+        return None
+
+    already = len(proxy.writes)
+    proxy.fault = limit_the_first_two
+    done = await command(bot, *SERVER, "--yes")
+    assert done.code == 0, done.err
+    first, second, third, *_ = (passage.at for passage in proxy.writes[already:])
+    assert min(second - first, third - second) >= 0.3
+    async with witness(bot, synapse.url) as account:
+        assert await memberships(account) == (set(), set())
+
+
+async def test_without_a_session_it_logs_in_and_out_and_leaves_no_device(make_bot, synapse, person):
+    bot = await make_bot()
+    room = await person.create_room(invite=[bot.user_id], name="Hello")
+    async with Person(synapse.url, bot.user_id, PASSWORD) as account:
+        devices = [device["device_id"] for device in await account.devices()]
+        assert len(devices) == 1, "the witness's own"
+        planned = await command(bot, *SERVER, "--dry-run")
+        assert [line["room_id"] for line in planned.json["server"]] == [room]
+        assert await account.rooms_invited() == [room]
+        assert files(bot.daemon.directory) == {}
+        done = await command(bot, *SERVER, "--yes")
+        assert done.code == 0, done.err
+        assert (await person.members(room))[bot.user_id] == "leave"
+        assert [device["device_id"] for device in await account.devices()] == devices
+    assert files(bot.daemon.directory) == {}
+
+
+async def test_a_configured_token_is_used_as_it_is(make_bot, synapse, person):
+    bot = await make_bot()
+    room = await person.create_room(invite=[bot.user_id], name="Hello")
+    async with Person(synapse.url, bot.user_id, PASSWORD) as account:
+        token = account.session.access_token
+        settings = {"MATRIX_PASSWORD": "", "MATRIX_ACCESS_TOKEN": token}
+        planned = await command(bot, *SERVER, "--dry-run", **settings)
+        assert [line["room_id"] for line in planned.json["server"]] == [room]
+        assert (await command(bot, *SERVER, "--yes", **settings)).code == 0
+        assert len(await account.devices()) == 1, "and it still works"
+    assert files(bot.daemon.directory) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"MATRIX_PASSWORD": "wrong"}, 3),
+        ({"MATRIX_PASSWORD": "", "MATRIX_ACCESS_TOKEN": "nobody's"}, 3),
+        ({"MATRIX_HOMESERVER": "http://127.0.0.1:1"}, 1),
+    ],
+)
+async def test_what_the_homeserver_refuses_is_said_in_one_line(make_bot, settings, code):
+    result = await command(await make_bot(), *SERVER, "--dry-run", **settings)
+    assert (result.code, result.out) == (code, "")
+    assert result.err.count("\n") == 1
+    assert "wrong" not in result.err
+
+
+async def test_on_a_terminal_it_is_done_only_when_confirmed_in_writing(make_bot, synapse, person):
+    bot = await make_bot()
+    room = await person.create_room(invite=[bot.user_id], name="Hello")
+    with typing("yes, please") as terminal:
+        refused = await command(bot, *SERVER, stdin=terminal)
+    assert (refused.code, refused.out) == (2, "")
+    assert (await person.members(room))[bot.user_id] == "invite"
+    with typing(bot.user_id) as terminal:
+        done = await command(bot, *SERVER, stdin=terminal)
+    assert done.code == 0, done.err
+    assert "would leave and forget" in done.err
+    assert (await person.members(room))[bot.user_id] == "leave"
+
+
+async def test_it_refuses_while_a_daemon_runs_and_asks_the_homeserver_nothing(
+    make_bot, proxy, person
+):
+    bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    home = await onboard(person, bot.user_id)
+    already = len(proxy.passages)
+    for arguments in (
+        ("reset",),
+        ("reset", "--dry-run"),
+        (*SERVER, "--yes"),
+        (*SERVER, "--dry-run"),
+    ):
+        result = await command(bot, *arguments)
+        assert (result.code, result.out) == (5, "")
+    asked = [passage.path.rsplit("/", 1)[-1] for passage in proxy.passages[already:]]
+    assert not {"login", "whoami", "joined_rooms", "leave"} & set(asked)
+    assert bot.user_id in await person.members(home.chat)
+    await home.ask("are you still there?")
+
+
+async def test_after_a_local_reset_the_bot_finds_its_rooms_again(make_bot, synapse, person):
+    bot = await make_bot()
+    home = await lived(bot, person)
+    done = await command(bot, "reset", "--json")
+    assert done.code == 0, done.err
+    assert files(bot.daemon.directory) == {}
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    assert (await home.ask("do you remember?")).answers
+    found = await command(bot, "inspect-room", home.chat, "--json")
+    assert (found.json["state"], found.json["chat_id"]) == ("bound", "C1")
+
+
+async def test_generated_situations_end_as_their_dry_runs_say(make_bot, make_person, synapse):
+    chance = random.Random(12)
+    bot = await make_bot()
+    people = [await make_person() for _ in range(2)]
+    async with Person(synapse.url, bot.user_id, PASSWORD) as account:
+        for _ in range(SITUATIONS):
+            expected = {}
+            for number in range(chance.randint(0, 4)):
+                name = chance.choice(["", f"Room {number}", "Чат"])
+                options = {"name": name} if name else {}
+                kind = chance.choice(["invited", "joined", "own", "left", "kicked"])
+                person = chance.choice(people)
+                if kind == "own":
+                    room = await account.create_room(invite=[person.user_id], **options)
+                else:
+                    room = await person.create_room(invite=[bot.user_id], **options)
+                if kind in ("joined", "left"):
+                    await account.join(room)
+                if kind == "left":
+                    await account.leave(room)
+                if kind == "kicked":
+                    await person.kick(room, bot.user_id)
+                if kind in ("invited", "joined", "own"):
+                    expected[room] = name
+            planned = await command(bot, *SERVER, "--dry-run")
+            done = await command(bot, *SERVER, "--yes")
+            for result, action in (
+                (planned, "would_leave_and_forget"),
+                (done, "left_and_forgotten"),
+            ):
+                assert result.code == 0, result.err
+                assert {line["action"] for line in result.json["server"]} <= {action}
+                lines = {line["room_id"]: line["name"] for line in result.json["server"]}
+                assert lines == expected
+            assert await memberships(account) == (set(), set())
