@@ -1,8 +1,8 @@
 """`surfaces-bot run`: the daemon. It joins the edges to the runtime and listens for signals."""
 
 import signal
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -37,7 +37,7 @@ def run_daemon() -> None:
     secrets += [agent.token for agent in registry.agents if agent.token]
     set_up_logs(settings.surfaces_log_format, settings.surfaces_log_level, secrets)
     try:
-        with DaemonLock(settings.matrix_db_path):
+        with _database_to_ourselves(settings.matrix_db_path):
             anyio.run(_live, settings, registry)
     except (SurfacesError, ExceptionGroup) as error:
         cause = first_cause(error)
@@ -45,6 +45,22 @@ def run_daemon() -> None:
         if failure is None:
             raise cause from error
         raise failure from error
+
+
+@contextmanager
+def _database_to_ourselves(path: Path) -> Iterator[None]:
+    """Hold the database.
+
+    Raises:
+        DatabaseLocked: another daemon holds it.
+        DatabaseUnusable: there is no place for a database.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(DaemonLock(path))
+        except OSError as error:
+            raise DatabaseUnusable(f"{error.filename}: {error.strerror}") from error
+        yield
 
 
 def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:

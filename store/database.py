@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import aiosqlite
+import anyio
 
 from store.errors import DatabaseUnusable, UnitRefused
 
@@ -66,11 +67,19 @@ async def open_database(path: Path) -> Database:
     opened: list[sqlite3.Connection] = []
 
     def connect() -> sqlite3.Connection:
-        opened.append(translated(prepare, sqlite3.connect(path, isolation_level=None)))
+        opened.append(sqlite3.connect(path, isolation_level=None))
         return opened[0]
 
     connection = await aiosqlite.Connection(connect, iter_chunk_size=64)
-    return Database(connection, opened[0])
+    database = Database(connection, opened[0])
+    try:
+        await database.run(prepare)
+    except BaseException:
+        # Its thread ends with it, or it would complain on stderr about a loop that is gone.
+        with anyio.CancelScope(shield=True):
+            await database.close()
+        raise
+    return database
 
 
 def prepare(raw: sqlite3.Connection) -> sqlite3.Connection:
