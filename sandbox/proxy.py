@@ -39,6 +39,7 @@ class Passage:
     method: str
     path: str
     """Percent-encoded, without the query."""
+    query: Mapping[str, str]
     at: float
     """Seconds since the epoch."""
     status: int | None = None
@@ -189,7 +190,8 @@ class Proxy:
             self._writes += 1
             write = self._writes
         path = request.raw_path.partition("?")[0]
-        passage = Passage(len(self.passages) + 1, write, request.method, path, time.time())
+        number, query = len(self.passages) + 1, dict(request.query)
+        passage = Passage(number, write, request.method, path, query, time.time())
         self.passages.append(passage)
         fault = self.fault(passage)
         await self._tell()

@@ -1,0 +1,87 @@
+"""Rooms don't wait for each other, and never share an agent's context (contracts D11, A5)."""
+
+import anyio
+import pytest
+
+from sandbox.agent_script import End, Text, Wait
+from tests.system.cast import answer_to, onboard, said
+
+pytestmark = pytest.mark.anyio
+
+CHATS_EACH = 3
+
+
+async def more_chats(home, count):
+    """Open further chats and return all of them, the first included."""
+    rooms = [home.chat]
+    for number in range(count):
+        await home.tell(f"!new Chat number {number}")
+        (room,) = await home.person.rooms_invited()
+        await home.person.join(room)
+        rooms.append(room)
+    return rooms
+
+
+async def test_a_slow_agent_in_one_room_does_not_delay_another(home, agent):
+    slow, quick = await more_chats(home, 1)
+    go_on = anyio.Event()
+
+    async def script(request):
+        if request.text == "slow":
+            yield Wait(go_on)
+        yield Text(f"{request.text} is done")
+        yield End()
+
+    agent.script = script
+    opened = len(agent.connections)
+    first = await home.person.send_text(slow, "slow")
+    await agent.connections_opened(opened + 1)
+    others = [await home.person.send_text(quick, f"quick {n}") for n in range(5)]
+    for message_id in others:
+        await answer_to(home.person, quick, message_id)
+    assert await home.person.replies_to(slow, first) == []
+    go_on.set()
+    assert said(await answer_to(home.person, slow, first)) == "slow is done"
+
+
+async def test_commands_are_answered_while_the_agent_of_that_room_is_slow(home, agent):
+    go_on = anyio.Event()
+
+    async def script(request):
+        yield Wait(go_on)
+        yield Text("done")
+        yield End()
+
+    agent.script = script
+    opened = len(agent.connections)
+    asked = await home.person.send_text(home.chat, "slow")
+    await agent.connections_opened(opened + 1)
+    assert "!new" in await home.tell("!help")
+    assert await home.person.replies_to(home.chat, asked) == []
+    go_on.set()
+    await answer_to(home.person, home.chat, asked)
+
+
+async def test_no_two_chats_share_a_context_before_or_after_a_restart(make_bot, make_person, agent):
+    bot = await make_bot()
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        homes = [await onboard(await make_person(), bot.user_id) for _ in range(2)]
+        rooms = [(home, room) for home in homes for room in await more_chats(home, CHATS_EACH - 1)]
+
+        async def contexts():
+            """Ask in all rooms at once, and see which context the agent saw each question in."""
+            seen = len(agent.requests)
+            async with anyio.create_task_group() as tasks:
+                for home, room in rooms:
+                    tasks.start_soon(home.ask, f"from {room}", room)
+            found = {request.text: request.chat_id for request in agent.requests[seen:]}
+            return [found[f"from {room}"] for _, room in rooms]
+
+        before = await contexts()
+        assert len(set(before)) == len(rooms) == 2 * CHATS_EACH
+        assert all(context.isdecimal() for context in before)
+        await daemon.kill()
+        await daemon.start()
+        await daemon.wait_live()
+        assert await contexts() == before

@@ -1,0 +1,99 @@
+"""An answer in the making survives the end of its daemon: finished once, in the same event (contracts D1, L8)."""
+
+import time
+from collections import Counter
+
+import anyio
+import pytest
+
+from sandbox.agent_script import End, Text, Wait
+from tests.system.cast import PARTIAL, onboard, replies, said
+
+pytestmark = pytest.mark.anyio
+
+BEGINNING = "It begins"
+WHOLE = "It begins, and it ends."
+DRAIN_S = 10.0
+
+
+class SlowAgent:
+    """Says the beginning, and goes on only when it is told to."""
+
+    def __init__(self):
+        self.go_on = anyio.Event()
+
+    async def __call__(self, request):
+        yield Text(BEGINNING)
+        yield Wait(self.go_on)
+        yield Text(WHOLE.removeprefix(BEGINNING))
+        yield End()
+
+
+async def finished(home, message_id):
+    return await home.person.wait_for(
+        lambda event: event.answers == message_id and PARTIAL not in event.content
+    )
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_an_answer_is_finished_in_its_own_event_by_the_next_process(
+    make_bot, person, agent, end
+):
+    bot = await make_bot()
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        home = await onboard(person, bot.user_id)
+        agent.script = slow = SlowAgent()
+        message_id = await person.send_text(home.chat, "tell me")
+        begun = await person.wait_for(lambda event: event.answers == message_id)
+        assert (begun.body, begun.content[PARTIAL]) == (BEGINNING, True)
+        asked = time.monotonic()
+        if end == "kill":
+            await daemon.kill()
+        else:
+            assert await daemon.stop() == 0
+            assert time.monotonic() - asked < DRAIN_S
+        slow.go_on.set()
+        await daemon.start()
+        ended = await finished(home, message_id)
+        assert (ended.replaces, said(ended)) == (begun.event_id, WHOLE)
+        assert said(await home.ask("and then?")) == WHOLE
+        assert Counter(reply.answers for reply in await replies(person, home.chat))[message_id] == 1
+        # It was the same turn to the agent too.
+        assert [request.message_id for request in agent.requests].count(message_id) == 2
+
+
+async def test_a_kill_before_the_first_word_is_made_up_for(make_bot, person, agent):
+    bot = await make_bot()
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        home = await onboard(person, bot.user_id)
+        go_on = anyio.Event()
+        agent.script = lambda request: [Wait(go_on), Text(WHOLE), End()]
+        opened = len(agent.connections)
+        message_id = await person.send_text(home.chat, "tell me")
+        await agent.connections_opened(opened + 1)
+        await daemon.kill()
+        go_on.set()
+        await daemon.start()
+        ended = await finished(home, message_id)
+        assert (ended.replaces, said(ended)) == (None, WHOLE)
+        await home.ask("and then?")
+        assert len(await person.replies_to(home.chat, message_id)) == 1
+
+
+async def test_messages_of_the_time_away_are_answered_in_order_after_it(make_bot, person, agent):
+    bot = await make_bot()
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        home = await onboard(person, bot.user_id)
+        agent.script = slow = SlowAgent()
+        messages = [await person.send_text(home.chat, "the one it is killed at")]
+        await person.wait_for(lambda event: event.answers == messages[0])
+        await daemon.kill()
+        messages += [await person.send_text(home.chat, f"meanwhile {n}") for n in range(3)]
+        slow.go_on.set()
+        await daemon.start()
+        for message_id in messages:
+            await finished(home, message_id)
+        assert [reply.answers for reply in await replies(person, home.chat)] == messages
