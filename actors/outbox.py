@@ -26,6 +26,8 @@ from store.records import InboxRow, OutboxRow
 REQUESTS_AT_ONCE = 100
 REMEMBERED = 4096
 """How many sent messages are remembered for the edits to come; others are looked up."""
+REMEMBERED_BY_SERVER_S = 20 * 3600.0
+"""The homeserver forgets a transaction id after 24 h; an older message is looked for before it is sent."""
 EDITS_APART_S = 1.5
 """How long a message stays as it is, counted from when the homeserver had it (contract D6)."""
 
@@ -56,7 +58,8 @@ class Outbox:
     async def run(self, group: TaskGroup) -> None:
         """Begin with what an earlier process left; from here on `send` performs."""
         self._workers.run(group)
-        self.send([_repeated(row) for row in await self._journal.waiting_orders()], ())
+        fresh = self._clock.now() - REMEMBERED_BY_SERVER_S
+        self.send([_repeated(row) for row in await self._journal.waiting_orders(fresh)], ())
 
     def send(self, rows: Iterable[OutboxRow], dropped: Iterable[str]) -> None:
         """Take committed orders, and forget intermediate edits that were dropped in the same commit."""
@@ -114,6 +117,10 @@ class Outbox:
         order = await self._resolve(row.order)
         if order is None:
             return Refused("not_found", "", "the message to change was never sent")
+        if row.doubtful and isinstance(order, SendMessage) and order.edits is None:
+            found = await self._homeserver.find_sent(order, row.created_at)
+            if found is not None:
+                return Done(found)
         return await self._homeserver.perform(order, row.txn_id)
 
     async def _resolve(self, order: Order) -> Order | None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from machines.facts import Fact, Gap, SyncBatch
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.orders import Order, Outcome
+from machines.orders import Order, Outcome, SendMessage
 from machines.talk import AgentRequest, Frame
 from machines.topology import Topology
 
@@ -72,6 +72,14 @@ class Homeserver(Protocol):
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; safe to repeat with the same `txn_id`."""
+        ...
+
+    async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
+        """Look in the room's history for a message that was perhaps sent at `since` or later.
+
+        For a message whose transaction id the homeserver may have forgotten: after a day, or with
+        another device.
+        """
         ...
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:

@@ -1,22 +1,29 @@
 """Reads history: what lies between two tokens (contract D4, fact 3), or since the bot's place (D12)."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeGuard
 
 from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap
-from machines.ids import RoomId, SyncToken, UserId
+from machines.ids import EventId, RoomId, SyncToken, UserId
+from machines.orders import SendMessage
 from matrix.calls import Call, client_path
 from matrix.decoding import decode_page
 from matrix.errors import RequestRefused
 from matrix.events import is_own_arrival
 from matrix.filters import history_filter
+from matrix.place import ANSWERS_KEY, PART_KEY
+from matrix.rendering import message_content
 from matrix.transport import Transport
 
 PAGE_SIZE = 100
 
 # How far to go back for a place that is not found: a bound on memory, far beyond any real backlog.
 MAX_EVENTS_BACK = 5000
+
+# How far the homeserver's clock may be behind ours when a message is looked for by its time.
+CLOCK_SKEW_S = 3600.0
 
 
 async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
@@ -64,6 +71,41 @@ async def read_back(
     return newest_first[::-1]
 
 
+async def find_sent(
+    transport: Transport, bot: UserId, message: SendMessage, since: float
+) -> EventId | None:
+    """Look in a room's history for a message of the bot's, sent at `since` (epoch seconds) or later.
+
+    A reply is known by what it answers and by its part (contract D2), any other message by its text.
+    """
+    own = json.dumps({"types": ["m.room.message"], "senders": [bot]})
+    oldest_ms = (since - CLOCK_SKEW_S) * 1000
+    wanted = message_content(message.body, answers=message.answers, part=message.part)
+    try:
+        async for events in _walk(transport, message.room_id, {"dir": "b"}, own):
+            for event in filter(_is_dict, events):
+                sent_at_ms = event.get("origin_server_ts")
+                if isinstance(sent_at_ms, int) and sent_at_ms < oldest_ms:
+                    return None
+                event_id = _event_id(event)
+                if event_id is not None and _is_same(event.get("content"), wanted):
+                    return EventId(event_id)
+    except RequestRefused:
+        return None  # a room that can't be read can't be written either; sending says why
+    return None
+
+
+def _is_same(content: object, wanted: Mapping[str, Any]) -> bool:
+    if not isinstance(content, dict) or "m.new_content" in content:
+        return False
+    keys = (ANSWERS_KEY, PART_KEY) if ANSWERS_KEY in wanted else (ANSWERS_KEY, "body")
+    return all(content.get(key) == wanted.get(key) for key in keys)
+
+
+def _is_dict(event: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(event, dict)
+
+
 async def _raw_pages(
     transport: Transport, gap: Gap, event_filter: str
 ) -> AsyncIterator[list[object]]:
@@ -82,10 +124,11 @@ async def _raw_pages(
 async def _walk(
     transport: Transport, room_id: RoomId, query: dict[str, str], event_filter: str
 ) -> AsyncIterator[list[object]]:
-    """Yield pages from token to token until the homeserver has no more."""
-    start = query["from"]
+    """Yield pages from token to token, or from the end of the room, until the homeserver has no more."""
+    start = query.get("from")
     while True:
-        asked = query | {"from": start, "limit": str(PAGE_SIZE), "filter": event_filter}
+        place = {"from": start} if start is not None else {}
+        asked = query | place | {"limit": str(PAGE_SIZE), "filter": event_filter}
         page = await transport.request(
             Call("GET", client_path("rooms", room_id, "messages"), query=asked)
         )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from machines.errors import CredentialsRefused, TokenUnknown
 from machines.facts import Fact, Gap, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, TxnId
-from machines.orders import Order, Outcome
+from machines.orders import Order, Outcome, SendMessage
 from machines.topology import Topology
 from matrix.calls import Call, client_path
 from matrix.clock import Clock, SystemClock
@@ -20,7 +20,7 @@ from matrix.errors import RequestRefused
 from matrix.exchange import Exchange, NioExchange
 from matrix.filters import initial_filter, live_filter
 from matrix.gate import OnChange
-from matrix.history import pages
+from matrix.history import find_sent, pages
 from matrix.login import Authenticator, Session
 from matrix.observing import Observer
 from matrix.performing import Performer
@@ -147,6 +147,10 @@ class MatrixHomeserver:
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; safe to repeat with the same `txn_id`."""
         return await self._performer.perform(order, txn_id)
+
+    async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
+        """Look for a message that may have been sent, and whose transaction id may be forgotten (fact 7)."""
+        return await find_sent(self._transport, self._bot, message, since)
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:
         """Show or end the typing notice; best effort, dropped while the homeserver is unwell."""

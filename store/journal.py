@@ -220,11 +220,15 @@ class Journal:
         """Return what reconciliation compares the homeserver with."""
         return await self._database.run(units.stored)
 
-    async def waiting_orders(self) -> tuple[OutboxRow, ...]:
-        """Return the orders that wait, in order."""
-        return await self._database.run(
-            lambda raw: tuple(outbox_row(row) for row in raw.execute(SQL["waiting_outbox"]))
-        )
+    async def waiting_orders(self, fresh: float) -> tuple[OutboxRow, ...]:
+        """Return the orders that wait, in order; those from before `fresh` are doubtful."""
+
+        def unit(raw: sqlite3.Connection) -> tuple[OutboxRow, ...]:
+            return tuple(
+                outbox_row(row) for row in raw.execute(SQL["waiting_outbox"], {"fresh": fresh})
+            )
+
+        return await self._database.run(unit)
 
     async def sent_event(self, txn_id: TxnId) -> EventId | None:
         """Return the event that a message was sent as, if it was."""

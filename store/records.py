@@ -25,7 +25,11 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One order. Orders of one `lane` are performed one after the other; `actor` hears the outcome."""
+    """One order. Orders of one `lane` are performed one after the other; `actor` hears the outcome.
+
+    A `doubtful` one was left by an earlier process so long ago, or by another device, that the
+    homeserver may not know its transaction id any more.
+    """
 
     txn_id: TxnId
     lane: str
@@ -34,6 +38,7 @@ class OutboxRow:
     reports: bool
     not_before: float
     created_at: float
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,4 +161,5 @@ def outbox_row(row: sqlite3.Row) -> OutboxRow:
         reports=bool(row["reports"]),
         not_before=row["not_before"],
         created_at=row["created_at"],
+        doubtful=bool(row["doubtful"]),
     )

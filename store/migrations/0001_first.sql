@@ -92,6 +92,7 @@ CREATE TABLE outbox (
     edits      TEXT,
     not_before REAL NOT NULL,
     created_at REAL NOT NULL,
+    device_id  TEXT,
     status     TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'sent', 'refused')),
     event_id   TEXT,
     reason     TEXT NOT NULL DEFAULT ''

@@ -24,16 +24,19 @@ SELECT actor FROM inbox WHERE status = 'waiting' GROUP BY actor
 UNION SELECT room_id FROM turns;
 
 -- name: put_outbox
-INSERT INTO outbox (txn_id, lane, actor, kind, payload, reports, edits, not_before, created_at)
-VALUES (:txn_id, :lane, :actor, :kind, :payload, :reports, :edits, :not_before, :created_at)
+INSERT INTO outbox (txn_id, lane, actor, kind, payload, reports, edits, not_before, created_at,
+    device_id)
+VALUES (:txn_id, :lane, :actor, :kind, :payload, :reports, :edits, :not_before, :created_at,
+    (SELECT device_id FROM bot WHERE id = 1))
 ON CONFLICT (txn_id) DO NOTHING;
 
 -- name: drop_edits
 DELETE FROM outbox WHERE edits = :edits AND status = 'waiting';
 
 -- name: waiting_outbox
-SELECT seq, txn_id, lane, actor, kind, payload, reports, not_before, created_at FROM outbox
-WHERE status = 'waiting' ORDER BY seq;
+SELECT seq, txn_id, lane, actor, kind, payload, reports, not_before, created_at,
+    created_at < :fresh OR device_id IS NOT (SELECT device_id FROM bot WHERE id = 1) AS doubtful
+FROM outbox WHERE status = 'waiting' ORDER BY seq;
 
 -- name: finish_outbox
 UPDATE outbox SET status = :status, event_id = :event_id, reason = :reason,
