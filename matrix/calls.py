@@ -30,7 +30,8 @@ class Call:
     long-poll). `repeatable` is false where a second request does a second thing: then `Unreachable` is
     raised instead. `patient` requests are never given up as poison. `long_poll` requests are broken off
     when the session ends and are the ones to raise `LoggedOut`. `droppable` ones raise `Dropped`
-    rather than wait. `anonymous` and `token` bypass the session, for login.
+    rather than wait. `anonymous` and `token` bypass the session, for login. An answer without the text
+    `must_name` is none: somebody else than a homeserver gave it.
     """
 
     method: str
@@ -46,3 +47,4 @@ class Call:
     droppable: bool = False
     anonymous: bool = False
     token: str | None = None
+    must_name: str | None = None

@@ -19,7 +19,7 @@ from matrix.decoding import decode_sync
 from matrix.errors import RequestRefused
 from matrix.exchange import Exchange, NioExchange
 from matrix.filters import initial_filter, live_filter
-from matrix.gate import OnChange
+from matrix.gate import SHORTEST_WAIT_S, OnChange
 from matrix.history import find_sent, pages
 from matrix.login import Authenticator, Session
 from matrix.observing import Observer
@@ -55,6 +55,7 @@ class MatrixHomeserver:
     ) -> None:
         clock = clock or SystemClock()
         self._bot = account.user_id
+        self._clock = clock
         self._own_exchange = NioExchange(account.homeserver) if exchange is None else None
         network = exchange or self._own_exchange
         assert network is not None
@@ -96,6 +97,7 @@ class MatrixHomeserver:
             timeout_s=_INITIAL_SYNC_TIMEOUT_S,
             patient=True,
             long_poll=True,
+            must_name="next_batch",
         )
         response = await self._sync(call, since)
         batch = decode_sync(response, self._bot, since)
@@ -131,8 +133,15 @@ class MatrixHomeserver:
             timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
             patient=True,
             long_poll=True,
+            must_name="next_batch",
         )
+        asked_at = self._clock.now()
         batch = decode_sync(await self._sync(call, since), self._bot, since)
+        left_s = asked_at + SHORTEST_WAIT_S - self._clock.now()
+        if batch.token == since and left_s > 0:
+            # A long poll ends early because something came. One that brings no new token came from
+            # something broken, which must not be asked in a loop.
+            await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
         self._performer.note(batch)
         return batch
 

@@ -130,7 +130,7 @@ class Transport:
                 started = self._clock.now()
                 request = HttpRequest(call.method, call.path, query, body, token, call.timeout_s)
                 try:
-                    verdict = await self._once(request, call.long_poll)
+                    verdict = _checked(await self._once(request, call.long_poll), call.must_name)
                 except Unreachable as trouble:
                     await self._on_no_answer(call, trouble, failures, epoch, started)
                     query = call.again or query
@@ -277,6 +277,15 @@ class Transport:
 
 
 _written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _checked(verdict: Verdict | None, must_name: str | None) -> Verdict | None:
+    if must_name is not None and isinstance(verdict, Answered):
+        content = verdict.content
+        named = content.get(must_name) if isinstance(content, dict) else None
+        if not (isinstance(named, str) and named):
+            raise Unreachable("broken", f"the answer has no {must_name}")
+    return verdict
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:
