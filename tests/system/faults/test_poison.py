@@ -1,0 +1,163 @@
+"""Malformed events of every kind in a sync response: set apart, counted, no neighbour harmed (contract D9)."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from sandbox.proxy import Answer, Change
+from tests.system.faults.scene import syncs
+
+pytestmark = pytest.mark.anyio
+
+JSON = {"Content-Type": "application/json"}
+DEEP: dict = {}
+for _ in range(200):
+    DEEP = {"deeper": DEEP}
+
+
+def message(**wrong):
+    """Return a message that would be in order but for what is given; `None` leaves a key out."""
+    event = {
+        "type": "m.room.message",
+        "event_id": "$not-there",
+        "sender": "@somebody:localhost",
+        "origin_server_ts": 1_700_000_000_000,
+        "content": {"msgtype": "m.text", "body": "hello"},
+    }
+    return {key: value for key, value in (event | wrong).items() if value is not None}
+
+
+EVENTS = (
+    None,
+    7,
+    "an event",
+    [],
+    {},
+    message(type=5),
+    message(event_id=None),
+    message(event_id=12),
+    message(event_id="$" + "x" * 300),
+    message(event_id="$\ud800"),
+    message(sender=None),
+    message(sender="somebody"),
+    message(sender=["@somebody:localhost"]),
+    message(origin_server_ts="now"),
+    message(origin_server_ts=-1),
+    message(origin_server_ts=2**70),
+    message(content="text"),
+    message(content=[]),
+    message(content={}),
+    message(content={"msgtype": "m.text"}),
+    message(content={"msgtype": "m.text", "body": 5}),
+    message(content={"msgtype": ["m.text"], "body": "hello"}),
+    message(content={"msgtype": "m.file"}),
+    message(content={"msgtype": "m.text", "body": "hello", "m.relates_to": "yes"}),
+    message(type="m.room.encrypted", content={}),
+    message(type="m.room.encrypted", content={"algorithm": 1, "ciphertext": DEEP}),
+    message(type="m.room.member", state_key=9, content={"membership": "join"}),
+    message(type="m.room.member", state_key="@x:localhost", content={"membership": "god"}),
+)
+PLACES = {
+    "timeline": lambda room: {"rooms": {"join": {room: {"timeline": {"events": [*EVENTS]}}}}},
+    "state": lambda room: {"rooms": {"join": {room: {"state": {"events": [*EVENTS]}}}}},
+    "no state": lambda room: {"rooms": {"join": {room: {"state": {"events": {}}}}}},
+    "ephemeral": lambda room: {"rooms": {"join": {room: {"ephemeral": {"events": [*EVENTS]}}}}},
+    "account data": lambda room: {"rooms": {"join": {room: {"account_data": {"events": 7}}}}},
+    "joined rooms": lambda _: {"rooms": {"join": {"no room": {}, "!r:localhost": 7, "": None}}},
+    "invitations": lambda _: {
+        "rooms": {
+            "invite": {
+                "no room": {},
+                "!a:localhost": None,
+                "!b:localhost": {"invite_state": 7},
+                "!c:localhost": {"invite_state": {"events": [*EVENTS]}},
+            }
+        }
+    },
+    "left rooms": lambda _: {
+        "rooms": {"leave": {"no room": {}, "!a:localhost": {"timeline": {"events": [*EVENTS]}}}}
+    },
+    "to-device messages": lambda _: {
+        "to_device": {"events": [*EVENTS, {"type": "m.room.encrypted", "content": DEEP}]}
+    },
+    "no to-device messages": lambda _: {"to_device": ["events"]},
+}
+SILENT = {"state", "ephemeral", "account data"}
+"""Of these nothing is used but `m.room.encryption`: what is never looked at can't be malformed."""
+
+
+def with_poison(body, poison):
+    """Put poison into a sync response, in front of what it brings and behind it."""
+    answer = json.loads(body)
+    merge(answer, poison)
+    return json.dumps(answer).encode()
+
+
+def merge(into, more):
+    for key, value in more.items():
+        known = into.get(key)
+        if isinstance(known, dict) and isinstance(value, dict):
+            merge(known, value)
+        elif isinstance(known, list) and isinstance(value, list):
+            into[key] = [*value, *known, *value]
+        else:
+            into[key] = value
+
+
+def set_apart(scene):
+    """Return how much the database holds in quarantine."""
+    path = scene.daemon.directory / "lambda_matrix.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as raw:
+        return raw.execute("SELECT count(*) FROM quarantine").fetchone()[0]
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_what_is_malformed_is_set_apart_and_its_neighbours_are_answered(scene, place):
+    poison = PLACES[place](scene.home.chat)
+    poisoned = 0
+
+    def spoil(body):
+        nonlocal poisoned
+        if scene.home.chat.encode() not in body:
+            return body
+        poisoned += 1
+        return with_poison(body, poison)
+
+    before = set_apart(scene)
+    scene.proxy.fault = lambda passage: Change(spoil) if syncs(passage) else None
+    # The long poll that is under way passes as it is.
+    first = await scene.say("am I beside it?")
+    assert await scene.only_answer(first) == "echo: am I beside it?"
+    beside = [await scene.say(f"and I, {number}?") for number in range(3)]
+    for number, message_id in enumerate(beside):
+        assert await scene.only_answer(message_id) == f"echo: and I, {number}?"
+    assert poisoned
+    scene.proxy.lift()
+    await scene.goes_on()
+    found = len(scene.logged("event_quarantined"))
+    assert set_apart(scene) - before == found
+    assert (found > 0) is (place not in SILENT)
+    assert scene.logged("actor_fault") == []
+    assert scene.daemon.running
+
+
+NO_SYNCS = {
+    "nothing in it": b"{}",
+    "the same token, and rooms that are a list": b'{"next_batch":"s1","rooms":[]}',
+}
+
+
+@pytest.mark.parametrize("body", NO_SYNCS.values(), ids=NO_SYNCS)
+async def test_answers_that_are_no_syncs_are_not_asked_for_in_a_loop(scene, body):
+    scene.proxy.fault = lambda passage: Answer(200, body, JSON) if syncs(passage) else None
+    # Ends the long poll that passes.
+    first = await scene.say("a last good sync")
+    await scene.only_answer(first)
+    await scene.proxy.wait_until(lambda: len(scene.struck) >= 3)
+    times = [passage.at for passage in scene.struck]
+    asked = await scene.say("is it better now?")
+    scene.proxy.lift()
+    assert await scene.only_answer(asked) == "echo: is it better now?"
+    assert times[-1] - times[0] >= 0.95
