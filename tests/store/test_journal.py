@@ -1,0 +1,421 @@
+"""What the journal promises: sync token and facts together, nothing twice, a visit whole or not at all (D1, D3)."""
+
+import sqlite3
+from dataclasses import replace
+
+import pytest
+
+from machines.facts import BotRemoved, EncryptionEnabled, InviteArrived, Quarantined, SyncBatch
+from machines.happenings import OrderDone
+from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
+from machines.lifecycle import Life
+from machines.orders import Done, JoinRoom, NameRoom, Refused, StoreBinding
+from machines.preferences import Preferences
+from machines.room import Binding, Room
+from store import Database, DatabaseUnusable, Journal
+from store.database import prepare
+from store.errors import UnitRefused
+from store.records import RoomRows, Transition, UserRows, Writes
+from store.units import READ_AHEAD
+from tests.store.values import ANNA, CHAT, IN_HAND_ONLY, KEY, ROOMS, TURN, USERS, message, order
+
+
+async def count(database: Database, table: str) -> int:
+    rows = await database.run(lambda raw: raw.execute(f"SELECT count(*) FROM {table}").fetchall())
+    return int(rows[0][0])
+
+
+async def waiting(journal: Journal, key: str = CHAT) -> list[str]:
+    return [row.event.body for row in await journal.inbox_after(ActorKey(key), 0)]
+
+
+def batch(token: str, *facts, **more) -> SyncBatch:
+    return SyncBatch(SyncToken(token), facts, **more)
+
+
+# -- batches -----------------------------------------------------------------------------------------
+
+
+async def test_a_batch_is_kept_with_its_token_and_its_rows_come_back_in_order(journal):
+    rows = await journal.keep_batch(batch("s1", message(1), message(2, "!b"), message(3)), 5.0)
+    assert [(row.seq, row.actor, row.event.body) for row in rows] == [
+        (1, "!chat", "text 1"),
+        (2, "!b", "text 2"),
+        (3, "!chat", "text 3"),
+    ]
+    assert (await journal.bot()).sync_token == "s1"
+    assert await waiting(journal) == ["text 1", "text 3"]
+
+
+@pytest.mark.parametrize("table", ["inbox", "quarantine", "to_device"])
+async def test_when_any_part_of_a_batch_can_not_be_kept_the_token_stays(database, journal, table):
+    await journal.keep_batch(batch("s1", message(1)), 1.0)
+    column = "event_id" if table != "to_device" else "payload"
+    await database.run(
+        lambda raw: raw.execute(
+            f"CREATE TRIGGER fault BEFORE INSERT ON {table} WHEN NEW.{column} LIKE '%bad%'"
+            " BEGIN SELECT RAISE(ABORT, 'injected'); END"
+        )
+    )
+    bad = replace(message(2), event_id=EventId("$bad"))
+    wrong = batch(
+        "s2",
+        message(3),
+        *((bad,) if table == "inbox" else ()),
+        quarantined=(Quarantined("timeline", None, EventId("$bad"), "broken"),),
+        to_device=({"bad": True},),
+    )
+    with pytest.raises(UnitRefused, match="injected"):
+        await journal.keep_batch(wrong, 2.0)
+    assert (await journal.bot()).sync_token == "s1"
+    assert await waiting(journal) == ["text 1"]
+    assert await count(database, "quarantine") == await count(database, "to_device") == 0
+
+
+async def test_when_the_disk_is_full_the_token_stays(database, journal):
+    await database.run(lambda raw: raw.execute("PRAGMA max_page_count = 1"))
+    large = replace(message(1), body="x" * 10**6)
+    with pytest.raises(DatabaseUnusable, match="full"):
+        await journal.keep_batch(batch("s1", large), 1.0)
+    assert (await journal.bot()).sync_token is None
+    await database.run(lambda raw: raw.execute("PRAGMA max_page_count = 100000"))
+    await journal.keep_batch(batch("s1", large), 1.0)
+    assert (await journal.bot()).sync_token == "s1"
+
+
+async def test_a_fact_that_no_row_can_hold_is_quarantined_and_holds_nothing_up(database, journal):
+    rows = await journal.keep_batch(
+        batch("s1", message(1), replace(message(2), body="\ud800"), message(3)), 1.0
+    )
+    assert [row.event.body for row in rows] == ["text 1", "text 3"]
+    assert (await journal.bot()).sync_token == "s1"
+    assert await count(database, "quarantine") == 1
+
+
+async def test_an_event_is_taken_once_however_often_it_is_seen(journal):
+    first = await journal.keep_batch(batch("s1", message(1)), 1.0)
+    again = await journal.keep_batch(batch("s1", message(1), message(2)), 2.0)
+    history = await journal.keep_facts([message(2), message(3)], 3.0)
+    assert [[row.event.body for row in rows] for rows in (first, again, history)] == [
+        ["text 1"],
+        ["text 2"],
+        ["text 3"],
+    ]
+
+
+async def test_an_event_that_is_done_is_not_taken_again(journal):
+    (row,) = await journal.keep_batch(batch("s1", message(1)), 1.0)
+    await journal.keep_visits([Writes(finished=(row.seq,))], 2.0)
+    assert await journal.keep_batch(batch("s1", message(1)), 3.0) == ()
+    assert await waiting(journal) == []
+
+
+async def test_facts_without_an_event_id_are_each_taken(journal):
+    fact = EncryptionEnabled(CHAT, None)
+    rows = await journal.keep_batch(batch("s1", fact, fact), 1.0)
+    assert len(rows) == 2
+
+
+async def test_what_a_gap_held_does_not_move_the_token(journal):
+    await journal.keep_facts([message(1)], 1.0)
+    assert (await journal.bot()).sync_token is None
+
+
+# -- visits ------------------------------------------------------------------------------------------
+
+
+async def test_a_visit_is_kept_whole(database, journal):
+    (row, other) = await journal.keep_batch(batch("s1", message(1), message(2)), 1.0)
+    writes = Writes(
+        room=ROOMS[1],
+        turn=TURN,
+        finished=(row.seq,),
+        set_aside=((other.seq, "no key"),),
+        told=((ActorKey(ANNA), message(9)),),
+        orders=(order("a"), order("b")),
+        transitions=(Transition(CHAT, 2.0, "came", "a", "b", "why", {"x": [1]}),),
+        platform_chat_seq=7,
+        preferences=((ANNA, Preferences(soul="brief")),),
+    )
+    (told,) = await journal.keep_visits([writes], 2.0)
+    assert (told.actor, told.event) == (ANNA, message(9))
+    assert await waiting(journal) == []
+    assert [row.txn_id for row in await journal.waiting_orders()] == ["a", "b"]
+    assert (await journal.bot()).platform_chat_seq == 7
+    assert await journal.preferences() == {ANNA: Preferences(soul="brief")}
+    aside = await database.run(
+        lambda raw: [
+            tuple(each)
+            for each in raw.execute("SELECT status, reason, payload != '' FROM inbox WHERE seq < 3")
+        ]
+    )
+    assert aside == [("done", "", 0), ("set_aside", "no key", 1)]
+
+
+async def test_a_round_is_kept_as_a_whole_or_not_at_all(database, journal):
+    (row,) = await journal.keep_batch(batch("s1", message(1)), 1.0)
+    twice = Binding("chat", ANNA, "C9", "7")
+    with pytest.raises(UnitRefused, match="platform_chat_id"):
+        await journal.keep_visits(
+            [
+                Writes(room=ROOMS[1], finished=(row.seq,), orders=(order("a"),)),
+                Writes(room=Room(RoomId("!other"), "bound", binding=twice)),
+            ],
+            2.0,
+        )
+    assert await waiting(journal) == ["text 1"]
+    assert await journal.waiting_orders() == ()
+    assert (await journal.stored()).rooms == {}
+
+
+async def test_what_the_homeserver_confirms_takes_a_context_from_a_damaged_row(journal):
+    await journal.keep_visits([Writes(room=ROOMS[1])], 1.0)
+    right = Room(RoomId("!right"), "bound", binding=Binding("chat", ANNA, "C9", "7"))
+    confirmed = Transition("!right", 2.0, "topology_confirmed", "reconciling", "bound", "found")
+    await journal.keep_visits([Writes(room=right, transitions=(confirmed,))], 2.0)
+    rooms = (await journal.stored()).rooms
+    held = {room_id: room.binding.platform_chat_id for room_id, room in rooms.items()}
+    assert held == {"!right": "7", CHAT: None}
+
+
+async def test_the_same_order_is_kept_once(journal):
+    await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
+    await journal.keep_visits([Writes(orders=(replace(order("a"), not_before=9.0),))], 2.0)
+    (row,) = await journal.waiting_orders()
+    assert row == order("a")
+
+
+async def test_a_sequence_is_never_lowered(journal):
+    for seq in (5, 3):
+        await journal.keep_visits([Writes(platform_chat_seq=seq)], 1.0)
+    assert (await journal.bot()).platform_chat_seq == 5
+
+
+async def test_nothing_is_nothing_to_write():
+    assert Writes().empty
+    assert not Writes(finished=(1,)).empty
+
+
+# -- rows --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.room_id)
+async def test_a_room_comes_back_as_it_was(journal, room):
+    for _ in range(2):
+        await journal.keep_visits([Writes(room=room)], 1.0)
+    key = ActorKey(room.room_id)
+    rows = (await journal.rooms_and_users([key]))[key]
+    assert rows == RoomRows(room, None, ())
+    assert (await journal.stored()).rooms == {room.room_id: room}
+
+
+@pytest.mark.parametrize("user", USERS, ids=lambda user: user.state)
+async def test_a_user_comes_back_as_he_was(journal, user):
+    for _ in range(2):
+        await journal.keep_visits([Writes(user=user)], 1.0)
+    key = ActorKey(user.user_id)
+    rows = (await journal.rooms_and_users([key]))[key]
+    assert rows == UserRows(user, (), ())
+
+
+async def test_a_turn_comes_back_without_what_is_of_the_try_in_hand(journal):
+    await journal.keep_visits([Writes(turn=replace(TURN, **IN_HAND_ONLY))], 1.0)
+    rows = (await journal.rooms_and_users([KEY]))[KEY]
+    assert rows.turn == TURN
+    assert await journal.actors_with_work() == (KEY,)
+    await journal.keep_visits([Writes(turn_ended=CHAT)], 2.0)
+    assert await journal.actors_with_work() == ()
+
+
+async def test_an_actor_that_was_never_seen_has_no_row(journal):
+    found = await journal.rooms_and_users([ActorKey("!none"), ActorKey("@none:x")])
+    assert list(found.values()) == [RoomRows(None, None, ()), UserRows(None, (), ())]
+
+
+async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
+    def chat(number: int, state: str = "bound", **changes) -> Room:
+        binding = replace(Binding("chat", ANNA, f"C{number}", str(number), None), **changes)
+        return Room(RoomId(f"!{number}"), state, binding=binding, name=f"Name {number}")
+
+    rooms = [
+        chat(10),
+        chat(2, archived=True),
+        chat(1, "failed"),
+        chat(3, "unregistered"),
+        chat(4, matrix_user_id=UserId("@bert:example.org")),
+        chat(5, chat_id=None),
+        chat(6, room_type="space"),
+    ]
+    await journal.keep_visits([Writes(room=room) for room in rooms], 1.0)
+    key = ActorKey(ANNA)
+    chats = (await journal.rooms_and_users([key]))[key].chats
+    assert [(c.chat_id, c.name, c.archived, c.state) for c in chats] == [
+        ("C1", "Name 1", False, "failed"),
+        ("C2", "Name 2", True, "bound"),
+        ("C10", "Name 10", False, "bound"),
+    ]
+
+
+async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
+    await journal.keep_facts([message(number) for number in range(READ_AHEAD + 5)], 1.0)
+    first = (await journal.rooms_and_users([KEY]))[KEY].inbox
+    rest = await journal.inbox_after(KEY, first[-1].seq)
+    assert (len(first), len(rest)) == (READ_AHEAD, 5)
+    assert [row.event.sent_at_ms for row in (*first, *rest)] == list(range(READ_AHEAD + 5))
+
+
+async def test_a_row_of_an_unknown_kind_or_shape_is_told_as_unusable(database, journal):
+    await journal.keep_facts([message(1)], 1.0)
+    for change in ("payload = '{'", "payload = '{}'", "kind = 'FromTheFuture'"):
+        await database.run(lambda raw, change=change: raw.execute(f"UPDATE inbox SET {change}"))
+        with pytest.raises(DatabaseUnusable):
+            await journal.inbox_after(KEY, 0)
+
+
+# -- what is under way ---------------------------------------------------------------------------------
+
+
+async def test_rooms_that_something_is_under_way_for_are_left_alone(database, journal):
+    invite = InviteArrived(RoomId("!invited"), ANNA, False)
+    removed = BotRemoved(RoomId("!left"), None, None, "kicked")
+    await journal.keep_facts([message(1, "!talk"), invite, removed], 1.0)
+    waiting_orders = tuple(
+        replace(order(f"t{index}", room), order=value)
+        for index, (room, value) in enumerate(
+            [
+                ("!join", JoinRoom(RoomId("!join"))),
+                ("!name", NameRoom(RoomId("!name"), "x")),
+                ("!bind", StoreBinding(RoomId("!bind"), {})),
+                ("!send", order("x").order),
+            ]
+        )
+    )
+    await journal.keep_visits([Writes(user=USERS[1], orders=waiting_orders)], 2.0)
+    left_alone = (await journal.stored()).left_alone
+    assert left_alone == {"!invited", "!left", "!join", "!name", "!bind", "!made"}
+
+    for row in await journal.waiting_orders():
+        await journal.finish_order(row, None, None, None, 3.0)
+    assert (await journal.stored()).left_alone == {"!invited", "!left", "!made"}
+
+
+# -- orders ------------------------------------------------------------------------------------------
+
+
+async def test_a_sent_order_is_remembered_with_its_event(database, journal):
+    await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
+    (row,) = await journal.waiting_orders()
+    assert await journal.finish_order(row, EventId("$sent"), None, None, 2.0) == ()
+    assert await journal.waiting_orders() == ()
+    assert await journal.sent_event(TxnId("a")) == "$sent"
+    assert await journal.sent_event(TxnId("never")) is None
+    payload = await database.run(lambda raw: raw.execute("SELECT payload FROM outbox").fetchone())
+    assert payload[0] == "", "what was said is not kept twice"
+
+
+async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_it(
+    database, journal
+):
+    await journal.keep_visits([Writes(orders=(order("a"), order("b")))], 1.0)
+    first, second = await journal.waiting_orders()
+    done = OrderDone(TxnId("a"), "SendMessage", Done())
+    (told,) = await journal.finish_order(first, None, None, done, 2.0)
+    assert (told.actor, told.event) == (KEY, done)
+
+    await database.run(
+        lambda raw: raw.execute(
+            "CREATE TRIGGER fault BEFORE INSERT ON inbox BEGIN SELECT RAISE(ABORT, 'injected'); END"
+        )
+    )
+    with pytest.raises(UnitRefused):
+        await journal.finish_order(second, None, "no", OrderDone(TxnId("b"), "x", Done()), 3.0)
+    assert [row.txn_id for row in await journal.waiting_orders()] == ["b"]
+
+
+async def test_a_refused_order_keeps_its_body_and_the_reason(database, journal):
+    await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
+    (row,) = await journal.waiting_orders()
+    report = OrderDone(row.txn_id, "SendMessage", Refused("forbidden", "M_FORBIDDEN", "no"))
+    await journal.finish_order(row, None, "M_FORBIDDEN: no", report, 2.0)
+    kept = await database.run(
+        lambda raw: tuple(
+            raw.execute("SELECT status, reason, payload != '' FROM outbox").fetchone()
+        )
+    )
+    assert kept == ("refused", "M_FORBIDDEN: no", 1)
+
+
+async def test_intermediate_edits_of_one_message_are_dropped_and_nothing_else(journal):
+    def edit(txn_id: str, of: str, **changes):
+        return order(txn_id, edits=TxnId(of), **changes)
+
+    orders = (
+        order("m"),
+        edit("m.e1", "m", droppable=True),
+        edit("m.e2", "m"),
+        edit("n.e1", "n", droppable=True),
+    )
+    await journal.keep_visits([Writes(orders=orders)], 1.0)
+    newest = edit("m.e3", "m", droppable=True)
+    await journal.keep_visits([Writes(dropped_edits=(TxnId("m"),), orders=(newest,))], 2.0)
+    assert [row.txn_id for row in await journal.waiting_orders()] == ["m", "m.e2", "n.e1", "m.e3"]
+
+
+# -- the rest ----------------------------------------------------------------------------------------
+
+
+async def test_the_bots_life_and_session_are_kept(database, journal):
+    transition = Transition("bot", 7.5, "reconciled", "reconcile", "live", "3 rooms")
+    await journal.keep_life(Life("live", 7.5, "3 rooms", was_live=True), transition)
+    await journal.keep_session(UserId("@lambda:example.org"), DeviceId("DEVICE"))
+    bot = await journal.bot()
+    assert (bot.life.state, bot.life.since, bot.life.reason) == ("live", 7.5, "3 rooms")
+    assert not bot.life.was_live, "a new process has not been live"
+    assert (bot.user_id, bot.device_id) == ("@lambda:example.org", "DEVICE")
+    assert await count(database, "transitions") == 1
+
+
+async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(database, journal):
+    for at in (10.0, 30.0):
+        number = int(at)
+        await journal.keep_batch(
+            batch(
+                f"s{number}",
+                message(number),
+                message(number + 1),
+                message(number + 2),
+                to_device=({"n": number},),
+                quarantined=(Quarantined("timeline", None, None, "broken"),),
+            ),
+            at,
+        )
+        rows = await journal.inbox_after(KEY, 0)
+        done, aside = rows[-2].seq, rows[-1].seq
+        gone = replace(order(f"gone{number}"), created_at=at)
+        stays = replace(order(f"stays{number}"), created_at=at)
+        transition = Transition(CHAT, at, "x", "a", "b", "")
+        await journal.keep_visits(
+            [
+                Writes(
+                    finished=(done,),
+                    set_aside=((aside, "no"),),
+                    orders=(gone, stays),
+                    transitions=(transition,),
+                )
+            ],
+            at,
+        )
+        await journal.finish_order(gone, EventId(f"$gone{number}"), None, None, at)
+    await journal.prune(20.0)
+    tables = ("inbox", "outbox", "transitions", "quarantine", "to_device")
+    assert [await count(database, table) for table in tables] == [4, 3, 1, 1, 1]
+    assert await waiting(journal) == ["text 10", "text 30"]
+    assert len(await journal.waiting_orders()) == 2
+
+
+def test_the_tables_are_strict(path):
+    raw = prepare(sqlite3.connect(path, isolation_level=None))
+    kinds = raw.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'")
+    loose = [name for name, strict in kinds if not strict and not name.startswith("sqlite_")]
+    raw.close()
+    assert loose == []

@@ -1,0 +1,85 @@
+"""Values of every kind that the database keeps, with each field that a row has for them."""
+
+from machines.facts import MessageArrived
+from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
+from machines.memory import Memory, Question
+from machines.orders import SendMessage
+from machines.reply import Part, Reply
+from machines.room import Binding, Room
+from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
+from machines.turn import Turn
+from machines.user import Asked, NewChat, User
+from store.records import OutboxRow
+
+ANNA = UserId("@anna:example.org")
+CHAT = RoomId("!chat")
+KEY = ActorKey(CHAT)
+
+
+def message(number: int, room_id: str = CHAT) -> MessageArrived:
+    return MessageArrived(RoomId(room_id), EventId(f"${number}"), ANNA, f"text {number}", number)
+
+
+def order(txn_id: str, lane: str = CHAT, **changes: object) -> OutboxRow:
+    body = SendMessage(RoomId(lane), f"body of {txn_id}", **changes)  # type: ignore[arg-type]
+    return OutboxRow(TxnId(txn_id), lane, ActorKey(lane), body, False, 0.0, 100.0)
+
+
+ROOMS = (
+    Room(RoomId("!new")),
+    Room(
+        CHAT,
+        "bound",
+        12.5,
+        "linked into its Space",
+        Binding("chat", ANNA, "C1", "7", AgentId("writer"), RoomId("!space"), archived=True),
+        "Plans 🗓",
+        encrypted=True,
+        onboards=ANNA,
+        owner_present=False,
+        repaired_at=99.25,
+        memory=Memory("lunch", 12, ("one", "two"), Question("q", "t", "d", 3.5), picking=True),
+    ),
+    Room(RoomId("!space"), "bound", 1.0, "made", Binding("space", ANNA)),
+    Room(RoomId("!entry"), "failed", 1.0, "nothing", Binding("entry", ANNA)),
+)
+USERS = (
+    User(ANNA),
+    User(
+        UserId("@bert:example.org"),
+        "linking",
+        "Bert ✓",
+        RoomId("!his"),
+        next_chat_index=9,
+        asked=Asked(RoomId("!entry"), EventId("$asked"), EventId("$root")),
+        chat=NewChat("C8", "70", AgentId("writer"), "Chat 8"),
+        made=RoomId("!made"),
+    ),
+)
+TURN = Turn(
+    EventId("$question"),
+    AgentRequest(
+        AgentId("writer"),
+        "7",
+        "$question",
+        "what?",
+        ("incoming/a.txt",),
+        {"soul": "brief", "skills": {"files": False}},
+        ConfirmationAnswer("q", accepted=True),
+        ContextOrder("save", "lunch"),
+    ),
+    Reply(
+        CHAT,
+        EventId("$question"),
+        EventId("$root"),
+        (Part(TxnId("$question.1"), 3, 12345, partial=False), Part(TxnId("$question.2"))),
+        88.5,
+    ),
+    state="waiting_to_retry",
+    tries=3,
+    begun_at=1.5,
+    gives_up_at=121.5,
+    retry_at=90.25,
+    fault="silent",
+)
+IN_HAND_ONLY = {"draft": "half an answer", "status": "searching", "first_text_at": 5.0}
