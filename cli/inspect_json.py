@@ -1,14 +1,15 @@
 """What `inspect-room --json` prints (contract I3, I4): the public names of what the database holds.
 
 Times are ISO 8601 in UTC with milliseconds and `Z`, as `2026-01-31T12:00:00.000Z`, and null where there is none.
-The keys of I3 are always all there; `owner_present`, `encrypted`, `given_up` and `report` are told besides.
+The keys of I3 are always all there. Told besides: `owner_present`, `encrypted`, `given_up` (what was set aside,
+refused or quarantined), and of repairs the last `report` and `repair_not_before`.
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from machines.room import ROOM
+from machines.room import COOL_DOWN_S, ROOM
 from machines.turn import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
@@ -47,6 +48,9 @@ def room_object(sight: RoomSight) -> dict[str, Any]:
         "encrypted": room.encrypted,
         "given_up": _given_up(sight.given_up_total, sight.given_up),
         "report": sight.report or None,
+        "repair_not_before": (
+            timestamp(room.repaired_at + COOL_DOWN_S) if room.state == "failed" else None
+        ),
     }
 
 

@@ -4,6 +4,7 @@ Plain text where stdout is no terminal. Whatever came from outside (names, reaso
 never read as markup.
 """
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.printable import printable
-from machines.room import ROOM, Binding
+from machines.room import COOL_DOWN_S, ROOM, Binding
 from machines.turn import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
@@ -49,6 +50,11 @@ class Page:
         room = sight.room
         self._line(Text(printable(room.name) or "(no name)", "bold"), f"  {room.room_id}")
         self._line(self._state(room.state), *self._since(room.since), f" — {room.reason}")
+        if room.state == "failed":
+            self._line(
+                "A message starts another look, at the earliest ",
+                *self._moment(room.repaired_at + COOL_DOWN_S),
+            )
         if not running:
             self._line(Text("No daemon runs: this is how the last one left it.", "bright_black"))
         self._heading("Binding")
@@ -62,6 +68,9 @@ class Page:
         self._turn(sight.turn, sight.reply_events)
         self._heading("Last transitions")
         self._timeline(sight.transitions)
+        if sight.report:
+            self._heading("Last report of a repair")
+            self._line("  ", json.dumps(sight.report, ensure_ascii=False))
         self._heading("Would accept now")
         self._line("  ", ", ".join(ROOM.accepts(room.state)))
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,23 @@ def test_a_person_is_shown_all_of_contract_i2(shell: Shell, path: Path) -> None:
         ", ".join(ROOM.accepts("bound")),
     ):
         assert expected in out
+
+
+def test_a_failed_room_shows_its_report_and_when_it_may_be_looked_at_again(
+    shell: Shell, path: Path
+) -> None:
+    report = {"remarks": [{"room_id": CHAT, "reason": "linked by another"}]}
+    refused = moved(CHAT, "topology_refused", "reconciling", "failed")
+    failed = Room(CHAT, "failed", NOON, "linked by another", repaired_at=NOON)
+    with closing(connect(path)) as raw:
+        keep(raw, Writes(room=failed, transitions=(replace(refused, report=report),)))
+    found = inspected(shell, CHAT)
+    assert found["report"] == report
+    assert found["repair_not_before"] == "2026-01-31T12:01:00.000Z"
+    page = shell("inspect-room", CHAT).out
+    assert "● failed since 2026-01-31 12:00:00 UTC" in page
+    assert "another look, at the earliest 2026-01-31 12:01:00 UTC" in page
+    assert '"remarks"' in page
 
 
 def test_what_is_no_terminal_gets_plain_text(shell: Shell, path: Path) -> None:
