@@ -18,6 +18,14 @@ from store.errors import DatabaseUnusable, UnitRefused
 
 T = TypeVar("T")
 FILE_MODE = 0o600
+_OUR_FAULT = (
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    OverflowError,
+)
+"""What a statement ends in that breaks a rule of the schema, or is given what SQLite can't hold."""
 
 
 class Runner(Protocol):
@@ -121,7 +129,7 @@ def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connect
     """Call `function`, turning what SQLite says into this package's errors."""
     try:
         return function(raw)
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError) as error:
+    except _OUR_FAULT as error:
         raise UnitRefused(str(error)) from error
     except UnicodeEncodeError as error:
         raise UnitRefused(f"text that is not Unicode: {error.reason}") from error

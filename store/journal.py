@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from machines.facts import Fact, SyncBatch
 from machines.ids import ActorKey, DeviceId, EventId, TxnId, UserId
@@ -29,11 +30,15 @@ Unit = Callable[[sqlite3.Connection], Any]
 
 @dataclass(slots=True)
 class _Waiting:
+    """A unit on its way; until it is committed, what came of it is that it was not."""
+
     unit: Unit
     woken: anyio.Event = field(default_factory=anyio.Event)
     done: bool = False
     result: Any = None
-    error: Exception | None = None
+    error: Exception | None = field(
+        default_factory=lambda: UnitRefused("a fault in another unit ended the transaction")
+    )
 
 
 class Journal:
@@ -51,6 +56,7 @@ class Journal:
             DatabaseUnusable: nothing of the group was kept.
             UnitRefused: nothing of this unit was kept.
         """
+        await anyio.lowlevel.checkpoint_if_cancelled()
         waiting = _Waiting(unit)
         self._waiting.append(waiting)
         # Shielded, because the units of others may come to be in its hands.
@@ -84,7 +90,7 @@ class Journal:
         try:
             results = await self._database.run(lambda raw: _transaction(raw, group))
             for waiting, result in zip(group, results, strict=True):
-                waiting.result = result
+                waiting.result, waiting.error = result, None
         except UnitRefused as error:
             if len(group) == 1:
                 group[0].error = error

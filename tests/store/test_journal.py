@@ -140,7 +140,7 @@ async def test_a_visit_is_kept_whole(database, journal):
     (told,) = await journal.keep_visits([writes], 2.0)
     assert (told.actor, told.event) == (ANNA, message(9))
     assert await waiting(journal) == []
-    assert [row.txn_id for row in await journal.waiting_orders()] == ["a", "b"]
+    assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["a", "b"]
     assert (await journal.bot()).platform_chat_seq == 7
     assert await journal.preferences() == {ANNA: Preferences(soul="brief")}
     aside = await database.run(
@@ -164,7 +164,7 @@ async def test_a_round_is_kept_as_a_whole_or_not_at_all(database, journal):
             2.0,
         )
     assert await waiting(journal) == ["text 1"]
-    assert await journal.waiting_orders() == ()
+    assert await journal.waiting_orders(0.0) == ()
     assert (await journal.stored()).rooms == {}
 
 
@@ -181,7 +181,7 @@ async def test_what_the_homeserver_confirms_takes_a_context_from_a_damaged_row(j
 async def test_the_same_order_is_kept_once(journal):
     await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
     await journal.keep_visits([Writes(orders=(replace(order("a"), not_before=9.0),))], 2.0)
-    (row,) = await journal.waiting_orders()
+    (row,) = await journal.waiting_orders(0.0)
     assert row == order("a")
 
 
@@ -294,7 +294,7 @@ async def test_rooms_that_something_is_under_way_for_are_left_alone(database, jo
     left_alone = (await journal.stored()).left_alone
     assert left_alone == {"!invited", "!left", "!join", "!name", "!bind", "!made"}
 
-    for row in await journal.waiting_orders():
+    for row in await journal.waiting_orders(0.0):
         await journal.finish_order(row, None, None, None, 3.0)
     assert (await journal.stored()).left_alone == {"!invited", "!left", "!made"}
 
@@ -304,20 +304,29 @@ async def test_rooms_that_something_is_under_way_for_are_left_alone(database, jo
 
 async def test_a_sent_order_is_remembered_with_its_event(database, journal):
     await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
-    (row,) = await journal.waiting_orders()
+    (row,) = await journal.waiting_orders(0.0)
     assert await journal.finish_order(row, EventId("$sent"), None, None, 2.0) == ()
-    assert await journal.waiting_orders() == ()
+    assert await journal.waiting_orders(0.0) == ()
     assert await journal.sent_event(TxnId("a")) == "$sent"
     assert await journal.sent_event(TxnId("never")) is None
     payload = await database.run(lambda raw: raw.execute("SELECT payload FROM outbox").fetchone())
     assert payload[0] == "", "what was said is not kept twice"
 
 
+async def test_an_order_from_too_long_ago_is_doubtful(journal):
+    old = replace(order("old"), created_at=100.0)
+    await journal.keep_visits(
+        [Writes(orders=(old, replace(order("new"), created_at=200.0)))], 200.0
+    )
+    found = [(row.txn_id, row.doubtful) for row in await journal.waiting_orders(150.0)]
+    assert found == [("old", True), ("new", False)]
+
+
 async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_it(
     database, journal
 ):
     await journal.keep_visits([Writes(orders=(order("a"), order("b")))], 1.0)
-    first, second = await journal.waiting_orders()
+    first, second = await journal.waiting_orders(0.0)
     done = OrderDone(TxnId("a"), "SendMessage", Done())
     (told,) = await journal.finish_order(first, None, None, done, 2.0)
     assert (told.actor, told.event) == (KEY, done)
@@ -329,12 +338,12 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
     )
     with pytest.raises(UnitRefused):
         await journal.finish_order(second, None, "no", OrderDone(TxnId("b"), "x", Done()), 3.0)
-    assert [row.txn_id for row in await journal.waiting_orders()] == ["b"]
+    assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["b"]
 
 
 async def test_a_refused_order_keeps_its_body_and_the_reason(database, journal):
     await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
-    (row,) = await journal.waiting_orders()
+    (row,) = await journal.waiting_orders(0.0)
     report = OrderDone(row.txn_id, "SendMessage", Refused("forbidden", "M_FORBIDDEN", "no"))
     await journal.finish_order(row, None, "M_FORBIDDEN: no", report, 2.0)
     kept = await database.run(
@@ -358,7 +367,12 @@ async def test_intermediate_edits_of_one_message_are_dropped_and_nothing_else(jo
     await journal.keep_visits([Writes(orders=orders)], 1.0)
     newest = edit("m.e3", "m", droppable=True)
     await journal.keep_visits([Writes(dropped_edits=(TxnId("m"),), orders=(newest,))], 2.0)
-    assert [row.txn_id for row in await journal.waiting_orders()] == ["m", "m.e2", "n.e1", "m.e3"]
+    assert [row.txn_id for row in await journal.waiting_orders(0.0)] == [
+        "m",
+        "m.e2",
+        "n.e1",
+        "m.e3",
+    ]
 
 
 # -- the rest ----------------------------------------------------------------------------------------
@@ -410,7 +424,7 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
     tables = ("inbox", "outbox", "transitions", "quarantine", "to_device")
     assert [await count(database, table) for table in tables] == [4, 3, 1, 1, 1]
     assert await waiting(journal) == ["text 10", "text 30"]
-    assert len(await journal.waiting_orders()) == 2
+    assert len(await journal.waiting_orders(0.0)) == 2
 
 
 def test_the_tables_are_strict(path):

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,22 @@ def test_a_removed_lock_leaves_no_file_and_a_free_database(tmp_path: Path) -> No
         assert list(tmp_path.iterdir()) == []
     with DaemonLock(tmp_path / "bot.db"):
         pass
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    program = (
+        "import pathlib, sys, store; lock = store.DaemonLock(pathlib.Path(sys.argv[1]));"
+        " lock.__enter__(); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(DatabaseLocked, match=str(holder.pid)):
+            DaemonLock(path).__enter__()
+        holder.kill()
+        holder.wait()
+        with DaemonLock(path):
+            assert is_held(path)
