@@ -43,15 +43,13 @@ async def memberships(errand: Errand) -> tuple[Membership, ...]:
     shown = _dict(_dict(rooms).get("rooms"))
     in_sync = _dict(shown.get("join"))
     found = [
-        Membership(RoomId(room_id), _name(in_sync.get(room_id), "state", "timeline"))
-        for room_id in sorted({*(joined if isinstance(joined, list) else ()), *in_sync})
-        if is_id(room_id, "!")
+        Membership(room_id, _name(in_sync.get(room_id), "state", "timeline"))
+        for room_id in _room_ids(*(joined if isinstance(joined, list) else ()), *in_sync)
     ]
     invites = _dict(shown.get("invite"))
     found += [
-        Membership(RoomId(room_id), _name(invites[room_id], "invite_state"), invited=True)
-        for room_id in sorted(invites)
-        if is_id(room_id, "!")
+        Membership(room_id, _name(invites[room_id], "invite_state"), invited=True)
+        for room_id in _room_ids(*invites)
     ]
     return tuple(found)
 
@@ -75,6 +73,10 @@ async def _refusal(errand: Errand, room_id: RoomId, deed: str) -> str | None:
     except RequestRefused as refused:
         return str(refused)
     return None
+
+
+def _room_ids(*told: object) -> list[RoomId]:
+    return sorted({RoomId(room_id) for room_id in told if is_id(room_id, "!")})
 
 
 def _name(room: object, *sections: str) -> str:

@@ -173,6 +173,8 @@ async def test_on_a_terminal_it_is_done_only_when_confirmed_in_writing(make_bot,
         refused = await command(bot, *SERVER, stdin=terminal)
     assert (refused.code, refused.out) == (2, "")
     assert (await person.members(room))[bot.user_id] == "invite"
+    async with Person(synapse.url, bot.user_id, PASSWORD) as account:
+        assert len(await account.devices()) == 1, "the witness's own, and none of the refused run"
     with typing(bot.user_id) as terminal:
         done = await command(bot, *SERVER, stdin=terminal)
     assert done.code == 0, done.err
