@@ -83,7 +83,7 @@ def sync(
         elif membership == "join":
             whole = since is None or full_state or news.own_membership_changed
             stored = world.account_data.get((user_id, room_id), {})
-            data = stored if since is None else news.account_data
+            data = stored if since is None or full_state else news.account_data
             part = _joined(room, news, wanted, whole=whole, account_data=data)
             if part is not None:
                 sections[b"join"].append(part)

@@ -148,6 +148,23 @@ async def test_a_space_and_its_topology_are_read_back(log_in: LogIn) -> None:
     assert await ann.state_content(space_id, "m.space.child", "!none") is None
 
 
+async def test_a_full_state_sync_shows_old_account_data_again(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    room_id = await ann.create_room()
+    path = f"/user/{escaped(ann.user_id)}/rooms/{escaped(room_id)}/account_data/org.example.kept"
+    await ann.session.request("PUT", path, {"kept": True})
+    since = (await sync(ann))["next_batch"]
+    await ann.send_text(room_id, "news")
+    params = {"timeout": "0", "since": since}
+    news = await ann.session.request("GET", "/sync", params=params)
+    assert news["rooms"]["join"][room_id].get("account_data", {"events": []})["events"] == []
+    whole = await ann.session.request("GET", "/sync", params=params | {"full_state": "true"})
+    data = whole["rooms"]["join"][room_id]["account_data"]["events"]
+    assert [event["content"] for event in data if event["type"] == "org.example.kept"] == [
+        {"kept": True}
+    ]
+
+
 async def test_the_world_is_as_the_bot_would_have_made_it(memory: MemoryHomeserver) -> None:
     made = await memory.populate(BOT, users=2, chats=2)
     assert [len(user["rooms"]) for user in made] == [2, 2]
