@@ -22,7 +22,7 @@ from machines.speech import speak
 from machines.world import Access
 from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
-from store import DaemonLock, DatabaseLocked, DatabaseUnusable, Journal
+from store import DaemonLock, DatabaseBusy, DatabaseLocked, DatabaseUnusable, Journal
 from store.database import open_database
 
 
@@ -69,6 +69,9 @@ def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
         case DatabaseLocked():
             advice = "stop it first, or use another MATRIX_DB_PATH"
             return CommandFailed(ExitCode.LOCKED, f"{cause}; {advice}")
+        case DatabaseBusy():
+            where = f"the database {settings.matrix_db_path} is kept locked by another program"
+            return CommandFailed(ExitCode.DATABASE, f"{where}; end that one, and start again")
         case DatabaseUnusable():
             advice = (
                 "free space or mend its permissions, or move the file away: it is rebuilt from the"

@@ -6,13 +6,14 @@ transitions) is a cache that the homeserver's topology rebuilds (contract C1). N
 """
 
 from store.database import Database
-from store.errors import DatabaseLocked, DatabaseUnusable, StoreError
+from store.errors import DatabaseBusy, DatabaseLocked, DatabaseUnusable, StoreError
 from store.journal import Journal
 from store.lock import DaemonLock
 
 __all__ = [
     "DaemonLock",
     "Database",
+    "DatabaseBusy",
     "DatabaseLocked",
     "DatabaseUnusable",
     "Journal",

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import aiosqlite
 import anyio
 
-from store.errors import DatabaseUnusable, UnitRefused
+from store.errors import DatabaseBusy, DatabaseUnusable, UnitRefused
 
 T = TypeVar("T")
 FILE_MODE = 0o600
@@ -134,4 +134,6 @@ def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connect
     except UnicodeEncodeError as error:
         raise UnitRefused(f"text that is not Unicode: {error.reason}") from error
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            raise DatabaseBusy(str(error)) from error
         raise DatabaseUnusable(str(error)) from error

@@ -11,6 +11,10 @@ class DatabaseUnusable(StoreError):
     """The file is full, read-only, corrupt or of a later version: the operator's to mend (exit 4)."""
 
 
+class DatabaseBusy(DatabaseUnusable):
+    """Another program, which is no daemon of ours, keeps the file locked for longer than we wait."""
+
+
 class DatabaseAbsent(StoreError):
     """There is no database where one is to be looked at (wrong path, or the daemon never ran; exit 2)."""
 
