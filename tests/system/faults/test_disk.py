@@ -1,0 +1,180 @@
+"""The database can't be used: exit 4 with what to do, nothing skipped, and a plain start goes on (contracts S4, D3)."""
+
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing, contextmanager
+
+import pytest
+
+from sandbox.person import Person
+from tests.system.cast import PASSWORD, answer_to, onboard, said
+from tests.system.conftest import register_bot
+
+pytestmark = pytest.mark.anyio
+
+DATABASE = "lambda_matrix.db"
+WHILE_IT_WAS_BROKEN = "did you hear this?"
+
+
+class Place:
+    """A bot with somebody to talk to, and its database."""
+
+    def __init__(self, bot, home):
+        self.daemon, self.bot, self.home = bot.daemon, bot.user_id, home
+        self.path = bot.daemon.directory / DATABASE
+        self.asked = ""
+
+    async def ask(self):
+        self.asked = await self.home.person.send_text(self.home.chat, WHILE_IT_WAS_BROKEN)
+
+    async def ends_with_advice(self, *words):
+        """See that the daemon ends with exit code 4 and one line that says where and what to do."""
+        assert await self.daemon.wait_ended() == 4
+        line = self.daemon.other_output[-1]
+        assert len(self.daemon.other_output) == 1
+        for word in ("surfaces-bot:", DATABASE, *words):
+            assert word in line
+        self.daemon.other_output.clear()
+
+    async def has_skipped_nothing(self, url):
+        """See that a sync from the kept token still shows what was asked (contract D3)."""
+        with closing(sqlite3.connect(self.path)) as raw:
+            (token,) = raw.execute("SELECT sync_token FROM bot").fetchone()
+        store = self.daemon.directory / "matrix_store" / "session.json"
+        access_token = json.loads(store.read_text())["access_token"]
+        async with Person(url, self.bot, access_token=access_token) as bot:
+            answer = await bot.session.request("GET", "/sync", params={"since": token})
+        assert self.asked in json.dumps(answer["rooms"]["join"])
+
+    async def answers_after_a_plain_start(self):
+        async with self.daemon:
+            await self.daemon.wait_live()
+            answer = await answer_to(self.home.person, self.home.chat, self.asked)
+            assert said(answer) == f"echo: {WHILE_IT_WAS_BROKEN}"
+            assert said(await self.home.ask("and now?")) == "echo: and now?"
+            assert await self.daemon.stop() == 0
+        assert len(await self.home.person.replies_to(self.home.chat, self.asked)) == 1
+
+
+@pytest.fixture(scope="session")
+async def settled_place(synapse, session_agent, tmp_path_factory):
+    """A bot that has welcomed somebody; every test leaves it as whole as it found it."""
+    bot = await register_bot(synapse, tmp_path_factory.mktemp("disk"), session_agent)
+    user_id = await synapse.register("a-person-with-a-disk", PASSWORD)
+    async with bot.daemon as daemon, Person(synapse.url, user_id, PASSWORD) as person:
+        await daemon.wait_live()
+        place = Place(bot, await onboard(person, bot.user_id))
+        assert await daemon.stop() == 0
+        yield place
+
+
+@pytest.fixture
+async def place(settled_place, agent):
+    """The bot, live and with nothing under way."""
+    async with settled_place.daemon as daemon:
+        await daemon.wait_live()
+        await settled_place.home.ask("hello")
+        yield settled_place
+
+
+@contextmanager
+def exclusive_lock(path):
+    """Hold the database as a backup tool that never ends would."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        yield
+        raw.rollback()
+
+
+@contextmanager
+def read_only(directory):
+    """Make a directory read-only, for root too, who heeds no mode."""
+    if os.geteuid() != 0:
+        directory.chmod(0o500)
+        yield
+        directory.chmod(0o700)
+        return
+    mounted = subprocess.run(["mount", "--bind", directory, directory], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("root may not mount here, and heeds no mode")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+async def test_a_full_disk(place, synapse):
+    # No file may grow from here on, as on a disk without room.
+    resource.prlimit(place.daemon.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    await place.ask()
+    await place.ends_with_advice("free space")
+    await place.has_skipped_nothing(synapse.url)
+    await place.answers_after_a_plain_start()
+
+
+async def test_a_database_that_another_program_keeps_locked(place, synapse):
+    with exclusive_lock(place.path):
+        await place.ask()
+        await place.ends_with_advice("another program")
+    await place.has_skipped_nothing(synapse.url)
+    await place.answers_after_a_plain_start()
+
+
+async def test_a_database_that_another_program_keeps_locked_at_the_start(place):
+    await place.daemon.kill()
+    await place.ask()
+    with exclusive_lock(place.path):
+        await place.daemon.start()
+        await place.ends_with_advice("another program")
+    await place.answers_after_a_plain_start()
+
+
+async def test_a_directory_that_is_read_only(place, synapse):
+    assert await place.daemon.stop() == 0
+    await place.ask()
+    with read_only(place.daemon.directory):
+        await place.daemon.start()
+        await place.ends_with_advice("permissions")
+    await place.has_skipped_nothing(synapse.url)
+    await place.answers_after_a_plain_start()
+
+
+def spoil_head(path):
+    with path.open("r+b") as file:
+        file.write(b"something else entirely")
+
+
+def spoil_pages(path):
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (size - 4096))
+
+
+def cut_in_half(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("spoil", [spoil_head, spoil_pages, cut_in_half])
+async def test_a_corrupt_file_is_refused_and_rebuilt_once_it_is_moved_away(place, spoil):
+    assert await place.daemon.stop() == 0
+    await place.ask()
+    spoil(place.path)
+    await place.daemon.start()
+    await place.ends_with_advice("move the file away")
+    for file in place.daemon.directory.glob(f"{DATABASE}*"):
+        shutil.move(file, place.daemon.directory / f"moved-{file.name}")
+    await place.answers_after_a_plain_start()
+
+
+async def test_a_directory_that_is_not_there(make_bot):
+    bot = await make_bot(MATRIX_DB_PATH="nowhere/at/all.db")
+    async with bot.daemon as daemon:
+        assert await daemon.wait_ended() == 4
+    (line,) = daemon.other_output
+    assert "nowhere/at/all.db" in line
