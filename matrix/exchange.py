@@ -114,6 +114,9 @@ class NioExchange:
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        # It would repeat a GET or a PUT whose connection broke at once, behind the gate's back: two
+        # requests within a second of a homeserver that is gone (contract L9).
+        client.client_session._retry_connection = False
         self._client = client
         return client
 

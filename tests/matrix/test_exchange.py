@@ -110,3 +110,12 @@ async def test_nothing_of_nios_reaches_the_log(caplog):
         logging.getLogger("nio.client.async_client").error("a token")
         logging.getLogger("nio.rooms").warning("a message")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+async def test_a_request_whose_connection_breaks_is_made_once(method):
+    seen = []
+    async with serving(b"", seen) as exchange:
+        with pytest.raises(Unreachable):
+            await exchange(HttpRequest(method, "/a"))
+    assert len(seen) == 1
