@@ -8,6 +8,7 @@ reply's last text into the outbox.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from statemachine import State, StateMachine
 
@@ -189,14 +190,13 @@ class TurnMachine(StateMachine):
     @staticmethod
     def begin(data: Turn, fact: TurnBegan) -> "_Result":
         """Ask for the first time; the message counts as read from here (contract D6)."""
-        data = replace(data, begun_at=fact.at, gives_up_at=fact.gives_up_at)
-        data, asked = _ask(data)
+        data, asked = _ask(data, begun_at=fact.at, gives_up_at=fact.gives_up_at)
         return data, (MarkRead(data.turn_id), ShowTyping(True), *asked)
 
     @staticmethod
     def ask_anew(data: Turn, fact: ProcessRestarted) -> "_Result":
         """Ask as if for the first time, under the same `message_id`."""
-        data, asked = _ask(replace(data, gives_up_at=fact.gives_up_at))
+        data, asked = _ask(data, gives_up_at=fact.gives_up_at)
         return data, (ShowTyping(True), *asked)
 
     @staticmethod
@@ -234,7 +234,7 @@ class TurnMachine(StateMachine):
     @staticmethod
     def wait(data: Turn, fact: AgentFailed) -> "_Result":
         """What was heard in this try is forgotten; the room goes on showing it."""
-        data = replace(_silent(data), retry_at=fact.retry_at, fault=fact.fault)
+        data = replace(data, retry_at=fact.retry_at, fault=fact.fault, **_SILENT)
         return data, (ShowTyping(False),)
 
     @staticmethod
@@ -258,18 +258,18 @@ class TurnMachine(StateMachine):
 _Result = tuple[Turn, tuple[Effect, ...]]
 
 
-def _silent(turn: Turn) -> Turn:
-    return replace(turn, draft="", status="", first_text_at=0.0)
+_SILENT: dict[str, Any] = {"draft": "", "status": "", "first_text_at": 0.0}
+"""What a try that is over leaves: nothing of what was heard in it."""
 
 
-def _ask(turn: Turn) -> _Result:
-    turn = replace(_silent(turn), tries=turn.tries + 1)
+def _ask(turn: Turn, **changes: Any) -> _Result:
+    turn = replace(turn, tries=turn.tries + 1, **_SILENT, **changes)
     return turn, (Ask(turn.turn_id, turn.tries, turn.request),)
 
 
 def _end(turn: Turn, text: str, at: float, fault: str) -> _Result:
     reply, effects = show(turn.reply, text, at, final=True)
-    turn = replace(_silent(turn), reply=reply, fault=fault)
+    turn = replace(turn, reply=reply, fault=fault, **_SILENT)
     return turn, (ShowTyping(False), *effects)
 
 
