@@ -1,6 +1,7 @@
 """What a single request meets, and what becomes of it."""
 
 import email.utils
+import gc
 import json
 import random
 from itertools import pairwise
@@ -9,6 +10,7 @@ import anyio
 import pytest
 
 from machines.errors import CredentialsRefused, LoggedOut
+from matrix.answers import judge
 from matrix.calls import Call, client_path
 from matrix.errors import Dropped, RequestRefused, Unreachable
 from matrix.exchange import HttpAnswer
@@ -318,3 +320,22 @@ def test_json_that_is_cut_off_is_no_answer(body):
 def test_ids_in_a_path_are_escaped():
     path = client_path("rooms", "!a/b:c?d#e", "state", "m.x", "")
     assert path == "/_matrix/client/v3/rooms/%21a%2Fb%3Ac%3Fd%23e/state/m.x/"
+
+
+@pytest.mark.parametrize("ending", [b'"]', b""], ids=["whole", "cut off"])
+async def test_garbage_is_left_alone_while_a_large_answer_is_parsed_and_no_longer(
+    world, monkeypatch, ending
+):
+    collecting = []
+
+    def judge_watched(large, now):
+        collecting.append(gc.isenabled())
+        return judge(large, now)
+
+    monkeypatch.setattr("matrix.transport.judge", judge_watched)
+    body = b'["' + b"x" * 2**21 + ending
+    world.answers["/x"] = [HttpAnswer(200, {}, body), answer(["whole"])]
+    async with world.clock.running():
+        await world.transport.request(Call("GET", "/x"))
+    assert collecting[0] is False
+    assert gc.isenabled()
