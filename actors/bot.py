@@ -125,7 +125,7 @@ class Bot:
         """Log in, see the world, agree with it, and only then let anything be handled."""
         await self._log_in(life)
         batch, topology = await self._first_sync(life, token)
-        await self._keep(batch)
+        await self._keep(life, batch)
         await life.happened(SyncedOnce, f"{len(topology.rooms)} rooms")
         report = await self._reconciler.reconcile_matrix_state(topology)
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
@@ -174,11 +174,11 @@ class Bot:
                 continue
             except TokenUnknown as error:
                 structlog.get_logger().warning("sync_token_refused", reason=str(error))
-                batch, _ = await self._homeserver.initial_sync(None)
-            await self._keep(batch)
+                batch, _ = await self._first_sync(life, None)
+            await self._keep(life, batch)
             token = batch.token
 
-    async def _keep(self, batch: SyncBatch) -> None:
+    async def _keep(self, life: BotLife, batch: SyncBatch) -> None:
         """Journal a batch; what its gaps hold comes first, because it is older (contract D4).
 
         A kill in between repeats the same sync: rows that are there already are not made again.
@@ -190,7 +190,7 @@ class Bot:
                 filling.start_soon(self._fill, gap, limit, lost)
         if lost:
             # What a refused gap held is found again from the bot's places (contract D12).
-            batch, _ = await self._homeserver.initial_sync(None)
+            batch, _ = await self._first_sync(life, None)
         for item in batch.quarantined:
             structlog.get_logger().warning(
                 "event_quarantined", source=item.source, room_id=item.room_id, reason=item.reason
