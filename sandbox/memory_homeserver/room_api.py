@@ -69,7 +69,7 @@ def _put(world: World, request: Request, room: Room) -> JsonObject:
 def _get(world: World, request: Request, room: Room) -> Any:
     match request.parts[2:]:
         case ["state"]:
-            return b"[%b]" % b",".join(event.raw for event in room.state.values())
+            return b"[%b]" % b",".join(event.raw_with_room for event in room.state.values())
         case ["state", kind, *key]:
             event = room.state.get((kind, key[0] if key else ""))
             if event is None:
@@ -81,10 +81,12 @@ def _get(world: World, request: Request, room: Room) -> Any:
             joined = [key for kind, key in room.state if _is_joined(room, kind, key)]
             return {"joined": {key: {"display_name": world.display_name(key)} for key in joined}}
         case ["members"]:
-            members = [e.raw for (kind, _), e in room.state.items() if kind == "m.room.member"]
+            members = [
+                e.raw_with_room for (kind, _), e in room.state.items() if kind == "m.room.member"
+            ]
             return b'{"chunk":[%b]}' % b",".join(members)
         case ["event", event_id]:
-            found = [event.raw for event in room.timeline if event.event_id == event_id]
+            found = [event.raw_with_room for event in room.timeline if event.event_id == event_id]
             if not found:
                 raise Refused(404, "M_NOT_FOUND", "Event not found.")
             return found[0]

@@ -22,7 +22,7 @@ _CONSTANT_PARTS = (
 
 
 class Filter:
-    """As much of a sync filter as a bot uses: rooms, event types, the timeline's limit."""
+    """As much of a sync filter as a bot uses: rooms, event types, lazy members, the timeline's limit."""
 
     def __init__(self, definition: Mapping[str, Any]) -> None:
         room = definition.get("room", {})
@@ -31,6 +31,7 @@ class Filter:
         self.state = room.get("state", {})
         self.room_account_data = room.get("account_data", {})
         self.account_data = definition.get("account_data", {})
+        self.lazy_members = bool(self.state.get("lazy_load_members"))
         self.limit = int(self.timeline.get("limit", _DEFAULT_LIMIT))
 
     def wants_room(self, room_id: str) -> bool:
@@ -84,7 +85,7 @@ def sync(
             whole = since is None or full_state or news.own_membership_changed
             stored = world.account_data.get((user_id, room_id), {})
             data = stored if since is None or full_state else news.account_data
-            part = _joined(room, news, wanted, whole=whole, account_data=data)
+            part = _joined(room, user_id, news, wanted, whole=whole, account_data=data)
             if part is not None:
                 sections[b"join"].append(part)
         elif news.own_membership_changed:
@@ -117,7 +118,7 @@ def messages(
         page = timeline[max(end, here - limit) : here][::-1]
         more = here - limit > end
         following = page[-1].position if more else None
-    return [event.raw for event in page], following
+    return [event.raw_with_room for event in page], following
 
 
 def _news_since(world: World, user_id: str, since: int) -> tuple[dict[str, _News], _News]:
@@ -141,6 +142,7 @@ def _news_since(world: World, user_id: str, since: int) -> tuple[dict[str, _News
 
 def _joined(
     room: Room,
+    user_id: str,
     news: _News,
     wanted: Filter,
     *,
@@ -161,7 +163,11 @@ def _joined(
     elif limited:
         # State that changed in the part of the timeline which was left out.
         state = {(e.type, e.state_key): e for e in source if e.state_key is not None}.values()
-    state_raw = [e.raw for e in state if e.event_id not in shown and _allows(wanted.state, e.type)]
+    state = [e for e in state if e.event_id not in shown and _allows(wanted.state, e.type)]
+    if wanted.lazy_members:
+        heard = {user_id} | {event.sender for event in timeline}
+        state = [e for e in state if e.type != "m.room.member" or e.state_key in heard]
+    state_raw = [event.raw for event in state]
     data = _allowed_account_data(wanted.room_account_data, account_data.values())
     if not timeline and not state_raw and not data:
         return None

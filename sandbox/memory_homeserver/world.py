@@ -29,7 +29,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; `raw` is its JSON, written once however often it is served."""
+    """One event; `raw` is its JSON as a sync shows it, written once however often it is served."""
 
     position: int
     room_id: str
@@ -39,6 +39,11 @@ class Event:
     event_id: str
     state_key: str | None
     raw: bytes
+
+    @property
+    def raw_with_room(self) -> bytes:
+        """Its JSON as it is shown outside of a sync, where nothing else says which room it is of."""
+        return b'%b,"room_id":"%b"}' % (self.raw[:-1], self.room_id.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,6 @@ class World:
         event_id = self._new_id("$")
         fields: JsonObject = {
             "type": event_type,
-            "room_id": room.room_id,
             "sender": sender,
             "event_id": event_id,
             "origin_server_ts": time.time_ns() // 1_000_000,
