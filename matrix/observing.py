@@ -40,12 +40,20 @@ class Observer:
         self._transport = transport
         self._bot = bot
         self._own_spaces: set[RoomId] = set()
+        self._holders: dict[RoomId, set[RoomId]] = {}
 
     def remember(self, topology: Topology) -> None:
-        """Note the bot's own Spaces, among which a room without a claim is looked for."""
-        for room in topology.rooms.values():
-            if room.is_space and room.created_by == self._bot:
-                self._own_spaces.add(room.room_id)
+        """Note the bot's own Spaces, among which a room without a claim is looked for, and what holds them."""
+        own = {
+            room.room_id: room
+            for room in topology.rooms.values()
+            if room.is_space and room.created_by == self._bot
+        }
+        self._own_spaces.update(own)
+        for space in own.values():
+            for child in space.children:
+                if child.room_id in own and child.via:
+                    self._holders.setdefault(child.room_id, set()).add(space.room_id)
 
     def remember_space(self, space_id: RoomId) -> None:
         """Note a Space that the bot has just made."""
@@ -75,10 +83,15 @@ class Observer:
             rooms[room_id] = room
             if not room.is_space:
                 for space_id in await self._candidates(room, state):
-                    space_state = await self._state(space_id)
-                    if space_state is not None:
-                        rooms[space_id] = await self._read(space_id, space_state)
+                    await self._add(rooms, space_id)
+                    for holder in await self._holders_of(space_id):
+                        await self._add(rooms, holder)
         return Topology(self._bot, rooms)
+
+    async def _add(self, rooms: dict[RoomId, ObservedRoom], room_id: RoomId) -> None:
+        state = await self._state(room_id) if room_id not in rooms else None
+        if state is not None:
+            rooms[room_id] = await self._read(room_id, state)
 
     def _is_incomplete(self, room: ObservedRoom) -> bool:
         if room.binding is not None:
@@ -116,21 +129,29 @@ class Observer:
         known = [space_id for space_id in dict.fromkeys(named) if space_id != room.room_id]
         if any(space_id in self._own_spaces for space_id in known):
             return known
+        return known + await self._listing(room.room_id, self._own_spaces - set(known))
+
+    async def _holders_of(self, space_id: RoomId) -> list[RoomId]:
+        """Return the bot's Spaces that a Space stands in; nothing in such a Space counts (contract C2)."""
+        if space_id in self._own_spaces:
+            return sorted(self._holders.get(space_id, ()))
+        return await self._listing(space_id, self._own_spaces)
+
+    async def _listing(self, room_id: RoomId, spaces: set[RoomId]) -> list[RoomId]:
+        """Return those Spaces that list a room."""
         listing: list[RoomId] = []
         async with anyio.create_task_group() as tasks:
             limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
 
             async def ask(space_id: RoomId) -> None:
                 async with limit:
-                    link = await self._get(
-                        "rooms", space_id, "state", "m.space.child", room.room_id
-                    )
+                    link = await self._get("rooms", space_id, "state", "m.space.child", room_id)
                 if isinstance(link, dict) and link.get("via"):
                     listing.append(space_id)
 
-            for space_id in sorted(self._own_spaces - set(known))[:_MAX_SPACES_ASKED]:
+            for space_id in sorted(spaces)[:_MAX_SPACES_ASKED]:
                 tasks.start_soon(ask, space_id)
-        return known + sorted(listing)
+        return sorted(listing)
 
     async def _inviter(self, room_id: RoomId, membership: Any) -> UserId | None:
         """Follow the bot's own membership back to the invitation, event by event, never by history."""
