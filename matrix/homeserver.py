@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from machines.errors import CredentialsRefused, TokenUnknown
 from machines.facts import Fact, Gap, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, TxnId
-from machines.orders import Order, Outcome, SendMessage
+from machines.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
 from machines.topology import Topology
 from matrix.calls import Call, client_path
 from matrix.clock import Clock, SystemClock
@@ -155,7 +155,10 @@ class MatrixHomeserver:
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; safe to repeat with the same `txn_id`."""
-        return await self._performer.perform(order, txn_id)
+        outcome = await self._performer.perform(order, txn_id)
+        if isinstance(order, CreateRoom) and order.space and isinstance(outcome, RoomCreated):
+            self._observer.remember_space(outcome.room_id)
+        return outcome
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
         """Look for a message that may have been sent, and whose transaction id may be forgotten (fact 7)."""
