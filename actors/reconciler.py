@@ -17,7 +17,7 @@ from machines.binding import chat_number, platform_number
 from machines.happenings import ChatRecovered, Observed, OnboardingAsked
 from machines.ids import ActorKey, RoomId, TxnId
 from machines.orders import Refused, StoreBinding
-from machines.reconcile import Plan, Stored, plan
+from machines.reconcile import Found, Plan, Stored, plan
 from machines.room import (
     ROOM,
     DifferenceFound,
@@ -108,10 +108,11 @@ class Reconciler:
                 recovered = ChatRecovered(binding.space_id, chat_number(binding.chat_id))
                 owner = ActorKey(binding.matrix_user_id)
                 rows = await self._journal.tell(owner, recovered, self._clock.now())
+            # Kept on the homeserver before the message that waits is handled (contract C4); what is
+            # refused here goes to the outbox, where the refusal can be seen.
+            kept = not found.backfill or await self._keep_binding(room_id, found) is None
             reason = "the homeserver shows what it is"
-            observed = Observed(
-                binding, found.name, found.encrypted, found.backfill, reason, report
-            )
+            observed = Observed(binding, found.name, found.encrypted, not kept, reason, report)
             return observed, rows
 
     async def _plan(self, topology: Topology) -> tuple[Stored, Plan]:
@@ -128,15 +129,20 @@ class Reconciler:
 
         async def write(room_id: RoomId) -> None:
             async with limit:
-                order = StoreBinding(room_id, decided.found[room_id].binding.content())
-                outcome = await self._homeserver.perform(order, TxnId(""))
-            if isinstance(outcome, Refused):
-                refused[room_id] = outcome.reason
+                refusal = await self._keep_binding(room_id, decided.found[room_id])
+            if refusal is not None:
+                refused[room_id] = refusal
 
         async with anyio.create_task_group() as group:
             for room_id in decided.backfilled:
                 group.start_soon(write, room_id)
         return refused
+
+    async def _keep_binding(self, room_id: RoomId, found: Found) -> str | None:
+        """Write a binding on the homeserver; returns why it was refused, if it was."""
+        order = StoreBinding(room_id, found.binding.content())
+        outcome = await self._homeserver.perform(order, TxnId(""))
+        return outcome.reason if isinstance(outcome, Refused) else None
 
     def _settle(self, room: Room, decided: Plan) -> Writes:
         """Run one room's machine over what start-up found; its transitions are kept like any other."""

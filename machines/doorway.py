@@ -57,7 +57,10 @@ def _carry_out(case: Case, effect: object) -> None:
         case Welcome(user_id=user_id):
             case.effects.append(Tell(ActorKey(user_id), OnboardingAsked(Asked(room_id))))
         case ReportFailure(report=report):
-            owner = case.room.binding.matrix_user_id if case.room.binding else None
+            # Of a room that was never bound, whoever waits for an answer there.
+            owner = case.waiting[0][1].sender if case.waiting else None
+            if case.room.binding is not None:
+                owner = case.room.binding.matrix_user_id
             fields = {"room_id": room_id, "matrix_user_id": owner, "report": report}
             case.effects.append(Log("room_recovery_failed", fields, warning=True))
             case.say(case.world.speech.room_recovery_failed(), "recovery")

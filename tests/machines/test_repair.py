@@ -86,7 +86,7 @@ def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
 
     (log,) = told.of(Log)
     assert (log.event, log.warning) == ("room_recovery_failed", True)
-    assert log.fields == {"room_id": ROOM, "matrix_user_id": None, "report": {"room_id": ROOM}}
+    assert log.fields == {"room_id": ROOM, "matrix_user_id": ANNA, "report": {"room_id": ROOM}}
     assert told.said == [SPEECH.room_recovery_failed()]
     assert told.messages[0].answers is None, "those messages are still to be answered (D2)"
     assert told.messages[0].notice
