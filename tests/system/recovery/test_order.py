@@ -33,7 +33,9 @@ async def test_what_came_while_the_bot_was_down_waits_for_reconciliation(
     if cold:
         backstage.lose_database()
     await backstage.bind(home.chat, {})
-    proxy.fault = lambda passage: Hold() if "/account_data/" in passage.path else None
+    proxy.fault = lambda passage: (
+        Hold() if passage.write and "/account_data/" in passage.path else None
+    )
     earlier = len(proxy.passages)
     await backstage.bot.daemon.start()
     await proxy.wait_until(lambda: len(proxy.struck) == 1)

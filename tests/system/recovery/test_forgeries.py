@@ -1,0 +1,126 @@
+"""Nothing that a user can write makes a room a chat (contract C2): none adopted, nothing reaches an agent.
+
+All forgeries are made beside each other in one world, against a bot that lives; then it is killed, its database
+goes, and it has nothing but that world to believe.
+"""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from sandbox.errors import MatrixRefused
+from sandbox.person import Person
+from tests.system.cast import PASSWORD, Home, onboard
+from tests.system.conftest import register_bot
+from tests.system.recovery.backstage import Backstage
+from tests.system.recovery.forgeries import FORGERIES, VIA, Scene
+
+pytestmark = pytest.mark.anyio
+
+NAMES = [forgery.__name__ for forgery in FORGERIES]
+
+
+@dataclass(frozen=True)
+class Forged:
+    """What came of all forgeries: the room of each, and what the bot took the rooms for, warm and cold."""
+
+    rooms: dict[str, str]
+    honest: set[str]
+    seen: tuple[dict, dict]
+    heard: list[str]
+    after: dict
+
+
+@pytest.fixture(scope="module")
+async def forged(synapse, session_agent, tmp_path_factory):
+    """The world with every forgery in it, and the bot's behaviour there."""
+    async with AsyncExitStack() as stack:
+        bot = await register_bot(synapse, tmp_path_factory.mktemp("forged"), session_agent)
+        stack.push_async_callback(bot.daemon.kill)
+        backstage = Backstage(bot, synapse.url)
+        await backstage.start()
+        homes: list[Home] = []
+        for name in ("a-victim", "a-forger"):
+            user_id = await synapse.register(name, PASSWORD)
+            person = await stack.enter_async_context(Person(synapse.url, user_id, PASSWORD))
+            homes.append(await onboard(person, bot.user_id))
+        scene = Scene(*homes, backstage)
+        began = len(session_agent.requests)
+        rooms = {forgery.__name__: await forgery(scene) for forgery in FORGERIES}
+
+        async def talk(when: str, known: set[str]) -> None:
+            """Speak in every forged room until the bot has reacted there, and be answered in the honest ones."""
+            for name, room in rooms.items():
+                await scene.person.send_text(room, f"{name} {when}")
+            for home in homes:
+                assert (await home.ask(f"honest {when}")).body == f"echo: honest {when}"
+            for room in rooms.values():
+                await reacted(scene, room, known)
+
+        await talk("warm", notices(scene))
+        warm = await backstage.rooms()
+        await bot.daemon.kill()
+        backstage.lose_database()
+        known = notices(scene)
+        await backstage.start()
+        await talk("cold", known)
+        cold = await backstage.rooms()
+        made = await scene.forger.ask("!new")
+        assert made.msgtype == "m.notice"
+        heard = [request.text for request in session_agent.requests[began:]]
+        honest = {home.chat for home in homes}
+        yield Forged(rooms, honest, (warm, cold), heard, await backstage.values())
+
+
+def notices(scene) -> set[str]:
+    """Return the notices that the forger has seen so far."""
+    seen = scene.person.watching.seen
+    return {event.event_id for event in seen if event.msgtype == "m.notice"}
+
+
+async def reacted(scene, room, known) -> None:
+    """Wait until the bot says something new in a room, be it where the chats are or that it is lost."""
+    await scene.person.wait_for(
+        lambda event: (
+            event.room_id == room
+            and event.sender == scene.bot
+            and event.msgtype == "m.notice"
+            and event.event_id not in known
+        )
+    )
+
+
+@pytest.mark.parametrize("forgery", NAMES)
+async def test_a_forged_room_is_adopted_neither_live_nor_without_a_database(forged, forgery):
+    for seen in forged.seen:
+        room = seen.get(forged.rooms[forgery])
+        assert room is None or room["room_type"] in (None, "entry")
+        assert room is None or (room["chat_id"], room["platform_chat_id"]) == (None, None)
+
+
+@pytest.mark.parametrize("forgery", NAMES)
+async def test_nothing_said_in_a_forged_room_reaches_an_agent(forged, forgery):
+    assert [text for text in forged.heard if text.startswith(forgery)] == []
+
+
+async def test_the_honest_chats_stay_what_they_are_beside_all_forgeries(forged):
+    for seen in forged.seen:
+        chats = {room_id for room_id, room in seen.items() if room["room_type"] == "chat"}
+        assert chats == forged.honest
+        assert {seen[room_id]["state"] for room_id in chats} == {"bound"}
+    assert forged.heard == ["honest warm", "honest warm", "honest cold", "honest cold"]
+
+
+async def test_the_next_chat_is_a_new_room_and_none_of_the_forged(forged):
+    new = set(forged.after) - forged.honest
+    assert len(new) == 1
+    assert not new & set(forged.rooms.values())
+
+
+async def test_the_homeserver_lets_no_user_link_rooms_into_the_bots_space(home):
+    room = await home.person.create_room(invite=[home.bot])
+    for child in (room, home.entry, home.chat):
+        with pytest.raises(MatrixRefused) as refusal:
+            await home.person.send_state(home.space, "m.space.child", VIA, child)
+        assert refusal.value.status == 403

@@ -1,0 +1,181 @@
+"""A room the live bot does not know gets one repair, then an honest diagnosis (contracts C7, C8, C10, R1, R2)."""
+
+import time
+
+import pytest
+
+from sandbox.proxy import Hold
+from tests.system.cast import answer_to, notice, onboard, replies
+from tests.system.recovery.backstage import Backstage
+
+pytestmark = pytest.mark.anyio
+
+COMMANDS = (
+    "!help",
+    "!chats",
+    "!settings",
+    "!skills",
+    "!skill on web-search",
+    "!soul kind",
+    "!safety",
+    "!agent 1",
+    "!context",
+    "!load",
+    "!cancel",
+    "!yes",
+    "!no",
+    "!stop",
+    "!list",
+    "!remove all",
+    "!rename Study",
+    "!clear",
+    "!nonsense",
+)
+COOL_DOWN_S = 60.0
+
+
+@pytest.fixture
+async def backstage(make_backstage, proxy) -> Backstage:
+    """A bot behind a proxy, which can hold up what a repair writes."""
+    return await make_backstage(MATRIX_HOMESERVER=proxy.url)
+
+
+def is_binding(passage) -> bool:
+    return passage.method == "PUT" and "/account_data/" in passage.path
+
+
+def arrows(room) -> list[tuple[str, str, str]]:
+    return [(each["event"], each["source"], each["target"]) for each in room["transitions"]]
+
+
+async def break_link(backstage, home) -> None:
+    """Take the chat out of its Space while the bot is down."""
+    assert await backstage.bot.daemon.stop() == 0
+    await backstage.link(home.space, home.chat, via=())
+
+
+async def failures_told(person, room) -> list[str]:
+    """Return the notices in a room that its state could not be restored."""
+    return [event.body for event in await person.messages(room) if "restore" in event.body]
+
+
+async def test_an_older_room_is_bound_by_its_first_message_which_is_answered(
+    backstage, proxy, agent, person
+):
+    await backstage.start()
+    home = await onboard(person, backstage.bot.user_id)
+    async with backstage.account() as account:
+        older = await account.create_room(invite=[person.user_id], name="From before")
+    await backstage.link(home.space, older)
+    await person.join(older)
+    proxy.fault = lambda passage: Hold() if is_binding(passage) else None
+    asked = await person.send_text(older, "do you know me?")
+    await proxy.wait_until(lambda: len(proxy.struck) == 1)
+    # Its numbers are kept on the homeserver before anybody uses them (C4).
+    waiting = await backstage.inspect(older)
+    assert (waiting["state"], waiting["inbox_pending"], waiting["turn"]) == ("reconciling", 1, None)
+    proxy.lift()
+    assert (await answer_to(person, older, asked)).body == "echo: do you know me?"
+    (request,) = [each for each in agent.requests if each.message_id == asked]
+    room = await backstage.inspect(older)
+    assert room["state"] == "bound"
+    assert (room["chat_id"], room["platform_chat_id"]) == ("C2", "2")
+    assert (room["space_id"], room["matrix_user_id"]) == (home.space, person.user_id)
+    assert (room["name"], request.chat_id) == ("From before", "2")
+    assert arrows(room) == [
+        ("message_came", "unregistered", "reconciling"),
+        ("topology_confirmed", "reconciling", "bound"),
+    ]
+    binding = (await backstage.bindings(older))[older]
+    assert binding is not None
+    assert (binding["chat_id"], binding["platform_chat_id"]) == ("C2", "2")
+    made = await home.ask("!new Next")
+    assert made.msgtype == "m.notice"
+    assert {each["chat_id"] for each in (await backstage.values()).values()} == {"C1", "C2", "C3"}
+
+
+async def test_a_room_that_can_not_be_repaired_is_said_to_be_so_once(backstage, agent, person):
+    await backstage.start()
+    home = await onboard(person, backstage.bot.user_id)
+    await break_link(backstage, home)
+    report = await backstage.start()
+    assert home.chat in {each["room_id"] for each in report["skipped"]}
+    broken = await backstage.inspect(home.chat)
+    assert broken["state"] == "failed"
+    assert arrows(broken)[-2:] == [
+        ("difference_found", "bound", "reconciling"),
+        ("topology_refused", "reconciling", "failed"),
+    ]
+    assert all(each["reason"] for each in broken["transitions"])
+    asked = [await person.send_text(home.chat, "are you there?")]
+    told = await notice(person, home.chat, "restore")
+    assert "operator" in told.body
+    asked += [await person.send_text(home.chat, text) for text in ("hello?", *COMMANDS)]
+    # Another room of the same bot goes on, and by its answer all of the above has been seen.
+    await home.ask("!help", home.entry)
+    assert len(await failures_told(person, home.chat)) == 1
+    (warning,) = backstage.warnings(home.chat)
+    assert (warning["level"], warning["matrix_user_id"]) == ("warning", person.user_id)
+    assert warning["report"]["room_id"] == home.chat
+    assert warning["report"]["remarks"]
+    failed = await backstage.inspect(home.chat)
+    assert (failed["state"], failed["inbox_pending"]) == ("failed", len(asked))
+    assert arrows(failed)[-2:] == [
+        ("message_came", "failed", "reconciling"),
+        ("topology_refused", "reconciling", "failed"),
+    ]
+    assert failed["report"]["remarks"] == warning["report"]["remarks"]
+    assert [each for each in agent.requests if each.message_id in asked] == []
+    # A restart is the way back: with the link restored every one of them is answered, in order.
+    await backstage.bot.daemon.stop()
+    await backstage.link(home.space, home.chat)
+    await backstage.start()
+    for message_id in asked:
+        await answer_to(person, home.chat, message_id)
+    given = [reply.answers for reply in await replies(person, home.chat)]
+    assert sorted(given) == sorted(asked)
+    assert [each for each in given if each in asked[:2]] == asked[:2]
+    assert len(await failures_told(person, home.chat)) == 1
+    assert backstage.bot.daemon.lines("actor_fault") == []
+
+
+async def test_a_later_repair_is_tried_after_the_cool_down_and_what_waited_is_answered_in_order(
+    backstage, proxy, agent, person
+):
+    await backstage.start()
+    home = await onboard(person, backstage.bot.user_id)
+    await break_link(backstage, home)
+    await backstage.start()
+    asked = [await person.send_text(home.chat, "one")]
+    await notice(person, home.chat, "restore")
+    asked += [await person.send_text(home.chat, text) for text in ("two", "three")]
+    await home.ask("!help", home.entry)
+    # As if most of the minute had passed: it is over soon after the start.
+    await backstage.bot.daemon.stop()
+    tried_at = time.time() - COOL_DOWN_S + 4.0
+    backstage.damage("UPDATE rooms SET repaired_at = ? WHERE room_id = ?", tried_at, home.chat)
+    state = f"/rooms/{home.chat}/state"
+    proxy.fault = lambda passage: Hold() if passage.path.endswith(state) else None
+    await backstage.start()
+    await proxy.wait_until(lambda: len(proxy.struck) == 1)
+    assert proxy.struck[0].at >= tried_at + COOL_DOWN_S
+    await backstage.link(home.space, home.chat)
+    proxy.lift()
+    asked.append(await person.send_text(home.chat, "four"))
+    for message_id in asked:
+        await answer_to(person, home.chat, message_id)
+    given = [reply.answers for reply in await replies(person, home.chat)]
+    assert given == asked
+    assert [each.text for each in agent.requests if each.message_id in asked] == [
+        "one",
+        "two",
+        "three",
+        "four",
+    ]
+    room = await backstage.inspect(home.chat)
+    assert arrows(room)[-2:] == [
+        ("cool_down_over", "failed", "reconciling"),
+        ("topology_confirmed", "reconciling", "bound"),
+    ]
+    assert len(backstage.warnings(home.chat)) == 1
+    assert len(await failures_told(person, home.chat)) == 1
