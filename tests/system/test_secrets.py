@@ -1,0 +1,97 @@
+"""Nothing of what people say, and nothing that opens a door, stands in the log, at any level (contract E9)."""
+
+import json
+
+import pytest
+
+from sandbox.agent_script import End, Error, Raw, Text
+from sandbox.person import Person
+from tests.system.cast import PASSWORD, notice, onboard
+
+pytestmark = pytest.mark.anyio
+
+ASKED = "marmalade-in-the-question"
+ANSWERED = "saffron-in-the-answer"
+REFUSED = "cardamom-in-the-error"
+COMMANDED = "vanilla_in_the_command"
+
+
+def answer(request):
+    """Go wrong in every way in which an agent's words could find their way into a log."""
+    if "code" in request.text:
+        yield Error("NO_SUCH_DISH", f"details: {REFUSED}")
+    elif "frame" in request.text and request.message_id not in seen:
+        seen.add(request.message_id)
+        yield Raw(f'{{"type": "AGENT_EVENT_TEXT_CHUNK", "text": {REFUSED}')
+    else:
+        yield Text(ANSWERED)
+        yield End()
+
+
+seen: set[str] = set()
+
+
+async def test_a_log_at_its_most_talkative_holds_no_secret_and_no_message(
+    make_bot, person, agent, synapse
+):
+    agent.script = answer
+    bot = await make_bot(SURFACES_LOG_LEVEL="debug")
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        home = await onboard(person, bot.user_id, name="a name\x1b[2J\nof several lines")
+        await home.ask(ASKED)
+        await home.ask(f"{ASKED} code")
+        await home.ask(f"{ASKED} frame")
+        await home.tell(f"!rename {COMMANDED}")
+        await home.tell(f"!{COMMANDED}")
+        # Malformed, so that somebody will want to say what was wrong with it.
+        await person.send_text(home.chat, ASKED, **{"m.relates_to": ASKED})
+        encrypted = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": ASKED}
+        await person.send_event(home.chat, "m.room.encrypted", encrypted)
+        await home.ask("the last one")
+        await daemon.kill()
+        await daemon.start()
+        await daemon.wait_live()
+        tokens = {
+            json.loads(path.read_text())["access_token"]
+            for path in daemon.directory.rglob("session.json")
+        }
+        assert len(tokens) == 1
+        # The token is the one that opens the bot's account.
+        async with Person(synapse.url, bot.user_id, access_token=next(iter(tokens))) as operator:
+            assert operator.user_id == bot.user_id
+        assert await daemon.stop() == 0
+        assert daemon.other_output == []
+        assert daemon.lines("event_quarantined")
+        for line in daemon.log:
+            assert {"event", "level", "timestamp"} <= line.keys()
+            shown = json.dumps(line, ensure_ascii=False)
+            for secret in (PASSWORD, *tokens, ASKED, ANSWERED, REFUSED, COMMANDED):
+                assert secret not in shown
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+async def test_control_characters_of_others_can_not_move_a_terminals_cursor(
+    make_bot, person, log_format
+):
+    bot = await make_bot(SURFACES_LOG_FORMAT=log_format)
+    async with bot.daemon as daemon:
+        entry = await person.create_room(invite=[bot.user_id])
+        await notice(person, entry)
+        # The reason is somebody else's words, and the log says why a room is not the bot's any more.
+        await person.kick(entry, bot.user_id, "\x1b[2J\x1b[Hroot logged in\u202e\u2028")
+        again = await person.create_room(invite=[bot.user_id])
+        await notice(person, again)
+        assert await daemon.stop() == 0
+        shown = daemon.other_output + [json.dumps(line, ensure_ascii=False) for line in daemon.log]
+        assert shown
+        assert all(line.isprintable() for line in shown)
+
+
+async def test_credentials_that_are_refused_are_not_shown(make_bot):
+    bot = await make_bot(MATRIX_PASSWORD="hush-hush-9471", SURFACES_LOG_LEVEL="debug")
+    async with bot.daemon as daemon:
+        assert await daemon.wait_ended() == 3
+        everything = [*map(json.dumps, daemon.log), *daemon.other_output]
+        assert everything
+        assert not any("hush-hush-9471" in line for line in everything)
