@@ -1,7 +1,9 @@
 """The homeserver, the daemon, the agent, and people with their rooms."""
 
+import re
+import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from sandbox.agent_script import Script
 from sandbox.agent_server import AgentServer
 from sandbox.daemon import Daemon
 from sandbox.person import Person
+from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
 from tests.system.cast import PASSWORD, onboard
 
@@ -30,18 +33,36 @@ class Stage:
     daemon: Daemon
     agent: AgentServer
     rooms: tuple[tuple[Person, str], ...]
+    proxy: Proxy | None
 
 
 @asynccontextmanager
-async def set_up(script: Script) -> AsyncIterator[Stage]:
-    """Start everything, welcome the people, make their chats; and end it all."""
+async def set_up(
+    script: Script,
+    *,
+    people: int = PEOPLE,
+    chats_each: int = CHATS_EACH,
+    synapse: Synapse | None = None,
+    timeline_limit: int | None = None,
+) -> AsyncIterator[Stage]:
+    """Start everything, welcome the people, make their chats; and end it all.
+
+    A `synapse` that is given goes on afterwards. With a `timeline_limit` the homeserver is asked for no more
+    events a room than that, whatever the daemon asks for.
+    """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="soak-")))
-        synapse = await stack.enter_async_context(Synapse())
+        server = synapse if synapse is not None else await stack.enter_async_context(Synapse())
+        url, proxy = server.url, None
+        if timeline_limit is not None:
+            proxy = await stack.enter_async_context(Proxy(url))
+            proxy.reword = _limiting(timeline_limit)
+            url = proxy.url
         agent = await stack.enter_async_context(AgentServer(script))
-        bot = await synapse.register("bot", PASSWORD)
+        unique = secrets.token_hex(4)
+        bot = await server.register(f"bot-{unique}", PASSWORD)
         environment = {
-            "MATRIX_HOMESERVER": synapse.url,
+            "MATRIX_HOMESERVER": url,
             "MATRIX_USER_ID": bot,
             "MATRIX_PASSWORD": PASSWORD,
             "MATRIX_PLATFORM_BACKEND": "real",
@@ -50,27 +71,28 @@ async def set_up(script: Script) -> AsyncIterator[Stage]:
         }
         daemon = await stack.enter_async_context(Daemon(directory, environment))
         await daemon.wait_live()
-        people = [
-            await stack.enter_async_context(
-                Person(synapse.url, await synapse.register(f"person-{number}", PASSWORD), PASSWORD)
-            )
-            for number in range(1, PEOPLE + 1)
-        ]
         rooms: list[tuple[Person, str]] = []
 
         async def settle_in(person: Person) -> None:
-            rooms.extend([(person, room) for room in await _chats(person, bot)])
+            rooms.extend([(person, room) for room in await _chats(person, bot, chats_each)])
 
         async with anyio.create_task_group() as group:
-            for person in people:
-                group.start_soon(settle_in, person)
-        yield Stage(synapse, bot, daemon, agent, tuple(rooms))
+            for number in range(1, people + 1):
+                user_id = await server.register(f"person-{unique}-{number}", PASSWORD)
+                person = Person(server.url, user_id, PASSWORD)
+                group.start_soon(settle_in, await stack.enter_async_context(person))
+        yield Stage(server, bot, daemon, agent, tuple(rooms), proxy)
 
 
-async def _chats(person: Person, bot: str) -> list[str]:
+def _limiting(limit: int) -> Callable[[str], str]:
+    """Return what puts another timeline limit into the filter of a sync, which stands in its query."""
+    return lambda path: re.sub(r"%22limit%22(%3A|:)\d+", rf"%22limit%22\g<1>{limit}", path)
+
+
+async def _chats(person: Person, bot: str, count: int) -> list[str]:
     home = await onboard(person, bot)
     chats = [home.chat]
-    for number in range(2, CHATS_EACH + 1):
+    for number in range(2, count + 1):
         await home.tell(f"!new Chat {number}")
         (room,) = await person.rooms_invited()
         await person.join(room)

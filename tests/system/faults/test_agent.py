@@ -13,6 +13,7 @@ from sandbox.agent_script import (
     Raw,
     SendFile,
     Status,
+    Step,
     Text,
     Tool,
     ToolResult,
@@ -35,7 +36,7 @@ FRAMES = (
     Text("twice a day."),
     End(3),
 )
-BROKEN_OFF = [(heard, Drop()) for heard in range(len(FRAMES))]
+BROKEN_OFF: list[tuple[int, Step]] = [(heard, Drop()) for heard in range(len(FRAMES))]
 BROKEN_OFF += [(0, Close(1000)), (2, Close(1000)), (2, Close(1011))]
 NEVER = {
     "busy": (Error("AGENT_BUSY"),),

@@ -12,7 +12,7 @@ from tests.system.faults.scene import syncs
 pytestmark = pytest.mark.anyio
 
 JSON = {"Content-Type": "application/json"}
-DEEP: dict = {}
+DEEP: dict[str, object] = {}
 for _ in range(200):
     DEEP = {"deeper": DEEP}
 
@@ -29,7 +29,7 @@ def message(**wrong):
     return {key: value for key, value in (event | wrong).items() if value is not None}
 
 
-EVENTS = (
+EVENTS: tuple[object, ...] = (
     None,
     7,
     "an event",

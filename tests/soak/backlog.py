@@ -1,0 +1,111 @@
+"""`python -m tests.soak.backlog`: everybody writes while the bot is down; then it comes back (contracts D3, D4).
+
+Far more than a sync's timeline holds, so that the bot finds gaps in every room. What the rooms show is judged as in
+the soak.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+
+from sandbox.agent_script import End, Request, Step, Text
+from sandbox.person import Person
+from sandbox.synapse import Synapse
+from tests.soak.stage import Stage, say, set_up
+from tests.soak.traffic import answer_to
+from tests.soak.verdict import Verdict, judge
+from tests.system.cast import answer_to as answered
+
+CHATS_EACH = 5
+TIMELINE_LIMIT = 10
+WITHIN_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the rooms show, and how long it took from the start of the daemon.
+
+    `pages` is how often history was asked for: without gaps it would be never.
+    """
+
+    verdict: Verdict
+    pages: int
+    live_after_s: float
+    answered_after_s: float
+
+
+def main() -> None:
+    """Let people write while the bot is down; exit 0 only when all is answered once and in order."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.backlog", description=main.__doc__)
+    parser.add_argument("--messages", type=int, default=5000, help="in all (5000)")
+    parser.add_argument("--rooms", type=int, default=50, help=f"a multiple of {CHATS_EACH} (50)")
+    options = parser.parse_args()
+    outcome = anyio.run(partial(come_back, options.messages, options.rooms))
+    verdict = outcome.verdict
+    say(
+        f"{verdict.messages} messages over {options.rooms} rooms, timeline limit {TIMELINE_LIMIT}:"
+        f" live after {outcome.live_after_s:.1f} s, all answered after"
+        f" {outcome.answered_after_s:.1f} s, {outcome.pages} pages of history"
+    )
+    wrong = (verdict.lost, verdict.duplicated, verdict.out_of_order)
+    say("lost {}, duplicated {}, out of order {}".format(*map(len, wrong)))
+    for each in [each for some in wrong for each in some][:10]:
+        say(f"  {each}")
+    sys.exit(0 if verdict.holds else 1)
+
+
+async def come_back(messages: int, rooms: int, synapse: Synapse | None = None) -> Outcome:
+    """Run once."""
+    async with set_up(
+        _answer,
+        people=rooms // CHATS_EACH,
+        chats_each=CHATS_EACH,
+        synapse=synapse,
+        timeline_limit=TIMELINE_LIMIT,
+    ) as stage:
+        await stage.daemon.stop()
+        last_words = await _write(stage, messages // rooms)
+        assert stage.proxy is not None
+        before = len(stage.proxy.passages)
+        began = time.monotonic()
+        await stage.daemon.start()
+        await stage.daemon.wait_live()
+        live_after_s = time.monotonic() - began
+        for person, room, message_id in last_words:
+            await answered(person, room, message_id, WITHIN_S)
+        answered_after_s = time.monotonic() - began
+        passages = stage.proxy.passages[before:]
+        pages = sum(passage.path.endswith("/messages") for passage in passages)
+        verdict = Verdict()
+        for person, room in stage.rooms:
+            verdict += judge(await person.messages(room), person.user_id, stage.bot)
+        await stage.daemon.stop()
+    return Outcome(verdict, pages, live_after_s, answered_after_s)
+
+
+async def _write(stage: Stage, each: int) -> list[tuple[Person, str, str]]:
+    """Say so many things in every room; return the last of each."""
+    last_words: list[tuple[Person, str, str]] = []
+
+    async def write(person: Person, room: str) -> None:
+        message_id = ""
+        for number in range(each):
+            message_id = await person.send_text(room, f"number {number}")
+        last_words.append((person, room, message_id))
+
+    async with anyio.create_task_group() as group:
+        for person, room in stage.rooms:
+            group.start_soon(write, person, room)
+    return last_words
+
+
+def _answer(request: Request) -> list[Step]:
+    return [Text(answer_to(request.text)), End()]
+
+
+if __name__ == "__main__":
+    main()
