@@ -112,7 +112,7 @@ class Cell:
     @property
     def full(self) -> bool:
         """Whether so many messages wait that no more are taken in."""
-        return len(self.value.waiting) >= WINDOW
+        return _is_full(self.value)
 
     @property
     def more_to_read(self) -> bool:
@@ -151,7 +151,7 @@ class Cell:
             seq: int | None = None
             if self.told:
                 event = self.told.popleft()
-            elif self.inbox and len(value.waiting) < WINDOW:
+            elif self.inbox and not _is_full(value):
                 row = self.inbox.popleft()
                 event, seq = row.event, row.seq
                 gathered.taken.append(seq)
@@ -291,6 +291,17 @@ class _Gathered:
             preferences=tuple(self.preferences),
         )
         return Visit(self.cell, after, writes, tuple(self.deferred), tuple(self.taken))
+
+
+def _is_full(value: Conversation | Household) -> bool:
+    """Say whether what waits is enough for now.
+
+    Never where it waits for something that may stand behind it in the inbox: the outcome of a step in
+    the making of a chat, or the word that a room which was being made is whole.
+    """
+    if isinstance(value, Household) or value.room.state in ("unregistered", "reconciling"):
+        return False
+    return len(value.waiting) >= WINDOW
 
 
 def _kept(value: Conversation) -> object:

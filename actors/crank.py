@@ -210,7 +210,7 @@ class Crank:
             self._timers.set(cell.key, due_at)
         if cell.hungry:
             self._make_ready(cell.key)
-        if isinstance(cell.value, Household):
+        if isinstance(cell.value, Household) and cell.resting:
             # His chats are changed by their own actors: he is read anew each time he is awake.
             del self._cells[cell.key]
 

@@ -1,0 +1,317 @@
+"""One fake per port, and a bot that lives on them: a real journal in a file, virtual time, no threads, no network."""
+
+import heapq
+import itertools
+import sqlite3
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from actors.bot import DRAIN_S, Bot
+from actors.surroundings import Surroundings
+from machines.facts import Fact, Gap, MessageArrived, SyncBatch
+from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
+from machines.orders import (
+    CreateRoom,
+    Done,
+    Joined,
+    JoinRoom,
+    LookUpName,
+    NameFound,
+    Order,
+    Outcome,
+    RoomCreated,
+    SendMessage,
+    StoreBinding,
+)
+from machines.room import Binding, Room
+from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
+from machines.topology import ObservedRoom, Topology
+from machines.world import Access
+from store import Journal
+from store.database import prepare, translated
+from store.records import Writes
+from tests.machines.support import ANNA, BOT, SPEECH, FewAgents
+from tests.machines.topologies import bound, chat, space
+
+T = TypeVar("T")
+DEVICE = DeviceId("DEVICE")
+LAST_EDIT_S = 2.0
+SETTLING_TURNS = 150
+"""Turns of the event loop after which every task has run into its next wait; nothing here uses threads."""
+
+
+async def settle() -> None:
+    """Let every task run into its next wait."""
+    for _ in range(SETTLING_TURNS):
+        await anyio.lowlevel.checkpoint()
+
+
+class ManualClock:
+    """Time that stands still until a test lets it pass."""
+
+    def __init__(self) -> None:
+        self._now = 1_000_000.0
+        self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        self._order = itertools.count()
+
+    def now(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        woken = anyio.Event()
+        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))
+        await woken.wait()
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass, and everybody do what comes due, in order."""
+        until = self._now + seconds
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= until:
+            at, _, woken = heapq.heappop(self._sleepers)
+            self._now = max(self._now, at)
+            woken.set()
+            await settle()
+        self._now = until
+
+
+class InPlace:
+    """The journal's connection without its thread, so that the order of events is always the same."""
+
+    def __init__(self, path: Path) -> None:
+        self.raw = prepare(sqlite3.connect(path, isolation_level=None))
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        await anyio.lowlevel.checkpoint()
+        return translated(function, self.raw)
+
+    def rows(self, sql: str, *values: object) -> list[tuple]:
+        """Look at the tables."""
+        return [tuple(row) for row in self.raw.execute(sql, values)]
+
+
+@dataclass(frozen=True)
+class Login:
+    user_id: UserId = BOT
+    device_id: DeviceId = DEVICE
+
+
+@dataclass
+class FakeHomeserver:
+    """A homeserver that shows `rooms`, hands out what `arrives`, and remembers what it was asked to do.
+
+    It refuses to be asked for what is not committed: every order must stand in the outbox.
+    """
+
+    database: InPlace
+    clock: ManualClock
+    rooms: list[ObservedRoom] = field(default_factory=list)
+    performed: list[tuple[TxnId, Order]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    gaps: dict[RoomId, list[tuple[Fact, ...]]] = field(default_factory=dict)
+    outcome: Callable[[Order], Outcome | None] = lambda order: None
+    takes_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.to_come: deque[SyncBatch | Exception] = deque()
+        self.first: deque[SyncBatch | Exception] = deque()
+        self.markers: list[tuple[RoomId, EventId, EventId | None]] = []
+        self._news = anyio.Event()
+        self._token = 0
+
+    def arrives(self, *facts: Fact, gaps: Iterable[Gap] = ()) -> None:
+        """The next sync brings these."""
+        self._token += 1
+        self.to_come.append(SyncBatch(SyncToken(f"s{self._token}"), facts, tuple(gaps)))
+        self._news.set()
+
+    def fails(self, error: Exception) -> None:
+        """The next sync ends in this."""
+        self.to_come.append(error)
+        self._news.set()
+
+    @property
+    def said(self) -> list[str]:
+        """The bodies of all messages, in the order in which they were sent."""
+        return [order.body for _, order in self.performed if isinstance(order, SendMessage)]
+
+    @property
+    def replies(self) -> list[tuple[EventId | None, str]]:
+        """The messages that answer something, with what they answer."""
+        orders = [order for _, order in self.performed if isinstance(order, SendMessage)]
+        return [(order.answers, order.body) for order in orders if order.answers]
+
+    async def login(self) -> Login:
+        self.calls.append("login")
+        return Login()
+
+    async def session_ended(self) -> None:
+        await anyio.sleep_forever()
+
+    async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
+        self.calls.append(f"initial_sync {since}")
+        await anyio.lowlevel.checkpoint()
+        batch = self.first.popleft() if self.first else SyncBatch(SyncToken("s0"))
+        if isinstance(batch, Exception):
+            raise batch
+        return batch, Topology(BOT, {room.room_id: room for room in self.rooms})
+
+    async def observe_room(self, room_id: RoomId) -> Topology:
+        self.calls.append(f"observe_room {room_id}")
+        await anyio.lowlevel.checkpoint()
+        return Topology(BOT, {room.room_id: room for room in self.rooms})
+
+    async def sync(self, since: SyncToken) -> SyncBatch:
+        self.calls.append(f"sync {since}")
+        while not self.to_come:
+            self._news = anyio.Event()
+            await self._news.wait()
+        batch = self.to_come.popleft()
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
+
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        self.calls.append(f"history {gap.room_id}")
+        for page in self.gaps[gap.room_id]:
+            await anyio.lowlevel.checkpoint()
+            yield page
+
+    async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
+        self._demand_a_row(order, txn_id)
+        if self.takes_s:
+            await self.clock.sleep(self.takes_s)
+        self.performed.append((txn_id, order))
+        if isinstance(order, StoreBinding):
+            self.rooms = [
+                replace(room, binding=order.content) if room.room_id == order.room_id else room
+                for room in self.rooms
+            ]
+        return self.outcome(order) or _obeyed(order, txn_id)
+
+    def _demand_a_row(self, order: Order, txn_id: TxnId) -> None:
+        droppable = isinstance(order, SendMessage) and order.droppable
+        at_start = isinstance(order, StoreBinding) and txn_id == ""
+        if not droppable and not at_start:
+            found = self.database.rows("SELECT status FROM outbox WHERE txn_id = ?", txn_id)
+            assert found == [("waiting",)], f"{txn_id} is performed and not committed"
+
+    async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
+        self.calls.append(f"find_sent {message.body}")
+        return None
+
+    async def show_typing(self, room_id: RoomId, typing: bool) -> None:
+        pass
+
+    async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
+        self.markers.append((room_id, read, finished))
+
+
+def _obeyed(order: Order, txn_id: TxnId) -> Outcome:
+    match order:
+        case CreateRoom(name=name):
+            return RoomCreated(RoomId(f"!made {name}"))
+        case LookUpName():
+            return NameFound("Anna")
+        case JoinRoom(room_id=room_id):
+            return Joined(room_id, False)
+        case _:
+            return Done(EventId(f"$sent {txn_id}"))
+
+
+class FakeAgents:
+    """Agents that say what `says` makes of a request; those in `mute` say nothing until they are hung up."""
+
+    def __init__(self) -> None:
+        self.asked: list[AgentRequest] = []
+        self.closed: list[str] = []
+        self.mute: set[str] = set()
+        self.says: Callable[[AgentRequest], Iterable[Frame]] = lambda request: (
+            AgentSaid(f"re: {request.text}"),
+            AgentEnded(1),
+        )
+
+    async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+        self.asked.append(request)
+        try:
+            if request.text in self.mute:
+                await anyio.sleep_forever()
+            for frame in self.says(request):
+                await anyio.lowlevel.checkpoint()
+                yield frame
+        finally:
+            self.closed.append(request.text)
+
+
+@dataclass
+class House:
+    """Everything a bot needs, over one database file; `living` runs one process of it."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        self.database = InPlace(self.path)
+        self.clock = ManualClock()
+        self.homeserver = FakeHomeserver(self.database, self.clock)
+        self.agents = FakeAgents()
+        self.journal = Journal(self.database)
+        self.messages = 0
+
+    def with_chats(self, number: int = 1) -> list[RoomId]:
+        """Anna has a Space with so many chats, on the homeserver and in the tables."""
+        names = [RoomId(f"!chat{index}") for index in range(1, number + 1)]
+        self.homeserver.rooms = [
+            space("!space", *names, binding=Binding("space", ANNA).content()),
+            *(
+                chat(name, 20 + index, binding=bound(f"C{index}", str(index)).content())
+                for index, name in enumerate(names, 1)
+            ),
+        ]
+        return names
+
+    def message(self, room_id: RoomId, body: str) -> MessageArrived:
+        self.messages += 1
+        return MessageArrived(room_id, EventId(f"${self.messages}"), ANNA, body, self.messages)
+
+    def bot(self) -> Bot:
+        surroundings = Surroundings(
+            clock=self.clock,
+            speech=SPEECH,
+            access=Access(BOT),
+            agents=lambda: FewAgents(),
+            agent_retry_s=120.0,
+        )
+        return Bot(
+            homeserver=self.homeserver,
+            platform=self.agents,
+            journal=self.journal,
+            clock=self.clock,
+            surroundings=surroundings,
+        )
+
+    @asynccontextmanager
+    async def living(self, *, killed: bool = False) -> AsyncIterator[Bot]:
+        """Run a bot until the block ends; then it drains, or, `killed`, just ends."""
+        bot = self.bot()
+        async with anyio.create_task_group() as group:
+            group.start_soon(bot.run)
+            await settle()
+            yield bot
+            await self.clock.passes(LAST_EDIT_S)
+            if killed:
+                group.cancel_scope.cancel()
+            else:
+                bot.stop()
+                await self.clock.passes(DRAIN_S + 1)
+
+    def life(self) -> list[tuple]:
+        return self.database.rows("SELECT target FROM transitions WHERE subject = 'bot'")
+
+    async def keep_rooms(self, *rooms: Room) -> None:
+        await self.journal.keep_visits([Writes(room=room) for room in rooms], 1.0)
