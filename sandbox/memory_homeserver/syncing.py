@@ -164,7 +164,8 @@ def _joined(
         # State that changed in the part of the timeline which was left out.
         state = {(e.type, e.state_key): e for e in source if e.state_key is not None}.values()
     state = [e for e in state if e.event_id not in shown and _allows(wanted.state, e.type)]
-    if wanted.lazy_members:
+    # Synapse shows all members after all where the timeline is empty.
+    if wanted.lazy_members and timeline:
         heard = {user_id} | {event.sender for event in timeline}
         state = [e for e in state if e.type != "m.room.member" or e.state_key in heard]
     state_raw = [event.raw for event in state]
