@@ -1,0 +1,57 @@
+"""One room is flooded with 500 messages at once: the other rooms are answered as if nothing were (contract D11).
+
+On the homeserver in memory, because no person can say that much in a second to a real one.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.agent_script import End, Text
+from sandbox.daemon import Daemon
+from sandbox.memory_homeserver.process import MemoryHomeserver
+
+pytestmark = pytest.mark.anyio
+
+BOT = "@bot:localhost"
+FLOOD = 500
+OTHERS = 100
+AHEAD = FLOOD / 5
+"""So much of the flood may be asked before the last of the other rooms; first come, first served would be all."""
+
+
+@pytest.fixture
+async def crowd(agent, tmp_path):
+    """A homeserver with a chat for each of many people, and a live daemon."""
+    environment = {
+        "MATRIX_USER_ID": BOT,
+        "MATRIX_PASSWORD": "unused",
+        "MATRIX_PLATFORM_BACKEND": "real",
+        "AGENT_BASE_URL": agent.url,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    async with MemoryHomeserver() as homeserver:
+        people = await homeserver.populate(BOT, users=1 + OTHERS)
+        async with Daemon(tmp_path, environment | {"MATRIX_HOMESERVER": homeserver.url}) as daemon:
+            await daemon.wait_live()
+            yield homeserver, [room for person in people for room in person["rooms"]]
+            assert await daemon.stop() == 0
+
+
+async def test_a_flooded_room_does_not_delay_the_others(crowd, agent):
+    homeserver, rooms = crowd
+    agent.script = lambda request: (Text(request.text), End())
+    before = len(agent.requests)
+    await homeserver.inject(FLOOD, rooms=1)
+    # The flood is under way before anybody else says anything.
+    while (await agent.next_request()).order <= before:
+        pass
+    await homeserver.inject(1 + OTHERS)
+    numbers = await homeserver.wait_finished(FLOOD + 1 + OTHERS, timeout_s=120.0)
+    assert numbers["finished"] == FLOOD + 1 + OTHERS
+    assert numbers["more_than_one_reply"] == numbers["out_of_order"] == 0
+    asked = [request.chat_id for request in agent.requests[before:]]
+    flooded = asked[0]
+    last_of_the_others = max(place for place, chat in enumerate(asked) if chat != flooded)
+    assert asked[:last_of_the_others].count(flooded) <= AHEAD
+    assert len(set(asked)) == len(rooms)
