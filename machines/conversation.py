@@ -14,6 +14,7 @@ from machines.effects import Consume, Effect, Log, SetAside
 from machines.errors import IllegalEvent
 from machines.facts import (
     BotRemoved,
+    BotReturned,
     EncryptedArrived,
     EncryptionEnabled,
     FileArrived,
@@ -30,7 +31,7 @@ from machines.happenings import (
     Resumed,
     TimePassed,
 )
-from machines.room import RoomMade, TopologyConfirmed
+from machines.room import BotJoined, RoomMade, TopologyConfirmed
 from machines.world import World
 
 __all__ = ["Conversation", "refused", "take"]
@@ -72,6 +73,8 @@ def _dispatch(case: Case, event: object) -> None:
             dialogue.resume(case)
         case InviteArrived():
             doorway.answer_invitation(case, event)
+        case BotReturned():
+            doorway.step_room(case, BotJoined(encrypted=False), "came back")
         case OrderDone():
             doorway.note_outcome(case, event)
         case (

@@ -82,6 +82,14 @@ class BotRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class BotReturned:
+    """The bot came in again after it was out: a timeline showed both, and nothing else will tell."""
+
+    room_id: RoomId
+    event_id: EventId
+
+
+@dataclass(frozen=True, slots=True)
 class MemberChanged:
     """Somebody else's membership in a room changed; shown by `inspect-room`, never acted on."""
 
@@ -105,6 +113,7 @@ Fact = (
     | EncryptedArrived
     | InviteArrived
     | BotRemoved
+    | BotReturned
     | MemberChanged
     | EncryptionEnabled
 )

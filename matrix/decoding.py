@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from machines.facts import (
     BotRemoved,
+    BotReturned,
     Fact,
     Gap,
     InviteArrived,
@@ -148,9 +149,20 @@ def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object]) -> bo
     for event in events[:arrival] if arrival > 0 else ():
         if own_membership(event, batch.bot) is not None or _is_encryption(event):
             _decode_into(batch, room_id, event, "timeline")
+    if arrival > 0 and any(
+        isinstance(fact, BotRemoved) and fact.room_id == room_id for fact in batch.facts
+    ):
+        _decode_return(batch, room_id, events[arrival])
     for event in events[arrival + 1 :]:
         _decode_into(batch, room_id, event, "timeline")
     return arrival >= 0
+
+
+def _decode_return(batch: _Batch, room_id: RoomId, event: object) -> None:
+    """Tell that the bot is in again: a room that heard of the removal alone would wait for a message."""
+    event_id = event.get("event_id") if type(event) is dict else None
+    if is_id(event_id, "$"):
+        batch.facts.append(BotReturned(room_id, EventId(event_id)))
 
 
 def _is_encryption(event: object) -> bool:

@@ -22,6 +22,7 @@ _JOURNALLED: dict[str, type] = {
         facts.EncryptedArrived,
         facts.InviteArrived,
         facts.BotRemoved,
+        facts.BotReturned,
         facts.MemberChanged,
         facts.EncryptionEnabled,
         happenings.OrderDone,

@@ -3,7 +3,7 @@
 import pytest
 
 from machines.effects import Ask, Consume, Log, Reconcile, Record
-from machines.facts import BotRemoved, InviteArrived
+from machines.facts import BotRemoved, BotReturned, InviteArrived
 from machines.happenings import Observed, OnboardingAsked, Resumed
 from machines.ids import EventId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, StoreBinding
@@ -244,6 +244,17 @@ def test_who_invited_is_welcomed_though_an_older_removal_is_heard_of_while_the_b
     story.outcome("JoinRoom", Joined(ENTRY, False))
     told = story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
     assert [each.actor for each in told.effects if hasattr(each, "actor")] == [ANNA]
+
+
+def test_a_room_that_the_bot_was_put_out_of_and_came_back_to_is_looked_at_again():
+    story = entry_story()
+    story.take(invite(), stored=True)
+    story.outcome("JoinRoom", Joined(ENTRY, False))
+    story.take(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
+    assert story.it.room.state == "unregistered"
+    told = story.take(BotReturned(ENTRY, EventId("$in")), stored=True)
+    assert told.of(Reconcile) == [Reconcile()]
+    assert story.it.room.state == "reconciling"
 
 
 @pytest.mark.parametrize(("claimed", "found"), [(True, False), (False, True)])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from machines.facts import (
     BotRemoved,
+    BotReturned,
     EncryptedArrived,
     EncryptionEnabled,
     FileArrived,
@@ -195,8 +196,9 @@ def test_being_removed_and_coming_back_within_one_sync_is_told_in_order():
         member(BOT, "join", "$4", previous="invite"),
         text("c", "$5"),
     )
-    removed, message = facts(response)
+    removed, returned, message = facts(response)
     assert isinstance(removed, BotRemoved)
+    assert isinstance(returned, BotReturned)
     assert message.event_id == "$5"
 
 
@@ -399,6 +401,7 @@ def whole_response():
     """A response with one of everything."""
     response = joined(
         text("before", "$0"),
+        member(BOT, "leave", "$out", sender=ME, previous="join"),
         member(BOT, "join", "$1", previous="invite"),
         text("hi", "$2", relation={"rel_type": "m.thread", "event_id": "$r"}),
         text("> <@a:b> x\n\ny", "$3", relation={"m.in_reply_to": {"event_id": "$2"}}),
