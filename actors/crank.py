@@ -189,6 +189,7 @@ class Crank:
                 )
                 aside = tuple((seq, f"could not be kept: {error}") for seq in visit.taken)
                 await self._journal.keep_visits([Writes(set_aside=aside)], now)
+                self._shrink_backlog(len(visit.taken))
                 del self._cells[visit.cell.key]
                 visits.remove(visit)
                 self._make_ready(visit.cell.key)
@@ -198,9 +199,7 @@ class Crank:
         """The visit is committed: let its effects happen."""
         cell, writes = visit.cell, visit.writes
         cell.settle(visit)
-        self._backlog -= len(writes.finished) + len(writes.set_aside)
-        if self._backlog < BACKLOG_LOW:
-            self._room_again.set()
+        self._shrink_backlog(len(writes.finished) + len(writes.set_aside))
         if writes.orders or writes.dropped_edits:
             self._send(writes.orders, writes.dropped_edits)
         for effect in visit.deferred:
@@ -213,6 +212,12 @@ class Crank:
         if isinstance(cell.value, Household) and cell.resting:
             # His chats are changed by their own actors: he is read anew each time he is awake.
             del self._cells[cell.key]
+
+    def _shrink_backlog(self, count: int) -> None:
+        # What an earlier process left is taken without ever having been delivered to this one.
+        self._backlog = max(0, self._backlog - count)
+        if self._backlog < BACKLOG_LOW:
+            self._room_again.set()
 
     def _forget(self) -> None:
         excess = len(self._cells) - RESTING_CELLS
