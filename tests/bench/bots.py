@@ -12,6 +12,7 @@ from sandbox.memory_homeserver.process import MemoryHomeserver
 from tests.bench.figures import BenchFailed
 
 BOT = "@bot:localhost"
+PASSWORD = "a password of no importance"
 TIMELINE_LIMIT = 1_000
 _CHECKOUT = str(Path(__file__).parents[2])
 
@@ -48,8 +49,8 @@ def daemon_of(
     """Return a bot that has not been started yet; it runs the code of this checkout."""
     settings = {
         "MATRIX_HOMESERVER": url,
-        "MATRIX_USER_ID": BOT,
-        "MATRIX_PASSWORD": "a password of no importance",
+        "MATRIX_USER_ID": BOT,  # Synapse in the sandbox goes by the same name
+        "MATRIX_PASSWORD": PASSWORD,
         "PYTHONPATH": _CHECKOUT,
     }
     return Daemon(directory, settings | dict(environment or {}), kind.program)
