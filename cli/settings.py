@@ -4,6 +4,7 @@ Empty means unset; `.env` in the working directory is read, and the real environ
 shown, not even when they are what is wrong.
 """
 
+import json
 import re
 import stat
 from collections.abc import Iterable
@@ -19,6 +20,17 @@ from cli.errors import CommandFailed, ExitCode
 
 _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
 _SECRET = frozenset({"MATRIX_PASSWORD", "MATRIX_ACCESS_TOKEN"})
+
+
+_HOMESERVER = "an http or https URL, such as https://matrix.example.org"
+
+
+class _Wrong(ValueError):
+    """A wrong value whose text is not to be shown; `found` says what it is."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(expected)
+        self.found = found
 
 
 class Places(BaseSettings):
@@ -48,9 +60,15 @@ class AccountSettings(_Login):
     @field_validator("matrix_homeserver")
     @classmethod
     def _homeserver(cls, value: str) -> str:
-        url = urlsplit(value)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError("an http or https URL, such as https://matrix.example.org")
+        try:
+            url = urlsplit(value)
+            usable = url.scheme in ("http", "https") and bool(url.hostname)
+        except ValueError:
+            raise _Wrong("a URL that can't be read", _HOMESERVER) from None
+        if usable and (url.username is not None or url.password is not None):
+            raise _Wrong("a URL with a user name or password", _HOMESERVER)
+        if not usable:
+            raise ValueError(_HOMESERVER)
         return value.rstrip("/")
 
     @field_validator("matrix_user_id")
@@ -76,16 +94,29 @@ class AgentSettings(BaseSettings):
     @classmethod
     def _ws_url(cls, value: str | None) -> str | None:
         if value is not None:
-            base_from_ws_url(value)
+            try:
+                base = base_from_ws_url(value)
+            except ValueError as error:
+                expected = str(error).partition("; expected ")[2]
+                if "@" in value:  # it may hold a password
+                    raise _Wrong("a URL that is not shown", expected) from None
+                raise ValueError(expected) from None
+            fault = base_url_fault(base)
+            if fault is not None:
+                # What can be shown is shown as it was written, not as what was made of it.
+                found = fault[0].replace(json.dumps(base, ensure_ascii=False), repr(value))
+                raise _Wrong(found, fault[1])
         return value
 
     @field_validator("agent_base_url")
     @classmethod
     def _base_url(cls, value: str | None) -> str | None:
-        fault = base_url_fault(value) if value is not None else None
+        if value is None:
+            return None
+        fault = base_url_fault(value)
         if fault is not None:
-            raise ValueError(fault[1])
-        return value.rstrip("/") if value is not None else None
+            raise _Wrong(*fault)
+        return value.rstrip("/")
 
     @property
     def base_url(self) -> str | None:
@@ -222,7 +253,10 @@ def _fault(item: Any) -> str:
     variable = str(item["loc"][0]).upper() if item["loc"] else "the environment"
     if item["type"] == "missing":
         return f"{variable}: found nothing; expected {_EXPECTED.get(variable, 'a value')}"
-    found = "a secret that is not shown" if variable in _SECRET else repr(item["input"])
+    wrong = item.get("ctx", {}).get("error")
+    found = wrong.found if isinstance(wrong, _Wrong) else repr(item["input"])
+    if variable in _SECRET:
+        found = "a secret that is not shown"
     expected = item["msg"].removeprefix("Value error, ")
     expected = re.sub(r"^Input should be ", "", expected)
     return f"{variable}: found {found}; expected {expected}"

@@ -1,0 +1,266 @@
+"""The environment: every fault told at once with variable, found and expected, and no secret ever shown (E1–E10)."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cli.errors import CommandFailed, ExitCode
+from cli.settings import Settings, load_settings
+
+NEEDED = {
+    "MATRIX_HOMESERVER": "https://matrix.example.org",
+    "MATRIX_USER_ID": "@lambda:example.org",
+    "MATRIX_PASSWORD": "s3cret-password",
+}
+OURS = ("MATRIX_", "AGENT_", "SURFACES_")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty environment and an empty working directory."""
+    for name in os.environ:
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch):
+    """Load with the needed variables, changed as wanted; `None` takes one away."""
+
+    def load_with(**changes: str | None) -> Settings:
+        for name, value in (NEEDED | changes).items():
+            if value is None:
+                monkeypatch.delenv(name, raising=False)
+            else:
+                monkeypatch.setenv(name, value)
+        return load_settings()
+
+    return load_with
+
+
+def refusal(load, **changes: str | None) -> str:
+    with pytest.raises(CommandFailed) as failed:
+        load(**changes)
+    assert failed.value.code == ExitCode.USAGE
+    assert "\n" not in str(failed.value)
+    return str(failed.value)
+
+
+# -- what is right -----------------------------------------------------------------------------------
+
+
+def test_three_variables_are_enough_and_the_rest_has_the_documented_defaults(load):
+    settings = load()
+    assert settings.matrix_homeserver == "https://matrix.example.org"
+    assert settings.matrix_user_id == "@lambda:example.org"
+    assert settings.matrix_db_path == Path("lambda_matrix.db")
+    assert settings.matrix_store_path == Path("matrix_store")
+    assert settings.matrix_allowed_users == ()
+    assert settings.matrix_platform_backend == "mock"
+    assert settings.matrix_agent_registry_path is None
+    assert settings.base_url is None
+    assert (settings.agent_timeout_s, settings.agent_retry_s) == (30.0, 120.0)
+    assert settings.surfaces_workspace_dir == Path("/agents")
+    assert (settings.surfaces_brand, settings.surfaces_locale) == ("Lambda", "en")
+    assert (settings.surfaces_log_format, settings.surfaces_log_level) == (None, "info")
+
+
+def test_a_token_is_as_good_as_a_password(load):
+    settings = load(MATRIX_PASSWORD=None, MATRIX_ACCESS_TOKEN="syt_token")
+    assert settings.matrix_access_token is not None
+    assert settings.matrix_access_token.get_secret_value() == "syt_token"
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_empty_means_unset(load, name):
+    variable = name.upper()
+    if variable in NEEDED:
+        assert refusal(load, **{variable: ""}) == refusal(load, **{variable: None})
+    else:
+        assert load(**{variable: ""}) == load()
+
+
+def test_the_dotenv_file_is_read_and_the_environment_wins(load):
+    Path(".env").write_text(
+        "SURFACES_BRAND=File\nSURFACES_LOCALE=ru\nMATRIX_PASSWORD=\nUNRELATED=1\n", encoding="utf-8"
+    )
+    settings = load(SURFACES_BRAND="Environment")
+    assert (settings.surfaces_brand, settings.surfaces_locale) == ("Environment", "ru")
+
+
+def test_an_empty_variable_does_not_hide_the_dotenv_file(load):
+    Path(".env").write_text("SURFACES_BRAND=File\n", encoding="utf-8")
+    assert load(SURFACES_BRAND="").surfaces_brand == "File"
+
+
+def test_the_example_file_names_every_variable_and_only_those():
+    example = Path(__file__).parents[2] / ".env.example"
+    named = {
+        line.partition("=")[0]
+        for line in example.read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    }
+    later = {"SURFACES_MAX_FILE_MB", "SURFACES_ENCRYPTION"}
+    assert named - later == {name.upper() for name in Settings.model_fields} - later
+
+
+def test_a_slash_at_the_end_of_a_url_is_no_part_of_it(load):
+    settings = load(
+        MATRIX_HOMESERVER="https://matrix.example.org/", AGENT_BASE_URL="http://agents:1/"
+    )
+    assert settings.matrix_homeserver == "https://matrix.example.org"
+    assert settings.base_url == "http://agents:1"
+
+
+def test_allowed_users_are_a_list_of_ids_and_globs(load):
+    settings = load(MATRIX_ALLOWED_USERS=" @ann:example.org, ,@*:friends.net,")
+    assert settings.matrix_allowed_users == ("@ann:example.org", "@*:friends.net")
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("ws://agents:1/v1/agent_ws/7/", "ws://agents:1"),
+        ("wss://agents/agent_ws", "wss://agents"),
+        ("ws://agents/prefix/v1/agent_ws/", "ws://agents/prefix"),
+    ],
+)
+def test_the_older_name_of_the_agents_url_is_read_when_the_newer_is_unset(load, url, base):
+    assert load(AGENT_WS_URL=url).base_url == base
+    assert load(AGENT_WS_URL=url, AGENT_BASE_URL="http://new").base_url == "http://new"
+
+
+@pytest.mark.parametrize(("given", "meant"), [("RU", "ru"), ("En", "en")])
+def test_case_does_not_matter_in_words(load, given, meant):
+    assert load(SURFACES_LOCALE=given).surfaces_locale == meant
+    assert load(SURFACES_LOG_LEVEL="DEBUG").surfaces_log_level == "debug"
+
+
+# -- what is wrong -----------------------------------------------------------------------------------
+
+WRONG = {
+    "MATRIX_HOMESERVER": ["matrix.example.org", "ftp://example.org", "https://", "http://["],
+    "MATRIX_USER_ID": ["lambda", "@lambda", "lambda:example.org", "@a b:example.org", "@:x"],
+    "MATRIX_ALLOWED_USERS": ["anna", "@ann:example.org,bert", "*"],
+    "MATRIX_PLATFORM_BACKEND": ["fake", "REAL?"],
+    "AGENT_BASE_URL": ["agents", "ftp://agents", "http://", "http://a?x=1", "http://a:0"],
+    "AGENT_WS_URL": ["ws://agents/other", "ftp://agents/agent_ws", "agents"],
+    "AGENT_TIMEOUT_S": ["soon", "0", "-1", "inf", "nan", "1e9"],
+    "AGENT_RETRY_S": ["long", "-1", "inf", "nan"],
+    "SURFACES_BRAND": ["x" * 61],
+    "SURFACES_LOCALE": ["de", "english"],
+    "SURFACES_LOG_FORMAT": ["xml"],
+    "SURFACES_LOG_LEVEL": ["loud"],
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+def test_a_wrong_value_is_told_with_what_was_found_and_expected(load, variable, value):
+    told = refusal(load, **{variable: value})
+    assert told.count(f"{variable}: found ") == 1
+    fault = told.partition(f"{variable}: found ")[2]
+    found, _, expected = fault.partition("; expected ")
+    assert value in found or found.startswith("a URL ")
+    assert expected
+    assert not expected.startswith("found")
+    assert "Invalid" not in expected, "what is expected is said, not what is wrong"
+    assert told.count("found ") == 1, "nothing else is wrong"
+
+
+@pytest.mark.parametrize("variable", ["MATRIX_HOMESERVER", "MATRIX_USER_ID", "MATRIX_PASSWORD"])
+def test_a_missing_value_is_told_with_what_is_expected(load, variable):
+    told = refusal(load, **{variable: None})
+    assert f"{variable}: found nothing" in told
+    assert "expected" in told
+    assert told.count("found ") == 1
+
+
+def test_real_agents_need_a_url_or_a_registry(load):
+    told = refusal(load, MATRIX_PLATFORM_BACKEND="real")
+    assert "AGENT_BASE_URL: found nothing" in told
+    assert "MATRIX_AGENT_REGISTRY_PATH" in told
+    assert load(MATRIX_PLATFORM_BACKEND="real", AGENT_BASE_URL="http://a").base_url == "http://a"
+    assert load(MATRIX_PLATFORM_BACKEND="real", MATRIX_AGENT_REGISTRY_PATH="a.yaml")
+
+
+def test_all_faults_are_told_at_once(load, tmp_path):
+    Path("loose.db").touch(mode=0o644)
+    Path("loose.db").chmod(0o644)
+    told = refusal(
+        load,
+        MATRIX_HOMESERVER=None,
+        MATRIX_USER_ID="lambda",
+        MATRIX_PASSWORD=None,
+        MATRIX_DB_PATH="loose.db",
+        MATRIX_PLATFORM_BACKEND="real",
+        AGENT_TIMEOUT_S="soon",
+        SURFACES_LOCALE="de",
+        SURFACES_LOG_LEVEL="loud",
+    )
+    for variable in (
+        "MATRIX_HOMESERVER",
+        "MATRIX_USER_ID",
+        "MATRIX_PASSWORD",
+        "MATRIX_DB_PATH",
+        "AGENT_BASE_URL",
+        "AGENT_TIMEOUT_S",
+        "SURFACES_LOCALE",
+        "SURFACES_LOG_LEVEL",
+    ):
+        assert told.count(f"{variable}: ") == 1, variable
+
+
+# -- modes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "fine"), [(0o600, True), (0o400, True), (0o640, False)])
+def test_a_database_that_others_can_read_is_refused_with_path_and_mode(load, mode, fine):
+    Path("bot.db").touch()
+    Path("bot.db").chmod(mode)
+    if fine:
+        assert load(MATRIX_DB_PATH="bot.db")
+        return
+    told = refusal(load, MATRIX_DB_PATH="bot.db")
+    assert "MATRIX_DB_PATH: bot.db has mode 0640; expected 0600" in told
+    assert "chmod 600 bot.db" in told
+
+
+@pytest.mark.parametrize(("mode", "fine"), [(0o700, True), (0o750, False), (0o701, False)])
+def test_a_store_that_others_can_enter_is_refused_with_path_and_mode(load, mode, fine):
+    Path("store").mkdir()
+    Path("store").chmod(mode)
+    if fine:
+        assert load(MATRIX_STORE_PATH="store")
+        return
+    told = refusal(load, MATRIX_STORE_PATH="store")
+    assert f"MATRIX_STORE_PATH: store has mode {mode:04o}; expected 0700" in told
+
+
+def test_a_file_for_a_directory_and_a_directory_for_a_file_are_refused(load):
+    Path("file").touch(mode=0o600)
+    Path("directory").mkdir(mode=0o700)
+    told = refusal(load, MATRIX_DB_PATH="directory", MATRIX_STORE_PATH="file")
+    assert "MATRIX_DB_PATH: directory is not a file" in told
+    assert "MATRIX_STORE_PATH: file is not a directory" in told
+
+
+# -- secrets -----------------------------------------------------------------------------------------
+
+
+def test_secrets_are_never_shown(load):
+    secret = "s3cret"
+    told = refusal(load, MATRIX_PASSWORD=secret, MATRIX_ACCESS_TOKEN=secret, MATRIX_USER_ID="x")
+    assert secret not in told
+    assert secret not in repr(load(MATRIX_PASSWORD=secret, MATRIX_USER_ID="@a:b"))
+
+
+@pytest.mark.parametrize("variable", ["AGENT_BASE_URL", "AGENT_WS_URL", "MATRIX_HOMESERVER"])
+@pytest.mark.parametrize("path", ["", "/agent_ws", "/other"])
+def test_a_password_in_a_url_is_refused_and_not_shown(load, variable, path):
+    told = refusal(load, **{variable: f"https://user:s3cret@example.org{path}"})
+    assert variable in told
+    assert "s3cret" not in told
