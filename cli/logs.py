@@ -50,14 +50,14 @@ def hide(secrets: Iterable[str]) -> _Processor:
     known = tuple(secret for secret in secrets if secret)
 
     def processor(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        return {key: _walk(value, lambda text: _blank(text, known)) for key, value in event.items()}
+        return _walk_all(event, lambda text: _blank(text, known))
 
     return processor
 
 
 def escape_controls(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Escape control characters: a name from outside can't move a terminal's cursor or fake a line."""
-    return {key: _walk(value, _escape) for key, value in event.items()}
+    return _walk_all(event, _escape)
 
 
 def _blank(text: str, secrets: tuple[str, ...]) -> str:
@@ -75,11 +75,15 @@ def _escape(text: str) -> str:
     )
 
 
+def _walk_all(fields: Mapping[Any, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    return {change(str(key)): _walk(value, change) for key, value in fields.items()}
+
+
 def _walk(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        return {str(key): _walk(each, change) for key, each in value.items()}
+        return _walk_all(value, change)
     if isinstance(value, list | tuple):
         return [_walk(each, change) for each in value]
     if isinstance(value, int | float | bool) or value is None:

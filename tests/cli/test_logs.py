@@ -1,0 +1,111 @@
+"""Log lines: their fields, and what never stands in one (E9)."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from cli.logs import set_up_logs
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    handlers = logging.getLogger().handlers
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers = handlers
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_line_has_event_level_timestamp_and_its_own_fields(capsys):
+    set_up_logs("json", "info")
+    structlog.get_logger().warning("something_happened", room_id="!room", count=3, what=[1, None])
+    (line,) = lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "something_happened",
+        "level": "warning",
+        "room_id": "!room",
+        "count": 3,
+        "what": [1, None],
+    }
+
+
+def test_without_a_terminal_the_format_is_json(capsys):
+    set_up_logs(None, "info")
+    structlog.get_logger().info("hello")
+    assert lines(capsys)[0]["event"] == "hello"
+
+
+def test_console_lines_are_for_people(capsys):
+    set_up_logs("console", "info")
+    structlog.get_logger().info("hello", room_id="!room")
+    text = capsys.readouterr().err
+    assert "hello" in text
+    assert "room_id=!room" in text
+    assert not text.startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_the_level_is_the_least_severe_that_shows(capsys, level, shown):
+    set_up_logs("json", level)
+    logger = structlog.get_logger()
+    for each in ("debug", "info", "warning", "error"):
+        getattr(logger, each)("x")
+    assert [line["level"] for line in lines(capsys)] == shown
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reason": "token s3cret-token is unknown"},
+        {"deep": {"list": [{"key": ("s3cret-token",)}]}},
+        {"error": ValueError("s3cret-token")},
+        {"s3cret-token": 1},
+        {"raw": b"s3cret-token"},
+    ],
+    ids=["text", "deep", "object", "key", "bytes"],
+)
+def test_secrets_are_hidden_wherever_they_stand(capsys, format_, fields):
+    set_up_logs(format_, "debug", ["s3cret-token", ""])
+    structlog.get_logger().error("with s3cret-token", **fields)
+    text = capsys.readouterr().err
+    assert "s3cret-token" not in text
+    assert "[hidden]" in text
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_control_characters_are_escaped(capsys, format_):
+    set_up_logs(format_, "info")
+    name = "a\x1b[2Jb\rc\nd\x00e\u202ef\u2028g\x85h"
+    structlog.get_logger().info("joined\x1b", name=name, deep={"k\x1b": [name]})
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert all(character.isprintable() for character in text.rstrip("\n"))
+
+
+def test_a_lone_surrogate_ends_no_line(capsys):
+    set_up_logs("json", "info")
+    structlog.get_logger().info("x", name="\ud800")
+    assert lines(capsys)[0]["name"] == "\\ud800"
+
+
+def test_libraries_are_silent(capsys):
+    set_up_logs("json", "debug")
+    for name in ("nio", "nio.client", "aiohttp.access", "aiosqlite", "anything"):
+        logging.getLogger(name).error("access_token=syt_secret")
+    assert capsys.readouterr().err == ""
