@@ -138,7 +138,9 @@ def demo(
 def main() -> None:
     """Run a command; end with an exit code of contract S4."""
     try:
-        app(standalone_mode=False)
+        # Typer returns the code of an exit of its own making; there is one for Ctrl-C only.
+        if app(standalone_mode=False):
+            _fail(ExitCode.FAULT, "interrupted")
     except CommandFailed as failure:
         _fail(failure.code, str(failure))
     except typer.Exit as exit_:

@@ -1,0 +1,173 @@
+"""The command line: help that is whole, one line for a failure, and exit codes (S3, S4)."""
+
+import logging
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from cli import app
+from cli.errors import CommandFailed, ExitCode
+from store import DaemonLock
+from tests.cli.shell import Shell
+
+COMMANDS = ("run", "inspect-room", "reset", "demo")
+ROOT = Path(__file__).parents[2]
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("MATRIX_", "AGENT_", "SURFACES_"))
+}
+
+
+@pytest.fixture
+def shell(monkeypatch, capsys, tmp_path) -> Shell:
+    for name in set(os.environ) - set(CLEAN):
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return Shell(monkeypatch, capsys)
+
+
+def as_process(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=CLEAN | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_lists_every_command(shell):
+    result = shell("--help")
+    assert result.code == 0
+    assert all(command in result.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_says_what_it_does_and_every_option(shell, command):
+    result = shell(command, "--help")
+    assert result.code == 0
+    assert result.err == ""
+    (found,) = [
+        each
+        for each in app.app.registered_commands
+        if (each.name or each.callback.__name__) == command
+    ]
+    first_words = found.callback.__doc__.split()[:4]
+    assert " ".join(first_words) in " ".join(result.out.split())
+    rows = [line for line in result.out.splitlines() if re.match(r"\W*--\w", line)]
+    assert any("--help" in row for row in rows)
+    for row in rows:
+        assert re.search(r"--[\w-]+.*\s{2,}\w", row), f"no words for {row!r}"
+
+
+@pytest.mark.parametrize("arguments", [(), ("dance",), ("run", "--fast"), ("run", "now")])
+def test_wrong_usage_exits_2_with_one_line_that_points_to_help(shell, arguments):
+    result = shell(*arguments)
+    assert result.code == ExitCode.USAGE
+    assert "--help" in result.err
+
+
+def test_a_wrong_configuration_exits_2_and_names_the_variables(shell):
+    result = shell("run")
+    assert result.code == ExitCode.USAGE
+    for variable in ("MATRIX_HOMESERVER", "MATRIX_USER_ID", "MATRIX_PASSWORD"):
+        assert variable in result.err
+
+
+@pytest.mark.parametrize("code", [each for each in ExitCode if each != ExitCode.DONE])
+def test_a_command_that_fails_ends_with_its_code_and_one_line(shell, monkeypatch, code):
+    def fail() -> None:
+        raise CommandFailed(code, "what is wrong;\nwhat to do")
+
+    monkeypatch.setattr("cli.run.run_daemon", fail)
+    result = shell("run")
+    assert (result.code, result.err) == (code, "surfaces-bot: what is wrong; what to do\n")
+
+
+def test_a_fault_exits_1_without_words_that_may_be_a_users(shell, monkeypatch):
+    def fail() -> None:
+        raise ZeroDivisionError("a body that somebody wrote")
+
+    monkeypatch.setattr("cli.run.run_daemon", fail)
+    result = shell("run")
+    assert result.code == ExitCode.FAULT
+    assert "ZeroDivisionError" in result.err
+    assert "somebody" not in result.err
+
+
+def test_an_interruption_is_no_traceback(shell, monkeypatch):
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.run.run_daemon", fail)
+    assert shell("run").code == ExitCode.FAULT
+
+
+@pytest.mark.parametrize(
+    "command",
+    [(sys.executable, "-m", "cli"), (str(Path(sys.executable).with_name("surfaces-bot")),)],
+    ids=["module", "script"],
+)
+def test_module_and_script_are_the_same_program(command, tmp_path):
+    shown = as_process(*command, "--help", cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert all(each in shown.stdout for each in COMMANDS)
+    failed = as_process(*command, "run", cwd=tmp_path)
+    assert failed.returncode == ExitCode.USAGE
+    assert failed.stderr.startswith("surfaces-bot: configuration: ")
+    assert failed.stderr.count("\n") == 1
+    assert failed.stdout == ""
+
+
+@pytest.fixture
+def configured(monkeypatch, tmp_path) -> Iterator[Path]:
+    """A daemon that lacks nothing but its database; returns where that is to be."""
+    path = tmp_path / "bot.db"
+    for name, value in {
+        "MATRIX_HOMESERVER": "http://127.0.0.1:9",
+        "MATRIX_USER_ID": "@lambda:example.org",
+        "MATRIX_PASSWORD": "s3cret",
+        "MATRIX_DB_PATH": str(path),
+    }.items():
+        monkeypatch.setenv(name, value)
+    handlers = logging.getLogger().handlers
+    yield path
+    structlog.reset_defaults()
+    logging.getLogger().handlers = handlers
+
+
+@pytest.mark.parametrize("found", ["garbage", "no directory", "a later version"])
+def test_an_unusable_database_exits_4_and_says_what_to_do(shell, monkeypatch, configured, found):
+    path = configured
+    if found == "garbage":
+        path.write_bytes(b"no database" * 100)
+        path.chmod(0o600)
+    elif found == "a later version":
+        raw = sqlite3.connect(path)
+        raw.execute("PRAGMA user_version = 9999")
+        raw.close()
+        path.chmod(0o600)
+    else:
+        path = path.parent / "nowhere" / "bot.db"
+        monkeypatch.setenv("MATRIX_DB_PATH", str(path))
+    result = shell("run")
+    assert result.code == ExitCode.DATABASE
+    assert str(path) in result.err
+
+
+def test_a_second_daemon_exits_5_at_once(shell, configured):
+    with DaemonLock(configured):
+        result = shell("run")
+    assert result.code == ExitCode.LOCKED
+    assert str(os.getpid()) in result.err
+    assert not configured.exists()
