@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import ClassVar
 
 from machines.commands.base import Applied, Command, Place, Wish, only_answer
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
+from machines.speech import Speech
 from machines.talk import ContextOrder
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
@@ -40,7 +42,7 @@ class Save(Command):
     def apply(self, place: Place) -> Applied:
         """Ask the agent, in words and in a field; the save is listed once the agent has answered."""
         speech = place.world.speech
-        name = one_line(self.argument) or speech.save_name(len(place.room.memory.saves) + 1)
+        name = one_line(self.argument) or _free_name(speech, place.room.memory.saves)
         if len(name) > MAX_NAME_LENGTH:
             return only_answer(place, speech.name_too_long(MAX_NAME_LENGTH))
         wish = Wish(speech.please_save(name), context=ContextOrder("save", name))
@@ -91,6 +93,12 @@ class Pick(Command):
         name = memory.saves[number - 1]
         wish = Wish(speech.please_load(name), context=ContextOrder("load", name))
         return Applied(closed, asks=wish)
+
+
+def _free_name(speech: Speech, saves: tuple[str, ...]) -> str:
+    """Return a name that takes the place of no save, whatever names were given to those."""
+    numbered = (speech.save_name(number) for number in count(len(saves) + 1))
+    return next(name for name in numbered if name not in saves)
 
 
 def parse_pick(body: str) -> Pick | None:

@@ -175,6 +175,13 @@ def test_a_save_without_a_name_gets_one():
     assert context.name == SPEECH.save_name(1)
 
 
+def test_a_save_without_a_name_takes_the_place_of_no_other():
+    story = with_saves(SPEECH.save_name(2))
+    context = story.hears("!save").only_ask.request.context
+    assert context is not None
+    assert context.name == SPEECH.save_name(3)
+
+
 def test_a_number_picks_from_the_open_list_and_only_then():
     story = with_saves("one", "two")
     assert story.hears("2").only_ask.request.context is None
