@@ -67,6 +67,12 @@ class Backstage:
         with closing(sqlite3.connect(self.database)) as raw, raw:
             assert raw.execute(statement, arguments).rowcount > 0
 
+    def look(self, query: str) -> list[tuple[Any, ...]]:
+        """Return what a query gives in the database of a stopped bot."""
+        assert not self.bot.daemon.running
+        with closing(sqlite3.connect(self.database)) as raw:
+            return raw.execute(query).fetchall()
+
     def rows(self) -> Rows:
         """Return all rows of a stopped bot but what tells of its own life: sync token, transitions."""
         assert not self.bot.daemon.running

@@ -58,11 +58,11 @@ async def forged(synapse, session_agent, tmp_path_factory):
             for room in rooms.values():
                 await reacted(scene, room, known)
 
-        await talk("warm", notices(scene))
+        await talk("warm", said_so_far(scene))
         warm = await backstage.rooms()
         await bot.daemon.kill()
         backstage.lose_database()
-        known = notices(scene)
+        known = said_so_far(scene)
         await backstage.start()
         await talk("cold", known)
         cold = await backstage.rooms()
@@ -73,19 +73,18 @@ async def forged(synapse, session_agent, tmp_path_factory):
         yield Forged(rooms, honest, (warm, cold), heard, await backstage.values())
 
 
-def notices(scene) -> set[str]:
-    """Return the notices that the forger has seen so far."""
-    seen = scene.person.watching.seen
-    return {event.event_id for event in seen if event.msgtype == "m.notice"}
+def said_so_far(scene) -> set[str]:
+    """Return the messages that the forger has seen so far."""
+    return {event.event_id for event in scene.person.watching.seen if event.msgtype}
 
 
 async def reacted(scene, room, known) -> None:
-    """Wait until the bot says something new in a room, be it where the chats are or that it is lost."""
+    """Wait until the bot says something new in a room: where the chats are, that it is lost, or worse."""
     await scene.person.wait_for(
         lambda event: (
             event.room_id == room
             and event.sender == scene.bot
-            and event.msgtype == "m.notice"
+            and event.msgtype != ""
             and event.event_id not in known
         )
     )

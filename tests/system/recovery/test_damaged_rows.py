@@ -1,0 +1,88 @@
+"""A start mends what is damaged in the local tables, and keeps what is valid (contracts C1, C6, R2)."""
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+# Each to another chat of the town; `?` is its room, `!` another chat's owner, `#` another's context.
+DAMAGE = (
+    "UPDATE rooms SET state = 'unregistered', reason = 'broken' WHERE room_id = ?",
+    "UPDATE rooms SET state = 'failed', reason = 'broken' WHERE room_id = ?",
+    "UPDATE rooms SET state = 'reconciling', reason = 'broken' WHERE room_id = ?",
+    "DELETE FROM rooms WHERE room_id = ?",
+    "UPDATE rooms SET matrix_user_id = '@nobody:localhost' WHERE room_id = ?",
+    "UPDATE rooms SET space_id = '!nowhere' WHERE room_id = ?",
+    "UPDATE rooms SET chat_id = 'C77', platform_chat_id = '7777' WHERE room_id = ?",
+    "UPDATE rooms SET chat_id = NULL, platform_chat_id = NULL, agent_id = NULL WHERE room_id = ?",
+    "UPDATE rooms SET agent_id = 'somebody-else' WHERE room_id = ?",
+    "UPDATE rooms SET archived = 1 - archived WHERE room_id = ?",
+    "UPDATE rooms SET room_type = 'entry' WHERE room_id = ?",
+    "UPDATE rooms SET room_type = NULL, matrix_user_id = NULL, name = '' WHERE room_id = ?",
+)
+
+
+async def test_every_kind_of_damage_to_a_chats_row_is_mended_by_a_start(town):
+    backstage = town.backstage
+    before = await backstage.values()
+    for statement, chat in zip(DAMAGE, town.chats, strict=True):
+        backstage.damage(statement, chat)
+    report = await backstage.start()
+    after = await backstage.values()
+    for statement, chat in zip(DAMAGE, town.chats, strict=True):
+        assert after.get(chat) == before[chat], statement
+    # The Spaces and entry rooms were valid, and stayed as they were.
+    assert (report["rooms_recovered"], report["rooms_unchanged"]) == (12, 6)
+    assert report["backfilled"] == 0
+    for room in (await backstage.rooms()).values():
+        if room["room_id"] in after:
+            last = room["transitions"][-1]
+            assert (last["event"], last["target"]) == ("topology_confirmed", "bound")
+            assert last["reason"]
+            assert last["reason"] == room["reason"]
+    assert await backstage.bot.daemon.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM rooms",
+        "DELETE FROM users",
+        "UPDATE users SET next_chat_index = 1, space_id = NULL",
+        "UPDATE bot SET platform_chat_seq = 0",
+        "UPDATE rooms SET state = 'failed'",
+    ],
+)
+async def test_whole_tables_can_go(town, statement):
+    backstage = town.backstage
+    before = await backstage.values()
+    users = "SELECT user_id, space_id, next_chat_index FROM users ORDER BY 1"
+    counters = backstage.look(users), backstage.look("SELECT platform_chat_seq FROM bot")
+    backstage.damage(statement)
+    await backstage.start()
+    assert await backstage.bot.daemon.stop() == 0
+    assert await backstage.values() == before
+    assert backstage.look(users) == counters[0]
+    highest = max(int(each["platform_chat_id"]) for each in before.values())
+    assert backstage.look("SELECT platform_chat_seq FROM bot")[0][0] >= highest
+
+
+async def test_a_room_the_bot_is_no_longer_in_is_unregistered_with_the_reason(town):
+    backstage = town.backstage
+    row = "INSERT INTO rooms (room_id, state, since, reason, room_type, matrix_user_id)"
+    backstage.damage(f"{row} VALUES ('!gone', 'bound', 1, 'as ever', 'entry', '@a:localhost')")
+    try:
+        await backstage.start()
+        gone = await backstage.inspect("!gone")
+        assert (gone["state"], gone["reason"]) == (
+            "unregistered",
+            "the bot is no longer in the room",
+        )
+        (last,) = gone["transitions"]
+        assert (last["event"], last["source"], last["target"]) == (
+            "removed_from_room",
+            "bound",
+            "unregistered",
+        )
+    finally:
+        await backstage.bot.daemon.stop()
+        backstage.damage("DELETE FROM rooms WHERE room_id = '!gone'")

@@ -1,0 +1,42 @@
+"""Entry rooms stay what they are without a database and without a binding (contracts O5, O6)."""
+
+import pytest
+
+from tests.system.cast import answer_to, onboard
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["as it was", "after a new display name"])
+async def test_an_entry_room_is_read_back_from_the_bots_own_membership(
+    backstage, agent, make_person, renamed
+):
+    ann, bob = await make_person(), await make_person()
+    await backstage.start()
+    home = await onboard(ann, backstage.bot.user_id)
+    await ann.invite(home.entry, bob.user_id)
+    await bob.join(home.entry)
+    await backstage.bot.daemon.stop()
+    if renamed:
+        # The bot's membership event is replaced in every room: the invitation is further back.
+        async with backstage.account() as account:
+            await account.set_display_name("Lambda's own")
+    await backstage.bind(home.entry, {})
+    backstage.lose_database()
+    report = await backstage.start()
+    assert (report["backfilled"], report["skipped"]) == (1, [])
+    entry = await backstage.inspect(home.entry)
+    assert (entry["state"], entry["room_type"]) == ("bound", "entry")
+    assert entry["matrix_user_id"] == ann.user_id
+    assert (entry["chat_id"], entry["platform_chat_id"]) == (None, None)
+    asked = len(agent.requests)
+    assert "!new" in await home.tell("!help", home.entry)
+    pointer = await home.ask("hello?", home.entry)
+    assert pointer.msgtype == "m.notice"
+    assert home.chat.removeprefix("!") in pointer.content["formatted_body"]
+    # Bob has nothing yet: in the same room he gets a Space and a chat of his own.
+    message_id = await bob.send_text(home.entry, "and me?")
+    assert (await answer_to(bob, home.entry, message_id)).msgtype == "m.notice"
+    owners = {each["matrix_user_id"] for each in (await backstage.values()).values()}
+    assert owners == {ann.user_id, bob.user_id}
+    assert len(agent.requests) == asked
