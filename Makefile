@@ -7,6 +7,8 @@ PYTHON ?= python3
 KEEP ?=
 ARGS ?=
 KILLS ?= 20
+SEEDS ?= 20000
+FROM ?= 0
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check bench soak docs lock
+.PHONY: help install demo test check bench simulate soak docs lock
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +43,9 @@ check: $(DEV_STAMP) ## Format, lint, types and import rules
 
 bench: $(DEV_STAMP) ## Measure the runtime beside a floor from the same run
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+simulate: $(DEV_STAMP) ## Live through SEEDS=20000 histories of faults and kills on a seeded scheduler
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
 soak: $(DEV_STAMP) ## Kill the daemon under traffic and look whether anything is lost (KILLS=200 for long)
 	@$(BIN)/python -m tests.soak --kills $(KILLS) $(ARGS)

@@ -97,7 +97,7 @@ class AgentModel:
             return []
         words = [chance.choice(_WORDS) for _ in range(chance.choice((0, 3, 8, 20)))]
         answer = f"{request.text} / {request.message_id}: {''.join(words)}end."
-        if chance.random() < 0.04:
+        if chance.random() < 0.02:
             answer += " " + "long paragraph of many words\n\n" * 1500 + "done."
         size = max(1, len(answer) // chance.choice((1, 2, 5)))
         return [answer[start : start + size] for start in range(0, len(answer), size)]

@@ -48,16 +48,18 @@ Outage = Literal["refused", "hangs", "gateway"]
 
 @dataclass(slots=True)
 class Plan:
-    """What a history has: how often each kind of trouble comes."""
+    """What a history has: how often each kind of trouble comes, and how slow its disk is at most."""
 
     request: float
     agent: float
     kills: int
     outages: int
     soft_logouts: int
+    stops: int
     gappy: bool
     repeats: float
     fates: tuple[Fate, ...]
+    disk_s: float
 
 
 def plan(kernel: Kernel) -> Plan:
@@ -68,10 +70,12 @@ def plan(kernel: Kernel) -> Plan:
         agent=chance.choice((0.0, 0.2, 0.6)),
         kills=chance.choice((0, 1, 2, 3, 5)),
         outages=chance.choice((0, 0, 1, 2)),
-        soft_logouts=chance.choice((0, 0, 0, 1)),
+        soft_logouts=chance.choice((0, 0, 1, 2)),
+        stops=chance.choice((0, 0, 1)),
         gappy=chance.random() < 0.5,
         repeats=chance.choice((0.0, 0.0, 0.3)),
         fates=tuple(chance.sample(_REQUEST_FATES, chance.randint(3, len(_REQUEST_FATES)))),
+        disk_s=chance.choice((0.002, 0.002, 0.03)),
     )
 
 
@@ -84,6 +88,7 @@ class Faults:
         self.healed = False
         self.outage: Outage | None = None
         self._failures: dict[str, int] = {}
+        self._logouts = 0
 
     @property
     def gappy(self) -> bool:
@@ -111,6 +116,13 @@ class Faults:
             self._failures[path] = 0
             return "well"
         return fate
+
+    def ends_session(self) -> bool:
+        """Whether the session ends softly, just as a request comes."""
+        if self.healed or self._logouts >= self.plan.soft_logouts or not self._kernel.likely(0.03):
+            return False
+        self._logouts += 1
+        return True
 
     def agent_fails(self) -> bool:
         """Whether an agent misbehaves at this request."""

@@ -38,6 +38,7 @@ STEPS = 400_000
 """A history that takes longer runs in circles."""
 PATIENCE_S = 600.0
 """How long after all is healed everything has to be answered."""
+DRAINED_S = 10.5
 FAULTS = ("actor_fault", "visit_refused")
 
 
@@ -110,8 +111,8 @@ class History:
                 kernel.after(chance.uniform(invited_s, lasts_s), person.say_something)
         for _ in range(self.faults.plan.outages):
             kernel.after(chance.uniform(0.0, lasts_s), self._go_down)
-        for _ in range(self.faults.plan.soft_logouts):
-            kernel.after(chance.uniform(5.0, lasts_s), self._log_out)
+        for _ in range(self.faults.plan.stops):
+            kernel.after(chance.uniform(5.0, lasts_s), self._stop_process)
         kernel.after(lasts_s, self._heal)
         kernel.after(chance.choice((0.0, 5.0)), self._want_process)
         steps = 0
@@ -149,8 +150,13 @@ class History:
             row = self.raw.execute(f"SELECT count(*) FROM {table} WHERE status = 'waiting'")
             if row.fetchone()[0]:
                 return f"rows wait in the {table}"
-        if self.raw.execute("SELECT 1 FROM turns").fetchone():
-            return "a turn is in hand"
+        for what in (
+            "turns",
+            "rooms WHERE state = 'reconciling'",
+            "users WHERE state != 'resting'",
+        ):
+            if self.raw.execute(f"SELECT 1 FROM {what}").fetchone():
+                return f"there are {what}"
         row = self.raw.execute("SELECT sync_token FROM bot").fetchone()
         if not row[0] or has_news(self.server, position_of(row[0])):
             return "the sync is behind"
@@ -167,7 +173,8 @@ class History:
 
     def _end(self) -> None:
         self.over = True
-        if self.stop is not None:
+        if self.process is not None and self.stop is not None:
+            self.process.stopped_at = self.kernel.now
             self.stop()
 
     def _lose_patience(self) -> None:
@@ -187,16 +194,20 @@ class History:
         self.kernel.note("UP")
         self.faults.outage = None
 
-    def _log_out(self) -> None:
-        if not self.faults.healed:
-            self.kernel.note("LOGGED OUT SOFTLY")
-            self.server.log_out_softly()
-            self.network.end_sessions()
-
     # -- the bot -----------------------------------------------------------------------------------
+
+    def _start_again(self) -> None:
+        self.kernel.after(self.kernel.chance.choice((0.0, 0.5, 4.0)), self._want_process)
 
     def _want_process(self) -> None:
         self.wanted = self.process is None
+
+    def _stop_process(self) -> None:
+        """Ask the process to drain, as SIGTERM does (contract L8)."""
+        if self.process is not None and self.stop is not None and not self.faults.healed:
+            self.kernel.note("STOP")
+            self.process.stopped_at = self.kernel.now
+            self.stop()
 
     def _database(self) -> sqlite3.Connection:
         raw = prepare(sqlite3.connect(":memory:", isolation_level=None))
@@ -214,7 +225,7 @@ class History:
         self.wanted = False
         self.starts += 1
         self.kernel.note(f"START {self.starts}")
-        process = self.process = Process(self.kernel, self.starts, self._fuse())
+        process = self.process = Process(self.kernel, self._fuse(), self.faults.plan.disk_s)
         self.watch.process = process
         with structlog_into(self._log), tamed(self.kernel, process.hop):
             try:
@@ -223,10 +234,10 @@ class History:
                 raise Violation(f"the process ended itself: {error!r}") from error
             except Killed:
                 self.kills += 1
-                self.kernel.after(self.kernel.chance.choice((0.0, 0.5, 4.0)), self._want_process)
+                self._start_again()
             finally:
                 process.loop.killed = True
-                self.process = None
+                self.process = self.stop = None
                 process.loop.bury()
         if process.loop.faults:
             raise Violation(f"unhandled in the event loop: {process.loop.faults[0]}")
@@ -257,8 +268,10 @@ class History:
         )
         self.stop = bot.stop
         await bot.run()
-        if not self.over:
-            self.kernel.accuse("the bot stopped, and nobody asked it to")
+        drained_s = self.kernel.now - process.stopped_at
+        if drained_s > DRAINED_S:
+            self.kernel.accuse(f"the bot stopped {drained_s:.1f} s after it was asked to (L8)")
+        self._start_again()
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
         process = self.process

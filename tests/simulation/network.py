@@ -31,6 +31,7 @@ class Flight:
         self.process = process
         self.request = request
         self.path = segments(request)
+        self.departed = process.kernel.now
         self.fate: Fate = "well"
         self.answered: asyncio.Future[HttpAnswer] = process.loop.create_future()
 
@@ -64,6 +65,7 @@ class Network:
         self._in_the_air: list[Flight] = []
         self._known_down_by: Process | None = None
         self._last_knock = 0.0
+        self._down_since = 0.0
         self.requests = 0
         server.news.append(lambda event: kernel.after(0.001, self._answer_polls))
 
@@ -130,7 +132,9 @@ class Network:
             self._carry_out(flight)
 
     def _fail(self, flight: Flight, outcome: HttpAnswer | Unreachable) -> None:
-        if flight.waits:
+        # What was on its way before says nothing about now, and nobody listens for what is best effort.
+        is_news = flight.departed >= self._down_since and flight.path[-1] != "read_markers"
+        if flight.waits and is_news and "typing" not in flight.path:
             self._known_down_by = flight.process
         flight.settle(outcome)
 
@@ -143,6 +147,10 @@ class Network:
             kernel.note(f"   {fate} {what}")
             self._return(flight, self._refusal(fate))
             return
+        if self._faults.ends_session():
+            kernel.note("LOGGED OUT SOFTLY")
+            self._server.log_out_softly()
+            self.end_sessions()
         if not process.dead:
             process.may_die(f"before {what}")
         if process.dead and (kernel.now > process.died_at + _STILL_S or kernel.likely(0.5)):
@@ -216,6 +224,7 @@ class Network:
     def go_down(self) -> None:
         """Break every long poll off."""
         self._known_down_by = None
+        self._down_since = self._kernel.now
         polls, self._polls = self._polls, []
         for flight in polls:
             if self._faults.outage != "hangs":

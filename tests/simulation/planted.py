@@ -79,8 +79,9 @@ def _writers_out_of_order(stack: ExitStack) -> None:
         async def write(self: Journal, unit: Any) -> Any:
             first = not self._writing
             result = await original(self, unit)
-            while first and self._writing:  # as if the first wrote for all who come later
-                await anyio.sleep(0.001)  # noqa: ASYNC110  # there is no event to wait for
+            # As if the first wrote for all who come later; there is no event to wait for.
+            while first and self._writing:  # noqa: ASYNC110
+                await anyio.sleep(0.001)
             return result
 
         return write

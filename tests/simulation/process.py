@@ -16,14 +16,15 @@ T = TypeVar("T")
 class Process:
     """Lives until killed. `fuse` counts the occasions up to its death; negative is for ever."""
 
-    def __init__(self, kernel: Kernel, number: int, fuse: int) -> None:
+    def __init__(self, kernel: Kernel, fuse: int, disk_s: float) -> None:
         self.kernel = kernel
-        self.number = number
         self.fuse = fuse
+        self.disk_s = disk_s
         self.loop = VirtualLoop(kernel)
         self.live = False
         self.reconciled = 0
         self.died_at = 0.0
+        self.stopped_at = 0.0
 
     @property
     def dead(self) -> bool:
@@ -83,7 +84,9 @@ class Process:
             settle, outcome = done.set_exception, error
         if durable():
             self.may_die(f"after {what}")
-        self.kernel.after(self.kernel.chance.uniform(0, 0.001), self._settle, done, settle, outcome)
+        self.kernel.after(
+            self.kernel.chance.uniform(0, self.disk_s / 2), self._settle, done, settle, outcome
+        )
 
     def _settle(
         self, done: "asyncio.Future[Any]", settle: Callable[[Any], None], outcome: Any
@@ -106,7 +109,9 @@ class Connection:
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Call a function on the connection."""
         kernel, before = self._process.kernel, self._raw.total_changes
-        self._busy_until = max(self._busy_until, kernel.now) + kernel.chance.uniform(1e-5, 0.002)
+        self._busy_until = max(self._busy_until, kernel.now) + kernel.chance.uniform(
+            1e-5, self._process.disk_s
+        )
 
         def call() -> T:
             nonlocal before
