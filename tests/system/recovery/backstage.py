@@ -114,7 +114,10 @@ class Backstage:
         """Return what `inspect-room --json` prints."""
         daemon = self.bot.daemon
         command = [sys.executable, "-m", "cli", "inspect-room", "--json", *arguments]
-        done = await anyio.run_process(command, cwd=daemon.directory, env=daemon.environment)
+        done = await anyio.run_process(
+            command, cwd=daemon.directory, env=daemon.environment, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout)
 
     async def rooms(self) -> dict[str, dict[str, Any]]:

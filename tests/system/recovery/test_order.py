@@ -4,9 +4,10 @@ from datetime import datetime
 
 import pytest
 
-from sandbox.proxy import Hold
+from sandbox.proxy import Hold, Proxy
 from tests.system.cast import answer_to, onboard
 from tests.system.recovery.backstage import Backstage
+from tests.system.recovery.conftest import MakeBackstage
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +17,7 @@ def at(line) -> float:
 
 
 @pytest.fixture
-async def backstage(make_backstage, proxy) -> Backstage:
+async def backstage(make_backstage: MakeBackstage, proxy: Proxy) -> Backstage:
     """A bot behind a proxy, which can hold up what reconciliation writes."""
     return await make_backstage(MATRIX_HOMESERVER=proxy.url)
 

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from sandbox.proxy import Hold
+from sandbox.proxy import Hold, Proxy
 from tests.system.cast import answer_to, notice, onboard, replies
 from tests.system.recovery.backstage import Backstage
+from tests.system.recovery.conftest import MakeBackstage
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ COOL_DOWN_S = 60.0
 
 
 @pytest.fixture
-async def backstage(make_backstage, proxy) -> Backstage:
+async def backstage(make_backstage: MakeBackstage, proxy: Proxy) -> Backstage:
     """A bot behind a proxy, which can hold up what a repair writes."""
     return await make_backstage(MATRIX_HOMESERVER=proxy.url)
 

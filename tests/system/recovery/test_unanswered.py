@@ -4,9 +4,10 @@ import anyio
 import pytest
 
 from sandbox.agent_script import End, Text, Wait
-from sandbox.proxy import Answer
+from sandbox.proxy import Answer, Passage, Proxy
 from tests.system.cast import PARTIAL, answer_to, onboard, replies
 from tests.system.recovery.backstage import Backstage
+from tests.system.recovery.conftest import MakeBackstage
 from tests.system.recovery.town import open_chat
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +18,7 @@ WAITING = 60
 
 
 @pytest.fixture
-async def backstage(make_backstage, proxy) -> Backstage:
+async def backstage(make_backstage: MakeBackstage, proxy: Proxy) -> Backstage:
     """A bot behind a proxy, which can swallow what it says of its place."""
     return await make_backstage(MATRIX_HOMESERVER=proxy.url)
 
@@ -28,7 +29,7 @@ async def lose(backstage) -> None:
     backstage.lose_database()
 
 
-def is_marker(passage) -> bool:
+def is_marker(passage: Passage) -> bool:
     return passage.path.endswith("/read_markers")
 
 
@@ -47,7 +48,7 @@ async def place_reached(backstage, proxy, room, message_id) -> None:
             await proxy.wait_until(lambda: told() > known)  # noqa: B023 - used up in this round
 
 
-async def answered(person, room) -> list[str]:
+async def answered(person, room) -> list[str | None]:
     """Return the messages of a room that are answered, in the order of the answers; each once."""
     found = [reply.answers for reply in await replies(person, room)]
     assert len(set(found)) == len(found)
