@@ -26,8 +26,8 @@ class Turn:
     """One turn's row. Times are seconds since the epoch.
 
     `draft` and what belongs to it are of the try in hand and are not kept: after a restart the agent
-    says it again. `shown` is what the room was last shown of the answer, by whichever try.
-    `gives_up_at` bounds the retries (`AGENT_RETRY_S`).
+    says it again. `first_text_at` is 0 while there is nothing to show. `shown` is what the room was last
+    shown of the answer, by whichever try. `gives_up_at` bounds the retries (`AGENT_RETRY_S`).
     """
 
     turn_id: EventId
@@ -56,7 +56,7 @@ class Turn:
         """Return when this turn next wants to be looked at, if nothing happens before."""
         if self.state == "waiting_to_retry":
             return self.retry_at
-        if self.state == "streaming":
+        if self.state == "streaming" and self.first_text_at:
             return self.reply.next_show_at(self.first_text_at)
         if self.state == "asking" and self.tries > 1:
             return self.gives_up_at
@@ -208,12 +208,12 @@ class TurnMachine(StateMachine):
     @staticmethod
     def listen(data: Turn, fact: TextGrew) -> "_Result":
         """The first words; they are gathered for a moment before they show."""
-        return replace(data, draft=fact.text, status=fact.status, first_text_at=fact.at), ()
+        return _heard(data, fact), ()
 
     @staticmethod
     def hear(data: Turn, fact: TextGrew) -> "_Result":
         """More words."""
-        return replace(data, draft=fact.text, status=fact.status), ()
+        return _heard(data, fact), ()
 
     @staticmethod
     def show_more(data: Turn, fact: ShowDue) -> "_Result":
@@ -260,6 +260,13 @@ _Result = tuple[Turn, tuple[Effect, ...]]
 
 _SILENT: dict[str, Any] = {"draft": "", "status": "", "first_text_at": 0.0}
 """What a try that is over leaves: nothing of what was heard in it."""
+
+
+def _heard(turn: Turn, fact: TextGrew) -> Turn:
+    """Note what was said; of white space alone, or a tool that is done, there is nothing to show."""
+    turn = replace(turn, draft=fact.text, status=fact.status)
+    first_text_at = (turn.first_text_at or fact.at) if turn.said().strip() else 0.0
+    return replace(turn, first_text_at=first_text_at)
 
 
 def _ask(turn: Turn, **changes: Any) -> _Result:

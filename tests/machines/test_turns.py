@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from machines.effects import Ask, DropEdits, HangUp, Send, ShowTyping
+from machines.happenings import Activity, AgentGrew
 from machines.orders import RedactMessage, SendMessage
 from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
@@ -57,6 +58,27 @@ def test_the_first_words_are_gathered_for_a_moment_and_shown_within_a_second():
     story.grows("Hello")
     (first,) = story.later(GATHER_S).messages
     assert (first.body, first.partial, first.part, first.edits) == ("Hello", True, 1, None)
+
+
+def test_an_answer_with_nothing_to_show_yet_is_not_looked_at_until_there_is():
+    story = asked()
+    for nothing in ("", " \n"):
+        story.grows(nothing)
+        assert story.it.due_at() is None
+        story.later(7)
+    story.grows(" \nwords")
+    assert story.it.due_at() == story.now + GATHER_S
+    (first,) = story.later(GATHER_S).messages
+    assert first.body.strip() == "words"
+
+
+def test_a_tool_that_is_done_before_it_was_shown_leaves_nothing_to_look_at():
+    story = asked()
+    turn = story.it.turn
+    story.take(AgentGrew(turn.turn_id, turn.tries, "", Activity("tool", "search")))
+    assert story.it.due_at() == story.now + GATHER_S
+    story.grows("")
+    assert story.it.due_at() is None
 
 
 def test_a_short_answer_is_one_event_and_no_edit():
