@@ -34,7 +34,16 @@ bindings = st.builds(
     space_id=st.sampled_from([None, *SPACES]),
     archived=st.booleans(),
 )
-contents = st.none() | bindings.map(Binding.content) | st.just({"room_type": 3})
+claims = st.builds(
+    Binding,
+    room_type=st.just("chat"),
+    matrix_user_id=st.just(ANNA),
+    chat_id=st.sampled_from(["C1", "C2"]),
+    platform_chat_id=st.sampled_from(["1", "2"]),
+    agent_id=st.just(AGENT),
+    space_id=st.just(SPACES[0]),
+)
+contents = st.none() | (bindings | claims).map(Binding.content) | st.just({"room_type": 3})
 children = st.lists(
     st.builds(
         ObservedChild,
@@ -44,7 +53,7 @@ children = st.lists(
     ),
     max_size=6,
     unique_by=lambda child: child.room_id,
-).map(tuple)
+).map(tuple) | st.just(tuple(ObservedChild(each, BOT, ("example.org",)) for each in CHATS))
 
 
 @st.composite
@@ -131,17 +140,27 @@ def test_no_two_rooms_are_ever_given_the_same_id(shown, stored):
         assert user.next_chat_index > int((each.chat_id or "C0")[1:])
 
 
-@given(topologies(), rows(st.sampled_from([*CHATS, *ENTRIES])), st.sets(rooms), users)
+@given(
+    topologies(),
+    rows(st.sampled_from([*CHATS, *ENTRIES])),
+    st.sets(rooms),
+    users,
+    st.dictionaries(rooms, st.sampled_from(["unregistered", "reconciling", "failed"])),
+)
 @settings(max_examples=150, deadline=None)
 def test_whatever_happens_to_the_tables_the_homeserver_gives_the_same_chats_back(
-    shown, damaged, lost, other_users
+    shown, damaged, lost, other_users, states
 ):
     # A row of a Space is left out of the damage: it may settle whose a contested Space is (C3).
     world = World(shown)
     world.apply(world.plan())
     settled, chats = world.stored, world.chats()
 
-    kept = {room_id: row for room_id, row in settled.rooms.items() if room_id not in lost}
+    kept = {
+        room_id: replace(row, state=states.get(room_id, row.state))
+        for room_id, row in settled.rooms.items()
+        if room_id not in lost
+    }
     free = {row.binding.platform_chat_id for row in damaged.values() if row.binding}
     kept = {
         room_id: row
