@@ -39,11 +39,13 @@ class Observer:
     def __init__(self, transport: Transport, bot: UserId) -> None:
         self._transport = transport
         self._bot = bot
+        self._looked_into: set[RoomId] = set()
         self._own_spaces: set[RoomId] = set()
         self._holders: dict[RoomId, set[RoomId]] = {}
 
     def remember(self, topology: Topology) -> None:
         """Note the bot's own Spaces, among which a room without a claim is looked for, and what holds them."""
+        self._looked_into.update(topology.rooms)
         own = {
             room.room_id: room
             for room in topology.rooms.values()
@@ -129,7 +131,33 @@ class Observer:
         known = [space_id for space_id in dict.fromkeys(named) if space_id != room.room_id]
         if any(space_id in self._own_spaces for space_id in known):
             return known
-        return known + await self._listing(room.room_id, self._own_spaces - set(known))
+        others = self._own_spaces - set(known)
+        listing = await self._listing(room.room_id, others)
+        if not listing and room.created_by == self._bot:
+            await self._note_new_spaces()
+            listing = await self._listing(room.room_id, self._own_spaces - others - set(known))
+        return known + listing
+
+    async def _note_new_spaces(self) -> None:
+        """Look for Spaces that came to be without this process, through another client of the account."""
+        answer = await self._get("joined_rooms")
+        joined = answer.get("joined_rooms") if isinstance(answer, dict) else None
+        async with anyio.create_task_group() as tasks:
+            limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
+
+            async def look(room_id: RoomId) -> None:
+                async with limit:
+                    create = await self._get("rooms", room_id, "state", "m.room.create", "")
+                    is_space = isinstance(create, dict) and create.get("type") == "m.space"
+                    state = await self._state(room_id) if is_space else None
+                self._looked_into.add(room_id)
+                if state is not None:
+                    space = observed_room(room_id, state, None, self._bot)
+                    self.remember(Topology(self._bot, {room_id: space}))
+
+            for room_id in joined if isinstance(joined, list) else ():
+                if is_id(room_id, "!") and room_id not in self._looked_into:
+                    tasks.start_soon(look, RoomId(room_id))
 
     async def _holders_of(self, space_id: RoomId) -> list[RoomId]:
         """Return the bot's Spaces that a Space stands in; nothing in such a Space counts (contract C2)."""

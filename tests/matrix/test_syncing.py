@@ -6,6 +6,8 @@ from machines.errors import TokenUnknown
 from machines.facts import BotRemoved, EncryptedArrived, Gap, InviteArrived, MessageArrived
 from machines.ids import RoomId, SyncToken, TxnId, UserId
 from machines.orders import CreateRoom, JoinRoom, LinkChild, RoomCreated, StoreBinding
+from sandbox.person import Person
+from tests.matrix.conftest import PASSWORD
 
 pytestmark = pytest.mark.anyio
 
@@ -191,3 +193,14 @@ async def test_who_invited_the_bot_is_still_known_after_it_changed_its_name(
     _, topology = await fresh.initial_sync(None)
     assert topology.rooms[room].invited_by == person.user_id
     assert (await fresh.observe_room(room)).rooms[room].invited_by == person.user_id
+
+
+async def test_a_space_made_through_another_client_meanwhile_is_found_by_what_it_links(
+    bot, account, person
+):
+    await bot.initial_sync(None)
+    async with Person(account.homeserver, account.user_id, PASSWORD) as other_client:
+        space = await other_client.create_room(creation_content={"type": "m.space"})
+        room = await other_client.create_room(invite=[person.user_id])
+        await other_client.send_state(space, "m.space.child", {"via": ["localhost"]}, room)
+    assert set((await bot.observe_room(RoomId(room))).rooms) == {room, space}
