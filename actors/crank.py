@@ -77,8 +77,12 @@ class Crank:
         else:
             self._make_ready(key).append(event)
 
-    def awaken(self, keys: Iterable[ActorKey]) -> None:
-        """Go on where an earlier process left off: these have waiting rows, or a turn in hand."""
+    def awaken(self, keys: Iterable[ActorKey], waiting: int) -> None:
+        """Go on where an earlier process left off: these have waiting rows, or a turn in hand.
+
+        All that waits, `waiting` rows, is this process' backlog, or kills would let it grow without end.
+        """
+        self._backlog = waiting
         for key in keys:
             told = self._make_ready(key)
             if not key.startswith("@"):

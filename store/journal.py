@@ -212,6 +212,15 @@ class Journal:
         """Return the next waiting rows of an actor behind the row `after`."""
         return await self._database.run(lambda raw: units.inbox(raw, actor, after))
 
+    async def count_waiting(self) -> int:
+        """Return how many inbox rows wait, of all actors."""
+
+        def unit(raw: sqlite3.Connection) -> int:
+            count: int = raw.execute(SQL["count_waiting"]).fetchone()[0]
+            return count
+
+        return await self._database.run(unit)
+
     async def actors_with_work(self) -> tuple[ActorKey, ...]:
         """Return who has waiting inbox rows or a turn in hand."""
         return await self._database.run(

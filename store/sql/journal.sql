@@ -19,6 +19,9 @@ UPDATE inbox SET status = 'set_aside', reason = :reason WHERE seq = :seq;
 SELECT seq, kind, payload FROM inbox
 WHERE actor = :actor AND status = 'waiting' AND seq > :after ORDER BY seq LIMIT :limit;
 
+-- name: count_waiting
+SELECT count(*) FROM inbox WHERE status = 'waiting';
+
 -- name: actors_with_work
 SELECT actor FROM inbox WHERE status = 'waiting' GROUP BY actor
 UNION SELECT room_id FROM turns;

@@ -250,3 +250,21 @@ def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
     cell.inbox.clear()
     cell.feed(rows[HELD:])
     assert cell.inbox[0].seq == HELD + 1
+
+
+async def test_what_an_earlier_process_left_counts_as_waiting(house, monkeypatch):
+    monkeypatch.setattr(crank, "BACKLOG_HIGH", 10)
+    monkeypatch.setattr(crank, "BACKLOG_LOW", 5)
+    (room,) = house.with_chats()
+    house.agents.mute.add("0")
+    async with house.living(killed=True):
+        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(12)))
+        await settle()
+    async with house.living(killed=True):
+        await settle()
+        assert not house.homeserver.calls[-1].startswith("sync")
+    house.agents.mute.clear()
+    async with house.living():
+        await house.clock.passes(1)
+        assert house.homeserver.calls[-1].startswith("sync")
+    assert bodies(house) == [f"{n}" for n in range(12)]
