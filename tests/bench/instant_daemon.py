@@ -3,11 +3,9 @@
 from contextlib import nullcontext
 from unittest.mock import patch
 
-from cli.run import run_daemon
+from cli.app import run
 from tests.bench.doubles import InstantPlatform
 
 if __name__ == "__main__":
-    with patch(
-        "cli.run.open_platform", lambda _settings, _registry: nullcontext(InstantPlatform())
-    ):
-        run_daemon()
+    with patch("cli.run.open_platform", lambda _settings, _registry: nullcontext(InstantPlatform())):
+        run()
