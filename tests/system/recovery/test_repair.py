@@ -174,9 +174,10 @@ async def test_a_later_repair_is_tried_after_the_cool_down_and_what_waited_is_an
         "four",
     ]
     room = await backstage.inspect(home.chat)
-    assert arrows(room)[-2:] == [
-        ("cool_down_over", "failed", "reconciling"),
-        ("topology_confirmed", "reconciling", "bound"),
+    # By the timer; or by a message, where the start took longer than what was left of the minute.
+    assert [(source, target) for _, source, target in arrows(room)[-2:]] == [
+        ("failed", "reconciling"),
+        ("reconciling", "bound"),
     ]
     assert len(backstage.warnings(home.chat)) == 1
     assert len(await failures_told(person, home.chat)) == 1
