@@ -7,5 +7,7 @@ from cli.app import run
 from tests.bench.doubles import InstantPlatform
 
 if __name__ == "__main__":
-    with patch("cli.run.open_platform", lambda _settings, _registry: nullcontext(InstantPlatform())):
+    with patch(
+        "cli.run.open_platform", lambda _settings, _registry: nullcontext(InstantPlatform())
+    ):
         run()
