@@ -6,7 +6,8 @@ import pytest
 
 from sandbox.agent_script import End, Error, Raw, Text
 from sandbox.person import Person
-from tests.system.cast import PASSWORD, notice, onboard
+from sandbox.proxy import Answer
+from tests.system.cast import PASSWORD, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -72,19 +73,19 @@ async def test_a_log_at_its_most_talkative_holds_no_secret_and_no_message(
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 async def test_control_characters_of_others_can_not_move_a_terminals_cursor(
-    make_bot, person, log_format
+    make_bot, person, proxy, log_format
 ):
-    bot = await make_bot(SURFACES_LOG_FORMAT=log_format)
+    bot = await make_bot(SURFACES_LOG_FORMAT=log_format, MATRIX_HOMESERVER=proxy.url)
+    refusal = {"errcode": "M_FORBIDDEN", "error": "\x1b[2J\x1b[Hroot logged in\u202e\u2028"}
+    proxy.fault = lambda passage: (
+        Answer(403, json.dumps(refusal).encode()) if "/send/" in passage.path else None
+    )
     async with bot.daemon as daemon:
-        entry = await person.create_room(invite=[bot.user_id])
-        await notice(person, entry)
-        # The reason is somebody else's words, and the log says why a room is not the bot's any more.
-        await person.kick(entry, bot.user_id, "\x1b[2J\x1b[Hroot logged in\u202e\u2028")
-        again = await person.create_room(invite=[bot.user_id])
-        await notice(person, again)
+        await person.create_room(invite=[bot.user_id])
+        await proxy.wait_until(lambda: bool(proxy.struck))
         assert await daemon.stop() == 0
         shown = daemon.other_output + [json.dumps(line, ensure_ascii=False) for line in daemon.log]
-        assert shown
+        assert any("root logged in" in line for line in shown)
         assert all(line.isprintable() for line in shown)
 
 
