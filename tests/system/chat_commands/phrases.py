@@ -1,0 +1,128 @@
+"""What each command is tried with, and which sentences of the catalogue answer it.
+
+The table has an entry for every command there is: the tests are parametrised over the product's own table, so
+that a command without one fails. A sentence is named by its key; what fills its fields may be anything.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import Formatter
+
+from machines.commands import ALIASES, COMMANDS
+from machines.commands.naming import MAX_NAME_LENGTH
+from machines.preferences import MAX_SOUL_LENGTH
+from machines.speech import CATALOGUES
+
+TOO_LONG = "x" * (MAX_NAME_LENGTH + 1)
+Keys = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A command with one argument, the sentences that answer it, and those that do the second time."""
+
+    argument: str
+    says: Keys
+    again: Keys = ()
+
+
+CHATS: Keys = ("chats_header", "chat_line", "chat_line_here")
+SKILLS: Keys = ("skills_header", "switch_line")
+SAFETY: Keys = ("safety_header", "switch_line")
+AGENTS: Keys = ("agents_header", "agent_line", "agent_line_selected", "agents_footer")
+WRONG: Keys = ("wrong_usage",)
+USES: Mapping[str, Sequence[Use]] = {
+    "help": (Use("", ("help_header", "help_line")), Use("me", ("help_header", "help_line"))),
+    "new": (
+        Use("Plans", ("chat_created",)),
+        Use("", ("chat_created",)),
+        Use(TOO_LONG, ("name_too_long",)),
+    ),
+    "chats": (Use("", CHATS), Use("all of them", CHATS)),
+    "rename": (
+        Use("Plans", ("renamed",)),
+        Use("", WRONG),
+        Use("\u200b", WRONG),
+        Use(TOO_LONG, ("name_too_long",)),
+    ),
+    "archive": (
+        Use("", ("archived_now",), ("already_archived",)),
+        Use("now", ("already_archived",)),
+    ),
+    "settings": (Use("", ("settings_page",)), Use("soul", ("settings_page",))),
+    "skills": (Use("", SKILLS), Use("all", SKILLS)),
+    "skill": (
+        Use("off files", ("skill_switched",)),
+        Use("ON Files", ("skill_switched",)),
+        Use("", WRONG),
+        Use("on", WRONG),
+        Use("maybe files", WRONG),
+        Use("on files please", WRONG),
+        Use("on juggling", ("skill_unknown",)),
+    ),
+    "soul": (
+        Use("none", ("soul_cleared",)),
+        Use("", ("no_soul",)),
+        Use("Be brief.\nBe kind.", ("soul_set",)),
+        Use("", ("soul_shown",)),
+        Use("x" * (MAX_SOUL_LENGTH + 1), ("soul_too_long",)),
+        Use("-", ("soul_cleared",)),
+    ),
+    "safety": (
+        Use("", SAFETY),
+        Use("off email-send", ("safety_switched",)),
+        Use("on email-send", ("safety_switched",)),
+        Use("email-send", WRONG),
+        Use("off everything", ("safety_unknown",)),
+    ),
+    "agent": (
+        Use("", AGENTS),
+        Use("1", ("agent_selected",)),
+        Use("default", ("agent_selected",)),
+        Use("0", ("agent_unknown",)),
+        Use("2", ("agent_unknown",)),
+        Use("nobody", ("agent_unknown",)),
+    ),
+    "context": (Use("", ("context_page",)), Use("now", ("context_page",))),
+    "save": (
+        Use("Lunch", ("save_done",)),
+        Use("", ("save_done",)),
+        Use(TOO_LONG, ("name_too_long",)),
+    ),
+    "load": (Use("", ("load_none",)), Use("1", ("load_none",))),
+    "clear": (Use("", ("context_cleared",)), Use("all", ("context_cleared",))),
+    "reset": (Use("", ("context_cleared",)),),
+    "yes": (Use("", ("no_open_question",)), Use("please", ("no_open_question",))),
+    "no": (Use("", ("no_open_question",)), Use("thanks", ("no_open_question",))),
+    "cancel": (Use("", ("cancel_nothing",)), Use("all", ("cancel_nothing",))),
+    "stop": (Use("", ("nothing_to_stop",)), Use("now", ("nothing_to_stop",))),
+}
+WORDS = {**COMMANDS, **ALIASES}
+"""Every word that runs something."""
+UNKNOWN = ("nonsense", "hlep me", "сlear", "s\u212aill on files")
+"""Words that run nothing; two of them only look like others."""
+
+
+def written(name: str, use: Use) -> str:
+    """Return a command as it is typed."""
+    return f"!{name} {use.argument}".rstrip(" ")
+
+
+def says(locale: str, keys: Keys, text: str) -> bool:
+    """Whether a text is made of these sentences, beginning with the first, and of nothing else."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    first, *others = (_lines(CATALOGUES[locale][key]) for key in keys)
+    known = [*first, *(line for sentence in others for line in sentence)]
+    return re.fullmatch(first[0], lines[0]) is not None and all(
+        any(re.fullmatch(pattern, line) for pattern in known) for line in lines
+    )
+
+
+def _lines(template: str) -> list[str]:
+    return [_pattern(line) for line in template.splitlines() if line.strip()]
+
+
+def _pattern(line: str) -> str:
+    parts = Formatter().parse(line)
+    return "".join(re.escape(text) + (".+" if field else "") for text, field, _, _ in parts)

@@ -1,0 +1,74 @@
+"""What an answer looks like while it is made, when it is empty or refused, or does not come (contracts D9, D10)."""
+
+import anyio
+import pytest
+
+from sandbox.agent_script import End, Error, Text, Tool, ToolResult, Update, Wait
+from tests.system.cast import PARTIAL, answer_to, said
+
+pytestmark = pytest.mark.anyio
+
+
+async def only_reply(guest, text):
+    (answer,) = await guest.tell(guest.home.chat, text)
+    assert answer.content.get("m.new_content", answer.content)["msgtype"] == "m.text"
+    return said(answer)
+
+
+async def test_an_agent_that_can_not_be_reached_is_told_in_one_plain_reply(guest, agent):
+    await agent.refuse(drop=True)
+    try:
+        reply = await only_reply(guest, "anyone there?")
+    finally:
+        await agent.accept()
+    assert reply == guest.speech.agent_gave_up("unreachable")
+
+
+async def test_an_agent_that_stays_busy_is_told_in_one_plain_reply(guest, agent):
+    agent.script = lambda _: [Error("AGENT_BUSY")]
+    assert await only_reply(guest, "hello?") == guest.speech.agent_gave_up("AGENT_BUSY")
+
+
+async def test_an_error_is_named_by_its_code(guest, agent):
+    agent.script = lambda _: [Error("QUOTA_EXCEEDED", "none left this month")]
+    reply = await only_reply(guest, "draw me a sheep")
+    assert reply == guest.speech.agent_error("QUOTA_EXCEEDED")
+    assert "QUOTA_EXCEEDED" in reply
+
+
+async def test_an_empty_answer_is_told(guest, agent):
+    agent.script = lambda _: [End()]
+    assert await only_reply(guest, "say nothing") == guest.speech.empty_answer()
+
+
+@pytest.mark.parametrize("words", ["", "So far, so good."])
+async def test_tools_and_progress_show_below_the_growing_text_and_not_in_the_end(
+    guest, agent, words
+):
+    go_on = [anyio.Event(), anyio.Event()]
+
+    async def script(request):
+        if words:
+            yield Text(words)
+        yield Tool("search")
+        yield Wait(go_on[0])
+        yield ToolResult("found")
+        yield Update({"kind": "progress", "text": "reading 3 of 7"})
+        yield Wait(go_on[1])
+        yield Text(" Done.")
+        yield End(3)
+
+    agent.script = script
+    chat, person, speech = guest.home.chat, guest.person, guest.speech
+    asked = await person.send_text(chat, "look it up")
+    for status, happened in zip(
+        (speech.tool_status("search"), speech.progress("reading 3 of 7")), go_on, strict=True
+    ):
+        shown = await person.wait_for(
+            lambda event, status=status: event.answers == asked and said(event).endswith(status)
+        )
+        assert PARTIAL in shown.content
+        assert said(shown) == "\n\n".join(filter(None, (words, status)))
+        happened.set()
+    assert said(await answer_to(person, chat, asked)) == f"{words} Done."
+    assert len(await person.replies_to(chat, asked)) == 1
