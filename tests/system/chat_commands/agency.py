@@ -1,0 +1,64 @@
+"""Three agents with servers of their own, the agents file that names them, and a bot that reads it."""
+
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.agent_script import Request
+from sandbox.agent_server import AgentServer
+from sandbox.daemon import LogLine
+from tests.system.cast import Bot
+from tests.system.chat_commands.registry_file import Entry, write_registry
+
+NAMES = ("alpha", "beta", "gamma")
+TOKENS = {"ALPHA_TOKEN": "the-first-secret-of-all", "BETA_TOKEN": "the-second-secret-of-all"}
+
+
+@dataclass
+class Agency:
+    """The agents, by id in the order of the file, and the bot; what the file says now is `entries`."""
+
+    servers: Mapping[str, AgentServer]
+    file: Path
+    bot: Bot
+    user_agents: Mapping[str, str]
+
+    def entry(self, name: str) -> Entry:
+        """Return the file's entry of one of the agents."""
+        variable = f"{name.upper()}_TOKEN"
+        return Entry(name, self.servers[name].url, variable if variable in TOKENS else "")
+
+    def write(self, *names: str, more: tuple[Entry, ...] = ()) -> None:
+        """Write the file with these agents."""
+        known = {user: name for user, name in self.user_agents.items() if name in names}
+        write_registry(self.file, *map(self.entry, names), *more, user_agents=known)
+
+    async def reload(self, event: str = "registry_reloaded") -> LogLine:
+        """Send SIGHUP and return the log line that says what came of it."""
+        daemon = self.bot.daemon
+        before = len(daemon.lines(event))
+        daemon.send_signal(signal.SIGHUP)
+        await daemon.wait_log(lambda _: len(daemon.lines(event)) > before)
+        return daemon.lines(event)[before]
+
+    def heard(self) -> dict[str, list[Request]]:
+        """Return what each agent has been asked so far."""
+        return {name: list(server.requests) for name, server in self.servers.items()}
+
+    def asked(self, message_id: str) -> list[tuple[str, Request]]:
+        """Return which agents have been asked a message, each time."""
+        return [
+            (name, request)
+            for name, requests in self.heard().items()
+            for request in requests
+            if request.message_id == message_id
+        ]
+
+
+@asynccontextmanager
+async def open_servers(names: tuple[str, ...] = NAMES) -> AsyncIterator[dict[str, AgentServer]]:
+    """Agent servers that echo, by name."""
+    async with AsyncExitStack() as stack:
+        yield {name: await stack.enter_async_context(AgentServer()) for name in names}
