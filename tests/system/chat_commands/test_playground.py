@@ -1,0 +1,75 @@
+"""The built-in agent is a playground: every phrase of it does in the room what it says (contract A6)."""
+
+import anyio
+import pytest
+
+from agent_platform.playground import PLAYGROUND
+from agent_platform.sample_text import long_text
+from machines.speech import speak
+from tests.system.cast import notice, onboard, said
+from tests.system.chat_commands.guest import open_chat
+
+pytestmark = pytest.mark.anyio
+
+SPEECH = speak("en", "Lambda")
+RETRY_S = "4"
+
+
+async def played(home, agent_says):
+    """Say everything at once, each in a chat of its own; return the answers by what was said."""
+    answers = {}
+
+    async def play(phrase, room):
+        answers[phrase] = said(await home.ask(phrase, room))
+
+    rooms = {phrase: await open_chat(home, phrase) for phrase in agent_says}
+    async with anyio.create_task_group() as tasks:
+        for phrase, room in rooms.items():
+            tasks.start_soon(play, phrase, room)
+    return rooms, answers
+
+
+async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person, tmp_path):
+    bot = await make_bot(
+        MATRIX_PLATFORM_BACKEND="mock",
+        AGENT_BASE_URL="",
+        AGENT_RETRY_S=RETRY_S,
+        AGENT_TIMEOUT_S="2",
+        SURFACES_WORKSPACE_DIR=str(tmp_path / "agents"),
+    )
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        home = await onboard(person, bot.user_id)
+        welcome = await notice(person, home.chat)
+        for text in (welcome.body, SPEECH.mock_hint()):
+            assert all(f"`{phrase}" in text for phrase in ("long", "tool", "confirm", "context"))
+
+        phrases = (
+            "hello", "long 1500", "confirm send it", "tool", "tool browser", "file", "context",
+            "slow 1", "busy", "break", "fail", "empty", "silent",
+        )  # fmt: skip
+        assert {phrase.split()[0] for phrase in PLAYGROUND} == {
+            phrase.split()[0] for phrase in phrases[1:]
+        }
+        await home.tell("!soul Be kind.")
+        await home.tell("!skill off files")
+        rooms, answers = await played(home, phrases)
+
+        def echo(phrase):
+            return f"(Be kind.) Hello! You said: {phrase}\n\nThis is message 1 of our conversation."
+
+        assert answers["hello"] == echo("hello")
+        assert answers["long 1500"] == long_text(1500)
+        assert answers["tool"] == "I used web-search, and it worked."
+        assert "Here is a file for you." in answers["file"]
+        assert '"soul": "Be kind."' in answers["context"]
+        assert '"files": false' in answers["context"]
+        assert answers["slow 1"] == "That took me 1 s."
+        assert [answers[phrase] for phrase in ("busy", "break")] == [echo("busy"), echo("break")]
+        assert answers["fail"] == SPEECH.agent_error("MOCK_FAILURE")
+        assert answers["empty"] == SPEECH.empty_answer()
+        assert answers["silent"] == SPEECH.agent_gave_up("silent")
+        assert "May I do this: send it?" in answers["confirm send it"]
+        asked_in = rooms["confirm send it"]
+        assert said(await home.ask("!yes", asked_in)) == "Thank you. I did it: send it."
+        assert await home.tell("!yes", asked_in) == SPEECH.no_open_question()
