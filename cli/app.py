@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.diagram import DiagramFormat
+from cli.early_signals import EARLY
 from cli.errors import CommandFailed, ExitCode
 from cli.reset_plan import Mode
 
@@ -36,9 +37,10 @@ def run() -> None:
 
     A stopped or killed daemon is simply started again.
     """
-    from cli.run import run_daemon
+    with EARLY:
+        from cli.run import run_daemon
 
-    run_daemon()
+        run_daemon()
 
 
 @app.command("inspect-room")
@@ -152,7 +154,9 @@ def main() -> None:
     # Broad, because it is the last: a fault of this program becomes an exit code here.
     except Exception as error:  # noqa: BLE001
         if hasattr(error, "format_message"):
-            _fail(ExitCode.USAGE, f"{error.format_message()} (see --help)")
+            # Called without anything, it has shown its help, and has nothing more to say.
+            message = error.format_message() or "there is no command to run"
+            _fail(ExitCode.USAGE, f"{message} (see --help)")
         where = error.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next

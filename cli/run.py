@@ -13,6 +13,7 @@ from actors.bot import Bot, first_cause
 from actors.surroundings import Surroundings
 from agent_platform import Registry, RegistryError
 from cli.agents import Agents, load_configuration, open_platform, read_registry
+from cli.early_signals import EARLY
 from cli.errors import CommandFailed, ExitCode
 from cli.logs import set_up_logs
 from cli.settings import Settings
@@ -27,7 +28,7 @@ from store.database import open_database
 
 
 def run_daemon() -> None:
-    """Run until stopped by a signal.
+    """Run until stopped by a signal, which may have come already.
 
     Raises:
         CommandFailed: with the exit code of contract S4 and one line about what to do.
@@ -118,20 +119,29 @@ async def _live(settings: Settings, registry: Registry) -> None:
 
 
 async def _listen_for_reload(settings: Settings, agents: Agents) -> None:
-    """Read the agents file again at SIGHUP; a faulty one changes nothing (contract A2)."""
+    """Read the agents file again at SIGHUP."""
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        if EARLY.came(signal.SIGHUP):
+            _reload(settings, agents)
         async for _ in signals:
-            try:
-                agents.registry = read_registry(settings)
-            except RegistryError as error:
-                structlog.get_logger().error("registry_refused", reason=str(error))
-            else:
-                found = [agent.id for agent in agents.registry.agents]
-                structlog.get_logger().info("registry_reloaded", agents=found)
+            _reload(settings, agents)
+
+
+def _reload(settings: Settings, agents: Agents) -> None:
+    """Read the agents file; a faulty one changes nothing (contract A2)."""
+    try:
+        agents.registry = read_registry(settings)
+    except RegistryError as error:
+        structlog.get_logger().error("registry_refused", reason=str(error))
+    else:
+        found = [agent.id for agent in agents.registry.agents]
+        structlog.get_logger().info("registry_reloaded", agents=found)
 
 
 async def _listen_for_stop(bot: Bot) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        if EARLY.came(signal.SIGTERM, signal.SIGINT):
+            bot.stop()
         async for number in signals:
             structlog.get_logger().info("signal_received", signal=signal.Signals(number).name)
             bot.stop()
