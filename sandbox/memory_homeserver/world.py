@@ -176,6 +176,14 @@ class World:
         }
         if state_key is not None:
             fields["state_key"] = state_key
+            replaced = room.state.get((event_type, state_key))
+            if replaced is not None:
+                # As in Synapse: from the bot's own membership it is read who invited it.
+                fields["unsigned"] = {
+                    "prev_content": replaced.content,
+                    "prev_sender": replaced.sender,
+                    "replaces_state": replaced.event_id,
+                }
         raw = _written(fields).encode()
         position = len(self.log)
         event = Event(position, room.room_id, event_type, sender, content, event_id, state_key, raw)
