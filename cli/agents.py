@@ -78,9 +78,9 @@ def load_configuration() -> tuple[Settings, Registry]:
 
 
 def _environment() -> Mapping[str, str]:
-    """Return where an agent's token is looked for: `.env`, and the real environment over it."""
-    filed = {name: value for name, value in dotenv_values(".env").items() if value}
-    return filed | dict(os.environ)
+    """Return where an agent's token is looked for: `.env`, and over it what is set in the environment."""
+    filed = dotenv_values(".env", encoding="utf-8")
+    return {name: value for name, value in (*filed.items(), *os.environ.items()) if value}
 
 
 def open_platform(

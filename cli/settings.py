@@ -22,6 +22,7 @@ _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
 _SECRET = frozenset({"MATRIX_PASSWORD", "MATRIX_ACCESS_TOKEN"})
 
 
+_ENV_FILE = ".env in the working directory"
 _HOMESERVER = "an http or https URL, such as https://matrix.example.org"
 
 
@@ -33,12 +34,30 @@ class _Wrong(ValueError):
         self.found = found
 
 
-class Places(BaseSettings):
-    """Where the local files are: all that `inspect-room` and a local `reset` need to be told."""
+class _Environment(BaseSettings):
+    """The variables, and `.env` behind them.
+
+    Raises:
+        CommandFailed: `.env` is there and can't be read.
+    """
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
     )
+
+    def __init__(self) -> None:
+        try:
+            super().__init__()
+        except UnicodeDecodeError as error:
+            found = f"bytes that are no UTF-8, the first at {error.start}"
+            raise _refused([f"{_ENV_FILE}: found {found}; expected text in UTF-8"]) from error
+        except OSError as error:
+            found = f"no readable file ({error.strerror})"
+            raise _refused([f"{_ENV_FILE}: found {found}; expected one, or none"]) from error
+
+
+class Places(_Environment):
+    """Where the local files are: all that `inspect-room` and a local `reset` need to be told."""
 
     matrix_db_path: Path = Path("lambda_matrix.db")
     matrix_store_path: Path = Path("matrix_store")
@@ -79,10 +98,8 @@ class AccountSettings(_Login):
         return value
 
 
-class AgentSettings(BaseSettings):
+class AgentSettings(_Environment):
     """Where the agents are; apart, so that the agents file is checked whatever else is wrong."""
-
-    model_config = Places.model_config
 
     matrix_platform_backend: Literal["mock", "real"] = "mock"
     matrix_agent_registry_path: Path | None = None

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.agents import load_configuration
 from cli.errors import CommandFailed, ExitCode
-from cli.settings import Settings, load_settings
+from cli.settings import Places, Settings, load_settings
 
 NEEDED = {
     "MATRIX_HOMESERVER": "https://matrix.example.org",
@@ -46,6 +47,29 @@ def refusal(load, **changes: str | None) -> str:
     assert failed.value.code == ExitCode.USAGE
     assert "\n" not in str(failed.value)
     return str(failed.value)
+
+
+# -- the file ----------------------------------------------------------------------------------------
+
+
+def test_an_env_file_that_is_no_text_is_a_fault_of_the_configuration(load, tmp_path):
+    (tmp_path / ".env").write_bytes(b"MATRIX_PASSWORD=p\xe4ss")
+    assert ".env" in refusal(load)
+    with pytest.raises(CommandFailed):
+        Places()
+
+
+def test_an_empty_token_of_an_agent_leaves_the_one_in_the_env_file(load, tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("CODER_TOKEN=abc\n")
+    agents = tmp_path / "agents.yaml"
+    agents.write_text("agents:\n  - {id: coder, label: Coder, token_env: CODER_TOKEN}\n")
+    monkeypatch.setenv("CODER_TOKEN", "")
+    monkeypatch.setenv("AGENT_BASE_URL", "http://agents.example.org")
+    monkeypatch.setenv("MATRIX_PLATFORM_BACKEND", "real")
+    monkeypatch.setenv("MATRIX_AGENT_REGISTRY_PATH", str(agents))
+    load()
+    _, registry = load_configuration()
+    assert registry.agents[0].token == "abc"
 
 
 # -- what is right -----------------------------------------------------------------------------------
