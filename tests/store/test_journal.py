@@ -15,9 +15,8 @@ from machines.room import Binding, Room
 from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused
-from store.records import RoomRows, Transition, UserRows, Writes
-from store.units import READ_AHEAD
-from tests.store.values import ANNA, CHAT, IN_HAND_ONLY, KEY, ROOMS, TURN, USERS, message, order
+from store.records import Transition, Writes
+from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, message, order
 
 
 async def count(database: Database, table: str) -> int:
@@ -194,82 +193,6 @@ async def test_a_sequence_is_never_lowered(journal):
 async def test_nothing_is_nothing_to_write():
     assert Writes().empty
     assert not Writes(finished=(1,)).empty
-
-
-# -- rows --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.room_id)
-async def test_a_room_comes_back_as_it_was(journal, room):
-    for _ in range(2):
-        await journal.keep_visits([Writes(room=room)], 1.0)
-    key = ActorKey(room.room_id)
-    rows = (await journal.rooms_and_users([key]))[key]
-    assert rows == RoomRows(room, None, ())
-    assert (await journal.stored()).rooms == {room.room_id: room}
-
-
-@pytest.mark.parametrize("user", USERS, ids=lambda user: user.state)
-async def test_a_user_comes_back_as_he_was(journal, user):
-    for _ in range(2):
-        await journal.keep_visits([Writes(user=user)], 1.0)
-    key = ActorKey(user.user_id)
-    rows = (await journal.rooms_and_users([key]))[key]
-    assert rows == UserRows(user, (), ())
-
-
-async def test_a_turn_comes_back_without_what_is_of_the_try_in_hand(journal):
-    await journal.keep_visits([Writes(turn=replace(TURN, **IN_HAND_ONLY))], 1.0)
-    rows = (await journal.rooms_and_users([KEY]))[KEY]
-    assert rows.turn == TURN
-    assert await journal.actors_with_work() == (KEY,)
-    await journal.keep_visits([Writes(turn_ended=CHAT)], 2.0)
-    assert await journal.actors_with_work() == ()
-
-
-async def test_an_actor_that_was_never_seen_has_no_row(journal):
-    found = await journal.rooms_and_users([ActorKey("!none"), ActorKey("@none:x")])
-    assert list(found.values()) == [RoomRows(None, None, ()), UserRows(None, (), ())]
-
-
-async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
-    def chat(number: int, state: str = "bound", **changes) -> Room:
-        binding = replace(Binding("chat", ANNA, f"C{number}", str(number), None), **changes)
-        return Room(RoomId(f"!{number}"), state, binding=binding, name=f"Name {number}")
-
-    rooms = [
-        chat(10),
-        chat(2, archived=True),
-        chat(1, "failed"),
-        chat(3, "unregistered"),
-        chat(4, matrix_user_id=UserId("@bert:example.org")),
-        chat(5, chat_id=None),
-        chat(6, room_type="space"),
-    ]
-    await journal.keep_visits([Writes(room=room) for room in rooms], 1.0)
-    key = ActorKey(ANNA)
-    chats = (await journal.rooms_and_users([key]))[key].chats
-    assert [(c.chat_id, c.name, c.archived, c.state) for c in chats] == [
-        ("C1", "Name 1", False, "failed"),
-        ("C2", "Name 2", True, "bound"),
-        ("C10", "Name 10", False, "bound"),
-    ]
-
-
-async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
-    await journal.keep_facts([message(number) for number in range(READ_AHEAD + 5)], 1.0)
-    first = (await journal.rooms_and_users([KEY]))[KEY].inbox
-    rest = await journal.inbox_after(KEY, first[-1].seq)
-    assert (len(first), len(rest)) == (READ_AHEAD, 5)
-    assert [row.event.sent_at_ms for row in (*first, *rest)] == list(range(READ_AHEAD + 5))
-
-
-async def test_a_row_of_an_unknown_kind_or_shape_is_told_as_unusable(database, journal):
-    await journal.keep_facts([message(1)], 1.0)
-    for change in ("payload = '{'", "payload = '{}'", "kind = 'FromTheFuture'"):
-        await database.run(lambda raw, change=change: raw.execute(f"UPDATE inbox SET {change}"))
-        with pytest.raises(DatabaseUnusable):
-            await journal.inbox_after(KEY, 0)
 
 
 # -- what is under way ---------------------------------------------------------------------------------
