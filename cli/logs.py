@@ -5,6 +5,7 @@ body of a message into a field; the last processor makes sure of the secrets tha
 """
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal
@@ -13,6 +14,9 @@ import structlog
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _HIDDEN = "[hidden]"
+_OUR_WORDS = frozenset({"event", "level", "timestamp", "from", "to"})
+_LONG_CHARS = 8
+"""A secret of so many characters stands in no line by chance."""
 
 
 def set_up_logs(
@@ -46,11 +50,25 @@ _Processor = Callable[[Any, str, MutableMapping[str, Any]], Mapping[str, Any]]
 
 
 def hide(secrets: Iterable[str]) -> _Processor:
-    """Return a processor that blanks the given secrets wherever they stand."""
-    known = tuple(secret for secret in secrets if secret)
+    """Return a processor that blanks the given secrets wherever they stand.
+
+    A short one is blanked as a word of its own, and not in the program's own words: where the password
+    is `bot`, a line must go on saying `bot_live`.
+    """
+    known = sorted(filter(None, secrets), key=len, reverse=True)
+    long = [re.compile(re.escape(secret)) for secret in known if len(secret) >= _LONG_CHARS]
+    short = [
+        re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")
+        for secret in known
+        if len(secret) < _LONG_CHARS
+    ]
 
     def processor(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        return _walk_all(event, lambda text: _blank(text, known))
+        fields = _walk_all(event, lambda text: _blank(text, long))
+        return {
+            key: value if key in _OUR_WORDS else _walk(value, lambda text: _blank(text, short))
+            for key, value in fields.items()
+        }
 
     return processor
 
@@ -60,9 +78,9 @@ def escape_controls(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping
     return _walk_all(event, _escape)
 
 
-def _blank(text: str, secrets: tuple[str, ...]) -> str:
+def _blank(text: str, secrets: Iterable[re.Pattern[str]]) -> str:
     for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
+        text = secret.sub(_HIDDEN, text)
     return text
 
 

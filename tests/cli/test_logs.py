@@ -88,6 +88,14 @@ def test_secrets_are_hidden_wherever_they_stand(capsys, format_, fields):
     assert "[hidden]" in text
 
 
+def test_a_short_secret_is_hidden_as_a_word_and_takes_no_line_apart(capsys):
+    set_up_logs("json", "info", ["bot", "e"])
+    structlog.get_logger().info("bot_live", to="live", reason="as @bot:x, not robot, e")
+    (line,) = lines(capsys)
+    assert (line["event"], line["level"], line["to"]) == ("bot_live", "info", "live")
+    assert line["reason"] == "as @[hidden]:x, not robot, [hidden]"
+
+
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_control_characters_are_escaped(capsys, format_):
     set_up_logs(format_, "info")
