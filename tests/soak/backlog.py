@@ -7,6 +7,7 @@ the soak.
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=5000, help="in all (5000)")
     parser.add_argument("--rooms", type=int, default=50, help=f"a multiple of {CHATS_EACH} (50)")
     options = parser.parse_args()
-    outcome = anyio.run(partial(come_back, options.messages, options.rooms))
+    outcome = anyio.run(partial(come_back, options.messages, options.rooms, progress=say))
     verdict = outcome.verdict
     say(
         f"{verdict.messages} messages over {options.rooms} rooms, timeline limit {TIMELINE_LIMIT}:"
@@ -58,8 +59,17 @@ def main() -> None:
     sys.exit(0 if verdict.holds else 1)
 
 
-async def come_back(messages: int, rooms: int, synapse: Synapse | None = None) -> Outcome:
-    """Run once."""
+def _quietly(_: str) -> None:
+    pass
+
+
+async def come_back(
+    messages: int,
+    rooms: int,
+    synapse: Synapse | None = None,
+    progress: Callable[[str], None] = _quietly,
+) -> Outcome:
+    """Run once; `progress` hears what is going on."""
     async with set_up(
         _answer,
         people=rooms // CHATS_EACH,
@@ -68,7 +78,9 @@ async def come_back(messages: int, rooms: int, synapse: Synapse | None = None) -
         timeline_limit=TIMELINE_LIMIT,
     ) as stage:
         await stage.daemon.stop()
+        progress(f"{len(stage.rooms)} rooms are ready, and the bot is down; writing …")
         last_words = await _write(stage, messages // rooms)
+        progress("the bot comes back …")
         assert stage.proxy is not None
         before = len(stage.proxy.passages)
         began = time.monotonic()

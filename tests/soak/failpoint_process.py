@@ -1,0 +1,163 @@
+"""A daemon that dies at a chosen boundary: before or after its n-th durable write or request.
+
+It is `surfaces-bot run`, in a process that is forked from one in which everything is imported already, with two of its
+methods wrapped: a start costs milliseconds, and there is no switch for this in the product. It ends with `os._exit`,
+as with `kill -9`: nothing is closed, flushed or said.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+DIED = 86
+"""The exit code of a death at a boundary."""
+NEVER = 0
+STDERR = "stderr.log"
+BOUNDARY = "boundary"
+_STOP_S = 15.0
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    [__name__, "cli.app", "cli.run", "matrix", "agent_platform", "actors.bot"]
+)
+
+
+class FailpointDaemon:
+    """One process after the other in one directory, each with a boundary of its own to die at."""
+
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        self.directory = directory
+        self._environment = dict(environment)
+        self._process: BaseProcess | None = None
+        self._passed: Synchronized[int] = _context.Value("i", 0)
+
+    @property
+    def passed(self) -> int:
+        """How many boundaries the newest process has passed."""
+        return self._passed.value
+
+    def start(self, die_at: int = NEVER) -> None:
+        """Start a process that dies at its `die_at`-th boundary, counted from 1."""
+        self._passed = _context.Value("i", 0)
+        args = (str(self.directory), self._environment, die_at, self._passed)
+        self._process = _context.Process(target=_live, args=args, daemon=True)
+        self._process.start()
+
+    async def wait_ended(self) -> int:
+        """Return the exit code once the process has ended."""
+        assert self._process is not None
+        await anyio.wait_readable(self._process.sentinel)
+        self._process.join()
+        code = self._process.exitcode
+        assert code is not None
+        return code
+
+    async def stop(self) -> int:
+        """Ask it to drain and return its exit code; kill it when it does not."""
+        assert self._process is not None
+        self._process.terminate()
+        with anyio.move_on_after(_STOP_S):
+            return await self.wait_ended()
+        self.kill()
+        return -signal.SIGKILL
+
+    def kill(self) -> None:
+        """End what runs, if anything does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+
+    def boundary(self) -> str:
+        """Say at which boundary it died last."""
+        path = self.directory / BOUNDARY
+        return path.read_text() if path.exists() else "nowhere"
+
+
+class _Fuse:
+    """Counts boundaries, and ends the process at one."""
+
+    def __init__(self, die_at: int, passed: "Synchronized[int]") -> None:
+        self._die_at = die_at
+        self._passed = passed
+
+    def burn(self, what: str) -> None:
+        self._passed.value += 1
+        if self._passed.value == self._die_at:
+            Path(BOUNDARY).write_text(what)
+            os._exit(DIED)
+
+    def around(
+        self, method: Callable[..., Awaitable[Any]], name: Callable[..., str]
+    ) -> Callable[..., Awaitable[Any]]:
+        """Wrap a method: a boundary before it, and one after it has done its work."""
+
+        @wraps(method)
+        async def wrapped(*args: Any) -> Any:
+            what = name(*args)
+            self.burn(f"before {what}")
+            result = await method(*args)
+            self.burn(f"after {what}")
+            return result
+
+        return wrapped
+
+
+def _live(
+    directory: str, environment: dict[str, str], die_at: int, passed: "Synchronized[int]"
+) -> None:
+    """Be the daemon; runs in the forked process."""
+    os.chdir(directory)
+    error = os.open(STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(error, sys.stderr.fileno())
+    for name in [
+        name for name in os.environ if name.startswith(("MATRIX_", "AGENT_", "SURFACES_"))
+    ]:
+        del os.environ[name]
+    os.environ.update(environment)
+    _hurry()
+    _set_fuse(_Fuse(die_at, passed))
+    from cli.app import main
+
+    sys.argv = ["surfaces-bot", "run"]
+    main()
+
+
+def _set_fuse(fuse: _Fuse) -> None:
+    from matrix.exchange import NioExchange
+    from matrix.session import SessionFile
+    from store.journal import Journal
+
+    journal: Any = Journal
+    exchange: Any = NioExchange
+    session: Any = SessionFile
+    journal._write_group = fuse.around(journal._write_group, lambda *_: "a commit")
+    exchange.__call__ = fuse.around(
+        exchange.__call__, lambda _, request: f"{request.method} {request.path}"
+    )
+    write = session.write
+
+    def write_session(*args: Any) -> None:
+        fuse.burn("before the session file is written")
+        write(*args)
+        fuse.burn("after the session file is written")
+
+    session.write = write_session
+
+
+def _hurry() -> None:
+    """Shorten what the daemon waits for on purpose: this homeserver makes a room at once or not at all."""
+    from machines import dialogue, reply
+    from matrix import creating
+
+    for module in (reply, dialogue):
+        vars(module)["EDIT_INTERVAL_S"] = 0.15
+    creating.SETTLING_S = 0.0

@@ -1,0 +1,176 @@
+"""`python -m tests.soak.failpoints`: kill the daemon at every boundary of one conversation, and look what came of it.
+
+A boundary is the moment before or after a durable write or a request. The conversation is had anew for each, and
+for pairs of them: a second death while the first is being made good. The homeserver is the one in memory, so that
+all of it takes minutes.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+
+from sandbox.agent_server import AgentServer
+from sandbox.errors import SandboxError
+from sandbox.memory_homeserver.process import MemoryHomeserver
+from sandbox.person import Person
+from tests.soak.failpoint_process import DIED, FailpointDaemon
+from tests.soak.failpoint_story import Told, converse, faults_in, script
+from tests.soak.stage import say
+
+AT_ONCE = 10
+SECOND_DEATHS_WITHIN = 40
+"""A process that makes a death good passes about so many boundaries before it is back where the first was."""
+_REPORTS = 10
+_BEYOND = 4
+"""A run may pass a few boundaries more than another, as events come together or apart."""
+
+Deaths = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one run: the boundaries it died at, and what was wrong afterwards."""
+
+    deaths: Deaths
+    died_at: tuple[str, ...]
+    passed: int
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"killed at {self.deaths} ({'; '.join(self.died_at)}): {'; '.join(self.faults)}"
+
+
+def main() -> None:
+    """Kill the daemon at every boundary of one conversation; exit 0 only when every promise was kept once."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak.failpoints", description=main.__doc__
+    )
+    parser.add_argument("--pairs", type=int, default=200, help="how many double deaths (200)")
+    parser.add_argument("--seed", type=int, default=1, help="draws the pairs (1)")
+    parser.add_argument(
+        "--at", type=int, nargs="+", help="only this one run: where it dies, in turn"
+    )
+    options = parser.parse_args()
+    began = time.monotonic()
+    if options.at:
+        outcomes = anyio.run(play_all, [tuple(options.at)])
+    else:
+        outcomes = anyio.run(partial(play_everything, options.pairs, options.seed))
+    bad = [outcome for outcome in outcomes if outcome.faults]
+    missed = [outcome for outcome in outcomes if len(outcome.died_at) < len(outcome.deaths)]
+    for outcome in bad:
+        say(f"  {outcome}")
+    say(
+        f"{len(outcomes)} runs, {len(bad)} with faults, {len(missed)} that ended before their last"
+        f" death came; {time.monotonic() - began:.0f} s"
+    )
+    sys.exit(1 if bad else 0)
+
+
+async def play_everything(pairs: int, seed: int) -> list[Outcome]:
+    """Play each single death, and so many double ones."""
+    (undisturbed,) = await play_all([()])
+    boundaries = undisturbed.passed
+    say(f"an undisturbed run passes {boundaries} boundaries")
+    singles: list[Deaths] = [(number,) for number in range(1, boundaries + _BEYOND + 1)]
+    chance = random.Random(seed)
+    doubles: list[Deaths] = [
+        (chance.randint(1, boundaries), chance.randint(1, SECOND_DEATHS_WITHIN))
+        for _ in range(pairs)
+    ]
+    return [undisturbed, *await play_all([*singles, *doubles], _progress)]
+
+
+def _progress(done: int, runs: int) -> None:
+    if done % max(1, runs // _REPORTS) == 0:
+        say(f"{done:5} of {runs} runs")
+
+
+def _quietly(_: int, __: int) -> None:
+    pass
+
+
+async def play_all(
+    runs: Sequence[Deaths], progress: Callable[[int, int], None] = _quietly
+) -> list[Outcome]:
+    """Play these runs, a few at a time; `progress` hears how many of how many are done."""
+    outcomes: list[Outcome] = []
+    limit = anyio.CapacityLimiter(AT_ONCE)
+
+    async def play(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> None:
+        async with limit:
+            outcomes.append(await _play(homeserver, number, deaths))
+        progress(len(outcomes), len(runs))
+
+    async with MemoryHomeserver() as homeserver, anyio.create_task_group() as group:
+        for number, deaths in enumerate(runs):
+            group.start_soon(play, homeserver, number, deaths)
+    return sorted(outcomes, key=lambda outcome: (len(outcome.deaths), outcome.deaths))
+
+
+async def _play(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Outcome:
+    bot = f"@bot{number}:localhost"
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="failpoint-")))
+        agent = await stack.enter_async_context(AgentServer(script))
+        person = await stack.enter_async_context(Person(homeserver.url, f"ann{number}", "-"))
+        daemon = FailpointDaemon(
+            directory,
+            {
+                "MATRIX_HOMESERVER": homeserver.url,
+                "MATRIX_USER_ID": bot,
+                "MATRIX_PASSWORD": "-",
+                "MATRIX_PLATFORM_BACKEND": "real",
+                "AGENT_BASE_URL": agent.url,
+            },
+        )
+        stack.callback(daemon.kill)
+        died_at: list[str] = []
+        faults: list[str] = []
+        told: Told | None = None
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_raise_again_and_again, daemon, deaths, died_at)
+                told = await converse(person, bot)
+                group.cancel_scope.cancel()
+        except* (SandboxError, AssertionError) as failure:
+            faults = [str(each) for each in failure.exceptions]
+        code = await daemon.stop()
+        if told is not None and not faults:
+            faults = [] if code in (0, DIED) else [f"exit code {code}"]
+            kept = json.loads((directory / "matrix_store" / "session.json").read_text())
+            witness = Person(homeserver.url, bot, access_token=kept["access_token"])
+            faults += await faults_in(told, person, await stack.enter_async_context(witness), agent)
+        return Outcome(deaths, tuple(died_at), daemon.passed, tuple(faults))
+
+
+async def _raise_again_and_again(
+    daemon: FailpointDaemon, deaths: Deaths, died_at: list[str]
+) -> None:
+    """Let it die as it shall, and then live.
+
+    Raises:
+        SandboxError: it ended in another way.
+    """
+    for death in deaths:
+        daemon.start(death)
+        code = await daemon.wait_ended()
+        if code != DIED:
+            raise SandboxError(f"the daemon ended with {code}")
+        died_at.append(daemon.boundary())
+    daemon.start()
+    raise SandboxError(f"the daemon ended by itself with {await daemon.wait_ended()}")
+
+
+if __name__ == "__main__":
+    main()
