@@ -7,7 +7,7 @@ and returns what to commit and what to do afterwards. The cell itself changes on
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
@@ -135,6 +135,17 @@ class Cell:
         return not value.waiting and (isinstance(value, Household) or value.turn is None)
 
     @property
+    def owner(self) -> ActorKey | None:
+        """Whose room this is, where that is known."""
+        binding = self.value.room.binding if isinstance(self.value, Conversation) else None
+        return ActorKey(binding.matrix_user_id) if binding is not None else None
+
+    @property
+    def making(self) -> bool:
+        """Whether this is a user for whom something is being made."""
+        return isinstance(self.value, Household) and self.value.user.state != "resting"
+
+    @property
     def resting(self) -> bool:
         """Whether nothing would be lost if the cell were forgotten: it is all in its rows."""
         return self.caught_up and not (self.told or self.inbox or self.more_stored)
@@ -167,28 +178,48 @@ class Cell:
         self, value: Conversation | Household, event: object, seq: int | None, world: World
     ) -> tuple[Conversation | Household, Sequence[Effect]]:
         try:
-            if isinstance(value, Conversation):
-                return conversation.take(value, event, world, seq)
-            if seq is None:
-                raise TypeError(f"a user's actor is told nothing: {type(event).__name__}")
-            return household.take(value, event, seq, world)
+            return _take(value, event, seq, world)
         except IllegalEvent as error:
             return value, conversation.refused(error, seq)
         # One of the two broad excepts: a fault in one room's decision must not end the others.
         except Exception as error:  # noqa: BLE001
-            structlog.get_logger().error(
-                "actor_fault",
-                actor=self.key,
-                happening=type(event).__name__,
-                error=type(error).__name__,
-                where=_where(error),
-            )
+            self._tell_fault(event, error)
             reason = f"{type(error).__name__} in this program while deciding"
-            return value, (SetAside(seq, reason),) if seq is not None else ()
+        if value.waiting:
+            # What waits at the head may be what can't be dealt with, whatever came just now.
+            (head, _), *rest = value.waiting
+            after, effects = self._decide(_with(value, tuple(rest)), event, seq, world)
+            return after, (SetAside(head, reason), *effects)
+        return value, (SetAside(seq, reason),) if seq is not None else ()
+
+    def _tell_fault(self, event: object, error: Exception) -> None:
+        structlog.get_logger().error(
+            "actor_fault",
+            actor=self.key,
+            happening=type(event).__name__,
+            error=type(error).__name__,
+            where=_where(error),
+        )
 
     def settle(self, visit: Visit) -> None:
         """The visit is committed: its outcome is what the actor is now."""
         self.value = visit.after
+
+
+def _take(
+    value: Conversation | Household, event: object, seq: int | None, world: World
+) -> tuple[Conversation | Household, Sequence[Effect]]:
+    if isinstance(value, Conversation):
+        return conversation.take(value, event, world, seq)
+    if seq is None:
+        raise TypeError(f"a user's actor is told nothing: {type(event).__name__}")
+    return household.take(value, event, seq, world)
+
+
+def _with(value: Conversation | Household, waiting: tuple[Any, ...]) -> Conversation | Household:
+    if isinstance(value, Conversation):
+        return replace(value, waiting=waiting)
+    return replace(value, waiting=waiting)
 
 
 class Worlds(Protocol):

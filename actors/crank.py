@@ -89,9 +89,18 @@ class Crank:
                 told.append(Resumed())
 
     def is_caught_up(self, key: ActorKey) -> bool:
-        """Whether an actor has answered all that it has taken; one that is forgotten has."""
+        """Whether a room has answered all that it has taken; one that is forgotten has.
+
+        What it passed on to its owner's actor (`!new`, whatever is written in an entry room) counts.
+        """
         cell = self._cells.get(key)
-        return cell is None or cell.caught_up
+        if cell is None:
+            return True
+        owner = cell.owner
+        if not cell.caught_up or owner in self._ready or owner in self._loading:
+            return False
+        household = self._cells.get(owner) if owner is not None else None
+        return household is None or (household.resting and not household.making)
 
     async def room_for_more(self) -> None:
         """Return at once, or when a large backlog has shrunk."""
@@ -146,10 +155,9 @@ class Crank:
             for event in told:
                 cell.tell(event)
             visits.append(cell.visit(self._worlds))
-        rows = await self._commit(visits)
+        await self._commit(visits)
         for visit in visits:
             self._release(visit)
-        self.deliver(rows)
         self._forget()
         # A round that had nothing to commit has not let anyone else run.
         await anyio.lowlevel.checkpoint()
@@ -169,24 +177,24 @@ class Crank:
             if cell.more_to_read and not cell.full:
                 cell.feed(await self._journal.inbox_after(key, cell.last_seq))
 
-    async def _commit(self, visits: list[Visit]) -> tuple[InboxRow, ...]:
+    async def _commit(self, visits: list[Visit]) -> None:
         written = [visit for visit in visits if not visit.writes.empty]
         if not written:
-            return ()
+            return
         now = self._clock.now()
         try:
-            return await self._journal.keep_visits([visit.writes for visit in written], now)
+            self.deliver(await self._journal.keep_visits([visit.writes for visit in written], now))
         except UnitRefused:
-            return await self._commit_apart(visits, written, now)
+            await self._commit_apart(visits, written, now)
 
-    async def _commit_apart(
-        self, visits: list[Visit], written: list[Visit], now: float
-    ) -> tuple[InboxRow, ...]:
-        """Find the visit that breaks a rule; set aside what it took, and keep the others."""
-        rows: tuple[InboxRow, ...] = ()
+    async def _commit_apart(self, visits: list[Visit], written: list[Visit], now: float) -> None:
+        """Find the visit that breaks a rule; set aside what it took, and keep the others.
+
+        Rows are delivered as they are committed: an actor passes over a row that comes after a later one.
+        """
         for visit in written:
             try:
-                rows += await self._journal.keep_visits([visit.writes], now)
+                self.deliver(await self._journal.keep_visits([visit.writes], now))
             except UnitRefused as error:
                 structlog.get_logger().error(
                     "visit_refused", actor=visit.cell.key, reason=str(error)
@@ -196,8 +204,10 @@ class Crank:
                 self._shrink_backlog(len(visit.taken))
                 del self._cells[visit.cell.key]
                 visits.remove(visit)
-                self._make_ready(visit.cell.key)
-        return rows
+                # What it was told is lost with it: a turn in hand is asked anew, as after a restart.
+                told = self._make_ready(visit.cell.key)
+                if not visit.cell.key.startswith("@"):
+                    told.append(Resumed())
 
     def _release(self, visit: Visit) -> None:
         """The visit is committed: let its effects happen."""
