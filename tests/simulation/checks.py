@@ -36,8 +36,8 @@ class Watch:
 
     def database(self, raw: sqlite3.Connection) -> None:
         """Look into this database from here on."""
+        self._token = 0 if self.raw is None else self._server.position
         self.raw = raw
-        self._token = 0
 
     def committed(self) -> None:
         """The token never runs ahead of what is stored (contract D3)."""
@@ -45,7 +45,7 @@ class Watch:
             return
         row = self.raw.execute("SELECT sync_token FROM bot").fetchone()
         token = position_of(row[0]) if row[0] else 0
-        if token == self._token:
+        if token <= self._token:
             return
         behind = [said for said in self._said if self._token < said.event.position <= token]
         self._token = token
@@ -135,6 +135,8 @@ class Judge:
         self._people = people
         self._agents = agents
         self._speech = speech
+        # With the database gone nothing says that an unanswered `!new` had made its room already.
+        self.may_repeat_commands = False
 
     def unanswered(self) -> list[str]:
         """Return the messages that still wait for their reply, or for its end."""
@@ -277,6 +279,8 @@ class Judge:
                 f"{person.user_id} asked for {len(asked_for)} more and has {made} (O3, K2)"
             )
         entries = [room for room in self._server.rooms.values() if room.creator == person.user_id]
+        if self.may_repeat_commands:
+            return
         if made["chats"] > 1 + len(asked_for) and not any(
             _was_interrupted(r, bot) for r in entries
         ):

@@ -56,6 +56,7 @@ class Plan:
     outages: int
     soft_logouts: int
     stops: int
+    losses: float
     gappy: bool
     repeats: float
     fates: tuple[Fate, ...]
@@ -72,6 +73,7 @@ def plan(kernel: Kernel) -> Plan:
         outages=chance.choice((0, 0, 1, 2)),
         soft_logouts=chance.choice((0, 0, 1, 2)),
         stops=chance.choice((0, 0, 1)),
+        losses=chance.choice((0.0, 0.0, 0.0, 0.0, 0.5)),
         gappy=chance.random() < 0.5,
         repeats=chance.choice((0.0, 0.0, 0.3)),
         fates=tuple(chance.sample(_REQUEST_FATES, chance.randint(3, len(_REQUEST_FATES)))),
@@ -107,6 +109,9 @@ class Faults:
         fate = self._kernel.chance.choice(self.plan.fates)
         if fate == "partial" and not path.endswith("createRoom"):
             fate = "error"
+        if fate == "late" and path.endswith("login"):
+            # It would end the token of the login after it, for good: nothing a client can help.
+            fate = "lost"
         if fate == "twice" and method == "POST":
             fate = "slow"
         if fate in ("slow", "twice", "limited"):
@@ -123,6 +128,10 @@ class Faults:
             return False
         self._logouts += 1
         return True
+
+    def loses_database(self) -> bool:
+        """Whether the database is gone when the bot is started again."""
+        return not self.healed and self._kernel.likely(self.plan.losses)
 
     def agent_fails(self) -> bool:
         """Whether an agent misbehaves at this request."""

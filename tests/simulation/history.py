@@ -82,6 +82,7 @@ class History:
         names = sorted(kernel.chance.sample(sorted(NAMES), kernel.chance.choice((1, 1, 2, 3))))
         self.people = [Person(kernel, self.server, name, self.said) for name in names]
         self.judge = Judge(self.server, self.said, self.people, self.agents, self.speech)
+        self.judge.may_repeat_commands = self.faults.plan.losses > 0
         self.folder = folder
         self.process: Process | None = None
         self.starts = 0
@@ -197,6 +198,10 @@ class History:
     # -- the bot -----------------------------------------------------------------------------------
 
     def _start_again(self) -> None:
+        if self.faults.loses_database():
+            self.kernel.note("DATABASE LOST")
+            self.raw.close()
+            self.raw = self._database()
         self.kernel.after(self.kernel.chance.choice((0.0, 0.5, 4.0)), self._want_process)
 
     def _want_process(self) -> None:

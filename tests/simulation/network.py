@@ -153,7 +153,11 @@ class Network:
             self.end_sessions()
         if not process.dead:
             process.may_die(f"before {what}")
-        if process.dead and (kernel.now > process.died_at + _STILL_S or kernel.likely(0.5)):
+        if process.dead and (
+            kernel.now > process.died_at + _STILL_S
+            or flight.path == ["login"]
+            or kernel.likely(0.5)
+        ):
             return  # the connection broke with the process that it was of
         reply = self._api.handle(request, partial_room=fate == "partial")
         kernel.note(f"   {fate} {what} {request.body or b''!r} -> {reply.status} {reply.body!r}")
