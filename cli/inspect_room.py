@@ -15,7 +15,7 @@ from cli.diagram import DiagramFormat, draw
 from cli.errors import CommandFailed, ExitCode
 from cli.inspect_json import bot_object, room_object
 from cli.inspect_page import Page
-from cli.printable import use_any_encoding
+from cli.printable import for_whoever_reads, use_any_encoding
 from cli.settings import Places
 from machines.ids import RoomId
 from store.errors import DatabaseAbsent, DatabaseUnusable
@@ -62,9 +62,11 @@ def inspect_room(
                     f"{'--diagram' if diagram is not None else '--server'} is about one room: name it,"
                     " as in `surfaces-bot inspect-room ROOM_ID`",
                 )
-            _show_all(path, as_json, last)
+            with for_whoever_reads():
+                _show_all(path, as_json, last)
         else:
-            _show_one(places, RoomId(room_id), as_json, diagram, server, last)
+            with for_whoever_reads():
+                _show_one(places, RoomId(room_id), as_json, diagram, server, last)
     except DatabaseAbsent as error:
         raise CommandFailed(
             ExitCode.USAGE,
@@ -143,5 +145,13 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
+class _Pipe(Console):
+    """A console that leaves it to the caller what follows when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Say so; Rich would end the process as a failure."""
+        raise BrokenPipeError
+
+
 def _console() -> Console:
-    return Console(highlight=False)
+    return _Pipe(highlight=False)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.status import Status
 
 from cli.errors import CommandFailed, ExitCode
-from cli.printable import use_any_encoding
+from cli.printable import for_whoever_reads, use_any_encoding
 from cli.reset_files import ResetPlaces, delete, kept_device, local_files
 from cli.reset_page import FOR_DEVELOPMENT, page
 from cli.reset_plan import Mode, OwnRoom, Plan, Summary, carry_out, plan_local, plan_server, preview
@@ -39,7 +39,9 @@ def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
     """
     use_any_encoding()
     summary = _reset_local(dry_run) if mode is Mode.LOCAL_ONLY else _reset_server(dry_run, yes)
-    print(f"{json.dumps(summary.as_object(), indent=2)}\n" if as_json else page(summary), end="")
+    with for_whoever_reads():
+        text = f"{json.dumps(summary.as_object(), indent=2)}\n" if as_json else page(summary)
+        print(text, end="")
     if summary.failed:
         raise CommandFailed(
             ExitCode.FAULT,

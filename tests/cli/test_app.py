@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cli import app
 from cli.errors import CommandFailed, ExitCode
 from store import DaemonLock
 from tests.cli.shell import Shell
+from tests.store.samples import connect
 
 COMMANDS = ("run", "inspect-room", "reset", "demo")
 ROOT = Path(__file__).parents[2]
@@ -44,6 +46,26 @@ def as_process(*command: str, cwd: Path, **environment: str) -> subprocess.Compl
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("command", [("inspect-room",), ("reset",), ("reset", "--json")])
+def test_a_reader_who_leaves_early_is_no_failure(tmp_path, command):
+    with closing(connect(tmp_path / "lambda_matrix.db")):
+        pass
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        ended = subprocess.run(
+            (sys.executable, "-m", "cli", *command),
+            cwd=tmp_path,
+            env=CLEAN | {"PYTHONPATH": str(ROOT)},
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_help_lists_every_command(shell):
