@@ -58,7 +58,8 @@ def listen(case: Case, event: AgentGrew | AgentDone | AgentTroubled) -> None:
             last_words = _failed(turn, speech) or turn.kept(speech.agent_gave_up(kind))
             step_turn(case, AgentFailed(now, at, reason, last_words))
         case AgentTroubled(kind=kind, reason=reason):
-            last_words = _failed(turn, speech) or turn.kept(speech.agent_error(kind))
+            coded = turn.kept(speech.agent_error(kind))
+            last_words = "\n\n".join(filter(None, (_failed(turn, speech), coded)))
             step_turn(case, AgentDeclined(now, reason, last_words))
         case _:
             assert_never(event)

@@ -164,7 +164,7 @@ def test_a_save_that_failed_is_not_listed():
     story = RoomStory()
     story.hears("!save lunch")
     told = story.fails("NO", retryable=False)
-    assert told.said == [SPEECH.save_failed("lunch")]
+    assert told.said == [f"{SPEECH.save_failed('lunch')}\n\n{SPEECH.agent_error('NO')}"]
     assert story.it.room.memory.saves == ()
 
 

@@ -61,7 +61,8 @@ async def test_what_the_agent_says_to_a_save_is_part_of_its_answer(home, agent):
 
 async def test_a_save_that_the_agent_refuses_is_told_and_not_listed(home, agent):
     agent.script = lambda _: [Error("NO_ROOM", "full")]
-    assert await home.tell("!save lunch") == SPEECH.save_failed("lunch")
+    expected = f"{SPEECH.save_failed('lunch')}\n\n{SPEECH.agent_error('NO_ROOM')}"
+    assert await home.tell("!save lunch") == expected
     assert await home.tell("!load") == SPEECH.load_none()
 
 
