@@ -96,7 +96,7 @@ def plan_answer(
     if request.confirmation:
         return _said(_confirmed(request, conversation))
     if request.context:
-        return _said(_context_order(request.context, conversation))
+        return _context_order(request.context, conversation)
     if request.attachments:
         return _said(_attachments(request, sizes))
     word, _, rest = request.text.strip().partition(" ")
@@ -141,16 +141,20 @@ def _confirmed(request: AgentRequest, conversation: Conversation) -> str:
     return f"All right, I left it alone: {what}."
 
 
-def _context_order(order: ContextOrder, conversation: Conversation) -> str:
+def _context_order(order: ContextOrder, conversation: Conversation) -> Plan:
+    """Keep or bring back; what can't be done is refused, or the user would be told that it was."""
     if order.action == "save":
         if order.name not in conversation.kept and len(conversation.kept) >= MAX_KEPT:
-            return f"I keep {MAX_KEPT} contexts already and did not keep this one."
+            full = AgentRefused("CONTEXTS_FULL", f"The mock agent keeps {MAX_KEPT} already.")
+            return Plan((full,))
         conversation.kept[order.name] = conversation.messages
-        return f"Kept as “{order.name}”, with {conversation.messages} messages."
+        return _said(f"Kept as “{order.name}”, with {conversation.messages} messages.")
     if order.name not in conversation.kept:
-        return f"I keep nothing under the name “{order.name}” here."
+        # After a restart of the bot, or in a cleared chat: both begin with an empty memory.
+        unknown = AgentRefused("CONTEXT_UNKNOWN", "The mock agent keeps nothing of that name here.")
+        return Plan((unknown,))
     conversation.messages = conversation.kept[order.name]
-    return f"We are back at “{order.name}”, with {conversation.messages} messages."
+    return _said(f"We are back at “{order.name}”, with {conversation.messages} messages.")
 
 
 def _attachments(request: AgentRequest, sizes: Mapping[str, int | None]) -> str:

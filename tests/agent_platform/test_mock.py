@@ -215,7 +215,9 @@ async def test_contexts_are_kept_and_gone_back_to(talk):
     assert said(loaded) == "We are back at “early”, with 2 messages."
     assert "message 3 of" in said(await talk.say("next"))
     lost = await talk.say("load", context=ContextOrder("load", "early"), platform_chat_id="8")
-    assert said(lost) == "I keep nothing under the name “early” here."
+    (refused,) = lost
+    assert isinstance(refused, AgentRefused)
+    assert refused.code == "CONTEXT_UNKNOWN"
 
 
 async def test_a_file_is_written_and_offered(tmp_path):

@@ -73,3 +73,14 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
         asked_in = rooms["confirm send it"]
         assert said(await home.ask("!yes", asked_in)) == "Thank you. I did it: send it."
         assert await home.tell("!yes", asked_in) == SPEECH.no_open_question()
+
+        saved = await home.tell("!save lunch", rooms["hello"])
+        assert saved.startswith(SPEECH.save_done("lunch"))
+        await home.tell("!load", rooms["hello"])
+        picked = await home.tell("1", rooms["hello"])
+        assert picked.startswith(SPEECH.load_picked("lunch"))
+        # A cleared chat begins with an empty memory: what is kept in the old one is not to be had.
+        for command in ("!clear", "!load"):
+            await home.tell(command, rooms["hello"])
+        error = SPEECH.agent_error("CONTEXT_UNKNOWN")
+        assert await home.tell("1", rooms["hello"]) == f"{SPEECH.load_failed('lunch')}\n\n{error}"
