@@ -6,7 +6,7 @@ and returns what to commit and what to do afterwards. The cell itself changes on
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -177,29 +177,29 @@ class Cell:
     def _decide(
         self, value: Conversation | Household, event: object, seq: int | None, world: World
     ) -> tuple[Conversation | Household, Sequence[Effect]]:
-        try:
-            return _take(value, event, seq, world)
-        except IllegalEvent as error:
-            return value, conversation.refused(error, seq)
-        # One of the two broad excepts: a fault in one room's decision must not end the others.
-        except Exception as error:  # noqa: BLE001
-            self._tell_fault(event, error)
-            reason = f"{type(error).__name__} in this program while deciding"
-        if value.waiting:
-            # What waits at the head may be what can't be dealt with, whatever came just now.
-            (head, _), *rest = value.waiting
-            after, effects = self._decide(_with(value, tuple(rest)), event, seq, world)
-            return after, (SetAside(head, reason), *effects)
+        reason = ""
+        for attempt, head in _attempts(value):
+            try:
+                after, effects = _take(attempt, event, seq, world)
+            except IllegalEvent as error:
+                return value, conversation.refused(error, seq)
+            # One of the two broad excepts: a fault in one room's decision must not end the others.
+            except Exception as error:  # noqa: BLE001
+                reason = reason or self._tell_fault(event, error)
+            else:
+                return after, effects if head is None else (SetAside(head, reason), *effects)
         return value, (SetAside(seq, reason),) if seq is not None else ()
 
-    def _tell_fault(self, event: object, error: Exception) -> None:
+    def _tell_fault(self, event: object, error: Exception) -> str:
+        kind = type(error).__name__
         structlog.get_logger().error(
             "actor_fault",
             actor=self.key,
             happening=type(event).__name__,
-            error=type(error).__name__,
+            error=kind,
             where=_where(error),
         )
+        return f"{kind} in this program while deciding"
 
     def settle(self, visit: Visit) -> None:
         """The visit is committed: its outcome is what the actor is now."""
@@ -216,10 +216,20 @@ def _take(
     return household.take(value, event, seq, world)
 
 
-def _with(value: Conversation | Household, waiting: tuple[Any, ...]) -> Conversation | Household:
-    if isinstance(value, Conversation):
-        return replace(value, waiting=waiting)
-    return replace(value, waiting=waiting)
+def _attempts(
+    value: Conversation | Household,
+) -> Iterator[tuple[Conversation | Household, int | None]]:
+    """Yield the value and, should that fail, the value without the message at the head of what waits.
+
+    That message is tried with every event, so one that can't be dealt with would bring down all of them.
+    """
+    yield value, None
+    if value.waiting:
+        head = value.waiting[0][0]
+        if isinstance(value, Conversation):
+            yield replace(value, waiting=value.waiting[1:]), head
+        else:
+            yield replace(value, waiting=value.waiting[1:]), head
 
 
 class Worlds(Protocol):

@@ -208,7 +208,7 @@ class _Planner:
         """Give every chat its ids: the binding's, else the row's, else the next (contract C4)."""
         kept: dict[RoomId, Claim] = {}
         used_chat_ids: set[tuple[UserId, str]] = set()
-        used_contexts: set[str] = set()
+        used_contexts = self._contexts_elsewhere()
         for room, _, owner in chats:
             claim = self._claim_or_row(room, owner)
             if (owner, claim.chat_id or "") in used_chat_ids:
@@ -245,6 +245,17 @@ class _Planner:
             self._find(room, binding)
         return seq
 
+    def _contexts_elsewhere(self) -> set[str]:
+        """Return the contexts of bound rooms that this look does not show: they are not to be shared."""
+        if self.topology.whole:
+            return set()
+        return {
+            row.binding.platform_chat_id
+            for room_id, row in self.stored.rooms.items()
+            if row.state == "bound" and room_id not in self.topology.rooms
+            if row.binding is not None and row.binding.platform_chat_id is not None
+        }
+
     def _claim_or_row(self, room: ObservedRoom, owner: UserId) -> Claim:
         claim, row = self.claims[room.room_id], self.stored.rooms.get(room.room_id)
         if claim.room_type != "chat":
@@ -273,6 +284,11 @@ class _Planner:
         known += [
             (owner, self.claims[room.room_id].chat_id, self.claims[room.room_id].platform_chat_id)
             for room, _, owner in chats
+        ]
+        known += [
+            (claim.matrix_user_id, claim.chat_id, claim.platform_chat_id)
+            for claim in map(read_claim, self.topology.former.values())
+            if claim.matrix_user_id is not None
         ]
         for owner, chat_id, platform_chat_id in known:
             highest[owner] = max(highest.get(owner, 0), chat_number(chat_id))

@@ -19,7 +19,9 @@ EDIT_INTERVAL_S = 1.6
 """A little over the 1.5 s of contract D6: two requests may travel at different speeds."""
 EDIT_INTERVAL_GROWTH = 1.25
 INTERMEDIATE_EDITS = 16
-"""Of the 20 edits that an event may have, the rest is kept for last edits, one after each retry."""
+COMPLETING_EDITS = 19
+"""Of the 20 edits that an event may have, some are kept for parts that a retry completes with another
+text, and the twentieth for the end of the turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def show(reply: Reply, text: str, at: float, *, final: bool) -> tuple[Reply, tup
             part = Part(part_txn(reply.answers, index), 0, checksum(piece), not complete)
             parts.append(part)
             added.append(Send(message, part.txn_id, not_before=at))
-        elif _wants_edit(parts[index], piece, complete):
+        elif _wants_edit(parts[index], piece, complete=complete, final=final):
             edited += _edit(message, parts[index], edit_at)
             parts[index] = replace(
                 parts[index],
@@ -110,10 +112,10 @@ def part_txn(answers: EventId, index: int) -> TxnId:
     return TxnId(f"{answers}.{index + 1}")
 
 
-def _wants_edit(part: Part, piece: str, complete: bool) -> bool:
+def _wants_edit(part: Part, piece: str, *, complete: bool, final: bool) -> bool:
     if (part.shown, part.partial) == (checksum(piece), not complete):
         return False
-    return complete or part.edits < INTERMEDIATE_EDITS
+    return final or part.edits < (COMPLETING_EDITS if complete else INTERMEDIATE_EDITS)
 
 
 def _edit(message: SendMessage, part: Part, at: float) -> tuple[Effect, ...]:

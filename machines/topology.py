@@ -5,7 +5,7 @@ judged yet: a child link may be forged, a binding may be nonsense. Judging is `r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from machines.ids import RoomId, UserId
@@ -45,7 +45,13 @@ class ObservedRoom:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The rooms the bot is joined to (all of them, or those that one targeted look concerns)."""
+    """The rooms the bot is joined to: the `whole` of them, or those that one targeted look concerns.
+
+    `former` are the bindings of rooms that its Spaces still name and that it is in no longer: their
+    numbers are taken (contract R3).
+    """
 
     bot: UserId
     rooms: Mapping[RoomId, ObservedRoom]
+    former: Mapping[RoomId, Mapping[str, Any]] = field(default_factory=dict)
+    whole: bool = True

@@ -180,11 +180,17 @@ class UserMachine(StateMachine):
 
 
 def _make_chat(user: User, chat: NewChat) -> _Result:
-    order = CreateRoom(
-        f"chat {chat.chat_id} of {user.user_id}", chat.name, user.user_id, parent=user.space_id
-    )
+    order = CreateRoom(_nonce(user), chat.name, user.user_id, parent=user.space_id)
     send = Send(order, TxnId(f"{user.user_id}.{chat.chat_id}.room"), reports=True)
     return replace(user, chat=chat, next_chat_index=user.next_chat_index + 1), (send,)
+
+
+def _nonce(user: User) -> str:
+    """Return the nonce of the chat to be made: what was asked is the same before and after any loss."""
+    event_id = user.asked.event_id if user.asked is not None else None
+    if event_id is None:
+        return f"first chat of {user.user_id}"
+    return f"chat of {user.user_id} asked for in {event_id}"
 
 
 def _binding(user: User) -> Binding:

@@ -3,6 +3,7 @@
 Only GET requests; a room that can't be read is left out of what is observed, and reconciliation says why.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -62,8 +63,12 @@ class Observer:
         self._own_spaces.add(space_id)
 
     async def complete(self, topology: Topology) -> Topology:
-        """Add what the sync does not tell: members of unbound Spaces, and who invited us (C3, O6)."""
+        """Add what the sync does not tell: members of unbound Spaces, who invited us, former chats' numbers.
+
+        Contracts C3, O6, R3.
+        """
         rooms = dict(topology.rooms)
+        former: dict[RoomId, Mapping[str, Any]] = {}
         async with anyio.create_task_group() as tasks:
             limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
 
@@ -71,10 +76,28 @@ class Observer:
                 async with limit:
                     rooms[room.room_id] = await self._complete_room(room)
 
+            async def look_back(room_id: RoomId) -> None:
+                async with limit:
+                    binding = await self._binding(room_id)
+                if binding is not None:
+                    former[room_id] = binding
+
             for room in topology.rooms.values():
                 if self._is_incomplete(room):
                     tasks.start_soon(look, room)
-        return replace(topology, rooms=rooms)
+            for room_id in self._former_chats(topology):
+                tasks.start_soon(look_back, room_id)
+        return replace(topology, rooms=rooms, former=former)
+
+    def _former_chats(self, topology: Topology) -> set[RoomId]:
+        """Return the rooms that the bot linked into its Spaces and is not joined to any more."""
+        return {
+            child.room_id
+            for space in topology.rooms.values()
+            if space.is_space and space.created_by == self._bot
+            for child in space.children
+            if child.sender == self._bot and child.via and child.room_id not in topology.rooms
+        }
 
     async def observe(self, room_id: RoomId) -> Topology:
         """Look at one room, and at the Spaces that may hold it (contract C7)."""
@@ -88,7 +111,7 @@ class Observer:
                     await self._add(rooms, space_id)
                     for holder in await self._holders_of(space_id):
                         await self._add(rooms, holder)
-        return Topology(self._bot, rooms)
+        return Topology(self._bot, rooms, whole=False)
 
     async def _add(self, rooms: dict[RoomId, ObservedRoom], room_id: RoomId) -> None:
         state = await self._state(room_id) if room_id not in rooms else None
@@ -109,11 +132,10 @@ class Observer:
         return replace(room, invited_by=await self._inviter(room.room_id, membership))
 
     async def _read(self, room_id: RoomId, state: StateMap) -> ObservedRoom:
-        binding = await self._get("user", self._bot, "rooms", room_id, "account_data", BINDING_TYPE)
         room = observed_room(
             room_id,
             state,
-            binding if isinstance(binding, dict) and binding else None,
+            await self._binding(room_id),
             self._bot,
             members_of(state, self._bot),
         )
@@ -121,6 +143,11 @@ class Observer:
             membership = state.get(("m.room.member", self._bot))
             room = replace(room, invited_by=await self._inviter(room_id, membership))
         return room
+
+    async def _binding(self, room_id: RoomId) -> Mapping[str, Any] | None:
+        """Return a room's binding; the homeserver keeps it for rooms that were left, too."""
+        binding = await self._get("user", self._bot, "rooms", room_id, "account_data", BINDING_TYPE)
+        return binding if isinstance(binding, dict) and binding else None
 
     async def _candidates(self, room: ObservedRoom, state: StateMap) -> list[RoomId]:
         """Return the Spaces worth looking at: bound to, claimed, or listing this room."""

@@ -134,6 +134,27 @@ async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
     assert "secret" not in str(logs)
 
 
+async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(house, monkeypatch):
+    (room,) = house.with_chats(1)
+    usual = conversation.take
+
+    def take(value, event, world, seq=None):
+        after, effects = usual(value, event, world, seq)
+        if value.waiting and value.waiting[0][1].body == "poison" and after.turn is not value.turn:
+            raise ZeroDivisionError
+        return after, effects
+
+    monkeypatch.setattr(conversation, "take", take)
+    async with house.living():
+        house.homeserver.arrives(
+            house.message(room, "before"),
+            house.message(room, "poison"),
+            house.message(room, "after"),
+        )
+    assert bodies(house, room) == ["before", "after"]
+    assert house.database.rows("SELECT event_id FROM inbox WHERE status = 'set_aside'") == [("$2",)]
+
+
 async def test_a_visit_that_can_not_be_kept_is_set_aside_alone(house: House):
     sick, well = house.with_chats(2)
     async with house.living():

@@ -16,6 +16,7 @@ from tests.machines.topologies import (
     plan_for,
     row,
     space,
+    topology,
 )
 
 # -- C1: the homeserver is the authority ---------------------------------------------------------------
@@ -157,6 +158,7 @@ def test_two_cold_starts_give_the_same_numbers_in_whatever_order_rooms_are_shown
         "a binding",
         "a row",
         "a row of a room that is gone",
+        "the binding of a room the bot was put out of",
         "the user's counter",
     ],
 )
@@ -171,10 +173,24 @@ def test_the_next_number_is_above_the_highest_known_from_anywhere(known):
         stored = Stored({RoomId("!old"): row("!old", old)})
     elif known == "a row of a room that is gone":
         stored = Stored({RoomId("!old"): row("!old", old)})
+    elif known == "the binding of a room the bot was put out of":
+        pass
     else:
         stored = replace(stored, users={ANNA: User(ANNA, next_chat_index=9)})
-    binding = plan_for(rooms, stored).found[RoomId("!new")].binding
+    shown = topology(*rooms)
+    if known == "the binding of a room the bot was put out of":
+        shown = replace(shown, former={RoomId("!old"): old.content()})
+    binding = plan_for(shown, stored).found[RoomId("!new")].binding
     assert (binding.chat_id, binding.platform_chat_id) == ("C9", "18")
+
+
+def test_the_context_of_a_bound_room_that_one_look_does_not_show_is_not_given_away():
+    other = row("!other", bound("C1", "7"))
+    shown = topology(space("!space", "!chat"), chat(binding=bound("C2", "7").content()))
+    stored = Stored({other.room_id: other}, platform_chat_seq=7)
+    one_look = plan_for(replace(shown, whole=False), stored).found[RoomId("!chat")].binding
+    assert one_look.platform_chat_id == "8"
+    assert plan_for(shown, stored).found[RoomId("!chat")].binding.platform_chat_id == "7"
 
 
 def test_chat_ids_are_counted_for_each_user_and_contexts_for_all():

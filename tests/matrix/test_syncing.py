@@ -204,3 +204,20 @@ async def test_a_space_made_through_another_client_meanwhile_is_found_by_what_it
         room = await other_client.create_room(invite=[person.user_id])
         await other_client.send_state(space, "m.space.child", {"via": ["localhost"]}, room)
     assert set((await bot.observe_room(RoomId(room))).rooms) == {room, space}
+
+
+async def test_the_numbers_of_a_chat_that_the_bot_was_put_out_of_are_still_read(
+    bot, open_bot, person, account
+):
+    user = UserId(person.user_id)
+    space = await created(bot, CreateRoom("s", "Lambda", user, space=True))
+    chat = await created(bot, CreateRoom("c", "Chat 1", user, parent=space))
+    await bot.perform(LinkChild(space, chat), TXN)
+    content = {"chat_id": "C1", "platform_chat_id": "7", "room_type": "chat"}
+    await bot.perform(StoreBinding(chat, content), TXN)
+    await person.join(chat)
+    async with Person(person.session.url, account.user_id, PASSWORD) as same_account:
+        await same_account.leave(chat)
+    _, topology = await (await open_bot()).initial_sync(None)
+    assert chat not in topology.rooms
+    assert topology.former == {chat: content}

@@ -205,7 +205,7 @@ async def binding_as_his_own_account_data(scene: Scene) -> str:
 
 
 async def nonce_of_the_next_chat(scene: Scene) -> str:
-    nonce = f"chat C2 of {scene.person.user_id}"
+    nonce = f"first chat of {scene.person.user_id}"
     room = await scene.room(name="Chat 2", creation_content={NONCE: nonce})
     await scene.claim(room, scene.forger.space)
     return room
@@ -215,7 +215,7 @@ async def room_shaped_like_a_chat(scene: Scene) -> str:
     levels = {"users_default": 0, "invite": 100, "state_default": 100, "events_default": 0}
     return await scene.room(
         name="Chat 1",
-        creation_content={NONCE: f"chat C1 of {scene.person.user_id}"},
+        creation_content={NONCE: f"first chat of {scene.person.user_id}"},
         power_level_content_override=levels,
         initial_state=[
             {"type": "m.space.parent", "state_key": scene.forger.space, "content": VIA},
