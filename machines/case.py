@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from machines.effects import Effect, SavePreferences, Send, TookPlatformChatId
-from machines.facts import FileArrived, MessageArrived
+from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import TxnId
 from machines.orders import SendMessage
 from machines.room import COOL_DOWN_S, Room
 from machines.turn import Turn
 from machines.world import World
 
-Message = MessageArrived | FileArrived
+Message = MessageArrived | FileArrived | MalformedArrived
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from machines.facts import (
     EncryptionEnabled,
     FileArrived,
     InviteArrived,
+    MalformedArrived,
     MemberChanged,
     MessageArrived,
 )
@@ -47,7 +48,7 @@ def take(
     """
     case = Case(conversation, world)
     match event:
-        case MessageArrived() | FileArrived() if seq is not None:
+        case MessageArrived() | FileArrived() | MalformedArrived() if seq is not None:
             mailbox.receive(case, event, seq)
         case EncryptedArrived() if seq is not None:
             case.effects.append(SetAside(seq, "encrypted, and no key to read it"))

@@ -52,6 +52,16 @@ class FileArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class MalformedArrived:
+    """A message that can't be decoded, of which only is known who sent it (contract D9)."""
+
+    room_id: RoomId
+    event_id: EventId
+    sender: UserId
+    thread_root: EventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EncryptedArrived:
     """An `m.room.encrypted` that nothing here can read yet; `content` is kept for later keys."""
 
@@ -110,6 +120,7 @@ class EncryptionEnabled:
 Fact = (
     MessageArrived
     | FileArrived
+    | MalformedArrived
     | EncryptedArrived
     | InviteArrived
     | BotRemoved

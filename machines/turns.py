@@ -4,7 +4,7 @@ from machines.case import Case, Message
 from machines.commands.base import answer
 from machines.dialogue import step_turn
 from machines.effects import Tell
-from machines.facts import BegunPart, FileArrived, MessageArrived
+from machines.facts import BegunPart, FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import OnboardingAsked
 from machines.ids import ActorKey, EventId
 from machines.reply import Part, Reply, part_txn
@@ -21,6 +21,8 @@ def begin_message(case: Case, message: Message) -> None:
         case.effects.append(Tell(ActorKey(message.sender), OnboardingAsked(asked)))
     elif isinstance(message, FileArrived) and not binding.archived:
         case.effects.append(answer(asked, speech.files_not_yet()))
+    elif isinstance(message, MalformedArrived) and not binding.archived:
+        case.effects.append(answer(asked, speech.message_failed()))
     else:
         text = message.body if isinstance(message, MessageArrived) else ""
         begun = message.begun if isinstance(message, MessageArrived) else ()

@@ -19,7 +19,15 @@ from machines.facts import (
     SyncBatch,
 )
 from machines.ids import EventId, RoomId, SyncToken, UserId
-from matrix.events import Undecodable, decode_event, is_id, is_own_arrival, own_membership, removal
+from matrix.events import (
+    Undecodable,
+    decode_event,
+    is_id,
+    is_own_arrival,
+    malformed_message,
+    own_membership,
+    removal,
+)
 from matrix.parsing import nested_deeper_than
 
 Source = Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
@@ -174,9 +182,9 @@ def _decode_into(batch: _Batch, room_id: RoomId, event: object, source: Source) 
         fact = decode_event(event, room_id, batch.bot)
     except Undecodable as reason:
         batch.quarantine(source, str(reason), room_id, event)
-    else:
-        if fact is not None:
-            batch.facts.append(fact)
+        fact = malformed_message(event, room_id, batch.bot)
+    if fact is not None:
+        batch.facts.append(fact)
 
 
 def _decode_invite(batch: _Batch, room_id: RoomId, room: dict[str, Any]) -> None:

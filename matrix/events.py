@@ -13,6 +13,7 @@ from machines.facts import (
     EncryptionEnabled,
     Fact,
     FileArrived,
+    MalformedArrived,
     MemberChanged,
     Membership,
     MessageArrived,
@@ -105,6 +106,16 @@ def decode_event(event: object, room_id: RoomId, bot: UserId) -> Fact | None:
     if type(kind) is not str:
         raise Undecodable("the event has no type")
     return None
+
+
+def malformed_message(event: object, room_id: RoomId, bot: UserId) -> MalformedArrived | None:
+    """Return what is left of a message that is `Undecodable`, where it is known whom to tell so."""
+    if type(event) is not dict or event.get("type") != "m.room.message" or "state_key" in event:
+        return None
+    event_id, sender = event.get("event_id"), event.get("sender")
+    if sender == bot or not is_id(event_id, "$") or not is_id(sender, "@"):
+        return None
+    return MalformedArrived(room_id, EventId(event_id), UserId(sender))
 
 
 def _event_id(event: dict[str, Any]) -> EventId:

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from machines.facts import BegunPart, EncryptedArrived, Fact, FileArrived, MessageArrived
+from machines.facts import (
+    BegunPart,
+    EncryptedArrived,
+    Fact,
+    FileArrived,
+    MalformedArrived,
+    MessageArrived,
+)
 from machines.ids import EventId, RoomId, UserId
 from matrix.decoding import decode_page
 from matrix.events import is_id
@@ -17,6 +24,9 @@ from matrix.events import is_id
 ANSWERS_KEY = "org.lambda.surfaces.answers"
 PART_KEY = "org.lambda.surfaces.part"
 PARTIAL_KEY = "org.lambda.surfaces.partial"
+
+MESSAGES = (MessageArrived, FileArrived, MalformedArrived, EncryptedArrived)
+"""The facts that want an answer."""
 
 
 @dataclass(slots=True)
@@ -42,7 +52,7 @@ def left_to_answer(
         replies.setdefault(reply.answers, []).append(reply)
     left: list[Fact] = []
     for fact in decode_page(_after(events, place), room_id, bot):
-        if not isinstance(fact, MessageArrived | FileArrived | EncryptedArrived):
+        if not isinstance(fact, MESSAGES):
             continue
         series = replies.get(fact.event_id, [])
         if series and not any(reply.partial for reply in series):

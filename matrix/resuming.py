@@ -12,17 +12,15 @@ from typing import Any
 
 import anyio
 
-from machines.facts import EncryptedArrived, Fact, FileArrived, MessageArrived, SyncBatch
+from machines.facts import Fact, SyncBatch
 from machines.ids import EventId, RoomId, UserId
 from matrix.calls import Call, client_path
 from matrix.errors import RequestRefused
 from matrix.events import is_id
 from matrix.history import read_back
 from matrix.observing import MAX_CONCURRENT_READS
-from matrix.place import left_to_answer
+from matrix.place import MESSAGES, left_to_answer
 from matrix.transport import Transport
-
-_MESSAGE_FACTS = (MessageArrived, FileArrived, EncryptedArrived)
 
 
 async def resumed(
@@ -45,7 +43,7 @@ async def resumed(
 
         for room_id in open_rooms:
             tasks.start_soon(look_back, room_id)
-    facts: list[Fact] = [fact for fact in batch.facts if not isinstance(fact, _MESSAGE_FACTS)]
+    facts: list[Fact] = [fact for fact in batch.facts if not isinstance(fact, MESSAGES)]
     for room_id in open_rooms:
         facts.extend(found[room_id])
     return replace(batch, facts=tuple(facts))

@@ -19,6 +19,7 @@ _JOURNALLED: dict[str, type] = {
     for cls in (
         facts.MessageArrived,
         facts.FileArrived,
+        facts.MalformedArrived,
         facts.EncryptedArrived,
         facts.InviteArrived,
         facts.BotRemoved,

@@ -12,6 +12,7 @@ from machines.facts import (
     EncryptedArrived,
     EncryptionEnabled,
     FileArrived,
+    MalformedArrived,
     MemberChanged,
 )
 from machines.happenings import (
@@ -146,6 +147,18 @@ def test_a_file_waits_its_turn_and_is_answered_with_a_notice():
     told = story.ends("1")
     assert [(m.answers, m.notice) for m in told.messages if m.notice] == [("$file", True)]
     assert story.it.turn is None
+
+
+def test_a_message_that_can_not_be_read_is_said_to_be_so_in_its_place():
+    story = RoomStory()
+    story.hears("first")
+    bad = MalformedArrived(ROOM, EventId("$bad"), ANNA)
+    assert story.take(bad, stored=True).effects == ()
+    told = story.ends("done")
+    notice = told.messages[-1]
+    assert (notice.body, notice.notice, notice.answers) == (SPEECH.message_failed(), True, "$bad")
+    stranger = story.take(MalformedArrived(ROOM, EventId("$other"), BERT), stored=True)
+    assert stranger.orders == []
 
 
 def test_an_encrypted_message_is_set_aside_with_its_reason():

@@ -16,6 +16,7 @@ from machines.facts import (
     FileArrived,
     Gap,
     InviteArrived,
+    MalformedArrived,
     MemberChanged,
     MessageArrived,
     SyncBatch,
@@ -309,11 +310,21 @@ MALFORMED = [
 @pytest.mark.parametrize("bad", MALFORMED, ids=range(len(MALFORMED)))
 def test_a_malformed_event_is_set_aside_and_its_neighbours_go_on(bad):
     batch = decode_sync(joined(text("a", "$a"), bad, text("b", "$b")), BOT, SINCE)
-    assert [fact.event_id for fact in batch.facts] == ["$a", "$b"]
+    told = [fact for fact in batch.facts if not isinstance(fact, MalformedArrived)]
+    assert [fact.event_id for fact in told] == ["$a", "$b"]
     (quarantined,) = batch.quarantined
     assert (quarantined.source, quarantined.room_id) == ("timeline", ROOM)
     assert quarantined.reason
-    assert decode_page([text("a", "$a"), bad], ROOM, BOT) == batch.facts[:1]
+    assert decode_page([text("a", "$a"), bad], ROOM, BOT) == batch.facts[:-1]
+
+
+def test_of_a_malformed_message_is_told_who_sent_it_where_that_is_known():
+    known = event(content={"msgtype": "m.text"})
+    for bad in (known, known | {"content": 5}, known | {"origin_server_ts": "soon"}):
+        (fact,) = decode_sync(joined(bad), BOT, SINCE).facts
+        assert fact == MalformedArrived(ROOM, EventId("$1"), ME)
+    for nobody in (known | {"sender": "me"}, known | {"event_id": 5}, known | {"sender": BOT}):
+        assert decode_sync(joined(nobody), BOT, SINCE).facts == ()
 
 
 @pytest.mark.parametrize("bad", [None, 5, "x", [], {"timeline": []}, {"timeline": {"events": 5}}])
