@@ -5,7 +5,7 @@ import pytest
 from tests.simulation.history import simulate
 from tests.simulation.planted import BUGS, planted
 
-WITHIN_SEEDS = 60
+WITHIN_SEEDS = 250
 
 
 @pytest.mark.parametrize("name", BUGS)
