@@ -47,6 +47,10 @@ async def test_an_answer_that_breaks_the_homeserver_is_given_up_within_a_minute(
     began = time.monotonic()
     asked = await refused(scene, agent, BREAKS_IT)
     behind = await scene.say("I wait behind it")
+    # That another room is answered meanwhile proves whose fault it is.
+    await scene.proxy.wait_until(lambda: len(scene.struck) >= 2)
+    neighbour = await scene.person.send_text(scene.home.entry, "!help")
+    await scene.person.wait_for(lambda event: event.answers == neighbour, timeout_s=10.0)
     assert INSTEAD in await scene.only_answer(asked, WITHIN_S)
     assert time.monotonic() - began < WITHIN_S
     assert await scene.only_answer(behind) == "echo: I wait behind it"
