@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import structlog
@@ -23,12 +24,13 @@ def set_up_logs(
     format_: Literal["json", "console"] | None, level: str, secrets: Iterable[str] = ()
 ) -> None:
     """Configure structlog; `format_` `None` means console on a terminal and JSON elsewhere."""
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
     if format_ is None:
-        format_ = "console" if sys.stderr.isatty() else "json"
+        format_ = "console" if on_terminal else "json"
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if format_ == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=on_terminal)
     )
     structlog.configure(
         processors=[
@@ -39,11 +41,26 @@ def set_up_logs(
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=True,
     )
     # Libraries log bodies and tokens (nio does); what they have to say reaches us as errors.
     logging.getLogger().handlers = [logging.NullHandler()]
+
+
+class _Lines:
+    """Writes lines to stderr as long as somebody takes them.
+
+    A reader that went away, or a full disk behind a redirected stderr, costs the lines and not the daemon.
+    """
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        if sys.stderr is not None:
+            with suppress(OSError):
+                print(line, file=sys.stderr, flush=True)
+
+    debug = info = warning = error = msg
 
 
 _Processor = Callable[[Any, str, MutableMapping[str, Any]], Mapping[str, Any]]

@@ -1,13 +1,24 @@
 """Log lines: their fields, and what never stands in one (E9)."""
 
+import errno
+import io
 import json
 import logging
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from cli.logs import set_up_logs
+
+
+class Full(io.StringIO):
+    """A file on a disk that takes no more."""
+
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +45,13 @@ def test_a_line_has_event_level_timestamp_and_its_own_fields(capsys):
         "count": 3,
         "what": [1, None],
     }
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["closed", "full"])
+def test_a_line_that_nobody_takes_is_lost_and_nothing_else(monkeypatch, full):
+    monkeypatch.setattr(sys, "stderr", Full() if full else None)
+    set_up_logs(None, "info")
+    structlog.get_logger().info("something_happened")
 
 
 def test_without_a_terminal_the_format_is_json(capsys):
