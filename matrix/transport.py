@@ -16,7 +16,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -134,6 +134,9 @@ class Transport:
                 try:
                     verdict = _checked(await self._once(request, call.long_poll), call.must_name)
                 except Unreachable as trouble:
+                    if call.droppable and trouble.kind != "connect":
+                        # It may yet be carried out, behind what comes after it: a repetition settles it.
+                        call = replace(call, droppable=False)
                     await self._on_no_answer(call, trouble, failures, epoch, started)
                     query = call.again or query
                     continue
