@@ -34,9 +34,7 @@ def run_daemon() -> None:
         CommandFailed: with the exit code of contract S4 and one line about what to do.
     """
     settings, registry = load_configuration()
-    secrets = [secret.get_secret_value() for secret in _secrets(settings)]
-    secrets += [agent.token for agent in registry.agents if agent.token]
-    set_up_logs(settings.surfaces_log_format, settings.surfaces_log_level, secrets)
+    _set_up_logs(settings, registry)
     try:
         with _database_to_ourselves(settings.matrix_db_path):
             anyio.run(_live, settings, registry)
@@ -179,6 +177,13 @@ def _announce(up: bool, reason: str, outage_s: float) -> None:
         structlog.get_logger().info("homeserver_reachable", outage_s=round(outage_s, 1))
     else:
         structlog.get_logger().warning("homeserver_unreachable", reason=reason)
+
+
+def _set_up_logs(settings: Settings, registry: Registry) -> None:
+    """Set the log up so that it hides every secret known now; a reloaded registry may bring new ones."""
+    secrets = [secret.get_secret_value() for secret in _secrets(settings)]
+    secrets += [agent.token for agent in registry.agents if agent.token]
+    set_up_logs(settings.surfaces_log_format, settings.surfaces_log_level, secrets)
 
 
 def _secrets(settings: Settings) -> list[SecretStr]:

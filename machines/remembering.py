@@ -35,5 +35,6 @@ def _context(memory: Memory, order: ContextOrder, speech: Speech) -> tuple[Memor
     if order.action == "load":
         return replace(memory, context_name=order.name), speech.load_picked(order.name)
     others = tuple(name for name in memory.saves if name != order.name)
-    memory = replace(memory, saves=(*others, order.name), context_name=order.name)
+    # A list that is open shows the saves as they were: its numbers would pick others now.
+    memory = replace(memory, saves=(*others, order.name), context_name=order.name, picking=False)
     return memory, speech.save_done(order.name)
