@@ -47,7 +47,10 @@ class Access:
             return False
         if not self.allowed:
             return server_of(user_id) == server_of(self.bot)
-        return any(fnmatchcase(user_id, pattern) for pattern in self.allowed)
+        # The address of a server without a name has brackets, which mean something else in a glob.
+        return user_id in self.allowed or any(
+            fnmatchcase(user_id, pattern) for pattern in self.allowed
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ def test_by_default_the_users_of_the_bots_own_server_may_talk(user_id, allowed):
         ("@a?na:example.org", "@ana:example.org", False),
         ("@Anna:example.org", "@anna:example.org", False),
         ("@*:*", "@anyone:any.where", True),
+        ("@anna:[::1]:8448", "@anna:[::1]:8448", True),
     ],
 )
 def test_globs_are_matched_against_the_whole_id(pattern, user_id, allowed):
