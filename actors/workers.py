@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-IDLE_WORKERS = 100
+IDLE_WORKERS = 10
 
 
 @dataclass(slots=True)

@@ -132,6 +132,7 @@ def _reload(settings: Settings, agents: Agents) -> None:
     except RegistryError as error:
         structlog.get_logger().error("registry_refused", reason=str(error))
     else:
+        _set_up_logs(settings, agents.registry)
         found = [agent.id for agent in agents.registry.agents]
         structlog.get_logger().info("registry_reloaded", agents=found)
 
