@@ -92,7 +92,7 @@ class Reconciler:
         """
         async with self._one_at_a_time:
             topology = await self._homeserver.observe_room(room_id)
-            _, decided = await self._plan(topology)
+            _, decided = await self._plan(topology, room_id)
             remarks = [*decided.conflicts, *decided.skipped]
             about = [asdict(remark) for remark in remarks if remark.room_id == room_id]
             report: dict[str, Any] = {"room_id": room_id, "remarks": about}
@@ -115,8 +115,14 @@ class Reconciler:
             observed = Observed(binding, found.name, found.encrypted, not kept, reason, report)
             return observed, rows
 
-    async def _plan(self, topology: Topology) -> tuple[Stored, Plan]:
+    async def _plan(
+        self, topology: Topology, looked_at: RoomId | None = None
+    ) -> tuple[Stored, Plan]:
         stored = await self._journal.stored()
+        room = topology.rooms.get(looked_at) if looked_at is not None else None
+        if room is not None and room.created_by != topology.bot:
+            # That it is being joined once more is no reason not to say what it is.
+            stored = replace(stored, left_alone=stored.left_alone - {room.room_id})
         access, agents = self._surroundings.access, self._surroundings.agents()
         seq = max(stored.platform_chat_seq, self._surroundings.platform_chat_seq)
         known = replace(stored, platform_chat_seq=seq)
