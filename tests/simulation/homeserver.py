@@ -213,6 +213,10 @@ class Homeserver:
             tell(event)
         return event
 
+    def known(self, device: str, room_id: str, txn_id: str) -> str | None:
+        """Return the event that a transaction of this device made before."""
+        return self._sent.get((device, room_id, txn_id))
+
     def send_once(self, device: str, room: Room, txn_id: str, kind: str, content: Content) -> str:
         """Send a message of the bot unless its device sent it before."""
         key = (device, room.room_id, txn_id)
