@@ -41,6 +41,7 @@ PATIENCE_S = 600.0
 DRAINED_S = 10.5
 _MAKING = (
     "users WHERE state != 'resting'",
+    "rooms WHERE onboards IS NOT NULL",
     "outbox WHERE status = 'waiting' AND kind NOT IN ('SendMessage', 'RedactMessage')",
     "inbox WHERE status = 'waiting' AND kind != 'MessageArrived'",
 )
