@@ -10,9 +10,9 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from ctypes import c_int
 from functools import wraps
 from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class FailpointDaemon:
         self.directory = directory
         self._environment = dict(environment)
         self._process: BaseProcess | None = None
-        self._passed: Synchronized[int] = _context.Value("i", 0)
+        self._passed: c_int = _context.Value("i", 0, lock=False)
 
     @property
     def passed(self) -> int:
@@ -47,7 +47,7 @@ class FailpointDaemon:
 
     def start(self, die_at: int = NEVER) -> None:
         """Start a process that dies at its `die_at`-th boundary, counted from 1."""
-        self._passed = _context.Value("i", 0)
+        self._passed = _context.Value("i", 0, lock=False)
         args = (str(self.directory), self._environment, die_at, self._passed)
         self._process = _context.Process(target=_live, args=args, daemon=True)
         self._process.start()
@@ -85,7 +85,7 @@ class FailpointDaemon:
 class _Fuse:
     """Counts boundaries, and ends the process at one."""
 
-    def __init__(self, die_at: int, passed: "Synchronized[int]") -> None:
+    def __init__(self, die_at: int, passed: c_int) -> None:
         self._die_at = die_at
         self._passed = passed
 
@@ -111,9 +111,7 @@ class _Fuse:
         return wrapped
 
 
-def _live(
-    directory: str, environment: dict[str, str], die_at: int, passed: "Synchronized[int]"
-) -> None:
+def _live(directory: str, environment: dict[str, str], die_at: int, passed: c_int) -> None:
     """Be the daemon; runs in the forked process."""
     os.chdir(directory)
     error = os.open(STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
