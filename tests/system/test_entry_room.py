@@ -34,8 +34,12 @@ async def test_who_has_left_is_invited_again_where_he_is_missing(home):
 
 async def test_who_is_missing_in_the_chat_only_is_invited_to_the_chat_only(home):
     await home.person.leave(home.chat)
+    home.person.watching.seen.clear()
     room = await home.person.create_room(invite=[home.bot])
     await notice(home.person, room)
+    await home.person.wait_for(
+        lambda event: event.room_id == home.chat and event.content.get("membership") == "invite"
+    )
     assert await home.person.rooms_invited() == [home.chat]
 
 
