@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from machines import conversation, household
+from machines.commands.base import answer
 from machines.conversation import Conversation
 from machines.effects import (
     Ask,
@@ -32,12 +33,13 @@ from machines.effects import (
     TookPlatformChatId,
 )
 from machines.errors import IllegalEvent
+from machines.facts import FileArrived, MessageArrived
 from machines.happenings import AgentGrew
 from machines.household import Household
 from machines.ids import ActorKey, RoomId, UserId
 from machines.preferences import Preferences
 from machines.room import Room
-from machines.user import User
+from machines.user import Asked, User
 from machines.world import World
 from store.records import InboxRow, OutboxRow, RoomRows, Transition, UserRows, Writes
 from store.units import READ_AHEAD
@@ -187,8 +189,8 @@ class Cell:
             except Exception as error:  # noqa: BLE001
                 reason = reason or self._tell_fault(event, error)
             else:
-                return after, effects if head is None else (SetAside(head, reason), *effects)
-        return value, (SetAside(seq, reason),) if seq is not None else ()
+                return after, effects if head is None else (*_aside(*head, reason, world), *effects)
+        return value, _aside(seq, event, reason, world) if seq is not None else ()
 
     def _tell_fault(self, event: object, error: Exception) -> str:
         kind = type(error).__name__
@@ -216,16 +218,27 @@ def _take(
     return household.take(value, event, seq, world)
 
 
+def _aside(seq: int, event: object, reason: str, world: World) -> tuple[Effect, ...]:
+    """Set an inbox row aside, and tell whoever wrote a message that it gets no answer (contract D9)."""
+    aside = SetAside(seq, reason)
+    if not isinstance(event, MessageArrived | FileArrived):
+        return (aside,)
+    if not world.access.allows(event.sender):
+        return (aside,)
+    asked = Asked(event.room_id, event.event_id, event.thread_root)
+    return (aside, answer(asked, world.speech.message_failed()))
+
+
 def _attempts(
     value: Conversation | Household,
-) -> Iterator[tuple[Conversation | Household, int | None]]:
+) -> Iterator[tuple[Conversation | Household, tuple[int, object] | None]]:
     """Yield the value and, should that fail, the value without the message at the head of what waits.
 
     That message is tried with every event, so one that can't be dealt with would bring down all of them.
     """
     yield value, None
     if value.waiting:
-        head = value.waiting[0][0]
+        head = value.waiting[0]
         if isinstance(value, Conversation):
             yield replace(value, waiting=value.waiting[1:]), head
         else:

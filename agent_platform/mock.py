@@ -139,8 +139,11 @@ def _size(workspace: Path | None, path: str) -> int | None:
 
 
 def _write(workspace: Path | None, path: str, content: str) -> bool:
-    """Write a file of the agent's own; False when there is no place for it."""
-    if workspace is None:
+    """Write a file of the agent's own; False when there is no place for it.
+
+    The workspace is made by whoever runs the platform, never by this stand-in.
+    """
+    if workspace is None or not workspace.is_dir():
         return False
     target = workspace / path
     try:

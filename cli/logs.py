@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import structlog
 
+from cli.printable import printable
+
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _HIDDEN = "[hidden]"
 _OUR_WORDS = frozenset({"event", "level", "timestamp", "from", "to"})
@@ -92,22 +94,13 @@ def hide(secrets: Iterable[str]) -> _Processor:
 
 def escape_controls(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Escape control characters: a name from outside can't move a terminal's cursor or fake a line."""
-    return _walk_all(event, _escape)
+    return _walk_all(event, printable)
 
 
 def _blank(text: str, secrets: Iterable[re.Pattern[str]]) -> str:
     for secret in secrets:
         text = secret.sub(_HIDDEN, text)
     return text
-
-
-def _escape(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
-        for each in text
-    )
 
 
 def _walk_all(fields: Mapping[Any, Any], change: Callable[[str], str]) -> dict[str, Any]:

@@ -81,7 +81,9 @@ class AccountSettings(_Login):
     def _homeserver(cls, value: str) -> str:
         try:
             url = urlsplit(value)
-            usable = url.scheme in ("http", "https") and bool(url.hostname)
+            # Reading the port is what finds one that no port can be.
+            usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+            usable = usable and not re.search(r"\s", value)
         except ValueError:
             raise _Wrong("a URL that can't be read", _HOMESERVER) from None
         if usable and (url.username is not None or url.password is not None):
@@ -149,7 +151,7 @@ class Settings(AccountSettings, AgentSettings):
     matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
     agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
     agent_retry_s: float = Field(default=120.0, ge=0, le=86400, allow_inf_nan=False)
-    surfaces_brand: str = Field(default="Lambda", max_length=60)
+    surfaces_brand: str = Field(default="Lambda", max_length=200)
     surfaces_locale: Literal["en", "ru"] = "en"
     surfaces_log_format: Literal["json", "console"] | None = None
     surfaces_log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -160,7 +162,7 @@ class Settings(AccountSettings, AgentSettings):
         if not isinstance(value, str):
             return value
         entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
-        wrong = [entry for entry in entries if not _USER_ID.fullmatch(entry)]
+        wrong = [entry for entry in entries if not (_USER_ID.fullmatch(entry) or "*" in entry)]
         if wrong:
             raise ValueError(
                 f"full Matrix ids or globs such as @*:example.org, comma-separated; not {wrong[0]!r}"

@@ -128,7 +128,8 @@ def _progress(
         if asked is None or done.order != _ORDERED[user.state]:
             return household, ()
         step = USER.step(user, StepRefused(done.outcome.reason))
-        text = world.speech.new_failed(done.outcome.reason)
+        failed = world.speech.new_failed if user.space_id else world.speech.setup_failed
+        text = failed(done.outcome.reason)
         return replace(household, user=step.data), (*step.effects, _tell(asked, text, world))
     match user.state, done.outcome:
         case "naming", NameFound(name=name):

@@ -1,5 +1,7 @@
 """The messages of a room: which count, which wait, which are commands, and when the next turn begins."""
 
+from dataclasses import replace
+
 from machines import commands
 from machines.case import Case, Message
 from machines.commands import Place
@@ -23,6 +25,10 @@ def receive(case: Case, message: Message, seq: int) -> None:
         return
     case.waiting = (*case.waiting, (seq, message))
     step_room(case, MessageCame(case.world.now), "a message came")
+    if case.room.state == "failed" and command is not None and not case.room.reminded:
+        # A command wants an answer now; the repair may not be tried again for a while (C8, C10).
+        case.room = replace(case.room, reminded=True)
+        case.say(case.world.speech.room_recovery_failed(), "reminder")
 
 
 def advance(case: Case) -> None:

@@ -67,6 +67,7 @@ class Room:
     onboards: UserId | None = None
     owner_present: bool = True
     repaired_at: float = 0.0
+    reminded: bool = False
     memory: Memory = field(default_factory=Memory)
 
 
@@ -279,7 +280,7 @@ class RoomMachine(StateMachine):
     @staticmethod
     def repair(data: Room, fact: MessageCame | CoolDownOver) -> _Result:
         """One targeted reconciliation; the message waits in the inbox (contract C7)."""
-        return replace(data, repaired_at=fact.at), (LookAtTopology(),)
+        return replace(data, repaired_at=fact.at, reminded=False), (LookAtTopology(),)
 
     @staticmethod
     def take(data: Room, fact: MessageCame) -> _Result:

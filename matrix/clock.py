@@ -19,12 +19,24 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock, read once: from then on time passes and is never set.
+
+    A wall clock that is put back by an hour would hold up every retry and every edit for that hour.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.time() - _passed()
 
     def now(self) -> float:
         """Return seconds since the epoch."""
-        return time.time()
+        return self._began + _passed()
 
     async def sleep(self, seconds: float) -> None:
         """Wait; cancellable."""
         await anyio.sleep(seconds)
+
+
+def _passed() -> float:
+    """Return the seconds since some moment; where the system tells, those of its sleep count too."""
+    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)

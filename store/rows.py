@@ -39,6 +39,7 @@ def put_room(raw: sqlite3.Connection, room: Room) -> None:
             "onboards": room.onboards,
             "owner_present": room.owner_present,
             "repaired_at": room.repaired_at,
+            "reminded": room.reminded,
             "memory": _memory_text(room.memory),
         },
     )
@@ -68,6 +69,7 @@ def room_of(row: sqlite3.Row) -> Room:
         onboards=UserId(row["onboards"]) if row["onboards"] is not None else None,
         owner_present=bool(row["owner_present"]),
         repaired_at=row["repaired_at"],
+        reminded=bool(row["reminded"]),
         memory=read(Memory, row["memory"]) if row["memory"] else Memory(),
     )
 

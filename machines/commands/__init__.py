@@ -52,7 +52,7 @@ COMMANDS: Mapping[str, type[Command]] = {
 }
 ALIASES: Mapping[str, type[Command]] = {"reset": Clear}
 
-_COMMAND = re.compile(r"!([^\W\d_]\w*)(?:\s+(.*))?", re.DOTALL)
+_COMMAND = re.compile(r"!([^\W\d_][\w-]*)(?:\s+(.*))?", re.DOTALL)
 
 
 def parse(body: str) -> Command | None:

@@ -18,10 +18,6 @@ class Answers(Voice):
         """Stand for an answer that ended without any text."""
         return self.say("empty_answer")
 
-    def answer_cut_short(self) -> str:
-        """Follow the part of an answer that could not be completed."""
-        return self.say("answer_cut_short")
-
     def stopped(self) -> str:
         """Follow what had been said when `!stop` came."""
         return self.say("stopped")
@@ -66,10 +62,6 @@ class Answers(Voice):
     def no_open_question(self) -> str:
         """Answer `!yes` or `!no` when nothing was asked."""
         return self.say("no_open_question")
-
-    def confirmation_answered_already(self) -> str:
-        """Answer a second `!yes` or `!no` to one question."""
-        return self.say("confirmation_answered_already")
 
     def confirmation_expired(self) -> str:
         """Answer `!yes` or `!no` when the question does not stand any more."""

@@ -27,7 +27,6 @@ ENGLISH: Mapping[str, str] = {
         "Your Space is there already. Go on in [{chat}]({link}), or open another chat with `!new`. "
         "If a room is missing from your list, look among your invitations."
     ),
-    "still_preparing": "Your Space is being set up. One moment, please.",
     "setup_failed": (
         "Your Space could not be set up: {reason}. Invite me again later, or ask the operator."
     ),
@@ -115,7 +114,6 @@ ENGLISH: Mapping[str, str] = {
     "tool_status": "*Using {tool}…*",
     "progress": "*{text}…*",
     "empty_answer": "*The agent finished without saying anything.*",
-    "answer_cut_short": "*The answer breaks off here: the agent could not finish it.*",
     "stopped": "*Stopped.*",
     "stopped_nothing": "*Stopped before the answer began.*",
     "stop_done": "Stopped.",
@@ -151,7 +149,6 @@ ENGLISH: Mapping[str, str] = {
     "confirmation_title": "**The agent asks: {title}**",
     "confirmation_hint": "Answer with `!yes` or `!no`.",
     "no_open_question": "Nothing is waiting for your answer.",
-    "confirmation_answered_already": "You have answered that question already.",
     "confirmation_expired": "That question does not stand any more. Please ask the agent again.",
     "question_dropped": "The question is dropped; the agent gets no answer to it.",
     "cancel_nothing": "There is nothing to cancel.",

@@ -37,10 +37,6 @@ class Greetings(Voice):
         """Answer another invitation of a user who has his Space."""
         return self.say("already_here", chat=plain(chat), link=link)
 
-    def still_preparing(self) -> str:
-        """Answer a message in the entry room while the Space is being made."""
-        return self.say("still_preparing")
-
     def setup_failed(self, reason: str) -> str:
         """Say in the entry room that the homeserver refuses the Space or its first chat."""
         return self.say("setup_failed", reason=plain(reason))

@@ -31,6 +31,7 @@ CREATE TABLE rooms (
     onboards         TEXT,
     owner_present    INTEGER NOT NULL DEFAULT 1,
     repaired_at      REAL    NOT NULL DEFAULT 0,
+    reminded         INTEGER NOT NULL DEFAULT 0,
     memory           TEXT
 ) STRICT, WITHOUT ROWID;
 

@@ -204,7 +204,8 @@ def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
     refused = story.outcome(send, NO)
 
     assert story.it.user.state == "resting"
-    assert refused.said == [SPEECH.new_failed("not here")]
+    failed = SPEECH.new_failed if story.it.user.space_id else SPEECH.setup_failed
+    assert refused.said == [failed("not here")]
     assert refused.messages[0].answers == "$hello"
     assert (story.it.user.asked, story.it.user.chat, story.it.user.made) == (None, None, None)
 

@@ -177,9 +177,13 @@ def test_a_command_in_an_unbound_room_gets_the_same_repair_and_then_runs(body):
     assert [m.answers for m in after.messages] + [tell.actor for tell in after.tells] != []
 
 
-def test_a_command_in_a_failed_room_waits_like_any_message():
+def test_a_command_in_a_failed_room_waits_and_gets_the_notice_once_more():
     story = failed_room()
-    assert story.hears("!help").effects == ()
+    told = story.hears("!help")
+    assert told.said == [SPEECH.room_recovery_failed()]
+    assert told.messages[0].answers is None
+    assert told.consumed == []
+    assert story.hears("!chats").effects == ()
 
 
 # -- invitations ------------------------------------------------------------------------------------
