@@ -9,9 +9,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from ctypes import c_int
 from functools import wraps
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,7 @@ class _Fuse:
 
 def _live(directory: str, environment: dict[str, str], die_at: int, passed: c_int) -> None:
     """Be the daemon; runs in the forked process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.chdir(directory)
     error = os.open(STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(error, sys.stderr.fileno())
@@ -127,6 +130,14 @@ def _live(directory: str, environment: dict[str, str], die_at: int, passed: c_in
 
     sys.argv = ["surfaces-bot", "run"]
     main()
+
+
+def _end_with_parent() -> None:
+    """Outlive nobody who would end this process, however he went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _set_fuse(fuse: _Fuse) -> None:
