@@ -12,7 +12,6 @@ import structlog
 from anyio.abc import TaskGroup
 
 from actors.agent_calls import AgentCalls
-from actors.cells import Deferred
 from actors.crank import Crank
 from actors.life import BotLife
 from actors.outbox import Outbox
@@ -20,6 +19,7 @@ from actors.ports import AgentPlatform, Clock, Homeserver
 from actors.presence import Presence
 from actors.reconciler import Reconciler
 from actors.surroundings import Surroundings
+from actors.visits import Deferred
 from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
 from machines.errors import LoggedOut, SurfacesError, TokenUnknown
 from machines.facts import Gap, SyncBatch

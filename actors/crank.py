@@ -13,9 +13,10 @@ import anyio
 import anyio.lowlevel
 import structlog
 
-from actors.cells import Cell, Deferred, Visit, Worlds
+from actors.cells import Cell, Visit
 from actors.ports import Clock
 from actors.timers import Timers
+from actors.visits import Deferred, Worlds
 from machines.happenings import Resumed, TimePassed
 from machines.household import Household
 from machines.ids import ActorKey

@@ -1,0 +1,140 @@
+"""What one visit to an actor leaves behind: its effects, sorted into what is committed and what follows."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from machines.conversation import Conversation
+from machines.effects import (
+    Ask,
+    Consume,
+    DropEdits,
+    Effect,
+    HangUp,
+    Log,
+    MarkRead,
+    Reconcile,
+    Record,
+    SavePreferences,
+    Send,
+    SetAside,
+    ShowTyping,
+    Tell,
+    TookPlatformChatId,
+)
+from machines.household import Household
+from machines.ids import ActorKey, UserId
+from machines.preferences import Preferences
+from machines.world import World
+from store.records import OutboxRow, Transition, Writes
+
+Deferred = Ask | HangUp | Reconcile | ShowTyping | MarkRead | Log
+"""What happens after the commit, and needs no row."""
+
+
+class Worlds(Protocol):
+    """Where a visit gets its surroundings from; `took` is told when an id has been given out."""
+
+    def world(self) -> World:
+        """Return the surroundings of the next step."""
+        ...
+
+    def took(self, platform_chat_id: str) -> None:
+        """Never give this `platform_chat_id` out again."""
+        ...
+
+    def prefers(self, user_id: UserId, preferences: Preferences) -> None:
+        """Let a user's choice hold from the next step on."""
+        ...
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The effects of one visit, sorted into what is committed and what follows."""
+
+    key: ActorKey
+    before: Conversation | Household
+    finished: list[int] = field(default_factory=list)
+    set_aside: list[tuple[int, str]] = field(default_factory=list)
+    told: list[tuple[ActorKey, object]] = field(default_factory=list)
+    orders: list[OutboxRow] = field(default_factory=list)
+    dropped: list[Any] = field(default_factory=list)
+    transitions: list[Transition] = field(default_factory=list)
+    deferred: list[Deferred] = field(default_factory=list)
+    platform_chat_seq: int | None = None
+    preferences: list[tuple[UserId, Preferences]] = field(default_factory=list)
+
+    def add(self, effect: Effect, world: World, worlds: Worlds) -> None:
+        """Put one effect where it belongs."""
+        match effect:
+            case Send(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
+                lane = getattr(order, "room_id", self.key)
+                self.orders.append(
+                    OutboxRow(txn_id, lane, self.key, order, reports, not_before, world.now)
+                )
+            case DropEdits(edits=edits):
+                self.dropped.append(edits)
+                self.orders = [
+                    row
+                    for row in self.orders
+                    if not (getattr(row.order, "droppable", False) and row.order.edits == edits)  # type: ignore[union-attr]
+                ]
+            case Consume(seq=seq):
+                self.finished.append(seq)
+            case SetAside(seq=seq, reason=reason):
+                self.set_aside.append((seq, reason))
+            case Tell(actor=actor, event=event):
+                self.told.append((actor, event))
+            case Record():
+                self.transitions.append(
+                    Transition(
+                        self.key,
+                        world.now,
+                        effect.event,
+                        effect.source,
+                        effect.target,
+                        effect.reason,
+                        effect.report,
+                    )
+                )
+            case SavePreferences(user_id=user_id, preferences=preferences):
+                self.preferences.append((user_id, preferences))
+                worlds.prefers(user_id, preferences)
+            case TookPlatformChatId(platform_chat_id=taken):
+                self.platform_chat_seq = int(taken)
+                worlds.took(taken)
+            case _:
+                self.deferred.append(effect)
+
+    def writes(self, after: Conversation | Household) -> Writes:
+        """Return what the visit's transaction holds: of the actor's rows, those that changed."""
+        room = turn = turn_ended = user = None
+        before = self.before
+        if isinstance(after, Conversation) and isinstance(before, Conversation):
+            room = after.room if after.room != before.room else None
+            turn = after.turn if after.turn is not None and _kept(after) != _kept(before) else None
+            ended = before.turn is not None and after.turn is None
+            turn_ended = after.room.room_id if ended else None
+        elif isinstance(after, Household) and isinstance(before, Household):
+            user = after.user if after.user != before.user else None
+        return Writes(
+            room=room,
+            turn=turn,
+            turn_ended=turn_ended,
+            user=user,
+            finished=tuple(self.finished),
+            set_aside=tuple(self.set_aside),
+            told=tuple(self.told),
+            orders=tuple(self.orders),
+            dropped_edits=tuple(self.dropped),
+            transitions=tuple(self.transitions),
+            platform_chat_seq=self.platform_chat_seq,
+            preferences=tuple(self.preferences),
+        )
+
+
+def _kept(value: Conversation) -> object:
+    """Return what is stored of a turn, to tell whether it has to be stored again."""
+    turn = value.turn
+    if turn is None:
+        return None
+    return (turn.turn_id, turn.state, turn.tries, turn.retry_at, turn.fault, turn.reply)
