@@ -33,7 +33,7 @@ demo: $(DEMO_STAMP) ## Have a conversation on a real homeserver (KEEP=1 leaves i
 	@$(BIN)/surfaces-bot demo $(if $(filter 1 y yes true,$(KEEP)),--keep)
 
 test: $(DEV_STAMP) ## Run the whole test suite (ARGS='tests/store -k journal' for a part)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile)
 
 check: $(DEV_STAMP) ## Format, lint, types and import rules
 	@$(BIN)/ruff format --check .

@@ -188,9 +188,9 @@ class Observer:
 
     async def _holders_of(self, space_id: RoomId) -> list[RoomId]:
         """Return the bot's Spaces that a Space stands in; nothing in such a Space counts (contract C2)."""
-        if space_id in self._own_spaces:
-            return sorted(self._holders.get(space_id, ()))
-        return await self._listing(space_id, self._own_spaces)
+        # Asked anew: a link may have been set since the Spaces were read.
+        listed = await self._listing(space_id, self._own_spaces - {space_id})
+        return sorted({*self._holders.get(space_id, ()), *listed})
 
     async def _listing(self, room_id: RoomId, spaces: set[RoomId]) -> list[RoomId]:
         """Return those Spaces that list a room."""

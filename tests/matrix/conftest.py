@@ -22,6 +22,7 @@ class HurriedClock(SystemClock):
     """A clock on which every wait is over at once: for tests of what is done, not of when."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._slept_s = 0.0
 
     def now(self) -> float:
