@@ -1,5 +1,6 @@
 """Who talks and to whom: one bot a language for the whole session, with little patience with its agent."""
 
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +14,7 @@ from tests.system.chat_commands.guest import Guest
 from tests.system.conftest import register_bot
 
 RETRY_S = 1.0
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session", params=sorted(CATALOGUES))
@@ -31,7 +33,8 @@ async def standing_guest(
         SURFACES_LOCALE=locale,
         AGENT_RETRY_S=str(RETRY_S),
     )
-    user_id = await synapse.register(f"a-guest-{locale}", PASSWORD)
+    # The same language may be set up again, in whatever order the tests come.
+    user_id = await synapse.register(f"a-guest-{locale}-{next(_numbers)}", PASSWORD)
     async with bot.daemon as daemon, Person(synapse.url, user_id, PASSWORD) as person:
         await daemon.wait_live()
         yield Guest(bot, await onboard(person, bot.user_id), locale)
