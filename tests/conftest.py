@@ -5,8 +5,13 @@ from collections.abc import AsyncIterator
 
 import anyio.lowlevel
 import pytest
+from hypothesis import settings
 
 from sandbox.synapse import Synapse
+
+# A run says the same of the same code; what is searched at random is searched by the simulation.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.load_profile("suite")
 
 # A task that was told to end may need a few turns of the loop to do so.
 GRACE_TURNS = 10
