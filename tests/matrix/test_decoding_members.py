@@ -1,0 +1,110 @@
+"""What a raw sync response says of who is in a room: the bot's own coming and going, invitations, others."""
+
+import pytest
+
+from machines.facts import (
+    BotRemoved,
+    BotReturned,
+    EncryptionEnabled,
+    InviteArrived,
+    MemberChanged,
+    MessageArrived,
+)
+from machines.ids import EventId
+from matrix.decoding import decode_sync
+from tests.matrix.raw_events import (
+    BOT,
+    ME,
+    ROOM,
+    SINCE,
+    event,
+    facts,
+    joined,
+    left,
+    member,
+    text,
+)
+
+
+def test_nothing_from_before_the_bots_own_join_counts():
+    response = joined(
+        text("before", "$1"),
+        member(BOT, "invite", "$2", sender=ME),
+        text("still before", "$3"),
+        event("m.room.encryption", event_id="$e", state_key="", content={}),
+        member(BOT, "join", "$4", previous="invite"),
+        text("after", "$5"),
+        limited=True,
+    )
+    batch = decode_sync(response, BOT, SINCE)
+    assert batch.facts == (
+        EncryptionEnabled(ROOM, EventId("$e")),
+        MessageArrived(ROOM, EventId("$5"), ME, "after", 5, None),
+    )
+    assert batch.gaps == ()
+
+
+def test_a_changed_display_name_of_the_bot_is_no_join():
+    response = joined(text("a", "$1"), member(BOT, "join", "$2", previous="join"), text("b", "$3"))
+    assert [fact.event_id for fact in facts(response)] == ["$1", "$3"]
+
+
+def test_being_removed_and_coming_back_within_one_sync_is_told_in_order():
+    response = joined(
+        text("a", "$1"),
+        member(BOT, "leave", "$2", sender=ME, previous="join"),
+        text("b", "$3"),
+        member(BOT, "join", "$4", previous="invite"),
+        text("c", "$5"),
+    )
+    removed, returned, message = facts(response)
+    assert isinstance(removed, BotRemoved)
+    assert isinstance(returned, BotReturned)
+    assert message.event_id == "$5"
+
+
+@pytest.mark.parametrize(
+    ("removal", "reason"),
+    [
+        (member(BOT, "leave", sender=ME, previous="join", reason="bye"), f"kicked by {ME}: bye"),
+        (member(BOT, "ban", sender=ME, previous="join"), f"banned by {ME}"),
+        (member(BOT, "leave", previous="join"), "the bot left"),
+    ],
+)
+def test_a_removal_says_who_and_why(removal, reason):
+    (fact,) = facts(left(text("x"), removal))
+    assert isinstance(fact, BotRemoved)
+    assert fact.reason == reason
+
+
+def test_a_room_that_is_gone_without_a_word_is_a_removal_too():
+    (fact,) = facts(left())
+    assert (fact.event_id, fact.sender) == (None, None)
+
+
+def test_an_invitation_that_ends_is_no_removal():
+    assert not facts(left(member(BOT, "leave", sender=ME, previous="invite")))
+    assert not facts(left(member(BOT, "leave", previous="invite")))
+
+
+def test_an_invitation_names_its_sender_and_what_the_room_claims():
+    stripped = [
+        {"type": "m.room.create", "sender": "@other:here", "state_key": "", "content": {}},
+        {"type": "m.room.member", "sender": "@x:y", "state_key": ME, "content": {}},
+        {
+            "type": "m.room.member",
+            "sender": ME,
+            "state_key": BOT,
+            "content": {"membership": "invite"},
+        },
+    ]
+    response = {"next_batch": "s", "rooms": {"invite": {ROOM: {"invite_state": {}}}}}
+    response["rooms"]["invite"][ROOM]["invite_state"]["events"] = stripped
+    assert facts(response) == [InviteArrived(ROOM, ME, encrypted=False)]
+    stripped.append({"type": "m.room.encryption", "state_key": "", "content": {}})
+    assert facts(response) == [InviteArrived(ROOM, ME, encrypted=True)]
+
+
+def test_the_comings_and_goings_of_others_are_told():
+    response = joined(member(ME, "leave", "$9"))
+    assert facts(response) == [MemberChanged(ROOM, EventId("$9"), ME, "leave")]
