@@ -4,6 +4,8 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeGuard
 
+import structlog
+
 from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap
 from machines.ids import EventId, RoomId, SyncToken, UserId
@@ -66,8 +68,11 @@ async def read_back(
                     return newest_first[::-1]
             if len(newest_first) >= MAX_EVENTS_BACK:
                 break
-    except RequestRefused:
-        pass  # what was read so far is better than nothing
+    except RequestRefused as refused:
+        # What was read so far is better than nothing; what was not read is not answered.
+        structlog.get_logger().warning(
+            "history_refused", room_id=room_id, errcode=refused.errcode, events=len(newest_first)
+        )
     return newest_first[::-1]
 
 
