@@ -1,9 +1,9 @@
 """One decision of one actor, and what becomes of an event that can't be decided."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import structlog
+from msgspec.structs import replace
 
 from machines import conversation, household
 from machines.commands.base import answer

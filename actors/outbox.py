@@ -9,11 +9,11 @@ actor's inbox in the same transaction that finishes the row.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from actors.ports import Clock, Homeserver
 from actors.workers import Workers

@@ -5,11 +5,11 @@
 written to the homeserver is the bot's own account data.
 """
 
-from dataclasses import asdict, replace
 from typing import Any
 
 import anyio
 import structlog
+from msgspec.structs import asdict, replace
 
 from actors.ports import Clock, Homeserver
 from actors.surroundings import Surroundings

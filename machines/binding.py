@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from machines.ids import AgentId, UserId
 
@@ -23,8 +24,7 @@ def platform_number(platform_chat_id: str | None) -> int:
     return int(match[0]) if match else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What a stored binding says, each field `None` where it says nothing that could be true."""
 
     room_type: str | None = None

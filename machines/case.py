@@ -1,7 +1,9 @@
 """The value that a room's actor is, and the working copy in which one step changes it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from machines.effects import Effect, SavePreferences, Send, TookPlatformChatId
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
@@ -14,8 +16,7 @@ from machines.world import World
 Message = MessageArrived | FileArrived | MalformedArrived
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(Struct, frozen=True):
     """A room, its turn in hand, and the messages that wait with their inbox rows.
 
     The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for

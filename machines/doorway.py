@@ -1,7 +1,8 @@
 """A room as such: invited to, joined, looked at, lost. It runs the room's machine and turns its wishes into orders."""
 
-from dataclasses import replace
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from machines.case import Case
 from machines.commands.base import answer

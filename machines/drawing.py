@@ -7,9 +7,10 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import is_dataclass
 from types import ModuleType
 from typing import Any
+
+from msgspec import Struct
 
 from machines.lifecycle import LIFECYCLE
 from machines.room import ROOM
@@ -55,7 +56,7 @@ def _events(table: Table[Any], module: ModuleType) -> Iterator[tuple[str, ...]]:
     classes = {
         event_name(value): value
         for value in vars(module).values()
-        if is_dataclass(value) and isinstance(value, type)
+        if isinstance(value, type) and issubclass(value, Struct)
     }
     for event in table.events:
         yield f"`{event}`", _sentence(classes[event])

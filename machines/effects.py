@@ -6,8 +6,9 @@ from the rows after a crash, so they need no row: `Ask`, `HangUp`, `Reconcile`, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from machines.ids import ActorKey, EventId, TxnId, UserId
 from machines.orders import Order
@@ -15,8 +16,7 @@ from machines.preferences import Preferences
 from machines.talk import AgentRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Put an order into the outbox of the stepping actor, after all that is already there.
 
     `not_before` is seconds since the epoch. With `reports` its outcome comes back as an `OrderDone`;
@@ -29,38 +29,33 @@ class Send:
     reports: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DropEdits:
+class DropEdits(Struct, frozen=True):
     """Forget intermediate edits of this message that are still waiting (contract D8)."""
 
     edits: TxnId
 
 
-@dataclass(frozen=True, slots=True)
-class Consume:
+class Consume(Struct, frozen=True):
     """The inbox row is dealt with."""
 
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
+class SetAside(Struct, frozen=True):
     """The inbox row can't be dealt with, for this reason; it is kept, counted and shown."""
 
     seq: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(Struct, frozen=True):
     """Put an event into another actor's inbox, in the same transaction."""
 
     actor: ActorKey
     event: object
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """Keep a room's transition (contract R2)."""
 
     event: str
@@ -70,23 +65,20 @@ class Record:
     report: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TookPlatformChatId:
+class TookPlatformChatId(Struct, frozen=True):
     """The next `platform_chat_id` was used; it is never given out again (contract A5)."""
 
     platform_chat_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class SavePreferences:
+class SavePreferences(Struct, frozen=True):
     """Keep a user's choices; they hold from the next step on, whichever room it is in."""
 
     user_id: UserId
     preferences: Preferences
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """Ask the agent; `attempt` tells the frames of this try from those of an earlier one."""
 
     turn_id: EventId
@@ -94,35 +86,30 @@ class Ask:
     request: AgentRequest
 
 
-@dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUp(Struct, frozen=True):
     """Close the connection of the turn in hand."""
 
     turn_id: EventId
 
 
-@dataclass(frozen=True, slots=True)
-class Reconcile:
+class Reconcile(Struct, frozen=True):
     """Look at this one room on the homeserver and judge it (contract C7)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShowTyping:
+class ShowTyping(Struct, frozen=True):
     """Show or end the typing notice."""
 
     typing: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MarkRead:
+class MarkRead(Struct, frozen=True):
     """Mark an event read; `finished` also moves the bot's own place in the room (contract D12)."""
 
     event_id: EventId
     finished: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Struct, frozen=True):
     """One line for the operator."""
 
     event: str

@@ -5,24 +5,23 @@ What nobody may ever act on (own messages, notices, edits, redactions; contract 
 fact. Who may do what is decided later, by the machines.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from machines.ids import EventId, RoomId, SyncToken, UserId
 
 Membership = Literal["join", "invite", "leave", "ban", "knock"]
 
 
-@dataclass(frozen=True, slots=True)
-class BegunPart:
+class BegunPart(Struct, frozen=True):
     """An event of a reply that was begun and not finished, with the number of its edits so far."""
 
     event_id: EventId
     edits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MessageArrived:
+class MessageArrived(Struct, frozen=True):
     """An `m.text` that somebody else sent to a room the bot is in.
 
     `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of
@@ -39,8 +38,7 @@ class MessageArrived:
     begun: tuple[BegunPart, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileArrived:
+class FileArrived(Struct, frozen=True):
     """A file, image, audio or video (msgtypes `m.file`, `m.image`, `m.audio`, `m.video`)."""
 
     room_id: RoomId
@@ -51,8 +49,7 @@ class FileArrived:
     thread_root: EventId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MalformedArrived:
+class MalformedArrived(Struct, frozen=True):
     """A message that can't be decoded, of which only is known who sent it (contract D9)."""
 
     room_id: RoomId
@@ -61,8 +58,7 @@ class MalformedArrived:
     thread_root: EventId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptedArrived:
+class EncryptedArrived(Struct, frozen=True):
     """An `m.room.encrypted` that nothing here can read yet; `content` is kept for later keys."""
 
     room_id: RoomId
@@ -72,8 +68,7 @@ class EncryptedArrived:
     sent_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class InviteArrived:
+class InviteArrived(Struct, frozen=True):
     """Somebody invited the bot to a room; `encrypted` is what the stripped state claims."""
 
     room_id: RoomId
@@ -81,8 +76,7 @@ class InviteArrived:
     encrypted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BotRemoved:
+class BotRemoved(Struct, frozen=True):
     """The bot is out of a room: kicked, banned, left, or the room is gone."""
 
     room_id: RoomId
@@ -91,16 +85,14 @@ class BotRemoved:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class BotReturned:
+class BotReturned(Struct, frozen=True):
     """The bot came in again after it was out: a timeline showed both, and nothing else will tell."""
 
     room_id: RoomId
     event_id: EventId
 
 
-@dataclass(frozen=True, slots=True)
-class MemberChanged:
+class MemberChanged(Struct, frozen=True):
     """Somebody else's membership in a room changed; shown by `inspect-room`, never acted on."""
 
     room_id: RoomId
@@ -109,8 +101,7 @@ class MemberChanged:
     membership: Membership
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptionEnabled:
+class EncryptionEnabled(Struct, frozen=True):
     """A room carries `m.room.encryption`: from here on no plaintext may be written into it."""
 
     room_id: RoomId
@@ -130,8 +121,7 @@ Fact = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
+class Quarantined(Struct, frozen=True):
     """Something that could not be decoded: kept with its reason, it stops nothing (contract D9)."""
 
     source: Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
@@ -140,8 +130,7 @@ class Quarantined:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """A `limited` timeline: what lies between `since` and `before` has to be fetched (contract D4)."""
 
     room_id: RoomId
@@ -149,8 +138,7 @@ class Gap:
     before: SyncToken
 
 
-@dataclass(frozen=True, slots=True)
-class SyncBatch:
+class SyncBatch(Struct, frozen=True):
     """One decoded sync response; journalled whole, with its token, in one transaction (contract D3).
 
     `facts` keep the order of each room's timeline. `to_device` are raw key messages.

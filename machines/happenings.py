@@ -5,8 +5,9 @@ agent says and the passing of time are told to the actor directly and are derive
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import Outcome
@@ -14,8 +15,7 @@ from machines.room import Binding
 from machines.user import Asked
 
 
-@dataclass(frozen=True, slots=True)
-class OrderDone:
+class OrderDone(Struct, frozen=True):
     """The outcome of an order that this actor gave; `order` names its kind, `answers` what it answered."""
 
     txn_id: TxnId
@@ -24,8 +24,7 @@ class OrderDone:
     answers: EventId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """What one targeted look at the homeserver came to: a binding, or the reason why there is none."""
 
     binding: Binding | None
@@ -36,26 +35,22 @@ class Observed:
     report: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(Struct, frozen=True):
     """The process was restarted, or the room's turn had been left in hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
+class TimePassed(Struct, frozen=True):
     """Something may have come due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(Struct, frozen=True):
     """What an agent is doing besides talking: using a tool of this name, or a step it reports."""
 
     kind: Literal["tool", "progress"]
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentGrew:
+class AgentGrew(Struct, frozen=True):
     """The agent has said more: the whole answer of this try so far, and what it is doing."""
 
     turn_id: EventId
@@ -64,8 +59,7 @@ class AgentGrew:
     activity: Activity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(Struct, frozen=True):
     """A question of the agent, as it came."""
 
     id: str
@@ -73,8 +67,7 @@ class Confirmation:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentDone:
+class AgentDone(Struct, frozen=True):
     """The agent finished its answer.
 
     `asks` is what it wants to have confirmed (contract K8), `files` the paths that it offered.
@@ -88,8 +81,7 @@ class AgentDone:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AgentTroubled:
+class AgentTroubled(Struct, frozen=True):
     """This try brought no answer. `retryable` as the protocol says; `kind` as in `AgentBroke`, or a code."""
 
     turn_id: EventId
@@ -99,38 +91,33 @@ class AgentTroubled:
     retryable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class OnboardingAsked:
+class OnboardingAsked(Struct, frozen=True):
     """He invited the bot, or wrote in an entry room: he is to have a Space and a chat (contract O2)."""
 
     asked: Asked
 
 
-@dataclass(frozen=True, slots=True)
-class NewChatAsked:
+class NewChatAsked(Struct, frozen=True):
     """`!new`."""
 
     asked: Asked
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChatsAsked:
+class ChatsAsked(Struct, frozen=True):
     """`!chats`."""
 
     asked: Asked
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRecovered:
+class ChatRecovered(Struct, frozen=True):
     """A repair brought one of his chats back; his counter moves past its number."""
 
     space_id: RoomId
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChatSummary:
+class ChatSummary(Struct, frozen=True):
     """One of a user's chats, as his actor sees it."""
 
     room_id: RoomId

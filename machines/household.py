@@ -5,8 +5,10 @@ O2): two invitations at once are two requests in one inbox, and the second finds
 comes while something is being made waits in that inbox.
 """
 
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from machines.commands.base import answer
 from machines.effects import Consume, Effect, Send, TookPlatformChatId
@@ -58,8 +60,7 @@ _ORDERED = {
 """The order of the step in hand, by the user's state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Household:
+class Household(Struct, frozen=True):
     """A user, his chats in the order of their numbers, and the requests that wait (inbox row, request)."""
 
     user: User

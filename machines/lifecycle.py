@@ -5,15 +5,14 @@ agree with it, and only then the first waiting message is taken. A session that 
 from wherever the bot is; a request to stop drains from anywhere; what cannot go on has `failed`.
 """
 
-from dataclasses import dataclass, replace
-
+from msgspec import Struct
+from msgspec.structs import replace
 from statemachine import State, StateMachine
 
 from machines.table import Table
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(Struct, frozen=True):
     """The bot's own row. `since` is seconds since the epoch."""
 
     state: str = "login"
@@ -22,64 +21,56 @@ class Life:
     was_live: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """A new process began; whatever the last one left behind, it starts with `login`."""
 
     at: float
     reason: str = "started"
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
+class LoggedIn(Struct, frozen=True):
     """The homeserver accepts the session."""
 
     at: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SyncedOnce:
+class SyncedOnce(Struct, frozen=True):
     """The initial sync is journalled."""
 
     at: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
+class Reconciled(Struct, frozen=True):
     """The local rows agree with the homeserver."""
 
     at: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SoftLoggedOut:
+class SoftLoggedOut(Struct, frozen=True):
     """The access token ended with `soft_logout` (contract L10)."""
 
     at: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(Struct, frozen=True):
     """SIGTERM or SIGINT (contract L8)."""
 
     at: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
+class Drained(Struct, frozen=True):
     """Steps in hand are finished and sends are flushed, or ten seconds are over."""
 
     at: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class GaveUp:
+class GaveUp(Struct, frozen=True):
     """Something that the daemon cannot mend: refused credentials, an unusable database, a fault."""
 
     at: float

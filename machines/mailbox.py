@@ -1,6 +1,6 @@
 """The messages of a room: which count, which wait, which are commands, and when the next turn begins."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from machines import commands
 from machines.case import Case, Message

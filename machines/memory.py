@@ -4,14 +4,13 @@ It is kept in the room's row only. A lost database loses it (contract C6): an op
 more, and the saves themselves are with the agent.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 QUESTION_KEPT_S = 24 * 3600.0
 """How long an open question may be answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """Something the agent asked to have confirmed (contract K8). `asked_at` is seconds since the epoch."""
 
     id: str
@@ -24,8 +23,7 @@ class Question:
         return now - self.asked_at > QUESTION_KEPT_S
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """One chat's memory. `tokens` is `None` until the agent has told any; `picking` a `!load` list is open."""
 
     context_name: str = ""

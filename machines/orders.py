@@ -5,14 +5,14 @@ by its nature. That is what makes *committed* and *performed exactly once* the s
 `matrix` performs them; nobody else knows how.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from machines.ids import EventId, RoomId, TxnId, UserId
 
 
-@dataclass(frozen=True, slots=True)
-class SendMessage:
+class SendMessage(Struct, frozen=True):
     """Send, or edit, one message.
 
     `body` is Markdown and is rendered at the edge. `edits` names the transaction id of the message
@@ -32,8 +32,7 @@ class SendMessage:
     droppable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RedactMessage:
+class RedactMessage(Struct, frozen=True):
     """Take back one of the bot's own messages, named by the transaction id it was sent with."""
 
     room_id: RoomId
@@ -41,29 +40,25 @@ class RedactMessage:
     redacts_event_id: EventId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JoinRoom:
+class JoinRoom(Struct, frozen=True):
     """Accept an invitation. Outcome: `Joined`."""
 
     room_id: RoomId
 
 
-@dataclass(frozen=True, slots=True)
-class RejectInvite:
+class RejectInvite(Struct, frozen=True):
     """Turn an invitation down (contract O4)."""
 
     room_id: RoomId
 
 
-@dataclass(frozen=True, slots=True)
-class LookUpName:
+class LookUpName(Struct, frozen=True):
     """Find a user's display name; the localpart where none is set. Outcome: `NameFound`."""
 
     user_id: UserId
 
 
-@dataclass(frozen=True, slots=True)
-class CreateRoom:
+class CreateRoom(Struct, frozen=True):
     """Create a private room or Space that only the bot may change (contract O1). Outcome: `RoomCreated`.
 
     `nonce` stands in the room's `m.room.create` content as `org.lambda.surfaces.nonce`: a room the
@@ -80,32 +75,28 @@ class CreateRoom:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LinkChild:
+class LinkChild(Struct, frozen=True):
     """Set `m.space.child` in the Space, with the bot's own server as `via`."""
 
     space_id: RoomId
     room_id: RoomId
 
 
-@dataclass(frozen=True, slots=True)
-class EnsureInvited:
+class EnsureInvited(Struct, frozen=True):
     """Invite a user unless he is joined or invited already (contract O2)."""
 
     room_id: RoomId
     user_id: UserId
 
 
-@dataclass(frozen=True, slots=True)
-class NameRoom:
+class NameRoom(Struct, frozen=True):
     """Set `m.room.name` (contract K3)."""
 
     room_id: RoomId
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreBinding:
+class StoreBinding(Struct, frozen=True):
     """Keep a binding as room account data `org.lambda.surfaces.room` (contract R4)."""
 
     room_id: RoomId
@@ -126,37 +117,32 @@ Order = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True, tag=True):
     """The homeserver did it; `event_id` where it named one."""
 
     event_id: EventId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(Struct, frozen=True, tag=True):
     """The bot is in the room; `encrypted` says whether the room's state has `m.room.encryption`."""
 
     room_id: RoomId
     encrypted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NameFound:
+class NameFound(Struct, frozen=True, tag=True):
     """A user's display name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class RoomCreated:
+class RoomCreated(Struct, frozen=True, tag=True):
     """The room exists, made now or found by its nonce."""
 
     room_id: RoomId
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True, tag=True):
     """The homeserver will not do it, now or later.
 
     `kind` is `forbidden` (403 and kin), `too_large`, `unsendable` (this body breaks the server) or

@@ -1,8 +1,10 @@
 """A user's choices: one set for all of his chats, sent with every message to an agent (contracts K4, K5)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from machines.ids import AgentId
 
@@ -28,8 +30,7 @@ Group = Literal["skills", "safety"]
 DEFAULTS: Mapping[Group, Mapping[str, bool]] = {"skills": SKILLS, "safety": SAFETY}
 
 
-@dataclass(frozen=True, slots=True)
-class Preferences:
+class Preferences(Struct, frozen=True):
     """What a user chose; only what differs from the defaults is kept.
 
     `agent_id` is for chats made from now on; `soul` is how the agent is to be, in the user's words.

@@ -10,7 +10,9 @@ The same plan serves all rooms at start and one room at run time. Applied twice,
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from machines.binding import Claim, chat_number, platform_number, read_claim
 from machines.ids import AgentId, RoomId, UserId
@@ -19,8 +21,7 @@ from machines.topology import ObservedRoom, Topology
 from machines.user import User
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """What the local tables say.
 
     `left_alone` are rooms that something is under way for, a chat being made or an order still in the
@@ -33,8 +34,7 @@ class Stored:
     left_alone: frozenset[RoomId] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What one room is, as the homeserver shows it. `backfill`: its binding there is to be written."""
 
     binding: Binding
@@ -43,16 +43,14 @@ class Found:
     backfill: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True):
     """A room that is in conflict or was skipped, and why (contract L5)."""
 
     room_id: RoomId
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What reconciliation comes to.
 
     `found` are all rooms that are something; `changed` those whose row is not so; `refused` are stored

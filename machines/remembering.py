@@ -1,7 +1,8 @@
 """What an ended answer leaves in a chat's memory, and what its reply says of that (contracts K7, K8)."""
 
-from dataclasses import replace
 from pathlib import PurePosixPath
+
+from msgspec.structs import replace
 
 from machines.case import Case
 from machines.happenings import AgentDone

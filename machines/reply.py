@@ -7,7 +7,9 @@ came out the same after a retry is not edited again.
 """
 
 import zlib
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from machines.effects import DropEdits, Effect, Send
 from machines.ids import EventId, RoomId, TxnId
@@ -24,8 +26,7 @@ COMPLETING_EDITS = 19
 text, and the twentieth for the end of the turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One event of a reply, named by its transaction id; `partial` until its last edit is on its way.
 
     `event_id` is known of a part that was found in history; of every other the outbox knows it.
@@ -38,8 +39,7 @@ class Part:
     event_id: EventId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What the room has been shown of one reply. `shown_at` is when the newest edit may go out.
 
     With `notice` it answers a command, and is an `m.notice` (contract K1).

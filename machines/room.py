@@ -9,9 +9,10 @@ removal makes a room `unregistered` again; its binding stays in the row, to be c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from statemachine import State, StateMachine
 
 from machines.ids import AgentId, RoomId, UserId
@@ -22,8 +23,7 @@ COOL_DOWN_S = 60.0
 RoomType = Literal["chat", "space", "entry"]
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Struct, frozen=True):
     """What a room is bound to; the same on the homeserver (contracts R3, R4).
 
     `matrix_user_id` is a chat's or Space's owner, and whoever invited the bot to an entry room.
@@ -50,8 +50,7 @@ class Binding:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """One room's row. Times are seconds since the epoch.
 
     `onboards` is whom to welcome once the room is bound: the last who invited the bot.
@@ -71,52 +70,45 @@ class Room:
     memory: Memory = field(default_factory=Memory)
 
 
-@dataclass(frozen=True, slots=True)
-class Invited:
+class Invited(Struct, frozen=True):
     """An allowed user invited the bot."""
 
     by: UserId
     encrypted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BotJoined:
+class BotJoined(Struct, frozen=True):
     """The homeserver let the bot in."""
 
     encrypted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class JoinRefused:
+class JoinRefused(Struct, frozen=True):
     """The invitation is no longer good."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RoomMade:
+class RoomMade(Struct, frozen=True):
     """The bot made this room; it is bound once it is linked into its Space."""
 
     binding: Binding
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class MessageCame:
+class MessageCame(Struct, frozen=True):
     """Somebody who may talk to the bot wrote something."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class CoolDownOver:
+class CoolDownOver(Struct, frozen=True):
     """A minute has passed since the last repair, and messages wait."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class TopologyConfirmed:
+class TopologyConfirmed(Struct, frozen=True):
     """The homeserver shows what the room is."""
 
     binding: Binding
@@ -126,8 +118,7 @@ class TopologyConfirmed:
     report: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class TopologyRefused:
+class TopologyRefused(Struct, frozen=True):
     """The homeserver does not show what the room is; `reason` in a sentence."""
 
     reason: str
@@ -135,57 +126,48 @@ class TopologyRefused:
     report: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DifferenceFound:
+class DifferenceFound(Struct, frozen=True):
     """Start-up found the stored row and the homeserver's topology to differ."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RemovedFromRoom:
+class RemovedFromRoom(Struct, frozen=True):
     """The bot is no longer in the room (contract R5)."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptInvite:
+class AcceptInvite(Struct, frozen=True):
     """Effect: join."""
 
 
-@dataclass(frozen=True, slots=True)
-class LookAtTopology:
+class LookAtTopology(Struct, frozen=True):
     """Effect: reconcile this one room."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeepBinding:
+class KeepBinding(Struct, frozen=True):
     """Effect: store the binding on the homeserver too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(Struct, frozen=True):
     """Effect: this user came through an entry room; see that he has a Space and a chat."""
 
     user_id: UserId
 
 
-@dataclass(frozen=True, slots=True)
-class TakeMessages:
+class TakeMessages(Struct, frozen=True):
     """Effect: work through the inbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFailure:
+class ReportFailure(Struct, frozen=True):
     """Effect: one warning with the report, one notice in the room."""
 
     reason: str
     report: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class EndConversation:
+class EndConversation(Struct, frozen=True):
     """Effect: close the upstream connection, if there is one."""
 
 

@@ -17,6 +17,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 PART_BYTES = 16_000
 """Largest part, in UTF-8 bytes: it fits into an event as Markdown, as HTML, and as an edit."""
 
@@ -32,16 +34,14 @@ _WORD_BORDER = re.compile(r"[ \t](?=[^\s`~])")
 _SPACE = re.compile(r"\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where the next part begins: an offset into the text, and the fence line to repeat there."""
 
     offset: int = 0
     opening: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """A finished part, and the place behind it."""
 
     part: str

@@ -8,14 +8,15 @@ the engine on every state × event × guard.
 Every state × event pair is declared: an arrow, or a refusal with its reason (`refuses`). An illegal
 event raises `IllegalEvent` and changes nothing. An arrow's guard and action are static methods of the
 declaration: `guard(data, fact) -> bool`, `action(data, fact) -> (data, effects)`; `data` is a frozen
-dataclass with a field `state`, `fact` the event's value (the engine keeps the name `event` for itself).
+struct with a field `state`, `fact` the event's value (the engine keeps the name `event` for itself).
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
 from statemachine import StateMachine
 
 from machines.errors import IllegalEvent
@@ -25,8 +26,7 @@ Guard = Callable[[Any, Any], bool]
 Action = Callable[[Any, Any], tuple[Any, tuple[Any, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrow:
+class Arrow(Struct, frozen=True):
     """One arrow: taken when its guard holds (or it has none), before any later one of its pair."""
 
     source: str
@@ -36,8 +36,7 @@ class Arrow:
     action: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Step(Generic[D]):
+class Step(Struct, Generic[D], frozen=True):
     """What one event did: the new data, the effects in order, and the arrow that was taken."""
 
     data: D

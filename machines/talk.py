@@ -5,30 +5,28 @@ one `AgentEnded`, `AgentRefused` or `AgentBroke`; nothing else, and no exception
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from machines.ids import AgentId
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmationAnswer:
+class ConfirmationAnswer(Struct, frozen=True):
     """The user's answer to a confirmation that the agent asked for (contract K8)."""
 
     id: str
     accepted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ContextOrder:
+class ContextOrder(Struct, frozen=True):
     """Asks the agent to keep its context under a name, or to go back to a kept one (contract K7)."""
 
     action: Literal["save", "load"]
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentRequest:
+class AgentRequest(Struct, frozen=True):
     """One `USER_MESSAGE`; `message_id` is the same at every retry of one turn (contract D10)."""
 
     agent_id: AgentId
@@ -41,56 +39,48 @@ class AgentRequest:
     context: ContextOrder | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AgentSaid:
+class AgentSaid(Struct, frozen=True):
     """The next piece of the answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentUsesTool:
+class AgentUsesTool(Struct, frozen=True):
     """The agent began to use a tool; shown as status, never as answer."""
 
     tool_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentToolDone:
+class AgentToolDone(Struct, frozen=True):
     """The tool finished."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgentReported:
+class AgentReported(Struct, frozen=True):
     """A custom update: progress, or a question to confirm (`payload["kind"] == "confirmation"`)."""
 
     payload: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class AgentOffersFile:
+class AgentOffersFile(Struct, frozen=True):
     """A file for the user; `path` is what the agent sent, unchecked (contract F2)."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentEnded:
+class AgentEnded(Struct, frozen=True):
     """The answer is complete. Terminal."""
 
     tokens_used: int
 
 
-@dataclass(frozen=True, slots=True)
-class AgentRefused:
+class AgentRefused(Struct, frozen=True):
     """The agent sent `ERROR`. Terminal; only the code `AGENT_BUSY` is worth another try."""
 
     code: str
     details: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentBroke:
+class AgentBroke(Struct, frozen=True):
     """No answer could be had: refused connection, silence, a broken protocol. Terminal, retryable.
 
     `kind` is one of `unreachable`, `silent`, `protocol`, `broken_off`; `reason` says it in a sentence.

@@ -5,14 +5,14 @@ judged yet: a child link may be forged, a binding may be nonsense. Judging is `r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from machines.ids import RoomId, UserId
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedChild:
+class ObservedChild(Struct, frozen=True):
     """An `m.space.child` state event with its sender and its `via` servers (empty when removed)."""
 
     room_id: RoomId
@@ -20,8 +20,7 @@ class ObservedChild:
     via: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedRoom:
+class ObservedRoom(Struct, frozen=True):
     """One room the bot is joined to.
 
     `created_by` is the sender of `m.room.create`; `invited_by` who sent the invitation that the bot's
@@ -43,8 +42,7 @@ class ObservedRoom:
     binding: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Topology:
+class Topology(Struct, frozen=True):
     """The rooms the bot is joined to: the `whole` of them, or those that one targeted look concerns.
 
     `former` are the bindings of rooms that its Spaces still name and that it is in no longer: their

@@ -7,9 +7,10 @@ never more than what the room shows. `answered`, `failed` and `stopped` are the 
 reply's last text into the outbox.
 """
 
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from statemachine import State, StateMachine
 
 from machines.effects import Ask, Effect, HangUp, MarkRead, ShowTyping
@@ -21,8 +22,7 @@ from machines.talk import AgentRequest
 ENDED = frozenset({"answered", "failed", "stopped"})
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """One turn's row. Times are seconds since the epoch.
 
     `draft` and what belongs to it are of the try in hand and are not kept: after a restart the agent
@@ -63,24 +63,21 @@ class Turn:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnBegan:
+class TurnBegan(Struct, frozen=True):
     """Its turn has come; the agent may be tried until `gives_up_at`."""
 
     at: float
     gives_up_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRestarted:
+class ProcessRestarted(Struct, frozen=True):
     """The connection to the agent is gone with the old process; time away does not count as tried."""
 
     at: float
     gives_up_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class TextGrew:
+class TextGrew(Struct, frozen=True):
     """The agent has said more; `text` is the whole answer so far, `status` what it is doing."""
 
     at: float
@@ -88,23 +85,20 @@ class TextGrew:
     status: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ShowDue:
+class ShowDue(Struct, frozen=True):
     """It is time to show what has come since the last edit."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerEnded:
+class AnswerEnded(Struct, frozen=True):
     """The agent finished; `text` is what the reply shall say."""
 
     at: float
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentFailed:
+class AgentFailed(Struct, frozen=True):
     """This try brought no answer: again at `retry_at`, or `last_words` if that is too late."""
 
     at: float
@@ -113,8 +107,7 @@ class AgentFailed:
     last_words: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentDeclined:
+class AgentDeclined(Struct, frozen=True):
     """The agent will not answer this message, or what it sent can't be shown."""
 
     at: float
@@ -122,23 +115,20 @@ class AgentDeclined:
     last_words: str
 
 
-@dataclass(frozen=True, slots=True)
-class RetryDue:
+class RetryDue(Struct, frozen=True):
     """The wait is over."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class PatienceEnded:
+class PatienceEnded(Struct, frozen=True):
     """A later try has brought nothing by `gives_up_at`."""
 
     at: float
     last_words: str
 
 
-@dataclass(frozen=True, slots=True)
-class UserStopped:
+class UserStopped(Struct, frozen=True):
     """The user wants no more of it; `text` is what was said, marked stopped (contract K9)."""
 
     at: float

@@ -6,8 +6,8 @@ interruption anywhere resumes at that step. `!new` enters at `making_chat`. Ids 
 later, so that the same order is repeated with the same ids.
 """
 
-from dataclasses import dataclass, replace
-
+from msgspec import Struct
+from msgspec.structs import replace
 from statemachine import State, StateMachine
 
 from machines.effects import Effect, Send, Tell
@@ -17,8 +17,7 @@ from machines.room import Binding, RoomMade, TopologyConfirmed
 from machines.table import Table
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """Where something was asked for. `event_id` is empty for an invitation, which is no message."""
 
     room_id: RoomId
@@ -26,8 +25,7 @@ class Asked:
     thread_root: EventId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewChat:
+class NewChat(Struct, frozen=True):
     """The ids and the name that a chat gets when it is made."""
 
     chat_id: str
@@ -36,8 +34,7 @@ class NewChat:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Struct, frozen=True):
     """One user's row. `next_chat_index` only ever grows (contract R3); `made` is the chat being linked."""
 
     user_id: UserId
@@ -50,32 +47,28 @@ class User:
     made: RoomId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SpaceWanted:
+class SpaceWanted(Struct, frozen=True):
     """He has no Space yet. `key` tells this request from any other in transaction ids."""
 
     asked: Asked
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChatWanted:
+class ChatWanted(Struct, frozen=True):
     """He has a Space and shall get a chat in it."""
 
     asked: Asked
     chat: NewChat
 
 
-@dataclass(frozen=True, slots=True)
-class NameKnown:
+class NameKnown(Struct, frozen=True):
     """His display name was found; `space_name` is made from it."""
 
     name: str
     space_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SpaceMade:
+class SpaceMade(Struct, frozen=True):
     """His Space exists; `chat` is his first."""
 
     room_id: RoomId
@@ -83,20 +76,17 @@ class SpaceMade:
     space_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChatMade:
+class ChatMade(Struct, frozen=True):
     """The chat's room exists."""
 
     room_id: RoomId
 
 
-@dataclass(frozen=True, slots=True)
-class ChatLinked:
+class ChatLinked(Struct, frozen=True):
     """The Space names the room as its child: the chat is whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepRefused:
+class StepRefused(Struct, frozen=True):
     """The homeserver will not do the step in hand."""
 
     reason: str

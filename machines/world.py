@@ -4,10 +4,12 @@ A `World` is a value made anew for every step, so a step can be repeated from it
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Protocol
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from machines.ids import AgentId, RoomId, UserId, server_of
 from machines.preferences import Preferences
@@ -34,8 +36,7 @@ class Agents(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """Who may talk to the bot: full Matrix ids or globs; by default users of its own server (contract E3)."""
 
     bot: UserId
@@ -53,8 +54,7 @@ class Access:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Struct, frozen=True):
     """The surroundings of one step. `now` is seconds since the epoch.
 
     `next_platform_chat_id` is free; a step that uses it says so with `TookPlatformChatId`. With

@@ -4,10 +4,10 @@ Only GET requests; a room that can't be read is left out of what is observed, an
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import anyio
+from msgspec.structs import replace
 
 from machines.ids import RoomId, UserId
 from machines.topology import ObservedRoom, Topology

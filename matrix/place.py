@@ -6,8 +6,10 @@ along with it, so that it is finished in its own events.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from machines.facts import (
     BegunPart,

@@ -7,10 +7,10 @@ nothing, because a question may stand before it.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import anyio
+from msgspec.structs import replace
 
 from machines.facts import Fact, SyncBatch
 from machines.ids import EventId, RoomId, UserId

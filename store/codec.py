@@ -6,8 +6,7 @@ what may be journalled and in nothing else.
 
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+import msgspec
 
 from machines import facts, happenings, orders, room, user
 from store.errors import DatabaseUnusable, UnitRefused
@@ -49,15 +48,8 @@ _JOURNALLED: dict[str, type] = {
 }
 
 
-_adapters: dict[type, TypeAdapter[Any]] = {}
-
-
-def adapter(cls: type) -> TypeAdapter[Any]:
-    """Return the validator and serialiser of one class, built once."""
-    known = _adapters.get(cls)
-    if known is None:
-        known = _adapters[cls] = TypeAdapter(cls)
-    return known
+_encoder = msgspec.json.Encoder()
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
 
 def dump(value: object) -> str:
@@ -67,8 +59,8 @@ def dump(value: object) -> str:
         UnitRefused: it holds what JSON can't; the edge that let it in should have cleaned it.
     """
     try:
-        return adapter(type(value)).dump_json(value).decode()
-    except PydanticSerializationError as error:
+        return _encoder.encode(value).decode()
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
         raise UnitRefused(f"{type(value).__name__} can't be kept: {error}") from error
 
 
@@ -90,8 +82,11 @@ def read(cls: type[T], text: str) -> T:
     Raises:
         DatabaseUnusable: the text is not such a value (a damaged row, or one of another version).
     """
+    decoder = _decoders.get(cls)
+    if decoder is None:
+        decoder = _decoders[cls] = msgspec.json.Decoder(cls)
     try:
-        value: T = adapter(cls).validate_json(text)
-    except ValidationError as error:
-        raise DatabaseUnusable(f"a stored {cls.__name__} can't be read ({error.title})") from error
+        value: T = decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise DatabaseUnusable(f"a stored {cls.__name__} can't be read ({error})") from error
     return value

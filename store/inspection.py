@@ -5,8 +5,10 @@ Plain reads of one connection (`readonly` opens it); nothing here decides or wor
 
 import json
 import sqlite3
-from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from machines.ids import EventId, RoomId
 from machines.room import Room
@@ -17,8 +19,7 @@ from store.queries import SQL
 from store.records import BotRow, Transition
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
+class GivenUp(Struct, frozen=True):
     """Something that was not dealt with and stopped nothing (contract D9); `kind` is what it was."""
 
     fate: Literal["set_aside", "refused", "quarantined"]
@@ -28,8 +29,7 @@ class GivenUp:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class RoomSight:
+class RoomSight(Struct, frozen=True):
     """All that is stored of one room.
 
     `given_up` and `transitions` are the last ones, newest last; `reply_events` is what the turn in hand has
@@ -47,8 +47,7 @@ class RoomSight:
     report: Any
 
 
-@dataclass(frozen=True, slots=True)
-class BotSight:
+class BotSight(Struct, frozen=True):
     """The bot's own row, with totals; `given_up` is what belongs to no room."""
 
     bot: BotRow

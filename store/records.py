@@ -1,8 +1,9 @@
 """The rows as values: what is read from the tables and what is written to them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from machines.happenings import ChatSummary
 from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, TxnId, UserId
@@ -14,8 +15,7 @@ from machines.turn import Turn
 from machines.user import Asked, NewChat, User
 
 
-@dataclass(frozen=True, slots=True)
-class InboxRow:
+class InboxRow(Struct, frozen=True):
     """One waiting event of one actor; rows of an actor are taken in the order of `seq`."""
 
     seq: int
@@ -23,8 +23,7 @@ class InboxRow:
     event: Any
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(Struct, frozen=True):
     """One order. Orders of one `lane` are performed one after the other; `actor` hears the outcome.
 
     A `doubtful` one was left by an earlier process so long ago, or by another device, that the
@@ -41,8 +40,7 @@ class OutboxRow:
     doubtful: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """What is being made for a user, as it stands in `users.in_hand`."""
 
     asked: Asked | None
@@ -50,8 +48,7 @@ class Made:
     made: RoomId | None
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """One row of `transitions`; `subject` is a room id or `bot`."""
 
     subject: str
@@ -63,8 +60,7 @@ class Transition:
     report: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Writes:
+class Writes(Struct, frozen=True):
     """All that one visit to one actor leaves behind; committed as a whole or not at all."""
 
     room: Room | None = None
@@ -89,8 +85,7 @@ class Writes:
 _NOTHING = Writes()
 
 
-@dataclass(frozen=True, slots=True)
-class RoomRows:
+class RoomRows(Struct, frozen=True):
     """A room as stored: its row (if any), its turn, and the first waiting inbox rows."""
 
     room: Room | None
@@ -98,8 +93,7 @@ class RoomRows:
     inbox: tuple[InboxRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UserRows:
+class UserRows(Struct, frozen=True):
     """A user as stored: his row (if any), his chats, and the first waiting inbox rows."""
 
     user: User | None
@@ -107,8 +101,7 @@ class UserRows:
     inbox: tuple[InboxRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BotRow:
+class BotRow(Struct, frozen=True):
     """The bot's own row."""
 
     life: Life

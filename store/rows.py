@@ -4,7 +4,8 @@ Every function here runs on the connection's thread, inside the caller's transac
 """
 
 import sqlite3
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from machines.happenings import ChatSummary
 from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
@@ -12,7 +13,7 @@ from machines.memory import Memory
 from machines.room import Binding, Room
 from machines.turn import Turn
 from machines.user import User
-from store.codec import adapter, load, read
+from store.codec import dump, load, read
 from store.queries import SQL
 from store.records import Made, OutboxRow
 
@@ -76,14 +77,14 @@ def room_of(row: sqlite3.Row) -> Room:
 
 def _memory_text(memory: Memory) -> str | None:
     """Return what is kept of a memory; most rooms have none."""
-    return adapter(Memory).dump_json(memory).decode() if memory != Memory() else None
+    return dump(memory) if memory != Memory() else None
 
 
 def put_user(raw: sqlite3.Connection, user: User) -> None:
     """Store a user's row."""
     in_hand = None
     if user.asked or user.chat or user.made:
-        in_hand = adapter(Made).dump_json(Made(user.asked, user.chat, user.made)).decode()
+        in_hand = dump(Made(user.asked, user.chat, user.made))
     raw.execute(
         SQL["put_user"],
         {
@@ -139,7 +140,7 @@ def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
             "turn_id": turn.turn_id,
             "state": turn.state,
             "tries": turn.tries,
-            "payload": adapter(Turn).dump_json(kept).decode(),
+            "payload": dump(kept),
         },
     )
 

@@ -18,7 +18,7 @@ from machines.lifecycle import Life
 from machines.preferences import Preferences
 from machines.reconcile import Stored
 from machines.room import Room
-from store.codec import adapter, dump, load, read
+from store.codec import dump, load, read
 from store.errors import UnitRefused
 from store.queries import SQL
 from store.records import (
@@ -110,7 +110,7 @@ def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[Inbo
     for transition in writes.transitions:
         put_transition(raw, transition)
     for user_id, preferences in writes.preferences:
-        payload = adapter(Preferences).dump_json(preferences).decode()
+        payload = dump(preferences)
         raw.execute(SQL["put_preferences"], {"user_id": user_id, "payload": payload})
     if writes.platform_chat_seq is not None:
         raw.execute(SQL["raise_platform_chat_seq"], {"seq": writes.platform_chat_seq})

@@ -1,7 +1,9 @@
 """`!agent [number|id]`: which agent new chats get (contract K5)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, only_answer
 from machines.effects import SavePreferences, Send

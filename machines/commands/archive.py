@@ -1,7 +1,9 @@
 """`!archive`: the chat stays in the Space and answers no more messages (contract K3)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, only_answer
 from machines.effects import Send

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
+
 from machines.effects import Effect, Send
 from machines.ids import EventId, TxnId, UserId
 from machines.orders import SendMessage
@@ -15,8 +17,7 @@ from machines.user import Asked
 from machines.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a command was written: the room, the turn in hand there, who wrote it, and the answer it gets."""
 
     room: Room
@@ -46,8 +47,7 @@ class Place:
         return answer(self.asked, text)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What a command asks this chat's agent; the agent's answer is the command's."""
 
     text: str
@@ -55,8 +55,7 @@ class Wish:
     context: ContextOrder | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """What a command did: the room as it is now, the effects, and what becomes of the agent.
 
     `stops_turn` ends the turn in hand; `asks` begins one, and then there is no other answer.

@@ -1,7 +1,9 @@
 """`!clear`, also `!reset`: the agent forgets this chat, and no other (contract K6)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, only_answer
 from machines.effects import Send, TookPlatformChatId

@@ -1,7 +1,9 @@
 """`!yes`, `!no` and `!cancel`: what becomes of the agent's question, or of an open list (contracts K7, K8)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, Wish, only_answer
 from machines.talk import ConfirmationAnswer

@@ -1,9 +1,11 @@
 """`!context`, `!save [name]` and `!load`: the context of this chat and of no other (contract K7)."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, Wish, only_answer
 from machines.commands.naming import MAX_NAME_LENGTH, one_line

@@ -1,7 +1,9 @@
 """`!rename <name>`: the room's name and the chat's (contract K3)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, only_answer
 from machines.commands.naming import MAX_NAME_LENGTH, one_line

@@ -1,7 +1,9 @@
 """`!soul [text]`: how the agent is to be, in the user's words (contract K4)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, only_answer
 from machines.effects import SavePreferences

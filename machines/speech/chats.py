@@ -1,14 +1,14 @@
 """What is said about chats: opened, listed, renamed, archived, out of order (K2, K3, A3, C7)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from machines.speech.voice import Voice, plain, quoted
 
 
-@dataclass(frozen=True, slots=True)
-class ChatLine:
+class ChatLine(Struct, frozen=True):
     """One row of `!chats`. `agent` is what people call it; `current` is the chat one is in."""
 
     chat_id: str

@@ -1,15 +1,15 @@
 """What is said about files, from the user and from the agent (contracts F1–F3)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from machines.speech.voice import Voice, plain
 
 _UNITS = ("bytes", "kilobytes", "megabytes", "gigabytes")
 
 
-@dataclass(frozen=True, slots=True)
-class FileLine:
+class FileLine(Struct, frozen=True):
     """One row of `!list`: a file that goes with the next message."""
 
     number: int

@@ -1,21 +1,20 @@
 """What is said about settings: skills, soul, safety and the choice of an agent (K4, K5)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from machines.speech.voice import Voice, plain, quoted
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Struct, frozen=True):
     """A skill or a safety rule, and whether it is on."""
 
     name: str
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AgentLine:
+class AgentLine(Struct, frozen=True):
     """One row of `!agent`; `selected` is the one that new chats get."""
 
     number: int

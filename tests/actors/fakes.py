@@ -6,12 +6,13 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
+from msgspec.structs import replace
 
 from actors.bot import DRAIN_S, Bot
 from actors.surroundings import Surroundings

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import anyio
+from msgspec.structs import replace
 
 from actors.outbox import EDITS_APART_S, REMEMBERED_BY_SERVER_S, Outbox
 from machines.happenings import OrderDone
@@ -36,7 +36,7 @@ class Desk:
         lane = str(getattr(message, "room_id", "@anna"))
         now = self.house.clock.now()
         row = OutboxRow(TxnId(txn_id), lane, ActorKey(lane), message, False, 0.0, now)
-        return replace(row, **changes)  # type: ignore[arg-type]
+        return replace(row, **changes)
 
     async def commit_and_send(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
         await self.house.journal.keep_visits([Writes(orders=rows, dropped_edits=dropped)], 1.0)
@@ -44,7 +44,7 @@ class Desk:
 
     def edit(self, txn_id: str, of: str, **changes: object) -> OutboxRow:
         order = SendMessage(ROOM, txn_id, edits=TxnId(of), partial=True, droppable=True)
-        return self.row(txn_id, replace(order, **changes))  # type: ignore[arg-type]
+        return self.row(txn_id, replace(order, **changes))
 
     @property
     def sent(self) -> list[str]:

@@ -6,8 +6,9 @@ call the same actions, so that the difference is dispatch alone.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from machines.ids import AgentId, RoomId, UserId
 from machines.room import (

@@ -1,8 +1,10 @@
 """For every machine: rows in each state, and for each event values that make its guards true and false."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from machines import lifecycle, room, turn, user
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId

@@ -1,9 +1,11 @@
 """A room or a user as tests tell their story: one event after the other, at a time of their choosing."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+from msgspec.structs import replace
 
 from machines import conversation, household
 from machines.conversation import Conversation

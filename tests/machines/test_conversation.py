@@ -1,8 +1,7 @@
 """A chat answers its owner: one reply to each message, in order, and to nobody else."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from machines.conversation import refused
 from machines.effects import Ask, Consume, HangUp, Log, MarkRead, ShowTyping

@@ -1,8 +1,7 @@
 """What a chat remembers between messages: settings, saves, an open list, an open question (K4–K9)."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from machines.effects import Ask, SavePreferences, TookPlatformChatId
 from machines.happenings import Confirmation, Observed, Resumed

@@ -1,9 +1,9 @@
 """One user, one Space; one chat made at a time; ids that are never given twice (O1–O3, K2, K3)."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from machines.effects import Send, TookPlatformChatId
 from machines.happenings import (

@@ -1,8 +1,7 @@
 """What the homeserver shows becomes what the tables say, once, and nothing that a user can forge (C1–C6, O6)."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from machines.ids import RoomId
 from machines.reconcile import Stored

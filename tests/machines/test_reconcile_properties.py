@@ -1,9 +1,8 @@
 """For any topology and any damage: reconciling twice is reconciling once, and what was valid stays (C1, C5, C6)."""
 
-from dataclasses import replace
-
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from machines.ids import RoomId
 from machines.reconcile import Stored

@@ -1,8 +1,10 @@
 """Worlds for reconciliation: the homeserver's rooms, and what carrying out a plan makes of the local rows."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from machines.ids import AgentId, RoomId, UserId
 from machines.reconcile import Plan, Stored, plan

@@ -2,10 +2,10 @@
 
 import json
 import random
-from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
+from msgspec.structs import replace
 
 from machines.ids import RoomId, TxnId, UserId
 from machines.orders import CreateRoom, Refused, RoomCreated

@@ -7,11 +7,12 @@ what goes on inside are left out, and the bug has to show in what people see.
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
 import anyio
+from msgspec.structs import replace
 
 from actors.bot import Bot
 from actors.crank import Crank

@@ -3,10 +3,10 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from machines.ids import RoomId
 from store.inspection import look_at_bot, look_at_room, look_at_rooms, seen_rooms

@@ -1,9 +1,9 @@
 """What the journal promises: sync token and facts together, nothing twice, a visit whole or not at all (D1, D3)."""
 
 import sqlite3
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from machines.facts import BotRemoved, EncryptionEnabled, InviteArrived, Quarantined, SyncBatch
 from machines.happenings import OrderDone

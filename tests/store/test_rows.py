@@ -1,8 +1,7 @@
 """Rooms, users and turns come back from their rows as they were; what can't be read is told."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from machines.ids import ActorKey, RoomId, UserId
 from machines.room import Binding, Room
