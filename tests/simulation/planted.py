@@ -4,10 +4,10 @@ Each takes one guarantee away, in the way somebody might while changing the code
 what goes on inside are left out, and the bug has to show in what people see.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -29,7 +29,7 @@ from store.queries import SQL
 from store.records import Writes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Bug:
     """One planted bug. `plant` patches it in, for as long as the stack is open."""
 
@@ -180,7 +180,7 @@ def _new_transaction_at_each_try(stack: ExitStack) -> None:
     def made(original: Any) -> Any:
         async def _once(self: Transport, request: Any, long_poll: bool) -> Any:
             if "/send/" in request.path:
-                request = replace(request, path=f"{request.path}.{next(numbers)}")
+                request = dataclasses.replace(request, path=f"{request.path}.{next(numbers)}")
             return await original(self, request, long_poll)
 
         return _once
