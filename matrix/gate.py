@@ -108,6 +108,7 @@ class Gate:
         reason = await probe()
         if reason is None:
             self._open = True
+            self._failures = max(0, self._failures - 1)  # the one planned for was none
             self._unwell = 0
             self._opened_at = self._clock.now()
             self.epoch += 1

@@ -208,13 +208,9 @@ class Transport:
     async def _on_no_answer(
         self, call: Call, trouble: Unreachable, failures: _Failures, epoch: int, started: float
     ) -> None:
-        if trouble.kind == "timeout" and self._gate.last_success_at >= started:
-            pass  # others were answered meanwhile: it is this request that is slow
-        elif failures.count == 0 or trouble.kind == "connect":
+        # With others answered meanwhile, it is this request that is slow.
+        if trouble.kind != "timeout" or self._gate.last_success_at < started:
             self._gate.failed(trouble.reason, epoch)
-        else:
-            # The gate was opened since, and it fails again: it may be this request alone.
-            self._gate.unwell(trouble.reason, epoch)
         if call.droppable:
             raise Dropped from None
         if not call.repeatable:
@@ -237,7 +233,9 @@ class Transport:
             failures.outages, failures.writes = self._gate.outages, self._writes
         failures.count += 1
         failures.last = refusal
-        if self._gate.is_open:
+        # One that fails again keeps a distance of its own even so: it may be alone at fault, and
+        # others would have nothing of a gate that it closes as soon as it is open.
+        if self._gate.is_open or failures.count > 1:
             await self._clock.sleep(min(_LONGEST_PAUSE_S, self._gate.back_off_s(failures.count)))
 
     def _give_up_poison(self, call: Call, failures: _Failures) -> None:

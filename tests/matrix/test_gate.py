@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from matrix.calls import Call
+from matrix.errors import RequestRefused
 from matrix.exchange import HttpAnswer
 from matrix.gate import LONGEST_WAIT_S, SHORTEST_WAIT_S, Gate
 from matrix.transport import Transport
@@ -151,6 +152,54 @@ async def test_a_homeserver_that_answers_probes_alone_is_one_outage_that_backs_o
         await clock.sleep(HOUR_S)
         assert len(network.times("/send/")) < HOUR_S / 10
         tasks.cancel_scope.cancel()
+
+
+async def test_an_outage_that_strikes_a_request_for_the_second_time_holds_up_all_others():
+    clock = VirtualClock()
+    network = FakeNetwork(clock, cut_off)
+    transport = transport_on(network)
+    async with clock.running(), anyio.create_task_group() as tasks:
+        tasks.start_soon(ask_all, transport, 1, [])
+        await clock.sleep(0.5)
+        # The homeserver is back for the probe, and gone when the request comes again.
+        network.behaviour = lambda request: (
+            answer({}) if "whoami" in request.path else html(request)
+        )
+        while len(network.times("/send/")) < 2:
+            await clock.sleep(0.01)
+        network.behaviour = html
+        await clock.sleep(0.1)
+        tasks.start_soon(ask_all, transport, 20, [])
+        await clock.sleep(600)
+        after = network.times()[2:]
+        assert min(later - earlier for earlier, later in pairwise(after)) >= SHORTEST_WAIT_S
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_request_that_alone_gets_no_answer_holds_the_others_up_for_moments_only():
+    clock = VirtualClock()
+    network = FakeNetwork(
+        clock, lambda request: html(request) if "/send/0" in request.path else answer({})
+    )
+    transport = transport_on(network)
+    async with clock.running(), anyio.create_task_group() as tasks:
+
+        async def others() -> None:
+            while True:
+                await transport.request(Call("PUT", "/other", body={}, lane="send"))
+                await clock.sleep(0.5)
+
+        tasks.start_soon(others)
+        started = clock.now()
+        with pytest.raises(RequestRefused):
+            await transport.request(Call("PUT", "/send/0", body={}, lane="send"))
+        given_up_s = clock.now() - started
+        tasks.cancel_scope.cancel()
+    assert given_up_s < 40
+    assert 4 <= len(network.times("/send/0")) <= 10
+    others_at = network.times("/other")
+    assert max(later - earlier for earlier, later in pairwise(others_at)) < 3
+    assert len(others_at) > given_up_s
 
 
 async def test_what_may_be_left_out_is_left_out_during_an_outage():

@@ -11,6 +11,8 @@ from tests.simulation.pool import outcomes
 
 SEEDS = 1000
 SOME_SEEDS = (2, 11, 39, 185)
+VIOLATED_ONCE = (10968, 19420)
+"""An outage that strikes a request which had failed before, among others that wait (contract L9)."""
 TIMEOUT_S = 60
 
 
@@ -22,6 +24,11 @@ def test_nothing_is_lost_doubled_or_out_of_order_in_a_thousand_histories():
     # They would hold as well if nothing had happened in them.
     assert sum(outcome.messages for outcome in lived) > 10 * SEEDS
     assert sum(outcome.kills for outcome in lived) > SEEDS
+
+
+@pytest.mark.parametrize("seed", VIOLATED_ONCE)
+def test_a_seed_that_found_a_bug_finds_it_no_more(seed):
+    assert simulate(seed).violation is None
 
 
 @pytest.mark.parametrize("seed", SOME_SEEDS)
