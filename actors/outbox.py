@@ -2,22 +2,20 @@
 
 A lane is a room (or a user, for what concerns no room). Its next order starts when the one before it is done, so
 messages arrive in the order in which they were decided, and an edit knows the event it replaces. An order stays in
-its row until the homeserver has answered; a crash in between repeats it under the same transaction id, which
-the homeserver recognises (contract D1). What came of it, where somebody waits for that, is put into the
-actor's inbox in the same transaction that finishes the row.
+its row until what came of it is committed (`outcomes`); a crash before that repeats it under the same transaction
+id, which the homeserver recognises (contract D1).
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
+from actors.outcomes import Outcomes
 from actors.ports import Clock, Homeserver
 from actors.workers import Workers
-from machines.happenings import OrderDone
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import CreateRoom, Done, Order, Outcome, RedactMessage, Refused, SendMessage
 from store import Journal
@@ -25,7 +23,7 @@ from store.records import InboxRow, OutboxRow
 
 REQUESTS_AT_ONCE = 100
 REMEMBERED = 4096
-"""How many sent messages are remembered for the edits to come; others are looked up."""
+"""Of how many growing messages it is remembered when they were last shown."""
 REMEMBERED_BY_SERVER_S = 20 * 3600.0
 """The homeserver forgets a transaction id after 24 h; an older message is looked for before it is sent."""
 EDITS_APART_S = 1.5
@@ -46,13 +44,12 @@ class Outbox:
         self._homeserver = homeserver
         self._journal = journal
         self._clock = clock
-        self._deliver = deliver
         self._replied = replied
         self._lanes: dict[str, deque[OutboxRow]] = {}
-        self._sent: OrderedDict[TxnId, EventId | None] = OrderedDict()
         self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
         self._limit = anyio.Semaphore(REQUESTS_AT_ONCE, fast_acquire=True)
         self._workers = Workers()
+        self._outcomes = Outcomes(journal, clock, self._workers, deliver)
         self._empty = anyio.Event()
 
     async def run(self, group: TaskGroup) -> None:
@@ -74,10 +71,11 @@ class Outbox:
                 lane.append(row)
 
     async def flush(self) -> None:
-        """Return when every lane is empty."""
+        """Return when every lane is empty and all that came of it is committed."""
         while self._lanes:
             self._empty = anyio.Event()
             await self._empty.wait()
+        await self._outcomes.flush()
 
     def _drop(self, txn_id: str) -> None:
         for lane in self._lanes.values():
@@ -99,7 +97,8 @@ class Outbox:
                 await self._clock.sleep(wait_s)
             async with self._limit:
                 outcome = await self._perform(row)
-            await self._finish(row, outcome)
+            self._note_shown(row)
+            self._outcomes.note(row, outcome)
             lane.popleft()
             if not lane:
                 self._note_reply(row)
@@ -127,47 +126,26 @@ class Outbox:
         """Fill in the event that an edit or a redaction is about."""
         match order:
             case SendMessage(edits=str() as txn_id, edits_event_id=None):
-                event_id = await self._event_of(txn_id)
+                event_id = await self._outcomes.event_of(txn_id)
                 return replace(order, edits_event_id=event_id) if event_id else None
             case RedactMessage(redacts=txn_id, redacts_event_id=None):
-                event_id = await self._event_of(txn_id)
+                event_id = await self._outcomes.event_of(txn_id)
                 return replace(order, redacts_event_id=event_id) if event_id else None
             case _:
                 return order
 
-    async def _event_of(self, txn_id: TxnId) -> EventId | None:
-        if txn_id in self._sent:
-            return self._sent[txn_id]
-        return await self._journal.sent_event(txn_id)
-
-    async def _finish(self, row: OutboxRow, outcome: Outcome) -> None:
-        refusal = f"{outcome.errcode}: {outcome.reason}" if isinstance(outcome, Refused) else None
-        event_id = outcome.event_id if isinstance(outcome, Done) else None
-        if event_id is not None:
-            self._sent[row.txn_id] = event_id
-            if len(self._sent) > REMEMBERED:
-                self._sent.popitem(last=False)
-        report = None
-        if row.reports or refusal is not None:
-            answers = getattr(row.order, "answers", None)
-            report = OrderDone(row.txn_id, type(row.order).__name__, outcome, answers)
-        if refusal is not None:
-            structlog.get_logger().warning(
-                "order_refused", lane=row.lane, order=type(row.order).__name__, reason=refusal
-            )
-        now = self._clock.now()
-        self._note_shown(row, now)
-        rows = await self._journal.finish_order(row, event_id, refusal, report, now)
-        self._deliver(rows)
-
-    def _note_shown(self, row: OutboxRow, now: float) -> None:
+    def _note_shown(self, row: OutboxRow) -> None:
         if isinstance(row.order, SendMessage) and row.order.partial:
-            self._shown_at[row.order.edits or row.txn_id] = now
+            self._shown_at[row.order.edits or row.txn_id] = self._clock.now()
             if len(self._shown_at) > REMEMBERED:
                 self._shown_at.popitem(last=False)
 
     def _note_reply(self, row: OutboxRow) -> None:
-        """The room is quiet after a whole reply: the bot's own place in it moves (contract D12)."""
+        """The room is quiet after a whole reply: the bot's own place in it moves (contract D12).
+
+        The place says what the room shows, and that is so once the homeserver has answered. Nothing depends on the
+        commit: a reply that is sent again is recognised, and without the database it is found in the room.
+        """
         order = row.order
         if isinstance(order, SendMessage) and order.answers and not order.partial:
             self._replied(order.room_id, order.answers)

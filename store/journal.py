@@ -22,7 +22,16 @@ from store import units
 from store.database import Runner
 from store.errors import DatabaseUnusable, UnitRefused
 from store.queries import SQL
-from store.records import BotRow, InboxRow, OutboxRow, RoomRows, Transition, UserRows, Writes
+from store.records import (
+    BotRow,
+    FinishedOrder,
+    InboxRow,
+    OutboxRow,
+    RoomRows,
+    Transition,
+    UserRows,
+    Writes,
+)
 from store.rows import outbox_row
 
 Unit = Callable[[sqlite3.Connection], Any]
@@ -136,29 +145,17 @@ class Journal:
         rows: tuple[InboxRow, ...] = await self.write(unit)
         return rows
 
-    async def finish_order(
-        self,
-        row: OutboxRow,
-        event_id: EventId | None,
-        refusal: str | None,
-        report: object,
-        at: float,
+    async def finish_orders(
+        self, finished: Sequence[FinishedOrder], at: float
     ) -> tuple[InboxRow, ...]:
-        """Mark an order performed or refused and, in the same transaction, tell its actor `report`."""
+        """Mark orders as performed or refused and, in the same transaction, tell their actors the reports.
 
-        def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
-            raw.execute(
-                SQL["finish_outbox"],
-                {
-                    "txn_id": row.txn_id,
-                    "status": "sent" if refusal is None else "refused",
-                    "event_id": event_id,
-                    "reason": refusal or "",
-                },
-            )
-            return units.tell(raw, ((row.actor, report),), at) if report is not None else ()
-
-        rows: tuple[InboxRow, ...] = await self.write(unit)
+        Raises:
+            UnitRefused: nothing of all of them was kept.
+        """
+        rows: tuple[InboxRow, ...] = await self.write(
+            lambda raw: units.finish_orders(raw, finished, at)
+        )
         return rows
 
     async def keep_life(self, life: Life, transition: Transition) -> None:

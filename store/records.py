@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from machines.happenings import ChatSummary
-from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, TxnId, UserId
+from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.lifecycle import Life
 from machines.orders import Order
 from machines.preferences import Preferences
@@ -38,6 +38,15 @@ class OutboxRow(Struct, frozen=True):
     not_before: float
     created_at: float
     doubtful: bool = False
+
+
+class FinishedOrder(Struct, frozen=True):
+    """An order that was performed, or refused with a reason; its actor is told the `report`, if there is one."""
+
+    row: OutboxRow
+    event_id: EventId | None = None
+    refusal: str | None = None
+    report: object = None
 
 
 class Made(Struct, frozen=True):

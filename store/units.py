@@ -23,6 +23,7 @@ from store.errors import UnitRefused
 from store.queries import SQL
 from store.records import (
     BotRow,
+    FinishedOrder,
     InboxRow,
     OutboxRow,
     RoomRows,
@@ -115,6 +116,27 @@ def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[Inbo
     if writes.platform_chat_seq is not None:
         raw.execute(SQL["raise_platform_chat_seq"], {"seq": writes.platform_chat_seq})
     return tell(raw, writes.told, at)
+
+
+def finish_orders(
+    raw: sqlite3.Connection, finished: Iterable[FinishedOrder], at: float
+) -> tuple[InboxRow, ...]:
+    """Mark orders as performed or refused; returns the rows of the reports that their actors are told."""
+    orders = tuple(finished)
+    raw.executemany(
+        SQL["finish_outbox"],
+        (
+            {
+                "txn_id": each.row.txn_id,
+                "status": "sent" if each.refusal is None else "refused",
+                "event_id": each.event_id,
+                "reason": each.refusal or "",
+            }
+            for each in orders
+        ),
+    )
+    told = ((each.row.actor, each.report) for each in orders if each.report is not None)
+    return tell(raw, told, at)
 
 
 def _put_state(raw: sqlite3.Connection, writes: Writes) -> None:

@@ -87,9 +87,22 @@ class InPlace:
 
     def __init__(self, path: Path) -> None:
         self.raw = prepare(sqlite3.connect(path, isolation_level=None))
+        self._free: anyio.Event | None = None
+
+    def stall(self) -> None:
+        """Let everything that is asked from here on wait for `go_on`, as a disk does that is busy."""
+        self._free = anyio.Event()
+
+    def go_on(self) -> None:
+        """End the wait."""
+        if self._free is not None:
+            self._free.set()
+        self._free = None
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         await anyio.lowlevel.checkpoint()
+        if self._free is not None:
+            await self._free.wait()
         return translated(function, self.raw)
 
     def rows(self, sql: str, *values: object) -> list[tuple]:

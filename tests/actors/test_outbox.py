@@ -1,64 +1,15 @@
 """Orders: each lane in order, edits of what was sent, nothing superseded, outcomes told (D1, D6, D8)."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import anyio
 from msgspec.structs import replace
 
-from actors.outbox import EDITS_APART_S, REMEMBERED_BY_SERVER_S, Outbox
+from actors.outbox import EDITS_APART_S, REMEMBERED_BY_SERVER_S
 from machines.happenings import OrderDone
-from machines.ids import ActorKey, EventId, RoomId, TxnId
-from machines.orders import Done, Order, RedactMessage, Refused, SendMessage
-from store.records import InboxRow, OutboxRow, Writes
+from machines.ids import EventId, RoomId, TxnId
+from machines.orders import Done, RedactMessage, Refused, SendMessage
+from store.records import Writes
+from tests.actors.desk import ROOM, Desk, open_desk
 from tests.actors.fakes import House, settle
-
-ROOM = RoomId("!room")
-
-
-class Desk:
-    """An outbox with what it delivers and whose replies it reports."""
-
-    def __init__(self, house: House) -> None:
-        self.house = house
-        self.delivered: list[InboxRow] = []
-        self.replied: list[tuple[RoomId, EventId]] = []
-        self.outbox = Outbox(
-            house.homeserver,
-            house.journal,
-            house.clock,
-            self.delivered.extend,
-            lambda room_id, event_id: self.replied.append((room_id, event_id)),
-        )
-
-    def row(self, txn_id: str, order: Order | None = None, **changes: object) -> OutboxRow:
-        message = order or SendMessage(ROOM, txn_id)
-        lane = str(getattr(message, "room_id", "@anna"))
-        now = self.house.clock.now()
-        row = OutboxRow(TxnId(txn_id), lane, ActorKey(lane), message, False, 0.0, now)
-        return replace(row, **changes)
-
-    async def commit_and_send(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
-        await self.house.journal.keep_visits([Writes(orders=rows, dropped_edits=dropped)], 1.0)
-        self.outbox.send(rows, dropped)
-
-    def edit(self, txn_id: str, of: str, **changes: object) -> OutboxRow:
-        order = SendMessage(ROOM, txn_id, edits=TxnId(of), partial=True, droppable=True)
-        return self.row(txn_id, replace(order, **changes))
-
-    @property
-    def sent(self) -> list[str]:
-        return [str(txn_id) for txn_id, _ in self.house.homeserver.performed]
-
-
-@asynccontextmanager
-async def open_desk(house: House) -> AsyncIterator[Desk]:
-    desk = Desk(house)
-    async with anyio.create_task_group() as group:
-        await desk.outbox.run(group)
-        yield desk
-        await house.clock.passes(60)
-        group.cancel_scope.cancel()
 
 
 async def test_a_lane_is_sent_one_after_the_other(house: House):

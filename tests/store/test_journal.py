@@ -15,7 +15,7 @@ from machines.room import Binding, Room
 from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused
-from store.records import Transition, Writes
+from store.records import FinishedOrder, Transition, Writes
 from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, message, order
 
 
@@ -218,7 +218,7 @@ async def test_rooms_that_something_is_under_way_for_are_left_alone(database, jo
     assert left_alone == {"!invited", "!left", "!join", "!name", "!bind", "!made"}
 
     for row in await journal.waiting_orders(0.0):
-        await journal.finish_order(row, None, None, None, 3.0)
+        await journal.finish_orders([FinishedOrder(row)], 3.0)
     assert (await journal.stored()).left_alone == {"!invited", "!left", "!made"}
 
 
@@ -228,7 +228,7 @@ async def test_rooms_that_something_is_under_way_for_are_left_alone(database, jo
 async def test_a_sent_order_is_remembered_with_its_event(database, journal):
     await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
-    assert await journal.finish_order(row, EventId("$sent"), None, None, 2.0) == ()
+    assert await journal.finish_orders([FinishedOrder(row, EventId("$sent"))], 2.0) == ()
     assert await journal.waiting_orders(0.0) == ()
     assert await journal.sent_event(TxnId("a")) == "$sent"
     assert await journal.sent_event(TxnId("never")) is None
@@ -251,7 +251,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
     await journal.keep_visits([Writes(orders=(order("a"), order("b")))], 1.0)
     first, second = await journal.waiting_orders(0.0)
     done = OrderDone(TxnId("a"), "SendMessage", Done())
-    (told,) = await journal.finish_order(first, None, None, done, 2.0)
+    (told,) = await journal.finish_orders([FinishedOrder(first, report=done)], 2.0)
     assert (told.actor, told.event) == (KEY, done)
 
     await database.run(
@@ -259,8 +259,9 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
             "CREATE TRIGGER fault BEFORE INSERT ON inbox BEGIN SELECT RAISE(ABORT, 'injected'); END"
         )
     )
+    refused = FinishedOrder(second, None, "no", OrderDone(TxnId("b"), "x", Done()))
     with pytest.raises(UnitRefused):
-        await journal.finish_order(second, None, "no", OrderDone(TxnId("b"), "x", Done()), 3.0)
+        await journal.finish_orders([refused], 3.0)
     assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["b"]
 
 
@@ -268,7 +269,7 @@ async def test_a_refused_order_keeps_its_body_and_the_reason(database, journal):
     await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
     report = OrderDone(row.txn_id, "SendMessage", Refused("forbidden", "M_FORBIDDEN", "no"))
-    await journal.finish_order(row, None, "M_FORBIDDEN: no", report, 2.0)
+    await journal.finish_orders([FinishedOrder(row, None, "M_FORBIDDEN: no", report)], 2.0)
     kept = await database.run(
         lambda raw: tuple(
             raw.execute("SELECT status, reason, payload != '' FROM outbox").fetchone()
@@ -342,7 +343,7 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
             ],
             at,
         )
-        await journal.finish_order(gone, EventId(f"$gone{number}"), None, None, at)
+        await journal.finish_orders([FinishedOrder(gone, EventId(f"$gone{number}"))], at)
     await journal.prune(20.0)
     tables = ("inbox", "outbox", "transitions", "quarantine", "to_device")
     assert [await count(database, table) for table in tables] == [4, 3, 1, 1, 1]
