@@ -23,8 +23,10 @@ from machines.speech import speak
 from machines.world import Access
 from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
-from store import DaemonLock, DatabaseBusy, DatabaseLocked, DatabaseUnusable, Journal
+from store import DaemonLock, DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, Journal
 from store.database import open_database
+from store.errors import unusable
+from store.lock import lock_path
 
 
 def run_daemon() -> None:
@@ -58,7 +60,8 @@ def _database_to_ourselves(path: Path) -> Iterator[None]:
         try:
             stack.enter_context(DaemonLock(path))
         except OSError as error:
-            raise DatabaseUnusable(f"{error.filename}: {error.strerror}") from error
+            # A failed write does not say itself which file it was for.
+            raise unusable(lock_path(path), error) from error
         yield
 
 
@@ -71,6 +74,10 @@ def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
         case DatabaseBusy():
             where = f"the database {settings.matrix_db_path} is kept locked by another program"
             return CommandFailed(ExitCode.DATABASE, f"{where}; end that one, and start again")
+        case DatabaseFull():
+            where = f"there is no space left for the database {settings.matrix_db_path}"
+            advice = "free space on its disk, 8 MB or more, and start again: nothing is lost"
+            return CommandFailed(ExitCode.DATABASE, f"{where}; {advice}")
         case DatabaseUnusable():
             advice = (
                 "free space or mend its permissions, or move the file away: it is rebuilt from the"

@@ -124,7 +124,10 @@ class SessionFile:
             temporary.replace(self._path)
             _fsync_directory(self._directory)
         except OSError as cause:
-            raise SessionUnusable(f"{self._path} can't be written: {cause}") from cause
+            raise SessionUnusable(
+                f"{self._path} can't be written: {cause.strerror}; free space on its disk or mend"
+                " its permissions, and start again"
+            ) from cause
 
 
 def _fsync_directory(directory: Path) -> None:

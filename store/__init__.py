@@ -6,7 +6,7 @@ transitions) is a cache that the homeserver's topology rebuilds (contract C1). N
 """
 
 from store.database import Database
-from store.errors import DatabaseBusy, DatabaseLocked, DatabaseUnusable, StoreError
+from store.errors import DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, StoreError
 from store.journal import Journal
 from store.lock import DaemonLock
 
@@ -14,6 +14,7 @@ __all__ = [
     "DaemonLock",
     "Database",
     "DatabaseBusy",
+    "DatabaseFull",
     "DatabaseLocked",
     "DatabaseUnusable",
     "Journal",

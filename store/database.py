@@ -14,7 +14,8 @@ from typing import Protocol, TypeVar
 import aiosqlite
 import anyio
 
-from store.errors import DatabaseBusy, DatabaseUnusable, UnitRefused
+from store.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, UnitRefused, unusable
+from store.headroom import keep_log_small
 
 T = TypeVar("T")
 FILE_MODE = 0o600
@@ -26,6 +27,8 @@ _OUR_FAULT = (
     OverflowError,
 )
 """What a statement ends in that breaks a rule of the schema, or is given what SQLite can't hold."""
+_NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""For the file or its log, and for the index to the log."""
 
 
 class Runner(Protocol):
@@ -66,12 +69,12 @@ async def open_database(path: Path) -> Database:
     """Open the file at `path`, made with mode 0600 where it is absent, and migrate it.
 
     Raises:
-        DatabaseUnusable: it is no database, not writable, or of a later version.
+        DatabaseUnusable: it is no database, not writable, of a later version, or there is no space for it.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
     except OSError as error:
-        raise DatabaseUnusable(f"{path}: {error.strerror}") from error
+        raise unusable(path, error) from error
     opened: list[sqlite3.Connection] = []
 
     def connect() -> sqlite3.Connection:
@@ -82,6 +85,7 @@ async def open_database(path: Path) -> Database:
     database = Database(connection, opened[0])
     try:
         await database.run(prepare)
+        await database.run(lambda raw: keep_log_small(raw, path))
     except BaseException:
         # Its thread ends with it, or it would complain on stderr about a loop that is gone.
         with anyio.CancelScope(shield=True):
@@ -134,6 +138,9 @@ def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connect
     except UnicodeEncodeError as error:
         raise UnitRefused(f"text that is not Unicode: {error.reason}") from error
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_BUSY:
             raise DatabaseBusy(str(error)) from error
+        if code in _NO_SPACE:
+            raise DatabaseFull(str(error)) from error
         raise DatabaseUnusable(str(error)) from error

@@ -1,6 +1,11 @@
 """What can go wrong with the database, and whose it is to mend."""
 
+import errno
+from pathlib import Path
+
 from machines.errors import SurfacesError
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StoreError(SurfacesError):
@@ -15,6 +20,10 @@ class DatabaseBusy(DatabaseUnusable):
     """Another program, which is no daemon of ours, keeps the file locked for longer than we wait."""
 
 
+class DatabaseFull(DatabaseUnusable):
+    """There is no space left on its disk."""
+
+
 class DatabaseAbsent(StoreError):
     """There is no database where one is to be looked at (wrong path, or the daemon never ran; exit 2)."""
 
@@ -25,3 +34,9 @@ class DatabaseLocked(StoreError):
 
 class UnitRefused(StoreError):
     """One unit of work breaks a rule of the schema; nothing of it was kept (our bug)."""
+
+
+def unusable(path: Path, error: OSError) -> DatabaseUnusable:
+    """Return what the system says about the database's file, or about one beside it."""
+    kind = DatabaseFull if error.errno in _NO_SPACE else DatabaseUnusable
+    return kind(f"{path}: {error.strerror}")

@@ -1,6 +1,5 @@
 """The database can't be used: exit 4 with what to do, nothing skipped, and a plain start goes on (contracts S4, D3)."""
 
-import json
 import os
 import resource
 import shutil
@@ -11,53 +10,11 @@ from contextlib import closing, contextmanager
 import pytest
 
 from sandbox.person import Person
-from tests.system.cast import PASSWORD, answer_to, onboard, said
+from tests.system.cast import PASSWORD, onboard
 from tests.system.conftest import register_bot
+from tests.system.faults.place import DATABASE, Place
 
 pytestmark = pytest.mark.anyio
-
-DATABASE = "lambda_matrix.db"
-WHILE_IT_WAS_BROKEN = "did you hear this?"
-
-
-class Place:
-    """A bot with somebody to talk to, and its database."""
-
-    def __init__(self, bot, home):
-        self.daemon, self.bot, self.home = bot.daemon, bot.user_id, home
-        self.path = bot.daemon.directory / DATABASE
-        self.asked = ""
-
-    async def ask(self):
-        self.asked = await self.home.person.send_text(self.home.chat, WHILE_IT_WAS_BROKEN)
-
-    async def ends_with_advice(self, *words):
-        """See that the daemon ends with exit code 4 and one line that says where and what to do."""
-        assert await self.daemon.wait_ended() == 4
-        line = self.daemon.other_output[-1]
-        assert len(self.daemon.other_output) == 1
-        for word in ("surfaces-bot:", DATABASE, *words):
-            assert word in line
-        self.daemon.other_output.clear()
-
-    async def has_skipped_nothing(self, url):
-        """See that a sync from the kept token still shows what was asked (contract D3)."""
-        with closing(sqlite3.connect(self.path)) as raw:
-            (token,) = raw.execute("SELECT sync_token FROM bot").fetchone()
-        store = self.daemon.directory / "matrix_store" / "session.json"
-        access_token = json.loads(store.read_text())["access_token"]
-        async with Person(url, self.bot, access_token=access_token) as bot:
-            answer = await bot.session.request("GET", "/sync", params={"since": token})
-        assert self.asked in json.dumps(answer["rooms"]["join"])
-
-    async def answers_after_a_plain_start(self):
-        async with self.daemon:
-            await self.daemon.wait_live()
-            answer = await answer_to(self.home.person, self.home.chat, self.asked)
-            assert said(answer) == f"echo: {WHILE_IT_WAS_BROKEN}"
-            assert said(await self.home.ask("and now?")) == "echo: and now?"
-            assert await self.daemon.stop() == 0
-        assert len(await self.home.person.replies_to(self.home.chat, self.asked)) == 1
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,59 @@
+"""The write-ahead log leaves space to fold it (contract D3: what can't be kept is not skipped, but better kept)."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from store import headroom
+from store.database import open_database
+from store.headroom import FEWEST_PAGES, MOST_PAGES, log_pages
+
+PAGE = 4096
+FREE_BYTES = 400_000
+"""Less than SQLite's own limit of the log."""
+
+
+def grow_log(raw):
+    """Write the same row again and again; each time is a page or more in the log and none in the file."""
+    for number in range(300):
+        raw.execute("UPDATE bot SET reason = ?", (f"for the {number}th time",))
+
+
+def test_a_log_may_be_as_large_as_ever_where_there_is_space():
+    assert log_pages(10**9, PAGE) == MOST_PAGES
+
+
+def test_a_log_takes_half_of_what_is_free_where_there_is_little():
+    assert log_pages(100 * PAGE, PAGE) == 50
+    assert log_pages(0, PAGE) == FEWEST_PAGES
+
+
+@pytest.fixture
+def nearly_full(monkeypatch):
+    monkeypatch.setattr(headroom.shutil, "disk_usage", lambda _: SimpleNamespace(free=FREE_BYTES))
+
+
+async def test_a_log_is_folded_before_it_fills_the_disk(path, nearly_full):
+    database = await open_database(path)
+    await database.run(grow_log)
+    assert path.with_name("bot.db-wal").stat().st_size < FREE_BYTES
+    await database.close()
+
+
+async def test_the_log_of_a_killed_process_is_folded_at_the_start(path, tmp_path):
+    left = tmp_path / "left" / path.name
+    left.parent.mkdir()
+    database = await open_database(path)
+    await database.run(grow_log)
+    for file in path.parent.glob("bot.db*"):
+        shutil.copyfile(file, left.parent / file.name)
+    await database.close()
+    log = left.with_name("bot.db-wal")
+    size = log.stat().st_size
+    assert size > FREE_BYTES
+    database = await open_database(left)
+    # The next write begins the log anew instead of adding to it.
+    await database.run(lambda raw: raw.execute("UPDATE bot SET reason = 'again'"))
+    assert log.stat().st_size == size
+    await database.close()

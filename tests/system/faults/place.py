@@ -1,0 +1,61 @@
+"""A bot whose database is about to be unusable, and what has to hold of it then and afterwards (contracts S4, D3)."""
+
+import json
+
+from sandbox.person import Person
+from store.readonly import read
+from tests.system.cast import answer_to, said
+
+DATABASE = "lambda_matrix.db"
+WHILE_IT_WAS_BROKEN = "did you hear this?"
+_ALL = '{"room":{"timeline":{"limit":1000}}}'
+
+
+class Place:
+    """A bot with somebody to talk to, and its database."""
+
+    def __init__(self, bot, home):
+        self.daemon, self.bot, self.home = bot.daemon, bot.user_id, home
+        self.path = bot.daemon.directory / DATABASE
+        self.asked = ""
+
+    async def ask(self):
+        self.asked = await self.home.person.send_text(self.home.chat, WHILE_IT_WAS_BROKEN)
+
+    async def ends_with_advice(self, *words):
+        """See that the daemon ends with exit code 4 and one line that says where and what to do."""
+        assert await self.daemon.wait_ended() == 4
+        line = self.daemon.other_output[-1]
+        assert len(self.daemon.other_output) == 1
+        for word in ("surfaces-bot:", DATABASE, *words):
+            assert word in line
+        self.daemon.other_output.clear()
+
+    async def has_skipped_nothing(self, url, *asked):
+        """See that what was asked, and is not in the inbox, is still shown by a sync from the kept token."""
+        # Read as `inspect-room` does, because to open it plainly would write.
+        token, kept = read(
+            self.path,
+            lambda raw: (
+                raw.execute("SELECT sync_token FROM bot").fetchone()[0],
+                {row[0] for row in raw.execute("SELECT event_id FROM inbox")},
+            ),
+        )
+        store = self.daemon.directory / "matrix_store" / "session.json"
+        access_token = json.loads(store.read_text())["access_token"]
+        async with Person(url, self.bot, access_token=access_token) as bot:
+            params = {"since": token, "filter": _ALL}
+            answer = await bot.session.request("GET", "/sync", params=params)
+        shown = json.dumps(answer.get("rooms", {}).get("join", {}))
+        assert [
+            each for each in (self.asked, *asked) if each not in kept and each not in shown
+        ] == []
+
+    async def answers_after_a_plain_start(self):
+        async with self.daemon:
+            await self.daemon.wait_live()
+            answer = await answer_to(self.home.person, self.home.chat, self.asked)
+            assert said(answer) == f"echo: {WHILE_IT_WAS_BROKEN}"
+            assert said(await self.home.ask("and now?")) == "echo: and now?"
+            assert await self.daemon.stop() == 0
+        assert len(await self.home.person.replies_to(self.home.chat, self.asked)) == 1

@@ -1,0 +1,144 @@
+"""A disk with nearly no space, for real: a file system of a few megabytes, filled up (contracts S4, D3, I1).
+
+The daemon ends with what to do, or lives on little; `inspect-room` shows the last that was kept, and with space again
+a plain start answers everything once.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import anyio
+import pytest
+
+from sandbox.person import Person
+from tests.system.cast import PASSWORD, answer_to, onboard
+from tests.system.conftest import register_bot
+from tests.system.faults.place import Place
+
+pytestmark = pytest.mark.anyio
+
+DISK = "6m"
+ADVICE = ("there is no space left", "free space", "start again")
+LONG = "word " * 600
+MANY = 500
+
+
+@contextmanager
+def mounted(directory):
+    """Make a directory a disk of its own, a small one."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "none", directory]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("who runs this may not mount a file system")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+@contextmanager
+def space(directory, free_bytes):
+    """Fill the disk up to so many bytes."""
+    ballast = directory / "ballast"
+    found = os.statvfs(directory)
+    ballast.write_bytes(bytes(found.f_bavail * found.f_frsize - free_bytes))
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+@pytest.fixture(scope="session")
+async def settled_place(synapse, session_agent, tmp_path_factory):
+    """A bot on a small disk; every test leaves it stopped, with nothing left to answer."""
+    user_id = await synapse.register("a-person-with-a-small-disk", PASSWORD)
+    with mounted(tmp_path_factory.mktemp("small-disk")) as disk:
+        bot = await register_bot(synapse, disk, session_agent)
+        async with bot.daemon as daemon, Person(synapse.url, user_id, PASSWORD) as person:
+            await daemon.wait_live()
+            place = Place(bot, await onboard(person, bot.user_id))
+            assert await daemon.stop() == 0
+            yield place
+
+
+@pytest.fixture
+def place(settled_place, agent):
+    """The bot, stopped, and an agent that echoes."""
+    return settled_place
+
+
+async def inspected(place):
+    """Return what `inspect-room` says of the chat; see that it makes and changes no file."""
+    directory = place.daemon.directory
+    before = {file.name: file.read_bytes() for file in directory.glob("*.db*")}
+    said = await anyio.run_process(
+        [sys.executable, "-m", "cli", "inspect-room", place.home.chat, "--json"],
+        cwd=directory,
+        env=os.environ | place.daemon.environment,
+    )
+    assert {file.name: file.read_bytes() for file in directory.glob("*.db*")} == before
+    return json.loads(said.stdout)
+
+
+async def test_a_disk_that_fills_up_while_somebody_talks(place, synapse):
+    person, chat = place.home.person, place.home.chat
+    asked = []
+    with space(place.daemon.directory, 400_000):
+        await place.daemon.start()
+        await place.daemon.wait_live()
+        while place.daemon.running and len(asked) < MANY:
+            asked.append(await person.send_text(chat, f"{len(asked)} {LONG}"))
+        await place.ends_with_advice(*ADVICE)
+        await place.ask()
+        assert (await inspected(place))["state"] == "bound"
+        # Whoever starts it again before he has freed anything is told the same.
+        await place.daemon.start()
+        await place.ends_with_advice(*ADVICE)
+        await place.has_skipped_nothing(synapse.url, *asked)
+    await place.answers_after_a_plain_start()
+    assert [len(await person.replies_to(chat, each)) for each in asked] == [1] * len(asked)
+
+
+@pytest.mark.parametrize("free_bytes", [0, 16_384, 65_536])
+async def test_a_start_without_space(place, synapse, free_bytes):
+    await place.ask()
+    with space(place.daemon.directory, free_bytes):
+        await place.daemon.start()
+        await place.ends_with_advice(*ADVICE)
+        assert (await inspected(place))["state"] == "bound"
+        await place.has_skipped_nothing(synapse.url)
+    await place.answers_after_a_plain_start()
+
+
+async def test_a_megabyte_is_enough_for_a_while(place):
+    person, chat = place.home.person, place.home.chat
+    with space(place.daemon.directory, 1_000_000):
+        async with place.daemon as daemon:
+            await daemon.wait_live()
+            asked = [await person.send_text(chat, f"{number} {LONG}") for number in range(40)]
+            for message_id in asked:
+                await answer_to(person, chat, message_id)
+            assert await daemon.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "code", "name"),
+    [("MATRIX_DB_PATH", 4, "lambda.db"), ("MATRIX_STORE_PATH", 2, "session.json")],
+)
+async def test_a_first_start_without_space_says_where_and_what_to_do(
+    make_bot, tmp_path, variable, code, name
+):
+    (tmp_path / "disk").mkdir()
+    with mounted(tmp_path / "disk") as disk:
+        bot = await make_bot(**{variable: str(disk / "kept" if code == 2 else disk / name)})
+        with space(disk, 0):
+            async with bot.daemon as daemon:
+                assert await daemon.wait_ended() == code
+            (line,) = daemon.other_output
+            assert name in line
+            assert "free space" in line
+        async with bot.daemon as daemon:
+            await daemon.wait_live()
+            assert await daemon.stop() == 0
