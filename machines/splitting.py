@@ -24,6 +24,7 @@ PART_BYTES = 16_000
 
 SMALLEST_LIMIT_BYTES = 64
 GRAPHEME_CHARS = 64
+_LONGEST_CHAR_BYTES = 4
 LIST_INDENT = 3
 """Indentation, in characters, that Markdown allows a fence outside any list."""
 
@@ -81,6 +82,8 @@ def next_cut(text: str, place: Place = START, *, limit_bytes: int = PART_BYTES) 
     """
     if limit_bytes < SMALLEST_LIMIT_BYTES:
         raise ValueError(f"a part needs at least {SMALLEST_LIMIT_BYTES} bytes, not {limit_bytes}")
+    if _size(place.opening) + _LONGEST_CHAR_BYTES * (len(text) - place.offset) <= limit_bytes:
+        return None  # as most answers do, with whatever they are written
     place = _settled(text, place, limit_bytes)
     room_bytes = limit_bytes - _size(place.opening)
     end = len(text.rstrip())

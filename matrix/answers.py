@@ -5,9 +5,10 @@ in front of a homeserver that is gone, whatever the status says (fact 6).
 """
 
 import math
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+
+from msgspec import Struct
 
 from matrix.errors import RequestRefused, Unreachable
 from matrix.exchange import HttpAnswer
@@ -17,22 +18,19 @@ DEFAULT_WAIT_S = 1.0
 LONGEST_WAIT_S = 24 * 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """It was done; `content` is the parsed body."""
 
     content: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Limited:
+class Limited(Struct, frozen=True):
     """The homeserver asks for patience (429); nothing was done."""
 
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Unwell:
+class Unwell(Struct, frozen=True):
     """An internal error of the homeserver: its own trouble, or this request's poison (fact 11)."""
 
     refusal: RequestRefused

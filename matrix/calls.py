@@ -1,10 +1,11 @@
 """One request as the rest of the package asks for it, and the path it goes to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from matrix.throttle import LaneName
 
@@ -22,8 +23,7 @@ def client_path(*segments: str) -> str:
     return "/_matrix/client/v3/" + "/".join(map(_escaped, segments))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request as the rest of the package asks for it.
 
     `again` replaces the query when the request is repeated (a sync that follows an outage must not

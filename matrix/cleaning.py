@@ -37,10 +37,10 @@ def clean_json(value: Any) -> Any:
         TypeError: the value is no JSON value.
     """
     match value:
-        case None | bool():
-            return value
         case str():
             return clean_text(value)
+        case None | bool():
+            return value
         case int():
             return value if abs(value) <= LARGEST_INT else _digits(value)
         case float():

@@ -8,11 +8,11 @@ it into the URL, are not used.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import quote, urlencode
 
 import aiohttp
+from msgspec import Struct
 from nio.client.async_client import AsyncClient, AsyncClientConfig
 
 from matrix.errors import Unreachable
@@ -25,20 +25,22 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _KEEP_ALIVE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True):
     """What is asked; `path` is percent-encoded, `token` is `None` where no login is needed."""
 
     method: str
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = {}
     body: bytes | None = None
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     timeout_s: float = 30.0
 
+    def __repr__(self) -> str:
+        """Never show the token."""
+        return f"HttpRequest({self.method} {self.path})"
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+
+class HttpAnswer(Struct, frozen=True):
     """What came back; headers are asked for by their name in lower case."""
 
     status: int

@@ -7,11 +7,11 @@ nothing to see) goes without HTML. Nobody is ever mentioned: an agent may not ri
 """
 
 import html
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -138,13 +138,10 @@ def _thread(root: EventId, answers: EventId | None) -> dict[str, Any]:
     }
 
 
-_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
 def _first_that_fits(*contents: dict[str, Any]) -> dict[str, Any]:
     """Return the first content within the budget; the last one, if none is."""
     for content in contents:
-        if len(_written(content).encode()) <= CONTENT_BYTES:
+        if len(msgspec.json.encode(content)) <= CONTENT_BYTES:
             return content
     return contents[-1]
 
