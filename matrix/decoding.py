@@ -19,6 +19,7 @@ from machines.facts import (
     SyncBatch,
 )
 from machines.ids import EventId, RoomId, SyncToken, UserId
+from matrix.answered import unanswered
 from matrix.events import (
     Undecodable,
     decode_event,
@@ -147,7 +148,8 @@ def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object]) -> bo
     """Decode in order; return whether the bot's own join stands in this timeline.
 
     What stands before the last join was sent before the bot was there and is dropped (fact 4), except
-    that the bot had been put out of the room, and that the room is encrypted.
+    that the bot had been put out of the room, and that the room is encrypted. What has its answer in
+    the same timeline is shown once more, and dropped too.
     """
     arrival = -1
     for index in range(len(events) - 1, -1, -1):
@@ -161,8 +163,11 @@ def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object]) -> bo
         isinstance(fact, BotRemoved) and fact.room_id == room_id for fact in batch.facts
     ):
         _decode_return(batch, room_id, events[arrival])
-    for event in events[arrival + 1 :]:
+    here, first = events[arrival + 1 :], len(batch.facts)
+    for event in here:
         _decode_into(batch, room_id, event, "timeline")
+    if len(batch.facts) > first:
+        batch.facts[first:] = unanswered(batch.facts[first:], here, batch.bot)
     return arrival >= 0
 
 

@@ -10,12 +10,12 @@ from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from machines.orders import SendMessage
+from matrix.answered import ANSWERS_KEY, PART_KEY
 from matrix.calls import Call, client_path
 from matrix.decoding import decode_page
 from matrix.errors import RequestRefused
 from matrix.events import is_own_arrival
 from matrix.filters import history_filter
-from matrix.place import ANSWERS_KEY, PART_KEY
 from matrix.rendering import message_content
 from matrix.transport import Transport
 

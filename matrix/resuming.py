@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from machines.facts import Fact, SyncBatch
 from machines.ids import EventId, RoomId, UserId
+from matrix.answered import MESSAGES
 from matrix.calls import Call, client_path
 from matrix.errors import RequestRefused
 from matrix.events import is_id
 from matrix.history import read_back
 from matrix.observing import MAX_CONCURRENT_READS
-from matrix.place import MESSAGES, left_to_answer
+from matrix.place import left_to_answer
 from matrix.transport import Transport
 
 

@@ -11,8 +11,9 @@ from tests.simulation.pool import outcomes
 
 SEEDS = 1000
 SOME_SEEDS = (2, 11, 39, 185)
-VIOLATED_ONCE = (10968, 19420)
-"""An outage that strikes a request which had failed before, among others that wait (contract L9)."""
+VIOLATED_ONCE = (10968, 19420, 16793, 24140)
+"""Two of an outage that strikes a request which had failed before, among others that wait (contract L9); two
+of a sync that shows answered messages once more to a bot that lost its database (contracts D1, D12)."""
 TIMEOUT_S = 60
 
 
