@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from actors.ports import AgentPlatform
 from actors.workers import Workers
@@ -33,18 +32,19 @@ CALLS_AT_ONCE = 1000
 
 
 class AgentCalls:
-    """Asks agents in the task group it is run in; at most one call a room."""
+    """Asks agents, each in a worker of its own; at most one call a room."""
 
-    def __init__(self, platform: AgentPlatform, tell: Callable[[ActorKey, object], None]) -> None:
+    def __init__(
+        self,
+        platform: AgentPlatform,
+        workers: Workers,
+        tell: Callable[[ActorKey, object], None],
+    ) -> None:
         self._platform = platform
+        self._workers = workers
         self._tell = tell
         self._calls: dict[ActorKey, anyio.CancelScope] = {}
         self._limit = anyio.Semaphore(CALLS_AT_ONCE, fast_acquire=True)
-        self._workers = Workers()
-
-    def run(self, group: TaskGroup) -> None:
-        """Use this task group from here on."""
-        self._workers.run(group)
 
     def ask(self, key: ActorKey, ask: Ask) -> None:
         """Begin a call; one that is still open for this room is closed."""

@@ -20,6 +20,7 @@ from actors.presence import Presence
 from actors.reconciler import Reconciler
 from actors.surroundings import Surroundings
 from actors.visits import Deferred
+from actors.workers import Workers
 from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
 from machines.errors import LoggedOut, SurfacesError, TokenUnknown
 from machines.facts import Gap, SyncBatch
@@ -63,13 +64,18 @@ class Bot:
         self._surroundings = surroundings
         self._reconciler = Reconciler(homeserver, journal, clock, surroundings)
         self._crank = Crank(journal, surroundings, clock, self._perform, self._send)
-        self._presence = Presence(homeserver, clock)
+        self._workers = Workers(clock)
+        self._presence = Presence(homeserver, clock, self._workers)
         self._outbox = Outbox(
-            homeserver, journal, clock, self._crank.deliver, self._reply_delivered
+            homeserver,
+            journal,
+            clock,
+            self._workers,
+            deliver=self._crank.deliver,
+            replied=self._reply_delivered,
         )
-        self._calls = AgentCalls(platform, self._crank.tell)
+        self._calls = AgentCalls(platform, self._workers, self._crank.tell)
         self._stop = anyio.Event()
-        self._group: TaskGroup | None = None
 
     def stop(self) -> None:
         """Drain, and return from `run` (contract L8)."""
@@ -98,9 +104,8 @@ class Bot:
 
     async def _until_stopped(self, life: BotLife, token: SyncToken | None) -> None:
         async with anyio.create_task_group() as group:
-            self._group = group
+            self._workers.run(group)
             self._presence.run(group)
-            self._calls.run(group)
             async with anyio.create_task_group() as syncing:
                 syncing.start_soon(self._cancel_when_stopped, syncing.cancel_scope)
                 syncing.start_soon(self._renew_session)
@@ -131,7 +136,7 @@ class Bot:
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
         await life.happened(Reconciled, f"{recovered} rooms recovered, {same} unchanged")
         structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
-        await self._outbox.run(group)
+        await self._outbox.take_up()
         waiting = await self._journal.count_waiting()
         self._crank.awaken(await self._journal.actors_with_work(), waiting)
         group.start_soon(self._crank.run)
@@ -232,8 +237,7 @@ class Bot:
             case MarkRead(event_id=event_id):
                 self._presence.mark_read(RoomId(key), event_id)
             case Reconcile():
-                if self._group is not None:
-                    self._group.start_soon(self._reconcile_one, RoomId(key))
+                self._workers.start(self._reconcile_one, RoomId(key))
             case Log(event=event, fields=fields, warning=warning):
                 logger = structlog.get_logger()
                 (logger.warning if warning else logger.info)(event, **fields)

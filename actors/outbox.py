@@ -10,7 +10,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
 import anyio
-from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from actors.outcomes import Outcomes
@@ -31,30 +30,31 @@ EDITS_APART_S = 1.5
 
 
 class Outbox:
-    """Performs orders in the task group it is run in."""
+    """Performs orders, each lane in a worker of its own."""
 
     def __init__(
         self,
         homeserver: Homeserver,
         journal: Journal,
         clock: Clock,
+        workers: Workers,
+        *,
         deliver: Callable[[Iterable[InboxRow]], None],
         replied: Callable[[RoomId, EventId], None],
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal
         self._clock = clock
+        self._workers = workers
         self._replied = replied
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
         self._limit = anyio.Semaphore(REQUESTS_AT_ONCE, fast_acquire=True)
-        self._workers = Workers()
-        self._outcomes = Outcomes(journal, clock, self._workers, deliver)
+        self._outcomes = Outcomes(journal, clock, workers, deliver)
         self._empty = anyio.Event()
 
-    async def run(self, group: TaskGroup) -> None:
-        """Begin with what an earlier process left; from here on `send` performs."""
-        self._workers.run(group)
+    async def take_up(self) -> None:
+        """Begin with what an earlier process left."""
         fresh = self._clock.now() - REMEMBERED_BY_SERVER_S
         self.send([_repeated(row) for row in await self._journal.waiting_orders(fresh)], ())
 

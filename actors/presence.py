@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 
 from actors.ports import Clock, Homeserver
 from actors.timers import Timers
+from actors.workers import Workers
 from machines.ids import ActorKey, EventId, RoomId
 
 TYPING_AFTER_S = 0.3
@@ -30,11 +31,12 @@ class _Mark:
 
 
 class Presence:
-    """Shows typing and reading in the task group it is run in."""
+    """Shows typing and reading."""
 
-    def __init__(self, homeserver: Homeserver, clock: Clock) -> None:
+    def __init__(self, homeserver: Homeserver, clock: Clock, workers: Workers) -> None:
         self._homeserver = homeserver
         self._clock = clock
+        self._workers = workers
         self._typing_at: dict[RoomId, float] = {}
         self._typing_shown: dict[RoomId, anyio.CancelScope] = {}
         self._typing_timers = Timers(clock, lambda key: self._typing_due(RoomId(key)))
@@ -42,11 +44,9 @@ class Presence:
         self._marked: set[RoomId] = set()
         self._marking: set[RoomId] = set()
         self._mark_timers = Timers(clock, lambda key: self._mark_due(RoomId(key)))
-        self._group: TaskGroup | None = None
 
     def run(self, group: TaskGroup) -> None:
-        """Use this task group from here on."""
-        self._group = group
+        """Wait in this task group for what comes due."""
         group.start_soon(self._typing_timers.run)
         group.start_soon(self._mark_timers.run)
 
@@ -75,14 +75,14 @@ class Presence:
 
     def _typing_due(self, room_id: RoomId) -> None:
         at = self._typing_at.get(room_id)
-        if at is None or self._group is None:
+        if at is None:
             return
         if self._clock.now() < at:  # the timer was another answer's, which has ended
             self._typing_timers.set(ActorKey(room_id), at)
             return
         del self._typing_at[room_id]
         scope = self._typing_shown[room_id] = anyio.CancelScope()
-        self._group.start_soon(self._keep_typing, room_id, scope)
+        self._workers.start(self._keep_typing, room_id, scope)
 
     async def _keep_typing(self, room_id: RoomId, scope: anyio.CancelScope) -> None:
         with scope:
@@ -94,9 +94,9 @@ class Presence:
     def _mark_due(self, room_id: RoomId) -> None:
         """Send the room's newest mark, or forget the room when there is none."""
         mark = None if room_id in self._marking else self._marks.pop(room_id, None)
-        if mark is not None and self._group is not None:
+        if mark is not None:
             self._marking.add(room_id)
-            self._group.start_soon(self._mark, room_id, mark)
+            self._workers.start(self._mark, room_id, mark)
         elif room_id not in self._marking:
             self._marked.discard(room_id)
             return

@@ -7,6 +7,7 @@ import anyio
 from msgspec.structs import replace
 
 from actors.outbox import Outbox
+from actors.workers import Workers
 from machines.ids import ActorKey, EventId, RoomId, TxnId
 from machines.orders import Order, SendMessage
 from store.records import InboxRow, OutboxRow, Writes
@@ -22,12 +23,14 @@ class Desk:
         self.house = house
         self.delivered: list[InboxRow] = []
         self.replied: list[tuple[RoomId, EventId]] = []
+        self.workers = Workers(house.clock)
         self.outbox = Outbox(
             house.homeserver,
             house.journal,
             house.clock,
-            self.delivered.extend,
-            lambda room_id, event_id: self.replied.append((room_id, event_id)),
+            self.workers,
+            deliver=self.delivered.extend,
+            replied=lambda room_id, event_id: self.replied.append((room_id, event_id)),
         )
 
     def row(self, txn_id: str, order: Order | None = None, **changes: object) -> OutboxRow:
@@ -57,7 +60,8 @@ class Desk:
 async def open_desk(house: House) -> AsyncIterator[Desk]:
     desk = Desk(house)
     async with anyio.create_task_group() as group:
-        await desk.outbox.run(group)
+        desk.workers.run(group)
+        await desk.outbox.take_up()
         yield desk
         await house.clock.passes(60)
         group.cancel_scope.cancel()

@@ -65,6 +65,11 @@ class ManualClock:
     def now(self) -> float:
         return self._now
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether anybody sleeps."""
+        return bool(self._sleepers)
+
     async def sleep(self, seconds: float) -> None:
         woken = anyio.Event()
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))

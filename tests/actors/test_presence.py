@@ -9,6 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from actors.presence import MARK_INTERVAL_S, TYPING_AFTER_S, TYPING_AGAIN_S, Presence
+from actors.workers import Workers
 from machines.ids import EventId, RoomId
 from tests.matrix.virtual_time import VirtualClock
 
@@ -45,8 +46,10 @@ def clock() -> VirtualClock:
 @asynccontextmanager
 async def showing(clock: VirtualClock) -> AsyncIterator[tuple[Presence, Watcher]]:
     watcher = Watcher(clock)
-    presence = Presence(watcher, clock)  # type: ignore[arg-type]
+    workers = Workers(clock)
+    presence = Presence(watcher, clock, workers)  # type: ignore[arg-type]
     async with anyio.create_task_group() as group, clock.running():
+        workers.run(group)
         presence.run(group)
         await anyio.lowlevel.checkpoint()
         yield presence, watcher

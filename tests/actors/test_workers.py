@@ -1,11 +1,18 @@
-"""Workers do every job, keep their tasks for the next one, and keep no more than a few."""
+"""Workers do every job, keep their tasks for the next one, and let go whom nobody needs."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from actors.workers import IDLE_WORKERS, Workers
+from actors.workers import LOOK_EVERY_S, Workers
+from tests.actors.fakes import ManualClock
+
+LOOKER = 1
+"""The task that looks whom nobody needs counts as one that was started."""
 
 
 async def _settle(turns: int = 5) -> None:
@@ -14,37 +21,36 @@ async def _settle(turns: int = 5) -> None:
 
 
 class CountingGroup:
-    """Starts tasks in a task group and counts them."""
+    """Starts tasks in a task group and counts them: all that were `started`, and those `alive`."""
 
     def __init__(self, group: TaskGroup) -> None:
         self._group = group
         self.started = 0
+        self.alive = 0
 
-    def start_soon(self, *arguments: object) -> None:
+    def start_soon(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        async def counted() -> None:
+            await work(*arguments)
+            self.alive -= 1
+
         self.started += 1
-        self._group.start_soon(*arguments)  # type: ignore[arg-type]
+        self.alive += 1
+        self._group.start_soon(counted)
 
 
-async def test_jobs_one_after_the_other_share_a_task() -> None:
-    done: list[int] = []
-
-    async def job(number: int) -> None:
-        await checkpoint()
-        done.append(number)
-
+@asynccontextmanager
+async def working() -> AsyncIterator[tuple[Workers, CountingGroup, ManualClock]]:
+    clock = ManualClock()
+    workers = Workers(clock)
     async with anyio.create_task_group() as group:
         counting = CountingGroup(group)
-        workers = Workers()
         workers.run(counting)  # type: ignore[arg-type]
-        for number in range(10):
-            workers.start(job, number)
-            await _settle()
-        assert done == list(range(10))
-        assert counting.started == 1
+        yield workers, counting, clock
         group.cancel_scope.cancel()
 
 
-async def test_jobs_run_at_once_and_only_some_workers_wait_for_more() -> None:
+async def some_jobs(workers: Workers, count: int) -> None:
+    """Do so many jobs at once, to their end."""
     gate = anyio.Event()
     running = 0
 
@@ -54,21 +60,53 @@ async def test_jobs_run_at_once_and_only_some_workers_wait_for_more() -> None:
         await gate.wait()
         running -= 1
 
-    async with anyio.create_task_group() as group:
-        counting = CountingGroup(group)
-        workers = Workers()
-        workers.run(counting)  # type: ignore[arg-type]
-        for _ in range(IDLE_WORKERS + 50):
-            workers.start(job)
-        await _settle()
-        assert running == IDLE_WORKERS + 50
-        gate.set()
-        await _settle()
-        assert running == 0
-        for _ in range(IDLE_WORKERS + 1):
-            workers.start(job)
-        assert counting.started == IDLE_WORKERS + 50 + 1
-        group.cancel_scope.cancel()
+    for _ in range(count):
+        workers.start(job)
+    await _settle()
+    assert running == count
+    gate.set()
+    await _settle()
+    assert running == 0
+
+
+async def test_jobs_one_after_the_other_share_a_task() -> None:
+    done: list[int] = []
+
+    async def job(number: int) -> None:
+        await checkpoint()
+        done.append(number)
+
+    async with working() as (workers, counting, _):
+        for number in range(10):
+            workers.start(job, number)
+            await _settle()
+        assert done == list(range(10))
+        assert counting.started == 1 + LOOKER
+
+
+async def test_jobs_run_at_once_and_their_workers_wait_for_more() -> None:
+    async with working() as (workers, counting, _):
+        await some_jobs(workers, 50)
+        await some_jobs(workers, 50)
+        assert counting.started == 50 + LOOKER
+
+
+async def test_workers_that_nobody_needs_are_let_go_and_the_others_stay() -> None:
+    async with working() as (workers, counting, clock):
+        await some_jobs(workers, 50)
+        for _ in range(10):
+            await some_jobs(workers, 20)
+            await clock.passes(LOOK_EVERY_S)
+        assert counting.started == 50 + LOOKER
+        assert counting.alive == 20 + LOOKER
+
+
+async def test_a_quiet_bot_has_no_workers_and_no_timer() -> None:
+    async with working() as (workers, counting, clock):
+        await some_jobs(workers, 50)
+        await clock.passes(2 * LOOK_EVERY_S)
+        assert counting.alive == 0
+        assert not clock.is_waited_for
 
 
 async def test_what_a_job_raises_ends_the_group() -> None:
@@ -77,7 +115,7 @@ async def test_what_a_job_raises_ends_the_group() -> None:
 
     with pytest.RaisesGroup(LookupError):
         async with anyio.create_task_group() as group:
-            workers = Workers()
+            workers = Workers(ManualClock())
             workers.run(group)
             workers.start(broken)
 
@@ -87,4 +125,4 @@ async def test_workers_without_a_group_refuse_jobs() -> None:
         """Never run."""
 
     with pytest.raises(RuntimeError, match="not running"):
-        Workers().start(job)
+        Workers(ManualClock()).start(job)
