@@ -34,6 +34,7 @@ from machines.orders import (
 )
 from machines.speech import ChatLine
 from machines.user import (
+    NAME_STEP,
     USER,
     Asked,
     ChatLinked,
@@ -134,7 +135,9 @@ def _progress(
         return replace(household, user=step.data), (*step.effects, _tell(asked, text, world))
     match user.state, done.outcome:
         case "naming", NameFound(name=name):
-            step = USER.step(user, NameKnown(name, world.speech.space_name(name)))
+            # A Space that was refused is ordered again, and an order has a transaction id of its own.
+            key = done.txn_id.removesuffix(NAME_STEP)
+            step = USER.step(user, NameKnown(name, world.speech.space_name(name), key))
             return replace(household, user=step.data), step.effects
         case "making_space", RoomCreated(room_id=room_id):
             chat = _next_chat(user, "", world)

@@ -16,6 +16,9 @@ from machines.orders import CreateRoom, LinkChild, LookUpName
 from machines.room import Binding, RoomMade, TopologyConfirmed
 from machines.table import Table
 
+NAME_STEP = ".name"
+"""What the transaction id of the first step ends in, behind the key of the request."""
+
 
 class Asked(Struct, frozen=True):
     """Where something was asked for. `event_id` is empty for an invitation, which is no message."""
@@ -62,10 +65,11 @@ class ChatWanted(Struct, frozen=True):
 
 
 class NameKnown(Struct, frozen=True):
-    """His display name was found; `space_name` is made from it."""
+    """His display name was found; `space_name` is made from it. `key` is that of `SpaceWanted`."""
 
     name: str
     space_name: str
+    key: str
 
 
 class SpaceMade(Struct, frozen=True):
@@ -120,14 +124,14 @@ class UserMachine(StateMachine):
     @staticmethod
     def look_up_name(data: User, fact: SpaceWanted) -> _Result:
         """The Space is named after him."""
-        look_up = Send(LookUpName(data.user_id), TxnId(f"{fact.key}.name"), reports=True)
+        look_up = Send(LookUpName(data.user_id), TxnId(f"{fact.key}{NAME_STEP}"), reports=True)
         return replace(data, asked=fact.asked), (look_up,)
 
     @staticmethod
     def make_space(data: User, fact: NameKnown) -> _Result:
         """One Space a user: the nonce is his id."""
         order = CreateRoom(f"space of {data.user_id}", fact.space_name, data.user_id, space=True)
-        send = Send(order, TxnId(f"{data.user_id}.space"), reports=True)
+        send = Send(order, TxnId(f"{fact.key}.space"), reports=True)
         return replace(data, display_name=fact.name), (send,)
 
     @staticmethod

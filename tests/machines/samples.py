@@ -129,7 +129,7 @@ USER = Machine(
     facts=(
         user.SpaceWanted(ASKED, "@anna:example.org.1"),
         user.ChatWanted(ASKED, NEW_CHAT),
-        user.NameKnown("Anna", "Lambda — Anna"),
+        user.NameKnown("Anna", "Lambda — Anna", "@anna:example.org.1"),
         user.SpaceMade(RoomId("!space"), NEW_CHAT, "Lambda — Anna"),
         user.ChatMade(RoomId("!made")),
         user.ChatLinked(),

@@ -210,6 +210,18 @@ def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
     assert (story.it.user.asked, story.it.user.chat, story.it.user.made) == (None, None, None)
 
 
+def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
+    story, ids = UserStory(), []
+    for _ in range(2):
+        named = story.outcome(
+            order_of(story.take(OnboardingAsked(INVITED)), LookUpName), NameFound("Anna")
+        )
+        space = order_of(named, CreateRoom)
+        ids.append(space.txn_id)
+        story.outcome(space, NO)
+    assert ids[0] != ids[1]
+
+
 def test_a_refusal_of_something_else_leaves_the_step_in_hand_alone():
     story = onboarded()
     told = story.take(NewChatAsked(WROTE, "Plans"))

@@ -11,9 +11,10 @@ from tests.simulation.pool import outcomes
 
 SEEDS = 1000
 SOME_SEEDS = (2, 11, 39, 185)
-VIOLATED_ONCE = (10968, 19420, 16793, 24140)
+VIOLATED_ONCE = (10968, 19420, 16793, 24140, 25161)
 """Two of an outage that strikes a request which had failed before, among others that wait (contract L9); two
-of a sync that shows answered messages once more to a bot that lost its database (contracts D1, D12)."""
+of a sync that shows answered messages once more to a bot that lost its database (contracts D1, D12); one of a
+Space that is ordered again after it was refused (contract D1)."""
 TIMEOUT_S = 60
 
 
