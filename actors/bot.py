@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 import anyio
+import anyio.lowlevel
 import structlog
 from anyio.abc import TaskGroup
 
@@ -183,6 +184,8 @@ class Bot:
                 batch, _ = await self._first_sync(life, None)
             await self._keep(life, batch)
             token = batch.token
+            # Whoever was written to goes first: the next request takes a while to put together.
+            await anyio.lowlevel.checkpoint()
 
     async def _keep(self, life: BotLife, batch: SyncBatch) -> None:
         """Journal a batch; what its gaps hold comes first, because it is older (contract D4).
