@@ -72,8 +72,9 @@ def show(reply: Reply, text: str, at: float, *, final: bool) -> tuple[Reply, tup
     `at`. Parts that a retried, shorter answer no longer needs are taken back.
     """
     pieces = split(text)
-    edit_at = max(at, reply.shown_at + EDIT_INTERVAL_S) if reply.parts else at
+    edit_at = max(at, (reply.shown_at if reply.parts else at) + EDIT_INTERVAL_S)
     parts = list(reply.parts)
+    looks_finished = not any(part.partial for part in parts)
     added: list[Effect] = []
     edited: list[Effect] = []
     for index, piece in enumerate(pieces):
@@ -89,8 +90,14 @@ def show(reply: Reply, text: str, at: float, *, final: bool) -> tuple[Reply, tup
         )
         if index == len(parts):
             part = Part(part_txn(reply.answers, index), 0, checksum(piece), not complete)
+            if looks_finished and not added and index < len(pieces) - 1:
+                # Until its last part is out something has to say that more is to come (contract D12).
+                added.append(Send(replace(message, partial=True), part.txn_id, not_before=at))
+                edited += _edit(message, part, edit_at)
+                part = replace(part, edits=1)
+            else:
+                added.append(Send(message, part.txn_id, not_before=at))
             parts.append(part)
-            added.append(Send(message, part.txn_id, not_before=at))
         elif _wants_edit(parts[index], piece, complete=complete, final=final):
             edited += _edit(message, parts[index], edit_at)
             parts[index] = replace(

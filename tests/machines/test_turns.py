@@ -6,6 +6,7 @@ import pytest
 
 from machines.effects import Ask, DropEdits, HangUp, Send, ShowTyping
 from machines.happenings import Activity, AgentGrew
+from machines.ids import TxnId
 from machines.orders import RedactMessage, SendMessage
 from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
@@ -175,12 +176,32 @@ def test_a_timer_that_is_too_early_does_nothing():
 def test_a_long_answer_is_a_series_of_parts_of_which_nothing_is_missing():
     story = asked()
     story.ends(LONG)
-    parts = [send.order for send in sends(story)]
+    *parts, closing = [send.order for send in sends(story)]
     assert len(parts) > 1
     assert [part.part for part in parts] == list(range(1, len(parts) + 1))
-    assert not any(part.partial for part in parts)
     assert " ".join(part.body for part in parts).split() == LONG.split()
-    assert len({send.txn_id for send in sends(story)}) == len(parts)
+    assert len({send.txn_id for send in sends(story)}) == len(parts) + 1
+    assert not closing.partial
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ended", "growing"])
+def test_a_series_that_is_cut_off_anywhere_does_not_look_finished(ends):
+    story = asked()
+    if ends:
+        story.ends(LONG)
+    else:
+        story.grows(LONG)
+        story.later(GATHER_S)
+    shown: dict[TxnId, bool] = {}
+    looks_finished = []
+    for send in sends(story):
+        shown[send.order.edits or send.txn_id] = send.order.partial
+        looks_finished.append(not any(shown.values()))
+    assert len(shown) > 1
+    assert looks_finished == [False] * (len(looks_finished) - 1) + [ends]
+    first, *_, closing = sends(story)
+    assert closing.order.edits == first.txn_id
+    assert closing.not_before - first.not_before >= CONTRACT_INTERVAL_S
 
 
 def test_a_part_that_has_another_behind_it_is_complete_while_the_answer_goes_on():
