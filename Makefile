@@ -7,6 +7,7 @@ PYTHON ?= python3
 KEEP ?=
 ARGS ?=
 KILLS ?= 20
+AWAY ?= 60
 SEEDS ?= 20000
 FROM ?= 0
 
@@ -22,7 +23,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check bench simulate soak docs lock
+.PHONY: help install demo test check bench simulate soak outage docs lock
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +50,9 @@ simulate: $(DEV_STAMP) ## Live through SEEDS=20000 histories of faults and kills
 
 soak: $(DEV_STAMP) ## Kill the daemon under traffic and look whether anything is lost (KILLS=200 for long)
 	@$(BIN)/python -m tests.soak --kills $(KILLS) $(ARGS)
+
+outage: $(DEV_STAMP) ## Kill the homeserver for AWAY=60 seconds and count what the daemon asks for meanwhile
+	@$(BIN)/python -m tests.soak.outage --seconds $(AWAY)
 
 docs: $(DEV_STAMP) ## Write docs/machines.md from the code
 	@$(BIN)/python -m machines.drawing > docs/machines.md.new

@@ -9,7 +9,9 @@ reads every room's history: what it says there, not what anybody remembers, is t
 - `chaos`: who is killed when
 - `verdict`: what a room's history shows
 
-Two more that are run by hand, and in part by the test suite: `python -m tests.soak.backlog` lets people write
-thousands of messages while the bot is down, `python -m tests.soak.failpoints` kills it at each boundary of one
-conversation, before and after every durable write and request, one run after the other.
+Three more that are run by hand, and in part or for a shorter time by the test suite: `python -m tests.soak.outage`
+(`make outage AWAY=60`) takes the homeserver away for a minute and counts what the daemon asks for meanwhile, `python
+-m tests.soak.backlog` lets people write thousands of messages while the bot is down, `python -m tests.soak.failpoints`
+kills it at each boundary of one conversation, before and after every durable write and request, one run after the
+other.
 """

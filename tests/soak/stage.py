@@ -44,20 +44,23 @@ async def set_up(
     chats_each: int = CHATS_EACH,
     synapse: Synapse | None = None,
     timeline_limit: int | None = None,
+    counted: bool = False,
 ) -> AsyncIterator[Stage]:
     """Start everything, welcome the people, make their chats; and end it all.
 
     A `synapse` that is given goes on afterwards. With a `timeline_limit` the homeserver is asked for no more
-    events a room than that, whatever the daemon asks for.
+    events a room than that, whatever the daemon asks for. With that, or when its requests are to be `counted`, the
+    daemon is behind a proxy.
     """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="soak-")))
         server = synapse if synapse is not None else await stack.enter_async_context(Synapse())
         url, proxy = server.url, None
-        if timeline_limit is not None:
+        if counted or timeline_limit is not None:
             proxy = await stack.enter_async_context(Proxy(url))
-            proxy.reword = _limiting(timeline_limit)
             url = proxy.url
+            if timeline_limit is not None:
+                proxy.reword = _limiting(timeline_limit)
         agent = await stack.enter_async_context(AgentServer(script))
         unique = secrets.token_hex(4)
         bot = await server.register(f"bot-{unique}", PASSWORD)

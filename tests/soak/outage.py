@@ -1,0 +1,196 @@
+"""`python -m tests.soak.outage`: a real homeserver is killed, stays away, and comes back (contracts L9, D1).
+
+Its process is gone and its port closed; a proxy in front of it counts what the daemon asks for meanwhile. Answers are
+under way in every room: half of them go on growing through the whole outage, the others come to their end in it.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise, takewhile
+
+import anyio
+
+from sandbox.agent_script import End, Request, Step, Text, Wait
+from sandbox.daemon import LogLine
+from sandbox.person import Person
+from sandbox.proxy import Passage
+from tests.soak.stage import Stage, say, set_up
+from tests.soak.traffic import answer_to
+from tests.soak.verdict import Verdict, judge
+from tests.system.cast import answer_to as answered
+
+PEOPLE = 2
+CHATS_EACH = 3
+FIRST_ANSWER_WITHIN_S = 30.0
+APART_S = 0.95
+"""A request that leaves a whole second after the last one may arrive a little less than that after it."""
+_WITHIN_S = 120.0
+_THROUGH, _INTO = "an answer through the outage", "an answer that ends in it"
+_MUCH = " and so on" * 40
+_PACE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the proxy, the rooms and the log show of one outage of `away_s` seconds.
+
+    `answer_after_s` is from the moment the homeserver serves again to the first whole answer in a room, and
+    `all_answers_after_s` to the last of those that waited. `log` counts the lines from the kill to then.
+    """
+
+    away_s: float
+    requests: int
+    least_apart_s: float
+    answer_after_s: float
+    all_answers_after_s: float
+    log: Counter[str]
+    verdict: Verdict
+
+    @property
+    def holds(self) -> bool:
+        """Whether it asked patiently, answered soon, said so once, and answered everything once."""
+        return (
+            self.requests <= self.away_s + 1
+            and self.least_apart_s >= APART_S
+            and self.answer_after_s <= FIRST_ANSWER_WITHIN_S
+            and self.log == {"homeserver_unreachable": 1, "homeserver_reachable": 1}
+            and self.verdict.holds
+        )
+
+
+def main() -> None:
+    """Take a real homeserver away for a while; exit 0 only when the daemon bears it as the contract says."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.outage", description=main.__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long it is away (60)")
+    options = parser.parse_args()
+    outcome = anyio.run(partial(sit_out, options.seconds, progress=say))
+    rows = (
+        ("away", f"{outcome.away_s:.1f} s"),
+        ("requests meanwhile", f"{outcome.requests}, {outcome.least_apart_s:.2f} s apart or more"),
+        ("first answer", f"{outcome.answer_after_s:.1f} s after it was back"),
+        ("last that waited", f"{outcome.all_answers_after_s:.1f} s after it was back"),
+        ("log lines", ", ".join(f"{name} {count} ×" for name, count in outcome.log.items())),
+        ("messages", f"{outcome.verdict.messages}"),
+        ("replies", f"{outcome.verdict.replies}"),
+        ("lost", f"{len(outcome.verdict.lost)}"),
+        ("duplicated", f"{len(outcome.verdict.duplicated)}"),
+        ("out of order", f"{len(outcome.verdict.out_of_order)}"),
+    )
+    for name, value in rows:
+        say(f"{name:<18} {value}")
+    sys.exit(0 if outcome.holds else 1)
+
+
+def _quietly(_: str) -> None:
+    pass
+
+
+class _Agent:
+    """Its answers last as long as the outage, or end when it has begun."""
+
+    def __init__(self) -> None:
+        self.gone = anyio.Event()
+        self.back = anyio.Event()
+
+    async def answer(self, request: Request) -> AsyncIterator[Step]:
+        """Answer as the soak's agent does, only slower where the message wants it."""
+        whole = answer_to(request.text)
+        said = 0
+        if request.text.startswith(_INTO):
+            yield Wait(self.gone)
+        elif request.text.startswith(_THROUGH):
+            while not self.back.is_set():
+                # An outage may be longer than the text: then it is only silence that it breaks.
+                yield Text(whole[said : said + 1])
+                said = min(said + 1, len(whole))
+                yield Wait(_PACE_S)
+        yield Text(whole[said:])
+        yield End(len(whole.split()))
+
+
+async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) -> Outcome:
+    """Live through one outage; `progress` hears what is going on."""
+    agent = _Agent()
+    async with set_up(agent.answer, people=PEOPLE, chats_each=CHATS_EACH, counted=True) as stage:
+        assert stage.proxy is not None
+        waiting = await _ask(stage)
+        progress(f"{len(waiting)} answers are under way; the homeserver is killed …")
+        log_before = len(stage.daemon.log)
+        await stage.synapse.kill()
+        killed_at, asked_before = time.time(), len(stage.proxy.passages)
+        await stage.proxy.wait_until(lambda: _since(stage, asked_before, killed_at) != [])
+        agent.gone.set()
+        await anyio.sleep(max(0.0, killed_at + seconds - time.time()))
+        progress("it comes back …")
+        await stage.synapse.start()
+        back_at = time.time()
+        asked = _since(stage, asked_before, killed_at)
+        # It is back a moment before we hear so: what follows the first answer is no outage any more.
+        away = list(takewhile(lambda passage: passage.status is None, asked))
+        agent.back.set()
+        answer_after_s = await _answers(waiting, back_at)
+        log = [line for line in stage.daemon.log[log_before:] if _tells_of_change(line)]
+        for person, room, _ in waiting:
+            await answered(person, room, await person.send_text(room, "and now?"), _WITHIN_S)
+        verdict = Verdict()
+        for person, room in stage.rooms:
+            verdict += judge(await person.messages(room), person.user_id, stage.bot)
+        await stage.daemon.stop()
+    moments = [passage.at for passage in away]
+    return Outcome(
+        away_s=back_at - killed_at,
+        requests=len(away),
+        least_apart_s=min((later - one for one, later in pairwise(moments)), default=seconds),
+        answer_after_s=min(answer_after_s),
+        all_answers_after_s=max(answer_after_s),
+        log=Counter(line["event"] for line in log),
+        verdict=verdict,
+    )
+
+
+async def _ask(stage: Stage) -> list[tuple[Person, str, str]]:
+    """Ask something in every room, and wait until the bot has taken all of it."""
+    waiting = [
+        (person, room, await person.send_text(room, f"{(_THROUGH, _INTO)[number % 2]}{_MUCH}"))
+        for number, (person, room) in enumerate(stage.rooms)
+    ]
+    taken: set[str] = set()
+    while not taken >= {message_id for _, _, message_id in waiting}:
+        taken.add((await stage.agent.next_request()).message_id)
+    return waiting
+
+
+def _since(stage: Stage, before: int, moment: float) -> list[Passage]:
+    assert stage.proxy is not None
+    return [passage for passage in stage.proxy.passages[before:] if passage.at > moment]
+
+
+async def _answers(waiting: list[tuple[Person, str, str]], back_at: float) -> list[float]:
+    """Return how long after the homeserver's return each answer is whole."""
+    after_s: list[float] = []
+
+    async def one(person: Person, room: str, message_id: str) -> None:
+        await answered(person, room, message_id, _WITHIN_S)
+        after_s.append(time.time() - back_at)
+
+    async with anyio.create_task_group() as group:
+        for each in waiting:
+            group.start_soon(one, *each)
+    return after_s
+
+
+def _tells_of_change(line: LogLine) -> bool:
+    """Whether it is more than the daily course of things."""
+    return line["level"] != "debug" and (
+        line["level"] != "info"
+        or line["event"] in ("homeserver_reachable", "bot_state_changed", "bot_live")
+    )
+
+
+if __name__ == "__main__":
+    main()
