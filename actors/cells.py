@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from actors.deciding import Actor, decide
 from actors.visits import Deferred, Gathered, Worlds
 from machines.conversation import Conversation
-from machines.happenings import AgentGrew
+from machines.happenings import AgentDone, AgentGrew
 from machines.household import Household
 from machines.ids import ActorKey, RoomId, UserId
 from machines.room import Room
@@ -70,11 +70,11 @@ class Cell:
             self.last_seq = row.seq
 
     def tell(self, event: object) -> None:
-        """Take in what needs no row; a newer state of an answer takes the place of an older one."""
+        """Take in what needs no row; an answer that has grown or is done takes the place of what it was before."""
         newest = self.told[-1] if self.told else None
         if (
-            isinstance(event, AgentGrew)
-            and isinstance(newest, AgentGrew)
+            isinstance(newest, AgentGrew)
+            and isinstance(event, AgentGrew | AgentDone)
             and (event.turn_id, event.attempt) == (newest.turn_id, newest.attempt)
         ):
             self.told.pop()

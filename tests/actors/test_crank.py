@@ -4,16 +4,13 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from actors import cells, crank
+from actors import crank
 from actors.cells import HELD, WINDOW
 from machines import conversation
-from machines.happenings import ChatsAsked
-from machines.ids import ActorKey, RoomId
+from machines.ids import RoomId
 from machines.orders import LinkChild, SendMessage
 from machines.speech import speak
 from machines.talk import AgentEnded, AgentSaid
-from machines.user import Asked
-from store.records import InboxRow, RoomRows
 from store.units import READ_AHEAD
 from tests.actors.fakes import House, settle
 
@@ -262,18 +259,6 @@ async def test_the_sync_loop_pauses_while_too_much_waits(house, monkeypatch):
     async with house.living():
         await house.clock.passes(1)
     assert bodies(house) == [*(f"{n}" for n in range(12)), "more"]
-
-
-def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
-    key = ActorKey("!chat")
-    cell = cells.Cell(key, RoomRows(None, None, ()))
-    rows = [InboxRow(seq, key, ChatsAsked(Asked(RoomId("!chat")))) for seq in range(1, 400)]
-    cell.deliver(rows)
-    assert len(cell.inbox) == HELD
-    assert cell.more_stored
-    cell.inbox.clear()
-    cell.feed(rows[HELD:])
-    assert cell.inbox[0].seq == HELD + 1
 
 
 async def test_what_an_earlier_process_left_counts_as_waiting(house, monkeypatch):

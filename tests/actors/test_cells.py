@@ -1,0 +1,50 @@
+"""What waits in a cell: rows that find no room are read again, and newer words take the place of older ones."""
+
+import pytest
+
+from actors import cells
+from actors.cells import HELD
+from machines.happenings import AgentDone, AgentGrew, AgentTroubled, ChatsAsked, TimePassed
+from machines.ids import ActorKey, EventId, RoomId
+from machines.user import Asked
+from store.records import InboxRow, RoomRows
+
+TURN = EventId("$1")
+
+
+def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
+    key = ActorKey("!chat")
+    cell = cells.Cell(key, RoomRows(None, None, ()))
+    rows = [InboxRow(seq, key, ChatsAsked(Asked(RoomId("!chat")))) for seq in range(1, 400)]
+    cell.deliver(rows)
+    assert len(cell.inbox) == HELD
+    assert cell.more_stored
+    cell.inbox.clear()
+    cell.feed(rows[HELD:])
+    assert cell.inbox[0].seq == HELD + 1
+
+
+def grew(text: str, attempt: int = 1) -> AgentGrew:
+    return AgentGrew(TURN, attempt, text)
+
+
+DONE = AgentDone(TURN, 1, "one two", 1)
+TROUBLED = AgentTroubled(TURN, 1, "silent", "nothing came", True)
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ((grew("one"), grew("one two")), (grew("one two"),)),
+        ((grew("one"), grew("one two"), DONE), (DONE,)),
+        ((grew("one"), TROUBLED), (grew("one"), TROUBLED)),
+        ((grew("one", attempt=2), DONE), (grew("one", attempt=2), DONE)),
+        ((grew("one"), TimePassed(), DONE), (grew("one"), TimePassed(), DONE)),
+    ],
+    ids=["more words", "the end", "trouble", "another try", "time between"],
+)
+def test_the_newest_words_of_a_try_are_all_that_waits_of_it(told, left):
+    cell = cells.Cell(ActorKey("!chat"), RoomRows(None, None, ()))
+    for event in told:
+        cell.tell(event)
+    assert tuple(cell.told) == left
