@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from actors.ports import AgentPlatform
+from actors.slots import Slots
 from actors.workers import Workers
 from machines.effects import Ask
 from machines.happenings import Activity, AgentDone, AgentGrew, AgentTroubled, Confirmation
@@ -44,7 +45,7 @@ class AgentCalls:
         self._workers = workers
         self._tell = tell
         self._calls: dict[ActorKey, anyio.CancelScope] = {}
-        self._limit = anyio.Semaphore(CALLS_AT_ONCE, fast_acquire=True)
+        self._limit = Slots(CALLS_AT_ONCE)
 
     def ask(self, key: ActorKey, ask: Ask) -> None:
         """Begin a call; one that is still open for this room is closed."""
@@ -64,9 +65,11 @@ class AgentCalls:
             self.hang_up(key)
 
     async def _call(self, key: ActorKey, ask: Ask, scope: anyio.CancelScope) -> None:
-        with scope:
-            async with self._limit:
-                await self._listen(key, ask)
+        # It may be hung up before its worker begins.
+        if not scope.cancel_called:
+            with scope:
+                async with self._limit:
+                    await self._listen(key, ask)
         if self._calls.get(key) is scope:
             del self._calls[key]
 

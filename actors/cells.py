@@ -7,7 +7,8 @@ and returns what to commit and what to do afterwards. The cell itself changes on
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from actors.deciding import Actor, decide
 from actors.visits import Deferred, Gathered, Worlds
@@ -27,8 +28,7 @@ HELD = 256
 """How many inbox rows a cell holds; what comes behind them is read from the database again."""
 
 
-@dataclass(slots=True)
-class Visit:
+class Visit(Struct):
     """What one visit came to: the writes of its transaction, and what follows the commit."""
 
     cell: "Cell"

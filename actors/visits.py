@@ -1,7 +1,8 @@
 """What one visit to an actor leaves behind: its effects, sorted into what is committed and what follows."""
 
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
+
+from msgspec import Struct
 
 from machines.conversation import Conversation
 from machines.effects import (
@@ -47,21 +48,20 @@ class Worlds(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Gathered:
+class Gathered(Struct):
     """The effects of one visit, sorted into what is committed and what follows."""
 
     key: ActorKey
     before: Conversation | Household
-    finished: list[int] = field(default_factory=list)
-    set_aside: list[tuple[int, str]] = field(default_factory=list)
-    told: list[tuple[ActorKey, object]] = field(default_factory=list)
-    orders: list[OutboxRow] = field(default_factory=list)
-    dropped: list[Any] = field(default_factory=list)
-    transitions: list[Transition] = field(default_factory=list)
-    deferred: list[Deferred] = field(default_factory=list)
+    finished: list[int] = []
+    set_aside: list[tuple[int, str]] = []
+    told: list[tuple[ActorKey, object]] = []
+    orders: list[OutboxRow] = []
+    dropped: list[Any] = []
+    transitions: list[Transition] = []
+    deferred: list[Deferred] = []
     platform_chat_seq: int | None = None
-    preferences: list[tuple[UserId, Preferences]] = field(default_factory=list)
+    preferences: list[tuple[UserId, Preferences]] = []
 
     def add(self, effect: Effect, world: World, worlds: Worlds) -> None:
         """Put one effect where it belongs."""
@@ -71,6 +71,10 @@ class Gathered:
                 self.orders.append(
                     OutboxRow(txn_id, lane, self.key, order, reports, not_before, world.now)
                 )
+            case Consume(seq=seq):
+                self.finished.append(seq)
+            case Ask() | HangUp() | ShowTyping() | MarkRead() | Reconcile() | Log():
+                self.deferred.append(effect)
             case DropEdits(edits=edits):
                 self.dropped.append(edits)
                 self.orders = [
@@ -78,8 +82,6 @@ class Gathered:
                     for row in self.orders
                     if not (getattr(row.order, "droppable", False) and row.order.edits == edits)  # type: ignore[union-attr]
                 ]
-            case Consume(seq=seq):
-                self.finished.append(seq)
             case SetAside(seq=seq, reason=reason):
                 self.set_aside.append((seq, reason))
             case Tell(actor=actor, event=event):
@@ -103,7 +105,7 @@ class Gathered:
                 self.platform_chat_seq = int(taken)
                 worlds.took(taken)
             case _:
-                self.deferred.append(effect)
+                assert_never(effect)
 
     def writes(self, after: Conversation | Household) -> Writes:
         """Return what the visit's transaction holds: of the actor's rows, those that changed."""
