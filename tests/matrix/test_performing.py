@@ -106,6 +106,25 @@ async def test_a_message_sent_twice_under_one_transaction_id_is_one_event(bot, p
     assert await person.latest_text(chat, str(first.event_id)) == "bye"
 
 
+@pytest.mark.parametrize("invited", [False, True], ids=["put out", "and invited again"])
+async def test_a_message_that_was_sent_is_known_though_the_bot_is_out_of_the_room(
+    bot, open_bot, person, account, invited
+):
+    room = RoomId(await person.create_room(invite=[account.user_id]))
+    await bot.perform(JoinRoom(room), TXN)
+    hello = SendMessage(room, "hello", answers=EventId("$1"))
+    sent = await bot.perform(hello, TxnId("m"))
+    assert isinstance(sent, Done)
+    await person.kick(room, account.user_id)
+    if invited:
+        await person.invite(room, account.user_id)
+    restarted = await open_bot()
+    assert await restarted.perform(hello, TxnId("m")) == sent
+    refused = await restarted.perform(hello, TxnId("another"))
+    assert isinstance(refused, Refused)
+    assert refused.kind == "forbidden"
+
+
 async def test_a_message_can_be_taken_back(bot, person):
     chat = await created(bot, CreateRoom("c", "Chat 1", UserId(person.user_id)))
     await person.join(chat)
