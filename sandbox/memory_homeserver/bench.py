@@ -53,16 +53,18 @@ class Bench:
     async def answer(self, action: str, request: JsonObject) -> JsonObject:
         """Carry out one control request.
 
-        `populate` {bot, users, chats = 1} · `inject` {messages, rooms = all, body_bytes = 20} ·
-        `stats` {rooms = false} · `wait` {finished, timeout_s = 60}, which answers like `stats`
-        when that many messages have their whole reply · `reset`, of the counters only.
+        `populate` {bot, users, chats = 1} · `inject` {messages, rooms = all, first = 0, body_bytes = 20} ·
+        `stats` {rooms = false, since = 0} · `wait` {finished, timeout_s = 60, since = 0}, which answers
+        like `stats` when that many messages have their whole reply · `reset`, of the counters only.
         """
         match action:
             case "populate":
                 return self.populate(request["bot"], request["users"], request.get("chats", 1))
             case "inject":
-                rooms = request.get("rooms") or len(self._chats)
-                return self.inject(request["messages"], rooms, request.get("body_bytes", 20))
+                first = request.get("first", 0)
+                rooms = request.get("rooms") or len(self._chats) - first
+                body_bytes = request.get("body_bytes", 20)
+                return self.inject(request["messages"], rooms, first, body_bytes)
             case "wait":
                 await self._wait(request["finished"], request.get("timeout_s", 60.0))
             case "reset":
@@ -71,7 +73,7 @@ class Bench:
                 pass
             case _:
                 raise ValueError(f"no such action: {action}")
-        return self.stats(rooms=request.get("rooms", False))
+        return self.stats(rooms=request.get("rooms", False), since=request.get("since", 0))
 
     def populate(self, bot: str, users: int, chats: int) -> JsonObject:
         """Make users with a Space and chats each, exactly as the bot would have made them."""
@@ -103,14 +105,14 @@ class Bench:
             fresh.append({"user_id": owner, "space_id": space.room_id, "rooms": rooms})
         return {"users": fresh}
 
-    def inject(self, messages: int, rooms: int, body_bytes: int) -> JsonObject:
-        """Let the owners of the first `rooms` chats say `messages` things at once, in turn.
+    def inject(self, messages: int, rooms: int, first: int, body_bytes: int) -> JsonObject:
+        """Let the owners of `rooms` chats, from the `first` on, say `messages` things at once, in turn.
 
         The next call goes on with the chat whose turn it is.
         """
         said = len(self._counters.injected)
         for n in range(said, said + messages):
-            room, owner = self._chats[n % rooms]
+            room, owner = self._chats[first + n % rooms]
             body = f"message {n} ".ljust(body_bytes, "x")
             content = {"msgtype": "m.text", "body": body, "m.mentions": {}}
             event = self._world.send(room, owner, "m.room.message", content)
@@ -146,15 +148,20 @@ class Bench:
             counters.finished += 1
             self._progress.set()
 
-    def stats(self, *, rooms: bool = False) -> JsonObject:
-        """Sum up what came back since the last reset; `rooms` adds the replies of each room."""
+    def stats(self, *, rooms: bool = False, since: int = 0) -> JsonObject:
+        """Sum up what came back since the last reset; `rooms` adds the replies of each room.
+
+        The times are those of the messages from number `since` on.
+        """
         counters = self._counters
         injected = list(counters.injected.values())
-        first = [m.first_reply_at - m.at for m in injected if m.first_reply_at is not None]
-        whole = [m.finished_at - m.at for m in injected if m.finished_at is not None]
+        answered = [m for m in injected if m.first_reply_at is not None]
+        timed = injected[since:]
+        first = [m.first_reply_at - m.at for m in timed if m.first_reply_at is not None]
+        whole = [m.finished_at - m.at for m in timed if m.finished_at is not None]
         summary: dict[str, Any] = {
             "injected": len(injected),
-            "answered": len(first),
+            "answered": len(answered),
             "finished": counters.finished,
             "more_than_one_reply": sum(m.replies > 1 for m in injected),
             "wrong_room": counters.wrong_room,
@@ -166,8 +173,8 @@ class Bench:
             "finished_ms": _percentiles(whole),
         }
         if whole:
-            end = max(m.finished_at for m in injected if m.finished_at is not None)
-            summary["seconds"] = end - min(m.at for m in injected)
+            end = max(m.finished_at for m in timed if m.finished_at is not None)
+            summary["seconds"] = end - min(m.at for m in timed)
             summary["finished_per_s"] = len(whole) / summary["seconds"]
         if rooms:
             by_room: dict[str, int] = {}

@@ -79,13 +79,22 @@ class MemoryHomeserver:
         made: list[JsonObject] = answer["users"]
         return made
 
-    async def inject(self, messages: int, *, rooms: int = 0, body_bytes: int = 20) -> None:
-        """Let the owners say that much at once, spread over the first `rooms` chats (0: all)."""
-        await self._control("inject", messages=messages, rooms=rooms, body_bytes=body_bytes)
+    async def inject(
+        self, messages: int, *, rooms: int = 0, first: int = 0, body_bytes: int = 20
+    ) -> None:
+        """Let the owners say that much at once, spread over `rooms` chats (0: all) from the `first` on."""
+        await self._control(
+            "inject", messages=messages, rooms=rooms, first=first, body_bytes=body_bytes
+        )
 
-    async def wait_finished(self, count: int, timeout_s: float = 60.0) -> JsonObject:
-        """Wait until that many messages have their whole reply; return the numbers either way."""
-        return await self._control("wait", finished=count, timeout_s=timeout_s)
+    async def wait_finished(
+        self, count: int, timeout_s: float = 60.0, *, since: int = 0
+    ) -> JsonObject:
+        """Wait until that many messages have their whole reply; return the numbers either way.
+
+        The times are those of the messages from number `since` on, counted from the last reset.
+        """
+        return await self._control("wait", finished=count, timeout_s=timeout_s, since=since)
 
     async def stats(self, *, rooms: bool = False) -> JsonObject:
         """Return what was counted since the last reset."""

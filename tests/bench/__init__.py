@@ -6,6 +6,6 @@ what the same machine, in the same minute, needs for the bare work or for anothe
 
 - `figures`, `table`: a measured figure, its comparisons and its goal; how they are shown
 - `machines`, `journal`, `idle`, `messages`: parts of the runtime, in this process or a child of it
-- `drain`, `latency`, `start`: the daemon as a process, on a homeserver in memory
+- `drain`, `latency`, `flood`, `start`: the daemon as a process, on a homeserver in memory
 - `instant_daemon`, `nio_echo`: the daemon with an agent that needs no time, and the bot it is compared with
 """

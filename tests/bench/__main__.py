@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from sandbox.errors import SandboxError
-from tests.bench import drain, idle, journal, latency, machines, messages, start, synapse
+from tests.bench import drain, flood, idle, journal, latency, machines, messages, start, synapse
 from tests.bench.figures import BenchFailed, Figure
 from tests.bench.table import table_of
 
@@ -22,6 +22,7 @@ BENCHES: dict[str, ModuleType] = {
     "messages": messages,
     "drain": drain,
     "latency": latency,
+    "flood": flood,
     "start": start,
     "synapse": synapse,
 }

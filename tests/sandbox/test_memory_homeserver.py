@@ -267,3 +267,27 @@ async def test_owners_speak_in_turn_and_replies_out_of_order_are_counted() -> No
             for event_id in reversed(asked[second_room]):
                 await bot.send_text(second_room, "backwards", **{ANSWERS: event_id})
         assert (await memory.stats())["out_of_order"] == 1
+
+
+async def test_some_rooms_are_flooded_and_the_others_timed_apart() -> None:
+    async with MemoryHomeserver() as memory:
+        (user,) = await memory.populate(BOT, users=1, chats=3)
+        async with Person(memory.url, BOT) as bot:
+            since = (await sync(bot))["next_batch"]
+            await memory.inject(4, rooms=1)
+            await memory.inject(2, first=1)
+            joined = (await sync(bot, since))["rooms"]["join"]
+            asked = [
+                [event["event_id"] for event in joined[room_id]["timeline"]["events"]]
+                for room_id in user["rooms"]
+            ]
+            assert [len(events) for events in asked] == [4, 1, 1]
+            for room_id, events in reversed(list(zip(user["rooms"], asked, strict=True))):
+                for event_id in events:
+                    await bot.send_text(room_id, "here", **{ANSWERS: event_id})
+        everything = await memory.wait_finished(6)
+        others = await memory.wait_finished(6, since=4)
+        assert everything["answered"] == others["answered"] == 6
+        # The flood was answered last.
+        assert others["first_reply_ms"]["p100"] < everything["first_reply_ms"]["p100"]
+        assert others["seconds"] < everything["seconds"]
