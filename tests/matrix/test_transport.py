@@ -28,7 +28,7 @@ SYNC = Call("GET", "/sync", lane="sync", patient=True, long_poll=True)
 class World:
     """A transport on a network whose answers to one path are a queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, dice: int = 5) -> None:
         self.clock = VirtualClock()
         self.answers: dict = {}
         self.said: list[bool] = []
@@ -37,7 +37,7 @@ class World:
             self.network,
             self.clock,
             lambda up, reason, outage_s: self.said.append(up),
-            random.Random(5).random,
+            random.Random(dice).random,
         )
         self.transport.use_token("first")
 
@@ -153,13 +153,15 @@ async def test_a_body_that_alone_breaks_the_server_is_given_up_within_half_a_min
     assert world.said == []
 
 
-async def test_such_a_body_is_given_up_in_a_quiet_daemon_too_in_less_than_a_minute(world):
-    world.answers["/send/1"] = [error(500)]
-    async with world.clock.running():
-        started = world.clock.now()
-        with pytest.raises(RequestRefused):
-            await world.transport.request(SEND)
-        assert world.clock.now() - started < 60
+async def test_such_a_body_is_given_up_in_a_quiet_daemon_too_in_less_than_a_minute():
+    for dice in range(100):
+        world = World(dice)
+        world.answers["/send/1"] = [error(500)]
+        async with world.clock.running():
+            started = world.clock.now()
+            with pytest.raises(RequestRefused):
+                await world.transport.request(SEND)
+            assert world.clock.now() - started < 60
 
 
 async def test_a_server_that_fails_at_everything_for_long_makes_nothing_poison(world):
