@@ -47,9 +47,8 @@ class Place:
             params = {"since": token, "filter": _ALL}
             answer = await bot.session.request("GET", "/sync", params=params)
         shown = json.dumps(answer.get("rooms", {}).get("join", {}))
-        assert [
-            each for each in (self.asked, *asked) if each not in kept and each not in shown
-        ] == []
+        skipped = [each for each in (self.asked, *asked) if each not in kept and each not in shown]
+        assert skipped == [], f"neither kept nor shown again: {skipped}"
 
     async def answers_after_a_plain_start(self):
         async with self.daemon:
