@@ -5,6 +5,7 @@ in front of a homeserver that is gone, whatever the status says (fact 6).
 """
 
 import math
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -12,14 +13,14 @@ from msgspec import Struct
 
 from matrix.errors import RequestRefused, Unreachable
 from matrix.exchange import HttpAnswer
-from matrix.parsing import parse_json
+from matrix.parsing import parse_answer, parse_json
 
 DEFAULT_WAIT_S = 1.0
 LONGEST_WAIT_S = 24 * 3600.0
 
 
 class Answered(Struct, frozen=True):
-    """It was done; `content` is the parsed body."""
+    """It was done; `content` is what the body says."""
 
     content: Any
 
@@ -39,17 +40,16 @@ class Unwell(Struct, frozen=True):
 Verdict = Answered | Limited | Unwell | RequestRefused
 
 
-def judge(answer: HttpAnswer, now: float) -> Verdict:
+def judge(answer: HttpAnswer, now: float, read: Callable[[bytes], Any] = parse_answer) -> Verdict:
     """Say what an answer means; `now` is our clock's time, for want of the server's own.
+
+    `read` makes the content of what was done out of its body.
 
     Raises:
         Unreachable: it is not a homeserver's.
     """
     if 200 <= answer.status < 300:
-        content = parse_json(answer.body)
-        if not isinstance(content, dict | list):
-            raise Unreachable("broken", "the answer is not a JSON object")
-        return Answered(content)
+        return Answered(read(answer.body))
     error = _error_body(answer)
     if answer.status == 429:
         return Limited(_wait_s(answer, error or {}, now))

@@ -1,12 +1,13 @@
 """One request as the rest of the package asks for it, and the path it goes to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from matrix.parsing import parse_answer
 from matrix.throttle import LaneName
 
 READ_TIMEOUT_S = 30.0
@@ -30,8 +31,9 @@ class Call(Struct, frozen=True):
     long-poll). `repeatable` is false where a second request does a second thing: then `Unreachable` is
     raised instead. `patient` requests are never given up as poison. `long_poll` requests are broken off
     when the session ends and are the ones to raise `LoggedOut`. `droppable` ones raise `Dropped`
-    rather than wait. `anonymous` and `token` bypass the session, for login. An answer without the text
-    `must_name` is none: somebody else than a homeserver gave it.
+    rather than wait. `anonymous` and `token` bypass the session, for login. `read` makes out of an answer's
+    body what is returned, in a thread where the body is large; it raises `Unreachable` when somebody else than
+    a homeserver gave it.
     """
 
     method: str
@@ -47,4 +49,4 @@ class Call(Struct, frozen=True):
     droppable: bool = False
     anonymous: bool = False
     token: str | None = None
-    must_name: str | None = None
+    read: Callable[[bytes], Any] = parse_answer

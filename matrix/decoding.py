@@ -5,9 +5,11 @@ A malformed event, room or response part becomes a `Quarantined` with its reason
 notices, edits, redactions, and anything from before the bot joined.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Raw
 
 from machines.facts import (
     BotRemoved,
@@ -29,7 +31,10 @@ from matrix.events import (
     own_membership,
     removal,
 )
-from matrix.parsing import nested_deeper_than
+from matrix.parsing import nested_deeper_than, parse_json
+
+JoinedRoom = dict[str, Any]
+"""What a sync shows of one joined room."""
 
 Source = Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
 
@@ -55,10 +60,16 @@ class _Batch:
         self.quarantined.append(Quarantined(source, room_id, known, reason))
 
 
-def decode_sync(response: object, bot: UserId, since: SyncToken | None) -> SyncBatch:
-    """Decode a sync response; never raises.
+def decode_sync(
+    response: object,
+    bot: UserId,
+    since: SyncToken | None,
+    look: Callable[[RoomId, JoinedRoom], None] | None = None,
+) -> SyncBatch:
+    """Decode a sync response; never raises, unless a room that `parse_sync` left as text is no JSON.
 
-    Without a `next_batch` the token stays `since`: nothing is skipped, the homeserver is asked again.
+    Without a `next_batch` the token stays `since`: nothing is skipped, the homeserver is asked again. `look`
+    is shown each joined room while it is there.
     """
     batch = _Batch(bot)
     body = response if type(response) is dict else {}
@@ -69,6 +80,8 @@ def decode_sync(response: object, bot: UserId, since: SyncToken | None) -> SyncB
     rooms = _part(batch, body, "rooms")
     for room_id, room in _rooms(batch, rooms, "join"):
         _decode_joined(batch, room_id, room, since)
+        if look is not None:
+            look(room_id, room)
     for room_id, room in _rooms(batch, rooms, "invite"):
         _decode_invite(batch, room_id, room)
     for room_id, room in _rooms(batch, rooms, "leave"):
@@ -103,10 +116,12 @@ def _part(batch: _Batch, parent: dict[str, Any], name: str) -> dict[str, Any]:
 def _rooms(
     batch: _Batch, rooms: dict[str, Any], section: str
 ) -> Iterable[tuple[RoomId, dict[str, Any]]]:
-    for room_id, room in _part(batch, rooms, section).items():
+    for room_id, told in _part(batch, rooms, section).items():
         if not is_id(room_id, "!"):
             batch.quarantine("sync", f"a key of rooms.{section} is not a room id")
-        elif type(room) is not dict:
+            continue
+        room = parse_json(told) if type(told) is Raw else told
+        if type(room) is not dict:
             batch.quarantine("sync", f"rooms.{section} holds no object", RoomId(room_id))
         else:
             yield RoomId(room_id), room

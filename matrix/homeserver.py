@@ -6,6 +6,7 @@ or raises one of `machines.errors`.
 
 import random
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from machines.errors import CredentialsRefused, TokenUnknown
 from machines.facts import Fact, Gap, SyncBatch
@@ -19,14 +20,15 @@ from matrix.decoding import decode_sync
 from matrix.errors import RequestRefused
 from matrix.exchange import Exchange, NioExchange
 from matrix.filters import initial_filter, live_filter
+from matrix.full_state import FullState, read_full_state
 from matrix.gate import SHORTEST_WAIT_S, OnChange
 from matrix.history import find_sent, pages
 from matrix.login import Authenticator, Session
 from matrix.observing import Observer
+from matrix.parsing import parse_sync
 from matrix.performing import Performer
 from matrix.resuming import place_in, resumed
 from matrix.session import Account
-from matrix.topology import topology_of_sync
 from matrix.transport import Transport
 
 SYNC_TIMEOUT_MS = 30_000
@@ -97,13 +99,13 @@ class MatrixHomeserver:
             timeout_s=_INITIAL_SYNC_TIMEOUT_S,
             patient=True,
             long_poll=True,
-            must_name="next_batch",
+            read=lambda body: read_full_state(body, self._bot, since),
         )
-        response = await self._sync(call, since)
-        batch = decode_sync(response, self._bot, since)
+        seen: FullState = await self._sync(call, since)
+        batch = seen.batch
         if since is None:
-            batch = await resumed(self._transport, self._bot, batch, response)
-        topology = await self._observer.complete(topology_of_sync(response, self._bot))
+            batch = await resumed(self._transport, self._bot, batch, seen.unsettled)
+        topology = await self._observer.complete(seen.topology)
         self._learn(topology)
         self._performer.note(batch)
         return batch, topology
@@ -133,10 +135,10 @@ class MatrixHomeserver:
             timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
             patient=True,
             long_poll=True,
-            must_name="next_batch",
+            read=lambda body: decode_sync(parse_sync(body), self._bot, since),
         )
         asked_at = self._clock.now()
-        batch = decode_sync(await self._sync(call, since), self._bot, since)
+        batch: SyncBatch = await self._sync(call, since)
         left_s = asked_at + SHORTEST_WAIT_S - self._clock.now()
         if batch.token == since and left_s > 0:
             # A long poll ends early because something came. One that brings no new token came from
@@ -187,7 +189,7 @@ class MatrixHomeserver:
         if self._own_exchange is not None:
             await self._own_exchange.aclose()
 
-    async def _sync(self, call: Call, since: SyncToken | None) -> object:
+    async def _sync(self, call: Call, since: SyncToken | None) -> Any:
         try:
             return await self._transport.request(call)
         except RequestRefused as refused:

@@ -6,7 +6,7 @@ is read back, to the place or the bot's own join; also where that last message i
 nothing, because a question may stand before it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -23,29 +23,27 @@ from matrix.observing import MAX_CONCURRENT_READS
 from matrix.place import left_to_answer
 from matrix.transport import Transport
 
+Unsettled = Mapping[RoomId, EventId | None]
+"""The rooms whose last message is not the bot's place, and that place."""
+
 
 async def resumed(
-    transport: Transport, bot: UserId, batch: SyncBatch, response: object
+    transport: Transport, bot: UserId, batch: SyncBatch, unsettled: Unsettled
 ) -> SyncBatch:
     """Return an initial batch with what is left to answer in place of the last messages."""
-    places = dict(_places(response))
-    open_rooms = [
-        room_id for room_id, last in _last_messages(response) if places.get(room_id) != last
-    ]
     found: dict[RoomId, tuple[Fact, ...]] = {}
     async with anyio.create_task_group() as tasks:
         limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
 
-        async def look_back(room_id: RoomId) -> None:
-            place = places.get(room_id)
+        async def look_back(room_id: RoomId, place: EventId | None) -> None:
             async with limit:
                 events = await read_back(transport, bot, room_id, batch.token, place)
             found[room_id] = left_to_answer(events, room_id, place, bot)
 
-        for room_id in open_rooms:
-            tasks.start_soon(look_back, room_id)
+        for room_id, place in unsettled.items():
+            tasks.start_soon(look_back, room_id, place)
     facts: list[Fact] = [fact for fact in batch.facts if not isinstance(fact, MESSAGES)]
-    for room_id in open_rooms:
+    for room_id in unsettled:
         facts.extend(found[room_id])
     return replace(batch, facts=tuple(facts))
 
@@ -59,27 +57,24 @@ async def place_in(transport: Transport, bot: UserId, room_id: RoomId) -> EventI
         return None
 
 
-def _last_messages(response: object) -> Iterator[tuple[RoomId, object]]:
-    """Yield the id of each room's last message; what that is does not matter here."""
-    for room_id, events in _joined(response, "timeline"):
-        if events:
-            yield room_id, events[-1].get("event_id")
+def place_in_sync(room: Mapping[str, Any]) -> EventId | None:
+    """Return the bot's place as a sync shows it with a joined room."""
+    found = None
+    for event in _events(room, "account_data"):
+        if event.get("type") == "m.fully_read":
+            found = _place(event.get("content")) or found
+    return found
 
 
-def _places(response: object) -> Iterator[tuple[RoomId, EventId]]:
-    for room_id, events in _joined(response, "account_data"):
-        for event in events:
-            place = _place(event.get("content")) if event.get("type") == "m.fully_read" else None
-            if place is not None:
-                yield room_id, place
+def is_settled(room: Mapping[str, Any], place: EventId | None) -> bool:
+    """Whether a joined room's last message, if it has one, is the bot's place; what it says does not matter."""
+    events = _events(room, "timeline")
+    return not events or events[-1].get("event_id") == place
 
 
-def _joined(response: object, section: str) -> Iterator[tuple[RoomId, list[dict[str, Any]]]]:
-    for room_id, room in _dict(_dict(_dict(response).get("rooms")).get("join")).items():
-        if is_id(room_id, "!"):
-            events = _dict(_dict(room).get(section)).get("events")
-            listed = events if type(events) is list else []
-            yield RoomId(room_id), [event for event in listed if type(event) is dict]
+def _events(room: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
+    events = _dict(room.get(section)).get("events")
+    return [event for event in events if type(event) is dict] if type(events) is list else []
 
 
 def _place(content: object) -> EventId | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from machines.ids import RoomId, UserId
-from machines.topology import ObservedChild, ObservedRoom, Topology
+from machines.topology import ObservedChild, ObservedRoom
 from matrix.cleaning import clean_text
 from matrix.events import is_id, own_membership, previous_membership
 from matrix.filters import BINDING_TYPE
@@ -19,15 +19,10 @@ NONCE_KEY = "org.lambda.surfaces.nonce"
 StateMap = dict[tuple[str, str], dict[str, Any]]
 
 
-def topology_of_sync(response: object, bot: UserId) -> Topology:
-    """Read the joined rooms out of a full-state sync; never raises."""
-    rooms: dict[RoomId, ObservedRoom] = {}
-    for key, room in _dict(_dict(_dict(response).get("rooms")).get("join")).items():
-        if is_id(key, "!") and type(room) is dict:
-            room_id = RoomId(key)
-            state = state_map([*_events(room, "state"), *_events(room, "timeline")])
-            rooms[room_id] = observed_room(room_id, state, binding_of(room), bot)
-    return Topology(bot, rooms)
+def room_of_sync(room_id: RoomId, room: Mapping[str, Any], bot: UserId) -> ObservedRoom:
+    """Read one joined room of a full-state sync; never raises."""
+    state = state_map([*_events(room, "state"), *_events(room, "timeline")])
+    return observed_room(room_id, state, binding_of(room), bot)
 
 
 def binding_of(room: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -31,6 +31,7 @@ from matrix.clock import Clock
 from matrix.errors import Dropped, RequestRefused, Unreachable
 from matrix.exchange import Exchange, HttpAnswer, HttpRequest
 from matrix.gate import Gate, OnChange
+from matrix.parsing import parse_answer
 from matrix.throttle import Throttle
 
 PROBE_TIMEOUT_S = 10.0
@@ -110,7 +111,7 @@ class Transport:
         await self._ended.wait()
 
     async def request(self, call: Call) -> Any:
-        """Make a request, as often as it takes, and return the parsed answer.
+        """Make a request, as often as it takes, and return what `call.read` makes of the answer.
 
         Raises:
             RequestRefused: the homeserver will not do it.
@@ -134,7 +135,7 @@ class Transport:
                 started = self._clock.now()
                 request = HttpRequest(call.method, call.path, query, body, token, call.timeout_s)
                 try:
-                    verdict = _checked(await self._once(request, call.long_poll), call.must_name)
+                    verdict = await self._once(request, call)
                 except Unreachable as trouble:
                     if call.droppable and trouble.kind != "connect":
                         # It may yet be carried out, behind what comes after it: a repetition settles it.
@@ -170,30 +171,32 @@ class Transport:
             call.method, call.path, call.query or {}, body, self._token, BEST_EFFORT_TIMEOUT_S
         )
         try:
-            verdict = await self._once(request, long_poll=False)
+            verdict = await self._judged(await self._exchange(request), call.read)
         except Unreachable:
             return
         if isinstance(verdict, Limited):
             self._throttle.lane(call.lane).limited(verdict.wait_s)
 
-    async def _once(self, request: HttpRequest, long_poll: bool) -> Verdict | None:
+    async def _once(self, request: HttpRequest, call: Call) -> Verdict | None:
         """Make one request; `None` when the session's end broke it off."""
-        if not long_poll:
-            return await self._judged(await self._exchange(request))
+        if not call.long_poll:
+            return await self._judged(await self._exchange(request), call.read)
         with anyio.CancelScope() as scope:
             self._long_polls.add(scope)
             try:
-                return await self._judged(await self._exchange(request))
+                return await self._judged(await self._exchange(request), call.read)
             finally:
                 self._long_polls.discard(scope)
         return None
 
-    async def _judged(self, answer: HttpAnswer) -> Verdict:
+    async def _judged(
+        self, answer: HttpAnswer, read: Callable[[bytes], Any] = parse_answer
+    ) -> Verdict:
         now = self._clock.now()
         if len(answer.body) > _BIG_ANSWER_BYTES:
             with _collector_paused():
-                return await anyio.to_thread.run_sync(judge, answer, now)
-        return judge(answer, now)
+                return await anyio.to_thread.run_sync(judge, answer, now, read)
+        return judge(answer, now, read)
 
     async def _token_for(self, call: Call) -> str | None:
         if call.anonymous or call.token is not None:
@@ -296,15 +299,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_running:
             gc.enable()
-
-
-def _checked(verdict: Verdict | None, must_name: str | None) -> Verdict | None:
-    if must_name is not None and isinstance(verdict, Answered):
-        content = verdict.content
-        named = content.get(must_name) if isinstance(content, dict) else None
-        if not (isinstance(named, str) and named):
-            raise Unreachable("broken", f"the answer has no {must_name}")
-    return verdict
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

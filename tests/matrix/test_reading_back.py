@@ -1,5 +1,6 @@
 """A homeserver that refuses a room's history: what was read of it counts, and the log says so (contract D12)."""
 
+import json
 import random
 
 import pytest
@@ -7,7 +8,7 @@ from structlog.testing import capture_logs
 
 from machines.facts import MessageArrived
 from machines.ids import RoomId
-from matrix.decoding import decode_sync
+from matrix.full_state import read_full_state
 from matrix.resuming import resumed
 from matrix.transport import Transport
 from tests.matrix.fake_network import FakeNetwork, answer, error
@@ -19,10 +20,11 @@ pytestmark = pytest.mark.anyio
 REFUSED, READABLE = RoomId("!refused"), RoomId("!readable")
 
 
-def initial_response():
+def initial_body():
     """An initial sync of two rooms in which somebody has spoken, and which have no place yet."""
     (room,) = joined(text("newest", "$3"))["rooms"]["join"].values()
-    return {"next_batch": "s1", "rooms": {"join": {REFUSED: room, READABLE: room}}}
+    response = {"next_batch": "s1", "rooms": {"join": {REFUSED: room, READABLE: room}}}
+    return json.dumps(response).encode()
 
 
 def history(request):
@@ -39,10 +41,10 @@ async def test_a_refused_history_is_logged_and_what_was_read_of_it_is_answered()
     network = FakeNetwork(clock, history)
     transport = Transport(network, clock, lambda *_: None, random.Random(1).random)
     transport.use_token("token")
-    response = initial_response()
+    seen = read_full_state(initial_body(), BOT, None)
     with capture_logs() as log:
         async with clock.running():
-            batch = await resumed(transport, BOT, decode_sync(response, BOT, None), response)
+            batch = await resumed(transport, BOT, seen.batch, seen.unsettled)
     said = {room: [] for room in (REFUSED, READABLE)}
     for fact in batch.facts:
         assert isinstance(fact, MessageArrived)

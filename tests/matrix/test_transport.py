@@ -330,9 +330,9 @@ async def test_garbage_is_left_alone_while_a_large_answer_is_parsed_and_no_longe
 ):
     collecting = []
 
-    def judge_watched(large, now):
+    def judge_watched(large, now, read):
         collecting.append(gc.isenabled())
-        return judge(large, now)
+        return judge(large, now, read)
 
     monkeypatch.setattr("matrix.transport.judge", judge_watched)
     body = b'["' + b"x" * 2**21 + ending

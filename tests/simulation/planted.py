@@ -71,7 +71,6 @@ def _message_done_before_its_turn(stack: ExitStack) -> None:
 def _events_taken_twice(stack: ExitStack) -> None:
     def made(original: Any) -> Any:
         return lambda raw, actor, event, event_id, at: original(raw, actor, event, None, at)
-
     _replace(stack, units, "_put_inbox", made)
 
 
@@ -178,10 +177,10 @@ def _new_transaction_at_each_try(stack: ExitStack) -> None:
     numbers = itertools.count()
 
     def made(original: Any) -> Any:
-        async def _once(self: Transport, request: Any, long_poll: bool) -> Any:
+        async def _once(self: Transport, request: Any, call: Any) -> Any:
             if "/send/" in request.path:
-                request = dataclasses.replace(request, path=f"{request.path}.{next(numbers)}")
-            return await original(self, request, long_poll)
+                request = replace(request, path=f"{request.path}.{next(numbers)}")
+            return await original(self, request, call)
 
         return _once
 
