@@ -22,7 +22,7 @@ class Timers:
         self._due = due
         self._heap: list[tuple[float, ActorKey]] = []
         self._next: dict[ActorKey, float] = {}
-        self._changed = anyio.Event()
+        self._wait = anyio.CancelScope()
 
     def set(self, key: ActorKey, at: float) -> None:
         """Wake the actor at `at`, seconds since the epoch."""
@@ -31,26 +31,20 @@ class Timers:
         self._next[key] = at
         heapq.heappush(self._heap, (at, key))
         if self._heap[0][1] == key:
-            self._changed.set()
+            self._wait.cancel()
 
     async def run(self) -> None:
         """Wait for ever; each wait ends at the earliest time set, or when an earlier one is."""
         while True:
-            self._changed = anyio.Event()
             now = self._clock.now()
             while self._heap and self._heap[0][0] <= now:
                 at, key = heapq.heappop(self._heap)
                 if self._next.get(key) == at:
                     del self._next[key]
                     self._due(key)
-            if not self._heap:
-                await self._changed.wait()
-                continue
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._wait_or_change, group.cancel_scope)
-                await self._clock.sleep(self._heap[0][0] - now)
-                group.cancel_scope.cancel()
-
-    async def _wait_or_change(self, scope: anyio.CancelScope) -> None:
-        await self._changed.wait()
-        scope.cancel()
+            self._wait = anyio.CancelScope()
+            with self._wait:
+                if self._heap:
+                    await self._clock.sleep(self._heap[0][0] - now)
+                else:
+                    await anyio.sleep_forever()

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import anyio
 
+_BOOT_TIME = getattr(time, "CLOCK_BOOTTIME", None)
+
 
 class Clock(Protocol):
     """Wall-clock time; the runtime's own clock satisfies it too."""
@@ -38,5 +40,4 @@ class SystemClock:
 
 def _passed() -> float:
     """Return the seconds since some moment; where the system tells, those of its sleep count too."""
-    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
+    return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)

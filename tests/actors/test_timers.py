@@ -1,0 +1,73 @@
+"""Timers: each in its time, the earliest first, and a wait that ends when an earlier time is set."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from actors.timers import Timers
+from machines.ids import ActorKey
+from tests.actors.fakes import ManualClock, settle
+
+ANN, BEN = ActorKey("!ann"), ActorKey("!ben")
+
+
+class Watch:
+    """Timers, and who was told when, in seconds since the start."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.began = self.clock.now()
+        self.told: list[tuple[float, str]] = []
+        self.timers = Timers(self.clock, self._due)
+
+    def set(self, key: ActorKey, in_s: float) -> None:
+        self.timers.set(key, self.began + in_s)
+
+    def _due(self, key: ActorKey) -> None:
+        self.told.append((self.clock.now() - self.began, key))
+
+
+@asynccontextmanager
+async def watching() -> AsyncIterator[Watch]:
+    watch = Watch()
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch.timers.run)
+        await settle()
+        yield watch
+        group.cancel_scope.cancel()
+
+
+async def test_each_is_told_in_its_time_and_once():
+    async with watching() as watch:
+        watch.set(ANN, 2)
+        watch.set(BEN, 1)
+        await watch.clock.passes(10)
+        assert watch.told == [(1, BEN), (2, ANN)]
+
+
+async def test_an_earlier_time_ends_the_wait_for_a_later_one():
+    async with watching() as watch:
+        watch.set(ANN, 100)
+        await watch.clock.passes(1)
+        watch.set(BEN, 2)
+        await watch.clock.passes(2)
+        assert watch.told == [(2, BEN)]
+        await watch.clock.passes(100)
+        assert watch.told[1:] == [(100, ANN)]
+
+
+async def test_the_earlier_of_two_times_of_one_key_counts():
+    async with watching() as watch:
+        watch.set(ANN, 5)
+        watch.set(ANN, 3)
+        watch.set(ANN, 4)
+        await watch.clock.passes(10)
+        assert watch.told == [(3, ANN)]
+
+
+async def test_a_time_that_is_past_is_due_at_once():
+    async with watching() as watch:
+        watch.set(ANN, -1)
+        await settle()
+        assert watch.told == [(0, ANN)]
