@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from actors.bot import Bot
 from actors.crank import Crank
 from actors.outbox import Outbox
+from actors.outcomes import Outcomes
 from actors.reconciler import Reconciler
 from machines import dialogue
 from matrix import decoding, history
@@ -127,6 +128,16 @@ def _order_done_before_answered(stack: ExitStack) -> None:
     _replace(stack, Outbox, "_perform", made)
 
 
+def _only_the_first_outcome_kept(stack: ExitStack) -> None:
+    def made(original: Any) -> Any:
+        async def _keep(self: Outcomes, finished: Any) -> Any:
+            return await original(self, finished[:1])
+
+        return _keep
+
+    _replace(stack, Outcomes, "_keep", made)
+
+
 def _lane_of_its_own(stack: ExitStack) -> None:
     def made(original: Any) -> Any:
         def send(self: Outbox, rows: Any, dropped: Any) -> None:
@@ -229,6 +240,7 @@ BUGS = {
         Bug("inbox rows are handed over out of order", _writers_out_of_order),
         Bug("an order is sent before its commit", _send_before_commit, blind=False),
         Bug("an order is done before it is answered", _order_done_before_answered),
+        Bug("of the outcomes of a batch only the first is kept", _only_the_first_outcome_kept),
         Bug("the orders of a room are not sent one after the other", _lane_of_its_own),
         Bug("a restart does not take up the turn in hand", _turn_not_taken_up_again),
         Bug("rows that come while an actor is loaded are lost", _late_rows_lost),
