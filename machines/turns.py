@@ -6,7 +6,7 @@ from machines.dialogue import step_turn
 from machines.effects import Tell
 from machines.facts import BegunPart, FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import OnboardingAsked
-from machines.ids import ActorKey, EventId
+from machines.ids import ActorKey, EventId, TxnId
 from machines.reply import Part, Reply, part_txn
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.turn import Turn, TurnBegan
@@ -58,11 +58,16 @@ def begin(
         confirmation=confirmation,
         context=context,
     )
-    parts = tuple(_found(event_id, index, part) for index, part in enumerate(begun))
+    parts = tuple(_found(event_id, index, part, now) for index, part in enumerate(begun))
     reply = Reply(case.room.room_id, event_id, asked.thread_root, parts, notice=context is not None)
     case.turn = Turn(event_id, request, reply)
     step_turn(case, TurnBegan(now, now + case.world.agent_retry_s))
 
 
-def _found(answers: EventId, index: int, part: BegunPart) -> Part:
-    return Part(part_txn(answers, index), part.edits, event_id=part.event_id)
+def _found(answers: EventId, index: int, part: BegunPart, now: float) -> Part:
+    """Take a part over whose edits can be counted, but not their transaction ids: some were dropped.
+
+    An edit under an id that was used before would be taken for that edit, and never show.
+    """
+    txn_id = TxnId(f"{part_txn(answers, index)}.{int(now * 1000)}")
+    return Part(txn_id, part.edits, event_id=part.event_id)

@@ -5,12 +5,13 @@ from itertools import pairwise
 import pytest
 
 from machines.effects import Ask, DropEdits, HangUp, Send, ShowTyping
+from machines.facts import BegunPart, MessageArrived
 from machines.happenings import Activity, AgentGrew
-from machines.ids import TxnId
+from machines.ids import EventId, TxnId
 from machines.orders import RedactMessage, SendMessage
 from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
-from tests.machines.support import SPEECH, RoomStory
+from tests.machines.support import ANNA, ROOM, SPEECH, RoomStory
 
 CONTRACT_INTERVAL_S = 1.5
 CONTRACT_EDITS = 20
@@ -363,3 +364,22 @@ def test_waits_double_up_to_a_limit_and_are_spread_by_a_quarter():
 def test_a_wait_is_the_same_when_the_step_is_repeated():
     assert retry_at("$turn", 3, 50.0) == retry_at("$turn", 3, 50.0)
     assert retry_at("\ud800", 3, 50.0) > 50.0
+
+
+# -- the database is lost ----------------------------------------------------------------------------
+
+
+def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own():
+    def finished_at(now: float) -> list[Send]:
+        story = RoomStory(now=now)
+        begun = (BegunPart(EventId("$part"), edits=1),)
+        asked_before = MessageArrived(ROOM, EventId("$1"), ANNA, "question", 0, begun=begun)
+        story.take(asked_before, stored=True)
+        story.ends("All of it.")
+        return sends(story)
+
+    # An edit was dropped that had a number too: how many there are does not tell which are used up.
+    used = {TxnId(f"$1.1.e{number}") for number in range(1, CONTRACT_EDITS + 1)}
+    (first,), (second,) = finished_at(1000.0), finished_at(2000.0)
+    assert (first.order.edits_event_id, first.order.partial) == ("$part", False)
+    assert len({first.txn_id, second.txn_id} | used) == len(used) + 2
