@@ -76,6 +76,7 @@ class Bot:
             replied=self._reply_delivered,
         )
         self._calls = AgentCalls(platform, self._workers, self._crank.tell)
+        self._looks: dict[RoomId, object] = {}
         self._stop = anyio.Event()
 
     def stop(self) -> None:
@@ -255,9 +256,13 @@ class Bot:
             self._presence.mark_read(room_id, answered)
 
     async def _reconcile_one(self, room_id: RoomId) -> None:
+        """Look at a room; an older look may show it as it was before the bot came back, and tells nothing."""
+        look = self._looks[room_id] = object()
         observed, rows = await self._reconciler.reconcile_single_room(room_id)
         self._crank.deliver(rows)
-        self._crank.tell(ActorKey(room_id), observed)
+        if self._looks[room_id] is look:
+            del self._looks[room_id]
+            self._crank.tell(ActorKey(room_id), observed)
 
 
 def first_cause(error: BaseException) -> BaseException:

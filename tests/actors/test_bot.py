@@ -6,10 +6,11 @@ from structlog.testing import capture_logs
 
 from actors import bot
 from machines.errors import CredentialsRefused, LoggedOut, TokenUnknown
-from machines.facts import BotRemoved, Gap, SyncBatch
-from machines.ids import RoomId, SyncToken
+from machines.facts import BotRemoved, BotReturned, Gap, SyncBatch
+from machines.ids import EventId, RoomId, SyncToken
 from machines.orders import NameRoom, SendMessage
 from machines.talk import AgentBroke, AgentSaid
+from machines.topology import Topology
 from tests.actors.fakes import House, settle
 from tests.machines.support import SPEECH
 
@@ -241,6 +242,29 @@ async def test_a_room_that_is_nothing_gets_one_warning_and_one_notice(house: Hou
     assert (warnings[0]["log_level"], warnings[0]["room_id"]) == ("warning", nowhere)
     assert house.homeserver.said[0] == SPEECH.room_recovery_failed()
     assert house.agents.asked == []
+
+
+async def test_only_the_newest_look_says_what_a_room_is(house: House):
+    (room,) = house.with_chats()
+    unseen, house.homeserver.rooms = house.homeserver.rooms, []
+    gone, back = BotRemoved(room, None, None, "put out"), BotReturned(room, EventId("$back"))
+    look, look_ends = house.homeserver.observe_room, anyio.Event()
+
+    async def slow_look(room_id: RoomId) -> Topology:
+        topology = await look(room_id)
+        await look_ends.wait()
+        return topology
+
+    house.homeserver.observe_room = slow_look
+    async with house.living():
+        house.homeserver.arrives(house.message(room, "one"))
+        await settle()
+        house.homeserver.rooms = unseen
+        house.homeserver.arrives(gone, back)
+        await settle()
+        look_ends.set()
+    assert house.homeserver.calls.count(f"observe_room {room}") == 2
+    assert house.homeserver.said == ["re: one"]
 
 
 async def test_an_agent_that_breaks_off_is_asked_again_when_its_time_has_come(house: House):
