@@ -255,7 +255,7 @@ async def test_only_the_newest_look_says_what_a_room_is(house: House):
         await look_ends.wait()
         return topology
 
-    house.homeserver.observe_room = slow_look
+    house.homeserver.observe_room = slow_look  # type: ignore[method-assign]
     async with house.living():
         house.homeserver.arrives(house.message(room, "one"))
         await settle()
