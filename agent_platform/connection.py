@@ -9,7 +9,6 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Literal, assert_never
 from urllib.parse import quote
 
@@ -22,6 +21,7 @@ from agent_platform.protocol import MAX_FRAME_BYTES
 from machines.talk import AgentBroke
 
 _Kind = Literal["unreachable", "silent", "protocol", "broken_off"]
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOO_EARLY = "before the answer was complete"
 _WS_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
@@ -61,23 +61,22 @@ def open_session() -> aiohttp.ClientSession:
     It has no limit of connections (a slow agent must not make another chat wait, contract D11), no
     cookies (they would be a context shared by chats, contract A5), and it follows no redirect.
     """
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(_refuse_redirect)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
-        trace_configs=[trace],
+        middlewares=(_refuse_redirect,),
     )
 
 
 async def _refuse_redirect(
-    _session: aiohttp.ClientSession,
-    _context: SimpleNamespace,
-    params: aiohttp.TraceRequestRedirectParams,
-) -> None:
-    params.response.close()
-    raise _Redirected
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    response = await handler(request)
+    if response.status in _REDIRECTS:
+        response.close()
+        raise _Redirected
+    return response
 
 
 class Connection:
@@ -107,11 +106,11 @@ class Connection:
         Raises:
             ConversationBroke: the connection ended, or what came is no text.
         """
-        try:
-            # aiohttp's own timeout would be renewed by each ping of the other side.
-            with anyio.fail_after(within_s):
-                message = await self._ws.receive()
-        except TimeoutError:
+        message: aiohttp.WSMessage | None = None
+        # aiohttp's own timeout would be renewed by each ping of the other side.
+        with anyio.move_on_after(within_s):
+            message = await self._ws.receive()
+        if message is None:
             return None
         match message.type:
             case aiohttp.WSMsgType.TEXT:
