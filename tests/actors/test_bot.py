@@ -157,7 +157,7 @@ async def test_a_stop_drains_what_is_committed_and_leaves_the_rest_in_its_rows(h
 
 
 async def test_a_stop_does_not_wait_for_ever_for_the_homeserver(house: House, monkeypatch):
-    assert bot.DRAIN_S == 10.0
+    assert bot.DRAIN_S < 10.0  # contract L8
     monkeypatch.setattr(bot, "DRAIN_S", 0.1)  # of real time
     (room,) = house.with_chats()
     house.homeserver.takes_s = 3600.0

@@ -77,7 +77,7 @@ def plan(kernel: Kernel) -> Plan:
         gappy=chance.random() < 0.5,
         repeats=chance.choice((0.0, 0.0, 0.3)),
         fates=tuple(chance.sample(_REQUEST_FATES, chance.randint(3, len(_REQUEST_FATES)))),
-        disk_s=chance.choice((0.002, 0.002, 0.03)),
+        disk_s=chance.choice((0.002, 0.03, 0.2)),
     )
 
 

@@ -38,7 +38,7 @@ STEPS = 400_000
 """A history that takes longer runs in circles."""
 PATIENCE_S = 600.0
 """How long after all is healed everything has to be answered."""
-DRAINED_S = 10.5
+DRAINED_S = 10.0
 _MAKING = (
     "users WHERE state != 'resting'",
     "rooms WHERE onboards IS NOT NULL",
