@@ -4,6 +4,8 @@ Every function here runs on the connection's thread, inside the caller's transac
 """
 
 import sqlite3
+from sys import intern
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -16,6 +18,8 @@ from machines.user import User
 from store.codec import dump, load, read
 from store.queries import SQL
 from store.records import Made, OutboxRow
+
+_NO_MEMORY = Memory()
 
 
 def put_room(raw: sqlite3.Connection, room: Room) -> None:
@@ -51,19 +55,19 @@ def room_of(row: sqlite3.Row) -> Room:
     binding = None
     if row["room_type"] is not None:
         binding = Binding(
-            room_type=row["room_type"],
-            matrix_user_id=UserId(row["matrix_user_id"]),
+            room_type=_shared(row["room_type"]),
+            matrix_user_id=UserId(_shared(row["matrix_user_id"])),
             chat_id=row["chat_id"],
             platform_chat_id=row["platform_chat_id"],
-            agent_id=AgentId(row["agent_id"]) if row["agent_id"] is not None else None,
-            space_id=RoomId(row["space_id"]) if row["space_id"] is not None else None,
+            agent_id=AgentId(_shared(row["agent_id"])) if row["agent_id"] is not None else None,
+            space_id=RoomId(_shared(row["space_id"])) if row["space_id"] is not None else None,
             archived=bool(row["archived"]),
         )
     return Room(
         room_id=RoomId(row["room_id"]),
-        state=row["state"],
+        state=_shared(row["state"]),
         since=row["since"],
-        reason=row["reason"],
+        reason=_shared(row["reason"]),
         binding=binding,
         name=row["name"],
         encrypted=bool(row["encrypted"]),
@@ -71,13 +75,18 @@ def room_of(row: sqlite3.Row) -> Room:
         owner_present=bool(row["owner_present"]),
         repaired_at=row["repaired_at"],
         reminded=bool(row["reminded"]),
-        memory=read(Memory, row["memory"]) if row["memory"] else Memory(),
+        memory=read(Memory, row["memory"]) if row["memory"] else _NO_MEMORY,
     )
+
+
+def _shared(text: Any) -> Any:
+    """Return one object for all rows that say the same: at a start the rows of all rooms are in memory at once."""
+    return intern(text) if type(text) is str else text
 
 
 def _memory_text(memory: Memory) -> str | None:
     """Return what is kept of a memory; most rooms have none."""
-    return dump(memory) if memory != Memory() else None
+    return dump(memory) if memory != _NO_MEMORY else None
 
 
 def put_user(raw: sqlite3.Connection, user: User) -> None:

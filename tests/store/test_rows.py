@@ -21,6 +21,20 @@ async def test_a_room_comes_back_as_it_was(journal, room):
     assert (await journal.stored()).rooms == {room.room_id: room}
 
 
+async def test_what_many_rooms_have_in_common_is_in_memory_once(journal):
+    space = RoomId("!space")
+    bindings = [Binding("chat", ANNA, f"C{n}", str(n), None, space) for n in (1, 2)]
+    rooms = [Room(RoomId(f"!{n}"), reason="as found", binding=b) for n, b in enumerate(bindings)]
+    await journal.keep_visits([Writes(room=room) for room in rooms], 1.0)
+    one, other = (await journal.stored()).rooms.values()
+    assert one.binding is not None
+    assert other.binding is not None
+    assert one.reason is other.reason
+    assert one.memory is other.memory
+    assert one.binding.space_id is other.binding.space_id
+    assert one.binding.matrix_user_id is other.binding.matrix_user_id
+
+
 @pytest.mark.parametrize("user", USERS, ids=lambda user: user.state)
 async def test_a_user_comes_back_as_he_was(journal, user):
     for _ in range(2):
