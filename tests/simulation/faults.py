@@ -1,5 +1,6 @@
 """What goes wrong in one history: drawn from the seed once, and thrown for at each occasion until all is healed."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +43,10 @@ _REQUEST_FATES: tuple[Fate, ...] = (
 )
 _IN_A_ROW = 3
 """A request that fails more often in a row would rightly count as poison (contract D9)."""
+_OF_ALL = ("joined_rooms", "createRoom")
+_OF_ALL_WITHIN_S = 60.0
+"""These paths do not tell whose request it is, and one that is answered says nothing of another: they fail so often
+within the time in which a request could become poison."""
 
 Outage = Literal["refused", "hangs", "gateway"]
 
@@ -90,6 +95,7 @@ class Faults:
         self.healed = False
         self.outage: Outage | None = None
         self._failures: dict[str, int] = {}
+        self._failed_at: defaultdict[str, list[float]] = defaultdict(list)
         self._logouts = 0
 
     @property
@@ -116,11 +122,20 @@ class Faults:
             fate = "slow"
         if fate in ("slow", "twice", "limited"):
             return fate
-        failures = self._failures[path] = self._failures.get(path, 0) + 1
-        if failures > _IN_A_ROW:
-            self._failures[path] = 0
-            return "well"
-        return fate
+        return "well" if self._failed_enough(path) else fate
+
+    def _failed_enough(self, path: str) -> bool:
+        """Count a failure of this path, unless there were as many as there may be."""
+        if path.endswith(_OF_ALL):
+            begins = self._kernel.now - _OF_ALL_WITHIN_S
+            lately = [at for at in self._failed_at[path] if at > begins]
+            enough = len(lately) >= _IN_A_ROW
+            self._failed_at[path] = lately if enough else [*lately, self._kernel.now]
+            return enough
+        failures = self._failures.get(path, 0) + 1
+        enough = failures > _IN_A_ROW
+        self._failures[path] = 0 if enough else failures
+        return enough
 
     def ends_session(self) -> bool:
         """Whether the session ends softly, just as a request comes."""

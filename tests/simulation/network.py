@@ -212,9 +212,7 @@ class Network:
     def _answer_polls(self) -> None:
         for flight in list(self._polls):
             since = position_of(flight.request.query["since"])
-            if not flight.waits:
-                self._polls.remove(flight)
-            elif has_news(self._server, since):
+            if not flight.waits or has_news(self._server, since):
                 self._end_poll(flight)
 
     def _end_poll(self, flight: Flight) -> None:
