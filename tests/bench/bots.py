@@ -14,7 +14,7 @@ from tests.bench.figures import BenchFailed
 BOT = "@bot:localhost"
 PASSWORD = "a password of no importance"
 TIMELINE_LIMIT = 1_000
-_CHECKOUT = str(Path(__file__).parents[2])
+CHECKOUT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def daemon_of(
         "MATRIX_HOMESERVER": url,
         "MATRIX_USER_ID": BOT,  # Synapse in the sandbox goes by the same name
         "MATRIX_PASSWORD": PASSWORD,
-        "PYTHONPATH": _CHECKOUT,
+        "PYTHONPATH": CHECKOUT,
     }
     return Daemon(directory, settings | dict(environment or {}), kind.program)
 

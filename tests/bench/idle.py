@@ -8,6 +8,7 @@ that left behind, beside the same process with a single room. What the homeserve
 import asyncio
 import gc
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import anyio
 from cli.logs import set_up_logs
 from store import Journal
 from store.database import open_database
+from tests.bench.bots import CHECKOUT
 from tests.bench.doubles import InstantHomeserver, chats, make_bot, say_something, stir
 from tests.bench.figures import BenchFailed, Beside, Figure, Goal
 from tests.bench.resources import peak_rss_mib, rss_mib
@@ -55,7 +57,14 @@ def _at_rest(rooms: int) -> dict[str, float]:
 
 def _run(number: str, rooms: int, directory: str) -> str:
     command = [sys.executable, "-m", "tests.bench.idle", number, str(rooms)]
-    done = subprocess.run(command, cwd=directory, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env=os.environ | {"PYTHONPATH": CHECKOUT},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         said = done.stderr[-500:]
         raise BenchFailed(f"the {number} start with {rooms} rooms ended badly: {said}")
