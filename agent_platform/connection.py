@@ -107,9 +107,13 @@ class Connection:
             ConversationBroke: the connection ended, or what came is no text.
         """
         message: aiohttp.WSMessage | None = None
-        # aiohttp's own timeout would be renewed by each ping of the other side.
-        with anyio.move_on_after(within_s):
-            message = await self._ws.receive()
+        try:
+            # aiohttp's own timeout would be renewed by each ping of the other side.
+            with anyio.move_on_after(within_s):
+                message = await self._ws.receive()
+        except TimeoutError as error:
+            # The one fault of a connection that aiohttp raises instead of putting it into a message.
+            raise _broken_by(error) from None
         if message is None:
             return None
         match message.type:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import datetime as dt
+import errno
 import hashlib
 import socket
 import ssl
@@ -16,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agent_platform.client import ask
-from agent_platform.connection import Endpoint, Timings, open_session
+from agent_platform.connection import Connection, Endpoint, Timings, open_session
+from agent_platform.errors import ConversationBroke
 from machines.talk import AgentBroke, AgentSaid
 from tests.agent_platform.support import asked, collect, request
 
@@ -80,6 +82,16 @@ async def test_a_missing_pong_breaks_the_connection():
             ]
         finally:
             over.set()
+
+
+async def test_a_connection_that_the_system_gives_up_is_broken():
+    class GivenUp:
+        async def receive(self):
+            raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    with pytest.raises(ConversationBroke) as broke:
+        await Connection(GivenUp(), Timings()).hear(1.0)
+    assert broke.value.frame.kind == "broken_off"
 
 
 async def test_pings_of_the_agent_do_not_count_as_an_answer():
