@@ -143,4 +143,5 @@ def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connect
             raise DatabaseBusy(str(error)) from error
         if code in _NO_SPACE:
             raise DatabaseFull(str(error)) from error
-        raise DatabaseUnusable(str(error)) from error
+        # Of text that is no UTF-8 it shows all there is, which may be a message (contract E9).
+        raise DatabaseUnusable(str(error).partition(" with text ")[0]) from error

@@ -113,6 +113,15 @@ async def test_a_full_disk_is_unusable_and_keeps_what_there_was(database: Databa
     assert count[0] == 0
 
 
+async def test_what_can_not_be_read_is_not_shown(database: Database):
+    def look(raw: sqlite3.Connection) -> None:
+        raw.execute("SELECT CAST(? AS TEXT) AS payload", (b"our secret \xff",)).fetchone()
+
+    with pytest.raises(DatabaseUnusable, match="UTF-8 column 'payload'") as unusable:
+        await database.run(look)
+    assert "secret" not in str(unusable.value)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
