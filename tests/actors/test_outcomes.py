@@ -114,6 +114,28 @@ async def test_no_event_is_forgotten_before_it_is_committed(house: House, monkey
         assert edit.edits_event_id == f"$sent {txn_id[0]}"
 
 
+async def test_an_event_whose_commit_is_still_to_come_is_known_without_the_database(
+    house: House, monkeypatch
+):
+    monkeypatch.setattr(outcomes, "REMEMBERED", 1)
+    house.homeserver.takes_s = 1.0
+    async with open_desk(house) as desk:
+        rows, edit = [desk.row(name) for name in "abc"], desk.edit("b.e1", "b")
+        await desk.commit(*rows, edit)
+        house.database.stall()
+        desk.outbox.send(rows, ())
+        await house.clock.passes(5)
+        # The first commit, of `a`, ends; the next, of `b` and `c`, does not.
+        house.database.go_on()
+        house.database.stall()
+        await settle()
+        desk.outbox.send([edit], ())
+        await house.clock.passes(5)
+        sent, committed = desk.sent[-1], dict(house.database.rows(STATUS))
+        house.database.go_on()
+    assert (sent, committed["a"], committed["b"]) == ("b.e1", "sent", "waiting")
+
+
 async def test_outcomes_are_told_in_the_order_in_which_they_came(house: House):
     house.homeserver.takes_s = 1.0
     house.homeserver.outcome = lambda order: (
