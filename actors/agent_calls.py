@@ -1,4 +1,4 @@
-"""Asking agents: one task a question, outside of every step; what is said comes back to the room's mailbox.
+"""Asking agents: one worker a question, outside of every step; what is said comes back to the room's mailbox.
 
 A slow agent holds a task and a socket, nothing else (contract D11). A call belongs to one try of one turn; words of
 an earlier try are told apart by the attempt they carry.

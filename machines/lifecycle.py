@@ -64,7 +64,7 @@ class StopRequested(Struct, frozen=True):
 
 
 class Drained(Struct, frozen=True):
-    """Steps in hand are finished and sends are flushed, or ten seconds are over."""
+    """Steps in hand are finished and sends are flushed, or the time for it is over."""
 
     at: float
     reason: str

@@ -154,6 +154,6 @@ NO_EVENTS: dict[str, set[str]] = {
     "TurnMachine": {"Turn"},
     "UserMachine": {"Asked", "NewChat", "User"},
 }
-"""The dataclasses of each machine's file that are rows, their parts, or effects."""
+"""The structs of each machine's file that are rows, their parts, or effects."""
 
 KEY = ActorKey(ROOM_ID)
