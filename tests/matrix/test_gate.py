@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from matrix.calls import Call
-from matrix.errors import RequestRefused
+from matrix.errors import RequestRefused, Unreachable
 from matrix.exchange import HttpAnswer
 from matrix.gate import LONGEST_WAIT_S, SHORTEST_WAIT_S, Gate
 from matrix.transport import Transport
@@ -200,6 +200,25 @@ async def test_a_request_that_alone_gets_no_answer_holds_the_others_up_for_momen
     others_at = network.times("/other")
     assert max(later - earlier for earlier, later in pairwise(others_at)) < 3
     assert len(others_at) > given_up_s
+
+
+async def test_a_request_that_is_slow_while_others_are_answered_holds_nobody_up():
+    clock = VirtualClock()
+    too_slow = iter([True])
+
+    def slow_at_first(request) -> HttpAnswer:
+        if "/slow" in request.path and next(too_slow, False):
+            raise Unreachable("timeout", "no answer in time")
+        return answer({})
+
+    network = FakeNetwork(clock, slow_at_first, takes_s=1.0)
+    transport = transport_on(network)
+    async with clock.running(), anyio.create_task_group() as tasks:
+        tasks.start_soon(transport.request, Call("PUT", "/other", body={}))
+        await clock.sleep(0.5)
+        await transport.request(Call("PUT", "/slow", body={}))
+    # And nothing else: nobody asked whether the homeserver is there.
+    assert (len(network.times("/slow")), len(network.asked)) == (2, 3)
 
 
 async def test_what_may_be_left_out_is_left_out_during_an_outage():

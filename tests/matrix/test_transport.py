@@ -322,6 +322,7 @@ def test_json_that_is_cut_off_is_no_answer(body):
 def test_ids_in_a_path_are_escaped():
     path = client_path("rooms", "!a/b:c?d#e", "state", "m.x", "")
     assert path == "/_matrix/client/v3/rooms/%21a%2Fb%3Ac%3Fd%23e/state/m.x/"
+    assert client_path("rooms", "!ä/b") == "/_matrix/client/v3/rooms/%21%C3%A4%2Fb"
 
 
 @pytest.mark.parametrize("ending", [b'"]', b""], ids=["whole", "cut off"])
