@@ -4,8 +4,8 @@ What a request may meet, and what follows:
 
 - the homeserver is gone: the `Gate` closes and everybody waits (contract L9);
 - 429: its lane waits as told (contract D8);
-- an internal error that only this request gets: a few tries within half a minute, then it is refused
-  as unsendable (contract D9, fact 11);
+- an internal error that only this request gets: a few tries within a minute, then it is refused as
+  unsendable (contract D9, fact 11);
 - the session ended softly: sync raises `LoggedOut`, everything else waits for the new token
   (contract L10), so that an order in hand is neither lost nor refused;
 - any other refusal is definite and raised as `RequestRefused`.
@@ -134,20 +134,18 @@ class Transport:
                     continue
                 started = self._clock.now()
                 request = HttpRequest(call.method, call.path, query, body, token, call.timeout_s)
-                try:
-                    verdict = await self._once(request, call)
-                except Unreachable as trouble:
-                    if call.droppable and trouble.kind != "connect":
-                        # It may yet be carried out, behind what comes after it: a repetition settles it.
-                        call = replace(call, droppable=False)
-                    await self._on_no_answer(call, trouble, failures, epoch, started)
-                    query = call.again or query
-                    continue
-                if verdict is None:
-                    continue  # broken off, because the session ended
+                verdict = await self._once(request, call)
                 if isinstance(verdict, Limited):
                     self._throttle.lane(call.lane).limited(verdict.wait_s)
+            # Whatever is to be waited for now, the next of the lane need not wait for it.
             match verdict:
+                case None:
+                    continue  # broken off, because the session ended
+                case Unreachable(kind=kind):
+                    if call.droppable and kind != "connect":
+                        # It may yet be carried out, behind what comes after it: a repetition settles it.
+                        call = replace(call, droppable=False)
+                    await self._on_no_answer(call, verdict, failures, epoch, started)
                 case Answered(content=content):
                     self._gate.succeeded()
                     self._writes += call.method != "GET"
@@ -170,24 +168,27 @@ class Transport:
         request = HttpRequest(
             call.method, call.path, call.query or {}, body, self._token, BEST_EFFORT_TIMEOUT_S
         )
-        try:
-            verdict = await self._judged(await self._exchange(request), call.read)
-        except Unreachable:
-            return
+        verdict = await self._answer_to(request, call)
         if isinstance(verdict, Limited):
             self._throttle.lane(call.lane).limited(verdict.wait_s)
 
-    async def _once(self, request: HttpRequest, call: Call) -> Verdict | None:
+    async def _once(self, request: HttpRequest, call: Call) -> Verdict | Unreachable | None:
         """Make one request; `None` when the session's end broke it off."""
         if not call.long_poll:
-            return await self._judged(await self._exchange(request), call.read)
+            return await self._answer_to(request, call)
         with anyio.CancelScope() as scope:
             self._long_polls.add(scope)
             try:
-                return await self._judged(await self._exchange(request), call.read)
+                return await self._answer_to(request, call)
             finally:
                 self._long_polls.discard(scope)
         return None
+
+    async def _answer_to(self, request: HttpRequest, call: Call) -> Verdict | Unreachable:
+        try:
+            return await self._judged(await self._exchange(request), call.read)
+        except Unreachable as trouble:
+            return trouble
 
     async def _judged(
         self, answer: HttpAnswer, read: Callable[[bytes], Any] = parse_answer

@@ -114,6 +114,25 @@ async def test_after_a_limit_requests_of_that_kind_come_back_one_by_one(world):
     assert later[0] - world.network.times("/send/")[0] >= 5.0
 
 
+async def test_after_a_limit_nobody_waits_for_a_request_that_rests(world):
+    limited = error(429, "M_LIMIT_EXCEEDED", retry_after_ms=1000)
+    bad_gateway = HttpAnswer(502, {}, b"<html>bad gateway</html>")
+    world.answers["/send/limited"] = [limited, answer({})]
+    world.answers["/send/1"] = [bad_gateway, bad_gateway, answer({})]
+    async with world.clock.running(), anyio.create_task_group() as tasks:
+        tasks.start_soon(
+            world.transport.request, Call("PUT", "/send/limited", body={}, lane="send")
+        )
+        await world.clock.sleep(0.1)
+        tasks.start_soon(world.transport.request, SEND)
+        for number in range(10):
+            other = Call("PUT", f"/send/other/{number}", body={}, lane="send")
+            await world.transport.request(other)
+            await world.clock.sleep(0.5)
+    # It rests after its second failure, and meanwhile somebody else finds the homeserver well.
+    assert world.network.times("/send/other/1")[0] < world.network.times("/send/1")[2]
+
+
 async def test_under_a_limit_what_may_be_dropped_is_dropped_and_nothing_else(world):
     limited = error(429, "M_LIMIT_EXCEEDED", retry_after_ms=5000)
     world.answers["/send/1"] = [limited, answer({"event_id": "$1"})]
