@@ -101,7 +101,7 @@ class Outbox:
             self._note_shown(row)
             self._outcomes.note(row, outcome)
             lane.popleft()
-            if not lane:
+            if not lane and isinstance(outcome, Done):
                 self._note_reply(row)
         del self._lanes[name]
         if not self._lanes:

@@ -136,6 +136,15 @@ async def test_a_whole_reply_is_reported_when_nothing_waits_behind_it(house: Hou
         assert desk.replied == [(ROOM, "$3")]
 
 
+async def test_a_reply_that_is_refused_leaves_the_room_as_it_was(house: House):
+    house.homeserver.outcome = lambda order: Refused("forbidden", "M_FORBIDDEN", "no")
+    async with open_desk(house) as desk:
+        await desk.commit_and_send(desk.row("a", SendMessage(ROOM, "x", answers=EventId("$1"))))
+        await settle()
+        assert desk.sent == ["a"]
+        assert desk.replied == []
+
+
 async def test_what_an_earlier_process_left_is_sent_in_its_order(house: House):
     desk = Desk(house)
     rows = tuple(desk.row(f"t{n}") for n in range(3))
