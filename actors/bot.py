@@ -261,7 +261,7 @@ class Bot:
         look = self._looks[room_id] = object()
         observed, rows = await self._reconciler.reconcile_single_room(room_id)
         self._crank.deliver(rows)
-        if self._looks[room_id] is look:
+        if self._looks.get(room_id) is look:
             del self._looks[room_id]
             self._crank.tell(ActorKey(room_id), observed)
 
