@@ -24,6 +24,9 @@ from machines.turn import (
     UserStopped,
 )
 
+HARDLY_BEGUN_S = 1.0
+"""For so long nobody would call an agent silent."""
+
 
 def step_turn(case: Case, fact: object) -> None:
     """Run the turn's machine; an ended turn leaves the room free for the next."""
@@ -56,7 +59,7 @@ def listen(case: Case, event: AgentGrew | AgentDone | AgentTroubled) -> None:
         case AgentTroubled(kind=kind, reason=reason, retryable=True):
             at = retry_at(turn.turn_id, turn.tries, now)
             last_words = _failed(turn, speech) or turn.kept(speech.agent_gave_up(kind))
-            step_turn(case, AgentFailed(now, at, reason, last_words))
+            step_turn(case, AgentFailed(now, at, kind, reason, last_words))
         case AgentTroubled(kind=kind, reason=reason):
             coded = turn.kept(speech.agent_error(kind))
             last_words = "\n\n".join(filter(None, (_failed(turn, speech), coded)))
@@ -77,7 +80,9 @@ def look_at_the_clock(case: Case) -> None:
         case "streaming":
             step_turn(case, ShowDue(now))
         case "asking":
-            last_words = turn.kept(case.world.speech.agent_gave_up("silent"))
+            # A try that has hardly begun says nothing yet; what the one before it met is what is known.
+            kind = turn.trouble if now - turn.retry_at < HARDLY_BEGUN_S else ""
+            last_words = turn.kept(case.world.speech.agent_gave_up(kind or "silent"))
             step_turn(case, PatienceEnded(now, last_words))
         case _:
             raise ValueError(f"nothing comes due for a turn in state {turn.state}")

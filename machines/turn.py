@@ -27,7 +27,8 @@ class Turn(Struct, frozen=True):
 
     `draft` and what belongs to it are of the try in hand and are not kept: after a restart the agent
     says it again. `first_text_at` is 0 while there is nothing to show. `shown` is what the room was last
-    shown of the answer, by whichever try. `gives_up_at` bounds the retries (`AGENT_RETRY_S`).
+    shown of the answer, by whichever try; `trouble` is of what kind the last fault was. `gives_up_at`
+    bounds the retries (`AGENT_RETRY_S`).
     """
 
     turn_id: EventId
@@ -39,6 +40,7 @@ class Turn(Struct, frozen=True):
     gives_up_at: float = 0.0
     retry_at: float = 0.0
     fault: str = ""
+    trouble: str = ""
     shown: str = ""
     draft: str = ""
     status: str = ""
@@ -103,6 +105,7 @@ class AgentFailed(Struct, frozen=True):
 
     at: float
     retry_at: float
+    kind: str
     fault: str
     last_words: str
 
@@ -224,8 +227,8 @@ class TurnMachine(StateMachine):
     @staticmethod
     def wait(data: Turn, fact: AgentFailed) -> "_Result":
         """What was heard in this try is forgotten; the room goes on showing it."""
-        data = replace(data, retry_at=fact.retry_at, fault=fact.fault, **_SILENT)
-        return data, (ShowTyping(False),)
+        fault = {"fault": fact.fault, "trouble": fact.kind}
+        return replace(data, retry_at=fact.retry_at, **fault, **_SILENT), (ShowTyping(False),)
 
     @staticmethod
     def give_up(data: Turn, fact: AgentFailed | AgentDeclined) -> "_Result":

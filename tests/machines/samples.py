@@ -105,8 +105,12 @@ TURN = Machine(
         turn.TextGrew(100.0, "It is a long story", "reading"),
         turn.ShowDue(100.0),
         turn.AnswerEnded(100.0, "It is a long story."),
-        turn.AgentFailed(100.0, 120.0, "silent", "The agent could not answer."),
-        turn.AgentFailed(100.0, 120.1, "silent", "The agent could not answer."),
+        turn.AgentFailed(
+            100.0, 120.0, "silent", "no frame for 30 s", "The agent could not answer."
+        ),
+        turn.AgentFailed(
+            100.0, 120.1, "silent", "no frame for 30 s", "The agent could not answer."
+        ),
         turn.AgentDeclined(100.0, "BAD_INPUT", "The agent refused."),
         turn.RetryDue(100.0),
         turn.PatienceEnded(100.0, "The agent could not answer."),

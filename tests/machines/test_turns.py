@@ -338,6 +338,17 @@ def test_a_later_try_that_stays_silent_is_hung_up_when_patience_ends():
     assert told.said == [SPEECH.agent_gave_up("silent")]
 
 
+def test_a_last_try_that_had_no_time_is_not_called_silent():
+    first_wait_s = retry_at("$1", 1, 0.0)
+    story = RoomStory(world_options={"agent_retry_s": first_wait_s + 0.1})
+    story.hears("question")
+    story.fails("AGENT_BUSY")
+    story.later(first_wait_s)
+    told = story.later(0.1)
+    assert told.of(HangUp)
+    assert told.said == [SPEECH.agent_gave_up("AGENT_BUSY")]
+
+
 def test_with_no_time_for_retries_the_first_failure_is_the_last():
     story = RoomStory(world_options={"agent_retry_s": 0.0})
     story.hears("question")
