@@ -57,13 +57,12 @@ class Gate:
         """Whether the homeserver answered last time; best-effort requests ask before they start."""
         return self._open
 
-    async def wait_open(self, probe: Probe) -> int:
-        """Return the epoch once the gate is open; while it is closed, wait or probe in turn."""
+    async def wait_open(self, probe: Probe) -> None:
+        """Return once the gate is open; while it is closed, wait or probe in turn."""
         while not self._open:
             async with self._probing:
                 if not self._open:
                     await self._probe_once(probe)
-        return self.epoch
 
     def succeeded(self) -> None:
         """A real request was answered: whatever the homeserver suffered from is over."""

@@ -127,12 +127,13 @@ class Transport:
             token = await self._token_for(call)
             if call.droppable and self.is_pressed:
                 raise Dropped
-            epoch = await self._gate.wait_open(self._probe)
+            await self._gate.wait_open(self._probe)
             self._give_up_poison(call, failures)
             async with self._throttle.lane(call.lane).turn():
                 if not self._gate.is_open:
                     continue
-                started = self._clock.now()
+                # Read only now: while this waited in its lane the gate may have been closed and opened.
+                epoch, started = self._gate.epoch, self._clock.now()
                 request = HttpRequest(call.method, call.path, query, body, token, call.timeout_s)
                 verdict = await self._once(request, call)
                 if isinstance(verdict, Limited):

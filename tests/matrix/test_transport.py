@@ -133,6 +133,24 @@ async def test_after_a_limit_nobody_waits_for_a_request_that_rests(world):
     assert world.network.times("/send/other/1")[0] < world.network.times("/send/1")[2]
 
 
+async def test_what_waited_in_its_lane_through_an_outage_closes_the_gate_at_the_next_one(world):
+    world.answers["/send/1"] = [
+        error(429, "M_LIMIT_EXCEEDED", retry_after_ms=9000),
+        HttpAnswer(502, {}, b"<html>bad gateway</html>"),
+        answer({}),
+    ]
+    world.answers["/read"] = [HttpAnswer(502, {}, b"<html>bad gateway</html>"), answer({})]
+    async with world.clock.running(), anyio.create_task_group() as tasks:
+        tasks.start_soon(world.transport.request, SEND)
+        await world.clock.sleep(1)
+        tasks.start_soon(world.transport.request, Call("PUT", "/send/other", body={}, lane="send"))
+        await world.clock.sleep(1)
+        await world.transport.request(Call("GET", "/read"))
+    failed_at = world.network.times("/send/1")[1]
+    after = [at for at in world.network.times() if at > failed_at]
+    assert after[0] - failed_at >= 1.0
+
+
 async def test_under_a_limit_what_may_be_dropped_is_dropped_and_nothing_else(world):
     limited = error(429, "M_LIMIT_EXCEEDED", retry_after_ms=5000)
     world.answers["/send/1"] = [limited, answer({"event_id": "$1"})]

@@ -11,12 +11,13 @@ from tests.simulation.pool import outcomes
 
 SEEDS = 1000
 SOME_SEEDS = (2, 11, 39, 185)
-VIOLATED_ONCE = (10968, 19420, 16793, 24140, 25161, 27653, 27707, 18980, 23321)
+VIOLATED_ONCE = (10968, 19420, 16793, 24140, 25161, 27653, 27707, 18980, 23321, 48299)
 """What their bugs were, in order: an outage that strikes a request which had failed before, among others that
 wait (L9), twice; a sync that shows answered messages once more to a bot without its database (D1, D12), twice;
 a Space that is ordered again after it was refused (D1); an answer of several parts that is cut off between
 them (D12); an answer that was sent, and the bot put out of the room before it knew (D1); an edit under a
-transaction id that an earlier one had used up (D12); an old look at a room that the bot had come back to (O1, C7)."""
+transaction id that an earlier one had used up (D12); an old look at a room that the bot had come back to (O1, C7);
+a request that waited in its lane while the gate was closed and opened again, and then met an outage (L9)."""
 TIMEOUT_S = 60
 
 
