@@ -5,9 +5,10 @@ is a definite answer, or raise one of `machines.errors`. `AgentPlatform` never r
 does: every request ends with a terminal frame.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
+from machines.doubts import Doubts
 from machines.facts import Fact, Gap, SyncBatch
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.orders import Order, Outcome, SendMessage
@@ -52,8 +53,15 @@ class Homeserver(Protocol):
         """
         ...
 
-    async def observe_room(self, room_id: RoomId) -> Topology:
-        """Look at one room and at the Spaces it may belong to, for one repair (contract C7)."""
+    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+        """Return the topology with what is in doubt as it currently is (contract L3)."""
+        ...
+
+    async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
+        """Look at one room and at the Spaces it may belong to, for one repair (contracts C7, C12).
+
+        `spaces` are those that the local rows name. The number of requests is bounded.
+        """
         ...
 
     async def sync(self, since: SyncToken) -> SyncBatch:

@@ -14,8 +14,9 @@ from msgspec.structs import asdict, replace
 from actors.ports import Clock, Homeserver
 from actors.surroundings import Surroundings
 from machines.binding import chat_number, platform_number
+from machines.doubts import doubts
 from machines.happenings import ChatRecovered, Observed, OnboardingAsked
-from machines.ids import ActorKey, RoomId, TxnId
+from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.orders import Refused, StoreBinding
 from machines.reconcile import Found, Plan, Stored, plan
 from machines.room import (
@@ -28,11 +29,12 @@ from machines.room import (
     Welcome,
 )
 from machines.topology import Topology
-from machines.user import Asked
+from machines.user import Asked, User
 from store import Journal
 from store.records import InboxRow, Transition, Writes
 
 BACKFILLS_AT_ONCE = 20
+LOOKS_AT_ONCE = 20
 
 
 class Reconciler:
@@ -49,12 +51,19 @@ class Reconciler:
         self._journal = journal
         self._clock = clock
         self._surroundings = surroundings
-        self._one_at_a_time = anyio.Lock()
+        self._looks = anyio.CapacityLimiter(LOOKS_AT_ONCE)
+        self._numbering = anyio.Lock()
+        self._numbers: dict[UserId, int] = {}
+        """The highest chat number that a repair of this process gave to a user."""
 
     async def reconcile_matrix_state(self, topology: Topology) -> dict[str, Any]:
         """Reconcile every room with what the initial sync showed; returns the report of contract L4."""
         began = self._clock.now()
-        stored, decided = await self._plan(topology)
+        stored = await self._journal.stored()
+        decided = self._plan(topology, stored)
+        in_doubt = doubts(decided, topology, stored)
+        if not in_doubt.none:
+            decided = self._plan(await self._homeserver.confirm(topology, in_doubt), stored)
         refused = await self._backfill(decided)
         settled = [
             self._settle(stored.rooms.get(room_id) or Room(room_id), decided)
@@ -88,11 +97,15 @@ class Reconciler:
     async def reconcile_single_room(self, room_id: RoomId) -> tuple[Observed, tuple[InboxRow, ...]]:
         """Look at one room; returns what it is, and what its owner's actor is to be told.
 
-        Repairs are made one at a time, so that two of them never take the same number.
+        Rooms are looked at side by side; only numbers are given one room at a time, so that two repairs never
+        take the same (contract C12).
         """
-        async with self._one_at_a_time:
-            topology = await self._homeserver.observe_room(room_id)
-            _, decided = await self._plan(topology, room_id)
+        async with self._looks:
+            spaces = await self._journal.spaces_of(room_id)
+            topology = await self._homeserver.observe_room(room_id, spaces)
+        rows: tuple[InboxRow, ...] = ()
+        async with self._numbering:
+            decided = self._plan(topology, await self._stored_about(topology, room_id))
             remarks = [*decided.conflicts, *decided.skipped]
             about = [asdict(remark) for remark in remarks if remark.room_id == room_id]
             report: dict[str, Any] = {"room_id": room_id, "remarks": about}
@@ -101,32 +114,38 @@ class Reconciler:
                 reason = about[0]["reason"] if about else self._absence(topology, room_id)
                 return Observed(None, "", False, False, reason, report), ()
             binding = found.binding
-            rows: tuple[InboxRow, ...] = ()
-            seq = platform_number(binding.platform_chat_id)
-            self._surroundings.raise_platform_chat_seq(seq)
+            self._surroundings.raise_platform_chat_seq(platform_number(binding.platform_chat_id))
             if binding.room_type == "chat" and binding.space_id is not None:
-                recovered = ChatRecovered(binding.space_id, chat_number(binding.chat_id))
-                owner = ActorKey(binding.matrix_user_id)
-                rows = await self._journal.tell(owner, recovered, self._clock.now())
-            # Kept on the homeserver before the message that waits is handled (contract C4); what is
-            # refused here goes to the outbox, where the refusal can be seen.
-            kept = not found.backfill or await self._keep_binding(room_id, found) is None
-            reason = "the homeserver shows what it is"
-            observed = Observed(binding, found.name, found.encrypted, not kept, reason, report)
-            return observed, rows
+                owner, number = binding.matrix_user_id, chat_number(binding.chat_id)
+                self._numbers[owner] = max(self._numbers.get(owner, 0), number)
+                recovered = ChatRecovered(binding.space_id, number)
+                rows = await self._journal.tell(ActorKey(owner), recovered, self._clock.now())
+        # Kept on the homeserver before the message that waits is handled (contract C4); what is
+        # refused here goes to the outbox, where the refusal can be seen.
+        kept = not found.backfill or await self._keep_binding(room_id, found) is None
+        reason = "the homeserver shows what it is"
+        observed = Observed(binding, found.name, found.encrypted, not kept, reason, report)
+        return observed, rows
 
-    async def _plan(
-        self, topology: Topology, looked_at: RoomId | None = None
-    ) -> tuple[Stored, Plan]:
-        stored = await self._journal.stored()
-        room = topology.rooms.get(looked_at) if looked_at is not None else None
+    async def _stored_about(self, topology: Topology, room_id: RoomId) -> Stored:
+        """Return the rows that a look is compared with, and the numbers that other repairs have just given."""
+        stored = await self._journal.stored_about(topology)
+        users = dict(stored.users)
+        for user_id, number in self._numbers.items():
+            user = users.get(user_id, User(user_id))
+            users[user_id] = replace(user, next_chat_index=max(user.next_chat_index, number + 1))
+        stored = replace(stored, users=users)
+        room = topology.rooms.get(room_id)
         if room is not None and room.created_by != topology.bot:
             # That it is being joined once more is no reason not to say what it is.
-            stored = replace(stored, left_alone=stored.left_alone - {room.room_id})
+            stored = replace(stored, left_alone=stored.left_alone - {room_id})
+        return stored
+
+    def _plan(self, topology: Topology, stored: Stored) -> Plan:
         access, agents = self._surroundings.access, self._surroundings.agents()
         seq = max(stored.platform_chat_seq, self._surroundings.platform_chat_seq)
         known = replace(stored, platform_chat_seq=seq)
-        return stored, plan(topology, known, agents.default_for, access.allows)
+        return plan(topology, known, agents.default_for, access.allows)
 
     async def _backfill(self, decided: Plan) -> dict[RoomId, str]:
         """Write the missing bindings before anything is handled (contract C4); returns the refusals."""

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 
 import anyio
 
-from machines.ids import RoomId, UserId
+from machines.ids import RoomId
 from machines.orders import CreateRoom
 from machines.topology import Topology
 from matrix.calls import Call, client_path
 from matrix.clock import Clock
+from matrix.current_state import CurrentState
 from matrix.errors import RequestRefused, Unreachable
 from matrix.events import is_id
 from matrix.observing import MAX_CONCURRENT_READS
 from matrix.rooms import finish_room, room_body
-from matrix.topology import NONCE_KEY, state_map
+from matrix.topology import NONCE_KEY
 from matrix.transport import Transport
 
 # Making a room takes Synapse a second or more when it is busy; giving up early makes two.
@@ -38,9 +39,10 @@ _MAX_TRIES = 4
 class RoomMaker:
     """Makes rooms and knows the nonces of those that exist."""
 
-    def __init__(self, transport: Transport, bot: UserId, clock: Clock) -> None:
+    def __init__(self, transport: Transport, current: CurrentState, clock: Clock) -> None:
         self._transport = transport
-        self._bot = bot
+        self._reader = current.reader()
+        self._bot = current.bot
         self._clock = clock
         self._started = clock.now()
         self._by_nonce: dict[str, RoomId] = {}
@@ -144,6 +146,5 @@ class RoomMaker:
 
     async def _is_ours(self, room_id: RoomId) -> bool:
         """Whether the bot made the room: anybody can write a nonce into a room of his own."""
-        events = await self._transport.request(Call("GET", client_path("rooms", room_id, "state")))
-        state = state_map(events if isinstance(events, list) else [])
-        return state.get(("m.room.create", ""), {}).get("sender") == self._bot
+        create = await self._reader.event(room_id, "m.room.create")
+        return create is not None and create.get("sender") == self._bot

@@ -5,9 +5,10 @@ or raises one of `machines.errors`.
 """
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from machines.doubts import Doubts
 from machines.errors import CredentialsRefused, TokenUnknown
 from machines.facts import Fact, Gap, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, TxnId
@@ -15,7 +16,9 @@ from machines.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
 from machines.topology import Topology
 from matrix.calls import Call, client_path
 from matrix.clock import Clock, SystemClock
+from matrix.confirming import confirm
 from matrix.creating import RoomMaker
+from matrix.current_state import CurrentState
 from matrix.decoding import decode_sync
 from matrix.errors import RequestRefused
 from matrix.exchange import Exchange, NioExchange
@@ -63,8 +66,9 @@ class MatrixHomeserver:
         assert network is not None
         self._transport = Transport(network, clock, on_change, chance)
         self._authenticator = Authenticator(account, self._transport)
-        self._observer = Observer(self._transport, self._bot)
-        self._maker = RoomMaker(self._transport, self._bot, clock)
+        self._current = CurrentState(self._transport, self._bot)
+        self._observer = Observer(self._current)
+        self._maker = RoomMaker(self._transport, self._current, clock)
         self._performer = Performer(self._transport, self._maker, self._bot)
 
     async def login(self) -> Session:
@@ -107,12 +111,21 @@ class MatrixHomeserver:
             batch = await resumed(self._transport, self._bot, batch, seen.unsettled)
         topology = await self._observer.complete(seen.topology)
         self._learn(topology)
-        self._performer.note(batch)
+        self._performer.note(batch.facts)
         return batch, topology
 
-    async def observe_room(self, room_id: RoomId) -> Topology:
-        """Look at one room and at the Spaces it may belong to, for one repair (contract C7)."""
-        topology = await self._observer.observe(room_id)
+    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+        """Return the topology with what is in doubt as it currently is (contract L3)."""
+        topology = await confirm(self._current, self._observer, topology, doubts)
+        self._learn(topology)
+        return topology
+
+    async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
+        """Look at one room and at the Spaces it may belong to, for one repair (contracts C7, C12).
+
+        `spaces` are those that the local rows name.
+        """
+        topology = await self._observer.observe(room_id, spaces)
         self._learn(topology)
         return topology
 
@@ -144,22 +157,24 @@ class MatrixHomeserver:
             # A long poll ends early because something came. One that brings no new token came from
             # something broken, which must not be asked in a loop.
             await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
-        self._performer.note(batch)
+        self._performer.note(batch.facts)
         return batch
 
-    def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
         """Yield what a gap holds, oldest first, a page at a time, up to its end (contract D4).
 
         Raises:
             TokenUnknown: the homeserver does not accept the gap's tokens.
         """
-        return pages(self._transport, self._bot, gap)
+        async for facts in pages(self._transport, self._bot, gap):
+            self._performer.note(facts)
+            yield facts
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; safe to repeat with the same `txn_id`."""
         outcome = await self._performer.perform(order, txn_id)
-        if isinstance(order, CreateRoom) and order.space and isinstance(outcome, RoomCreated):
-            self._observer.remember_space(outcome.room_id)
+        if isinstance(order, CreateRoom) and isinstance(outcome, RoomCreated):
+            self._observer.remember_made(outcome.room_id, is_space=order.space)
         return outcome
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:

@@ -1,34 +1,35 @@
-"""Looks at rooms through read requests: what the sync did not tell, and one room for one repair (C7).
+"""Looks at rooms through read requests: what the sync did not tell, and one room for one repair (contract C7).
 
 Only GET requests; a room that can't be read is left out of what is observed, and reconciliation says why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import anyio
 from msgspec.structs import replace
 
+from machines.binding import read_claim
 from machines.ids import RoomId, UserId
-from machines.topology import ObservedRoom, Topology
-from matrix.calls import Call, client_path
-from matrix.errors import RequestRefused
+from machines.topology import ObservedChild, ObservedRoom, Topology
+from matrix.current_state import CurrentState, StateEvent, StateReader
 from matrix.events import is_id, own_membership, previous_membership
-from matrix.filters import BINDING_TYPE
 from matrix.topology import (
     StateMap,
+    child_link,
     inviter,
     members_of,
     observed_room,
     parents_of,
-    state_map,
 )
-from matrix.transport import Transport
 
 MAX_CONCURRENT_READS = 20
+MAX_REPAIR_REQUESTS = 20
+"""What one repair may ask, whatever the members of the room wrote into it (contract C12)."""
 
-# A room that names no Space of ours is looked for in so many of them.
-_MAX_SPACES_ASKED = 100
+# Of the Spaces that a room names, and of those that link it; what is beyond is not looked at.
+_MAX_NAMED_SPACES = 4
+_MAX_LINKING_SPACES = 2
 
 # A membership event is replaced at every change of the bot's display name.
 _MAX_EARLIER_MEMBERSHIPS = 5
@@ -37,9 +38,9 @@ _MAX_EARLIER_MEMBERSHIPS = 5
 class Observer:
     """Reads rooms in the name of one bot."""
 
-    def __init__(self, transport: Transport, bot: UserId) -> None:
-        self._transport = transport
-        self._bot = bot
+    def __init__(self, current: CurrentState) -> None:
+        self._current = current
+        self._bot = current.bot
         self._looked_into: set[RoomId] = set()
         self._own_spaces: set[RoomId] = set()
         self._holders: dict[RoomId, set[RoomId]] = {}
@@ -55,12 +56,16 @@ class Observer:
         self._own_spaces.update(own)
         for space in own.values():
             for child in space.children:
-                if child.room_id in own and child.via:
+                if child.room_id in self._own_spaces and child.via:
                     self._holders.setdefault(child.room_id, set()).add(space.room_id)
 
-    def remember_space(self, space_id: RoomId) -> None:
-        """Note a Space that the bot has just made."""
-        self._own_spaces.add(space_id)
+    def remember_made(self, room_id: RoomId, *, is_space: bool) -> None:
+        """Note a room that the bot has just made."""
+        self._looked_into.add(room_id)
+        if is_space:
+            self._own_spaces.add(room_id)
+
+    # -- at start ----------------------------------------------------------------------------------
 
     async def complete(self, topology: Topology) -> Topology:
         """Add what the sync does not tell: members of unbound Spaces, who invited us, former chats' numbers.
@@ -69,16 +74,17 @@ class Observer:
         """
         rooms = dict(topology.rooms)
         former: dict[RoomId, Mapping[str, Any]] = {}
+        reader = self._current.reader()
         async with anyio.create_task_group() as tasks:
             limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
 
             async def look(room: ObservedRoom) -> None:
                 async with limit:
-                    rooms[room.room_id] = await self._complete_room(room)
+                    rooms[room.room_id] = await self._complete_room(reader, room)
 
             async def look_back(room_id: RoomId) -> None:
                 async with limit:
-                    binding = await self._binding(room_id)
+                    binding = await reader.binding(room_id)
                 if binding is not None:
                     former[room_id] = binding
 
@@ -99,116 +105,148 @@ class Observer:
             if child.sender == self._bot and child.via and child.room_id not in topology.rooms
         }
 
-    async def observe(self, room_id: RoomId) -> Topology:
-        """Look at one room, and at the Spaces that may hold it (contract C7)."""
+    def _is_incomplete(self, room: ObservedRoom) -> bool:
+        claim = read_claim(room.binding)
+        if room.created_by == self._bot:
+            owned = claim.room_type == "space" and claim.matrix_user_id is not None
+            return room.is_space and room.members is None and not owned
+        known = claim.room_type == "entry" and claim.matrix_user_id is not None
+        return room.invited_by is None and not known
+
+    async def _complete_room(self, reader: StateReader, room: ObservedRoom) -> ObservedRoom:
+        if room.created_by == self._bot:
+            return replace(room, members=await reader.members(room.room_id))
+        membership = await reader.own_membership(room.room_id)
+        return replace(room, invited_by=await self.inviter(reader, room.room_id, membership))
+
+    # -- one room ----------------------------------------------------------------------------------
+
+    async def observe(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
+        """Look at one room, and at the Spaces that may hold it (contracts C7, C12).
+
+        `spaces` are those that the local rows name. A room that somebody else made is no chat, whatever it
+        claims: no Space is looked at for it (contract C2).
+        """
+        reader = self._current.reader(MAX_REPAIR_REQUESTS)
         rooms: dict[RoomId, ObservedRoom] = {}
-        state = await self._state(room_id)
-        room = None if state is None else await self._read(room_id, state)
-        if state is not None and room is not None:
+        read = await self.read(reader, room_id)
+        if read is not None:
+            room, state = read
             rooms[room_id] = room
-            if not room.is_space:
-                for space_id in await self._candidates(room, state):
-                    await self._add(rooms, space_id)
-                    for holder in await self._holders_of(space_id):
-                        await self._add(rooms, holder)
+            if room.created_by == self._bot and not room.is_space:
+                named = _named_spaces(room, state, spaces)
+                for space in await self._linking_spaces(reader, room, named):
+                    rooms[space.room_id] = space
+                    for holder in await self._holders_of(reader, space.room_id):
+                        rooms.setdefault(holder.room_id, holder)
         return Topology(self._bot, rooms, whole=False)
 
-    async def _add(self, rooms: dict[RoomId, ObservedRoom], room_id: RoomId) -> None:
-        state = await self._state(room_id) if room_id not in rooms else None
-        if state is not None:
-            rooms[room_id] = await self._read(room_id, state)
+    async def read(
+        self, reader: StateReader, room_id: RoomId
+    ) -> tuple[ObservedRoom, StateMap] | None:
+        """Read one room with its state, as far as it was needed; `None` where the bot is not in it."""
+        own = await reader.own_membership(room_id)
+        create = await reader.event(room_id, "m.room.create") if _is_join(own) else None
+        if own is None or create is None:
+            return None
+        binding = await reader.binding(room_id)
+        state: StateMap = {}
+        if create.get("sender") == self._bot:
+            state = await reader.whole(room_id) or {}
+        else:
+            # Its members may have written any amount of state into it.
+            for kind in ("m.room.name", "m.room.encryption"):
+                event = await reader.event(room_id, kind)
+                if event is not None:
+                    state[kind, ""] = dict(event)
+        state["m.room.create", ""] = dict(create)
+        state["m.room.member", self._bot] = dict(own)
+        is_own = create.get("sender") == self._bot
+        members = members_of(state, self._bot) if is_own else None
+        room = observed_room(room_id, state, binding, self._bot, members)
+        if not is_own and room.invited_by is None:
+            room = replace(room, invited_by=await self.inviter(reader, room_id, own))
+        return room, state
 
-    def _is_incomplete(self, room: ObservedRoom) -> bool:
-        if room.binding is not None:
-            return False
-        if room.created_by == self._bot:
-            return room.is_space and room.members is None
-        return room.invited_by is None
+    async def _linking_spaces(
+        self, reader: StateReader, room: ObservedRoom, named: Sequence[RoomId]
+    ) -> list[ObservedRoom]:
+        """Return the Spaces that link a room: of those that are named, or else of all that the bot made."""
+        found = await self._among(reader, room.room_id, named)
+        if found:
+            return found
+        asked = self._own_spaces | set(named)
+        found = await self._among(reader, room.room_id, sorted(asked - set(named)))
+        if found:
+            return found
+        await self._note_new_spaces(reader)
+        return await self._among(reader, room.room_id, sorted(self._own_spaces - asked))
 
-    async def _complete_room(self, room: ObservedRoom) -> ObservedRoom:
-        if room.created_by == self._bot:
-            return replace(room, members=await self._members(room.room_id))
-        membership = await self._own_membership(room.room_id)
-        return replace(room, invited_by=await self._inviter(room.room_id, membership))
+    async def _among(
+        self, reader: StateReader, room_id: RoomId, space_ids: Iterable[RoomId]
+    ) -> list[ObservedRoom]:
+        found: list[ObservedRoom] = []
+        for space_id in space_ids:
+            link = child_link(await reader.event(space_id, "m.space.child", room_id))
+            space = None if link is None else await self._space(reader, space_id, link)
+            if space is not None:
+                found.append(space)
+            if len(found) == _MAX_LINKING_SPACES or reader.left == 0:
+                break
+        return found
 
-    async def _read(self, room_id: RoomId, state: StateMap) -> ObservedRoom:
-        room = observed_room(
-            room_id,
-            state,
-            await self._binding(room_id),
-            self._bot,
-            members_of(state, self._bot),
-        )
-        if room.invited_by is None and room.created_by != self._bot:
-            membership = state.get(("m.room.member", self._bot))
-            room = replace(room, invited_by=await self._inviter(room_id, membership))
-        return room
+    async def _space(
+        self, reader: StateReader, space_id: RoomId, link: ObservedChild
+    ) -> ObservedRoom | None:
+        """Read a Space as far as the room that it links is concerned."""
+        own = await reader.own_membership(space_id)
+        create = await reader.event(space_id, "m.room.create") if _is_join(own) else None
+        if create is None:
+            return None
+        state = {("m.room.create", ""): dict(create)}
+        space = observed_room(space_id, state, await reader.binding(space_id), self._bot)
+        if not space.is_space:
+            return None
+        space = replace(space, children=(link,))
+        self.remember(Topology(self._bot, {space_id: space}))
+        if self._is_incomplete(space):
+            space = await self._complete_room(reader, space)
+        return space
 
-    async def _binding(self, room_id: RoomId) -> Mapping[str, Any] | None:
-        """Return a room's binding; the homeserver keeps it for rooms that were left, too."""
-        binding = await self._get("user", self._bot, "rooms", room_id, "account_data", BINDING_TYPE)
-        return binding if isinstance(binding, dict) and binding else None
-
-    async def _candidates(self, room: ObservedRoom, state: StateMap) -> list[RoomId]:
-        """Return the Spaces worth looking at: bound to, claimed, or listing this room."""
-        named = list(parents_of(state))
-        bound = room.binding.get("space_id") if room.binding is not None else None
-        if is_id(bound, "!"):
-            named.insert(0, RoomId(bound))
-        known = [space_id for space_id in dict.fromkeys(named) if space_id != room.room_id]
-        if any(space_id in self._own_spaces for space_id in known):
-            return known
-        others = self._own_spaces - set(known)
-        listing = await self._listing(room.room_id, others)
-        if not listing and room.created_by == self._bot:
-            await self._note_new_spaces()
-            listing = await self._listing(room.room_id, self._own_spaces - others - set(known))
-        return known + listing
-
-    async def _note_new_spaces(self) -> None:
+    async def _note_new_spaces(self, reader: StateReader) -> None:
         """Look for Spaces that came to be without this process, through another client of the account."""
-        answer = await self._get("joined_rooms")
-        joined = answer.get("joined_rooms") if isinstance(answer, dict) else None
-        async with anyio.create_task_group() as tasks:
-            limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
+        for room_id in sorted(await reader.joined_rooms() or ()):
+            if room_id in self._looked_into:
+                continue
+            if reader.left == 0:
+                return
+            create = await reader.event(room_id, "m.room.create")
+            self._looked_into.add(room_id)
+            state = {("m.room.create", ""): dict(create)} if create is not None else {}
+            room = observed_room(room_id, state, None, self._bot)
+            self.remember(Topology(self._bot, {room_id: room}))
 
-            async def look(room_id: RoomId) -> None:
-                async with limit:
-                    create = await self._get("rooms", room_id, "state", "m.room.create", "")
-                    is_space = isinstance(create, dict) and create.get("type") == "m.space"
-                    state = await self._state(room_id) if is_space else None
-                self._looked_into.add(room_id)
-                if state is not None:
-                    space = observed_room(room_id, state, None, self._bot)
-                    self.remember(Topology(self._bot, {room_id: space}))
+    async def _holders_of(self, reader: StateReader, space_id: RoomId) -> list[ObservedRoom]:
+        """Return the bot's Spaces that a Space stands in; nothing in such a Space counts (contract C2).
 
-            for room_id in joined if isinstance(joined, list) else ():
-                if is_id(room_id, "!") and room_id not in self._looked_into:
-                    tasks.start_soon(look, RoomId(room_id))
+        Those that are known to hold it are asked anew, and as many others as the limit allows: a link may have
+        been set since the Spaces were read.
+        """
+        known = sorted(self._holders.get(space_id, ()))
+        others = sorted(self._own_spaces - {space_id, *known})
+        holders: list[ObservedRoom] = []
+        for holder_id in (*known, *others):
+            link = child_link(await reader.event(holder_id, "m.space.child", space_id))
+            if link is not None and link.via:
+                holder = ObservedRoom(holder_id, self._bot, 0, is_space=True, children=(link,))
+                holders.append(holder)
+            if reader.left == 0:
+                break
+        return holders
 
-    async def _holders_of(self, space_id: RoomId) -> list[RoomId]:
-        """Return the bot's Spaces that a Space stands in; nothing in such a Space counts (contract C2)."""
-        # Asked anew: a link may have been set since the Spaces were read.
-        listed = await self._listing(space_id, self._own_spaces - {space_id})
-        return sorted({*self._holders.get(space_id, ()), *listed})
-
-    async def _listing(self, room_id: RoomId, spaces: set[RoomId]) -> list[RoomId]:
-        """Return those Spaces that list a room."""
-        listing: list[RoomId] = []
-        async with anyio.create_task_group() as tasks:
-            limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
-
-            async def ask(space_id: RoomId) -> None:
-                async with limit:
-                    link = await self._get("rooms", space_id, "state", "m.space.child", room_id)
-                if isinstance(link, dict) and link.get("via"):
-                    listing.append(space_id)
-
-            for space_id in sorted(spaces)[:_MAX_SPACES_ASKED]:
-                tasks.start_soon(ask, space_id)
-        return sorted(listing)
-
-    async def _inviter(self, room_id: RoomId, membership: Any) -> UserId | None:
+    async def inviter(
+        self, reader: StateReader, room_id: RoomId, membership: object
+    ) -> UserId | None:
         """Follow the bot's own membership back to the invitation, event by event, never by history."""
         for _ in range(_MAX_EARLIER_MEMBERSHIPS):
             if not isinstance(membership, dict):
@@ -228,38 +266,20 @@ class Observer:
             earlier = unsigned.get("replaces_state") if isinstance(unsigned, dict) else None
             if not is_id(earlier, "$"):
                 return None
-            membership = await self._get("rooms", room_id, "event", earlier)
+            membership = await reader.get("rooms", room_id, "event", earlier)
         return None
 
-    async def _own_membership(self, room_id: RoomId) -> object:
-        state = await self._state(room_id)
-        return None if state is None else state.get(("m.room.member", self._bot))
 
-    async def _members(self, room_id: RoomId) -> tuple[UserId, ...] | None:
-        path = client_path("rooms", room_id, "members")
-        try:
-            answer = await self._transport.request(
-                Call("GET", path, query={"not_membership": "leave"})
-            )
-        except RequestRefused:
-            return None
-        events = answer.get("chunk") if isinstance(answer, dict) else None
-        return members_of(state_map(events), self._bot) if isinstance(events, list) else None
+def _is_join(membership: StateEvent | None) -> bool:
+    """Whether the bot is in the room; after leaving, the homeserver still shows the state as it was."""
+    return membership is not None and membership["content"].get("membership") == "join"
 
-    async def _state(self, room_id: RoomId) -> StateMap | None:
-        """Return a room's state, `None` when the bot is not joined to it or it can't be read."""
-        events = await self._get("rooms", room_id, "state")
-        if not isinstance(events, list):
-            return None
-        state = state_map(events)
-        # After leaving, the homeserver still shows the state as it was.
-        own = state.get(("m.room.member", self._bot))
-        joined = own is not None and own["content"].get("membership") == "join"
-        return state if joined else None
 
-    async def _get(self, *segments: str) -> Any:
-        """Return what a read request answers, `None` when it is refused."""
-        try:
-            return await self._transport.request(Call("GET", client_path(*segments)))
-        except RequestRefused:
-            return None
+def _named_spaces(
+    room: ObservedRoom, state: StateMap, spaces: Sequence[RoomId]
+) -> tuple[RoomId, ...]:
+    """Return the Spaces that a room is bound to, that the local rows name, and that it claims."""
+    bound = room.binding.get("space_id") if room.binding is not None else None
+    named = [RoomId(bound)] if is_id(bound, "!") else []
+    unique = dict.fromkeys((*named, *spaces, *parents_of(state)))
+    return tuple(space_id for space_id in unique if space_id != room.room_id)[:_MAX_NAMED_SPACES]

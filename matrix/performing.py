@@ -5,10 +5,10 @@ A definite no of the homeserver is an outcome, `Refused`; whatever is worth retr
 the transport.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
-from machines.facts import EncryptionEnabled, SyncBatch
+from machines.facts import EncryptionEnabled, Fact
 from machines.ids import EventId, RoomId, TxnId, UserId, server_of
 from machines.orders import (
     CreateRoom,
@@ -59,18 +59,21 @@ class Performer:
         self._bot = bot
         self._encrypted: dict[RoomId, bool] = {}
 
-    def note(self, batch: SyncBatch) -> None:
+    def note(self, facts: Iterable[Fact]) -> None:
         """Learn which rooms have become encrypted."""
-        for fact in batch.facts:
+        for fact in facts:
             if isinstance(fact, EncryptionEnabled):
                 self._encrypted[fact.room_id] = True
 
     def remember(self, topology: Topology) -> None:
-        """Learn from rooms that were read already which are encrypted."""
+        """Learn from rooms that were read already which are encrypted.
+
+        Encryption is never taken back. That a room is not encrypted is no view's word: before the first message
+        it is asked for as it currently is (contract L3).
+        """
         for room in topology.rooms.values():
-            # Encryption is never taken back, so that an older view can't undo what is known.
-            known = self._encrypted.get(room.room_id, False)
-            self._encrypted[room.room_id] = known or room.encrypted
+            if room.encrypted:
+                self._encrypted[room.room_id] = True
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; safe to repeat with the same `txn_id`.
@@ -97,9 +100,7 @@ class Performer:
             case LookUpName(user_id=user_id):
                 return await self._look_up_name(user_id)
             case CreateRoom():
-                room_id = await self._maker.make(order)
-                self._encrypted.setdefault(room_id, False)
-                return RoomCreated(room_id)
+                return RoomCreated(await self._maker.make(order))
             case LinkChild(space_id=space_id, room_id=room_id):
                 content = {"via": [server_of(self._bot)]}
                 return await self._set_state(space_id, "m.space.child", room_id, content)

@@ -105,15 +105,24 @@ def parents_of(state: StateMap) -> tuple[RoomId, ...]:
     )
 
 
+def child_link(event: Mapping[str, Any] | None) -> ObservedChild | None:
+    """Return the link that an `m.space.child` event sets, `None` where there is none."""
+    if event is None or event.get("type") != "m.space.child":
+        return None
+    child, sender = event.get("state_key"), _user(event.get("sender"))
+    if not is_id(child, "!") or sender is None:
+        return None
+    via = _dict(event.get("content")).get("via")
+    servers = via if type(via) is list else []
+    named = tuple(server for server in servers if type(server) is str)
+    return ObservedChild(RoomId(child), sender, named)
+
+
 def _children(state: StateMap) -> Iterable[ObservedChild]:
-    for (kind, key), event in state.items():
-        sender = _user(event.get("sender"))
-        if kind == "m.space.child" and is_id(key, "!") and sender is not None:
-            via = event["content"].get("via")
-            servers = via if type(via) is list else []
-            yield ObservedChild(
-                RoomId(key), sender, tuple(server for server in servers if type(server) is str)
-            )
+    for event in state.values():
+        link = child_link(event)
+        if link is not None:
+            yield link
 
 
 def _events(room: Mapping[str, Any], section: str) -> list[object]:

@@ -14,10 +14,11 @@ import anyio
 import anyio.lowlevel
 
 from machines.facts import Fact, SyncBatch
-from machines.ids import ActorKey, DeviceId, EventId, TxnId, UserId
+from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
 from machines.lifecycle import Life
 from machines.preferences import Preferences
 from machines.reconcile import Stored
+from machines.topology import Topology
 from store import units
 from store.database import Runner
 from store.errors import DatabaseUnusable, UnitRefused
@@ -231,6 +232,19 @@ class Journal:
     async def stored(self) -> Stored:
         """Return what reconciliation compares the homeserver with."""
         return await self._database.run(units.stored)
+
+    async def stored_about(self, topology: Topology) -> Stored:
+        """Return what one look at one room is compared with (contract C12)."""
+        return await self._database.run(lambda raw: units.stored_about(raw, topology))
+
+    async def spaces_of(self, room_id: RoomId) -> tuple[RoomId, ...]:
+        """Return the Spaces that a room's row and its owner's row name."""
+
+        def unit(raw: sqlite3.Connection) -> tuple[RoomId, ...]:
+            found = raw.execute(SQL["spaces_of_room"], {"room_id": room_id})
+            return tuple(RoomId(row[0]) for row in found)
+
+        return await self._database.run(unit)
 
     async def waiting_orders(self, fresh: float) -> tuple[OutboxRow, ...]:
         """Return the orders that wait, in order; those from before `fresh` are doubtful."""

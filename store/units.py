@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
+from machines.binding import read_claim
 from machines.facts import Quarantined, SyncBatch
 from machines.ids import (
     ActorKey,
@@ -18,6 +19,7 @@ from machines.lifecycle import Life
 from machines.preferences import Preferences
 from machines.reconcile import Stored
 from machines.room import Room
+from machines.topology import Topology
 from store.codec import dump, load, read
 from store.errors import UnitRefused
 from store.queries import SQL
@@ -230,6 +232,40 @@ def stored(raw: sqlite3.Connection) -> Stored:
         platform_chat_seq=bot(raw).platform_chat_seq,
         left_alone=frozenset(RoomId(row[0]) for row in raw.execute(SQL["rooms_under_way"])),
     )
+
+
+def stored_about(raw: sqlite3.Connection, topology: Topology) -> Stored:
+    """Return what one look is compared with: its rooms, the chats of its users, and who has its contexts."""
+    claims = [read_claim(room.binding) for room in topology.rooms.values()]
+    users = {claim.matrix_user_id for claim in claims}
+    for room in topology.rooms.values():
+        users |= {room.invited_by, *(room.members or ())}
+    room_ids = json.dumps(sorted(topology.rooms))
+    rows = _rooms_about(raw, room_ids, (), ())
+    users |= {row.binding.matrix_user_id for row in rows.values() if row.binding is not None}
+    about = {user_id for user_id in users if user_id is not None}
+    contexts = {claim.platform_chat_id for claim in claims if claim.platform_chat_id is not None}
+    under_way = {RoomId(row[0]) for row in raw.execute(SQL["rooms_under_way"])}
+    return Stored(
+        rooms=_rooms_about(raw, room_ids, contexts, about),
+        users={
+            UserId(row["user_id"]): user_of(row)
+            for row in raw.execute(SQL["users_about"], {"users": json.dumps(sorted(about))})
+        },
+        platform_chat_seq=bot(raw).platform_chat_seq,
+        left_alone=frozenset(under_way),
+    )
+
+
+def _rooms_about(
+    raw: sqlite3.Connection, room_ids: str, contexts: Collection[str], users: Collection[str]
+) -> dict[RoomId, Room]:
+    keys = {
+        "rooms": room_ids,
+        "contexts": json.dumps(sorted(contexts)),
+        "users": json.dumps(sorted(users)),
+    }
+    return {RoomId(row["room_id"]): room_of(row) for row in raw.execute(SQL["rooms_about"], keys)}
 
 
 def preferences(raw: sqlite3.Connection) -> dict[UserId, Preferences]:

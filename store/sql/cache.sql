@@ -25,6 +25,17 @@ SELECT * FROM rooms WHERE room_id = :room_id;
 -- name: rooms
 SELECT * FROM rooms ORDER BY room_id;
 
+-- name: rooms_about
+SELECT * FROM rooms WHERE room_id IN (SELECT value FROM json_each(:rooms))
+UNION SELECT * FROM rooms WHERE platform_chat_id IN (SELECT value FROM json_each(:contexts))
+UNION SELECT * FROM rooms WHERE room_type = 'chat'
+    AND matrix_user_id IN (SELECT value FROM json_each(:users));
+
+-- name: spaces_of_room
+SELECT rooms.space_id FROM rooms WHERE room_id = :room_id AND rooms.space_id IS NOT NULL
+UNION SELECT users.space_id FROM rooms JOIN users ON users.user_id = rooms.matrix_user_id
+WHERE room_id = :room_id AND users.space_id IS NOT NULL;
+
 -- name: put_user
 INSERT INTO users (user_id, state, display_name, space_id, next_chat_index, in_hand)
 VALUES (:user_id, :state, :display_name, :space_id, :next_chat_index, :in_hand)
@@ -41,6 +52,9 @@ SELECT user_id, payload FROM preferences;
 
 -- name: user
 SELECT * FROM users WHERE user_id = :user_id;
+
+-- name: users_about
+SELECT * FROM users WHERE user_id IN (SELECT value FROM json_each(:users));
 
 -- name: users
 SELECT * FROM users ORDER BY user_id;

@@ -4,7 +4,7 @@ import heapq
 import itertools
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from actors.bot import DRAIN_S, Bot
 from actors.surroundings import Surroundings
+from machines.doubts import Doubts
 from machines.facts import Fact, Gap, MessageArrived, SyncBatch
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.orders import (
@@ -136,6 +137,8 @@ class FakeHomeserver:
     gaps: dict[RoomId, list[tuple[Fact, ...]]] = field(default_factory=dict)
     outcome: Callable[[Order], Outcome | None] = lambda order: None
     takes_s: float = 0.0
+    synced: list[ObservedRoom] | None = None
+    """What the initial sync shows instead of `rooms`: a sync is not the current state (fact 19)."""
 
     def __post_init__(self) -> None:
         self.to_come: deque[SyncBatch | Exception] = deque()
@@ -179,9 +182,15 @@ class FakeHomeserver:
         batch = self.first.popleft() if self.first else SyncBatch(SyncToken("s0"))
         if isinstance(batch, Exception):
             raise batch
-        return batch, Topology(BOT, {room.room_id: room for room in self.rooms})
+        shown = self.rooms if self.synced is None else self.synced
+        return batch, Topology(BOT, {room.room_id: room for room in shown})
 
-    async def observe_room(self, room_id: RoomId) -> Topology:
+    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+        self.calls.append("confirm")
+        await anyio.lowlevel.checkpoint()
+        return Topology(BOT, {room.room_id: room for room in self.rooms})
+
+    async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
         self.calls.append(f"observe_room {room_id}")
         await anyio.lowlevel.checkpoint()
         return Topology(BOT, {room.room_id: room for room in self.rooms})

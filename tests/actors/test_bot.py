@@ -1,5 +1,7 @@
 """The bot's life: nothing is handled before it agrees with the homeserver, nothing is lost when it ends."""
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
 from structlog.testing import capture_logs
@@ -250,8 +252,8 @@ async def test_only_the_newest_look_says_what_a_room_is(house: House):
     gone, back = BotRemoved(room, None, None, "put out"), BotReturned(room, EventId("$back"))
     look, look_ends = house.homeserver.observe_room, anyio.Event()
 
-    async def slow_look(room_id: RoomId) -> Topology:
-        topology = await look(room_id)
+    async def slow_look(room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
+        topology = await look(room_id, spaces)
         await look_ends.wait()
         return topology
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from actors.bot import Bot
 from actors.surroundings import Surroundings
 from agent_platform import single_agent
 from cli.agents import Agents
+from machines.doubts import Doubts
 from machines.facts import Fact, Gap, SyncBatch
 from machines.ids import AgentId, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.orders import Done, Order, Outcome, SendMessage
@@ -77,7 +78,11 @@ class InstantHomeserver:
         topology, self._topology = self._topology, Topology(BOT, {})
         return SyncBatch(SyncToken("s0")), topology
 
-    async def observe_room(self, room_id: RoomId) -> Topology:
+    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+        """Nothing here is in doubt."""
+        raise AssertionError(f"an undamaged world was doubted: {doubts}")
+
+    async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
         """No room here needs a repair."""
         return Topology(BOT, {})
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from machines.ids import RoomId, TxnId, UserId
 from machines.orders import CreateRoom, Refused, RoomCreated
 from matrix.creating import RoomMaker
+from matrix.current_state import CurrentState
 from matrix.errors import Unreachable
 from matrix.performing import Performer
 from matrix.rooms import missing_state, room_body
@@ -39,7 +40,8 @@ class Rooms:
             self.network, self.clock, lambda up, reason, outage_s: None, random.Random(1).random
         )
         transport.use_token("token")
-        self.performer = Performer(transport, RoomMaker(transport, BOT, self.clock), BOT)
+        maker = RoomMaker(transport, CurrentState(transport, BOT), self.clock)
+        self.performer = Performer(transport, maker, BOT)
 
     async def make(self, order=ORDER):
         async with self.clock.running():

@@ -1,0 +1,120 @@
+"""A start believes the current state and not the sync; repairs do not wait for each other (contracts L3, C11, C12)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from machines.ids import RoomId
+from machines.room import Binding
+from machines.topology import Topology
+from store.records import Writes
+from tests.actors.fakes import House, settle
+from tests.machines.support import ANNA, BERT, BOT
+from tests.machines.topologies import bound, chat, row, space
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "bot.db")
+
+
+def forked(house: House) -> list[RoomId]:
+    """The sync shows a Space without its link, as after a join that was sent at the same time (fact 19)."""
+    rooms = house.with_chats()
+    house.homeserver.synced = [
+        replace(room, children=()) if room.is_space else room for room in house.homeserver.rooms
+    ]
+    return rooms
+
+
+async def test_a_bound_chat_whose_link_the_sync_leaves_out_stays_bound(house: House):
+    (room,) = house.with_chats()
+    async with house.living():
+        pass
+    forked(house)
+    with capture_logs() as logs:
+        async with house.living():
+            house.homeserver.arrives(house.message(room, "one"))
+            await settle()
+    (report,) = [line for line in logs if line["event"] == "matrix_reconcile_complete"]
+    assert (report["rooms_unchanged"], report["skipped"], report["conflicts"]) == (2, [], [])
+    assert [body for _, body in house.homeserver.replies] == ["re: one"]
+    assert not any(call.startswith("observe_room") for call in house.homeserver.calls)
+
+
+async def test_with_the_database_lost_a_chat_is_recovered_though_the_sync_leaves_its_link_out(
+    house: House,
+):
+    (room,) = forked(house)
+    with capture_logs() as logs:
+        async with house.living():
+            pass
+    (report,) = [line for line in logs if line["event"] == "matrix_reconcile_complete"]
+    assert (report["rooms_recovered"], report["skipped"]) == (2, [])
+    found = house.database.rows("SELECT chat_id, state FROM rooms WHERE room_id = ?", room)
+    assert found == [("C1", "bound")]
+
+
+async def test_an_undamaged_world_is_not_asked_about(house: House):
+    house.with_chats(3)
+    for _ in range(2):
+        async with house.living():
+            pass
+    assert "confirm" not in house.homeserver.calls
+
+
+async def test_a_slow_look_at_one_room_holds_up_no_other(house: House):
+    slow, quick = house.with_chats(2)
+    unseen, house.homeserver.rooms = house.homeserver.rooms, []
+    look, look_ends = house.homeserver.observe_room, anyio.Event()
+
+    async def observe(room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
+        if room_id == slow:
+            await look_ends.wait()
+        return await look(room_id, spaces)
+
+    house.homeserver.observe_room = observe  # type: ignore[method-assign]
+    async with house.living():
+        house.homeserver.rooms = unseen
+        house.homeserver.arrives(house.message(slow, "one"), house.message(quick, "two"))
+        await settle()
+        assert [body for _, body in house.homeserver.replies] == ["re: two"]
+        look_ends.set()
+    assert [body for _, body in house.homeserver.replies] == ["re: two", "re: one"]
+
+
+async def test_two_rooms_that_are_repaired_at_once_get_numbers_of_their_own(house: House):
+    rooms = [RoomId("!one"), RoomId("!two")]
+    known = [
+        space("!space", *rooms, binding=Binding("space", ANNA).content()),
+        *(chat(room_id, 20 + number) for number, room_id in enumerate(rooms)),
+    ]
+    async with house.living():
+        house.homeserver.rooms = known
+        house.homeserver.arrives(*(house.message(room_id, "hello") for room_id in rooms))
+        await settle()
+    numbers = house.database.rows(
+        "SELECT chat_id, platform_chat_id FROM rooms WHERE room_type = 'chat' ORDER BY chat_id"
+    )
+    assert len(set(numbers)) == 2
+    assert len({chat_id for chat_id, _ in numbers}) == 2
+    assert len({context for _, context in numbers}) == 2
+
+
+async def test_a_repair_loads_only_the_rows_that_it_compares(house: House):
+    looked_at = chat("!chat", binding=bound("C1", "7").content())
+    others = [
+        row(f"!b{number}", bound("C1", str(100 + number), owner=BERT)) for number in range(50)
+    ]
+    mine = row("!second", bound("C2", "8"))
+    taken = row("!thief", bound("C9", "7", owner=BERT))
+    await house.journal.keep_visits([Writes(room=each) for each in (*others, mine, taken)], 1.0)
+    shown = Topology(BOT, {looked_at.room_id: looked_at}, whole=False)
+    stored = await house.journal.stored_about(shown)
+    assert set(stored.rooms) == {"!second", "!thief"}

@@ -1,0 +1,153 @@
+"""Whatever a sync would make skipped, refused or unbound is doubted first; an undamaged world is not (contract L3)."""
+
+import pytest
+from hypothesis import given, settings
+from msgspec.structs import replace
+
+from machines.doubts import Doubts, doubts
+from machines.ids import RoomId
+from machines.reconcile import Stored
+from machines.room import Binding
+from machines.topology import Topology
+from machines.user import User
+from tests.machines.support import ANNA, BERT
+from tests.machines.test_reconcile_properties import tables, topologies
+from tests.machines.topologies import (
+    World,
+    bound,
+    chat,
+    entry,
+    link,
+    plan_for,
+    row,
+    space,
+    topology,
+)
+
+SPACE, CHAT = RoomId("!space"), RoomId("!chat")
+OWNED = Binding("space", ANNA).content()
+NAMED = {"name": "Plans", "binding": bound().content()}
+
+
+def doubted(*rooms, stored: Stored | None = None) -> Doubts:
+    world, known = topology(*rooms), stored or Stored()
+    return doubts(plan_for(world, known), world, known)
+
+
+def stored(*rows, users=()) -> Stored:
+    return Stored({each.room_id: each for each in rows}, {user.user_id: user for user in users})
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_undamaged_world_leaves_nothing_in_doubt(kept):
+    world = World(
+        topology(
+            space("!space", "!chat", binding=OWNED),
+            chat(**NAMED),
+            entry("!entry", binding=Binding("entry", ANNA).content()),
+        )
+    )
+    if kept:
+        world.apply(world.plan())
+    assert doubts(world.plan(), world.shown, world.stored).none
+
+
+def test_a_link_that_the_sync_leaves_out_is_asked_for_where_the_binding_says():
+    assert doubted(space(binding=OWNED), chat(**NAMED)).linked == {(SPACE, CHAT)}
+
+
+@pytest.mark.parametrize("state", ["bound", "failed", "unregistered", "reconciling"])
+def test_a_link_that_the_sync_leaves_out_is_asked_for_where_the_row_says(state):
+    known = stored(row("!chat", bound(), state, name="Plans"))
+    left = doubted(space(binding=OWNED), chat(name="Plans"), stored=known)
+    assert left.linked == {(SPACE, CHAT)}
+    assert left.unlinked == set()
+
+
+def test_a_link_is_asked_for_in_the_space_of_the_owner_too():
+    elsewhere = row("!chat", bound(space_id="!other"), name="Plans")
+    known = stored(elsewhere, users=[User(ANNA, space_id=SPACE)])
+    left = doubted(space(binding=OWNED), chat(name="Plans"), stored=known)
+    assert left.linked == {(SPACE, CHAT), (RoomId("!other"), CHAT)}
+
+
+def test_of_a_room_that_nothing_places_the_claims_are_asked_for():
+    left = doubted(space(binding=OWNED), chat(name="Plans"))
+    assert (left.unlinked, left.linked) == ({CHAT}, set())
+
+
+@pytest.mark.parametrize(
+    "child", [link("!chat", sender=ANNA), link("!chat", via=()), link("!chat", sender=BERT)]
+)
+def test_a_link_that_does_not_count_is_asked_for(child):
+    assert (SPACE, CHAT) in doubted(space("!space", child, binding=OWNED), chat(**NAMED)).linked
+
+
+def test_a_space_inside_a_space_is_asked_for():
+    outer = space("!outer", "!space", binding=OWNED)
+    left = doubted(outer, space("!space", "!chat", binding=OWNED), chat(**NAMED))
+    assert (RoomId("!outer"), SPACE) in left.linked
+
+
+def test_a_name_is_asked_for_where_it_is_missing_or_another_than_stored():
+    shown = [space("!space", "!chat", binding=OWNED), chat(**NAMED | {"name": None})]
+    assert doubted(*shown).named == {CHAT}
+    shown[1] = chat(**NAMED)
+    assert doubted(*shown, stored=stored(row("!chat", bound(), name="New"))).named == {CHAT}
+    assert doubted(*shown, stored=stored(row("!chat", bound(), name="Plans"))).none
+
+
+def test_a_creator_that_is_not_shown_is_asked_for():
+    assert doubted(chat(created_by=None)).created == {CHAT}
+
+
+def test_a_stored_room_that_is_not_shown_is_asked_for():
+    assert doubted(stored=stored(row("!chat", bound()))).unseen == {CHAT}
+    assert doubted(stored=stored(row("!chat", bound(), "unregistered"))).none
+
+
+def test_a_linked_room_that_is_not_shown_is_asked_for():
+    assert doubted(space("!space", "!chat", binding=OWNED)).unseen == {CHAT}
+
+
+def test_what_is_under_way_is_not_doubted():
+    known = Stored(left_alone=frozenset({CHAT}))
+    assert doubted(space(binding=OWNED), chat(), stored=known).none
+
+
+def test_rooms_of_others_are_not_doubted():
+    assert doubted(entry(invited_by=None), entry("!two", invited_by=BERT)).none
+
+
+@settings(max_examples=300, deadline=None)
+@given(topologies(), tables)
+def test_no_bound_room_is_refused_by_the_sync_alone(shown: Topology, known: Stored):
+    decided = plan_for(shown, known)
+    left = doubts(decided, shown, known)
+    asked = {room_id for _, room_id in left.linked} | left.unlinked | left.created
+    for room_id in decided.refused:
+        room = shown.rooms[room_id]
+        # Rooms of others and Spaces are completed from the current state before there is a plan.
+        assert room_id in asked or room.created_by != shown.bot or room.is_space
+    assert set(decided.gone) <= left.unseen
+
+
+@settings(max_examples=300, deadline=None)
+@given(topologies(), tables)
+def test_doubts_ask_only_for_rooms_that_are_shown_stored_or_linked(shown: Topology, known: Stored):
+    left = doubts(plan_for(shown, known), shown, known)
+    linked = {child.room_id for room in shown.rooms.values() for child in room.children}
+    assert left.unseen <= {*known.rooms, *linked}
+    assert left.named | left.created | left.unlinked <= set(shown.rooms)
+    assert {room_id for _, room_id in left.linked} <= {*shown.rooms, *linked}
+
+
+def test_a_confirmed_link_leaves_the_room_as_it_is_stored():
+    kept = row("!chat", bound(), name="Plans")
+    known = stored(kept, row("!space", Binding("space", ANNA), name="Lambda"))
+    stale = [space(binding=OWNED), chat(**NAMED)]
+    assert plan_for(stale, known).refused == {
+        CHAT: "made by the bot, and linked in no Space of its own"
+    }
+    current = [replace(stale[0], children=(link("!chat"),)), stale[1]]
+    assert set(plan_for(current, known).unchanged) == {SPACE, CHAT}
