@@ -32,13 +32,14 @@ def main() -> int:
 
 
 def _run(seeds: range, *, keep_going: bool) -> int:
-    began, done, messages, kills, requests = time.monotonic(), 0, 0, 0, 0
+    began, done, messages, kills, requests, forks = time.monotonic(), 0, 0, 0, 0, 0
     failed: list[int] = []
     for outcome in outcomes(seeds):
         done += 1
         messages += outcome.messages
         kills += outcome.kills
         requests += outcome.requests
+        forks += outcome.forks
         if outcome.violation is not None:
             failed.append(outcome.seed)
             print(f"seed {outcome.seed}: {outcome.violation}", flush=True)
@@ -49,7 +50,7 @@ def _run(seeds: range, *, keep_going: bool) -> int:
     took_s = time.monotonic() - began
     print(
         f"{done} seeds in {took_s:.1f} s ({done / took_s:.1f}/s): {messages} messages,"
-        f" {kills} kills, {requests} requests, {len(failed)} violations"
+        f" {kills} kills, {forks} forks, {requests} requests, {len(failed)} violations"
     )
     if failed and not keep_going:
         print(f"\nThe end of the history of seed {failed[0]}:")

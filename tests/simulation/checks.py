@@ -83,6 +83,8 @@ class Watch:
                 wanted = "JoinRoom", "lane = ?", room_id
             case _:
                 pass
+        if method == "PUT" and path[0] == "rooms" and path[2] == "send" and "body" in body:
+            self._may_be_plaintext(path)
         if wanted is None:
             return None
         if self.process is not None and not self.process.reconciled:
@@ -94,6 +96,28 @@ class Watch:
         if self.raw.execute(query, (kind, value)).fetchone() is None:
             self._kernel.accuse(f"{'/'.join(path)} was sent, but no committed order says so (D1)")
         return None
+
+    def _may_be_plaintext(self, path: list[str]) -> None:
+        """What was encrypted before a process began is known to it, whatever its database says (contract L3)."""
+        encryption = self._server.rooms[path[1]].state.get(("m.room.encryption", ""))
+        if encryption is not None and self._is_old(encryption):
+            self._kernel.accuse(f"{'/'.join(path)} is plaintext in an encrypted room (L3)")
+
+    def reported(self, remarks: list[dict[str, str]]) -> None:
+        """No chat is in the report of a start that was linked as it must be before it (contracts C1, L3, L5)."""
+        bot, rooms = self._server.bot, self._server.rooms
+        if self._blind:
+            return
+        for room_id, reason in ((each["room_id"], each["reason"]) for each in remarks):
+            links = [room.state.get(("m.space.child", room_id)) for room in rooms.values()]
+            linked = any(
+                link is not None and link.sender == bot and self._is_old(link) for link in links
+            )
+            if linked and rooms[room_id].membership(bot) == "join":
+                self._kernel.accuse(f"{room_id} is well, and was reported: {reason} (C1, L3)")
+
+    def _is_old(self, event: Event) -> bool:
+        return self.process is not None and event.sent_at_ms < self.process.started_at * 1000
 
     def asked(self, request: AgentRequest) -> None:
         """An agent hears a message whose turn is stored, of one chat in one context (contract A5)."""
@@ -159,7 +183,7 @@ class Judge:
 
     def _deserves_one(self, said: Said) -> bool:
         room = self._server.rooms[said.event.room_id]
-        if said.kind not in ("text", "command"):
+        if said.kind not in ("text", "command") or room.is_encrypted:
             return False
         return _meant_for_bot(room, said, self._server.bot) and not _was_interrupted(
             room, self._server.bot
@@ -169,7 +193,8 @@ class Judge:
         replies, event_id = self._replies(said), said.event.event_id
         room = self._server.rooms[said.event.room_id]
         if not self._deserves_one(said):
-            allowed = 1 if _was_interrupted(room, self._server.bot) and _counts(said) else 0
+            changed = _was_interrupted(room, self._server.bot) or room.is_encrypted
+            allowed = 1 if changed and _counts(said) else 0
             if len(replies) > allowed:
                 raise Violation(f"{event_id} ({said.kind} {said.body!r}) was answered (D5)")
             return
@@ -282,7 +307,7 @@ class Judge:
         if self.may_repeat_commands:
             return
         if made["chats"] > 1 + len(asked_for) and not any(
-            _was_interrupted(r, bot) for r in entries
+            _was_interrupted(r, bot) or r.is_encrypted for r in entries
         ):
             raise Violation(
                 f"{person.user_id} asked for {len(asked_for)} more and has {made} (O3, K2)"

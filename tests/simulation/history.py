@@ -15,6 +15,7 @@ from actors.surroundings import Surroundings
 from machines.errors import SurfacesError
 from machines.ids import UserId
 from machines.speech import speak
+from machines.talk import AgentRequest
 from machines.world import Access
 from matrix import Account, MatrixHomeserver
 from matrix.clock import SystemClock
@@ -24,7 +25,8 @@ from tests.simulation.agents import AgentModel, Agents
 from tests.simulation.api import Api
 from tests.simulation.checks import Judge, Watch
 from tests.simulation.faults import Faults, plan
-from tests.simulation.homeserver import Homeserver
+from tests.simulation.forks import Forks
+from tests.simulation.homeserver import Event, Homeserver
 from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.loop import Killed, tamed
 from tests.simulation.network import Network
@@ -70,19 +72,25 @@ class Outcome:
     messages: int
     kills: int
     requests: int
+    forks: int
 
 
 class History:
     """The world of one seed."""
 
-    def __init__(self, seed: int, folder: Path, *, blind: bool) -> None:
+    def __init__(self, seed: int, folder: Path, *, blind: bool, forks: bool) -> None:
         self.kernel = kernel = Kernel(seed)
-        self.faults = Faults(kernel, plan(kernel))
-        self.server = Homeserver(kernel, BOT)
+        self.forks = Forks(seed) if forks else None
+        drawn = plan(kernel)
+        if self.forks is not None and self.forks.rate > 0:
+            drawn.losses = max(drawn.losses, self.forks.losses)
+        self.faults = Faults(kernel, drawn)
+        self.server = Homeserver(kernel, BOT, self.forks)
+        self.server.news.append(self._welcome)
         self.said: list[Said] = []
         self.speech = speak("en", "Lambda")
         self.watch = Watch(self.server, self.said, blind=blind)
-        self.agents = AgentModel(kernel, self.faults, self.watch.asked)
+        self.agents = AgentModel(kernel, self.faults, self._asked)
         self.api = Api(self.server, self.faults, NAMES)
         self.network = Network(kernel, self.server, self.api, self.faults, self.watch.request)
         names = sorted(kernel.chance.sample(sorted(NAMES), kernel.chance.choice((1, 1, 2, 3))))
@@ -224,6 +232,40 @@ class History:
             self.process.stopped_at = self.kernel.now
             self.stop()
 
+    def _welcome(self, event: Event) -> None:
+        """Let people talk in a chat that was just linked, and perhaps end the process about then."""
+        forks = self.forks
+        if forks is None or event.type != "m.space.child" or not forks.likely():
+            return
+        for person in self.people:
+            self.kernel.after(forks.chance.uniform(0.0, 6.0), person.ask, event.state_key)
+        if forks.interrupts():
+            self._end_soon(forks.chance.uniform(0.0, 8.0))
+
+    def _asked(self, request: AgentRequest) -> None:
+        """Perhaps end the process in the middle of an answer whose chat no sync shows as one."""
+        self.watch.asked(request)
+        said = [each for each in self.said if each.event.event_id == request.message_id]
+        if self.forks is None or not said:
+            return
+        link = ("m.space.child", said[0].event.room_id)
+        hidden = [
+            room
+            for room in self.server.rooms.values()
+            if room.state.get(link) is not room.events[-1].after.get(link)
+        ]
+        if hidden and self.forks.interrupts():
+            self._end_soon(self.forks.chance.uniform(0.0, 2.0))
+
+    def _end_soon(self, within_s: float) -> None:
+        assert self.forks is not None
+        ends = self._stop_process if self.forks.chance.random() < 0.3 else self._kill_process
+        self.kernel.after(within_s, ends)
+
+    def _kill_process(self) -> None:
+        if self.process is not None and not self.faults.healed:
+            self.process.kill("while somebody is new to a chat")
+
     def _database(self) -> sqlite3.Connection:
         raw = prepare(sqlite3.connect(":memory:", isolation_level=None))
         self.watch.database(raw)
@@ -295,6 +337,7 @@ class History:
         self.kernel.note(f"LOG {event} {fields}")
         if event == "matrix_reconcile_complete":
             process.reconciled += 1
+            self.watch.reported([*fields["conflicts"], *fields["skipped"]])
         if event == "bot_live":
             process.live = True
             if process.reconciled != 1:
@@ -319,13 +362,13 @@ def structlog_into(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None
         structlog.configure(**before)
 
 
-def simulate(seed: int, *, blind: bool = False) -> Outcome:
-    """Live through one seed."""
+def simulate(seed: int, *, blind: bool = False, forks: bool = True) -> Outcome:
+    """Live through one seed; without `forks`, as before there were any."""
     shared_memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(
         dir=shared_memory if shared_memory.is_dir() else None
     ) as folder:
-        history = History(seed, Path(folder) / "matrix_store", blind=blind)
+        history = History(seed, Path(folder) / "matrix_store", blind=blind, forks=forks)
         violation = None
         try:
             history.live()
@@ -342,4 +385,5 @@ def simulate(seed: int, *, blind: bool = False) -> Outcome:
         messages=len(history.said),
         kills=history.kills,
         requests=history.network.requests,
+        forks=0 if history.forks is None else history.forks.made,
     )

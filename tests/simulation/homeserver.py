@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.simulation.forks import Forks, can_be_siblings
 from tests.simulation.kernel import Kernel, Violation
 
 Content = Mapping[str, Any]
+State = dict[tuple[str, str], "Event"]
+"""The state events of a room at one place, by type and key; never changed, only replaced."""
 ANSWERS = "org.lambda.surfaces.answers"
 PART = "org.lambda.surfaces.part"
 PARTIAL = "org.lambda.surfaces.partial"
@@ -27,7 +30,11 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Event:
-    """One event; `position` is its place in the order of all events."""
+    """One event; `position` is its place in the order of all events.
+
+    `follows` are the ids of the events before it, of which a room with forks has several. `before` and `after` are
+    the state that it was made on and, with it, the state at its end of the room.
+    """
 
     position: int
     room_id: str
@@ -37,6 +44,9 @@ class Event:
     content: Content
     state_key: str | None
     sent_at_ms: int
+    follows: tuple[str, ...]
+    before: State = field(repr=False)
+    after: State = field(repr=False)
     unsigned: dict[str, Any] = field(default_factory=dict)
     redacted: bool = False
 
@@ -58,11 +68,17 @@ class Event:
 
 @dataclass(slots=True)
 class Room:
-    """One room: its events in order and its state."""
+    """One room: its events in order, its current state, and its ends, which nothing follows yet.
+
+    `made_with` are the events that it was made with, one after the other; until then it is not `made`.
+    """
 
     room_id: str
     events: list[Event] = field(default_factory=list)
-    state: dict[tuple[str, str], Event] = field(default_factory=dict)
+    state: State = field(default_factory=dict)
+    ends: tuple[str, ...] = ()
+    made: bool = False
+    made_with: frozenset[str] = frozenset()
 
     def membership(self, user_id: str) -> str:
         """Return a user's membership; `leave` of a stranger too."""
@@ -90,17 +106,23 @@ class Room:
         return str(value) if value is not None else None
 
     @property
+    def is_encrypted(self) -> bool:
+        """Whether nothing may be written here in plaintext any more."""
+        return ("m.room.encryption", "") in self.state
+
+    @property
     def is_space(self) -> bool:
         """Whether this is a Space."""
         return self.events[0].content.get("type") == "m.space"
 
 
 class Homeserver:
-    """All that the homeserver knows. `news` are called after each event."""
+    """All that the homeserver knows. `news` are called after each event; without `forks` no room has any."""
 
-    def __init__(self, kernel: Kernel, bot: str) -> None:
+    def __init__(self, kernel: Kernel, bot: str, forks: Forks | None = None) -> None:
         self.kernel = kernel
         self.bot = bot
+        self.forks = forks
         self.rooms: dict[str, Room] = {}
         self.position = 0
         self.account_data: dict[str, dict[str, Content]] = {}
@@ -173,6 +195,7 @@ class Homeserver:
         self.rooms[room.room_id] = room
         for kind, key, content in made[:events]:
             self.send(room, creator, kind, content, key)
+        room.made, room.made_with = True, frozenset(event.event_id for event in room.events)
         if twins:
             raise Violation(f"a second room was made for {nonce!r} (contracts O3, K2)")
         return room
@@ -183,12 +206,32 @@ class Homeserver:
             self.send(room, sender, "m.room.member", {"membership": membership}, user_id)
 
     def send(
-        self, room: Room, sender: str, kind: str, content: Content, state_key: str | None = None
+        self,
+        room: Room,
+        sender: str,
+        kind: str,
+        content: Content,
+        state_key: str | None = None,
+        *,
+        at_once: bool = False,
     ) -> Event:
-        """Append an event; state that is there already is not set again."""
-        before = room.state.get((kind, state_key)) if state_key is not None else None
-        if before is not None and before.content == content and before.sender == sender:
-            return before
+        """Append an event; state that is there already is not set again.
+
+        With `at_once` it comes at the same time as the last event, if it can; otherwise that is drawn.
+        """
+        known = room.state.get((kind, state_key)) if state_key is not None else None
+        if known is not None and known.content == content and known.sender == sender:
+            return known
+        now_ms = int(self.kernel.now * 1000)
+        follows, base, beside = room.ends, room.state, False
+        if self.forks is not None:
+            beside = at_once and can_be_siblings(
+                room, room.events[-1], sender, kind, content, state_key
+            )
+            if beside or self.forks.splits(room, sender, kind, content, state_key, now_ms):
+                beside = True
+                follows, base = room.events[-1].follows, room.events[-1].before
+        before = base.get((kind, state_key)) if state_key is not None else None
         self.position += 1
         event = Event(
             position=self.position,
@@ -198,7 +241,10 @@ class Homeserver:
             sender=sender,
             content=content,
             state_key=state_key,
-            sent_at_ms=int(self.kernel.now * 1000),
+            sent_at_ms=now_ms,
+            follows=follows,
+            before=base,
+            after=base,
         )
         if before is not None:
             event.unsigned = {
@@ -206,9 +252,15 @@ class Homeserver:
                 "prev_content": before.content,
                 "prev_sender": before.sender,
             }
-        room.events.append(event)
         if state_key is not None:
-            room.state[kind, state_key] = event
+            # Where both sides set the same key, the later one counts; no history depends on which.
+            event.after = base | {(kind, state_key): event}
+            room.state = room.state | {(kind, state_key): event}
+        if beside and self.forks is not None:
+            self.forks.made += 1
+            self.kernel.note(f"   {event.event_id} {kind} AT ONCE WITH {room.events[-1].event_id}")
+        room.ends = (*room.ends, event.event_id) if beside else (event.event_id,)
+        room.events.append(event)
         for tell in self.news:
             tell(event)
         return event

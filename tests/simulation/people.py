@@ -1,8 +1,10 @@
 """The people: they invite the bot, follow its invitations, and write whether it lives or not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.simulation.forks import Forks
 from tests.simulation.homeserver import Event, Homeserver, Room
 from tests.simulation.kernel import Kernel
 
@@ -69,10 +71,54 @@ class Person:
             event.content["membership"] == "invite"
         ):
             self._kernel.after(self._kernel.chance.choice((0.01, 0.5, 5.0)), self._come, event)
+        elif self._server.forks is not None and event.sender == self._server.bot:
+            self._do_at_once(event, self._server.forks)
 
-    def _come(self, event: Event) -> None:
+    def _come(self, event: Event, *, at_once: bool = False) -> None:
         room = self._server.rooms[event.room_id]
-        self._server.set_membership(room, self.user_id, self.user_id, "join")
+        if room.membership(self.user_id) == "invite":
+            content = {"membership": "join"}
+            self._server.send(
+                room, self.user_id, "m.room.member", content, self.user_id, at_once=at_once
+            )
+
+    def _do_at_once(self, event: Event, forks: Forks) -> None:
+        """Do something at the same time as the bot: come where it links a chat, or change what one's room is."""
+        room = self._server.rooms[event.room_id]
+        if event.type == "m.space.child" and forks.likely():
+            happens: Callable[[Event], None] = self._come_or_change_name
+        elif room is self.entry and event.state_key is None and forks.likely(0.1):
+            happens = self._encrypt
+        elif room is self.entry and event.type == "m.room.member" and forks.likely(0.5):
+            happens = self._rename_room
+        else:
+            return
+        # Not within this call: the others have not heard of the event yet.
+        self._kernel.after(forks.chance.choice((0.0, 0.001, 0.05)), happens, event)
+
+    def _come_or_change_name(self, event: Event) -> None:
+        room = self._server.rooms[event.room_id]
+        if room.membership(self.user_id) != "join":
+            self._come(event, at_once=True)
+            return
+        self._numbers += 1
+        content = {"membership": "join", "displayname": f"Name {self._numbers}"}
+        self._server.send(room, self.user_id, "m.room.member", content, self.user_id, at_once=True)
+
+    def _rename_room(self, event: Event) -> None:
+        self._numbers += 1
+        room, content = self._server.rooms[event.room_id], {"name": f"hello {self._numbers}"}
+        self._server.send(room, self.user_id, "m.room.name", content, "", at_once=True)
+
+    def _encrypt(self, event: Event) -> None:
+        """Have the room encrypted from one device, and react to something on another at the same time."""
+        room, content = self._server.rooms[event.room_id], {"algorithm": "m.megolm.v1.aes-sha2"}
+        self._server.send(room, self.user_id, "m.room.encryption", content, "")
+        relation = {"rel_type": "m.annotation", "event_id": event.event_id, "key": "!"}
+        self._server.send(
+            room, self.user_id, "m.reaction", {"m.relates_to": relation}, at_once=True
+        )
+        self._kernel.note(f"{self.user_id} encrypts {room.room_id}")
 
     # -- talking -----------------------------------------------------------------------------------
 
@@ -91,12 +137,20 @@ class Person:
         """Write into one of his rooms; without any chat yet, into the entry room."""
         chance, rooms = self._kernel.chance, self.chats
         if self.entry is not None and (not rooms or chance.random() < 0.1):
-            rooms = [self.entry]
+            # What is written in plaintext into an encrypted room gets no answer.
+            rooms = [] if self.entry.is_encrypted else [self.entry]
         if not rooms:
             return
         room = chance.choice(rooms)
         for _ in range(chance.choice((1, 1, 1, 2, 4))):
             self.write(room)
+
+    def ask(self, room_id: str) -> None:
+        """Ask something in a chat, if they are in it."""
+        if any(room.room_id == room_id for room in self.chats):
+            self._numbers += 1
+            room = self._server.rooms[room_id]
+            self.send(room, f"question {self.user_id[1:4]}{self._numbers}", "text")
 
     def write(self, room: Room) -> None:
         """Write one thing."""

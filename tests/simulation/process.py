@@ -22,6 +22,7 @@ class Process:
         self.disk_s = disk_s
         self.loop = VirtualLoop(kernel)
         self.live = False
+        self.started_at = kernel.now
         self.reconciled = 0
         self.died_at = 0.0
         self.stopped_at = 0.0

@@ -74,6 +74,8 @@ class RoomApi:
                 event = room.state.get((kind, key))
                 if event is None:
                     raise Refusal(404, "M_NOT_FOUND")
+                if request.query.get("format") == "event":
+                    return event.json() | {"room_id": room.room_id}
                 return event.content
             case ["event", event_id]:
                 for event in room.events:

@@ -1,10 +1,14 @@
-"""What a sync and a page of history show: the end of each timeline, cut where the seed says."""
+"""What a sync and a page of history show: the end of each timeline, cut where the seed says.
 
-from collections.abc import Iterable, Mapping
+The state that a sync shows is made as Synapse makes it (`synapse/handlers/sync.py`), and as little to be trusted.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tests.simulation.homeserver import Event, Homeserver, Refusal, Room
+from tests.simulation.homeserver import Event, Homeserver, Refusal, Room, State
 
 _STRIPPED = ("m.room.create", "m.room.join_rules", "m.room.name")
 
@@ -84,7 +88,10 @@ def _joined(
     limited = len(timeline) > limit
     timeline = timeline[-limit:]
     shown = {event.event_id for event in timeline}
-    if whole or new_here:
+    if server.forks is not None:
+        since = None if whole or new_here else start
+        state = _state_shown(room, timeline, since, limited, server.forks.chance.random)
+    elif whole or new_here:
         state = list(room.state.values())
     else:
         state = [event for event in room.state.values() if limited and event.position > start]
@@ -110,6 +117,42 @@ def _joined(
             "events": [{"type": kind, "content": content} for kind, content in data.items()]
         }
     return part
+
+
+def _state_shown(
+    room: Room,
+    timeline: list[Event],
+    since: int | None,
+    limited: bool,
+    chance: Callable[[], float],
+) -> list[Event]:
+    """Return what Synapse takes for a room's state: after its last event, not the current one (fact 19).
+
+    The state after the first event of the timeline is added. What both have in different versions is shown in one
+    of them, whichever it is. In between two syncs it is what differs from the end of the earlier one.
+    """
+    end = room.events[-1].after
+    start = timeline[0].after if timeline else end
+    known: State = {}
+    if since is not None:
+        earlier = [event for event in room.events if event.position <= since]
+        if not limited and _is_linear([earlier[-1], *timeline]):
+            return []
+        known = earlier[-1].after
+    shown = {event.event_id for event in timeline}
+    found: State = {}
+    for key, event in [*start.items(), *end.items()]:
+        if event is known.get(key) or event.event_id in shown:
+            continue
+        if found.setdefault(key, event) is not event and chance() < 0.5:
+            found[key] = event
+    return list(found.values())
+
+
+def _is_linear(events: list[Event]) -> bool:
+    return all(
+        event.follows == (earlier.event_id,) for earlier, event in itertools.pairwise(events)
+    )
 
 
 def messages(

@@ -1,0 +1,134 @@
+"""The model of forks is Synapse's: what a sync shows of a forked room, and what the room's state is."""
+
+import pytest
+
+from tests.simulation.forks import Forks, can_be_siblings
+from tests.simulation.homeserver import Homeserver
+from tests.simulation.kernel import Kernel
+from tests.simulation.syncing import sync
+
+BOT, ANN = "@bot:hs", "@ann:hs"
+LINK = ("m.space.child", "!chat")
+ALL: dict[str, dict] = {"room": {"timeline": {}, "state": {}}}
+LINKS = {"room": {"timeline": {"types": ["m.room.message"]}, "state": {"types": ["m.space.child"]}}}
+
+
+@pytest.fixture
+def server() -> Homeserver:
+    """A homeserver on which nothing is a sibling unless a test says so."""
+    forks = Forks(0)
+    forks.rate = 0.0
+    return Homeserver(Kernel(0), BOT, forks)
+
+
+@pytest.fixture
+def space(server):
+    """A Space with Ann in it."""
+    room = server.create_room(BOT, {"creation_content": {"type": "m.space"}, "invite": [ANN]})
+    server.set_membership(room, ANN, ANN, "join")
+    return room
+
+
+def link(server, space, order="1", **more):
+    return server.send(space, BOT, LINK[0], {"via": ["hs"], "order": order}, LINK[1], **more)
+
+
+def say(server, space, **more):
+    return server.send(space, ANN, "m.room.message", {"body": "hello"}, **more)
+
+
+def shown(server, space, since, wanted, *, full_state=False, limit=50):
+    """Return the types of the state and of the timeline that a sync shows."""
+    answer = sync(server, since, wanted, full_state=full_state, limit=limit, overlap=0)
+    part = answer["rooms"]["join"].get(space.room_id)
+    if part is None:
+        return None
+    return tuple([each["type"] for each in part[name]["events"]] for name in ("state", "timeline"))
+
+
+@pytest.mark.parametrize("since", [None, "now"])
+def test_a_full_state_sync_misses_the_state_event_beside_the_last_event(server, space, since):
+    link(server, space)
+    say(server, space, at_once=True)
+    state, _ = shown(
+        server, space, server.position if since else None, LINKS, full_state=since is not None
+    )
+    assert state == []
+    assert LINK in space.state
+
+
+def test_it_is_shown_where_it_came_last_and_hides_the_other_side(server, space):
+    server.send(space, ANN, "m.room.topic", {"topic": "tea"}, "")
+    link(server, space, at_once=True)
+    state, _ = shown(server, space, server.position, ALL, full_state=True)
+    assert LINK[0] in state
+    assert "m.room.topic" not in state
+    assert {LINK, ("m.room.topic", "")} <= space.state.keys()
+
+
+def test_of_what_was_set_anew_beside_the_last_event_the_old_value_is_shown(server, space):
+    link(server, space, "1")
+    link(server, space, "2")
+    say(server, space, at_once=True)
+    answer = sync(server, None, LINKS, full_state=False, limit=1, overlap=0)
+    (event,) = answer["rooms"]["join"][space.room_id]["state"]["events"]
+    assert event["content"]["order"] == "1"
+    assert space.state[LINK].content["order"] == "2"
+
+
+def test_the_next_event_joins_both_ends_and_a_long_poll_shows_what_was_missing(server, space):
+    link(server, space)
+    beside = say(server, space, at_once=True)
+    since = server.position
+    assert len(space.ends) == 2
+    last = say(server, space)
+    assert set(last.follows) == {space.state[LINK].event_id, beside.event_id}
+    assert shown(server, space, since, LINKS) == ([LINK[0]], ["m.room.message"])
+    state, _ = shown(server, space, server.position, LINKS, full_state=True)
+    assert state == [LINK[0]]
+
+
+def test_the_timeline_shows_both_sides_in_the_order_of_their_coming(server, space):
+    since = server.position
+    link(server, space)
+    say(server, space, at_once=True)
+    assert shown(server, space, since, ALL) == ([], [LINK[0], "m.room.message"])
+    assert shown(server, space, since, ALL, limit=1) == ([], ["m.room.message"])
+
+
+def test_a_chain_of_events_shows_no_state_that_the_filter_leaves_out_of_its_timeline(server, space):
+    since = server.position
+    say(server, space)
+    link(server, space)
+    assert shown(server, space, since, LINKS) == ([], ["m.room.message"])
+
+
+def test_what_changed_after_the_first_event_shown_is_shown_as_it_was_or_as_it_is(server, space):
+    link(server, space, "1")
+    say(server, space)
+    link(server, space, "2")
+    orders = set()
+    for _ in range(20):
+        answer = sync(server, None, LINKS, full_state=False, limit=1, overlap=0)
+        (event,) = answer["rooms"]["join"][space.room_id]["state"]["events"]
+        orders.add(event["content"]["order"])
+    assert orders == {"1", "2"}
+
+
+def test_what_needs_the_last_event_follows_it(server, space):
+    server.set_membership(space, BOT, "@bob:hs", "invite")
+    last = space.events[-1]
+    assert not can_be_siblings(space, last, "@bob:hs", "m.room.member", {}, "@bob:hs")
+    assert can_be_siblings(space, last, ANN, "m.room.message", {}, None)
+    assert not can_be_siblings(space, last, ANN, "m.room.message", {"of": last.event_id}, None)
+
+
+def test_without_forks_every_event_follows_the_last_one():
+    server = Homeserver(Kernel(0), BOT)
+    room = server.create_room(BOT, {"invite": [ANN]})
+    server.set_membership(room, ANN, ANN, "join")
+    for _ in range(3):
+        link(server, room, at_once=True)
+        say(server, room, at_once=True)
+    chain = [event.follows for event in room.events]
+    assert chain == [(), *[(event.event_id,) for event in room.events[:-1]]]
