@@ -54,6 +54,8 @@ class Bench:
         """Carry out one control request.
 
         `populate` {bot, users, chats = 1} · `inject` {messages, rooms = all, first = 0, body_bytes = 20} ·
+        `fork` {room_id, sender}, which lets the room's next state event and what the sender sends next after it
+        be sent at the same time (`World.fork`) ·
         `stats` {rooms = false, since = 0} · `wait` {finished, timeout_s = 60, since = 0}, which answers
         like `stats` when that many messages have their whole reply · `reset`, of the counters only.
         """
@@ -65,6 +67,8 @@ class Bench:
                 rooms = request.get("rooms") or len(self._chats) - first
                 body_bytes = request.get("body_bytes", 20)
                 return self.inject(request["messages"], rooms, first, body_bytes)
+            case "fork":
+                self._world.fork(self._world.room(request["room_id"]), request["sender"])
             case "wait":
                 await self._wait(request["finished"], request.get("timeout_s", 60.0))
             case "reset":

@@ -87,6 +87,13 @@ class MemoryHomeserver:
             "inject", messages=messages, rooms=rooms, first=first, body_bytes=body_bytes
         )
 
+    async def fork(self, room_id: str, sender: str) -> None:
+        """Let the room's next state event and what `sender` sends next after it be sent at the same time.
+
+        Until somebody sends something else there, a full-state sync misses that state event (design fact 19).
+        """
+        await self._control("fork", room_id=room_id, sender=sender)
+
     async def wait_finished(
         self, count: int, timeout_s: float = 60.0, *, since: int = 0
     ) -> JsonObject:

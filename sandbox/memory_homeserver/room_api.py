@@ -5,7 +5,7 @@ from typing import Any
 
 from sandbox.memory_homeserver.request import Request
 from sandbox.memory_homeserver.syncing import messages, position_of, token
-from sandbox.memory_homeserver.world import JsonObject, Refused, Room, World
+from sandbox.memory_homeserver.world import Event, JsonObject, Refused, Room, World
 
 # Accepted and not kept: nobody is there to see them.
 _UNSEEN = ("typing", "receipt", "read_markers")
@@ -74,7 +74,7 @@ def _get(world: World, request: Request, room: Room) -> Any:
             event = room.state.get((kind, key[0] if key else ""))
             if event is None:
                 raise Refused(404, "M_NOT_FOUND", "Event not found.")
-            return event.content
+            return _whole(event) if request.query.get("format") == "event" else event.content
         case ["messages"]:
             return _messages(world, request, room)
         case ["joined_members"]:
@@ -103,6 +103,14 @@ def _messages(world: World, request: Request, room: Room) -> bytes:
     chunk, following = messages(room, start=start, stop=stop, forward=forward, limit=limit)
     end = b"" if following is None else b',"end":%b' % json.dumps(token(following)).encode()
     return b'{"chunk":[%b],"start":"%b"%b}' % (b",".join(chunk), token(start).encode(), end)
+
+
+def _whole(event: Event) -> JsonObject:
+    """Show a state event as Synapse may: of what it replaced only the id."""
+    shown: JsonObject = json.loads(event.raw_with_room)
+    if "unsigned" in shown:
+        shown["unsigned"] = {"replaces_state": shown["unsigned"]["replaces_state"]}
+    return shown
 
 
 def _is_joined(room: Room, kind: str, user_id: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from sandbox.memory_homeserver.forks import Forks
 from sandbox.memory_homeserver.world import AccountData, Event, Refused, Room, World
 
 _DEFAULT_LIMIT = 10
@@ -85,7 +86,9 @@ def sync(
             whole = since is None or full_state or news.own_membership_changed
             stored = world.account_data.get((user_id, room_id), {})
             data = stored if since is None or full_state else news.account_data
-            part = _joined(room, user_id, news, wanted, whole=whole, account_data=data)
+            part = _joined(
+                room, user_id, news, wanted, since=None if whole else since, account_data=data
+            )
             if part is not None:
                 sections[b"join"].append(part)
         elif news.own_membership_changed:
@@ -146,10 +149,10 @@ def _joined(
     news: _News,
     wanted: Filter,
     *,
-    whole: bool,
+    since: int | None,
     account_data: Mapping[str, AccountData],
 ) -> bytes | None:
-    """Write a joined room; `whole` with all its state, otherwise what is new."""
+    """Write a joined room: with all its state where `since` is None, otherwise what is new."""
     source = room.timeline if news.own_membership_changed else news.events
     timeline = [event for event in source if _allows(wanted.timeline, event.type)]
     limited = len(timeline) > wanted.limit
@@ -158,8 +161,10 @@ def _joined(
     before = timeline[0].position if timeline else room.timeline[-1].position + 1
     shown = {event.event_id for event in timeline}
     state: Iterable[Event] = ()
-    if whole:
-        state = room.state.values()
+    if since is None:
+        state = room.seen_state()
+    elif room.forks is not None and (limited or room.forks.newest >= since):
+        state = _changed_beside_forks(room, room.forks, since)
     elif limited:
         # State that changed in the part of the timeline which was left out.
         state = {(e.type, e.state_key): e for e in source if e.state_key is not None}.values()
@@ -183,6 +188,12 @@ def _joined(
         _event_list(state_raw),
         _event_list(data),
     )
+
+
+def _changed_beside_forks(room: Room, forks: Forks, since: int) -> Iterable[Event]:
+    """Return the state that was set since then, or could not be seen then and can now."""
+    missed = [e for position, events in forks.joined if position >= since for e in events]
+    return [e for e in room.seen_state() if e.position >= since or e in missed]
 
 
 def _invited(room: Room, user_id: str) -> bytes:

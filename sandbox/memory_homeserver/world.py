@@ -6,9 +6,11 @@ A position in the log is a stream token: token `n` stands between entry `n - 1` 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from sandbox.memory_homeserver.forks import Fork, Forks, place
 
 JsonObject = dict[str, Any]
 
@@ -58,11 +60,21 @@ class AccountData:
 
 @dataclass(slots=True)
 class Room:
-    """A room: its events in order, and the newest state event of each kind."""
+    """A room: its events in order, and the newest state event of each kind, which is its current state."""
 
     room_id: str
     timeline: list[Event] = field(default_factory=list)
     state: dict[tuple[str, str], Event] = field(default_factory=dict)
+    # Hardly any room has one; the others are not to pay for it.
+    forks: Forks | None = None
+    fork: Fork | None = None
+
+    def seen_state(self) -> Iterable[Event]:
+        """Return the state after the last event, which is what Synapse's syncs take for the room's state."""
+        if self.forks is None or not self.forks.unseen:
+            return self.state.values()
+        seen = {**self.state, **self.forks.unseen}
+        return [event for event in seen.values() if event is not None]
 
     def membership(self, user_id: str) -> str:
         """`join`, `invite`, `leave` or `ban`; `leave` for a stranger too."""
@@ -187,6 +199,8 @@ class World:
         raw = _written(fields).encode()
         position = len(self.log)
         event = Event(position, room.room_id, event_type, sender, content, event_id, state_key, raw)
+        if room.fork is not None or room.forks is not None:
+            place(room, event)
         self.log.append(event)
         room.timeline.append(event)
         if state_key is not None:
@@ -195,6 +209,13 @@ class World:
                 self.rooms_of.setdefault(state_key, {})[room.room_id] = room
         self._tell()
         return event
+
+    def fork(self, room: Room, sender: str) -> None:
+        """Let the room's next state event and what `sender` sends next after it be sent at the same time.
+
+        What others send in between stands on the side of the state event.
+        """
+        room.fork = Fork(sender)
 
     def send_once(
         self, session: str, path: str, room: Room, sender: str, kind: str, content: JsonObject

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+import anyio
 import pytest
 
 from sandbox.errors import MatrixRefused
@@ -20,6 +21,8 @@ from sandbox.synapse import Synapse
 
 LogIn = Callable[[str], Awaitable[Person]]
 BOT = "@bot:localhost"
+CHILD = "m.space.child"
+FORK_ATTEMPTS = 40
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +48,49 @@ async def log_in(
         yield log_in
 
 
-async def sync(person: Person, since: str = "", timeout_ms: int = 0, **wanted: Any) -> Any:
+Fork = Callable[[Person, Person, str, str], Awaitable[None]]
+
+
+@pytest.fixture
+def fork(request: pytest.FixtureRequest, memory: MemoryHomeserver) -> Fork:
+    """Let one person link a chat into a Space while another writes there, until a sync misses the link."""
+    on_synapse = request.node.callspec.params["log_in"] == "synapse"
+
+    async def fork(ann: Person, bob: Person, space_id: str, chat_id: str) -> None:
+        for number in range(FORK_ATTEMPTS):
+            content = {"via": ["localhost"], "order": f"{number}"}
+            if on_synapse:
+                async with anyio.create_task_group() as both:
+                    both.start_soon(ann.send_state, space_id, CHILD, content, chat_id)
+                    both.start_soon(bob.send_text, space_id, "hello")
+            else:
+                await memory.fork(space_id, bob.user_id)
+                await ann.send_state(space_id, CHILD, content, chat_id)
+                await bob.send_text(space_id, "hello")
+            if await links_shown(ann, space_id) != [content]:
+                return
+        pytest.fail("the room does not fork")
+
+    return fork
+
+
+async def links_shown(
+    person: Person, space_id: str, since: str = "", full_state: str = "false"
+) -> list[Any]:
+    """Return the links of a Space as the state of a sync shows them, with no timeline at all."""
+    wanted = {"state": {"types": [CHILD]}, "timeline": {"not_types": ["*"]}}
+    answer = await sync(person, since, full_state=full_state, room=wanted)
+    room = answer.get("rooms", {}).get("join", {}).get(space_id, {"state": {"events": []}})
+    return [event["content"] for event in room["state"]["events"]]
+
+
+async def sync(
+    person: Person, since: str = "", timeout_ms: int = 0, full_state: str = "false", **wanted: Any
+) -> Any:
     # Synapse gives a repeated initial sync its old answer, unless the filter is another one.
     unique = {"account_data": {"not_types": [uuid.uuid4().hex]}}
     params = {"timeout": str(timeout_ms), "filter": json.dumps(wanted | unique)}
+    params["full_state"] = full_state
     if since:
         params["since"] = since
     return await person.session.request("GET", "/sync", params=params)
@@ -185,6 +227,69 @@ async def test_a_sync_names_no_room_in_its_events_and_few_silent_members(log_in:
     both = {ann.user_id, bob.user_id}
     assert shown == [both, {ann.user_id}, both]
     assert all(event.room_id == room_id for event in await ann.messages(room_id))
+
+
+async def test_one_state_event_is_read_with_all_that_belongs_to_it(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    room_id = await ann.create_room()
+    first = await ann.send_state(room_id, "m.room.name", {"name": "Tea"})
+    sent = await ann.send_state(room_id, "m.room.name", {"name": "Coffee"})
+    path = f"/rooms/{escaped(room_id)}/state/m.room.name/"
+    event = await ann.session.request("GET", path, params={"format": "event"})
+    assert (event["event_id"], event["sender"], event["room_id"]) == (sent, ann.user_id, room_id)
+    assert (event["type"], event["state_key"]) == ("m.room.name", "")
+    assert event["content"] == {"name": "Coffee"}
+    # Of what it replaced Synapse tells here the id, and the rest only if it has it at hand.
+    assert event["unsigned"]["replaces_state"] == first
+    with pytest.raises(MatrixRefused, match="404 M_NOT_FOUND"):
+        await ann.session.request(
+            "GET", f"/rooms/{escaped(room_id)}/state/m.room.topic/", params={"format": "event"}
+        )
+
+
+async def test_a_sync_misses_state_that_was_set_beside_the_last_event(
+    log_in: LogIn, fork: Fork
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    space_id = await ann.create_room(invite=[bob.user_id], creation_content={"type": "m.space"})
+    chat_id = await ann.create_room()
+    await bob.join(space_id)
+    await fork(ann, bob, space_id, chat_id)
+    link = await ann.state_content(space_id, CHILD, chat_id)
+    assert link is not None
+    since = (await sync(ann))["next_batch"]
+    for _ in range(2):
+        assert link not in await links_shown(ann, space_id)
+        assert link not in await links_shown(ann, space_id, since, full_state="true")
+        state = await ann.room_state(space_id)
+        assert link in [event.content for event in state if event.type == CHILD]
+        members = (await ann.members(space_id)).items()
+        assert members == {ann.user_id: "join", bob.user_id: "join"}.items()
+    # It was on its way in the long poll all the same, and comes once more with what follows both ends.
+    await bob.send_text(space_id, "anybody here?")
+    wanted = {"state": {"types": [CHILD]}, "timeline": {"types": ["m.room.message"]}}
+    room = (await sync(ann, since, room=wanted))["rooms"]["join"][space_id]
+    assert [event["content"] for event in room["state"]["events"]] == [link]
+    assert await links_shown(ann, space_id) == [link]
+    assert await links_shown(ann, space_id, since, full_state="true") == [link]
+
+
+async def test_the_other_way_round_a_sync_misses_who_came() -> None:
+    async with (
+        MemoryHomeserver() as memory,
+        Person(memory.url, "ann") as ann,
+        Person(memory.url, "bob") as bob,
+    ):
+        space_id = await ann.create_room(invite=[bob.user_id], creation_content={"type": "m.space"})
+        await memory.fork(space_id, ann.user_id)
+        await bob.join(space_id)
+        await ann.send_state(space_id, CHILD, {"via": ["localhost"]}, "!chat")
+        wanted = {"state": {"types": ["m.room.member"]}, "timeline": {"types": [CHILD]}}
+        room = (await sync(ann, room=wanted))["rooms"]["join"][space_id]
+        shown = {e["state_key"]: e["content"]["membership"] for e in room["state"]["events"]}
+        assert shown == {ann.user_id: "join", bob.user_id: "invite"}
+        assert (await ann.members(space_id))[bob.user_id] == "join"
+        assert await links_shown(ann, space_id) == [{"via": ["localhost"]}]
 
 
 async def test_the_world_is_as_the_bot_would_have_made_it(memory: MemoryHomeserver) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from matrix.exchange import HttpRequest
-from tests.simulation.homeserver import Homeserver, Refusal, Room
+from tests.simulation.homeserver import Event, Homeserver, Refusal, Room
 from tests.simulation.syncing import messages, position_of
 
 PAGE_SIZES = (1, 2, 3, 100)
@@ -75,7 +75,7 @@ class RoomApi:
                 if event is None:
                     raise Refusal(404, "M_NOT_FOUND")
                 if request.query.get("format") == "event":
-                    return event.json() | {"room_id": room.room_id}
+                    return self._whole(event)
                 return event.content
             case ["event", event_id]:
                 for event in room.events:
@@ -90,6 +90,14 @@ class RoomApi:
                 return self._messages(room, request)
             case _:
                 raise AssertionError(f"the model knows no {rest}")
+
+    def _whole(self, event: Event) -> dict[str, Any]:
+        """Show one state event; of what it replaced sometimes only the id, as Synapse does."""
+        shown = event.json() | {"room_id": event.room_id}
+        forks = self._server.forks
+        if event.unsigned and forks is not None and forks.chance.random() < 0.5:
+            shown["unsigned"] = {"replaces_state": event.unsigned["replaces_state"]}
+        return shown
 
     def _messages(self, room: Room, request: HttpRequest) -> Any:
         query = request.query
