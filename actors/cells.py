@@ -137,16 +137,17 @@ class Cell:
         value = self.value
         for _ in range(EVENTS_A_VISIT):
             seq: int | None = None
+            received_at: float | None = None
             if self.told:
                 event = self.told.popleft()
             elif self.inbox and not _is_full(value):
                 row = self.inbox.popleft()
-                event, seq = row.event, row.seq
+                event, seq, received_at = row.event, row.seq, row.received_at
                 taken.append(seq)
             else:
                 break
             world = worlds.world()
-            value, effects = decide(self.key, value, event, seq, world)
+            value, effects = decide(self.key, value, event, seq, world, received_at)
             for effect in effects:
                 gathered.add(effect, world, worlds)
         writes = gathered.writes(value)

@@ -20,9 +20,14 @@ Actor = Conversation | Household
 
 
 def decide(
-    key: ActorKey, value: Actor, event: object, seq: int | None, world: World
+    key: ActorKey,
+    value: Actor,
+    event: object,
+    seq: int | None,
+    world: World,
+    received_at: float | None = None,
 ) -> tuple[Actor, Sequence[Effect]]:
-    """Take one event of one actor; `seq` is its inbox row where it has one.
+    """Take one event of one actor; `seq` is its inbox row where it has one, `received_at` when that was made.
 
     What the machines refuse changes nothing. A fault in this program sets the row aside, or the message at
     the head of what waits, if the event is dealt with once that is gone.
@@ -30,7 +35,7 @@ def decide(
     reason = ""
     for attempt, head in _attempts(value):
         try:
-            after, effects = _take(attempt, event, seq, world)
+            after, effects = _take(attempt, event, seq, world, received_at)
         except IllegalEvent as error:
             return value, conversation.refused(error, seq)
         # One of the two broad excepts: a fault in one room's decision must not end the others.
@@ -54,10 +59,10 @@ def _tell_fault(key: ActorKey, event: object, error: Exception) -> str:
 
 
 def _take(
-    value: Actor, event: object, seq: int | None, world: World
+    value: Actor, event: object, seq: int | None, world: World, received_at: float | None
 ) -> tuple[Actor, Sequence[Effect]]:
     if isinstance(value, Conversation):
-        return conversation.take(value, event, world, seq)
+        return conversation.take(value, event, world, seq, received_at)
     if seq is None:
         raise TypeError(f"a user's actor is told nothing: {type(event).__name__}")
     return household.take(value, event, seq, world)
@@ -83,11 +88,11 @@ def _attempts(
     """
     yield value, None
     if value.waiting:
-        head = value.waiting[0]
         if isinstance(value, Conversation):
-            yield replace(value, waiting=value.waiting[1:]), head
+            first = value.waiting[0]
+            yield replace(value, waiting=value.waiting[1:]), (first.seq, first.message)
         else:
-            yield replace(value, waiting=value.waiting[1:]), head
+            yield replace(value, waiting=value.waiting[1:]), value.waiting[0]
 
 
 def _where(error: BaseException) -> str:

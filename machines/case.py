@@ -9,15 +9,23 @@ from machines.effects import Effect, SavePreferences, Send, TookPlatformChatId
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import TxnId
 from machines.orders import SendMessage
-from machines.room import COOL_DOWN_S, Room
+from machines.room import Room
 from machines.turn import Turn
 from machines.world import World
 
 Message = MessageArrived | FileArrived | MalformedArrived
 
 
+class Waiting(Struct, frozen=True):
+    """A message that waits, with its inbox row; `since` is when it was received, seconds since the epoch."""
+
+    seq: int
+    message: Message
+    since: float
+
+
 class Conversation(Struct, frozen=True):
-    """A room, its turn in hand, and the messages that wait with their inbox rows.
+    """A room, its turn in hand, and the messages that wait.
 
     The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for
     its distance to the edit before it, and what comes next shall not wait behind it in the outbox.
@@ -25,18 +33,16 @@ class Conversation(Struct, frozen=True):
 
     room: Room
     turn: Turn | None = None
-    waiting: tuple[tuple[int, Message], ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     quiet_until: float = 0.0
 
     def due_at(self) -> float | None:
         """Return when this room next wants to be looked at, if nothing happens before."""
-        if self.room.state == "bound" and self.turn is not None:
-            return self.turn.due_at()
-        if self.room.state == "failed" and self.waiting:
-            return self.room.repaired_at + COOL_DOWN_S
-        if self.room.state == "bound" and self.waiting:
-            return self.quiet_until
-        return None
+        if self.turn is None and not self.waiting:
+            return None
+        if self.room.state == "bound":
+            return self.turn.due_at() if self.turn is not None else self.quiet_until
+        return self.room.look_due_at()
 
 
 class Case:

@@ -39,9 +39,13 @@ __all__ = ["Conversation", "refused", "take"]
 
 
 def take(
-    conversation: Conversation, event: object, world: World, seq: int | None = None
+    conversation: Conversation,
+    event: object,
+    world: World,
+    seq: int | None = None,
+    received_at: float | None = None,
 ) -> tuple[Conversation, tuple[Effect, ...]]:
-    """Take one event; `seq` is its inbox row where it has one.
+    """Take one event; `seq` is its inbox row where it has one, `received_at` when that was made.
 
     Raises:
         IllegalEvent: the room's machine refuses the event; nothing was changed.
@@ -49,14 +53,18 @@ def take(
     case = Case(conversation, world)
     match event:
         case MessageArrived() | FileArrived() | MalformedArrived() if seq is not None:
-            mailbox.receive(case, event, seq)
+            received_at = world.now if received_at is None else min(received_at, world.now)
+            mailbox.receive(case, event, seq, received_at)
         case EncryptedArrived() if seq is not None:
             case.effects.append(SetAside(seq, "encrypted, and no key to read it"))
         case _:
             _dispatch(case, event)
             if seq is not None:
                 case.effects.append(Consume(seq))
+    if case.room.state == "bound" != conversation.room.state:
+        dialogue.resume(case)
     mailbox.advance(case)
+    doorway.never_rest(case)
     return case.result()
 
 
@@ -65,13 +73,12 @@ def _dispatch(case: Case, event: object) -> None:
         case AgentGrew() | AgentDone() | AgentTroubled():
             dialogue.listen(case, event)
         case TimePassed():
-            doorway.look_at_the_clock(case)
             dialogue.look_at_the_clock(case)
         case Resumed():
+            doorway.resume(case)
             dialogue.resume(case)
         case Observed():
             doorway.conclude(case, event)
-            dialogue.resume(case)
         case InviteArrived():
             doorway.answer_invitation(case, event)
         case BotReturned():

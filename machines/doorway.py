@@ -6,30 +6,44 @@ from msgspec.structs import replace
 
 from machines.case import Case
 from machines.commands.base import answer
-from machines.effects import HangUp, Log, Reconcile, Record, Send, Tell, TookPlatformChatId
+from machines.dialogue import step_turn
+from machines.effects import (
+    HangUp,
+    Log,
+    Reconcile,
+    Record,
+    Send,
+    SetAside,
+    Tell,
+    TookPlatformChatId,
+)
 from machines.facts import BotRemoved, EncryptionEnabled, InviteArrived, MemberChanged
 from machines.happenings import Observed, OnboardingAsked, OrderDone
 from machines.ids import ActorKey, EventId, TxnId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, SendMessage, StoreBinding
 from machines.room import (
-    COOL_DOWN_S,
     ROOM,
     AcceptInvite,
     BotJoined,
-    CoolDownOver,
     EndConversation,
     Invited,
     JoinRefused,
     KeepBinding,
     LookAtTopology,
     RemovedFromRoom,
+    RepairDue,
     ReportFailure,
     RoomMade,
     TopologyConfirmed,
     TopologyRefused,
     Welcome,
 )
+from machines.turn import RoomLost
 from machines.user import Asked
+
+ANSWERED_WITHIN_S = 24 * 3600.0
+"""How old work may be when a look fails, and still wait for the next (contract C8)."""
+_NOT_RESTORED = "the room could not be restored within 24 hours"
 
 
 def step_room(case: Case, fact: object, reason: str) -> None:
@@ -59,12 +73,13 @@ def _carry_out(case: Case, effect: object) -> None:
             case.effects.append(Tell(ActorKey(user_id), OnboardingAsked(Asked(room_id))))
         case ReportFailure(report=report):
             # Of a room that was never bound, whoever waits for an answer there.
-            owner = case.waiting[0][1].sender if case.waiting else None
+            owner = case.waiting[0].message.sender if case.waiting else None
             if case.room.binding is not None:
                 owner = case.room.binding.matrix_user_id
             fields = {"room_id": room_id, "matrix_user_id": owner, "report": report}
             case.effects.append(Log("room_recovery_failed", fields, warning=True))
             case.say(case.world.speech.room_recovery_failed(), "recovery")
+            case.room = replace(case.room, told=True)
         case EndConversation():
             drop_turn(case)
         case _:
@@ -117,12 +132,45 @@ def conclude(case: Case, seen: Observed) -> None:
     step_room(case, confirmed, seen.reason)
 
 
-def look_at_the_clock(case: Case) -> None:
-    """Look at a failed room again when a minute has passed and messages wait (contract C8)."""
-    cooled = case.world.now - case.room.repaired_at >= COOL_DOWN_S
-    if case.room.state == "failed" and case.waiting and cooled:
-        fact = CoolDownOver(case.world.now)
-        step_room(case, fact, "messages wait, and a minute has passed")
+def resume(case: Case) -> None:
+    """Order again the look that ended with the process, and let the next one of a failed room come soon.
+
+    The rest of what a restart asks for is `never_rest`.
+    """
+    if case.room.state == "reconciling" and case.room.looking:
+        case.effects.append(Reconcile())
+    elif case.room.state == "failed":
+        case.room = replace(case.room, looks=0)
+
+
+def never_rest(case: Case) -> None:
+    """End each step of a room that is not bound: work is given up, looked at, or looked at in time (contract C11)."""
+    if case.room.state == "failed":
+        _give_up_old_work(case)
+    has_work = case.turn is not None or bool(case.waiting)
+    due_at = case.room.look_due_at()
+    if has_work and due_at is not None and case.world.now >= due_at:
+        step_room(case, RepairDue(case.world.now), "there is work, and a look is due")
+
+
+def is_over(case: Case, since: float) -> bool:
+    """Whether work of that age was more than a day old when the room was last looked at (contract C8)."""
+    return since <= case.room.repaired_at - ANSWERED_WITHIN_S
+
+
+def _give_up_old_work(case: Case) -> None:
+    """Give up what is older than a day by a look that failed after that day (contract C8).
+
+    People know of the failure, so messages are set aside without a word. A turn may have a reply that is begun, and a
+    begun reply is ended with a sentence (contract D10).
+    """
+    over = [each for each in case.waiting if is_over(case, each.since)]
+    if over:
+        case.effects += [SetAside(each.seq, _NOT_RESTORED) for each in over]
+        case.waiting = tuple(each for each in case.waiting if not is_over(case, each.since))
+    if case.turn is not None and is_over(case, case.turn.begun_at):
+        last_words = case.turn.kept(case.world.speech.agent_gave_up("not_restored"))
+        step_turn(case, RoomLost(case.world.now, _NOT_RESTORED, last_words))
 
 
 def drop_turn(case: Case) -> None:

@@ -3,10 +3,10 @@
 from msgspec.structs import replace
 
 from machines import commands
-from machines.case import Case, Message
+from machines.case import Case, Message, Waiting
 from machines.commands import Place
 from machines.dialogue import stop_turn
-from machines.doorway import step_room
+from machines.doorway import is_over, step_room
 from machines.effects import Consume
 from machines.facts import MessageArrived
 from machines.ids import UserId
@@ -14,7 +14,7 @@ from machines.room import MessageCame
 from machines.turns import begin, begin_message
 
 
-def receive(case: Case, message: Message, seq: int) -> None:
+def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
     """Decide whether a message counts here at all, and let it wait or act (contracts D5, E3)."""
     if not _counts(case, message.sender):
         case.effects.append(Consume(seq))
@@ -23,11 +23,25 @@ def receive(case: Case, message: Message, seq: int) -> None:
     if case.room.state == "bound" and command is not None and not command.waits:
         _run(case, command, message, seq)
         return
-    case.waiting = (*case.waiting, (seq, message))
+    waiting = Waiting(seq, message, received_at)
+    case.waiting = (*case.waiting, waiting)
+    if case.room.state != "bound":
+        _hear(case, command, waiting)
+
+
+def _hear(case: Case, command: commands.Command | None, waiting: Waiting) -> None:
+    """Let somebody's writing start the repair of a room that is not bound (contracts C7, C8).
+
+    A message that was heard by an earlier process, or is read so late that it is given up, is no new writing.
+    """
+    seq = waiting.seq
+    if seq <= case.room.heard_seq or is_over(case, waiting.since):
+        return
+    case.room = replace(case.room, heard_seq=seq)
     step_room(case, MessageCame(case.world.now), "a message came")
     if case.room.state == "failed" and command is not None and not case.room.reminded:
         # A command wants an answer now; the repair may not be tried again for a while (C8, C10).
-        case.room = replace(case.room, reminded=True)
+        case.room = replace(case.room, reminded=True, told=True)
         case.say(case.world.speech.room_recovery_failed(), "reminder")
 
 
@@ -39,7 +53,8 @@ def advance(case: Case) -> None:
         and case.waiting
         and case.world.now >= case.quiet_until
     ):
-        (seq, message), *rest = case.waiting
+        first, *rest = case.waiting
+        seq, message = first.seq, first.message
         case.waiting = tuple(rest)
         command = _command(case, message)
         if not _counts(case, message.sender):

@@ -3,9 +3,14 @@
 No message reaches an agent unless its room is `bound`, that is, unless all that its type needs is known:
 a chat's id, owner, Space, agent and `platform_chat_id`; a Space's owner; who invited the bot to an entry
 room. A message in any other room starts one look at the homeserver's topology, and waits. The look ends
-in `bound`, and the message is answered; or in `failed`, with one warning and one notice. A failed
-room is looked at again at the earliest a minute later, and only because somebody wrote in it. The bot's
-removal makes a room `unregistered` again; its binding stays in the row, to be confirmed if it comes back.
+in `bound`, and the message is answered; or in `failed`, with one warning and one notice. The bot's removal
+makes a room `unregistered` again; its binding stays in the row, to be confirmed if it comes back.
+
+Work, which is a turn in hand or messages that wait, and a room that is not bound never rest together (contract
+C11): while there is work, `RepairDue` comes at the time that `Room.look_due_at` says, and starts the next look. The
+first is made at once. After a failure the next follows 60 s later, and each further one after twice the distance, up
+to an hour. A message that comes meanwhile brings the distance back to 60 s. People are told of a failure once, until
+they write again; a look that the clock started and that fails says nothing (contract C8).
 """
 
 from collections.abc import Mapping
@@ -20,6 +25,11 @@ from machines.memory import Memory
 from machines.table import Table
 
 COOL_DOWN_S = 60.0
+"""The shortest distance between two looks at one room (contract C8)."""
+LONGEST_DISTANCE_S = 3600.0
+"""The longest distance between two looks while work waits and nobody writes."""
+_DOUBLINGS = 6
+"""After so many, the distance is the longest."""
 RoomType = Literal["chat", "space", "entry"]
 
 
@@ -53,7 +63,11 @@ class Binding(Struct, frozen=True):
 class Room(Struct, frozen=True):
     """One room's row. Times are seconds since the epoch.
 
-    `onboards` is whom to welcome once the room is bound: the last who invited the bot.
+    `onboards` is whom to welcome once the room is bound: the last who invited the bot. `repaired_at` is when the last
+    look began or ended, 0 if the next may come at once; `looks` counts those that failed since somebody last wrote.
+    `looking` says that a look was ordered and has not ended; it ends with the process. `told` says that the people
+    here know of the failure, `reminded` that a command has had the notice once more. `heard_seq` is the inbox row of
+    the newest message that came while the room was not bound: one that is read again after a restart is not new.
     """
 
     room_id: RoomId
@@ -66,8 +80,24 @@ class Room(Struct, frozen=True):
     onboards: UserId | None = None
     owner_present: bool = True
     repaired_at: float = 0.0
+    looks: int = 0
+    looking: bool = False
+    told: bool = False
     reminded: bool = False
+    heard_seq: int = 0
     memory: Memory = field(default_factory=Memory)
+
+    def look_due_at(self) -> float | None:
+        """Return when a room that has work is to be looked at; `None` where it is bound, or a look is under way.
+
+        A join or the making of a chat ends sooner than that. Where it came to nothing, only another actor may know.
+        """
+        if self.state == "bound" or self.looking:
+            return None
+        if self.state == "reconciling":
+            return self.since + LONGEST_DISTANCE_S
+        doublings = min(max(0, self.looks - 1), _DOUBLINGS)
+        return self.repaired_at + min(LONGEST_DISTANCE_S, COOL_DOWN_S * 2.0**doublings)
 
 
 class Invited(Struct, frozen=True):
@@ -102,8 +132,8 @@ class MessageCame(Struct, frozen=True):
     at: float
 
 
-class CoolDownOver(Struct, frozen=True):
-    """A minute has passed since the last repair, and messages wait."""
+class RepairDue(Struct, frozen=True):
+    """The room has work, and its next look is due."""
 
     at: float
 
@@ -204,7 +234,7 @@ class RoomMachine(StateMachine):
         | unregistered.to(reconciling, on="look")
     )
     join_refused = (
-        reconciling.to(unregistered)
+        reconciling.to(unregistered, on="stop_looking")
         | unregistered.to.itself(internal=True)
         | bound.to.itself(internal=True)
         | failed.to.itself(internal=True)
@@ -216,12 +246,16 @@ class RoomMachine(StateMachine):
     )
     message_came = (
         unregistered.to(reconciling, on="repair")
-        | reconciling.to.itself(internal=True)
+        | reconciling.to.itself(internal=True, on="hear")
         | bound.to.itself(internal=True, on="take")
         | failed.to(reconciling, cond="cooled_down", on="repair")
-        | failed.to.itself(internal=True)
+        | failed.to.itself(internal=True, on="hear")
     )
-    cool_down_over = failed.to(reconciling, on="repair")
+    repair_due = (
+        unregistered.to(reconciling, on="look_again")
+        | reconciling.to.itself(internal=True, on="look_again")
+        | failed.to(reconciling, on="look_again")
+    )
     difference_found = unregistered.to(reconciling) | bound.to(reconciling) | failed.to(reconciling)
     topology_confirmed = reconciling.to(bound, on="bind")
     topology_refused = reconciling.to(failed, on="diagnose")
@@ -245,8 +279,10 @@ class RoomMachine(StateMachine):
 
     @staticmethod
     def look(data: Room, fact: BotJoined) -> _Result:
-        """Being in, the room can be looked at."""
-        return replace(data, encrypted=data.encrypted or fact.encrypted), (LookAtTopology(),)
+        """Being in, the room can be looked at; of a failure from before nobody is thought to know."""
+        encrypted = data.encrypted or fact.encrypted
+        data = replace(data, encrypted=encrypted, looking=True, told=False)
+        return data, (LookAtTopology(),)
 
     @staticmethod
     def greet_again(data: Room, fact: BotJoined) -> _Result:
@@ -260,9 +296,24 @@ class RoomMachine(StateMachine):
         return replace(data, binding=fact.binding, name=fact.name), ()
 
     @staticmethod
-    def repair(data: Room, fact: MessageCame | CoolDownOver) -> _Result:
+    def repair(data: Room, fact: MessageCame) -> _Result:
         """One targeted reconciliation; the message waits in the inbox (contract C7)."""
-        return replace(data, repaired_at=fact.at, reminded=False), (LookAtTopology(),)
+        return _look(_heard(data), fact.at)
+
+    @staticmethod
+    def hear(data: Room, fact: MessageCame) -> _Result:
+        """The message waits; whoever wrote it hears of a failure, and the next look comes sooner (contract C8)."""
+        return _heard(data), ()
+
+    @staticmethod
+    def look_again(data: Room, fact: RepairDue) -> _Result:
+        """One targeted reconciliation for the sake of what waits (contract C11)."""
+        return _look(data, fact.at)
+
+    @staticmethod
+    def stop_looking(data: Room, fact: JoinRefused) -> _Result:
+        """The bot is not in the room."""
+        return replace(data, looking=False), ()
 
     @staticmethod
     def take(data: Room, fact: MessageCame) -> _Result:
@@ -281,14 +332,17 @@ class RoomMachine(StateMachine):
             name=fact.name,
             encrypted=data.encrypted or fact.encrypted,
             onboards=None,
+            looks=0,
+            looking=False,
+            told=False,
         )
         return data, (*effects, TakeMessages())
 
     @staticmethod
     def diagnose(data: Room, fact: TopologyRefused) -> _Result:
-        """Say so, once: to the operator with the report, in the room with a notice."""
-        failure = ReportFailure(fact.reason, fact.report)
-        return replace(data, repaired_at=fact.at), (failure,)
+        """Say so, unless the people here know it: to the operator with the report, in the room with a notice."""
+        failure = () if data.told else (ReportFailure(fact.reason, fact.report),)
+        return replace(data, repaired_at=fact.at, looks=data.looks + 1, looking=False), failure
 
     @staticmethod
     def let_go(data: Room, fact: RemovedFromRoom) -> _Result:
@@ -296,21 +350,25 @@ class RoomMachine(StateMachine):
 
         Whom to welcome stays too: the removal may be older than the invitation being accepted.
         """
-        return data, (EndConversation(),)
+        return replace(data, looking=False), (EndConversation(),)
+
+
+def _heard(room: Room) -> Room:
+    return replace(room, told=False, looks=0)
+
+
+def _look(room: Room, at: float) -> _Result:
+    room = replace(room, repaired_at=at, reminded=False, looking=True)
+    return room, (LookAtTopology(),)
 
 
 _NO_LOOK = "nobody is looking at this room's topology"
-_NO_FAILURE = "only a failed room cools down"
 
 ROOM: Table[Room] = Table(
     RoomMachine,
     refuses={
         "room_made": {"bound": "the room is bound already; a binding is never replaced silently"},
-        "cool_down_over": {
-            "unregistered": _NO_FAILURE,
-            "reconciling": _NO_FAILURE,
-            "bound": _NO_FAILURE,
-        },
+        "repair_due": {"bound": "a bound room needs no repair"},
         "difference_found": {"reconciling": "it is being looked at already"},
         "topology_confirmed": {"unregistered": _NO_LOOK, "bound": _NO_LOOK, "failed": _NO_LOOK},
         "topology_refused": {"unregistered": _NO_LOOK, "bound": _NO_LOOK, "failed": _NO_LOOK},

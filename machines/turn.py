@@ -138,6 +138,14 @@ class UserStopped(Struct, frozen=True):
     text: str
 
 
+class RoomLost(Struct, frozen=True):
+    """The turn's room is not bound any more, and could not be restored in time (contract C8)."""
+
+    at: float
+    fault: str
+    last_words: str
+
+
 class TurnMachine(StateMachine):
     """The declaration; `TURN` is what runs."""
 
@@ -168,6 +176,12 @@ class TurnMachine(StateMachine):
     agent_declined = asking.to(failed, on="give_up") | streaming.to(failed, on="give_up")
     retry_due = waiting_to_retry.to(asking, on="ask_again")
     patience_ended = asking.to(failed, on="hang_up_and_give_up")
+    room_lost = (
+        queued.to(failed, on="give_up")
+        | asking.to(failed, on="give_up")
+        | streaming.to(failed, on="give_up")
+        | waiting_to_retry.to(failed, on="give_up")
+    )
     user_stopped = (
         queued.to(stopped, on="stop")
         | asking.to(stopped, on="stop")
@@ -231,7 +245,7 @@ class TurnMachine(StateMachine):
         return replace(data, retry_at=fact.retry_at, **fault, **_SILENT), (ShowTyping(False),)
 
     @staticmethod
-    def give_up(data: Turn, fact: AgentFailed | AgentDeclined) -> "_Result":
+    def give_up(data: Turn, fact: AgentFailed | AgentDeclined | RoomLost) -> "_Result":
         """Never silence: the reply says that there is no answer (contract D10)."""
         return _end(data, fact.last_words, fact.at, fact.fault)
 
@@ -305,6 +319,7 @@ TURN: Table[Turn] = Table(
             "streaming": "the agent is answering",
             **_ENDED,
         },
+        "room_lost": _ENDED,
         "user_stopped": _ENDED,
     },
 )

@@ -220,7 +220,7 @@ class Journal:
         return await self._database.run(unit)
 
     async def actors_with_work(self) -> tuple[ActorKey, ...]:
-        """Return who has waiting inbox rows or a turn in hand."""
+        """Return who has waiting inbox rows or a turn in hand, or was being looked at when the process ended."""
         return await self._database.run(
             lambda raw: tuple(ActorKey(row[0]) for row in raw.execute(SQL["actors_with_work"]))
         )

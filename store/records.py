@@ -16,11 +16,15 @@ from machines.user import Asked, NewChat, User
 
 
 class InboxRow(Struct, frozen=True):
-    """One waiting event of one actor; rows of an actor are taken in the order of `seq`."""
+    """One waiting event of one actor; rows of an actor are taken in the order of `seq`.
+
+    `received_at` is seconds since the epoch.
+    """
 
     seq: int
     actor: ActorKey
     event: Any
+    received_at: float = 0.0
 
 
 class OutboxRow(Struct, frozen=True):

@@ -44,7 +44,11 @@ def put_room(raw: sqlite3.Connection, room: Room) -> None:
             "onboards": room.onboards,
             "owner_present": room.owner_present,
             "repaired_at": room.repaired_at,
+            "looks": room.looks,
+            "looking": room.looking,
+            "told": room.told,
             "reminded": room.reminded,
+            "heard_seq": room.heard_seq,
             "memory": _memory_text(room.memory),
         },
     )
@@ -74,7 +78,11 @@ def room_of(row: sqlite3.Row) -> Room:
         onboards=UserId(row["onboards"]) if row["onboards"] is not None else None,
         owner_present=bool(row["owner_present"]),
         repaired_at=row["repaired_at"],
+        looks=row["looks"],
+        looking=bool(row["looking"]),
+        told=bool(row["told"]),
         reminded=bool(row["reminded"]),
+        heard_seq=row["heard_seq"],
         memory=read(Memory, row["memory"]) if row["memory"] else _NO_MEMORY,
     )
 

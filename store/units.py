@@ -96,7 +96,7 @@ def _put_inbox(
     )
     if not cursor.rowcount or cursor.lastrowid is None:
         return ()
-    return (InboxRow(cursor.lastrowid, actor, event),)
+    return (InboxRow(cursor.lastrowid, actor, event, at),)
 
 
 def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[InboxRow, ...]:
@@ -289,4 +289,7 @@ def load_actor(raw: sqlite3.Connection, key: ActorKey) -> RoomRows | UserRows:
 def inbox(raw: sqlite3.Connection, actor: ActorKey, after: int) -> tuple[InboxRow, ...]:
     """Return the next waiting rows of an actor behind the row `after`, at most `READ_AHEAD`."""
     rows = raw.execute(SQL["waiting_inbox"], {"actor": actor, "after": after, "limit": READ_AHEAD})
-    return tuple(InboxRow(row["seq"], actor, load(row["kind"], row["payload"])) for row in rows)
+    return tuple(
+        InboxRow(row["seq"], actor, load(row["kind"], row["payload"]), row["received_at"])
+        for row in rows
+    )

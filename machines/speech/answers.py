@@ -37,7 +37,7 @@ class Answers(Voice):
     def agent_gave_up(self, kind: str) -> str:
         """End a turn that no retry could save (contract D10).
 
-        `kind` is that of `machines.talk.AgentBroke`, or the code `AGENT_BUSY`.
+        `kind` is that of `machines.talk.AgentBroke`, the code `AGENT_BUSY`, or `not_restored` for a room that failed.
         """
         key = f"gave_up_{kind.removeprefix('AGENT_').lower()}"
         return self.say(key if key in self.sentences else "gave_up_somehow")

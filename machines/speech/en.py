@@ -136,6 +136,10 @@ ENGLISH: Mapping[str, str] = {
         "The agent could not answer: it is busy with this chat elsewhere. Please send your message "
         "again later."
     ),
+    "gave_up_not_restored": (
+        "The agent could not answer: I could not restore my local state for this room within a day. "
+        "Please send your message again later."
+    ),
     "gave_up_somehow": "The agent could not answer. Please send your message again later.",
     "agent_error": (
         "The agent could not answer: it reported the error {code}. Please try again, or put it "

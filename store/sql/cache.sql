@@ -1,10 +1,10 @@
 -- name: put_room
 INSERT INTO rooms (room_id, state, since, reason, room_type, matrix_user_id, chat_id,
     platform_chat_id, agent_id, space_id, archived, name, encrypted, onboards, owner_present,
-    repaired_at, reminded, memory)
+    repaired_at, looks, looking, told, reminded, heard_seq, memory)
 VALUES (:room_id, :state, :since, :reason, :room_type, :matrix_user_id, :chat_id,
     :platform_chat_id, :agent_id, :space_id, :archived, :name, :encrypted, :onboards,
-    :owner_present, :repaired_at, :reminded, :memory)
+    :owner_present, :repaired_at, :looks, :looking, :told, :reminded, :heard_seq, :memory)
 ON CONFLICT (room_id) DO UPDATE SET state = excluded.state, since = excluded.since,
     reason = excluded.reason, room_type = excluded.room_type,
     matrix_user_id = excluded.matrix_user_id, chat_id = excluded.chat_id,
@@ -12,7 +12,8 @@ ON CONFLICT (room_id) DO UPDATE SET state = excluded.state, since = excluded.sin
     space_id = excluded.space_id, archived = excluded.archived, name = excluded.name,
     encrypted = excluded.encrypted, onboards = excluded.onboards,
     owner_present = excluded.owner_present, repaired_at = excluded.repaired_at,
-    reminded = excluded.reminded,
+    looks = excluded.looks, looking = excluded.looking, told = excluded.told,
+    reminded = excluded.reminded, heard_seq = excluded.heard_seq,
     memory = excluded.memory;
 
 -- name: release_context

@@ -16,7 +16,7 @@ UPDATE inbox SET status = 'done', payload = '' WHERE seq = :seq;
 UPDATE inbox SET status = 'set_aside', reason = :reason WHERE seq = :seq;
 
 -- name: waiting_inbox
-SELECT seq, kind, payload FROM inbox
+SELECT seq, kind, payload, received_at FROM inbox
 WHERE actor = :actor AND status = 'waiting' AND seq > :after ORDER BY seq LIMIT :limit;
 
 -- name: count_waiting
@@ -24,7 +24,8 @@ SELECT count(*) FROM inbox WHERE status = 'waiting';
 
 -- name: actors_with_work
 SELECT actor FROM inbox WHERE status = 'waiting' GROUP BY actor
-UNION SELECT room_id FROM turns;
+UNION SELECT room_id FROM turns
+UNION SELECT room_id FROM rooms WHERE looking = 1;
 
 -- name: put_outbox
 INSERT INTO outbox (txn_id, lane, actor, kind, payload, reports, edits, not_before, created_at,

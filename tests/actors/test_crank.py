@@ -111,10 +111,10 @@ async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
     sick, well = house.with_chats(2)
     usual = conversation.take
 
-    def take(value, event, world, seq=None):
+    def take(value, event, world, *row):
         if getattr(event, "body", "") == "poison":
             raise ZeroDivisionError("a secret that somebody wrote")
-        return usual(value, event, world, seq)
+        return usual(value, event, world, *row)
 
     monkeypatch.setattr(conversation, "take", take)
     with capture_logs() as logs:
@@ -138,9 +138,13 @@ async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(house
     (room,) = house.with_chats(1)
     usual = conversation.take
 
-    def take(value, event, world, seq=None):
-        after, effects = usual(value, event, world, seq)
-        if value.waiting and value.waiting[0][1].body == "poison" and after.turn is not value.turn:
+    def take(value, event, world, *row):
+        after, effects = usual(value, event, world, *row)
+        if (
+            value.waiting
+            and value.waiting[0].message.body == "poison"
+            and after.turn is not value.turn
+        ):
             raise ZeroDivisionError
         return after, effects
 

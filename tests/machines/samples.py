@@ -75,7 +75,7 @@ ROOM = Machine(
         room.RoomMade(CHAT, "Chat 1"),
         room.MessageCame(1059.9),
         room.MessageCame(1060.0),
-        room.CoolDownOver(1060.0),
+        room.RepairDue(1060.0),
         room.TopologyConfirmed(CHAT, "Chat 1", encrypted=False, store=True, report={}),
         room.TopologyConfirmed(ENTRY, "", encrypted=True, store=False, report={}),
         room.TopologyRefused("nobody knows it", 1060.0, {"reason": "nobody knows it"}),
@@ -114,6 +114,7 @@ TURN = Machine(
         turn.AgentDeclined(100.0, "BAD_INPUT", "The agent refused."),
         turn.RetryDue(100.0),
         turn.PatienceEnded(100.0, "The agent could not answer."),
+        turn.RoomLost(100.0, "the room could not be restored", "It is a long\n\nNo answer."),
         turn.UserStopped(100.0, "It is a long\n\n(stopped)"),
     ),
 )

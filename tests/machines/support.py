@@ -153,14 +153,16 @@ class RoomStory:
         self.all: list[Effect] = []
         self.chosen: dict[UserId, Preferences] = {}
 
-    def take(self, event: object, *, stored: bool = False) -> Told:
+    def take(
+        self, event: object, *, stored: bool = False, received_at: float | None = None
+    ) -> Told:
         """Take an event; `stored` says that it came from the inbox and has a row."""
         seq = None
         if stored:
             self.seq += 1
             seq = self.seq
         world = make_world(self.now, chosen=self.chosen, **self.world_options)
-        self.it, effects = conversation.take(self.it, event, world, seq)
+        self.it, effects = conversation.take(self.it, event, world, seq, received_at)
         self.all += effects
         told = Told(effects)
         for kept in told.of(SavePreferences):

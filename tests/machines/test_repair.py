@@ -137,12 +137,13 @@ def test_a_failed_room_in_which_nobody_waits_is_left_alone():
     assert story.later(3600.0).effects == ()
 
 
-def test_each_failure_has_one_notice():
+def test_a_further_failure_has_its_notice_when_somebody_has_written_since():
     story = failed_room()
+    story.hears("second")
     story.later(60.0)
     told = story.take(NOTHING)
     assert told.said == [SPEECH.room_recovery_failed()]
-    assert story.it.due_at() == story.now + 60.0
+    assert [log.event for log in told.of(Log)] == ["room_recovery_failed"]
     first, second = [
         send
         for send in story.all

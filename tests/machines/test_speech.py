@@ -51,7 +51,7 @@ ARGUMENTS = {
     "on": True,
     "tokens": 12345,
 }
-KINDS = ("unreachable", "silent", "protocol", "broken_off", "busy", "somehow")
+KINDS = ("unreachable", "silent", "protocol", "broken_off", "busy", "not_restored", "somehow")
 
 
 @pytest.fixture(params=LANGUAGES)

@@ -1,0 +1,453 @@
+"""Work and a room that is not bound never rest together: looks, notices, and an end after a day (C8, C10, C11)."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from machines import commands
+from machines.case import Waiting
+from machines.conversation import Conversation
+from machines.effects import Ask, Log, Reconcile, Record, Send, SetAside
+from machines.errors import IllegalEvent
+from machines.facts import (
+    BotRemoved,
+    BotReturned,
+    EncryptionEnabled,
+    InviteArrived,
+    MemberChanged,
+    MessageArrived,
+)
+from machines.happenings import AgentGrew, Observed, OrderDone, Resumed, TimePassed
+from machines.ids import EventId, TxnId
+from machines.orders import Joined, Refused
+from machines.room import Room, RoomMade, TopologyConfirmed
+from tests.machines.support import ANNA, CHAT_BINDING, ROOM, SPEECH, RoomStory, Told
+
+NOTHING = Observed(None, "", False, False, "nothing it could be", {"room_id": ROOM})
+A_CHAT = Observed(CHAT_BINDING, "Chat 1", False, False, "the homeserver shows what it is", {})
+DAY_S = 24 * 3600.0
+HOUR_S = 3600.0
+NOTICE = SPEECH.room_recovery_failed()
+
+
+class Unbound(RoomStory):
+    """A room whose looks fail, and a process that can be restarted."""
+
+    def restarts(self) -> Told:
+        """The process ends; the next one loads the rows, and is told of the messages that wait in them."""
+        waiting, story = self.it.waiting, self
+        self.it = Conversation(self.it.room, self.it.turn)
+        told = self.take(Resumed())
+        effects = told.effects
+        for each in waiting:
+            story.seq = each.seq - 1
+            effects += self.take(each.message, stored=True).effects
+        return Told(effects)
+
+    def looks(self, result: Observed = NOTHING) -> Told:
+        """The look that is under way ends."""
+        assert self.it.room.looking
+        return self.take(result)
+
+    def waits(self) -> float:
+        """Time passes until the room is due, and the look that is made then fails; returns how long it was."""
+        due_at = self.it.due_at()
+        assert due_at is not None
+        distance_s = due_at - self.now
+        assert self.later(distance_s).of(Reconcile) == [Reconcile()]
+        self.looks()
+        return distance_s
+
+    def fails_until(self, done: Callable[[], bool]) -> None:
+        """One look after the other fails."""
+        for _ in range(100):
+            if done():
+                return
+            self.waits()
+        raise AssertionError("a hundred looks do not lead there")
+
+    @property
+    def notices(self) -> int:
+        sends = [each for each in self.all if isinstance(each, Send)]
+        return sum(getattr(send.order, "body", "") == NOTICE for send in sends)
+
+    @property
+    def warnings(self) -> int:
+        return sum(isinstance(each, Log) and each.warning for each in self.all)
+
+
+def failed_room() -> Unbound:
+    story = Unbound(Room(ROOM))
+    story.hears("first")
+    story.looks()
+    assert (story.it.room.state, story.notices, story.warnings) == ("failed", 1, 1)
+    return story
+
+
+def lost_at_start(*waiting: str, streaming: bool = False) -> Unbound:
+    """A chat with a turn in hand, which the start of the next process finds to be nothing."""
+    story = Unbound()
+    story.hears("question")
+    if streaming:
+        story.grows("So far")
+        story.later(1.0)
+    for text in waiting:
+        story.hears(text)
+    room = replace(story.it.room, state="failed", repaired_at=0.0)
+    story.it = replace(story.it, room=room)
+    return story
+
+
+# -- C8: how often it is looked at, and how often people hear of it ---------------------------------
+
+
+def test_while_nobody_writes_the_looks_grow_apart_and_nobody_is_told():
+    story = failed_room()
+    distances_s = [story.waits() for _ in range(9)]
+    assert distances_s == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    assert (story.notices, story.warnings) == (1, 1)
+
+
+def test_a_silent_failure_is_kept_with_its_report():
+    story = failed_room()
+    story.later(60.0)
+    (record,) = story.looks().of(Record)
+    assert (record.source, record.target) == ("reconciling", "failed")
+    assert record.report == {"room_id": ROOM}
+
+
+def test_one_message_has_one_notice_in_a_day():
+    story = failed_room()
+    story.fails_until(lambda: story.it.due_at() is None)
+    assert story.now >= 1000.0 + DAY_S
+    assert (story.notices, story.warnings) == (1, 1)
+
+
+def test_a_message_brings_the_next_look_back_to_a_minute_after_the_last():
+    story = failed_room()
+    for _ in range(4):
+        story.waits()
+    story.now += 20.0
+    assert story.hears("anybody?").of(Reconcile) == []
+    assert story.it.due_at() == story.now + 40.0
+    assert story.waits() == 40.0
+    assert (story.notices, story.warnings) == (2, 2)
+    assert [story.waits() for _ in range(2)] == [60.0, 120.0]
+    assert (story.notices, story.warnings) == (2, 2)
+
+
+def test_a_message_after_that_minute_has_its_look_at_once():
+    story = failed_room()
+    for _ in range(4):
+        story.waits()
+    story.now += 61.0
+    assert story.hears("anybody?").of(Reconcile) == [Reconcile()]
+
+
+def test_a_message_that_comes_while_the_room_is_looked_at_is_told_of_the_failure():
+    story = failed_room()
+    story.later(60.0)
+    story.hears("and now?")
+    assert story.looks().said == [NOTICE]
+    assert story.it.due_at() == story.now + 60.0
+
+
+def test_ten_restarts_with_one_waiting_message_give_one_notice():
+    story = failed_room()
+    for _ in range(10):
+        story.now += 61.0
+        assert story.restarts().of(Reconcile) == [Reconcile()], "a restart may look at once"
+        story.looks()
+    assert (story.notices, story.warnings) == (1, 1)
+
+
+def test_a_restart_does_not_look_sooner_than_a_minute_after_the_last_look():
+    story = failed_room()
+    for _ in range(5):
+        story.waits()
+    story.now += 10.0
+    assert story.restarts().of(Reconcile) == []
+    assert story.it.due_at() == story.now + 50.0
+
+
+def test_the_notice_that_a_command_has_at_once_stands_for_the_look_after_it():
+    story = failed_room()
+    assert story.hears("!help").said == [NOTICE]
+    story.waits()
+    assert story.notices == 2
+
+
+def test_a_repaired_room_that_fails_again_is_told_of_again():
+    story = failed_room()
+    story.later(60.0)
+    story.looks(A_CHAT)
+    story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
+    story.hears("hello?")
+    assert story.looks().said == [NOTICE]
+
+
+def test_a_turn_of_a_repaired_room_that_is_lost_again_is_told_of_again():
+    story = failed_room()
+    story.later(60.0)
+    story.looks(A_CHAT)
+    assert story.it.turn is not None
+    story.it = replace(story.it, room=replace(story.it.room, state="failed", repaired_at=0.0))
+    story.take(Resumed())
+    assert story.looks().said == [NOTICE]
+
+
+def test_a_bot_that_came_back_into_a_failed_room_says_that_it_failed_again():
+    story = failed_room()
+    story.take(BotReturned(ROOM, EventId("$in")), stored=True)
+    assert story.looks().said == [NOTICE]
+
+
+# -- C8: the end after a day -----------------------------------------------------------------------
+
+
+def test_what_came_in_between_is_answered_if_the_repair_succeeds_within_a_day():
+    story = failed_room()
+    story.fails_until(lambda: story.now >= 1000.0 + DAY_S - 2 * HOUR_S)
+    due_at = story.it.due_at()
+    assert due_at is not None
+    story.later(due_at - story.now)
+    assert story.looks(A_CHAT).only_ask.request.text == "first"
+
+
+def test_a_message_that_has_waited_a_day_is_set_aside_when_a_look_fails():
+    story = failed_room()
+    story.fails_until(lambda: not story.it.waiting)
+    (aside,) = [each for each in story.all if isinstance(each, SetAside)]
+    assert aside.seq == 1
+    assert len(aside.reason.split()) > 3
+    assert 1000.0 + DAY_S <= story.now < 1000.0 + DAY_S + HOUR_S
+    assert story.it.due_at() is None
+
+
+def test_a_message_waits_for_the_look_though_its_day_is_over():
+    story = failed_room()
+    story.now += 3 * DAY_S
+    assert story.restarts().set_aside == [], "the bot was away, and the room may be well by now"
+    assert story.looks(A_CHAT).only_ask.request.text == "first"
+
+
+def test_a_younger_message_waits_on():
+    story = failed_room()
+    story.fails_until(lambda: story.now >= 1000.0 + DAY_S - 2 * HOUR_S)
+    story.hears("second")
+    story.fails_until(lambda: len(story.it.waiting) < 2)
+    assert [each.message.body for each in story.it.waiting] == ["second"]
+
+
+def test_a_message_counts_from_when_it_was_received_not_from_when_it_was_read():
+    story = failed_room()
+    first = story.it.waiting[0].message
+    story.now += DAY_S
+    story.later(0.0)
+    story.looks()
+    world_now, story.it = story.now, Conversation(story.it.room)
+    told = story.take(first, stored=True, received_at=world_now - DAY_S)
+    assert told.set_aside == [story.seq], "the look that failed came after its day"
+
+
+def test_a_message_that_is_read_after_its_day_is_no_new_writing():
+    """More messages may wait than a conversation holds; the others are read when those are set aside."""
+    story = failed_room()
+    story.fails_until(lambda: story.now > 1000.0 + DAY_S)
+    message = MessageArrived(ROOM, EventId("$late"), ANNA, "behind them", 0)
+    told = story.take(message, stored=True, received_at=1000.0)
+    assert told.set_aside == [story.seq]
+    assert story.it.room.told
+
+
+def test_a_turn_is_given_up_after_a_day_and_its_reply_says_so():
+    story = lost_at_start(streaming=True)
+    story.take(Resumed())
+    story.looks()
+    story.fails_until(lambda: story.it.turn is None)
+    assert story.notices == 1
+    last = [each for each in story.all if isinstance(each, Send)][-1].order
+    assert last.body == f"So far\n\n{SPEECH.agent_gave_up('not_restored')}"
+    assert (last.answers, last.partial) == ("$1", False)
+    assert story.it.due_at() is None
+    assert story.now >= 1000.0 + DAY_S
+
+
+# -- C11 -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["unregistered", "failed"])
+def test_a_turn_in_hand_has_its_room_looked_at_when_the_bot_goes_live_and_goes_on(state):
+    story = lost_at_start()
+    story.it = replace(story.it, room=replace(story.it.room, state=state))
+    told = story.take(Resumed())
+    assert told.of(Reconcile) == [Reconcile()]
+    assert told.of(Ask) == []
+    assert story.looks(A_CHAT).only_ask.request.text == "question"
+
+
+def test_people_hear_once_that_their_turn_can_not_go_on():
+    story = lost_at_start()
+    story.take(Resumed())
+    story.looks()
+    for _ in range(10):
+        story.waits()
+        story.now += 61.0
+        story.restarts()
+        story.looks()
+    assert (story.notices, story.warnings) == (1, 1)
+
+
+def test_a_failed_room_gets_a_look_for_what_waits_though_nobody_writes():
+    story = Unbound(Room(ROOM, "failed", repaired_at=990.0))
+    story.it = replace(story.it, room=replace(story.it.room, heard_seq=1))
+    story.take(Resumed())
+    assert story.hears("from before").of(Reconcile) == []
+    assert story.it.due_at() == 1050.0
+
+
+def test_a_look_that_ended_with_the_process_is_ordered_again():
+    story = Unbound(Room(ROOM))
+    story.hears("hello")
+    assert story.restarts().of(Reconcile) == [Reconcile()]
+    assert story.looks(A_CHAT).only_ask.request.text == "hello"
+
+
+def test_messages_that_wait_where_the_bot_was_put_out_are_looked_at_and_set_aside_after_a_day():
+    story = Unbound()
+    story.hears("question")
+    story.hears("second")
+    told = story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
+    assert story.it.turn is None
+    assert told.of(Reconcile) == [Reconcile()]
+    story.looks()
+    story.fails_until(lambda: not story.it.waiting)
+    assert [each.seq for each in story.all if isinstance(each, SetAside)] == [2]
+    assert story.notices == 1
+
+
+def test_a_chat_whose_making_came_to_nothing_is_looked_at_when_somebody_waits_there():
+    story = Unbound(Room(ROOM))
+    story.take(RoomMade(CHAT_BINDING, "Chat 1"), stored=True)
+    story.hears("hello?")
+    assert story.it.room.state == "reconciling"
+    assert story.it.due_at() == 1000.0 + HOUR_S
+    assert story.later(HOUR_S).of(Reconcile) == [Reconcile()]
+    assert story.looks().said == [NOTICE]
+
+
+def _message(seq: int, body: str) -> Callable[[Unbound], object]:
+    return lambda story: MessageArrived(ROOM, EventId(f"${seq} {body}"), ANNA, body, 0)
+
+
+EVENTS: dict[str, Callable[[Unbound], object]] = {
+    "resumed": lambda story: Resumed(),
+    "time": lambda story: TimePassed(),
+    "message": _message(1, "hello"),
+    "command": _message(2, "!help"),
+    "waiting command": _message(3, "!archive"),
+    "removed": lambda story: BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"),
+    "returned": lambda story: BotReturned(ROOM, EventId("$in")),
+    "invited": lambda story: InviteArrived(ROOM, ANNA, encrypted=False),
+    "joined": lambda story: OrderDone(TxnId("t"), "JoinRoom", Joined(ROOM, False)),
+    "join refused": lambda story: OrderDone(
+        TxnId("t"), "JoinRoom", Refused("forbidden", "M_FORBIDDEN", "withdrawn")
+    ),
+    "observed nothing": lambda story: NOTHING,
+    "observed a chat": lambda story: A_CHAT,
+    "made": lambda story: RoomMade(CHAT_BINDING, "Chat 1"),
+    "linked": lambda story: TopologyConfirmed(CHAT_BINDING, "Chat 1", False, True, {}),
+    "member": lambda story: MemberChanged(ROOM, EventId("$m"), ANNA, "leave"),
+    "encrypted": lambda story: EncryptionEnabled(ROOM, None),
+    "agent": lambda story: AgentGrew(EventId("$turn"), 1, "words"),
+}
+STORED = ("message", "command", "waiting command")
+STATES = ("unregistered", "reconciling", "bound", "failed")
+WORK = ("nothing", "waiting", "turn", "both")
+
+
+def with_work(state: str, work: str, **changes: object) -> Unbound:
+    """A room in this state as the rows of an earlier process may hold it; nothing was told to it yet."""
+    story = Unbound()
+    if work in ("turn", "both"):
+        story.hears("question")
+    waiting: tuple[Waiting, ...] = ()
+    if work in ("waiting", "both"):
+        story.seq += 1
+        message = MessageArrived(ROOM, EventId("$waits"), ANNA, "waits", 0)
+        waiting = (Waiting(story.seq, message, story.now),)
+    room = replace(story.it.room, state=state, heard_seq=story.seq, since=story.now, **changes)
+    story.it = Conversation(room, story.it.turn, waiting)
+    return story
+
+
+def never_rests(story: Unbound) -> bool:
+    """What has to hold after every step."""
+    it = story.it
+    has_work = it.turn is not None or bool(it.waiting)
+    if not has_work or it.room.state == "bound":
+        return True
+    if it.room.looking:
+        return it.room.state == "reconciling"
+    due_at = it.due_at()
+    return due_at is not None and due_at > story.now
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("work", WORK)
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("since_look_s", [10.0, 7200.0])
+def test_whatever_happens_work_and_an_unbound_room_do_not_rest_together(
+    state, work, event, since_look_s
+):
+    story = with_work(state, work, repaired_at=1000.0 - since_look_s)
+    try:
+        story.take(EVENTS[event](story), stored=event in STORED)
+    except IllegalEvent:
+        story.take(Resumed())
+    assert never_rests(story)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    state=st.sampled_from(STATES),
+    work=st.sampled_from(WORK),
+    looking=st.booleans(),
+    steps=st.lists(
+        st.tuples(st.sampled_from(sorted(EVENTS)), st.sampled_from([0, 1, 59, 61, 4000, 90_000])),
+        max_size=25,
+    ),
+)
+def test_nor_after_any_history(state, work, looking, steps):
+    story = with_work(state, work, looking=looking and state == "reconciling")
+    story.take(Resumed())
+    assert never_rests(story)
+    for event, seconds in steps:
+        story.now += seconds
+        reconciles = len([each for each in story.all if isinstance(each, Reconcile)])
+        was_looking = story.it.room.looking
+        try:
+            story.take(EVENTS[event](story), stored=event in STORED)
+        except IllegalEvent:
+            continue
+        assert never_rests(story)
+        ordered = len([each for each in story.all if isinstance(each, Reconcile)]) - reconciles
+        assert ordered or was_looking or not story.it.room.looking, (
+            "a look is ordered, not only noted"
+        )
+
+
+# -- C10 -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["unregistered", "reconciling", "failed"])
+@pytest.mark.parametrize("name", [*commands.COMMANDS, "list", "remove all", "nonsense"])
+def test_no_command_brings_an_unbound_room_down(name, state):
+    story = with_work(state, "both", repaired_at=990.0)
+    told = story.hears(f"!{name}")
+    assert told.consumed == told.set_aside == []
+    looked_at = bool(told.of(Reconcile)) or state == "reconciling"
+    assert looked_at or told.said == [NOTICE]
