@@ -18,6 +18,7 @@ from actors.slots import Slots
 from actors.workers import Workers
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import CreateRoom, Done, Order, Outcome, RedactMessage, Refused, SendMessage
+from machines.reply import LONGEST_ORDER_WAIT_S
 from store import Journal
 from store.records import InboxRow, OutboxRow
 
@@ -93,7 +94,7 @@ class Outbox:
         lane = self._lanes[name]
         while lane:
             row = lane[0]
-            wait_s = max(row.not_before, self._edit_due_at(row.order)) - self._clock.now()
+            wait_s = self._wait_s(row)
             if wait_s > 0:
                 await self._clock.sleep(wait_s)
             async with self._limit:
@@ -106,6 +107,12 @@ class Outbox:
         del self._lanes[name]
         if not self._lanes:
             self._empty.set()
+
+    def _wait_s(self, row: OutboxRow) -> float:
+        """Return how long an order has to wait; a row of a clock that was ahead waits no longer (contract D16)."""
+        now = self._clock.now()
+        wait_s = min(row.not_before - now, LONGEST_ORDER_WAIT_S)
+        return max(wait_s, self._edit_due_at(row.order) - now)
 
     def _edit_due_at(self, order: Order) -> float:
         """Return when an edit may go out; decisions can't know how late the text before it was."""

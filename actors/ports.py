@@ -108,7 +108,12 @@ class AgentPlatform(Protocol):
 
 
 class Clock(Protocol):
-    """Wall-clock time, the only one the runtime reads."""
+    """The time that the runtime reads.
+
+    It never goes back while a process lives, whatever is done to the machine's clock, so a wait that was worked out
+    from it lasts no longer than it was to last. Between two processes it may: times that come from rows are bounded
+    where they are used (contract D16).
+    """
 
     def now(self) -> float:
         """Return seconds since the epoch."""

@@ -10,6 +10,7 @@ every fact ends in exactly one `Consume` or `SetAside`, at once or when its turn
 
 from machines import dialogue, doorway, mailbox
 from machines.case import Case, Conversation
+from machines.clock_jumps import within_waits
 from machines.effects import Consume, Effect, Log, SetAside
 from machines.errors import IllegalEvent
 from machines.facts import (
@@ -50,7 +51,7 @@ def take(
     Raises:
         IllegalEvent: the room's machine refuses the event; nothing was changed.
     """
-    case = Case(conversation, world)
+    case = Case(within_waits(conversation, world), world)
     match event:
         case MessageArrived() | FileArrived() | MalformedArrived() if seq is not None:
             received_at = world.now if received_at is None else min(received_at, world.now)

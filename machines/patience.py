@@ -4,6 +4,8 @@ import zlib
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 15.0
+LONGEST_SPREAD_WAIT_S = LONGEST_WAIT_S * 1.25
+"""What `retry_at` may add to the time at most."""
 
 
 def retry_at(turn_id: str, tries: int, now: float) -> float:

@@ -19,6 +19,8 @@ from machines.splitting import split
 GATHER_S = 0.2
 EDIT_INTERVAL_S = 1.6
 """A little over the 1.5 s of contract D6: two requests may travel at different speeds."""
+LONGEST_ORDER_WAIT_S = 2 * EDIT_INTERVAL_S
+"""How far ahead the `not_before` of an order may lie: the edit before it may have to wait as well."""
 EDIT_INTERVAL_GROWTH = 1.25
 INTERMEDIATE_EDITS = 16
 COMPLETING_EDITS = 19

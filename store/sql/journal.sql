@@ -73,7 +73,12 @@ INSERT INTO to_device (payload, received_at) VALUES (:payload, :at);
 DELETE FROM inbox WHERE status != 'waiting' AND received_at < :before;
 
 -- name: prune_outbox
-DELETE FROM outbox WHERE status != 'waiting' AND created_at < :before;
+DELETE FROM outbox WHERE status != 'waiting' AND created_at < :before
+    AND lane NOT IN (SELECT room_id FROM turns)
+    AND txn_id NOT IN (
+        SELECT coalesce(json_extract(payload, '$.edits'), json_extract(payload, '$.redacts'), '')
+        FROM outbox WHERE status = 'waiting'
+    );
 
 -- name: prune_quarantine
 DELETE FROM quarantine WHERE at < :before;

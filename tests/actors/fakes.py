@@ -76,6 +76,10 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))
         await woken.wait()
 
+    def set_back(self, seconds: float) -> None:
+        """Show an earlier time from here on, as a clock does that was ahead."""
+        self._now -= seconds
+
     async def passes(self, seconds: float) -> None:
         """Let time pass, and everybody do what comes due, in order."""
         until = self._now + seconds

@@ -7,6 +7,7 @@ from actors.outbox import EDITS_APART_S, REMEMBERED_BY_SERVER_S
 from machines.happenings import OrderDone
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import Done, RedactMessage, Refused, SendMessage
+from machines.reply import LONGEST_ORDER_WAIT_S
 from store.records import Writes
 from tests.actors.desk import ROOM, Desk, open_desk
 from tests.actors.fakes import House, settle
@@ -33,12 +34,19 @@ async def test_lanes_are_sent_at_once(house: House):
 
 async def test_an_order_waits_for_its_time_and_what_is_behind_it_waits_too(house: House):
     async with open_desk(house) as desk:
-        later = desk.row("late", not_before=house.clock.now() + 5)
+        later = desk.row("late", not_before=house.clock.now() + 3)
         await desk.commit_and_send(later, desk.row("behind"))
-        await house.clock.passes(4.9)
+        await house.clock.passes(2.9)
         assert desk.sent == []
         await house.clock.passes(0.2)
         assert desk.sent == ["late", "behind"]
+
+
+async def test_an_order_of_a_clock_that_was_ahead_waits_no_longer_than_any(house: House):
+    async with open_desk(house) as desk:
+        await desk.commit_and_send(desk.row("late", not_before=house.clock.now() + 7200))
+        await house.clock.passes(LONGEST_ORDER_WAIT_S)
+        assert desk.sent == ["late"]
 
 
 async def test_an_edit_is_of_the_event_that_its_message_was_sent_as(house: House):

@@ -1,4 +1,4 @@
-"""Rooms that are not bound, across starts: looks for what waits, and one notice."""
+"""Rooms that are not bound, across starts: looks for what waits, one notice, and a clock that was set back."""
 
 import pytest
 from msgspec.structs import replace
@@ -7,11 +7,12 @@ from machines.happenings import OrderDone
 from machines.ids import ActorKey, EventId, RoomId, TxnId
 from machines.orders import Done, StoreBinding
 from store.records import OutboxRow, Writes
-from tests.actors.fakes import House
+from tests.actors.fakes import House, settle
 from tests.machines.support import ANNA, SPEECH
 from tests.machines.topologies import space
 
 NOTICE = SPEECH.room_recovery_failed()
+TWO_HOURS_S = 7200.0
 
 
 def unlink(house: House) -> list:
@@ -72,6 +73,19 @@ async def test_ten_starts_with_one_waiting_message_give_one_notice(house):
     assert house.homeserver.said == [NOTICE]
     looks = house.homeserver.calls.count(f"observe_room {room}")
     assert looks > 10
+
+
+async def test_a_clock_set_back_between_two_starts_holds_up_no_repair(house):
+    (room,) = house.with_chats()
+    linked = unlink(house)
+    async with house.living():
+        house.homeserver.arrives(house.message(room, "hello?"))
+    house.clock.set_back(TWO_HOURS_S)
+    async with house.living():
+        await settle()
+        house.homeserver.rooms = linked
+        await house.clock.passes(60.0)
+    assert house.homeserver.replies == [("$1", "re: hello?")]
 
 
 async def test_a_day_in_a_failed_room_restart_included_ends_with_the_message_set_aside(house):

@@ -399,7 +399,7 @@ def never_rests(story: Unbound) -> bool:
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("work", WORK)
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("since_look_s", [10.0, 7200.0])
+@pytest.mark.parametrize("since_look_s", [-7200.0, 10.0, 7200.0])
 def test_whatever_happens_work_and_an_unbound_room_do_not_rest_together(
     state, work, event, since_look_s
 ):

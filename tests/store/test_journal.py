@@ -351,6 +351,17 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
     assert len(await journal.waiting_orders(0.0)) == 2
 
 
+async def test_pruning_keeps_what_a_turn_or_an_order_that_waits_may_still_edit(database, journal):
+    """A clock that jumps ahead by weeks makes everything old (contract D16)."""
+    sent = [order("in a turn"), order("edited", "!other"), order("over", "!other")]
+    edit = order("edit", "!other", edits=TxnId("edited"))
+    await journal.keep_visits([Writes(turn=TURN, orders=(*sent, edit))], 2.0)
+    await journal.finish_orders([FinishedOrder(each, EventId("$e")) for each in sent], 2.0)
+    await journal.prune(1e9)
+    found = [await journal.sent_event(each.txn_id) for each in sent]
+    assert found == ["$e", "$e", None]
+
+
 def test_the_tables_are_strict(path):
     raw = prepare(sqlite3.connect(path, isolation_level=None))
     kinds = raw.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'")

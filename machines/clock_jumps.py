@@ -1,0 +1,56 @@
+"""What a clock that was set back does to the times in an actor's rows: no wait grows by it (contract D16).
+
+Rows hold times of the clock that wrote them. When that clock was ahead, they lie further in the future than any wait
+of theirs can reach. Such a time is brought back to the longest that its wait may still last, in the row too: otherwise
+it would stay ahead of a clock that moves on.
+"""
+
+from msgspec.structs import replace
+
+from machines.case import Conversation
+from machines.patience import LONGEST_SPREAD_WAIT_S
+from machines.reply import EDIT_INTERVAL_S
+from machines.room import Room
+from machines.turn import Turn
+from machines.world import World
+
+
+def within_waits(conversation: Conversation, world: World) -> Conversation:
+    """Return the conversation with no time in it that lies beyond what it may wait for."""
+    now = world.now
+    room = _room(conversation.room, now)
+    turn = conversation.turn
+    if turn is not None:
+        turn = _turn(turn, now, world.agent_retry_s)
+    quiet_until = min(conversation.quiet_until, now + EDIT_INTERVAL_S)
+    if (
+        room is conversation.room
+        and turn is conversation.turn
+        and quiet_until == conversation.quiet_until
+    ):
+        return conversation
+    return replace(conversation, room=room, turn=turn, quiet_until=quiet_until)
+
+
+def _room(room: Room, now: float) -> Room:
+    if room.repaired_at > now or room.since > now:
+        room = replace(room, repaired_at=min(room.repaired_at, now), since=min(room.since, now))
+    question = room.memory.question
+    if question is not None and question.asked_at > now:
+        question = replace(question, asked_at=now)
+        room = replace(room, memory=replace(room.memory, question=question))
+    return room
+
+
+def _turn(turn: Turn, now: float, agent_retry_s: float) -> Turn:
+    reply = turn.reply
+    if reply.shown_at > now + EDIT_INTERVAL_S:
+        turn = replace(turn, reply=replace(reply, shown_at=now + EDIT_INTERVAL_S))
+    latest = {
+        "begun_at": now,
+        "first_text_at": now,
+        "retry_at": now + LONGEST_SPREAD_WAIT_S,
+        "gives_up_at": now + agent_retry_s,
+    }
+    late = {name: at for name, at in latest.items() if getattr(turn, name) > at}
+    return replace(turn, **late) if late else turn
