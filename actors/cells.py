@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.deciding import Actor, decide
 from actors.visits import Deferred, Gathered, Worlds
 from machines.conversation import Conversation
-from machines.happenings import AgentDone, AgentGrew
+from machines.happenings import AgentDone, AgentGrew, ChatSummary
 from machines.household import Household
 from machines.ids import ActorKey, RoomId, UserId
 from machines.room import Room
@@ -79,6 +80,11 @@ class Cell:
         ):
             self.told.pop()
         self.told.append(event)
+
+    def see_chats(self, chats: tuple[ChatSummary, ...]) -> None:
+        """Take in a user's chats as they are now: their rows are written by other actors."""
+        if isinstance(self.value, Household):
+            self.value = replace(self.value, chats=chats)
 
     @property
     def hungry(self) -> bool:

@@ -164,7 +164,7 @@ class Crank:
         await anyio.lowlevel.checkpoint()
 
     async def _load(self, keys: list[tuple[ActorKey, list[object]]]) -> None:
-        cold = [key for key, _ in keys if key not in self._cells]
+        cold = {key: None for key, _ in keys if key not in self._cells}
         if cold:
             # What is delivered from here on may have been committed after the rows were read.
             self._loading = {key: [] for key in cold}
@@ -173,6 +173,11 @@ class Crank:
                 cell = self._cells[key] = Cell(key, rows)
                 cell.deliver(self._loading[key])
             self._loading = {}
+        users = [key for key, _ in keys if key.startswith("@") and key not in cold]
+        if users:
+            # Other actors write the rows of a user's chats; what was read before a commit is out of date.
+            for key, chats in (await self._journal.chats_of(users)).items():
+                self._cells[key].see_chats(chats)
         for key, _ in keys:
             cell = self._cells[key]
             if cell.more_to_read and not cell.full:
@@ -225,7 +230,7 @@ class Crank:
         if cell.hungry:
             self._make_ready(cell.key)
         if isinstance(cell.value, Household) and cell.resting:
-            # His chats are changed by their own actors: he is read anew each time he is awake.
+            # Most users do nothing most of the time, and are read anew each time they do.
             del self._cells[cell.key]
 
     def _shrink_backlog(self, count: int) -> None:

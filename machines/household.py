@@ -216,7 +216,8 @@ def _standing(chat: ChatSummary, world: World) -> Literal["open", "archived", "s
         return "archived"
     if not world.agents.knows(AgentId(chat.agent_id)):
         return "stale"
-    return "open" if chat.state == "bound" else "failed"
+    # A room that is being looked at is not known to have failed: the word that it is bound may be on its way.
+    return "failed" if chat.state == "failed" else "open"
 
 
 def _tell(asked: Asked, text: str, world: World) -> Send:

@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from machines.facts import Fact, SyncBatch
+from machines.happenings import ChatSummary
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
 from machines.lifecycle import Life
 from machines.preferences import Preferences
@@ -33,7 +34,7 @@ from store.records import (
     UserRows,
     Writes,
 )
-from store.rows import outbox_row
+from store.rows import chats_of, outbox_row
 
 Unit = Callable[[sqlite3.Connection], Any]
 
@@ -205,6 +206,13 @@ class Journal:
             return {key: units.load_actor(raw, key) for key in wanted}
 
         return await self._database.run(unit)
+
+    async def chats_of(
+        self, users: Iterable[ActorKey]
+    ) -> dict[ActorKey, tuple[ChatSummary, ...]]:
+        """Return the chats of users as their rooms' rows are now, in one hop."""
+        wanted = tuple(users)
+        return await self._database.run(lambda raw: {key: chats_of(raw, key) for key in wanted})
 
     async def inbox_after(self, actor: ActorKey, after: int) -> tuple[InboxRow, ...]:
         """Return the next waiting rows of an actor behind the row `after`."""

@@ -1,0 +1,82 @@
+"""A user's actor and the rows of that user's rooms: it never answers from rows as they were before a commit."""
+
+import anyio
+import pytest
+
+from actors.crank import Crank
+from machines.happenings import ChatRecovered, Observed
+from machines.ids import ActorKey, RoomId
+from machines.orders import CreateRoom, Order, SendMessage
+from machines.room import Binding, Room
+from machines.user import User
+from store.records import Writes
+from tests.actors.fakes import House, settle
+from tests.machines.support import ANNA
+from tests.machines.topologies import bound
+
+ENTRY = RoomId("!entry")
+
+
+async def recovered_by(house: House, body: str) -> list[str]:
+    """Let `body` be the first message in a chat that the bot finds only when it looks at the room."""
+    (room,) = house.with_chats()
+    found, house.homeserver.rooms = house.homeserver.rooms, []
+    async with house.living():
+        house.homeserver.rooms = found
+        house.homeserver.arrives(house.message(room, body))
+        await house.clock.passes(1)
+    return house.homeserver.said
+
+
+async def test_the_chat_that_a_repair_brought_back_is_in_the_list_asked_for_there(house: House):
+    said = await recovered_by(house, "!chats")
+    assert "chat1" in said[0]
+
+
+async def test_a_list_that_waited_for_a_new_chat_shows_what_became_of_the_others_meanwhile(house):
+    first, second = house.with_chats(2)
+    usual, made = house.homeserver.perform, anyio.Event()
+
+    async def perform(order, txn_id):
+        if isinstance(order, CreateRoom):
+            await made.wait()
+        return await usual(order, txn_id)
+
+    house.homeserver.perform = perform
+    async with house.living():
+        house.homeserver.arrives(house.message(first, "!new"), house.message(first, "!chats"))
+        await settle()
+        house.homeserver.arrives(house.message(second, "!rename Better"))
+        await settle()
+        made.set()
+    (listed,) = (body for answered, body in house.homeserver.replies if answered == "$2")
+    assert "Better" in listed
+    assert "Chat 3" in listed
+
+
+@pytest.mark.parametrize("body", ["good morning", "!chats"])
+async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_round(house, body):
+    """All three actors are ready at once: the user's, the chat's, and that of the entry room."""
+    sent: list[Order] = []
+    crank = Crank(
+        house.journal,
+        house.bot()._surroundings,
+        house.clock,
+        lambda key, effect: None,
+        lambda orders, dropped: sent.extend(row.order for row in orders),
+    )
+    await house.keep_rooms(
+        Room(ENTRY, "bound", binding=Binding("entry", ANNA)), Room(RoomId("!chat1"), "reconciling")
+    )
+    await house.journal.keep_visits([Writes(user=User(ANNA, space_id=RoomId("!space")))], 1.0)
+    told = await house.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
+    said = await house.journal.keep_facts([house.message(ENTRY, body)], 1.0)
+    crank.deliver((*told, *said))
+    crank.tell(ActorKey("!chat1"), Observed(bound(), "Chat 1", False, False, "it is there", {}))
+    async with anyio.create_task_group() as group:
+        group.start_soon(crank.run)
+        await settle()
+        await crank.stop()
+    assert not [order for order in sent if isinstance(order, CreateRoom)]
+    (answer,) = (order for order in sent if isinstance(order, SendMessage))
+    assert "chat1" in answer.body
