@@ -227,8 +227,8 @@ class Bot:
 
     # -- effects -----------------------------------------------------------------------------------
 
-    def _send(self, rows: Iterable[OutboxRow], dropped: Iterable[str]) -> None:
-        self._outbox.send(rows, dropped)
+    def _send(self, rows: Iterable[OutboxRow], dropped: Iterable[str], actor: ActorKey) -> None:
+        self._outbox.send(rows, dropped, actor)
 
     def _perform(self, key: ActorKey, effect: Deferred) -> None:
         """Let a committed effect happen that needs no row."""

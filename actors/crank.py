@@ -32,7 +32,10 @@ BACKLOG_LOW = 10_000
 
 
 class Crank:
-    """The runtime of all actors. `perform` gets what follows a commit, `send` the committed orders."""
+    """The runtime of all actors. `perform` gets what follows a commit, `send` the committed orders.
+
+    With the orders go the messages whose edits were dropped, and the actor that gave and dropped them.
+    """
 
     def __init__(
         self,
@@ -40,7 +43,7 @@ class Crank:
         worlds: Worlds,
         clock: Clock,
         perform: Callable[[ActorKey, Deferred], None],
-        send: Callable[[Iterable[OutboxRow], Iterable[str]], None],
+        send: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
     ) -> None:
         self._journal = journal
         self._worlds = worlds
@@ -221,7 +224,7 @@ class Crank:
         cell.settle(visit)
         self._shrink_backlog(len(writes.finished) + len(writes.set_aside))
         if writes.orders or writes.dropped_edits:
-            self._send(writes.orders, writes.dropped_edits)
+            self._send(writes.orders, writes.dropped_edits, cell.key)
         for effect in visit.deferred:
             self._perform(cell.key, effect)
         due_at = cell.due_at()

@@ -60,10 +60,15 @@ class Outbox:
         fresh = self._clock.now() - REMEMBERED_BY_SERVER_S
         self.send([_repeated(row) for row in await self._journal.waiting_orders(fresh)], ())
 
-    def send(self, rows: Iterable[OutboxRow], dropped: Iterable[str]) -> None:
-        """Take committed orders, and forget intermediate edits that were dropped in the same commit."""
+    def send(
+        self, rows: Iterable[OutboxRow], dropped: Iterable[str] = (), lane_of_dropped: str = ""
+    ) -> None:
+        """Take committed orders, and forget intermediate edits that were dropped in the same commit.
+
+        `dropped` are messages whose edits were overtaken, all of one room.
+        """
         for txn_id in dropped:
-            self._drop(txn_id)
+            self._drop(lane_of_dropped, txn_id)
         for row in rows:
             lane = self._lanes.get(row.lane)
             if lane is None:
@@ -79,16 +84,16 @@ class Outbox:
             await self._empty.wait()
         await self._outcomes.flush()
 
-    def _drop(self, txn_id: str) -> None:
-        for lane in self._lanes.values():
-            # The head may be on its way already.
-            for row in list(lane)[1:]:
-                if (
-                    isinstance(row.order, SendMessage)
-                    and row.order.droppable
-                    and (row.order.edits == txn_id)
-                ):
-                    lane.remove(row)
+    def _drop(self, name: str, txn_id: str) -> None:
+        lane = self._lanes.get(name, ())
+        # The head may be on its way already.
+        for row in list(lane)[1:]:
+            if (
+                isinstance(row.order, SendMessage)
+                and row.order.droppable
+                and (row.order.edits == txn_id)
+            ):
+                self._lanes[name].remove(row)
 
     async def _work(self, name: str) -> None:
         lane = self._lanes[name]

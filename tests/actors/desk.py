@@ -45,7 +45,7 @@ class Desk:
 
     async def commit_and_send(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
         await self.commit(*rows, dropped=dropped)
-        self.outbox.send(rows, dropped)
+        self.outbox.send(rows, dropped, ROOM)
 
     def edit(self, txn_id: str, of: str, **changes: object) -> OutboxRow:
         order = SendMessage(ROOM, txn_id, edits=TxnId(of), partial=True, droppable=True)

@@ -100,6 +100,20 @@ async def test_a_final_edit_is_never_dropped(house: House):
     assert desk.sent == ["m", "m.e1"]
 
 
+async def test_edits_are_dropped_in_the_lane_of_their_message_and_no_other_is_looked_through(house):
+    class Untouchable(list):
+        def __iter__(self):
+            raise AssertionError("another room's lane was looked through")
+
+    house.homeserver.takes_s = 1.0
+    async with open_desk(house) as desk:
+        await desk.commit_and_send(desk.row("m"), desk.edit("m.e1", "m"))
+        desk.outbox._lanes["!other"] = Untouchable([desk.row("n")])
+        await desk.commit_and_send(dropped=(TxnId("m"),))
+        del desk.outbox._lanes["!other"]
+    assert desk.sent == ["m"]
+
+
 async def test_an_edit_keeps_its_distance_from_a_text_that_was_late(house: House):
     house.homeserver.takes_s = 10.0
     async with open_desk(house) as desk:

@@ -100,14 +100,14 @@ def _send_before_commit(stack: ExitStack) -> None:
     def commit(original: Any) -> Any:
         async def _commit(self: Crank, visits: Any) -> Any:
             for visit in visits:
-                self._send(visit.writes.orders, visit.writes.dropped_edits)
+                self._send(visit.writes.orders, visit.writes.dropped_edits, visit.cell.key)
             return await original(self, visits)
 
         return _commit
 
     def release(original: Any) -> Any:
         def _release(self: Crank, visit: Any) -> None:
-            with patch.object(self, "_send", lambda orders, dropped: None):
+            with patch.object(self, "_send", lambda orders, dropped, actor: None):
                 original(self, visit)
 
         return _release
