@@ -12,21 +12,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.deciding import Actor, decide
+from actors.queues import Queues
 from actors.visits import Deferred, Gathered, Worlds
 from machines.conversation import Conversation
 from machines.happenings import AgentDone, AgentGrew, ChatSummary
 from machines.household import Household
 from machines.ids import ActorKey, RoomId, UserId
+from machines.priority import Priority
 from machines.room import Room
 from machines.user import User
 from store.records import InboxRow, RoomRows, UserRows, Writes
-from store.units import READ_AHEAD
 
 EVENTS_A_VISIT = 16
 WINDOW = 64
-"""How many messages may wait in a conversation; what comes behind them stays in the inbox."""
-HELD = 256
-"""How many inbox rows a cell holds; what comes behind them is read from the database again."""
+"""How many messages may wait in a conversation, or requests of a user; what comes behind them stays in the inbox."""
 
 
 class Visit(Struct):
@@ -46,29 +45,16 @@ class Cell:
     def __init__(self, key: ActorKey, rows: RoomRows | UserRows) -> None:
         self.key = key
         self.told: deque[object] = deque()
-        self.inbox: deque[InboxRow] = deque()
-        self.more_stored = False
-        self.last_seq = 0
-        self.passed_over = 0
+        self.inbox = Queues(rows.inbox)
         self.value: Actor
         if isinstance(rows, RoomRows):
             self.value = Conversation(rows.room or Room(RoomId(key)), rows.turn)
         else:
             self.value = Household(rows.user or User(UserId(key)), rows.chats)
-        self.deliver(rows.inbox)
-        self.more_stored = len(rows.inbox) >= READ_AHEAD
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
-        """Take in new inbox rows, in order; those it has no room for are read again later."""
-        for row in rows:
-            if row.seq <= self.last_seq:
-                continue
-            if self.more_stored or len(self.inbox) >= HELD:
-                self.more_stored = True
-                self.passed_over = row.seq
-                continue
-            self.inbox.append(row)
-            self.last_seq = row.seq
+        """Take in new inbox rows, in order."""
+        self.inbox.deliver(rows)
 
     def tell(self, event: object) -> None:
         """Take in what needs no row; an answer that has grown or is done takes the place of what it was before."""
@@ -89,26 +75,15 @@ class Cell:
     @property
     def hungry(self) -> bool:
         """Whether there is something to take."""
-        return bool(self.told) or ((self.more_to_read or bool(self.inbox)) and not self.full)
+        return bool(self.told) or self.inbox.any_in(_open_to(self.value))
 
-    @property
-    def full(self) -> bool:
-        """Whether so many messages wait that no more are taken in."""
-        return _is_full(self.value)
+    def to_read(self) -> tuple[tuple[Priority, int], ...]:
+        """Return which rows have to be read before more can be taken: their priority, and after which row."""
+        return tuple(self.inbox.to_read(_open_to(self.value)))
 
-    @property
-    def more_to_read(self) -> bool:
-        """Whether the next inbox rows have to be read from the database."""
-        return self.more_stored and not self.inbox
-
-    def feed(self, rows: Sequence[InboxRow]) -> None:
-        """Take in the next rows that were read from the database.
-
-        A row that was passed over meanwhile may have been committed after they were read.
-        """
-        self.more_stored = False
-        self.deliver(rows)
-        self.more_stored = len(rows) >= READ_AHEAD or self.passed_over > self.last_seq
+    def feed(self, priority: Priority, rows: Sequence[InboxRow]) -> None:
+        """Take in the next rows of a priority that were read from the database."""
+        self.inbox.feed(priority, rows)
 
     @property
     def caught_up(self) -> bool:
@@ -130,7 +105,7 @@ class Cell:
     @property
     def resting(self) -> bool:
         """Whether nothing would be lost if the cell were forgotten: it is all in its rows."""
-        return self.caught_up and not (self.told or self.inbox or self.more_stored)
+        return self.caught_up and not (self.told or self.inbox)
 
     def due_at(self) -> float | None:
         """Return when it wants to be looked at next, if nothing happens before."""
@@ -146,8 +121,7 @@ class Cell:
             received_at: float | None = None
             if self.told:
                 event = self.told.popleft()
-            elif self.inbox and not _is_full(value):
-                row = self.inbox.popleft()
+            elif (row := self.inbox.take(_open_to(value))) is not None:
                 event, seq, received_at = row.event, row.seq, row.received_at
                 taken.append(seq)
             else:
@@ -164,12 +138,17 @@ class Cell:
         self.value = visit.after
 
 
-def _is_full(value: Actor) -> bool:
-    """Say whether what waits is enough for now.
+_ALL = frozenset(Priority)
+_BUT_MESSAGES = frozenset((Priority.EVENT, Priority.COMMAND))
+_EVENTS = frozenset((Priority.EVENT,))
 
-    Never where it waits for something that may stand behind it in the inbox: the outcome of a step in
-    the making of a chat, or the word that a room which was being made is whole.
+
+def _open_to(value: Actor) -> frozenset[Priority]:
+    """Return what may be taken now: all, or what makes nothing wait where enough waits already.
+
+    In a room that is not bound a command waits like a message.
     """
-    if isinstance(value, Household) or value.room.state in ("unregistered", "reconciling"):
-        return False
-    return len(value.waiting) >= WINDOW
+    if len(value.waiting) < WINDOW:
+        return _ALL
+    bound = isinstance(value, Conversation) and value.room.state == "bound"
+    return _BUT_MESSAGES if bound else _EVENTS

@@ -183,8 +183,8 @@ class Crank:
                 self._cells[key].see_chats(chats)
         for key, _ in keys:
             cell = self._cells[key]
-            if cell.more_to_read and not cell.full:
-                cell.feed(await self._journal.inbox_after(key, cell.last_seq))
+            for priority, after in cell.to_read():
+                cell.feed(priority, await self._journal.inbox_after(key, after, priority))
 
     async def _commit(self, visits: list[Visit]) -> None:
         written = [visit for visit in visits if not visit.writes.empty]

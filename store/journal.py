@@ -18,9 +18,10 @@ from machines.happenings import ChatSummary
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
 from machines.lifecycle import Life
 from machines.preferences import Preferences
+from machines.priority import Priority
 from machines.reconcile import Stored
 from machines.topology import Topology
-from store import units
+from store import inbox, units
 from store.database import Runner
 from store.errors import DatabaseUnusable, UnitRefused
 from store.queries import SQL
@@ -124,13 +125,13 @@ class Journal:
 
     async def keep_facts(self, facts: Iterable[Fact], at: float) -> tuple[InboxRow, ...]:
         """Commit what a gap held, without moving the sync token (contract D4)."""
-        rows: tuple[InboxRow, ...] = await self.write(lambda raw: units.put_facts(raw, facts, at))
+        rows: tuple[InboxRow, ...] = await self.write(lambda raw: inbox.put_facts(raw, facts, at))
         return rows
 
     async def tell(self, actor: ActorKey, event: object, at: float) -> tuple[InboxRow, ...]:
         """Commit one event for one actor."""
         rows: tuple[InboxRow, ...] = await self.write(
-            lambda raw: units.tell(raw, ((actor, event),), at)
+            lambda raw: inbox.tell(raw, ((actor, event),), at)
         )
         return rows
 
@@ -207,16 +208,16 @@ class Journal:
 
         return await self._database.run(unit)
 
-    async def chats_of(
-        self, users: Iterable[ActorKey]
-    ) -> dict[ActorKey, tuple[ChatSummary, ...]]:
+    async def chats_of(self, users: Iterable[ActorKey]) -> dict[ActorKey, tuple[ChatSummary, ...]]:
         """Return the chats of users as their rooms' rows are now, in one hop."""
         wanted = tuple(users)
         return await self._database.run(lambda raw: {key: chats_of(raw, key) for key in wanted})
 
-    async def inbox_after(self, actor: ActorKey, after: int) -> tuple[InboxRow, ...]:
-        """Return the next waiting rows of an actor behind the row `after`."""
-        return await self._database.run(lambda raw: units.inbox(raw, actor, after))
+    async def inbox_after(
+        self, actor: ActorKey, after: int, priority: Priority = Priority.MESSAGE
+    ) -> tuple[InboxRow, ...]:
+        """Return the next waiting rows of an actor and a priority behind the row `after`."""
+        return await self._database.run(lambda raw: inbox.waiting(raw, actor, priority, after))
 
     async def count_waiting(self) -> int:
         """Return how many inbox rows wait, of all actors."""

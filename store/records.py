@@ -10,13 +10,14 @@ from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, 
 from machines.lifecycle import Life
 from machines.orders import Order
 from machines.preferences import Preferences
+from machines.priority import Priority
 from machines.room import Room
 from machines.turn import Turn
 from machines.user import Asked, NewChat, User
 
 
 class InboxRow(Struct, frozen=True):
-    """One waiting event of one actor; rows of an actor are taken in the order of `seq`.
+    """One waiting event of one actor; rows of an actor and a priority are taken in the order of `seq`.
 
     `received_at` is seconds since the epoch.
     """
@@ -24,6 +25,7 @@ class InboxRow(Struct, frozen=True):
     seq: int
     actor: ActorKey
     event: Any
+    priority: Priority = Priority.MESSAGE
     received_at: float = 0.0
 
 

@@ -3,14 +3,12 @@
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from machines.binding import read_claim
-from machines.facts import Quarantined, SyncBatch
+from machines.facts import SyncBatch
 from machines.ids import (
     ActorKey,
     DeviceId,
-    EventId,
     RoomId,
     SyncToken,
     UserId,
@@ -20,8 +18,8 @@ from machines.preferences import Preferences
 from machines.reconcile import Stored
 from machines.room import Room
 from machines.topology import Topology
-from store.codec import dump, load, read
-from store.errors import UnitRefused
+from store.codec import dump, read
+from store.inbox import first_waiting, put_facts, put_quarantined, tell
 from store.queries import SQL
 from store.records import (
     BotRow,
@@ -35,8 +33,6 @@ from store.records import (
 )
 from store.rows import chats_of, put_room, put_turn, put_user, room_of, turn_of, user_of
 
-READ_AHEAD = 64
-"""How many waiting inbox rows are read for one actor at a time; the rest stays in the database."""
 PRUNES = (
     "prune_inbox",
     "prune_outbox",
@@ -51,52 +47,11 @@ def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[In
     """Store a decoded sync response and its token; returns the inbox rows that are new."""
     rows = put_facts(raw, batch.facts, at)
     for item in batch.quarantined:
-        _put_quarantined(raw, item, at)
+        put_quarantined(raw, item, at)
     for message in batch.to_device:
         raw.execute(SQL["put_to_device"], {"payload": json.dumps(message), "at": at})
     raw.execute(SQL["set_sync_token"], {"token": batch.token})
     return rows
-
-
-def put_facts(raw: sqlite3.Connection, facts: Iterable[Any], at: float) -> tuple[InboxRow, ...]:
-    """Put facts into the inboxes of their rooms; returns the rows that are new.
-
-    One that can't be kept is quarantined: it must not hold up the token and all that came with it.
-    """
-    rows: list[InboxRow] = []
-    for fact in facts:
-        event_id = getattr(fact, "event_id", None)
-        try:
-            rows += _put_inbox(raw, ActorKey(fact.room_id), fact, event_id, at)
-        except (UnitRefused, UnicodeEncodeError) as error:
-            reason = f"{type(fact).__name__} can't be kept: {type(error).__name__}"
-            _put_quarantined(raw, Quarantined("sync", None, None, reason), at)
-    return tuple(rows)
-
-
-def tell(
-    raw: sqlite3.Connection, told: Iterable[tuple[ActorKey, object]], at: float
-) -> tuple[InboxRow, ...]:
-    """Put events that come from within into inboxes."""
-    return tuple(row for actor, event in told for row in _put_inbox(raw, actor, event, None, at))
-
-
-def _put_inbox(
-    raw: sqlite3.Connection, actor: ActorKey, event: object, event_id: EventId | None, at: float
-) -> tuple[InboxRow, ...]:
-    cursor = raw.execute(
-        SQL["put_inbox"],
-        {
-            "actor": actor,
-            "kind": type(event).__name__,
-            "event_id": event_id,
-            "payload": dump(event),
-            "received_at": at,
-        },
-    )
-    if not cursor.rowcount or cursor.lastrowid is None:
-        return ()
-    return (InboxRow(cursor.lastrowid, actor, event, at),)
 
 
 def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[InboxRow, ...]:
@@ -178,19 +133,6 @@ def _put_order(raw: sqlite3.Connection, row: OutboxRow) -> None:
             else None,
             "not_before": row.not_before,
             "created_at": row.created_at,
-        },
-    )
-
-
-def _put_quarantined(raw: sqlite3.Connection, item: Quarantined, at: float) -> None:
-    raw.execute(
-        SQL["put_quarantine"],
-        {
-            "source": item.source,
-            "room_id": item.room_id,
-            "event_id": item.event_id,
-            "reason": item.reason,
-            "at": at,
         },
     )
 
@@ -278,18 +220,9 @@ def preferences(raw: sqlite3.Connection) -> dict[UserId, Preferences]:
 
 def load_actor(raw: sqlite3.Connection, key: ActorKey) -> RoomRows | UserRows:
     """Return an actor's rows and the first of its waiting inbox rows."""
-    waiting = inbox(raw, key, 0)
+    waiting = first_waiting(raw, key)
     if key.startswith("@"):
         row = raw.execute(SQL["user"], {"user_id": key}).fetchone()
         return UserRows(user_of(row) if row else None, chats_of(raw, key), waiting)
     row = raw.execute(SQL["room"], {"room_id": key}).fetchone()
     return RoomRows(room_of(row) if row else None, turn_of(raw, key), waiting)
-
-
-def inbox(raw: sqlite3.Connection, actor: ActorKey, after: int) -> tuple[InboxRow, ...]:
-    """Return the next waiting rows of an actor behind the row `after`, at most `READ_AHEAD`."""
-    rows = raw.execute(SQL["waiting_inbox"], {"actor": actor, "after": after, "limit": READ_AHEAD})
-    return tuple(
-        InboxRow(row["seq"], actor, load(row["kind"], row["payload"]), row["received_at"])
-        for row in rows
-    )

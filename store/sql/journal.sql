@@ -5,8 +5,8 @@ UPDATE bot SET sync_token = :token WHERE id = 1;
 SELECT sync_token FROM bot WHERE id = 1;
 
 -- name: put_inbox
-INSERT INTO inbox (actor, kind, event_id, payload, received_at)
-VALUES (:actor, :kind, :event_id, :payload, :received_at)
+INSERT INTO inbox (actor, kind, event_id, payload, priority, received_at)
+VALUES (:actor, :kind, :event_id, :payload, :priority, :received_at)
 ON CONFLICT (event_id) DO NOTHING;
 
 -- name: finish_inbox
@@ -15,9 +15,17 @@ UPDATE inbox SET status = 'done', payload = '' WHERE seq = :seq;
 -- name: set_inbox_aside
 UPDATE inbox SET status = 'set_aside', reason = :reason WHERE seq = :seq;
 
+-- name: chat_owner
+SELECT matrix_user_id FROM rooms WHERE room_id = :room_id AND room_type = 'chat';
+
+-- name: first_waiting
+SELECT seq, kind, payload, priority, received_at FROM inbox
+WHERE actor = :actor AND status = 'waiting' ORDER BY priority, seq LIMIT :limit;
+
 -- name: waiting_inbox
-SELECT seq, kind, payload, received_at FROM inbox
-WHERE actor = :actor AND status = 'waiting' AND seq > :after ORDER BY seq LIMIT :limit;
+SELECT seq, kind, payload, priority, received_at FROM inbox
+WHERE actor = :actor AND status = 'waiting' AND priority = :priority AND seq > :after
+ORDER BY seq LIMIT :limit;
 
 -- name: count_waiting
 SELECT count(*) FROM inbox WHERE status = 'waiting';

@@ -3,9 +3,10 @@
 import pytest
 
 from actors import cells
-from actors.cells import HELD
+from actors.queues import HELD
 from machines.happenings import AgentDone, AgentGrew, AgentTroubled, ChatsAsked, TimePassed
 from machines.ids import ActorKey, EventId, RoomId
+from machines.priority import Priority
 from machines.user import Asked
 from store.records import InboxRow, RoomRows
 
@@ -17,11 +18,14 @@ def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
     cell = cells.Cell(key, RoomRows(None, None, ()))
     rows = [InboxRow(seq, key, ChatsAsked(Asked(RoomId("!chat")))) for seq in range(1, 400)]
     cell.deliver(rows)
-    assert len(cell.inbox) == HELD
-    assert cell.more_stored
-    cell.inbox.clear()
-    cell.feed(rows[HELD:])
-    assert cell.inbox[0].seq == HELD + 1
+    assert cell.inbox.held(Priority.MESSAGE) == HELD
+    open_to = frozenset(Priority)
+    taken = [cell.inbox.take(open_to) for _ in range(HELD)]
+    assert taken == rows[:HELD]
+    assert cell.inbox.take(open_to) is None
+    assert cell.to_read() == ((Priority.MESSAGE, HELD),)
+    cell.feed(Priority.MESSAGE, rows[HELD:])
+    assert cell.inbox.take(open_to) == rows[HELD]
 
 
 def grew(text: str, attempt: int = 1) -> AgentGrew:

@@ -5,13 +5,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors import crank
-from actors.cells import HELD, WINDOW
+from actors.cells import WINDOW
+from actors.queues import HELD
 from machines import conversation
 from machines.ids import RoomId
 from machines.orders import LinkChild, SendMessage
 from machines.speech import speak
 from machines.talk import AgentEnded, AgentSaid
-from store.units import READ_AHEAD
+from store.inbox import READ_AHEAD
 from tests.actors.fakes import House, settle
 
 SPEECH = speak("en", "Lambda")

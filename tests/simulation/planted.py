@@ -25,7 +25,7 @@ from matrix.creating import RoomMaker
 from matrix.gate import Gate
 from matrix.performing import Performer
 from matrix.transport import Transport
-from store import Journal, units
+from store import Journal, inbox
 from store.queries import SQL
 from store.records import Writes
 
@@ -75,7 +75,7 @@ def _events_taken_twice(stack: ExitStack) -> None:
 
     # What stands before its answer in one timeline never comes as far as the inbox.
     stack.enter_context(patch.object(decoding, "unanswered", lambda facts, events, bot: facts))
-    _replace(stack, units, "_put_inbox", made)
+    _replace(stack, inbox, "_put_inbox", made)
 
 
 def _writers_out_of_order(stack: ExitStack) -> None:

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from machines.ids import RoomId
+from store.inbox import put_facts
 from store.inspection import look_at_bot, look_at_room, look_at_rooms, seen_rooms
 from store.records import Writes
-from store.units import put_facts
 from tests.store.samples import (
     CHAT,
     NOON,

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 from machines.ids import ActorKey, RoomId, UserId
 from machines.room import Binding, Room
 from store import DatabaseUnusable
+from store.inbox import READ_AHEAD
 from store.records import RoomRows, UserRows, Writes
-from store.units import READ_AHEAD
 from tests.store.values import ANNA, CHAT, IN_HAND_ONLY, KEY, ROOMS, TURN, USERS, message
 
 
