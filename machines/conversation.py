@@ -62,8 +62,9 @@ def take(
             _dispatch(case, event)
             if seq is not None:
                 case.effects.append(Consume(seq))
-    if case.room.state == "bound" != conversation.room.state:
+    if case.room.state == "bound" and conversation.room.state != "bound":
         dialogue.resume(case)
+        mailbox.catch_up(case)
     mailbox.advance(case)
     doorway.never_rest(case)
     return case.result()

@@ -45,6 +45,18 @@ def _hear(case: Case, command: commands.Command | None, waiting: Waiting) -> Non
         case.say(case.world.speech.room_recovery_failed(), "reminder")
 
 
+def catch_up(case: Case) -> None:
+    """Go through what waited for the room to be bound as if it came now: `!stop` ends the answer before it."""
+    waiting, case.waiting = case.waiting, ()
+    for seq, message in waiting:
+        command = _command(case, message)
+        if command is None or command.waits or not _counts(case, message.sender):
+            case.waiting = (*case.waiting, (seq, message))
+            advance(case)
+        else:
+            _run(case, command, message, seq)
+
+
 def advance(case: Case) -> None:
     """Begin the next turn, as long as the room is bound and none is in hand."""
     while (

@@ -1,0 +1,91 @@
+"""Which rows overtake messages, and what overtook them while a room could take nothing (contracts K9, D5)."""
+
+import pytest
+from msgspec.structs import replace
+
+from machines.effects import Ask
+from machines.facts import BotRemoved, EncryptedArrived, FileArrived, MessageArrived
+from machines.happenings import ChatsAsked, Observed, OrderDone
+from machines.ids import EventId, TxnId
+from machines.orders import Done
+from machines.priority import Priority, priority_of
+from machines.user import Asked
+from tests.machines.support import ANNA, BERT, CHAT_BINDING, ROOM, SPEECH, RoomStory, chat_room
+
+FOUND = Observed(CHAT_BINDING, "Chat 1", False, False, "found", {})
+
+
+def said(body: str) -> MessageArrived:
+    return MessageArrived(ROOM, EventId("$1"), ANNA, body, 0)
+
+
+@pytest.mark.parametrize(
+    ("event", "priority"),
+    [
+        (said("hello"), Priority.MESSAGE),
+        (said("!stop"), Priority.COMMAND),
+        (said("!STOP "), Priority.COMMAND),
+        (said(" !stop"), Priority.MESSAGE),
+        (said("!help"), Priority.COMMAND),
+        (said("!archive"), Priority.MESSAGE),
+        (said("1"), Priority.MESSAGE),
+        (FileArrived(ROOM, EventId("$1"), ANNA, "a.txt", 0), Priority.MESSAGE),
+        (EncryptedArrived(ROOM, EventId("$1"), ANNA, {}, 0), Priority.MESSAGE),
+        (ChatsAsked(Asked(ROOM)), Priority.MESSAGE),
+        (BotRemoved(ROOM, None, None, "kicked"), Priority.EVENT),
+        (OrderDone(TxnId("a"), "JoinRoom", Done(None)), Priority.EVENT),
+    ],
+    ids=str,
+)
+def test_commands_that_act_at_once_and_events_overtake_messages(event, priority):
+    assert priority_of(event) == priority
+    assert priority_of(event, ANNA) == priority
+
+
+def test_what_others_write_in_a_chat_takes_no_place_among_the_messages_of_its_owner():
+    for body in ("hello", "!stop", "!archive"):
+        assert priority_of(said(body), BERT) == Priority.EVENT
+
+
+def failed_room() -> RoomStory:
+    story = RoomStory(chat_room(state="reconciling"))
+    story.hears("one")
+    story.hears("two")
+    return story
+
+
+def test_a_stop_written_while_the_room_was_repaired_ends_the_answer_before_it():
+    story = failed_room()
+    stop = story.hears("!stop")
+    assert stop.effects == ()
+    told = story.take(FOUND)
+    assert [ask.request.text for ask in told.of(Ask)] == ["one", "two"]
+    assert (EventId("$1"), SPEECH.stopped_nothing()) in [
+        (message.answers, message.body) for message in told.messages
+    ]
+    assert story.it.turn is not None
+    assert story.it.turn.turn_id == "$2"
+    assert sorted(told.consumed) == [1, 2, 3]
+
+
+def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_hand():
+    story = RoomStory()
+    story.hears("zero")
+    story.it = replace(story.it, room=replace(story.it.room, state="reconciling"))
+    story.hears("one")
+    story.hears("!stop")
+    told = story.take(FOUND)
+    assert story.it.turn is not None
+    assert story.it.turn.turn_id == "$2"
+    assert (EventId("$1"), SPEECH.stopped_nothing()) in [
+        (message.answers, message.body) for message in told.messages
+    ]
+
+
+def test_a_command_that_keeps_its_place_keeps_it_through_a_repair():
+    story = failed_room()
+    story.hears("!archive")
+    told = story.take(FOUND)
+    assert told.consumed == [1]
+    assert story.it.room.binding is not None
+    assert not story.it.room.binding.archived
