@@ -136,6 +136,9 @@ class Cell:
     def settle(self, visit: Visit) -> None:
         """The visit is committed: its outcome is what the actor is now."""
         self.value = visit.after
+        if _open_to(self.value) == _EVENTS:
+            # It may stay so for hours, and there may be many such rooms.
+            self.inbox.let_go(_ALL - _EVENTS)
 
 
 _ALL = frozenset(Priority)

@@ -116,9 +116,10 @@ class Queues:
                 first = queue
         return first.rows.popleft() if first is not None else None
 
-    def let_go(self, priority: Priority) -> None:
-        """Leave the rows of a queue to the database."""
-        self._of(priority).let_go()
+    def let_go(self, priorities: AbstractSet[Priority]) -> None:
+        """Leave the rows of these priorities to the database."""
+        for priority in priorities & self._queues.keys():
+            self._queues[priority].let_go()
 
     def _of(self, priority: Priority) -> Queue:
         queue = self._queues.get(priority)

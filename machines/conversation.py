@@ -30,6 +30,7 @@ from machines.happenings import (
     AgentTroubled,
     Observed,
     OrderDone,
+    QueueOverflowed,
     Resumed,
     TimePassed,
 )
@@ -87,6 +88,8 @@ def _dispatch(case: Case, event: object) -> None:
             doorway.step_room(case, BotJoined(encrypted=False), "came back")
         case OrderDone():
             doorway.note_outcome(case, event)
+        case QueueOverflowed():
+            doorway.tell_of_overflow(case, event)
         case (
             RoomMade() | TopologyConfirmed() | BotRemoved() | MemberChanged() | EncryptionEnabled()
         ):

@@ -18,7 +18,7 @@ from machines.effects import (
     TookPlatformChatId,
 )
 from machines.facts import BotRemoved, EncryptionEnabled, InviteArrived, MemberChanged
-from machines.happenings import Observed, OnboardingAsked, OrderDone
+from machines.happenings import Observed, OnboardingAsked, OrderDone, QueueOverflowed
 from machines.ids import ActorKey, EventId, TxnId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, SendMessage, StoreBinding
 from machines.room import (
@@ -171,6 +171,12 @@ def _give_up_old_work(case: Case) -> None:
     if case.turn is not None and is_over(case, case.turn.begun_at):
         last_words = case.turn.kept(case.world.speech.agent_gave_up("not_restored"))
         step_turn(case, RoomLost(case.world.now, _NOT_RESTORED, last_words))
+
+
+def tell_of_overflow(case: Case, overflow: QueueOverflowed) -> None:
+    """Say that messages are not kept any more: once, for as long as too many wait (contract D14)."""
+    if case.room.state != "unregistered":
+        case.say(case.world.speech.too_many_waiting(), f"overflow.{overflow.first}")
 
 
 def drop_turn(case: Case) -> None:

@@ -117,6 +117,13 @@ class ChatRecovered(Struct, frozen=True):
     number: int
 
 
+class QueueOverflowed(Struct, frozen=True):
+    """So many messages wait here that those sent from `first` on are not kept (contract D14)."""
+
+    waiting: int
+    first: EventId | None
+
+
 class ChatSummary(Struct, frozen=True):
     """One of a user's chats, as his actor sees it."""
 

@@ -48,13 +48,13 @@ def _hear(case: Case, command: commands.Command | None, waiting: Waiting) -> Non
 def catch_up(case: Case) -> None:
     """Go through what waited for the room to be bound as if it came now: `!stop` ends the answer before it."""
     waiting, case.waiting = case.waiting, ()
-    for seq, message in waiting:
-        command = _command(case, message)
-        if command is None or command.waits or not _counts(case, message.sender):
-            case.waiting = (*case.waiting, (seq, message))
+    for each in waiting:
+        command = _command(case, each.message)
+        if command is None or command.waits or not _counts(case, each.message.sender):
+            case.waiting = (*case.waiting, each)
             advance(case)
         else:
-            _run(case, command, message, seq)
+            _run(case, command, each.message, each.seq)
 
 
 def advance(case: Case) -> None:

@@ -30,6 +30,7 @@ _JOURNALLED: dict[str, type] = {
         happenings.NewChatAsked,
         happenings.ChatsAsked,
         happenings.ChatRecovered,
+        happenings.QueueOverflowed,
         room.RoomMade,
         room.TopologyConfirmed,
         orders.SendMessage,

@@ -1,13 +1,18 @@
-"""The inbox: what is put into it, and what waits there, by priority.
+"""The inbox: what is put into it, how much may wait there, and what waits, by priority.
 
-Every function runs on the connection's thread, inside the caller's transaction.
+What waits for one actor is bounded (contract D14): beyond the bound a message is set aside without its content,
+and the room is told so once, until half of what waited has been dealt with. Events are never bounded: they make
+nothing wait. Every function runs on the connection's thread, inside the caller's transaction.
 """
 
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import Struct
+
 from machines.facts import Quarantined
+from machines.happenings import ChatsAsked, NewChatAsked, OnboardingAsked, QueueOverflowed
 from machines.ids import ActorKey, EventId, UserId
 from machines.priority import Priority, priority_of
 from store.codec import dump, load
@@ -17,18 +22,23 @@ from store.records import InboxRow
 
 READ_AHEAD = 64
 """How many waiting inbox rows are read for one actor at a time; the rest stays in the database."""
+WAITING_HIGH = 10_000
+"""How many messages, and how many commands, may wait for one actor; what comes then is set aside."""
+WAITING_LOW = 5_000
+"""When so many are left, messages are taken again."""
 
 
 def put_facts(raw: sqlite3.Connection, facts: Iterable[Any], at: float) -> tuple[InboxRow, ...]:
-    """Put facts into the inboxes of their rooms; returns the rows that are new.
+    """Put facts into the inboxes of their rooms; returns the rows that are new and wait.
 
     One that can't be kept is quarantined: it must not hold up the token and all that came with it.
     """
+    inbox = _Inbox(raw, at)
     rows: list[InboxRow] = []
     for fact in facts:
         event_id = getattr(fact, "event_id", None)
         try:
-            rows += _put_inbox(raw, ActorKey(fact.room_id), fact, event_id, at)
+            rows += inbox.put(ActorKey(fact.room_id), fact, event_id)
         except (UnitRefused, UnicodeEncodeError) as error:
             reason = f"{type(fact).__name__} can't be kept: {type(error).__name__}"
             put_quarantined(raw, Quarantined("sync", None, None, reason), at)
@@ -38,36 +48,118 @@ def put_facts(raw: sqlite3.Connection, facts: Iterable[Any], at: float) -> tuple
 def tell(
     raw: sqlite3.Connection, told: Iterable[tuple[ActorKey, object]], at: float
 ) -> tuple[InboxRow, ...]:
-    """Put events that come from within into inboxes."""
-    return tuple(row for actor, event in told for row in _put_inbox(raw, actor, event, None, at))
+    """Put events that come from within into inboxes; returns the rows that wait."""
+    inbox = _Inbox(raw, at)
+    return tuple(row for actor, event in told for row in inbox.put(actor, event, None))
+
+
+class _Queue(Struct):
+    """How much waits for an actor in one priority, and whether it was told that this is too much."""
+
+    waiting: int
+    overflowing: bool
+
+
+class _Inbox:
+    """The inbox as one transaction sees it: what was counted once is not counted again."""
+
+    def __init__(self, raw: sqlite3.Connection, at: float) -> None:
+        self._raw = raw
+        self._at = at
+        self._queues: dict[tuple[ActorKey, Priority], _Queue] = {}
+        self._owners: dict[ActorKey, UserId | None] = {}
+
+    def put(self, actor: ActorKey, event: object, event_id: EventId | None) -> tuple[InboxRow, ...]:
+        """Put an event into an inbox; returns the rows that wait because of it."""
+        priority = priority_of(event, self._owner(actor) if event_id is not None else None)
+        if priority == Priority.EVENT:
+            return _put_inbox(self._raw, actor, event, event_id, priority, self._at)
+        queue = self._queue(actor, priority)
+        if queue.overflowing or queue.waiting >= WAITING_HIGH:
+            return self._set_aside(actor, event, event_id, priority, queue)
+        rows = _put_inbox(self._raw, actor, event, event_id, priority, self._at)
+        queue.waiting += len(rows)
+        return rows
+
+    def _set_aside(
+        self,
+        actor: ActorKey,
+        event: object,
+        event_id: EventId | None,
+        priority: Priority,
+        queue: _Queue,
+    ) -> tuple[InboxRow, ...]:
+        """Keep only that there was an event; the first one beyond the bound is told to the room it came from."""
+        reason = f"{queue.waiting} messages waited here already"
+        if not _insert(self._raw, actor, event, event_id, priority, self._at, reason):
+            return ()
+        if queue.overflowing:
+            return ()
+        queue.overflowing = True
+        self._raw.execute(
+            SQL["put_overflow"], {"actor": actor, "priority": priority, "at": self._at}
+        )
+        room, first = actor, event_id
+        if isinstance(event, OnboardingAsked | NewChatAsked | ChatsAsked):
+            room, first = ActorKey(event.asked.room_id), event.asked.event_id
+        return self.put(room, QueueOverflowed(queue.waiting, first), None)
+
+    def _queue(self, actor: ActorKey, priority: Priority) -> _Queue:
+        queue = self._queues.get((actor, priority))
+        if queue is None:
+            key = {"actor": actor, "priority": priority}
+            row = self._raw.execute(SQL["queue"], {**key, "most": WAITING_HIGH}).fetchone()
+            queue = _Queue(row["waiting"], bool(row["overflowing"]))
+            if queue.overflowing and queue.waiting < WAITING_LOW:
+                self._raw.execute(SQL["end_overflow"], key)
+                queue.overflowing = False
+            self._queues[actor, priority] = queue
+        return queue
+
+    def _owner(self, actor: ActorKey) -> UserId | None:
+        """Return whose chat a room is, where that is known."""
+        if actor not in self._owners:
+            row = self._raw.execute(SQL["chat_owner"], {"room_id": actor}).fetchone()
+            self._owners[actor] = UserId(row[0]) if row is not None and row[0] else None
+        return self._owners[actor]
 
 
 def _put_inbox(
-    raw: sqlite3.Connection, actor: ActorKey, event: object, event_id: EventId | None, at: float
+    raw: sqlite3.Connection,
+    actor: ActorKey,
+    event: object,
+    event_id: EventId | None,
+    priority: Priority,
+    at: float,
 ) -> tuple[InboxRow, ...]:
-    priority = priority_of(event, _owner(raw, actor, event_id))
+    """Let an event wait; an event id that is there already makes no row."""
+    seq = _insert(raw, actor, event, event_id, priority, at)
+    return (InboxRow(seq, actor, event, priority, at),) if seq is not None else ()
+
+
+def _insert(
+    raw: sqlite3.Connection,
+    actor: ActorKey,
+    event: object,
+    event_id: EventId | None,
+    priority: Priority,
+    at: float,
+    refusal: str = "",
+) -> int | None:
     cursor = raw.execute(
         SQL["put_inbox"],
         {
             "actor": actor,
             "kind": type(event).__name__,
             "event_id": event_id,
-            "payload": dump(event),
+            "payload": "" if refusal else dump(event),
             "priority": priority,
+            "status": "set_aside" if refusal else "waiting",
+            "reason": refusal,
             "received_at": at,
         },
     )
-    if not cursor.rowcount or cursor.lastrowid is None:
-        return ()
-    return (InboxRow(cursor.lastrowid, actor, event, priority, at),)
-
-
-def _owner(raw: sqlite3.Connection, actor: ActorKey, event_id: EventId | None) -> UserId | None:
-    """Return whose chat an event of the homeserver is from, where that is known."""
-    if event_id is None:
-        return None
-    row = raw.execute(SQL["chat_owner"], {"room_id": actor}).fetchone()
-    return UserId(row[0]) if row is not None and row[0] is not None else None
+    return cursor.lastrowid if cursor.rowcount else None
 
 
 def put_quarantined(raw: sqlite3.Connection, item: Quarantined, at: float) -> None:

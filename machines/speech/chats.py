@@ -81,6 +81,10 @@ class Chats(Voice):
         """Say that this room's state could not be restored (contract C7)."""
         return self.say("room_recovery_failed")
 
+    def too_many_waiting(self) -> str:
+        """Say that messages from now on are not kept, because too many wait (contract D14)."""
+        return self.say("too_many_waiting")
+
     def cannot_decrypt_yet(self) -> str:
         """Say that a message can't be read for want of its key (contract Y4)."""
         return self.say("cannot_decrypt_yet")

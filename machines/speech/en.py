@@ -106,6 +106,10 @@ ENGLISH: Mapping[str, str] = {
         "will try again when you write. If that does not help, the operator may have to restart "
         "or reset the bot."
     ),
+    "too_many_waiting": (
+        "Too many messages are waiting for an answer here. What is sent from now on is not answered "
+        "until fewer are waiting; please send it again later."
+    ),
     "cannot_decrypt_yet": (
         "I can't decrypt a message of yours yet: its key has not arrived, and I have asked for it. "
         "When it comes, I answer; otherwise please send the message again."

@@ -5,8 +5,8 @@ UPDATE bot SET sync_token = :token WHERE id = 1;
 SELECT sync_token FROM bot WHERE id = 1;
 
 -- name: put_inbox
-INSERT INTO inbox (actor, kind, event_id, payload, priority, received_at)
-VALUES (:actor, :kind, :event_id, :payload, :priority, :received_at)
+INSERT INTO inbox (actor, kind, event_id, payload, priority, status, reason, received_at)
+VALUES (:actor, :kind, :event_id, :payload, :priority, :status, :reason, :received_at)
 ON CONFLICT (event_id) DO NOTHING;
 
 -- name: finish_inbox
@@ -17,6 +17,18 @@ UPDATE inbox SET status = 'set_aside', reason = :reason WHERE seq = :seq;
 
 -- name: chat_owner
 SELECT matrix_user_id FROM rooms WHERE room_id = :room_id AND room_type = 'chat';
+
+-- name: queue
+SELECT
+    (SELECT count(*) FROM (SELECT 1 FROM inbox WHERE actor = :actor AND priority = :priority
+        AND status = 'waiting' LIMIT :most)) AS waiting,
+    EXISTS (SELECT 1 FROM overflows WHERE actor = :actor AND priority = :priority) AS overflowing;
+
+-- name: put_overflow
+INSERT INTO overflows (actor, priority, since) VALUES (:actor, :priority, :at);
+
+-- name: end_overflow
+DELETE FROM overflows WHERE actor = :actor AND priority = :priority;
 
 -- name: first_waiting
 SELECT seq, kind, payload, priority, received_at FROM inbox

@@ -71,7 +71,7 @@ def _message_done_before_its_turn(stack: ExitStack) -> None:
 
 def _events_taken_twice(stack: ExitStack) -> None:
     def made(original: Any) -> Any:
-        return lambda raw, actor, event, event_id, at: original(raw, actor, event, None, at)
+        return lambda raw, actor, event, event_id, *rest: original(raw, actor, event, None, *rest)
 
     # What stands before its answer in one timeline never comes as far as the inbox.
     stack.enter_context(patch.object(decoding, "unanswered", lambda facts, events, bot: facts))
