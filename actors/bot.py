@@ -140,8 +140,7 @@ class Bot:
         await life.happened(Reconciled, f"{recovered} rooms recovered, {same} unchanged")
         structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
         await self._outbox.take_up()
-        waiting = await self._journal.count_waiting()
-        self._crank.awaken(await self._journal.actors_with_work(), waiting)
+        self._crank.awaken(await self._journal.actors_with_work())
         group.start_soon(self._crank.run)
         group.start_soon(self._prune_for_ever)
         return batch.token

@@ -75,7 +75,12 @@ class Cell:
     @property
     def hungry(self) -> bool:
         """Whether there is something to take."""
-        return bool(self.told) or self.inbox.any_in(_open_to(self.value))
+        return bool(self.told) or self.can_take
+
+    @property
+    def can_take(self) -> bool:
+        """Whether inbox rows wait that may be taken now."""
+        return self.inbox.any_in(_open_to(self.value))
 
     def to_read(self) -> tuple[tuple[Priority, int], ...]:
         """Return which rows have to be read before more can be taken: their priority, and after which row."""

@@ -7,7 +7,7 @@ objects: a cell is loaded when something happens and forgotten, least recently u
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 import anyio.lowlevel
@@ -28,7 +28,10 @@ ACTORS_A_ROUND = 256
 RESTING_CELLS = 1024
 BACKLOG_HIGH = 20_000
 BACKLOG_LOW = 10_000
-"""The sync loop pauses when so many events wait: the homeserver is the buffer."""
+"""The sync loop pauses when so many events wait for the crank: the homeserver is the buffer.
+
+What waits for something else, such as a slow agent or a repair, is bounded in each room and counts here not at all.
+"""
 
 
 class Crank:
@@ -56,6 +59,8 @@ class Crank:
         self._wake = anyio.Event()
         self._timers = Timers(clock, lambda key: self.tell(key, TimePassed()))
         self._backlog = 0
+        self._untaken: dict[ActorKey, int] = {}
+        """How many rows of each actor the crank has not looked at, as far as the actor could take them."""
         self._room_again = anyio.Event()
         self._stopping = False
         self._running = False
@@ -64,7 +69,7 @@ class Crank:
     def deliver(self, rows: Iterable[InboxRow]) -> None:
         """Bring committed inbox rows to their actors."""
         for row in rows:
-            self._backlog += 1
+            self._count(row.actor, 1)
             cell = self._cells.get(row.actor)
             if cell is not None:
                 cell.deliver((row,))
@@ -81,13 +86,13 @@ class Crank:
         else:
             self._make_ready(key).append(event)
 
-    def awaken(self, keys: Iterable[ActorKey], waiting: int) -> None:
-        """Go on where an earlier process left off: these have waiting rows, or a turn in hand.
+    def awaken(self, waiting: Mapping[ActorKey, int]) -> None:
+        """Go on where an earlier process left off: so many rows of these actors wait, or a turn is in hand.
 
-        All that waits, `waiting` rows, is this process' backlog, or kills would let it grow without end.
+        They are this process' backlog until they are looked at, or kills would let it grow without end.
         """
-        self._backlog = waiting
-        for key in keys:
+        for key, rows in waiting.items():
+            self._count(key, rows)
             told = self._make_ready(key)
             if not key.startswith("@"):
                 told.append(Resumed())
@@ -107,7 +112,7 @@ class Crank:
         return household is None or (household.resting and not household.making)
 
     async def room_for_more(self) -> None:
-        """Return at once, or when a large backlog has shrunk."""
+        """Return at once, or, where the crank can't keep up, when it has caught up."""
         if self._backlog < BACKLOG_HIGH:
             return
         structlog.get_logger().warning("sync_paused", backlog=self._backlog)
@@ -210,7 +215,7 @@ class Crank:
                 )
                 aside = tuple((seq, f"could not be kept: {error}") for seq in visit.taken)
                 await self._journal.keep_visits([Writes(set_aside=aside)], now)
-                self._shrink_backlog(len(visit.taken))
+                self._count(visit.cell.key, -len(visit.taken))
                 del self._cells[visit.cell.key]
                 visits.remove(visit)
                 # What it was told is lost with it: a turn in hand is asked anew, as after a restart.
@@ -222,7 +227,9 @@ class Crank:
         """The visit is committed: let its effects happen."""
         cell, writes = visit.cell, visit.writes
         cell.settle(visit)
-        self._shrink_backlog(len(writes.finished) + len(writes.set_aside))
+        # What it can't take now counts against nobody: it waits for something else than the crank.
+        left = cell.can_take
+        self._count(cell.key, -len(visit.taken) if left else -self._untaken.get(cell.key, 0))
         if writes.orders or writes.dropped_edits:
             self._send(writes.orders, writes.dropped_edits, cell.key)
         for effect in visit.deferred:
@@ -236,9 +243,16 @@ class Crank:
             # Most users do nothing most of the time, and are read anew each time they do.
             del self._cells[cell.key]
 
-    def _shrink_backlog(self, count: int) -> None:
-        # What an earlier process left is taken without ever having been delivered to this one.
-        self._backlog = max(0, self._backlog - count)
+    def _count(self, key: ActorKey, more: int) -> None:
+        """Count rows that the crank has to look at, or, less than none, has looked at."""
+        before = self._untaken.get(key, 0)
+        # What waited in a full room was not counted, and is taken all the same when there is room again.
+        after = max(0, before + more)
+        self._backlog += after - before
+        if after:
+            self._untaken[key] = after
+        elif before:
+            del self._untaken[key]
         if self._backlog < BACKLOG_LOW:
             self._room_again.set()
 

@@ -219,19 +219,10 @@ class Journal:
         """Return the next waiting rows of an actor and a priority behind the row `after`."""
         return await self._database.run(lambda raw: inbox.waiting(raw, actor, priority, after))
 
-    async def count_waiting(self) -> int:
-        """Return how many inbox rows wait, of all actors."""
-
-        def unit(raw: sqlite3.Connection) -> int:
-            count: int = raw.execute(SQL["count_waiting"]).fetchone()[0]
-            return count
-
-        return await self._database.run(unit)
-
-    async def actors_with_work(self) -> tuple[ActorKey, ...]:
-        """Return who has waiting inbox rows or a turn in hand, or was being looked at when the process ended."""
+    async def actors_with_work(self) -> dict[ActorKey, int]:
+        """Return who has waiting inbox rows, and how many, a turn in hand, or a look that the last process began."""
         return await self._database.run(
-            lambda raw: tuple(ActorKey(row[0]) for row in raw.execute(SQL["actors_with_work"]))
+            lambda raw: {ActorKey(row[0]): row[1] for row in raw.execute(SQL["actors_with_work"])}
         )
 
     async def preferences(self) -> dict[UserId, Preferences]:

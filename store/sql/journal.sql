@@ -39,13 +39,12 @@ SELECT seq, kind, payload, priority, received_at FROM inbox
 WHERE actor = :actor AND status = 'waiting' AND priority = :priority AND seq > :after
 ORDER BY seq LIMIT :limit;
 
--- name: count_waiting
-SELECT count(*) FROM inbox WHERE status = 'waiting';
-
 -- name: actors_with_work
-SELECT actor FROM inbox WHERE status = 'waiting' GROUP BY actor
-UNION SELECT room_id FROM turns
-UNION SELECT room_id FROM rooms WHERE looking = 1;
+SELECT actor, sum(waiting) FROM (
+    SELECT actor, count(*) AS waiting FROM inbox WHERE status = 'waiting' GROUP BY actor
+    UNION ALL SELECT room_id, 0 FROM turns
+    UNION ALL SELECT room_id, 0 FROM rooms WHERE looking = 1)
+GROUP BY actor ORDER BY actor;
 
 -- name: put_outbox
 INSERT INTO outbox (txn_id, lane, actor, kind, payload, reports, edits, not_before, created_at,

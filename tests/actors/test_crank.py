@@ -247,38 +247,3 @@ async def test_a_flood_in_a_room_that_is_being_made_does_not_keep_it_from_being_
         await house.clock.passes(1)
         await settle()
     assert bodies(house, made) == [f"{n}" for n in range(2 * WINDOW)]
-
-
-async def test_the_sync_loop_pauses_while_too_much_waits(house, monkeypatch):
-    monkeypatch.setattr(crank, "BACKLOG_HIGH", 10)
-    monkeypatch.setattr(crank, "BACKLOG_LOW", 5)
-    (room,) = house.with_chats()
-    house.agents.mute.add("0")
-    async with house.living(killed=True):
-        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(12)))
-        house.homeserver.arrives(house.message(room, "more"))
-        await settle()
-        assert house.homeserver.calls[-1] == "sync s0"
-        house.homeserver.arrives()
-    house.agents.mute.clear()
-    async with house.living():
-        await house.clock.passes(1)
-    assert bodies(house) == [*(f"{n}" for n in range(12)), "more"]
-
-
-async def test_what_an_earlier_process_left_counts_as_waiting(house, monkeypatch):
-    monkeypatch.setattr(crank, "BACKLOG_HIGH", 10)
-    monkeypatch.setattr(crank, "BACKLOG_LOW", 5)
-    (room,) = house.with_chats()
-    house.agents.mute.add("0")
-    async with house.living(killed=True):
-        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(12)))
-        await settle()
-    async with house.living(killed=True):
-        await settle()
-        assert not house.homeserver.calls[-1].startswith("sync")
-    house.agents.mute.clear()
-    async with house.living():
-        await house.clock.passes(1)
-        assert house.homeserver.calls[-1].startswith("sync")
-    assert bodies(house) == [f"{n}" for n in range(12)]

@@ -48,9 +48,9 @@ async def test_a_turn_comes_back_without_what_is_of_the_try_in_hand(journal):
     await journal.keep_visits([Writes(turn=replace(TURN, **IN_HAND_ONLY))], 1.0)
     rows = (await journal.rooms_and_users([KEY]))[KEY]
     assert rows.turn == TURN
-    assert await journal.actors_with_work() == (KEY,)
+    assert await journal.actors_with_work() == {KEY: 0}
     await journal.keep_visits([Writes(turn_ended=CHAT)], 2.0)
-    assert await journal.actors_with_work() == ()
+    assert await journal.actors_with_work() == {}
 
 
 async def test_an_actor_that_was_never_seen_has_no_row(journal):

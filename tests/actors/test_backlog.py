@@ -1,0 +1,150 @@
+"""When the sync loop pauses: where the crank can't keep up, and never for what waits for something else (D11, D14)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from actors import crank
+from actors.cells import WINDOW, Cell
+from machines.ids import RoomId
+from store import inbox
+from tests.actors.fakes import House, settle
+
+HIGH, LOW = 40, 20
+NOWHERE = RoomId("!nowhere")
+
+
+@pytest.fixture(autouse=True)
+def small_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crank, "BACKLOG_HIGH", HIGH)
+    monkeypatch.setattr(crank, "BACKLOG_LOW", LOW)
+
+
+@contextmanager
+def the_sync_never_pauses() -> Iterator[None]:
+    with capture_logs() as logs:
+        yield
+    assert [line for line in logs if line["event"] == "sync_paused"] == []
+
+
+def a_flood(house: House, kind: str) -> RoomId:
+    """A room in which whatever is written waits: behind an agent that says nothing, or for a repair that fails."""
+    (mute, _) = house.with_chats(2)
+    house.agents.mute.add("0")
+    return {"a mute agent": mute, "a failed room": NOWHERE}[kind]
+
+
+KINDS = pytest.mark.parametrize("kind", ["a mute agent", "a failed room"])
+
+
+async def pour(house: House, room: RoomId, number: int, at_once: int) -> None:
+    for first in range(0, number, at_once):
+        numbers = range(first, first + at_once)
+        house.homeserver.arrives(*(house.message(room, f"{n}") for n in numbers))
+        await settle()
+
+
+@KINDS
+async def test_what_waits_in_one_room_holds_up_no_other(house: House, kind):
+    flooded, other = a_flood(house, kind), RoomId("!chat2")
+    with the_sync_never_pauses():
+        async with house.living(killed=True):
+            for _ in range(5):
+                await pour(house, flooded, 2 * HIGH, HIGH // 2)
+                message = house.message(other, "hello")
+                house.homeserver.arrives(message)
+                await settle()
+                assert house.homeserver.replies[-1] == (message.event_id, "re: hello")
+
+
+@KINDS
+async def test_what_an_earlier_process_left_in_one_room_holds_up_no_other(house: House, kind):
+    flooded, other = a_flood(house, kind), RoomId("!chat2")
+    async with house.living(killed=True):
+        await pour(house, flooded, 10 * HIGH, HIGH // 2)
+    async with house.living(killed=True):
+        house.homeserver.arrives(house.message(other, "hello"))
+        await settle()
+        assert house.homeserver.replies[-1][1] == "re: hello"
+        with the_sync_never_pauses():
+            await pour(house, flooded, 2 * HIGH, HIGH // 2)
+            house.homeserver.arrives(house.message(other, "again"))
+            await settle()
+        assert house.homeserver.replies[-1][1] == "re: again"
+
+
+@KINDS
+async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(house, kind, monkeypatch):
+    monkeypatch.setattr(crank, "BACKLOG_HIGH", 20_000)
+    monkeypatch.setattr(crank, "BACKLOG_LOW", 10_000)
+    flooded, other = a_flood(house, kind), RoomId("!chat2")
+    with the_sync_never_pauses():
+        async with house.living(killed=True) as bot:
+            await pour(house, flooded, 30_000, 1_500)
+            house.homeserver.arrives(house.message(other, "hello"))
+            await settle()
+            assert house.homeserver.replies[-1][1] == "re: hello"
+            assert bot._crank._backlog == 0
+    (waiting,) = house.database.rows(
+        "SELECT count(*) FROM inbox WHERE actor = ? AND status = 'waiting'", flooded
+    )
+    assert waiting == (inbox.WAITING_HIGH,)
+
+
+async def test_counting_all_that_waits_again_is_caught(house: House, monkeypatch):
+    """What the tests above are worth: with this planted, one room pauses the sync of all."""
+    monkeypatch.setattr(Cell, "can_take", property(lambda self: bool(self.inbox)))
+    flooded = a_flood(house, "a mute agent")
+    with pytest.raises(AssertionError), the_sync_never_pauses():
+        async with house.living(killed=True):
+            await pour(house, flooded, 2 * (HIGH + WINDOW), HIGH // 2)
+
+
+async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(house: House):
+    rooms = house.with_chats(2 * HIGH)
+    usual, free = house.journal.keep_visits, anyio.Event()
+
+    async with house.living():
+
+        async def keep_visits(visits, at):
+            await free.wait()
+            return await usual(visits, at)
+
+        house.journal.keep_visits = keep_visits
+        for first in (0, HIGH):
+            messages = (house.message(room, "hello") for room in rooms[first : first + HIGH])
+            house.homeserver.arrives(*messages)
+        await settle()
+        assert len(house.homeserver.to_come) == 1
+        free.set()
+        for _ in range(5):
+            await settle()
+        assert not house.homeserver.to_come
+    assert len(house.homeserver.replies) == 2 * HIGH
+
+
+async def test_what_an_earlier_process_left_and_can_be_answered_pauses_the_sync_loop(house: House):
+    rooms = house.with_chats(HIGH)
+    await house.journal.keep_facts([house.message(room, "hello") for room in rooms], 1.0)
+    usual, free = house.journal.keep_visits, anyio.Event()
+    bot = house.bot()
+
+    async def keep_visits(visits, at):
+        if bot._crank._running:
+            await free.wait()
+        return await usual(visits, at)
+
+    house.journal.keep_visits = keep_visits
+    async with anyio.create_task_group() as group:
+        group.start_soon(bot.run)
+        await settle()
+        assert not house.homeserver.calls[-1].startswith("sync")
+        free.set()
+        for _ in range(5):
+            await settle()
+        assert house.homeserver.calls[-1].startswith("sync")
+        group.cancel_scope.cancel()
+    assert len(house.homeserver.replies) == HIGH
