@@ -65,7 +65,9 @@ class Bot:
         self._clock = clock
         self._surroundings = surroundings
         self._reconciler = Reconciler(homeserver, journal, clock, surroundings)
-        self._crank = Crank(journal, surroundings, clock, self._perform, self._send)
+        self._crank = Crank(
+            journal, surroundings, clock, self._perform, self._send, self._orders_waiting
+        )
         self._workers = Workers(clock)
         self._presence = Presence(homeserver, clock, self._workers)
         self._outbox = Outbox(
@@ -75,6 +77,7 @@ class Bot:
             self._workers,
             deliver=self._crank.deliver,
             replied=self._reply_delivered,
+            drained=self._crank.relieve,
         )
         self._calls = AgentCalls(platform, self._workers, self._crank.tell)
         self._looks: dict[RoomId, object] = {}
@@ -228,6 +231,9 @@ class Bot:
 
     def _send(self, rows: Iterable[OutboxRow], dropped: Iterable[str], actor: ActorKey) -> None:
         self._outbox.send(rows, dropped, actor)
+
+    def _orders_waiting(self, actor: ActorKey) -> int:
+        return self._outbox.waiting_in(actor)
 
     def _perform(self, key: ActorKey, effect: Deferred) -> None:
         """Let a committed effect happen that needs no row."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.deciding import Actor, decide
+from actors.outbox import LANE_FULL
 from actors.queues import Queues
 from actors.visits import Deferred, Gathered, Worlds
 from machines.conversation import Conversation
@@ -40,12 +41,16 @@ class Visit(Struct):
 
 
 class Cell:
-    """One awake actor. `told` is what needs no row: the words of an agent, and time."""
+    """One awake actor. `told` is what needs no row: the words of an agent, and time.
+
+    `orders_waiting` is how much is to be sent into the room, as the crank last knew it.
+    """
 
     def __init__(self, key: ActorKey, rows: RoomRows | UserRows) -> None:
         self.key = key
         self.told: deque[object] = deque()
         self.inbox = Queues(rows.inbox)
+        self.orders_waiting = 0
         self.value: Actor
         if isinstance(rows, RoomRows):
             self.value = Conversation(rows.room or Room(RoomId(key)), rows.turn)
@@ -80,15 +85,20 @@ class Cell:
     @property
     def can_take(self) -> bool:
         """Whether inbox rows wait that may be taken now."""
-        return self.inbox.any_in(_open_to(self.value))
+        return self.inbox.any_in(_open_to(self.value, self.orders_waiting))
 
     def to_read(self) -> tuple[tuple[Priority, int], ...]:
         """Return which rows have to be read before more can be taken: their priority, and after which row."""
-        return tuple(self.inbox.to_read(_open_to(self.value)))
+        return tuple(self.inbox.to_read(_open_to(self.value, self.orders_waiting)))
 
     def feed(self, priority: Priority, rows: Sequence[InboxRow]) -> None:
         """Take in the next rows of a priority that were read from the database."""
         self.inbox.feed(priority, rows)
+
+    @property
+    def congested(self) -> bool:
+        """Whether rows wait because too many orders do."""
+        return bool(self.inbox) and self.orders_waiting >= LANE_FULL
 
     @property
     def caught_up(self) -> bool:
@@ -126,7 +136,7 @@ class Cell:
             received_at: float | None = None
             if self.told:
                 event = self.told.popleft()
-            elif (row := self.inbox.take(_open_to(value))) is not None:
+            elif (row := self.inbox.take(_open_to(value, self.orders_waiting))) is not None:
                 event, seq, received_at = row.event, row.seq, row.received_at
                 taken.append(seq)
             else:
@@ -141,7 +151,7 @@ class Cell:
     def settle(self, visit: Visit) -> None:
         """The visit is committed: its outcome is what the actor is now."""
         self.value = visit.after
-        if _open_to(self.value) == _EVENTS:
+        if _open_to(self.value, 0) == _EVENTS:
             # It may stay so for hours, and there may be many such rooms.
             self.inbox.let_go(_ALL - _EVENTS)
 
@@ -151,12 +161,12 @@ _BUT_MESSAGES = frozenset((Priority.EVENT, Priority.COMMAND))
 _EVENTS = frozenset((Priority.EVENT,))
 
 
-def _open_to(value: Actor) -> frozenset[Priority]:
+def _open_to(value: Actor, orders_waiting: int) -> frozenset[Priority]:
     """Return what may be taken now: all, or what makes nothing wait where enough waits already.
 
     In a room that is not bound a command waits like a message.
     """
-    if len(value.waiting) < WINDOW:
+    if len(value.waiting) < WINDOW and orders_waiting < LANE_FULL:
         return _ALL
     bound = isinstance(value, Conversation) and value.room.state == "bound"
-    return _BUT_MESSAGES if bound else _EVENTS
+    return _BUT_MESSAGES if bound and orders_waiting < 2 * LANE_FULL else _EVENTS

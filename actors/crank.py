@@ -38,6 +38,7 @@ class Crank:
     """The runtime of all actors. `perform` gets what follows a commit, `send` the committed orders.
 
     With the orders go the messages whose edits were dropped, and the actor that gave and dropped them.
+    `orders_waiting` says how much is still to be sent into a room; `relieve` is told when that has become less.
     """
 
     def __init__(
@@ -47,12 +48,15 @@ class Crank:
         clock: Clock,
         perform: Callable[[ActorKey, Deferred], None],
         send: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
+        orders_waiting: Callable[[ActorKey], int],
     ) -> None:
         self._journal = journal
         self._worlds = worlds
         self._clock = clock
         self._perform = perform
         self._send = send
+        self._orders_waiting = orders_waiting
+        self._congested: set[ActorKey] = set()
         self._cells: OrderedDict[ActorKey, Cell] = OrderedDict()
         self._ready: OrderedDict[ActorKey, list[object]] = OrderedDict()
         self._loading: dict[ActorKey, list[InboxRow]] = {}
@@ -85,6 +89,12 @@ class Crank:
             self._make_ready(key)
         else:
             self._make_ready(key).append(event)
+
+    def relieve(self, key: str) -> None:
+        """Go on in a room that took nothing because too many orders of its own waited."""
+        if key in self._congested:
+            self._congested.remove(ActorKey(key))
+            self._make_ready(ActorKey(key))
 
     def awaken(self, waiting: Mapping[ActorKey, int]) -> None:
         """Go on where an earlier process left off: so many rows of these actors wait, or a turn is in hand.
@@ -161,6 +171,7 @@ class Crank:
         for key, told in keys:
             cell = self._cells[key]
             self._cells.move_to_end(key)
+            cell.orders_waiting = self._orders_waiting(key)
             for event in told:
                 cell.tell(event)
             visits.append(cell.visit(self._worlds))
@@ -227,6 +238,9 @@ class Crank:
         """The visit is committed: let its effects happen."""
         cell, writes = visit.cell, visit.writes
         cell.settle(visit)
+        cell.orders_waiting = self._orders_waiting(cell.key)
+        if cell.congested:
+            self._congested.add(cell.key)
         # What it can't take now counts against nobody: it waits for something else than the crank.
         left = cell.can_take
         self._count(cell.key, -len(visit.taken) if left else -self._untaken.get(cell.key, 0))

@@ -23,6 +23,11 @@ from store import Journal
 from store.records import InboxRow, OutboxRow
 
 REQUESTS_AT_ONCE = 100
+LANE_FULL = 256
+"""So many orders may wait in a lane before its room takes no more messages, and twice as many before it takes no
+more commands: an answer is not decided on long before it can be sent."""
+LANE_LOW = 128
+"""When so many are left, the room takes messages again."""
 REMEMBERED = 4096
 """Of how many growing messages it is remembered when they were last shown."""
 REMEMBERED_BY_SERVER_S = 20 * 3600.0
@@ -43,12 +48,14 @@ class Outbox:
         *,
         deliver: Callable[[Iterable[InboxRow]], None],
         replied: Callable[[RoomId, EventId], None],
+        drained: Callable[[str], None],
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal
         self._clock = clock
         self._workers = workers
         self._replied = replied
+        self._drained = drained
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
         self._limit = Slots(REQUESTS_AT_ONCE)
@@ -76,6 +83,10 @@ class Outbox:
                 self._workers.start(self._work, row.lane)
             else:
                 lane.append(row)
+
+    def waiting_in(self, lane: str) -> int:
+        """Return how many orders wait in a lane; `drained` tells when they have become few."""
+        return len(self._lanes.get(lane, ()))
 
     async def flush(self) -> None:
         """Return when every lane is empty and all that came of it is committed."""
@@ -107,9 +118,12 @@ class Outbox:
             self._note_shown(row)
             self._outcomes.note(row, outcome)
             lane.popleft()
+            if len(lane) in (LANE_LOW, LANE_FULL):
+                self._drained(name)
             if not lane and isinstance(outcome, Done):
                 self._note_reply(row)
         del self._lanes[name]
+        self._drained(name)
         if not self._lanes:
             self._empty.set()
 

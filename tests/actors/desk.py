@@ -31,6 +31,7 @@ class Desk:
             self.workers,
             deliver=self.delivered.extend,
             replied=lambda room_id, event_id: self.replied.append((room_id, event_id)),
+            drained=lambda lane: None,
         )
 
     def row(self, txn_id: str, order: Order | None = None, **changes: object) -> OutboxRow:

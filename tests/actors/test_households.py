@@ -64,6 +64,7 @@ async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_
         house.clock,
         lambda key, effect: None,
         lambda orders, dropped, actor: sent.extend(row.order for row in orders),
+        lambda actor: 0,
     )
     await house.keep_rooms(
         Room(ENTRY, "bound", binding=Binding("entry", ANNA)), Room(RoomId("!chat1"), "reconciling")

@@ -1,0 +1,78 @@
+"""What waits to be sent into one room is bounded: a room takes no more until the homeserver has taken some (D14)."""
+
+import pytest
+
+from actors.cells import WINDOW
+from actors.outbox import LANE_FULL
+from machines.ids import RoomId
+from tests.actors.fakes import House, settle
+from tests.machines.support import SPEECH
+
+ROUND = 16 * 2
+"""What a room may take between two looks at its lane."""
+
+
+def waiting(house: House) -> int:
+    (row,) = house.database.rows("SELECT count(*) FROM outbox WHERE status = 'waiting'")
+    return int(row[0])
+
+
+async def pour(house: House, room: RoomId, bodies: list[str]) -> None:
+    for first in range(0, len(bodies), 100):
+        house.homeserver.arrives(
+            *(house.message(room, body) for body in bodies[first : first + 100])
+        )
+        for _ in range(4):
+            await settle()
+
+
+@pytest.mark.parametrize(
+    ("body", "bound"),
+    [("{n}", LANE_FULL + WINDOW + ROUND), ("!help {n}", 2 * LANE_FULL + ROUND)],
+    ids=["messages", "commands"],
+)
+async def test_answers_that_can_not_be_sent_yet_are_bounded_and_none_is_lost(house, body, bound):
+    (room,) = house.with_chats()
+    house.homeserver.takes_s = 1.0
+    count = 700
+    async with house.living(killed=True) as bot:
+        await pour(house, room, [body.format(n=n) for n in range(count)])
+        assert LANE_FULL <= waiting(house) <= bound
+        assert bot._crank._backlog == 0
+    assert house.database.rows("SELECT count(*) FROM inbox WHERE status = 'set_aside'") == [(0,)]
+    house.homeserver.takes_s = 0.0
+    async with house.living():
+        for _ in range(150):
+            await settle()
+    answered = [answers for answers, _ in house.homeserver.replies]
+    assert list(dict.fromkeys(answered)) == [f"${n}" for n in range(1, count + 1)]
+
+
+async def test_a_room_whose_answers_wait_holds_up_no_other(house: House):
+    stuck, other = house.with_chats(2)
+    usual = house.homeserver.perform
+
+    async def perform(order, txn_id):
+        if getattr(order, "room_id", "") == stuck:
+            await house.clock.sleep(3600)
+        return await usual(order, txn_id)
+
+    house.homeserver.perform = perform
+    async with house.living(killed=True):
+        await pour(house, stuck, [f"{n}" for n in range(1_000)])
+        house.homeserver.arrives(house.message(other, "hello"))
+        await settle()
+        assert [body for _, body in house.homeserver.replies] == ["re: hello"]
+
+
+async def test_stop_gets_through_while_answers_wait_to_be_sent(house: House):
+    (room,) = house.with_chats()
+    house.homeserver.takes_s = 3600
+    house.agents.mute.add("slow")
+    async with house.living(killed=True):
+        await pour(house, room, [f"{n}" for n in range(LANE_FULL - 1)])
+        await pour(house, room, ["slow", *(f"{n}" for n in range(2 * WINDOW))])
+        await pour(house, room, ["!stop"])
+        assert "slow" in house.agents.closed
+    bodies = house.database.rows("SELECT payload FROM outbox WHERE kind = 'SendMessage'")
+    assert any(SPEECH.stop_done() in payload for (payload,) in bodies)
