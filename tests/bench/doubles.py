@@ -32,10 +32,15 @@ OWNER = UserId("@ann:localhost")
 
 
 class InstantPlatform:
-    """Echoes at once: what is measured is the bot."""
+    """Echoes at once: what is measured is the bot. In the context `mute` it never says anything."""
+
+    def __init__(self, mute: str = "") -> None:
+        self._mute = mute
 
     async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
         """Say one piece of text and end."""
+        if request.platform_chat_id == self._mute:
+            await anyio.sleep_forever()
         yield AgentSaid(f"echo: {request.text}")
         yield AgentEnded(1)
 

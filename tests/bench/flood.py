@@ -1,25 +1,31 @@
-"""What the other rooms feel while one room is flooded: 500 messages in it at once (contract D11).
+"""What the other rooms feel while one room is flooded (contracts D11, D14).
 
-From the same moment on there are a hundred messages a second in two hundred other rooms. Timed is from a message to the
-first sign of its reply, in the other rooms only; all must be answered, the flood too. Beside it stands the same without
-the flood, and a bot that takes one message after the other.
+From the moment of the flood on there are a hundred messages a second in two hundred other rooms. Timed is from a
+message to the first sign of its reply, in the other rooms only. A flood of 500 messages that are answered stands
+beside the same without it, and beside a bot that takes one message after the other. A flood of 30 000, a thousand a
+second, is into a room where nothing can be answered: its agent says nothing, or no Space links it any more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import aiohttp
 import anyio
 
+from sandbox.http import JsonObject, request_json
 from sandbox.memory_homeserver.process import MemoryHomeserver
-from tests.bench.bots import BOT, INSTANT, NIO, Kind, check, running
+from tests.bench.bots import BOT, INSTANT, NIO, PASSWORD, Kind, check, running
 from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.instant_daemon import MUTE_CONTEXT
 
-TITLE = "Flood: 500 messages at once in one room, 100/s in 200 others"
+TITLE = "Flood: 500 at once, or 30 000 unanswered, in one room, 100/s in 200 others"
 _FLOOD = 500
+_FLOOD_PER_S = 1_000
+_GREAT_FLOOD = 30_000
 _OTHERS = 200
 _PER_S = 100
 _MESSAGES = 300
-_WARM_UP = 1 + _OTHERS
 _CALM = "without the flood"
+_PERCENTILES = ("p50", "p99", "p100")
 
 
 def measure() -> Iterator[Figure]:
@@ -28,17 +34,23 @@ def measure() -> Iterator[Figure]:
     calm = anyio.run(_first_signs, INSTANT, 0)
     nio = anyio.run(_first_signs, NIO, _FLOOD)
     goals = {"p99": Goal("at most", 500.0)}
-    for key in ("p50", "p99", "p100"):
+    for key in _PERCENTILES:
         beside = (Beside(_CALM, calm[key]), Beside(NIO.name, nio[key]))
         yield Figure(f"in the others, {key}", ours[key], "ms", beside, goals.get(key))
+    for name, why in (("a mute agent", "mute"), ("a failed room", "failed")):
+        signs = anyio.run(_beside_silence, why, _GREAT_FLOOD)
+        calm = anyio.run(_beside_silence, why, 0)
+        for key in _PERCENTILES:
+            what = f"30 000 behind {name}, in the others, {key}"
+            yield Figure(what, signs[key], "ms", (Beside(_CALM, calm[key]),), goals.get(key))
 
 
 async def _first_signs(kind: Kind, flood: int) -> dict[str, float]:
     async with MemoryHomeserver() as homeserver:
         await homeserver.populate(BOT, users=1 + _OTHERS)
         async with running(kind, homeserver):
-            await homeserver.inject(_WARM_UP)
-            await homeserver.wait_finished(_WARM_UP)
+            await homeserver.inject(1 + _OTHERS)
+            await homeserver.wait_finished(1 + _OTHERS)
             await homeserver.reset()
             if flood:
                 await homeserver.inject(flood, rooms=1)
@@ -46,8 +58,49 @@ async def _first_signs(kind: Kind, flood: int) -> dict[str, float]:
             for number in range(_MESSAGES):
                 await anyio.sleep_until(started + number / _PER_S)
                 await homeserver.inject(1, first=1)
-            everything = flood + _MESSAGES
-            stats = await homeserver.wait_finished(everything, 120.0, since=flood)
-            check(kind, stats, everything)
+            return await _times(homeserver, kind, flood + _MESSAGES, since=flood)
+
+
+async def _beside_silence(why: str, flood: int) -> dict[str, float]:
+    """Flood a room that can't answer, and talk in the others while it lasts and after it."""
+    environment: Mapping[str, str] = {"AGENT_RETRY_S": "3600"}
+    async with MemoryHomeserver() as homeserver:
+        (flooded, *_) = await homeserver.populate(BOT, users=1 + _OTHERS)
+        if why == "failed":
+            await _unlink(homeserver, flooded)
+        else:
+            environment = {**environment, MUTE_CONTEXT: "1"}
+        async with running(INSTANT, homeserver, environment):
+            await homeserver.inject(1 + _OTHERS)
+            await homeserver.wait_finished(_OTHERS)
+            await homeserver.reset()
+            started = anyio.current_time()
+            messages = _GREAT_FLOOD * _PER_S // _FLOOD_PER_S
+            for number in range(messages):
+                await anyio.sleep_until(started + number / _PER_S)
+                if flood:
+                    await homeserver.inject(flood // messages, rooms=1)
+                await homeserver.inject(1, first=1)
+            return await _times(homeserver, INSTANT, messages)
+
+
+async def _times(
+    homeserver: MemoryHomeserver, kind: Kind, answered: int, since: int = 0
+) -> dict[str, float]:
+    """Wait for so many replies; returns how long the first sign of each took."""
+    stats = await homeserver.wait_finished(answered, 120.0, since=since)
+    check(kind, stats, answered)
     measured: dict[str, float] = stats["first_reply_ms"]
     return measured
+
+
+async def _unlink(homeserver: MemoryHomeserver, user: JsonObject) -> None:
+    """Take a user's chat out of their Space: nothing shows any more that it is one."""
+    login = {"type": "m.login.password", "user": BOT, "password": PASSWORD}
+    client = f"{homeserver.url}/_matrix/client/v3"
+    async with aiohttp.ClientSession() as session:
+        answer = await request_json(session, "POST", f"{client}/login", login)
+        (room_id,) = user["rooms"]
+        link = f"{client}/rooms/{user['space_id']}/state/m.space.child/{room_id}"
+        bearer = {"Authorization": f"Bearer {answer['access_token']}"}
+        await request_json(session, "PUT", link, {}, headers=bearer)

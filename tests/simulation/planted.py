@@ -140,8 +140,8 @@ def _only_the_first_outcome_kept(stack: ExitStack) -> None:
 
 def _lane_of_its_own(stack: ExitStack) -> None:
     def made(original: Any) -> Any:
-        def send(self: Outbox, rows: Any, dropped: Any) -> None:
-            original(self, [replace(row, lane=row.txn_id) for row in rows], dropped)
+        def send(self: Outbox, rows: Any, *dropped: Any) -> None:
+            original(self, [replace(row, lane=row.txn_id) for row in rows], *dropped)
 
         return send
 

@@ -1,0 +1,91 @@
+"""What is put into an inbox: its priority, its bound, and what becomes of what is beyond it (contract D14)."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from machines.happenings import QueueOverflowed
+from machines.ids import UserId
+from machines.priority import Priority
+from store import Journal, inbox
+from store.database import open_database
+from store.records import Writes
+from tests.store.values import KEY, ROOMS, message
+
+
+@pytest.fixture
+def bound(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A bound that a few messages reach."""
+    monkeypatch.setattr(inbox, "WAITING_HIGH", 4)
+    monkeypatch.setattr(inbox, "WAITING_LOW", 2)
+    return 4
+
+
+async def test_the_first_message_beyond_the_bound_is_told_in_the_same_commit(journal, bound):
+    rows = await journal.keep_facts([message(n) for n in range(bound + 3)], 1.0)
+    assert [row.event for row in rows] == [
+        *(message(n) for n in range(bound)),
+        QueueOverflowed(bound, message(bound).event_id),
+    ]
+    assert rows[-1].priority == Priority.EVENT
+
+
+async def test_a_message_that_comes_again_while_the_queue_is_full_changes_nothing(journal, bound):
+    facts = [message(n) for n in range(bound)]
+    await journal.keep_facts(facts, 1.0)
+    assert await journal.keep_facts(facts, 1.0) == ()
+
+
+async def test_commands_have_a_bound_of_their_own(journal, bound):
+    stops = [replace(message(10 + n), body="!stop") for n in range(bound + 2)]
+    rows = await journal.keep_facts([*(message(n) for n in range(bound + 1)), *stops], 1.0)
+    kept = [row.event.body for row in rows if row.priority == Priority.COMMAND]
+    assert kept == ["!stop"] * bound
+
+
+async def test_the_first_rows_of_each_priority_are_loaded_however_much_waits(journal: Journal):
+    messages = [message(n) for n in range(3 * inbox.READ_AHEAD)]
+    stop = replace(message(999), body="!stop")
+    await journal.keep_facts([*messages, stop], 1.0)
+    loaded = (await journal.rooms_and_users([KEY]))[KEY].inbox
+    assert [row.event for row in loaded if row.priority == Priority.COMMAND] == [stop]
+    assert [row.event for row in loaded if row.priority == Priority.MESSAGE] == messages[
+        : inbox.READ_AHEAD
+    ]
+
+
+async def test_what_others_write_in_a_chat_is_no_message_of_its_queue(journal, bound):
+    await journal.keep_visits([Writes(room=ROOMS[1])], 1.0)
+    others = [replace(message(n), sender=UserId("@eve:example.org")) for n in range(2 * bound)]
+    rows = await journal.keep_facts(others, 1.0)
+    assert {row.priority for row in rows} == {Priority.EVENT}
+    assert len(rows) == 2 * bound
+
+
+async def test_what_waited_before_there_were_priorities_keeps_its_place_but_for_stop(path: Path):
+    raw = sqlite3.connect(path)
+    raw.executescript(Path(__file__).with_name("schemas").joinpath("0001.sql").read_text("utf-8"))
+    for kind, payload in (
+        ("MessageArrived", '{"body": "!Stop "}'),
+        ("ChatsAsked", "{}"),
+        ("OrderDone", "{}"),
+    ):
+        raw.execute(
+            "INSERT INTO inbox (actor, kind, payload, received_at) VALUES ('!new', ?, ?, 1)",
+            (kind, payload),
+        )
+    raw.commit()
+    raw.close()
+    database = await open_database(path)
+    found = await database.run(
+        lambda raw: raw.execute("SELECT actor, priority FROM inbox ORDER BY seq").fetchall()
+    )
+    await database.close()
+    assert [row[1] for row in found if row[0] != "!new"] == [Priority.MESSAGE] * 3
+    assert [row[1] for row in found if row[0] == "!new"] == [
+        Priority.COMMAND,
+        Priority.MESSAGE,
+        Priority.EVENT,
+    ]
