@@ -76,8 +76,9 @@ async def test_a_room_whose_messages_wait_learns_that_the_bot_was_removed(house:
     house.agents.mute.add("0")
     async with house.living(killed=True):
         house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(MANY)))
+        house.homeserver.rooms = []
         house.homeserver.arrives(BotRemoved(room, EventId("$out"), None, "kicked"))
         await settle()
         assert house.agents.closed == ["0"]
-    (state,) = house.database.rows("SELECT state FROM rooms WHERE room_id = ?", room)
-    assert state == ("unregistered",)
+    left = "SELECT count(*) FROM transitions WHERE subject = ? AND target = 'unregistered'"
+    assert house.database.rows(left, room) == [(1,)]

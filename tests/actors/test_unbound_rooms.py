@@ -52,9 +52,9 @@ async def test_a_turn_in_hand_whose_room_is_restored_by_the_look_at_start_says_n
     linked = unlink(house)
     look = house.homeserver.observe_room
 
-    async def true_look(room_id):
+    async def true_look(room_id, spaces=()):
         house.homeserver.rooms = linked
-        return await look(room_id)
+        return await look(room_id, spaces)
 
     house.homeserver.observe_room = true_look
     async with house.living():
