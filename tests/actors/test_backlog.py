@@ -113,7 +113,7 @@ async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(house: House
             await free.wait()
             return await usual(visits, at)
 
-        house.journal.keep_visits = keep_visits
+        house.journal.keep_visits = keep_visits  # type: ignore[method-assign]
         for first in (0, HIGH):
             messages = (house.message(room, "hello") for room in rooms[first : first + HIGH])
             house.homeserver.arrives(*messages)
@@ -137,7 +137,7 @@ async def test_what_an_earlier_process_left_and_can_be_answered_pauses_the_sync_
             await free.wait()
         return await usual(visits, at)
 
-    house.journal.keep_visits = keep_visits
+    house.journal.keep_visits = keep_visits  # type: ignore[method-assign]
     async with anyio.create_task_group() as group:
         group.start_soon(bot.run)
         await settle()

@@ -28,6 +28,34 @@ def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
     assert cell.inbox.take(open_to) == rows[HELD]
 
 
+def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait():
+    key = ActorKey("!chat")
+    cell = cells.Cell(key, RoomRows(None, None, ()))
+    cell.deliver([InboxRow(seq, key, "a message") for seq in range(1, HELD + 2)])
+    event = InboxRow(HELD + 2, key, "an event", Priority.EVENT)
+    cell.deliver([event])
+    for _ in range(HELD):
+        cell.inbox.take(frozenset(Priority))
+    assert cell.inbox.take(frozenset(Priority)) is None
+    assert cell.inbox.take(frozenset((Priority.EVENT,))) == event
+
+
+def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
+    key = ActorKey("!chat")
+    cell = cells.Cell(key, RoomRows(None, None, ()))
+    rows = [InboxRow(seq, key, "a message") for seq in range(1, 11)]
+    cell.deliver(rows)
+    everything = frozenset(Priority)
+    assert cell.inbox.take(everything) == rows[0]
+    cell.inbox.let_go(everything)
+    cell.deliver([InboxRow(11, key, "later")])
+    assert cell.inbox.held(Priority.MESSAGE) == 0
+    assert cell.to_read() == ((Priority.MESSAGE, 1),)
+    cell.feed(Priority.MESSAGE, rows[1:])
+    assert [cell.inbox.take(everything) for _ in range(9)] == rows[1:]
+    assert cell.to_read() == ((Priority.MESSAGE, 10),)
+
+
 def grew(text: str, attempt: int = 1) -> AgentGrew:
     return AgentGrew(TURN, attempt, text)
 

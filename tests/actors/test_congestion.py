@@ -57,7 +57,7 @@ async def test_a_room_whose_answers_wait_holds_up_no_other(house: House):
             await house.clock.sleep(3600)
         return await usual(order, txn_id)
 
-    house.homeserver.perform = perform
+    house.homeserver.perform = perform  # type: ignore[method-assign]
     async with house.living(killed=True):
         await pour(house, stuck, [f"{n}" for n in range(1_000)])
         house.homeserver.arrives(house.message(other, "hello"))
