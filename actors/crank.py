@@ -116,7 +116,7 @@ class Crank:
         if cell is None:
             return True
         owner = cell.owner
-        if not cell.caught_up or owner in self._ready or owner in self._loading:
+        if not cell.caught_up or cell.congested or owner in self._ready or owner in self._loading:
             return False
         household = self._cells.get(owner) if owner is not None else None
         return household is None or (household.resting and not household.making)

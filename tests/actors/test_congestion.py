@@ -2,11 +2,12 @@
 
 import pytest
 
-from actors.cells import WINDOW
+from actors.cells import WINDOW, Cell
 from actors.outbox import LANE_FULL
-from machines.ids import RoomId
+from machines.ids import ActorKey, RoomId
+from store.records import InboxRow, RoomRows
 from tests.actors.fakes import House, settle
-from tests.machines.support import SPEECH
+from tests.machines.support import SPEECH, chat_room
 
 ROUND = 16 * 2
 """What a room may take between two looks at its lane."""
@@ -76,3 +77,15 @@ async def test_stop_gets_through_while_answers_wait_to_be_sent(house: House):
         assert "slow" in house.agents.closed
     bodies = house.database.rows("SELECT payload FROM outbox WHERE kind = 'SendMessage'")
     assert any(SPEECH.stop_done() in payload for (payload,) in bodies)
+
+
+async def test_a_room_whose_messages_wait_for_its_lane_has_not_caught_up(house: House):
+    """Or its place on the server would move past messages that a command overtook (contract D12)."""
+    (room,) = house.with_chats()
+    key = ActorKey(room)
+    async with house.living(killed=True) as bot:
+        cell = bot._crank._cells[key] = Cell(key, RoomRows(chat_room(), None, ()))
+        assert bot._crank.is_caught_up(key)
+        cell.orders_waiting = LANE_FULL
+        cell.deliver([InboxRow(1, key, house.message(room, "hello"))])
+        assert not bot._crank.is_caught_up(key)
