@@ -99,8 +99,11 @@ class Watch:
 
     def _may_be_plaintext(self, path: list[str]) -> None:
         """What was encrypted before a process began is known to it, whatever its database says (contract L3)."""
-        encryption = self._server.rooms[path[1]].state.get(("m.room.encryption", ""))
-        if encryption is not None and self._is_old(encryption):
+        room = self._server.rooms[path[1]]
+        encryption = room.state.get(("m.room.encryption", ""))
+        # From outside of a room it can't be seen, and nothing written.
+        inside = room.membership(self._server.bot) == "join"
+        if inside and encryption is not None and self._is_old(encryption):
             self._kernel.accuse(f"{'/'.join(path)} is plaintext in an encrypted room (L3)")
 
     def reported(self, remarks: list[dict[str, str]]) -> None:
