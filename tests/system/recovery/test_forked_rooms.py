@@ -1,0 +1,164 @@
+"""A full-state sync that misses what the current state has takes nothing from anybody (contracts C1, C11, L3; fact 19).
+
+Nothing here happens in the forked room after its fork, so that every start is shown the same half of it.
+"""
+
+from collections import Counter
+
+import anyio
+import pytest
+
+from sandbox.agent_script import End, Text, Wait, echo
+from sandbox.proxy import Proxy
+from tests.system.cast import PARTIAL, onboard, replies, said
+from tests.system.recovery.backstage import Backstage
+from tests.system.recovery.conftest import MakeBackstage
+from tests.system.recovery.forks import (
+    ENCRYPTION,
+    encrypt_at_once,
+    is_linked,
+    link_at_once,
+    misses_link,
+    onboard_at_once,
+    shown,
+)
+
+pytestmark = pytest.mark.anyio
+
+BEGINNING = "It begins"
+WHOLE = "It begins, and it ends."
+STARTS = 2
+
+
+@pytest.fixture
+async def backstage(make_backstage: MakeBackstage, proxy: Proxy) -> Backstage:
+    """A bot behind a proxy, which tells when a chat is linked."""
+    return await make_backstage(MATRIX_HOMESERVER=proxy.url)
+
+
+class SlowAgent:
+    """Says the beginning, unless it is `silent`, and goes on only when it is told to."""
+
+    def __init__(self, *, silent=False):
+        self.go_on = anyio.Event()
+        self.silent = silent
+
+    async def __call__(self, request):
+        if not self.silent:
+            yield Text(BEGINNING)
+        yield Wait(self.go_on)
+        yield Text(WHOLE.removeprefix(BEGINNING))
+        yield End()
+
+
+@pytest.fixture(params=["left out", "contradicted"])
+async def mid_answer(request, backstage, proxy, agent, make_person):
+    """Kill the bot in the middle of its answer; the sync leaves the link of the chat out, or shows it taken away."""
+    await backstage.start()
+    if request.param == "left out":
+        home = await onboard_at_once(backstage, proxy, make_person)
+    else:
+        home = await onboard(await make_person(), backstage.bot.user_id)
+    assert said(await home.ask("are you there?")) == "echo: are you there?"
+    values = await backstage.values()
+    agent.script = slow = SlowAgent()
+    message_id = await home.person.send_text(home.chat, "tell me")
+    begun = await home.person.wait_for(lambda event: event.answers == message_id)
+    assert begun.content[PARTIAL] is True
+    await backstage.bot.daemon.kill()
+    if request.param == "contradicted":
+        await link_at_once(backstage, home)
+    return home, values, slow, begun
+
+
+async def asked(agent, message_id, times) -> None:
+    """Wait until the agent has heard a message that often."""
+    while [request.message_id for request in agent.requests].count(message_id) < times:
+        await agent.next_request(30.0)
+
+
+async def answered_or_refused(backstage, person, chat, known) -> None:
+    """Wait until the bot writes into a chat, or says in its log that it doesn't."""
+    daemon = backstage.bot.daemon
+
+    async def written() -> None:
+        await person.wait_for(
+            lambda event: (
+                event.room_id == chat
+                and event.sender == backstage.bot.user_id
+                and event.type in ("m.room.message", "m.room.encrypted")
+                and event.event_id not in known
+            )
+        )
+        group.cancel_scope.cancel()
+
+    async def refused() -> None:
+        pid = daemon.pid
+        await daemon.wait_log(
+            lambda line: (
+                (line["event"], line.get("lane"), line["pid"]) == ("order_refused", chat, pid)
+            )
+        )
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(written)
+        group.start_soon(refused)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["with its database", "without"])
+async def test_a_chat_whose_link_the_sync_misses_is_what_it_was_and_its_turn_goes_on(
+    mid_answer, backstage, agent, lost
+):
+    home, values, slow, begun = mid_answer
+    message_id = begun.answers
+    rooms = 3 * len({value["matrix_user_id"] for value in values.values()})
+    for start in range(1, STARTS + 1):
+        assert await misses_link(backstage, home)
+        if lost:
+            backstage.lose_database()
+        report = await backstage.start()
+        assert (report["skipped"], report["conflicts"]) == ([], [])
+        counted = (rooms, 0) if lost else (0, rooms)
+        assert (report["rooms_recovered"], report["rooms_unchanged"]) == counted
+        assert report["backfilled"] == 0
+        assert await backstage.values() == values
+        await asked(agent, message_id, times=1 + start)
+        if start < STARTS:
+            await backstage.bot.daemon.kill()
+    slow.go_on.set()
+    ended = await home.person.wait_for(
+        lambda event: event.answers == message_id and PARTIAL not in event.content
+    )
+    assert (ended.replaces, said(ended)) == (begun.event_id, WHOLE)
+    assert said(await home.ask("and then?")) == WHOLE
+    assert (
+        Counter(reply.answers for reply in await replies(home.person, home.chat))[message_id] == 1
+    )
+    assert await misses_link(backstage, home)
+    assert await is_linked(backstage, home)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["with its database", "without"])
+async def test_a_chat_whose_encryption_the_sync_misses_gets_no_plaintext(
+    backstage, agent, person, lost
+):
+    await backstage.start()
+    home = await onboard(person, backstage.bot.user_id)
+    agent.script = SlowAgent(silent=True)
+    chat, message_id = await encrypt_at_once(backstage, home)
+    await asked(agent, message_id, times=1)
+    await backstage.bot.daemon.kill()
+    before = {event.event_id for event in await person.messages(chat)}
+    agent.script = echo
+    for start in range(1, STARTS + 1):
+        assert await shown(backstage, chat, ENCRYPTION) is None
+        if lost:
+            backstage.lose_database()
+        await backstage.start()
+        if start == 1:
+            await answered_or_refused(backstage, person, chat, before)
+        await home.ask("are you there?")
+        await backstage.bot.daemon.kill()
+        after = [event for event in await person.messages(chat) if event.event_id not in before]
+        assert [event.body for event in after if event.sender == home.bot and event.body] == []
