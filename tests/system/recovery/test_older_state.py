@@ -1,0 +1,32 @@
+"""Of what was changed after the last message, a start without a database takes the current value (contracts C1, L3).
+
+The state in a full-state sync is that after the first event of the timeline together with that after the last one.
+Where both have a key, Synapse shows one of the two, whichever it is. A timeline of messages alone leaves out the event
+that changed it, and so nothing says that the value is an old one.
+"""
+
+import pytest
+
+from tests.system.cast import onboard
+from tests.system.recovery.town import open_chat
+
+pytestmark = pytest.mark.anyio
+
+CHATS = 6
+"""Each of them is shown with its old name in one of two cases."""
+
+
+async def test_a_chat_that_was_renamed_last_has_its_new_name_without_a_database(
+    backstage, agent, person
+):
+    await backstage.start()
+    home = await onboard(person, backstage.bot.user_id)
+    chats = [home.chat, *[await open_chat(home, f"Old {n}") for n in range(1, CHATS)]]
+    for number, chat in enumerate(chats):
+        await home.ask(f"!rename New {number}", chat)
+    values = await backstage.values()
+    assert sorted(value["name"] for value in values.values()) == [f"New {n}" for n in range(CHATS)]
+    await backstage.bot.daemon.kill()
+    backstage.lose_database()
+    await backstage.start()
+    assert await backstage.values() == values
