@@ -283,6 +283,7 @@ async def test_the_other_way_round_a_sync_misses_who_came() -> None:
         space_id = await ann.create_room(invite=[bob.user_id], creation_content={"type": "m.space"})
         await memory.fork(space_id, ann.user_id)
         await bob.join(space_id)
+        await bob.send_text(space_id, "this stands on bob's side")
         await ann.send_state(space_id, CHILD, {"via": ["localhost"]}, "!chat")
         wanted = {"state": {"types": ["m.room.member"]}, "timeline": {"types": [CHILD]}}
         room = (await sync(ann, room=wanted))["rooms"]["join"][space_id]

@@ -213,6 +213,13 @@ def _nonce_not_looked_for(stack: ExitStack) -> None:
     stack.enter_context(patch.object(RoomMaker, "_find", nothing))
 
 
+def _encryption_overlooked(stack: ExitStack) -> None:
+    async def no(self: Performer, room_id: Any) -> bool:
+        return False
+
+    stack.enter_context(patch.object(Performer, "_is_encrypted", no))
+
+
 def _every_edit_may_be_dropped(stack: ExitStack) -> None:
     def made(original: Any) -> Any:
         async def _send(self: Performer, order: Any, txn_id: Any) -> Any:
@@ -251,6 +258,7 @@ BUGS = {
         Bug("there is no fence at the bot's join", _no_fence_at_join),
         Bug("a room's nonce is not looked for", _nonce_not_looked_for),
         Bug("a last edit may be dropped", _every_edit_may_be_dropped),
+        Bug("an encrypted room is written to in plaintext", _encryption_overlooked),
         Bug("there is no back-off in an outage", _no_back_off),
     )
 }
