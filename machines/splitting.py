@@ -9,7 +9,7 @@ Parts are sent while the answer still grows, so a cut may never move: it is deci
 into the part and one character more. For any text and any continuation of it, all parts but the
 last are the same. That is also why a caller needs no more than a `Place` to go on from: `next_cut`
 answers `None` until the text from there on is too long, and `remainder` gives the last part, which
-may still grow.
+may still grow. Nothing before the place is looked at, so that text need not even be there any more.
 """
 
 import re
@@ -32,7 +32,10 @@ _FENCE = re.compile(
     r"(?P<lead>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(?P<marker>`{3,}|~{3,})(?P<info>[^\n]*)"
 )
 _WORD_BORDER = re.compile(r"[ \t](?=[^\s`~])")
+_MARKER = re.compile(r"```|~~~")
+_BLANK_LINE = re.compile(r"(?<=\n)[^\S\n]*\n")
 _SPACE = re.compile(r"\s*")
+_VISIBLE = re.compile(r"\S")
 
 
 class Place(Struct, frozen=True):
@@ -52,10 +55,9 @@ class Cut(Struct, frozen=True):
 START = Place()
 
 
-def split(text: str, *, limit_bytes: int = PART_BYTES) -> tuple[str, ...]:
-    """Return the parts of `text`, none of them blank; a blank text has no parts."""
+def split(text: str, place: Place = START, *, limit_bytes: int = PART_BYTES) -> tuple[str, ...]:
+    """Return the parts of `text` from `place` on, none of them blank; a blank text has no parts."""
     parts: list[str] = []
-    place = START
     while cut := next_cut(text, place, limit_bytes=limit_bytes):
         parts.append(cut.part)
         place = cut.rest
@@ -70,7 +72,7 @@ def remainder(text: str, place: Place = START, *, limit_bytes: int = PART_BYTES)
     Called when `next_cut` answers `None` for the same place and limit.
     """
     place = _settled(text, place, limit_bytes)
-    end = len(text.rstrip())
+    end = place.offset + len(text[place.offset :].rstrip())
     return _joined(text, place, end) if place.offset < end else ""
 
 
@@ -86,9 +88,8 @@ def next_cut(text: str, place: Place = START, *, limit_bytes: int = PART_BYTES) 
         return None  # as most answers do, with whatever they are written
     place = _settled(text, place, limit_bytes)
     room_bytes = limit_bytes - _size(place.opening)
-    end = len(text.rstrip())
-    stop = _fitting(text, place.offset, end, room_bytes)
-    if stop >= end:
+    stop = _fitting(text, place.offset, room_bytes)
+    if not _VISIBLE.search(text, stop):
         return None
     borders = _borders(text, place, stop, limit_bytes)
     if outside := borders.paragraph or borders.line:
@@ -101,7 +102,7 @@ def next_cut(text: str, place: Place = START, *, limit_bytes: int = PART_BYTES) 
         cut = borders.code_line
         part = _joined(text, place, cut).rstrip()
     else:
-        stop = _fitting(text, place.offset, end, room_bytes - _size(fence.closing) - 1)
+        stop = _fitting(text, place.offset, room_bytes - _size(fence.closing) - 1)
         cut = _inside_line(text, place.offset, stop)
         part = _joined(text, place, cut)
     return Cut(f"{part}\n{fence.closing}", Place(cut, fence.reopening(limit_bytes)))
@@ -164,30 +165,46 @@ class _Borders:
 def _borders(text: str, place: Place, stop: int, limit_bytes: int) -> _Borders:
     """Look through the complete lines of a part that may reach to `stop`."""
     found = _Borders(fence=_Fence.opened_by(place.opening))
+    window = text[place.offset : stop + 1]
+    if found.fence is None and not _MARKER.search(window):
+        return _outside_fences(text, place.offset, stop)
+    is_ascii = window.isascii()
     used_bytes = _size(place.opening)
+    closing_bytes = _size(found.fence.closing) if found.fence else 0
     has_code = False
     for begin, end in _lines(text, place.offset, stop):
         line = text[begin:end]
-        used_bytes += _size(line)
+        used_bytes += end - begin if is_ascii else _size(line)
         if found.fence is None:
-            fence = _Fence.opened_by(line)
+            fence = _Fence.opened_by(line) if _MARKER.search(line) else None
             # A marker that by its repetition would fill much of every part is taken for text.
-            if fence and len(fence.closing) <= limit_bytes // 8:
+            if fence and len(fence.lead) + len(fence.marker) <= limit_bytes // 8:
                 found.fence, has_code = fence, False
+                closing_bytes = _size(fence.closing)
                 found.paragraph = begin if begin > place.offset else 0
             elif line.strip():
                 found.line = end + 1
             else:
                 found.paragraph = begin
-        elif found.fence.is_closed_by(line):
+        elif found.fence.marker in line and found.fence.is_closed_by(line):
             found.fence, found.paragraph = None, end + 1
         else:
             # A cut right behind the opening line would leave an empty block behind.
             has_code = has_code or bool(line.strip())
-            if has_code and used_bytes + 1 + _size(found.fence.closing) <= limit_bytes:
+            if has_code and used_bytes + 1 + closing_bytes <= limit_bytes:
                 found.code_line = end + 1
         used_bytes += 1
     return found
+
+
+def _outside_fences(text: str, start: int, stop: int) -> _Borders:
+    """Find the borders where no line can open a fence, which is what most answers are made of."""
+    last = None
+    for last in _BLANK_LINE.finditer(text, start, stop + 1):
+        pass
+    if last is not None:
+        return _Borders(paragraph=last.start())
+    return _Borders(line=text.rfind("\n", start, stop + 1) + 1)
 
 
 def _lines(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -250,20 +267,23 @@ def _inside_line(text: str, start: int, stop: int) -> int:
     if borders:
         return borders[-1]
     for cut in range(stop, max(start, stop - GRAPHEME_CHARS), -1):
-        if not _belong_together(text, cut):
+        if not _belong_together(text, start, cut):
             return cut
     return stop - 1 if _is_pair(text[stop - 1], text[stop]) and stop - 1 > start else stop
 
 
-def _belong_together(text: str, cut: int) -> bool:
-    """Whether a cut would separate what is seen as one character (an approximation of UAX #29)."""
+def _belong_together(text: str, start: int, cut: int) -> bool:
+    """Whether a cut would separate what is seen as one character (an approximation of UAX #29).
+
+    Nothing before `start`, where the part begins, is looked at.
+    """
     before, after = text[cut - 1], text[cut]
     if before == "\u200d" or "\U0001f3fb" <= after <= "\U0001f3ff" or _is_pair(before, after):
         return True
     if unicodedata.category(after) in {"Mn", "Mc", "Me", "Cf"}:
         return True
     flags = 0
-    while flags < cut and "\U0001f1e6" <= text[cut - 1 - flags] <= "\U0001f1ff":
+    while flags < cut - start and "\U0001f1e6" <= text[cut - 1 - flags] <= "\U0001f1ff":
         flags += 1
     return flags % 2 == 1 and "\U0001f1e6" <= after <= "\U0001f1ff"
 
@@ -277,9 +297,9 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _fitting(text: str, start: int, end: int, room_bytes: int) -> int:
-    """Return the largest offset up to `end` such that the text from `start` fits into the room."""
-    window = text[start : min(end, start + room_bytes)]
+def _fitting(text: str, start: int, room_bytes: int) -> int:
+    """Return the largest offset such that the text from `start` up to it fits into the room."""
+    window = text[start : start + room_bytes]
     if window.isascii():
         return start + len(window)
     encoded = window.encode("utf-8", "surrogatepass")

@@ -223,3 +223,42 @@ def test_a_million_characters_take_linear_time(text):
     started = time.process_time()
     split(text)
     assert time.process_time() - started < 3
+
+
+@settings(deadline=None)
+@given(st.lists(TEXTS, max_size=5), LIMITS)
+def test_what_stands_before_a_place_need_not_be_kept(pieces, limit):
+    text, place, parts, whole = "", START, [], ""
+    for piece in pieces:
+        text, whole = text + piece, whole + piece
+        while cut := next_cut(text, place, limit_bytes=limit):
+            parts.append(cut.part)
+            text, place = text[cut.rest.offset :], Place(0, cut.rest.opening)
+    assert (*parts, *split(text, place, limit_bytes=limit)) == split(whole, limit_bytes=limit)
+
+
+class Seen(str):
+    """A text that counts the characters that are taken out of it or looked at one by one."""
+
+    seen = 0
+
+    def __getitem__(self, key):
+        found = super().__getitem__(key)
+        Seen.seen += len(found)
+        return found
+
+    def rstrip(self, *chars):
+        Seen.seen += len(self)
+        return super().rstrip(*chars)
+
+
+@pytest.mark.parametrize(
+    "piece", ["some words\n\n", "word ", "x", "\U0001f1eb\U0001f1f7", "```\ncode\n```\n"]
+)
+def test_twice_the_text_is_twice_the_work(piece):
+    def work(chars):
+        Seen.seen = 0
+        split(Seen(piece * (chars // len(piece))))
+        return Seen.seen
+
+    assert work(400_000) < 2.2 * work(200_000)
