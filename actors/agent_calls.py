@@ -13,6 +13,7 @@ import anyio
 from actors.ports import AgentPlatform
 from actors.slots import Slots
 from actors.workers import Workers
+from machines.draft import Draft
 from machines.effects import Ask
 from machines.happenings import Activity, AgentDone, AgentGrew, AgentTroubled, Confirmation
 from machines.ids import ActorKey
@@ -75,7 +76,7 @@ class AgentCalls:
 
     async def _listen(self, key: ActorKey, ask: Ask) -> None:
         turn_id, attempt = ask.turn_id, ask.attempt
-        text = ""
+        heard = Draft()
         activity: Activity | None = None
         asks: Confirmation | None = None
         files: tuple[str, ...] = ()
@@ -83,7 +84,7 @@ class AgentCalls:
             async for frame in frames:
                 match frame:
                     case AgentSaid(text=more):
-                        text += more
+                        heard = heard.grown(more)
                     case AgentUsesTool(tool_name=name):
                         activity = Activity("tool", name)
                     case AgentToolDone():
@@ -94,7 +95,9 @@ class AgentCalls:
                     case AgentOffersFile(path=path):
                         files += (path,)
                     case AgentEnded(tokens_used=tokens):
-                        self._tell(key, AgentDone(turn_id, attempt, text, tokens, asks, files))
+                        self._tell(
+                            key, AgentDone(turn_id, attempt, str(heard), tokens, asks, files)
+                        )
                         return
                     case AgentRefused(code=code, details=details):
                         retryable = code == BUSY
@@ -105,7 +108,7 @@ class AgentCalls:
                         trouble = AgentTroubled(turn_id, attempt, kind, reason, retryable=True)
                         self._tell(key, trouble)
                         return
-                self._tell(key, AgentGrew(turn_id, attempt, text, activity))
+                self._tell(key, AgentGrew(turn_id, attempt, heard, activity))
 
 
 def _confirmation(payload: Mapping[str, Any]) -> Confirmation | None:

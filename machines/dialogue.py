@@ -51,18 +51,18 @@ def listen(case: Case, event: AgentGrew | AgentDone | AgentTroubled) -> None:
     match event:
         case AgentGrew() if turn.request.context is not None:
             pass  # a save or a load is answered once it is done
-        case AgentGrew(text=text, activity=activity):
-            step_turn(case, TextGrew(now, text, _status(activity, speech)))
+        case AgentGrew(heard=heard, activity=activity):
+            step_turn(case, TextGrew(now, heard, _status(activity, speech)))
         case AgentDone():
             text = conclude(case, turn, event)
             step_turn(case, AnswerEnded(now, text))
         case AgentTroubled(kind=kind, reason=reason, retryable=True):
             at = retry_at(turn.turn_id, turn.tries, now)
-            last_words = _failed(turn, speech) or turn.kept(speech.agent_gave_up(kind))
+            last_words = _failed(turn, speech) or speech.agent_gave_up(kind)
             step_turn(case, AgentFailed(now, at, kind, reason, last_words))
         case AgentTroubled(kind=kind, reason=reason):
-            coded = turn.kept(speech.agent_error(kind))
-            last_words = "\n\n".join(filter(None, (_failed(turn, speech), coded)))
+            sentences = (_failed(turn, speech), speech.agent_error(kind))
+            last_words = "\n\n".join(filter(None, sentences))
             step_turn(case, AgentDeclined(now, reason, last_words))
         case _:
             assert_never(event)
@@ -82,7 +82,7 @@ def look_at_the_clock(case: Case) -> None:
         case "asking":
             # A try that has hardly begun says nothing yet; what the one before it met is what is known.
             kind = turn.trouble if now - turn.retry_at < HARDLY_BEGUN_S else ""
-            last_words = turn.kept(case.world.speech.agent_gave_up(kind or "silent"))
+            last_words = case.world.speech.agent_gave_up(kind or "silent")
             step_turn(case, PatienceEnded(now, last_words))
         case _:
             raise ValueError(f"nothing comes due for a turn in state {turn.state}")
@@ -102,9 +102,8 @@ def stop_turn(case: Case) -> None:
     """End the turn in hand, keeping what was said (contract K9)."""
     turn, speech = case.turn, case.world.speech
     if turn is not None:
-        said = turn.draft or turn.shown
-        text = turn.kept(speech.stopped()) if said else speech.stopped_nothing()
-        step_turn(case, UserStopped(case.world.now, text))
+        last_words = speech.stopped() if turn.has_said() else speech.stopped_nothing()
+        step_turn(case, UserStopped(case.world.now, last_words))
 
 
 def _status(activity: Activity | None, speech: Speech) -> str:

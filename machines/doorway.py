@@ -169,7 +169,7 @@ def _give_up_old_work(case: Case) -> None:
         case.effects += [SetAside(each.seq, _NOT_RESTORED) for each in over]
         case.waiting = tuple(each for each in case.waiting if not is_over(case, each.since))
     if case.turn is not None and is_over(case, case.turn.begun_at):
-        last_words = case.turn.kept(case.world.speech.agent_gave_up("not_restored"))
+        last_words = case.world.speech.agent_gave_up("not_restored")
         step_turn(case, RoomLost(case.world.now, _NOT_RESTORED, last_words))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from machines.draft import Draft
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import Outcome
 from machines.room import Binding
@@ -55,7 +56,7 @@ class AgentGrew(Struct, frozen=True):
 
     turn_id: EventId
     attempt: int
-    text: str
+    heard: Draft
     activity: Activity | None = None
 
 

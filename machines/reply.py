@@ -3,18 +3,21 @@
 A reply is one message that grows by edits, or a series of such parts. The first text is gathered for a
 moment, so that a short answer is one event and no edit; then each edit waits longer than the one before, which
 makes twenty of them last for about seven minutes. What was shown of a part is remembered as a checksum: a text that
-came out the same after a retry is not edited again.
+came out the same after a retry is not edited again. While an answer grows, its finished parts are left alone: they are
+not cut, compared or kept again, so that an answer costs what its length is worth (`Finished`).
 """
 
 import zlib
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from machines.draft import Draft
 from machines.effects import DropEdits, Effect, Send
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import RedactMessage, SendMessage
-from machines.splitting import split
+from machines.splitting import Place, next_cut, split
 
 GATHER_S = 0.2
 EDIT_INTERVAL_S = 1.6
@@ -61,38 +64,81 @@ class Reply(Struct, frozen=True):
         return self.shown_at + EDIT_INTERVAL_S * EDIT_INTERVAL_GROWTH ** self.parts[-1].edits
 
 
+class Finished(Struct, frozen=True):
+    """How far the text of a reply is in parts that are shown and will not grow any more.
+
+    `offset` counts the characters of that text; `opening` is the fence line that the next part begins with.
+    """
+
+    parts: int = 0
+    offset: int = 0
+    opening: str = ""
+
+
+NOTHING_FINISHED = Finished()
+
+
 def checksum(text: str) -> int:
     """Return what tells one text of a part from another; never 0, which stands for nothing shown."""
     return zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1
 
 
-def show(reply: Reply, text: str, at: float, *, final: bool) -> tuple[Reply, tuple[Effect, ...]]:
-    """Bring the room up to `text`; with `final` for the last time.
+def show_growing(
+    reply: Reply, draft: Draft, status: str, at: float, finished: Finished
+) -> tuple[Reply, Finished, tuple[Effect, ...]]:
+    """Bring the room up to an answer that still grows, with a quiet line below it.
+
+    Only what stands behind the finished parts is looked at. The quiet line goes again, so it moves no cut.
+    """
+    text = draft.since(finished.offset)
+    place = Place(0, finished.opening)
+    pieces: list[str] = []
+    while cut := next_cut(text, place):
+        pieces.append(cut.part)
+        place = cut.rest
+    growing = "\n\n".join(filter(None, (text[place.offset :], status)))
+    ahead = Finished(finished.parts + len(pieces), finished.offset + place.offset, place.opening)
+    pieces += split(growing, Place(0, place.opening))
+    reply, effects = _show(reply, pieces, finished.parts, at, final=False)
+    return reply, ahead, effects
+
+
+def show_last(
+    reply: Reply, text: str, at: float, finished: Finished = NOTHING_FINISHED
+) -> tuple[Reply, tuple[Effect, ...]]:
+    """Show a reply for the last time; `text` is what stands behind its finished parts."""
+    return _show(reply, split(text, Place(0, finished.opening)), finished.parts, at, final=True)
+
+
+def _show(
+    reply: Reply, pieces: Sequence[str], behind: int, at: float, *, final: bool
+) -> tuple[Reply, tuple[Effect, ...]]:
+    """Bring the room up to `pieces`, the parts of the reply behind the first `behind`.
 
     A part that has another behind it is complete and gets its last edit here. The last edit of a
     reply keeps the distance to the edit before it, which may put it up to `EDIT_INTERVAL_S` after
     `at`. Parts that a retried, shorter answer no longer needs are taken back.
     """
-    pieces = split(text)
+    total = behind + len(pieces)
     edit_at = max(at, (reply.shown_at if reply.parts else at) + EDIT_INTERVAL_S)
     parts = list(reply.parts)
     looks_finished = not any(part.partial for part in parts)
     added: list[Effect] = []
     edited: list[Effect] = []
-    for index, piece in enumerate(pieces):
-        complete = final or index < len(pieces) - 1
+    for index, piece in enumerate(pieces, behind):
+        complete = final or index < total - 1
         message = SendMessage(
             room_id=reply.room_id,
             body=piece,
             notice=reply.notice,
             answers=reply.answers,
-            part=index + 1 if len(pieces) > 1 or not complete else None,
+            part=index + 1 if total > 1 or not complete else None,
             partial=not complete,
             thread_root=reply.thread_root,
         )
         if index == len(parts):
             part = Part(part_txn(reply.answers, index), 0, checksum(piece), not complete)
-            if looks_finished and not added and index < len(pieces) - 1:
+            if looks_finished and not added and index < total - 1:
                 # Until its last part is out something has to say that more is to come (contract D12).
                 added.append(Send(replace(message, partial=True), part.txn_id, not_before=at))
                 edited += _edit(message, part, edit_at)
@@ -109,8 +155,8 @@ def show(reply: Reply, text: str, at: float, *, final: bool) -> tuple[Reply, tup
                 partial=not complete,
             )
     if final:
-        edited += [_take_back(reply.room_id, part) for part in parts[len(pieces) :]]
-        del parts[len(pieces) :]
+        edited += [_take_back(reply.room_id, part) for part in parts[total:]]
+        del parts[total:]
     shown_at = max(edit_at if edited else 0.0, at if added else 0.0, reply.shown_at)
     # What is new goes first: a reply whose last part is missing must not look finished (contract D12).
     return replace(reply, parts=tuple(parts), shown_at=shown_at), (*added, *edited)

@@ -199,12 +199,10 @@ def _borders(text: str, place: Place, stop: int, limit_bytes: int) -> _Borders:
 
 def _outside_fences(text: str, start: int, stop: int) -> _Borders:
     """Find the borders where no line can open a fence, which is what most answers are made of."""
-    last = None
-    for last in _BLANK_LINE.finditer(text, start, stop + 1):
-        pass
-    if last is not None:
-        return _Borders(paragraph=last.start())
-    return _Borders(line=text.rfind("\n", start, stop + 1) + 1)
+    found = _Borders(line=text.rfind("\n", start, stop + 1) + 1)
+    for blank in _BLANK_LINE.finditer(text, start, stop + 1):
+        found.paragraph = blank.start()
+    return found
 
 
 def _lines(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -13,9 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
+from machines.draft import Draft
 from machines.effects import Ask, Effect, HangUp, MarkRead, ShowTyping
 from machines.ids import EventId
-from machines.reply import Reply, show
+from machines.reply import NOTHING_FINISHED, Finished, Reply, show_growing, show_last
 from machines.table import Table
 from machines.talk import AgentRequest
 
@@ -25,10 +26,11 @@ ENDED = frozenset({"answered", "failed", "stopped"})
 class Turn(Struct, frozen=True):
     """One turn's row. Times are seconds since the epoch.
 
-    `draft` and what belongs to it are of the try in hand and are not kept: after a restart the agent
-    says it again. `first_text_at` is 0 while there is nothing to show. `shown` is what the room was last
-    shown of the answer, by whichever try; `trouble` is of what kind the last fault was. `gives_up_at`
-    bounds the retries (`AGENT_RETRY_S`).
+    `heard` and what belongs to it are of the try in hand and are not kept: after a restart the agent
+    says it again. `first_text_at` is 0 while there is nothing to show; `finished` is how far `heard` is in
+    finished parts. What the room was last shown of the answer, by whichever try, are `shown_behind` and the
+    text behind that, `shown`; `trouble` is of what kind the last fault was. `gives_up_at` bounds the retries
+    (`AGENT_RETRY_S`).
     """
 
     turn_id: EventId
@@ -42,17 +44,19 @@ class Turn(Struct, frozen=True):
     fault: str = ""
     trouble: str = ""
     shown: str = ""
-    draft: str = ""
+    shown_behind: Finished = NOTHING_FINISHED
+    heard: Draft | None = None
+    finished: Finished = NOTHING_FINISHED
     status: str = ""
     first_text_at: float = 0.0
 
-    def said(self) -> str:
-        """Return the answer so far with the quiet line about what the agent is doing."""
-        return "\n\n".join(filter(None, (self.draft, self.status)))
+    def has_said(self) -> bool:
+        """Whether there is something to keep: of this try, or as the room last saw it."""
+        return bool(self.heard) or bool(self.shown)
 
-    def kept(self, sentence: str) -> str:
-        """Return what was said, by this try or as the room last saw it, with a sentence behind it."""
-        return "\n\n".join(filter(None, (self.draft or self.shown, sentence)))
+    def without_the_try(self) -> "Turn":
+        """Return what is kept of the turn."""
+        return replace(self, **_SILENT)
 
     def due_at(self) -> float | None:
         """Return when this turn next wants to be looked at, if nothing happens before."""
@@ -80,10 +84,10 @@ class ProcessRestarted(Struct, frozen=True):
 
 
 class TextGrew(Struct, frozen=True):
-    """The agent has said more; `text` is the whole answer so far, `status` what it is doing."""
+    """The agent has said more; `heard` is the whole answer so far, `status` what it is doing."""
 
     at: float
-    text: str
+    heard: Draft
     status: str = ""
 
 
@@ -101,7 +105,10 @@ class AnswerEnded(Struct, frozen=True):
 
 
 class AgentFailed(Struct, frozen=True):
-    """This try brought no answer: again at `retry_at`, or `last_words` if that is too late."""
+    """This try brought no answer: again at `retry_at`, or `last_words` if that is too late.
+
+    Here and below, `last_words` come behind what was said.
+    """
 
     at: float
     retry_at: float
@@ -132,10 +139,10 @@ class PatienceEnded(Struct, frozen=True):
 
 
 class UserStopped(Struct, frozen=True):
-    """The user wants no more of it; `text` is what was said, marked stopped (contract K9)."""
+    """The user wants no more of it; `last_words` mark what was said as stopped (contract K9)."""
 
     at: float
-    text: str
+    last_words: str
 
 
 class RoomLost(Struct, frozen=True):
@@ -225,18 +232,23 @@ class TurnMachine(StateMachine):
     @staticmethod
     def show_more(data: Turn, fact: ShowDue) -> "_Result":
         """Show what there is; an answer that is said again after a retry never shrinks meanwhile."""
-        reply = data.reply
+        heard = data.heard or Draft()
         effects: tuple[Effect, ...] = ()
-        if len(data.draft) >= len(data.shown):
-            reply, effects = show(data.reply, data.said(), fact.at, final=False)
+        if len(heard) >= data.shown_behind.offset + len(data.shown):
+            reply, finished, effects = show_growing(
+                data.reply, heard, data.status, fact.at, data.finished
+            )
+            shown = heard.since(finished.offset)
+            data = replace(data, reply=reply, finished=finished, shown=shown, shown_behind=finished)
         # Nothing new to show still counts as looked at, or the timer would come due at once again.
-        reply = replace(reply, shown_at=max(reply.shown_at, fact.at))
-        return replace(data, reply=reply, shown=max(data.draft, data.shown, key=len)), effects
+        reply = replace(data.reply, shown_at=max(data.reply.shown_at, fact.at))
+        return replace(data, reply=reply), effects
 
     @staticmethod
     def finish(data: Turn, fact: AnswerEnded) -> "_Result":
         """The whole text, for the last time."""
-        return _end(data, fact.text, fact.at, "")
+        reply, effects = show_last(data.reply, fact.text, fact.at)
+        return _ended(data, reply, ""), (ShowTyping(False), *effects)
 
     @staticmethod
     def wait(data: Turn, fact: AgentFailed) -> "_Result":
@@ -247,33 +259,39 @@ class TurnMachine(StateMachine):
     @staticmethod
     def give_up(data: Turn, fact: AgentFailed | AgentDeclined | RoomLost) -> "_Result":
         """Never silence: the reply says that there is no answer (contract D10)."""
-        return _end(data, fact.last_words, fact.at, fact.fault)
+        return _keep(data, fact.last_words, fact.at, fact.fault)
 
     @staticmethod
     def hang_up_and_give_up(data: Turn, fact: PatienceEnded) -> "_Result":
         """The try in hand is not waited for."""
-        data, effects = _end(data, fact.last_words, fact.at, data.fault)
+        data, effects = _keep(data, fact.last_words, fact.at, data.fault)
         return data, (HangUp(data.turn_id), *effects)
 
     @staticmethod
     def stop(data: Turn, fact: UserStopped) -> "_Result":
         """Keep what was said (contract K9)."""
-        data, effects = _end(data, fact.text, fact.at, "")
+        data, effects = _keep(data, fact.last_words, fact.at, "")
         return data, (HangUp(data.turn_id), *effects)
 
 
 _Result = tuple[Turn, tuple[Effect, ...]]
 
 
-_SILENT: dict[str, Any] = {"draft": "", "status": "", "first_text_at": 0.0}
+_SILENT: dict[str, Any] = {
+    "heard": None,
+    "finished": NOTHING_FINISHED,
+    "status": "",
+    "first_text_at": 0.0,
+}
 """What a try that is over leaves: nothing of what was heard in it."""
 
 
 def _heard(turn: Turn, fact: TextGrew) -> Turn:
     """Note what was said; of white space alone, or a tool that is done, there is nothing to show."""
-    turn = replace(turn, draft=fact.text, status=fact.status)
-    first_text_at = (turn.first_text_at or fact.at) if turn.said().strip() else 0.0
-    return replace(turn, first_text_at=first_text_at)
+    first_text_at = 0.0
+    if fact.heard.visible or fact.status.strip():
+        first_text_at = turn.first_text_at or fact.at
+    return replace(turn, heard=fact.heard, status=fact.status, first_text_at=first_text_at)
 
 
 def _ask(turn: Turn, **changes: Any) -> _Result:
@@ -281,10 +299,19 @@ def _ask(turn: Turn, **changes: Any) -> _Result:
     return turn, (Ask(turn.turn_id, turn.tries, turn.request),)
 
 
-def _end(turn: Turn, text: str, at: float, fault: str) -> _Result:
-    reply, effects = show(turn.reply, text, at, final=True)
-    turn = replace(turn, reply=reply, fault=fault, **_SILENT)
-    return turn, (ShowTyping(False), *effects)
+def _keep(turn: Turn, last_words: str, at: float, fault: str) -> _Result:
+    """End with what was said, by this try or as the room last saw it, and the last words behind it."""
+    if turn.heard:
+        behind, said = NOTHING_FINISHED, str(turn.heard)
+    else:
+        behind, said = turn.shown_behind, turn.shown
+    text = "\n\n".join(filter(None, (said, last_words)))
+    reply, effects = show_last(turn.reply, text, at, behind)
+    return _ended(turn, reply, fault), (ShowTyping(False), *effects)
+
+
+def _ended(turn: Turn, reply: Reply, fault: str) -> Turn:
+    return replace(turn, reply=reply, fault=fault, **_SILENT)
 
 
 _IN_HAND = {

@@ -7,8 +7,6 @@ import sqlite3
 from sys import intern
 from typing import Any
 
-from msgspec.structs import replace
-
 from machines.happenings import ChatSummary
 from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
 from machines.memory import Memory
@@ -149,7 +147,7 @@ def chats_of(raw: sqlite3.Connection, user_id: str) -> tuple[ChatSummary, ...]:
 
 def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
     """Store the turn in hand, without what is only of the try in hand."""
-    kept = replace(turn, draft="", status="", first_text_at=0.0)
+    kept = turn.without_the_try()
     raw.execute(
         SQL["put_turn"],
         {

@@ -4,6 +4,7 @@ import pytest
 
 from actors import cells
 from actors.queues import HELD
+from machines.draft import Draft
 from machines.happenings import AgentDone, AgentGrew, AgentTroubled, ChatsAsked, TimePassed
 from machines.ids import ActorKey, EventId, RoomId
 from machines.priority import Priority
@@ -57,7 +58,7 @@ def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
 
 
 def grew(text: str, attempt: int = 1) -> AgentGrew:
-    return AgentGrew(TURN, attempt, text)
+    return AgentGrew(TURN, attempt, Draft(text))
 
 
 DONE = AgentDone(TURN, 1, "one two", 1)

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines import lifecycle, room, turn, user
+from machines.draft import Draft
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.reply import Part, Reply, checksum
 from machines.table import Table
@@ -94,7 +95,7 @@ TURN = Machine(
             tries=3,
             gives_up_at=120.0,
             retry_at=99.0,
-            draft="It is a long",
+            heard=Draft("It is a long"),
             status="searching",
             first_text_at=88.0,
         ),
@@ -102,7 +103,7 @@ TURN = Machine(
     facts=(
         turn.TurnBegan(100.0, 220.0),
         turn.ProcessRestarted(100.0, 220.0),
-        turn.TextGrew(100.0, "It is a long story", "reading"),
+        turn.TextGrew(100.0, Draft("It is a long story"), "reading"),
         turn.ShowDue(100.0),
         turn.AnswerEnded(100.0, "It is a long story."),
         turn.AgentFailed(
@@ -114,8 +115,8 @@ TURN = Machine(
         turn.AgentDeclined(100.0, "BAD_INPUT", "The agent refused."),
         turn.RetryDue(100.0),
         turn.PatienceEnded(100.0, "The agent could not answer."),
-        turn.RoomLost(100.0, "the room could not be restored", "It is a long\n\nNo answer."),
-        turn.UserStopped(100.0, "It is a long\n\n(stopped)"),
+        turn.RoomLost(100.0, "the room could not be restored", "No answer."),
+        turn.UserStopped(100.0, "(stopped)"),
     ),
 )
 USER = Machine(

@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -240,7 +241,8 @@ def test_what_stands_before_a_place_need_not_be_kept(pieces, limit):
 class Seen(str):
     """A text that counts the characters that are taken out of it or looked at one by one."""
 
-    seen = 0
+    __slots__ = ()
+    seen: ClassVar[int] = 0
 
     def __getitem__(self, key):
         found = super().__getitem__(key)

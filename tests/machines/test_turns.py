@@ -1,16 +1,22 @@
 """How an answer shows: when it is edited, how often, what its last words are, and how long it is tried (D6, D10)."""
 
+import json
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
+from machines.draft import Draft
 from machines.effects import Ask, DropEdits, HangUp, Send, ShowTyping
 from machines.facts import BegunPart, MessageArrived
-from machines.happenings import Activity, AgentGrew
+from machines.happenings import Activity, AgentGrew, Resumed
 from machines.ids import EventId, TxnId
 from machines.orders import RedactMessage, SendMessage
 from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
+from machines.splitting import PART_BYTES, split
+from machines.turn import Turn
+from store.codec import dump, read
 from tests.machines.support import ANNA, ROOM, SPEECH, RoomStory
 
 CONTRACT_INTERVAL_S = 1.5
@@ -77,7 +83,7 @@ def test_an_answer_with_nothing_to_show_yet_is_not_looked_at_until_there_is():
 def test_a_tool_that_is_done_before_it_was_shown_leaves_nothing_to_look_at():
     story = asked()
     turn = story.it.turn
-    story.take(AgentGrew(turn.turn_id, turn.tries, "", Activity("tool", "search")))
+    story.take(AgentGrew(turn.turn_id, turn.tries, Draft(), Activity("tool", "search")))
     assert story.it.due_at() == story.now + GATHER_S
     story.grows("")
     assert story.it.due_at() is None
@@ -394,3 +400,72 @@ def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own()
     (first,), (second,) = finished_at(1000.0), finished_at(2000.0)
     assert (first.order.edits_event_id, first.order.partial) == ("$part", False)
     assert len({first.txn_id, second.txn_id} | used) == len(used) + 2
+
+
+# -- what is kept of a long answer -------------------------------------------------------------------
+
+
+def restarted(story: RoomStory) -> None:
+    """The process ends, and another one takes the turn from its row."""
+    assert story.it.turn is not None
+    row = read(Turn, dump(story.it.turn.without_the_try()))
+    story.it = replace(story.it, turn=row)
+    story.take(Resumed())
+
+
+def test_the_row_of_a_long_answer_holds_no_more_than_its_last_part():
+    story = asked()
+    flow(story, 60, piece="word " * 30)
+    assert story.it.turn is not None
+    assert len(story.it.turn.reply.parts) > 4
+    assert len(dump(story.it.turn.without_the_try())) < 2 * PART_BYTES
+
+
+@pytest.mark.parametrize("end", ["gave up", "stopped"])
+def test_a_long_answer_that_is_not_said_again_keeps_all_that_was_shown(end):
+    story = asked()
+    flow(story, 60, piece="word " * 30)
+    shown = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}
+    restarted(story)
+    before = len(sends(story))
+    story.now += 130
+    told = story.fails("silent") if end == "gave up" else story.hears("!stop")
+    sentence = SPEECH.agent_gave_up("silent") if end == "gave up" else SPEECH.stopped()
+    closing = sends(story)[before]
+    *finished, last = shown
+    assert closing.order.edits == last
+    assert closing.order.body.split() == f"{shown[last]} {sentence}".split()
+    assert not closing.order.partial
+    assert told.of(RedactMessage) == []
+    assert len(finished) > 4
+
+
+def test_a_row_of_an_earlier_version_that_holds_the_whole_answer_can_be_gone_on_with():
+    story = asked()
+    story.grows(LONG)
+    story.later(GATHER_S)
+    turn = story.it.turn
+    assert turn is not None
+    row = json.loads(dump(turn.without_the_try()))
+    for later_field in ("shown_behind", "heard", "finished"):
+        del row[later_field]
+    row |= {"shown": LONG, "draft": ""}
+    story.it = replace(story.it, turn=read(Turn, json.dumps(row)))
+    story.take(Resumed())
+    told = story.hears("!stop")
+    assert told.messages[0].body.endswith(SPEECH.stopped())
+    assert len(told.messages[0].body) < PART_BYTES
+
+
+def test_a_quiet_line_below_a_full_part_moves_no_cut():
+    story = asked()
+    turn = story.it.turn
+    assert turn is not None
+    text = "word " * (PART_BYTES // 5)
+    for more in ("", "word " * 100):
+        grown = AgentGrew(turn.turn_id, turn.tries, Draft(text + more), Activity("tool", "search"))
+        story.take(grown)
+        story.later(10)
+    story.ends(text + "word " * 100)
+    last = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}
+    assert tuple(last.values()) == split(text + "word " * 100)

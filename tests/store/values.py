@@ -1,5 +1,6 @@
 """Values of every kind that the database keeps, with each field that a row has for them."""
 
+from machines.draft import Draft
 from machines.facts import MessageArrived
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.memory import Memory, Question
@@ -87,4 +88,4 @@ TURN = Turn(
     retry_at=90.25,
     fault="silent",
 )
-IN_HAND_ONLY = {"draft": "half an answer", "status": "searching", "first_text_at": 5.0}
+IN_HAND_ONLY = {"heard": Draft("half an answer"), "status": "searching", "first_text_at": 5.0}

@@ -1,0 +1,116 @@
+"""A long answer in small pieces costs what its length is worth: nothing is copied, cut or kept twice."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+import pytest
+
+from actors.agent_calls import AgentCalls
+from actors.cells import Cell
+from actors.workers import Workers
+from machines import reply
+from machines.draft import Draft
+from machines.effects import Ask
+from machines.facts import MessageArrived
+from machines.happenings import TimePassed
+from machines.ids import ActorKey, EventId, UserId
+from machines.preferences import Preferences
+from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
+from machines.world import World
+from store.codec import dump
+from store.records import InboxRow, RoomRows
+from tests.actors.fakes import ManualClock
+from tests.machines.support import ANNA, ROOM, chat_room, make_world
+
+KEY = ActorKey(ROOM)
+CHUNK = "nineteen characters"
+A_CHUNK_S = 0.01
+
+
+class Worlds:
+    """What each step may know; an hour passes in the time of a test."""
+
+    now = 1000.0
+
+    def world(self) -> World:
+        return make_world(self.now)
+
+    def took(self, platform_chat_id: str) -> None:
+        pass
+
+    def prefers(self, user_id: UserId, preferences: Preferences) -> None:
+        pass
+
+
+class Talker:
+    """An agent that answers in so many chunks."""
+
+    def __init__(self, chunks: int) -> None:
+        self.chunks = chunks
+
+    async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+        for number in range(self.chunks):
+            yield AgentSaid(f"{CHUNK}\n" if number % 9 else f"{CHUNK}\n\n")
+        yield AgentEnded(1)
+
+
+class Counted:
+    """How many characters were copied out of the answer, cut, compared, and kept in rows."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.characters = 0
+        since, checksum, split, next_cut = (
+            Draft.since, reply.checksum, reply.split, reply.next_cut,
+        )  # fmt: skip
+        patch.setattr(Draft, "since", lambda it, offset: self.add(since(it, offset)))
+        patch.setattr(reply, "checksum", lambda text: checksum(self.add(text)))
+        patch.setattr(reply, "split", lambda text, *more: split(self.add(text), *more))
+        patch.setattr(reply, "next_cut", lambda text, place: next_cut(self.add(text), place))
+
+    def add(self, text: str) -> str:
+        self.characters += len(text)
+        return text
+
+
+async def work(chunks: int) -> int:
+    """Let an agent answer in so many chunks, each of which is visited, and count what is done."""
+    worlds, cell = Worlds(), Cell(KEY, RoomRows(chat_room(), None, ()))
+    question = MessageArrived(ROOM, EventId("$1"), ANNA, "tell me everything", 0)
+    shown: list[str] = []
+
+    with pytest.MonkeyPatch.context() as patch:
+        counted = Counted(patch)
+
+        def visit() -> list[object]:
+            visit = cell.visit(worlds)
+            cell.settle(visit)
+            if visit.writes.turn is not None:
+                counted.add(dump(visit.writes.turn.without_the_try()))
+            shown.extend(row.order.body for row in visit.writes.orders)
+            return list(visit.deferred)
+
+        def tell(key: ActorKey, event: object) -> None:
+            cell.tell(event)
+            visit()
+            worlds.now += A_CHUNK_S
+            if (due := cell.due_at()) is not None and due <= worlds.now:
+                cell.tell(TimePassed())
+                visit()
+
+        cell.deliver([InboxRow(1, KEY, question)])
+        (ask,) = [effect for effect in visit() if isinstance(effect, Ask)]
+        workers = Workers(ManualClock())
+        async with anyio.create_task_group() as group:
+            workers.run(group)
+            AgentCalls(Talker(chunks), workers, tell).ask(KEY, ask)
+            with anyio.fail_after(60):
+                while cell.value.turn is not None:
+                    await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+    assert len(shown) > chunks / 1000
+    return counted.characters
+
+
+async def test_twice_the_chunks_are_twice_the_work():
+    once, twice = await work(5_000), await work(10_000)
+    assert twice < 2.5 * once
