@@ -1,21 +1,32 @@
 """Asking agents: one worker a question, outside of every step; what is said comes back to the room's mailbox.
 
-A slow agent holds a task and a socket, nothing else (contract D11). A call belongs to one try of one turn; words of
-an earlier try are told apart by the attempt they carry.
+A slow agent holds a task, a socket and a slot, nothing else (contract D11), and nobody can take all slots
+(`call_slots`). A call belongs to one try of one turn; words of an earlier try are told apart by the attempt they
+carry. What is held of one answer is bounded, whatever the agent sends (contract E13).
 """
 
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
+from actors.call_slots import CallSlots, Party
 from actors.ports import AgentPlatform
-from actors.slots import Slots
 from actors.workers import Workers
 from machines.draft import Draft
 from machines.effects import Ask
-from machines.happenings import Activity, AgentDone, AgentGrew, AgentTroubled, Confirmation
+from machines.happenings import (
+    Activity,
+    AgentDone,
+    AgentGrew,
+    AgentOverran,
+    AgentTroubled,
+    CallBegan,
+    CallDelayed,
+    Confirmation,
+)
 from machines.ids import ActorKey
 from machines.talk import (
     AgentBroke,
@@ -30,7 +41,16 @@ from machines.talk import (
 
 BUSY = "AGENT_BUSY"
 """The one error code that is worth another try (agent protocol)."""
-CALLS_AT_ONCE = 1000
+MAX_FILES = 20
+"""How many files of one answer are looked at; an agent that offers more is not listened to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many calls may be open at once, and how much of an answer is shown, in UTF-8 bytes."""
+
+    calls: int = 2000
+    answer_bytes: int = 512 * 1024
 
 
 class AgentCalls:
@@ -41,12 +61,14 @@ class AgentCalls:
         platform: AgentPlatform,
         workers: Workers,
         tell: Callable[[ActorKey, object], None],
+        limits: Limits,
     ) -> None:
         self._platform = platform
         self._workers = workers
         self._tell = tell
         self._calls: dict[ActorKey, anyio.CancelScope] = {}
-        self._limit = Slots(CALLS_AT_ONCE)
+        self._answer_bytes = limits.answer_bytes
+        self._slots = CallSlots(limits.calls)
 
     def ask(self, key: ActorKey, ask: Ask) -> None:
         """Begin a call; one that is still open for this room is closed."""
@@ -69,8 +91,15 @@ class AgentCalls:
         # It may be hung up before its worker begins.
         if not scope.cancel_called:
             with scope:
-                async with self._limit:
+                party = Party(ask.request.agent_id, ask.user_id)
+                if not self._slots.enter(party):
+                    self._tell(key, CallDelayed(ask.turn_id, ask.attempt))
+                    await self._slots.wait(party)
+                    self._tell(key, CallBegan(ask.turn_id, ask.attempt))
+                try:
                     await self._listen(key, ask)
+                finally:
+                    self._slots.leave(party)
         if self._calls.get(key) is scope:
             del self._calls[key]
 
@@ -79,11 +108,18 @@ class AgentCalls:
         heard = Draft()
         activity: Activity | None = None
         asks: Confirmation | None = None
-        files: tuple[str, ...] = ()
+        files: list[str] = []
+        room_bytes = self._answer_bytes
         async with aclosing(self._platform.ask(ask.request)) as frames:
             async for frame in frames:
                 match frame:
                     case AgentSaid(text=more):
+                        data = more.encode("utf-8", "replace")
+                        if len(data) > room_bytes:
+                            heard = heard.grown(data[:room_bytes].decode("utf-8", "ignore"))
+                            self._tell(key, AgentOverran(turn_id, attempt, heard))
+                            return
+                        room_bytes -= len(data)
                         heard = heard.grown(more)
                     case AgentUsesTool(tool_name=name):
                         activity = Activity("tool", name)
@@ -93,11 +129,12 @@ class AgentCalls:
                         asks = _confirmation(payload) or asks
                         activity = _progress(payload)
                     case AgentOffersFile(path=path):
-                        files += (path,)
+                        if len(files) < MAX_FILES:
+                            files.append(path)
                     case AgentEnded(tokens_used=tokens):
-                        self._tell(
-                            key, AgentDone(turn_id, attempt, str(heard), tokens, asks, files)
-                        )
+                        text, offered = str(heard), tuple(files)
+                        done = AgentDone(turn_id, attempt, text, tokens, asks, offered)
+                        self._tell(key, done)
                         return
                     case AgentRefused(code=code, details=details):
                         retryable = code == BUSY

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import structlog
 from anyio.abc import TaskGroup
 
-from actors.agent_calls import AgentCalls
+from actors.agent_calls import AgentCalls, Limits
 from actors.crank import Crank
 from actors.life import BotLife
 from actors.outbox import Outbox
@@ -59,6 +59,7 @@ class Bot:
         journal: Journal,
         clock: Clock,
         surroundings: Surroundings,
+        limits: Limits,
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal
@@ -79,7 +80,7 @@ class Bot:
             replied=self._reply_delivered,
             drained=self._crank.relieve,
         )
-        self._calls = AgentCalls(platform, self._workers, self._crank.tell)
+        self._calls = AgentCalls(platform, self._workers, self._crank.tell, limits)
         self._looks: dict[RoomId, object] = {}
         self._stop = anyio.Event()
 

@@ -16,7 +16,7 @@ from actors.outbox import LANE_FULL
 from actors.queues import Queues
 from actors.visits import Deferred, Gathered, Worlds
 from machines.conversation import Conversation
-from machines.happenings import AgentDone, AgentGrew, ChatSummary
+from machines.happenings import AgentDone, AgentGrew, AgentOverran, ChatSummary
 from machines.household import Household
 from machines.ids import ActorKey, RoomId, UserId
 from machines.priority import Priority
@@ -66,7 +66,7 @@ class Cell:
         newest = self.told[-1] if self.told else None
         if (
             isinstance(newest, AgentGrew)
-            and isinstance(event, AgentGrew | AgentDone)
+            and isinstance(event, AgentGrew | AgentDone | AgentOverran)
             and (event.turn_id, event.attempt) == (newest.turn_id, newest.attempt)
         ):
             self.told.pop()

@@ -251,6 +251,8 @@ class Crank:
         due_at = cell.due_at()
         if due_at is not None:
             self._timers.set(cell.key, due_at)
+        else:
+            self._timers.clear(cell.key)
         if cell.hungry:
             self._make_ready(cell.key)
         if isinstance(cell.value, Household) and cell.resting:

@@ -23,6 +23,7 @@ class Surroundings:
         access: Access,
         agents: Callable[[], Agents],
         agent_retry_s: float,
+        agent_max_turn_s: float,
         mock_agents: bool = False,
         platform_chat_seq: int = 0,
     ) -> None:
@@ -31,6 +32,7 @@ class Surroundings:
         self.access = access
         self.agents = agents
         self._agent_retry_s = agent_retry_s
+        self._agent_max_turn_s = agent_max_turn_s
         self._mock_agents = mock_agents
         self.platform_chat_seq = platform_chat_seq
         self._preferences: dict[UserId, Preferences] = {}
@@ -45,6 +47,7 @@ class Surroundings:
             preferences=self.preferences,
             next_platform_chat_id=str(self.platform_chat_seq + 1),
             agent_retry_s=self._agent_retry_s,
+            agent_max_turn_s=self._agent_max_turn_s,
             mock_agents=self._mock_agents,
         )
 

@@ -13,6 +13,9 @@ import anyio
 from actors.ports import Clock
 from machines.ids import ActorKey
 
+SLACK = 1000
+"""How many times that were overtaken are held, besides as many as are set."""
+
 
 class Timers:
     """Calls `due(key)` at the time set for a key; an earlier time replaces a later one."""
@@ -29,9 +32,18 @@ class Timers:
         if self._next.get(key, float("inf")) <= at:
             return
         self._next[key] = at
-        heapq.heappush(self._heap, (at, key))
+        if len(self._heap) > 2 * len(self._next) + SLACK:
+            # Most of it was overtaken: turns have a far end, and most of them come to another before.
+            self._heap = [(each_at, each) for each, each_at in self._next.items()]
+            heapq.heapify(self._heap)
+        else:
+            heapq.heappush(self._heap, (at, key))
         if self._heap[0][1] == key:
             self._wait.cancel()
+
+    def clear(self, key: ActorKey) -> None:
+        """Forget the time set for a key."""
+        self._next.pop(key, None)
 
     async def run(self) -> None:
         """Wait for ever; each wait ends at the earliest time set, or when an earlier one is."""

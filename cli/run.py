@@ -10,6 +10,7 @@ import anyio
 import structlog
 from pydantic import SecretStr
 
+from actors.agent_calls import Limits
 from actors.bot import Bot, first_cause
 from actors.surroundings import Surroundings
 from agent_platform import Registry, RegistryError
@@ -17,6 +18,7 @@ from cli.agents import Agents, load_configuration, open_platform, read_registry
 from cli.early_signals import EARLY
 from cli.errors import CommandFailed, ExitCode
 from cli.logs import set_up_logs
+from cli.open_files import calls_that_fit
 from cli.settings import Settings
 from machines.errors import CredentialsRefused, SurfacesError
 from machines.ids import UserId
@@ -112,6 +114,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
             access=Access(UserId(settings.matrix_user_id), settings.matrix_allowed_users),
             agents=lambda: agents,
             agent_retry_s=settings.agent_retry_s,
+            agent_max_turn_s=settings.agent_max_turn_s,
             mock_agents=settings.matrix_platform_backend == "mock",
         )
         bot = Bot(
@@ -120,6 +123,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
             journal=journal,
             clock=clock,
             surroundings=surroundings,
+            limits=Limits(calls=calls_that_fit(), answer_bytes=settings.agent_max_answer_kb * 1024),
         )
         async with anyio.create_task_group() as group:
             group.start_soon(_listen_for_stop, bot)

@@ -151,6 +151,8 @@ class Settings(AccountSettings, AgentSettings):
     matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
     agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
     agent_retry_s: float = Field(default=120.0, ge=0, le=86400, allow_inf_nan=False)
+    agent_max_answer_kb: int = Field(default=512, ge=1, le=4096)
+    agent_max_turn_s: float = Field(default=1800.0, gt=0, le=86400, allow_inf_nan=False)
     surfaces_brand: str = Field(default="Lambda", max_length=200)
     surfaces_locale: Literal["en", "ru"] = "en"
     surfaces_log_format: Literal["json", "console"] | None = None

@@ -27,7 +27,10 @@ from machines.facts import (
 from machines.happenings import (
     AgentDone,
     AgentGrew,
+    AgentOverran,
     AgentTroubled,
+    CallBegan,
+    CallDelayed,
     Observed,
     OrderDone,
     QueueOverflowed,
@@ -73,7 +76,14 @@ def take(
 
 def _dispatch(case: Case, event: object) -> None:
     match event:
-        case AgentGrew() | AgentDone() | AgentTroubled():
+        case (
+            CallDelayed()
+            | CallBegan()
+            | AgentGrew()
+            | AgentDone()
+            | AgentOverran()
+            | AgentTroubled()
+        ):
             dialogue.listen(case, event)
         case TimePassed():
             dialogue.look_at_the_clock(case)

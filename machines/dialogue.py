@@ -4,8 +4,16 @@ from typing import assert_never
 
 from machines.case import Case
 from machines.effects import Send
-from machines.happenings import Activity, AgentDone, AgentGrew, AgentTroubled
-from machines.patience import retry_at
+from machines.happenings import (
+    Activity,
+    AgentDone,
+    AgentGrew,
+    AgentOverran,
+    AgentTroubled,
+    CallBegan,
+    CallDelayed,
+)
+from machines.patience import ends_at, retry_at
 from machines.remembering import conclude
 from machines.reply import EDIT_INTERVAL_S
 from machines.speech import Speech
@@ -15,6 +23,9 @@ from machines.turn import (
     AgentDeclined,
     AgentFailed,
     AnswerEnded,
+    CallAwaited,
+    CallOpened,
+    LimitReached,
     PatienceEnded,
     ProcessRestarted,
     RetryDue,
@@ -43,12 +54,19 @@ def step_turn(case: Case, fact: object) -> None:
     case.turn = None
 
 
-def listen(case: Case, event: AgentGrew | AgentDone | AgentTroubled) -> None:
+def listen(
+    case: Case,
+    event: CallDelayed | CallBegan | AgentGrew | AgentDone | AgentOverran | AgentTroubled,
+) -> None:
     """Hear what the agent says, if it speaks of the try in hand."""
     turn, now, speech = case.turn, case.world.now, case.world.speech
     if turn is None or (turn.turn_id, turn.tries) != (event.turn_id, event.attempt):
         return
     match event:
+        case CallDelayed():
+            step_turn(case, CallAwaited(now))
+        case CallBegan():
+            step_turn(case, CallOpened(now))
         case AgentGrew() if turn.request.context is not None:
             pass  # a save or a load is answered once it is done
         case AgentGrew(heard=heard, activity=activity):
@@ -56,6 +74,11 @@ def listen(case: Case, event: AgentGrew | AgentDone | AgentTroubled) -> None:
         case AgentDone():
             text = conclude(case, turn, event)
             step_turn(case, AnswerEnded(now, text))
+        case AgentOverran(heard=heard):
+            if turn.request.context is None:
+                step_turn(case, TextGrew(now, heard))
+            last_words = _failed(turn, speech) or speech.answer_too_long()
+            step_turn(case, LimitReached(now, "the answer is longer than may be shown", last_words))
         case AgentTroubled(kind=kind, reason=reason, retryable=True):
             at = retry_at(turn.turn_id, turn.tries, now)
             last_words = _failed(turn, speech) or speech.agent_gave_up(kind)
@@ -74,6 +97,9 @@ def look_at_the_clock(case: Case) -> None:
     due_at = turn.due_at() if turn is not None else None
     if case.room.state != "bound" or turn is None or due_at is None or now < due_at:
         return
+    if turn.ends_at and now >= turn.ends_at:
+        _end_in_time(case, turn)
+        return
     match turn.state:
         case "waiting_to_retry":
             step_turn(case, RetryDue(now))
@@ -81,11 +107,28 @@ def look_at_the_clock(case: Case) -> None:
             step_turn(case, ShowDue(now))
         case "asking":
             # A try that has hardly begun says nothing yet; what the one before it met is what is known.
-            kind = turn.trouble if now - turn.retry_at < HARDLY_BEGUN_S else ""
-            last_words = case.world.speech.agent_gave_up(kind or "silent")
-            step_turn(case, PatienceEnded(now, last_words))
+            began_at = max(turn.retry_at, turn.called_at)
+            kind = turn.trouble if now - began_at < HARDLY_BEGUN_S else ""
+            _give_up(case, turn, kind or "silent", turn.fault)
+        case "waiting_for_call":
+            # Nobody asked the agent, so it was not silent.
+            _give_up(case, turn, turn.trouble or "no_call", turn.fault or "no call was free for it")
         case _:
             raise ValueError(f"nothing comes due for a turn in state {turn.state}")
+
+
+def _give_up(case: Case, turn: Turn, kind: str, fault: str) -> None:
+    speech = case.world.speech
+    last_words = _failed(turn, speech) or speech.agent_gave_up(kind)
+    step_turn(case, PatienceEnded(case.world.now, fault, last_words))
+
+
+def _end_in_time(case: Case, turn: Turn) -> None:
+    """End a turn whose time is over, whatever its agent is doing (contract E13)."""
+    speech = case.world.speech
+    sentence = speech.turn_too_long() if turn.has_said() else speech.agent_gave_up("too_slow")
+    last_words = _failed(turn, speech) or sentence
+    step_turn(case, LimitReached(case.world.now, "the turn took longer than it may", last_words))
 
 
 def resume(case: Case) -> None:
@@ -93,9 +136,10 @@ def resume(case: Case) -> None:
 
     In a room that is not bound the turn waits for the repair: nothing reaches an agent (contract R1).
     """
-    now = case.world.now
-    if case.turn is not None and case.room.state == "bound":
-        step_turn(case, ProcessRestarted(now, now + case.world.agent_retry_s))
+    now, world, turn = case.world.now, case.world, case.turn
+    if turn is not None and case.room.state == "bound":
+        end = ends_at(turn.begun_at, now, world.agent_max_turn_s)
+        step_turn(case, ProcessRestarted(now, now + world.agent_retry_s, end))
 
 
 def stop_turn(case: Case) -> None:

@@ -79,11 +79,12 @@ class SavePreferences(Struct, frozen=True):
 
 
 class Ask(Struct, frozen=True):
-    """Ask the agent; `attempt` tells the frames of this try from those of an earlier one."""
+    """Ask the agent for a user; `attempt` tells the frames of this try from those of an earlier one."""
 
     turn_id: EventId
     attempt: int
     request: AgentRequest
+    user_id: UserId
 
 
 class HangUp(Struct, frozen=True):

@@ -82,6 +82,28 @@ class AgentDone(Struct, frozen=True):
     files: tuple[str, ...] = ()
 
 
+class AgentOverran(Struct, frozen=True):
+    """The answer is longer than may be shown: what fits of it. The call is over (contract E13)."""
+
+    turn_id: EventId
+    attempt: int
+    heard: Draft
+
+
+class CallDelayed(Struct, frozen=True):
+    """The agent is not asked yet: too many calls are open."""
+
+    turn_id: EventId
+    attempt: int
+
+
+class CallBegan(Struct, frozen=True):
+    """The agent is asked now."""
+
+    turn_id: EventId
+    attempt: int
+
+
 class AgentTroubled(Struct, frozen=True):
     """This try brought no answer. `retryable` as the protocol says; `kind` as in `AgentBroke`, or a code."""
 

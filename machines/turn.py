@@ -2,7 +2,9 @@
 
 `queued → asking → streaming → answered`. When the agent breaks off, the turn waits and asks again under the same
 `message_id`, and the new text lands in the same reply; when the time for that is used up, the reply says plainly
-that the agent could not answer. The user can stop it. A restarted process asks again: what the agent had said was
+that the agent could not answer. Where too many calls are open, the turn waits for one to end, no longer than it
+would try. An answer may be so long and take so long (contract E13); past either it ends with what was said. The user
+can stop it. A restarted process asks again: what the agent had said was
 never more than what the room shows. `answered`, `failed` and `stopped` are the ends, and each of them has put the
 reply's last text into the outbox.
 """
@@ -15,7 +17,7 @@ from statemachine import State, StateMachine
 
 from machines.draft import Draft
 from machines.effects import Ask, Effect, HangUp, MarkRead, ShowTyping
-from machines.ids import EventId
+from machines.ids import EventId, UserId
 from machines.reply import NOTHING_FINISHED, Finished, Reply, show_growing, show_last
 from machines.table import Table
 from machines.talk import AgentRequest
@@ -30,16 +32,19 @@ class Turn(Struct, frozen=True):
     says it again. `first_text_at` is 0 while there is nothing to show; `finished` is how far `heard` is in
     finished parts. What the room was last shown of the answer, by whichever try, are `shown_behind` and the
     text behind that, `shown`; `trouble` is of what kind the last fault was. `gives_up_at` bounds the retries
-    (`AGENT_RETRY_S`).
+    (`AGENT_RETRY_S`), `ends_at` the whole turn (`AGENT_MAX_TURN_S`). `called_at` is when a try that had to wait
+    for its call got it; `user_id` is who asked.
     """
 
     turn_id: EventId
     request: AgentRequest
     reply: Reply
+    user_id: UserId = UserId("")
     state: str = "queued"
     tries: int = 0
     begun_at: float = 0.0
     gives_up_at: float = 0.0
+    ends_at: float = 0.0
     retry_at: float = 0.0
     fault: str = ""
     trouble: str = ""
@@ -49,6 +54,7 @@ class Turn(Struct, frozen=True):
     finished: Finished = NOTHING_FINISHED
     status: str = ""
     first_text_at: float = 0.0
+    called_at: float = 0.0
 
     def has_said(self) -> bool:
         """Whether there is something to keep: of this try, or as the room last saw it."""
@@ -60,20 +66,25 @@ class Turn(Struct, frozen=True):
 
     def due_at(self) -> float | None:
         """Return when this turn next wants to be looked at, if nothing happens before."""
+        times = (self._step_due_at(), self.ends_at or None)
+        return min((each for each in times if each is not None), default=None)
+
+    def _step_due_at(self) -> float | None:
         if self.state == "waiting_to_retry":
             return self.retry_at
         if self.state == "streaming" and self.first_text_at:
             return self.reply.next_show_at(self.first_text_at)
-        if self.state == "asking" and self.tries > 1:
+        if self.state == "waiting_for_call" or (self.state == "asking" and self.tries > 1):
             return self.gives_up_at
         return None
 
 
 class TurnBegan(Struct, frozen=True):
-    """Its turn has come; the agent may be tried until `gives_up_at`."""
+    """Its turn has come; the agent may be tried until `gives_up_at`, and answer until `ends_at`."""
 
     at: float
     gives_up_at: float
+    ends_at: float
 
 
 class ProcessRestarted(Struct, frozen=True):
@@ -81,6 +92,19 @@ class ProcessRestarted(Struct, frozen=True):
 
     at: float
     gives_up_at: float
+    ends_at: float
+
+
+class CallAwaited(Struct, frozen=True):
+    """Too many calls are open: the agent is asked when one of them ends."""
+
+    at: float
+
+
+class CallOpened(Struct, frozen=True):
+    """A call that had to wait has begun."""
+
+    at: float
 
 
 class TextGrew(Struct, frozen=True):
@@ -132,9 +156,18 @@ class RetryDue(Struct, frozen=True):
 
 
 class PatienceEnded(Struct, frozen=True):
-    """A later try has brought nothing by `gives_up_at`."""
+    """A later try has brought nothing by `gives_up_at`, or one that waits has had no call."""
 
     at: float
+    fault: str
+    last_words: str
+
+
+class LimitReached(Struct, frozen=True):
+    """The answer is as long as it may be, or its time is over (contract E13)."""
+
+    at: float
+    fault: str
     last_words: str
 
 
@@ -158,6 +191,7 @@ class TurnMachine(StateMachine):
 
     queued = State(initial=True)
     asking = State()
+    waiting_for_call = State()
     streaming = State()
     waiting_to_retry = State()
     answered = State(final=True)
@@ -168,9 +202,12 @@ class TurnMachine(StateMachine):
     process_restarted = (
         queued.to.itself(internal=True)
         | asking.to.itself(internal=True, on="ask_anew")
+        | waiting_for_call.to(asking, on="ask_anew")
         | streaming.to(asking, on="ask_anew")
         | waiting_to_retry.to(asking, on="ask_anew")
     )
+    call_awaited = asking.to(waiting_for_call)
+    call_opened = waiting_for_call.to(asking, on="note_call")
     text_grew = asking.to(streaming, on="listen") | streaming.to.itself(internal=True, on="hear")
     show_due = streaming.to.itself(internal=True, on="show_more")
     answer_ended = asking.to(answered, on="finish") | streaming.to(answered, on="finish")
@@ -182,16 +219,26 @@ class TurnMachine(StateMachine):
     )
     agent_declined = asking.to(failed, on="give_up") | streaming.to(failed, on="give_up")
     retry_due = waiting_to_retry.to(asking, on="ask_again")
-    patience_ended = asking.to(failed, on="hang_up_and_give_up")
+    patience_ended = asking.to(failed, on="hang_up_and_give_up") | waiting_for_call.to(
+        failed, on="hang_up_and_give_up"
+    )
+    limit_reached = (
+        asking.to(failed, on="hang_up_and_give_up")
+        | waiting_for_call.to(failed, on="hang_up_and_give_up")
+        | streaming.to(failed, on="hang_up_and_give_up")
+        | waiting_to_retry.to(failed, on="hang_up_and_give_up")
+    )
     room_lost = (
         queued.to(failed, on="give_up")
         | asking.to(failed, on="give_up")
+        | waiting_for_call.to(failed, on="hang_up_and_give_up")
         | streaming.to(failed, on="give_up")
         | waiting_to_retry.to(failed, on="give_up")
     )
     user_stopped = (
         queued.to(stopped, on="stop")
         | asking.to(stopped, on="stop")
+        | waiting_for_call.to(stopped, on="stop")
         | streaming.to(stopped, on="stop")
         | waiting_to_retry.to(stopped, on="stop")
     )
@@ -204,13 +251,19 @@ class TurnMachine(StateMachine):
     @staticmethod
     def begin(data: Turn, fact: TurnBegan) -> "_Result":
         """Ask for the first time; the message counts as read from here (contract D6)."""
-        data, asked = _ask(data, begun_at=fact.at, gives_up_at=fact.gives_up_at)
+        data, asked = _ask(
+            data, begun_at=fact.at, gives_up_at=fact.gives_up_at, ends_at=fact.ends_at
+        )
         return data, (MarkRead(data.turn_id), ShowTyping(True), *asked)
 
     @staticmethod
     def ask_anew(data: Turn, fact: ProcessRestarted) -> "_Result":
         """Ask as if for the first time, under the same `message_id`."""
-        data, asked = _ask(data, gives_up_at=fact.gives_up_at)
+        # A clock that was set back between two processes must not lengthen the turn at each of them.
+        begun_at = min(data.begun_at, fact.at)
+        data, asked = _ask(
+            data, begun_at=begun_at, gives_up_at=fact.gives_up_at, ends_at=fact.ends_at
+        )
         return data, (ShowTyping(True), *asked)
 
     @staticmethod
@@ -218,6 +271,11 @@ class TurnMachine(StateMachine):
         """Another try."""
         data, asked = _ask(data)
         return data, (ShowTyping(True), *asked)
+
+    @staticmethod
+    def note_call(data: Turn, fact: CallOpened) -> "_Result":
+        """From here on, silence is the agent's."""
+        return replace(data, called_at=fact.at), ()
 
     @staticmethod
     def listen(data: Turn, fact: TextGrew) -> "_Result":
@@ -262,9 +320,9 @@ class TurnMachine(StateMachine):
         return _keep(data, fact.last_words, fact.at, fact.fault)
 
     @staticmethod
-    def hang_up_and_give_up(data: Turn, fact: PatienceEnded) -> "_Result":
+    def hang_up_and_give_up(data: Turn, fact: PatienceEnded | LimitReached) -> "_Result":
         """The try in hand is not waited for."""
-        data, effects = _keep(data, fact.last_words, fact.at, data.fault)
+        data, effects = _keep(data, fact.last_words, fact.at, fact.fault)
         return data, (HangUp(data.turn_id), *effects)
 
     @staticmethod
@@ -282,6 +340,7 @@ _SILENT: dict[str, Any] = {
     "finished": NOTHING_FINISHED,
     "status": "",
     "first_text_at": 0.0,
+    "called_at": 0.0,
 }
 """What a try that is over leaves: nothing of what was heard in it."""
 
@@ -296,7 +355,7 @@ def _heard(turn: Turn, fact: TextGrew) -> Turn:
 
 def _ask(turn: Turn, **changes: Any) -> _Result:
     turn = replace(turn, tries=turn.tries + 1, **_SILENT, **changes)
-    return turn, (Ask(turn.turn_id, turn.tries, turn.request),)
+    return turn, (Ask(turn.turn_id, turn.tries, turn.request, turn.user_id),)
 
 
 def _keep(turn: Turn, last_words: str, at: float, fault: str) -> _Result:
@@ -316,12 +375,14 @@ def _ended(turn: Turn, reply: Reply, fault: str) -> Turn:
 
 _IN_HAND = {
     "asking": "the turn has begun",
+    "waiting_for_call": "the turn has begun",
     "streaming": "the turn has begun",
     "waiting_to_retry": "the turn has begun",
 }
 _ENDED = dict.fromkeys(sorted(ENDED), "the turn has ended")
 _NOT_ASKED = {
     "queued": "nobody was asked yet",
+    "waiting_for_call": "nobody was asked yet",
     "waiting_to_retry": "nobody is being asked just now",
 }
 
@@ -330,6 +391,19 @@ TURN: Table[Turn] = Table(
     refuses={
         "turn_began": {**_IN_HAND, **_ENDED},
         "process_restarted": _ENDED,
+        "call_awaited": {
+            **_NOT_ASKED,
+            "waiting_for_call": "a call is waited for already",
+            "streaming": "the agent is answering",
+            **_ENDED,
+        },
+        "call_opened": {
+            "queued": "nobody was asked yet",
+            "asking": "the agent is asked already",
+            "streaming": "the agent is answering",
+            "waiting_to_retry": "nobody is being asked just now",
+            **_ENDED,
+        },
         "text_grew": {**_NOT_ASKED, **_ENDED},
         "show_due": {**_NOT_ASKED, "asking": "there is no text yet", **_ENDED},
         "answer_ended": {**_NOT_ASKED, **_ENDED},
@@ -338,15 +412,18 @@ TURN: Table[Turn] = Table(
         "retry_due": {
             "queued": "nobody was asked yet",
             "asking": "a try is in hand",
+            "waiting_for_call": "a try is in hand",
             "streaming": "a try is in hand",
             **_ENDED,
         },
         "patience_ended": {
-            **_NOT_ASKED,
+            "queued": "nobody was asked yet",
+            "waiting_to_retry": "nobody is being asked just now",
             "streaming": "the agent is answering",
             **_ENDED,
         },
         "room_lost": _ENDED,
+        "limit_reached": {"queued": "nobody was asked yet", **_ENDED},
         "user_stopped": _ENDED,
     },
 )

@@ -60,8 +60,9 @@ def begin(
     )
     parts = tuple(_found(event_id, index, part, now) for index, part in enumerate(begun))
     reply = Reply(case.room.room_id, event_id, asked.thread_root, parts, notice=context is not None)
-    case.turn = Turn(event_id, request, reply)
-    step_turn(case, TurnBegan(now, now + case.world.agent_retry_s))
+    case.turn = Turn(event_id, request, reply, binding.matrix_user_id)
+    world = case.world
+    step_turn(case, TurnBegan(now, now + world.agent_retry_s, now + world.agent_max_turn_s))
 
 
 def _found(answers: EventId, index: int, part: BegunPart, now: float) -> Part:

@@ -67,6 +67,7 @@ class World(Struct, frozen=True):
     agents: Agents
     next_platform_chat_id: str
     agent_retry_s: float = 120.0
+    agent_max_turn_s: float = 1800.0
     mock_agents: bool = False
     preferences: Callable[[UserId], Preferences] = lambda _: Preferences()
 

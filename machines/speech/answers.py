@@ -34,10 +34,19 @@ class Answers(Voice):
         """Answer `!stop` when no answer is running."""
         return self.say("nothing_to_stop")
 
+    def answer_too_long(self) -> str:
+        """Follow as much of an answer as is shown (contract E13)."""
+        return self.say("answer_too_long")
+
+    def turn_too_long(self) -> str:
+        """Follow what an agent said in the time that one answer has (contract E13)."""
+        return self.say("turn_too_long")
+
     def agent_gave_up(self, kind: str) -> str:
         """End a turn that no retry could save (contract D10).
 
-        `kind` is that of `machines.talk.AgentBroke`, the code `AGENT_BUSY`, or `not_restored` for a room that failed.
+        `kind` is that of `machines.talk.AgentBroke`, or the code `AGENT_BUSY`, or `no_call` where the agent
+        was never asked, `too_slow` where the time for one answer is over, or `not_restored` for a room that failed.
         """
         key = f"gave_up_{kind.removeprefix('AGENT_').lower()}"
         return self.say(key if key in self.sentences else "gave_up_somehow")

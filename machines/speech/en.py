@@ -119,6 +119,8 @@ ENGLISH: Mapping[str, str] = {
     "progress": "*{text}…*",
     "empty_answer": "*The agent finished without saying anything.*",
     "stopped": "*Stopped.*",
+    "answer_too_long": "*The answer is longer than I can show, so it ends here.*",
+    "turn_too_long": "*The time for one answer is over, so it ends here.*",
     "stopped_nothing": "*Stopped before the answer began.*",
     "stop_done": "Stopped.",
     "nothing_to_stop": "No answer is running, so there is nothing to stop.",
@@ -143,6 +145,13 @@ ENGLISH: Mapping[str, str] = {
     "gave_up_not_restored": (
         "The agent could not answer: I could not restore my local state for this room within a day. "
         "Please send your message again later."
+    ),
+    "gave_up_no_call": (
+        "The agent could not answer: too many other answers are being written just now. Please send "
+        "your message again later."
+    ),
+    "gave_up_too_slow": (
+        "The agent could not answer: it took too long. Please send your message again, or ask for less."
     ),
     "gave_up_somehow": "The agent could not answer. Please send your message again later.",
     "agent_error": (

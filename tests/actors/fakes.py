@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 from msgspec.structs import replace
 
+from actors.agent_calls import Limits
 from actors.bot import DRAIN_S, Bot
 from actors.surroundings import Surroundings
 from machines.doubts import Doubts
@@ -318,6 +319,7 @@ class House:
             access=Access(BOT),
             agents=lambda: FewAgents(),
             agent_retry_s=120.0,
+            agent_max_turn_s=1800.0,
         )
         return Bot(
             homeserver=self.homeserver,
@@ -325,6 +327,7 @@ class House:
             journal=self.journal,
             clock=self.clock,
             surroundings=surroundings,
+            limits=Limits(),
         )
 
     @asynccontextmanager

@@ -4,30 +4,36 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+import pytest
 
-from actors.agent_calls import AgentCalls
+from actors.agent_calls import MAX_FILES, AgentCalls, Limits
 from actors.workers import Workers
+from machines.draft import Draft
 from machines.effects import Ask
-from machines.happenings import AgentDone
+from machines.happenings import AgentDone, AgentOverran, CallBegan, CallDelayed
 from machines.ids import ActorKey, AgentId, EventId
-from machines.talk import AgentRequest
+from machines.talk import AgentEnded, AgentOffersFile, AgentRequest, AgentSaid
 from tests.actors.fakes import FakeAgents, ManualClock, settle
+from tests.machines.support import ANNA, BERT
 
 ROOM = ActorKey("!room")
+DEFAULTS = Limits()
 
 
 def asks(text: str) -> Ask:
-    return Ask(EventId("$1"), 1, AgentRequest(AgentId("default"), "1", "$1", text))
+    return Ask(EventId("$1"), 1, AgentRequest(AgentId("default"), "1", "$1", text), ANNA)
 
 
 class Line:
     """Calls to agents that answer at once, and what is told of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.agents = FakeAgents()
         self.workers = Workers(ManualClock())
         self.told: list[object] = []
-        self.calls = AgentCalls(self.agents, self.workers, lambda _, event: self.told.append(event))
+        self.calls = AgentCalls(
+            self.agents, self.workers, lambda _, event: self.told.append(event), limits
+        )
 
     @property
     def asked(self) -> list[str]:
@@ -35,8 +41,8 @@ class Line:
 
 
 @asynccontextmanager
-async def open_line() -> AsyncIterator[Line]:
-    line = Line()
+async def open_line(limits: Limits = DEFAULTS) -> AsyncIterator[Line]:
+    line = Line(limits)
     async with anyio.create_task_group() as group:
         line.workers.run(group)
         yield line
@@ -77,3 +83,85 @@ async def test_whoever_hangs_up_hears_no_more():
         line.calls.hang_up_all()
         await settle()
         assert (line.agents.closed, line.told) == (["long"], [])
+
+
+# -- limits ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pieces", "fits"),
+    [
+        (("12345", "67890", "1"), "1234567890"),
+        (("123456789", "я"), "123456789"),
+        (("x" * 5_000_000,), "x" * 10),
+        (("яяяяя", " "), "яяяяя"),
+    ],
+    ids=["one more", "half a character", "a huge piece", "two bytes each"],
+)
+async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fits):
+    async with open_line(Limits(answer_bytes=10)) as line:
+        line.agents.says = lambda _: (*map(AgentSaid, pieces), AgentEnded(1))
+        line.calls.ask(ROOM, asks("hello"))
+        await settle()
+        assert line.told[-1] == AgentOverran(EventId("$1"), 1, Draft(fits))
+        assert line.agents.closed == ["hello"]
+
+
+async def test_an_answer_that_just_fits_is_whole():
+    async with open_line(Limits(answer_bytes=10)) as line:
+        line.agents.says = lambda _: (AgentSaid("12345"), AgentSaid("67890"), AgentEnded(1))
+        line.calls.ask(ROOM, asks("hello"))
+        await settle()
+        assert line.told[-1] == AgentDone(EventId("$1"), 1, "1234567890", 1)
+
+
+async def test_files_without_end_are_not_held():
+    async with open_line() as line:
+        offers = [AgentOffersFile(f"file {number}") for number in range(MAX_FILES + 100)]
+        line.agents.says = lambda _: (*offers, AgentEnded(1))
+        line.calls.ask(ROOM, asks("hello"))
+        await settle()
+        done = line.told[-1]
+        assert isinstance(done, AgentDone)
+        assert done.files == tuple(offer.path for offer in offers[:MAX_FILES])
+
+
+async def test_a_call_that_has_to_wait_says_so_and_says_when_it_begins():
+    async with open_line(Limits(calls=1)) as line:
+        line.agents.mute.add("long")
+        line.calls.ask(ActorKey("!other"), asks("long"))
+        line.calls.ask(ROOM, asks("hello"))
+        await settle()
+        assert line.told == [CallDelayed(EventId("$1"), 1)]
+        line.calls.hang_up(ActorKey("!other"))
+        await settle()
+        assert line.told[1] == CallBegan(EventId("$1"), 1)
+        assert isinstance(line.told[-1], AgentDone)
+
+
+async def test_a_call_that_is_hung_up_while_it_waits_asks_nobody():
+    async with open_line(Limits(calls=1)) as line:
+        line.agents.mute.add("long")
+        line.calls.ask(ActorKey("!other"), asks("long"))
+        line.calls.ask(ROOM, asks("hello"))
+        await settle()
+        line.calls.hang_up(ROOM)
+        line.calls.hang_up(ActorKey("!other"))
+        await settle()
+        assert line.asked == ["long"]
+        line.calls.ask(ROOM, asks("again"))
+        await settle()
+        assert isinstance(line.told[-1], AgentDone)
+
+
+async def test_a_mute_agent_with_rooms_without_end_leaves_a_call_for_another_one():
+    async with open_line(Limits(calls=20)) as line:
+        line.agents.mute.add("long")
+        for number in range(100):
+            line.calls.ask(ActorKey(f"!{number}"), asks("long"))
+        await settle()
+        assert 5 < len(line.asked) < 20
+        request = AgentRequest(AgentId("other"), "1", "$2", "hello")
+        line.calls.ask(ROOM, Ask(EventId("$2"), 1, request, BERT))
+        await settle()
+        assert isinstance(line.told[-1], AgentDone)

@@ -1,14 +1,15 @@
 """A long answer in small pieces costs what its length is worth: nothing is copied, cut or kept twice."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import anyio
 import pytest
 
-from actors.agent_calls import AgentCalls
+from actors.agent_calls import AgentCalls, Limits
 from actors.cells import Cell
 from actors.workers import Workers
-from machines import reply
+from machines import reply, splitting
 from machines.draft import Draft
 from machines.effects import Ask
 from machines.facts import MessageArrived
@@ -59,13 +60,13 @@ class Counted:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.characters = 0
-        since, checksum, split, next_cut = (
-            Draft.since, reply.checksum, reply.split, reply.next_cut,
-        )  # fmt: skip
+        since = Draft.since
         patch.setattr(Draft, "since", lambda it, offset: self.add(since(it, offset)))
-        patch.setattr(reply, "checksum", lambda text: checksum(self.add(text)))
-        patch.setattr(reply, "split", lambda text, *more: split(self.add(text), *more))
-        patch.setattr(reply, "next_cut", lambda text, place: next_cut(self.add(text), place))
+        for module, name in ((reply, "checksum"), (splitting, "split"), (splitting, "next_cut")):
+            patch.setattr(f"machines.reply.{name}", self.counting(getattr(module, name)))
+
+    def counting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda text, *more: function(self.add(text), *more)
 
     def add(self, text: str) -> str:
         self.characters += len(text)
@@ -76,17 +77,18 @@ async def work(chunks: int) -> int:
     """Let an agent answer in so many chunks, each of which is visited, and count what is done."""
     worlds, cell = Worlds(), Cell(KEY, RoomRows(chat_room(), None, ()))
     question = MessageArrived(ROOM, EventId("$1"), ANNA, "tell me everything", 0)
-    shown: list[str] = []
+    orders = 0
 
     with pytest.MonkeyPatch.context() as patch:
         counted = Counted(patch)
 
         def visit() -> list[object]:
+            nonlocal orders
             visit = cell.visit(worlds)
             cell.settle(visit)
             if visit.writes.turn is not None:
                 counted.add(dump(visit.writes.turn.without_the_try()))
-            shown.extend(row.order.body for row in visit.writes.orders)
+            orders += len(visit.writes.orders)
             return list(visit.deferred)
 
         def tell(key: ActorKey, event: object) -> None:
@@ -102,12 +104,12 @@ async def work(chunks: int) -> int:
         workers = Workers(ManualClock())
         async with anyio.create_task_group() as group:
             workers.run(group)
-            AgentCalls(Talker(chunks), workers, tell).ask(KEY, ask)
+            AgentCalls(Talker(chunks), workers, tell, Limits()).ask(KEY, ask)
             with anyio.fail_after(60):
-                while cell.value.turn is not None:
+                while not cell.caught_up:
                     await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
-    assert len(shown) > chunks / 1000
+    assert orders > chunks / 1000
     return counted.characters
 
 

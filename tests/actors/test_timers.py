@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from actors.timers import Timers
+from actors.timers import SLACK, Timers
 from machines.ids import ActorKey
 from tests.actors.fakes import ManualClock, settle
 
@@ -71,3 +71,27 @@ async def test_a_time_that_is_past_is_due_at_once():
         watch.set(ANN, -1)
         await settle()
         assert watch.told == [(0, ANN)]
+
+
+async def test_a_time_that_is_cleared_does_not_come():
+    async with watching() as watch:
+        watch.set(ANN, 5)
+        watch.set(BEN, 6)
+        watch.timers.clear(ANN)
+        await watch.clock.passes(10)
+        assert watch.told == [(6.0, BEN)]
+        watch.set(ANN, 20)
+        await watch.clock.passes(20)
+        assert watch.told[1:] == [(20.0, ANN)]
+
+
+async def test_times_that_were_overtaken_are_not_held_until_they_would_have_come():
+    async with watching() as watch:
+        for number in range(10 * SLACK):
+            watch.set(ANN, 100_000 + number)
+            watch.timers.clear(ANN)
+        watch.set(BEN, 50_000)
+        watch.set(ANN, 60_000)
+        assert len(watch.timers._heap) < 2 * SLACK
+        await watch.clock.passes(70_000)
+        assert watch.told == [(50_000.0, BEN), (60_000.0, ANN)]

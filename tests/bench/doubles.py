@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from actors.agent_calls import Limits
 from actors.bot import Bot
 from actors.surroundings import Surroundings
 from agent_platform import single_agent
@@ -138,6 +139,7 @@ def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
         access=Access(BOT),
         agents=lambda: agents,
         agent_retry_s=120.0,
+        agent_max_turn_s=1800.0,
     )
     return Bot(
         homeserver=homeserver,
@@ -145,6 +147,7 @@ def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
         journal=journal,
         clock=clock,
         surroundings=surroundings,
+        limits=Limits(),
     )
 
 

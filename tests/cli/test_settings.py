@@ -86,6 +86,7 @@ def test_three_variables_are_enough_and_the_rest_has_the_documented_defaults(loa
     assert settings.matrix_agent_registry_path is None
     assert settings.base_url is None
     assert (settings.agent_timeout_s, settings.agent_retry_s) == (30.0, 120.0)
+    assert (settings.agent_max_answer_kb, settings.agent_max_turn_s) == (512, 1800.0)
     assert settings.surfaces_workspace_dir == Path("/agents")
     assert (settings.surfaces_brand, settings.surfaces_locale) == ("Lambda", "en")
     assert (settings.surfaces_log_format, settings.surfaces_log_level) == (None, "info")
@@ -173,6 +174,8 @@ WRONG = {
     "AGENT_WS_URL": ["ws://agents/other", "ftp://agents/agent_ws", "agents"],
     "AGENT_TIMEOUT_S": ["soon", "0", "-1", "inf", "nan", "1e9"],
     "AGENT_RETRY_S": ["long", "-1", "inf", "nan"],
+    "AGENT_MAX_ANSWER_KB": ["much", "0", "-1", "1.5", "4097"],
+    "AGENT_MAX_TURN_S": ["ever", "0", "-1", "inf", "nan", "86401"],
     "SURFACES_BRAND": ["x" * 201],
     "SURFACES_LOCALE": ["de", "english"],
     "SURFACES_LOG_FORMAT": ["xml"],

@@ -76,6 +76,7 @@ def make_world(
     agents: Iterable[str] = ("default",),
     next_context: str = "8",
     agent_retry_s: float = 120.0,
+    agent_max_turn_s: float = 1800.0,
     chosen: Mapping[UserId, Preferences] = MappingProxyType({}),
 ) -> World:
     return World(
@@ -86,6 +87,7 @@ def make_world(
         preferences=lambda user_id: chosen.get(user_id, Preferences()),
         next_platform_chat_id=next_context,
         agent_retry_s=agent_retry_s,
+        agent_max_turn_s=agent_max_turn_s,
     )
 
 

@@ -51,7 +51,17 @@ ARGUMENTS = {
     "on": True,
     "tokens": 12345,
 }
-KINDS = ("unreachable", "silent", "protocol", "broken_off", "busy", "not_restored", "somehow")
+KINDS = (
+    "unreachable",
+    "silent",
+    "protocol",
+    "broken_off",
+    "busy",
+    "no_call",
+    "too_slow",
+    "not_restored",
+    "somehow",
+)
 
 
 @pytest.fixture(params=LANGUAGES)

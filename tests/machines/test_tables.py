@@ -217,7 +217,7 @@ def test_the_comparison_covers_refusals_and_guards():
     outcomes = [by_the_engine(TURN, row, fact) for row, fact in TURN.situations()]
     assert Untouched in outcomes
     ends = {outcome[0].state for outcome in outcomes if outcome is not Untouched}
-    assert ends == {"queued", "asking", "streaming", "waiting_to_retry"} | {
+    assert ends == {"queued", "asking", "waiting_for_call", "streaming", "waiting_to_retry"} | {
         "answered",
         "failed",
         "stopped",

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from actors.agent_calls import Limits
 from actors.bot import Bot
 from actors.surroundings import Surroundings
 from machines.errors import SurfacesError
@@ -313,6 +314,7 @@ class History:
         bot = Bot(
             homeserver=homeserver,
             platform=self.agents.platform_of(process),
+            limits=Limits(),
             journal=Journal(Connection(process, self.raw, self.watch.committed)),
             clock=clock,
             surroundings=Surroundings(
@@ -321,6 +323,7 @@ class History:
                 access=Access(BOT),
                 agents=lambda: agents,
                 agent_retry_s=120.0,
+                agent_max_turn_s=1800.0,
             ),
         )
         self.stop = bot.stop

@@ -1,0 +1,125 @@
+"""Slots for calls: who holds many leaves some for who holds none, and none is lost."""
+
+from itertools import product
+
+import anyio
+import pytest
+
+from actors.agent_calls import Limits
+from actors.call_slots import CallSlots, Party
+from machines.ids import AgentId, UserId
+from tests.actors.fakes import settle
+
+SLOTS = Limits().calls
+
+
+def party(agent: str, user: str) -> Party:
+    return Party(AgentId(agent), UserId(user))
+
+
+def fill(slots: CallSlots, each: Party) -> int:
+    """Take as many as there are for it."""
+    taken = 0
+    while slots.enter(each):
+        taken += 1
+    return taken
+
+
+def test_one_user_with_one_agent_gets_most_of_the_slots_and_not_all():
+    assert fill(CallSlots(SLOTS), party("a", "@anna")) == SLOTS * 2 // 5
+
+
+@pytest.mark.parametrize("greedy", [1, 3, 6])
+def test_however_many_agents_take_all_they_get_another_one_finds_a_slot(greedy):
+    slots = CallSlots(SLOTS)
+    for agent, user in product(range(greedy), range(SLOTS // 10)):
+        fill(slots, party(f"mute{agent}", f"@user{agent}-{user}"))
+    assert slots.enter(party("other", "@anna"))
+
+
+@pytest.mark.parametrize("greedy", [1, 3, 6])
+def test_however_many_users_take_all_they_get_another_one_finds_a_slot_at_the_same_agent(greedy):
+    slots = CallSlots(SLOTS)
+    for user in range(greedy):
+        fill(slots, party("a", f"@greedy{user}"))
+    assert slots.enter(party("a", "@anna"))
+
+
+def test_what_was_given_back_can_be_taken_again():
+    slots = CallSlots(SLOTS)
+    anna = party("a", "@anna")
+    taken = fill(slots, anna)
+    for _ in range(taken):
+        slots.leave(anna)
+    assert fill(slots, anna) == taken
+
+
+async def test_whoever_waits_gets_the_next_slot_agents_and_users_in_turn():
+    slots, got = CallSlots(2), []
+    mutes = [party("mute", "@mute"), party("other mute", "@other")]
+    assert [fill(slots, mute) for mute in mutes] == [1, 1]
+
+    async def wait(each: Party, name: str) -> None:
+        await slots.wait(each)
+        got.append(name)
+
+    async with anyio.create_task_group() as group:
+        for name in ("first", "second"):
+            for agent, user in (("a", "@anna"), ("a", "@bert"), ("b", "@carl")):
+                group.start_soon(wait, party(agent, user), f"{user} {name}")
+        await settle()
+        assert got == []
+        for mute in mutes:
+            slots.leave(mute)
+            await settle()
+        for leaves in (("a", "@anna"), ("b", "@carl"), ("a", "@bert"), ("a", "@anna")):
+            slots.leave(party(*leaves))
+            await settle()
+    assert got == [
+        "@anna first", "@carl first", "@bert first", "@carl second", "@anna second", "@bert second",
+    ]  # fmt: skip
+
+
+async def test_who_waits_behind_a_greedy_one_is_let_in_first():
+    slots = CallSlots(SLOTS)
+    greedy, anna, got = party("mute", "@greedy"), party("mute", "@anna"), []
+    fill(slots, greedy)
+    held = fill(slots, anna)
+
+    async def wait(each: Party) -> None:
+        await slots.wait(each)
+        got.append(each)
+
+    async with anyio.create_task_group() as group:
+        for each in (greedy, greedy, anna):
+            group.start_soon(wait, each)
+            await settle()
+        slots.leave(anna)
+        await settle()
+        assert held > 0
+        assert got == [anna]
+        group.cancel_scope.cancel()
+
+
+async def test_who_is_cancelled_keeps_no_slot_and_no_place():
+    slots = CallSlots(1)
+    anna, bert = party("a", "@anna"), party("a", "@bert")
+    assert slots.enter(anna)
+    scopes = [anyio.CancelScope(), anyio.CancelScope()]
+
+    async def wait(scope: anyio.CancelScope) -> None:
+        with scope:
+            await slots.wait(bert)
+            slots.leave(bert)
+
+    async with anyio.create_task_group() as group:
+        for scope in scopes:
+            group.start_soon(wait, scope)
+        await settle()
+        scopes[0].cancel()
+        await settle()
+        slots.leave(anna)
+        # It has the slot already and does not know it yet.
+        scopes[1].cancel()
+        await settle()
+    assert slots.enter(anna)

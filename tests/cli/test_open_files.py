@@ -1,0 +1,32 @@
+"""Calls to agents never take the files that the database and the homeserver need."""
+
+import resource
+
+import pytest
+
+from actors.agent_calls import Limits
+from cli.open_files import KEPT, calls_that_fit
+
+WANTED = Limits().calls + KEPT
+UNLIMITED = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "calls"),
+    [
+        ((1024, UNLIMITED), (WANTED, UNLIMITED), Limits().calls),
+        ((1024, 500_000), (WANTED, 500_000), Limits().calls),
+        ((1024, 1024), (1024, 1024), 1024 - KEPT),
+        ((64, 64), (64, 64), 1),
+        ((500_000, 500_000), None, Limits().calls),
+        ((UNLIMITED, UNLIMITED), None, Limits().calls),
+    ],
+)
+def test_the_limit_is_raised_as_far_as_wanted_and_the_calls_fit_below_it(
+    monkeypatch, before, after, calls
+):
+    changed = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: before)
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: changed.append(limits))
+    assert calls_that_fit() == calls
+    assert changed == ([] if after is None else [after])

@@ -1,0 +1,206 @@
+"""An answer may be so long and take so long, and nobody waits for a call for ever (contracts E13, D10, D16)."""
+
+import pytest
+from msgspec.structs import replace
+
+from machines.draft import Draft
+from machines.effects import Ask, HangUp
+from machines.happenings import AgentOverran, CallBegan, CallDelayed, Resumed
+from machines.reply import GATHER_S
+from machines.turn import Turn
+from store.codec import dump, read
+from tests.machines.support import SPEECH, RoomStory, Told
+
+LIMITS = {"agent_retry_s": 120.0, "agent_max_turn_s": 600.0}
+HOUR_S = 3600.0
+
+
+def asked() -> RoomStory:
+    story = RoomStory(world_options=LIMITS)
+    story.hears("question")
+    return story
+
+
+def turn_of(story: RoomStory) -> Turn:
+    assert story.it.turn is not None
+    return story.it.turn
+
+
+def call(story: RoomStory, kind: type) -> Told:
+    turn = turn_of(story)
+    return story.take(kind(turn.turn_id, turn.tries))
+
+
+def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
+    """Another process takes the turn from its row."""
+    row = read(Turn, dump(turn_of(story).without_the_try()))
+    story.it = replace(story.it, turn=row)
+    story.now += clock_moves_s
+    story.take(Resumed())
+
+
+def until_it_ends(story: RoomStory, every_s: float = 10.0) -> tuple[float, Told]:
+    """An agent talks for ever: how long it is listened to, and what the room is told then."""
+    began = story.now
+    while True:
+        story.grows("on and on")
+        due = story.it.due_at()
+        assert due is not None
+        told = story.later(min(max(due - story.now, 0.0), every_s))
+        if story.it.turn is None:
+            return story.now - began, told
+
+
+# -- time --------------------------------------------------------------------------------------------
+
+
+def test_an_answer_without_end_is_ended_in_time_with_what_was_said():
+    story = asked()
+    took_s, told = until_it_ends(story)
+    assert took_s == 600.0
+    assert told.said == [f"on and on\n\n{SPEECH.turn_too_long()}"]
+    assert told.of(HangUp)
+    assert not told.of(Ask)
+    assert not told.messages[0].partial
+
+
+@pytest.mark.parametrize("state", ["asking", "waiting_to_retry", "waiting_for_call"])
+def test_a_turn_in_which_nothing_was_said_is_ended_in_time_too(state):
+    story = RoomStory(world_options=LIMITS | {"agent_retry_s": 7200.0})
+    story.hears("question")
+    if state == "waiting_to_retry":
+        story.now += 599.9
+        story.fails()
+    if state == "waiting_for_call":
+        call(story, CallDelayed)
+    assert turn_of(story).state == state
+    assert story.it.due_at() == 1600.0
+    told = story.later(1600.0 - story.now)
+    assert told.said == [SPEECH.agent_gave_up("too_slow")]
+    assert told.of(HangUp)
+
+
+def test_the_time_of_a_turn_holds_through_its_retries():
+    story = RoomStory(world_options=LIMITS | {"agent_retry_s": 7200.0})
+    story.hears("question")
+    while story.it.turn is not None and story.now < 3000:
+        turn = turn_of(story)
+        if turn.state == "waiting_to_retry":
+            story.later(1.0)
+        else:
+            story.grows("half")
+            story.fails()
+    assert story.now == pytest.approx(1600.0, abs=1.0)
+
+
+def test_the_time_of_a_turn_holds_through_a_restart():
+    story = asked()
+    story.grows("on and")
+    story.later(GATHER_S)
+    restarts(story, clock_moves_s=400.0)
+    took_s, told = until_it_ends(story)
+    assert took_s == pytest.approx(600.0 - 400.0 - GATHER_S)
+    assert told.said == [f"on and on\n\n{SPEECH.turn_too_long()}"]
+
+
+def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_its_time():
+    story = asked()
+    restarts(story, clock_moves_s=-2 * HOUR_S)
+    story.now += 300.0
+    restarts(story, clock_moves_s=0.0)
+    took_s, _ = until_it_ends(story)
+    assert took_s == pytest.approx(300.0)
+
+
+def test_a_turn_whose_time_ran_out_while_nobody_was_there_is_answered_all_the_same():
+    story = asked()
+    restarts(story, clock_moves_s=2 * HOUR_S)
+    assert story.later(1.0).effects == ()
+    assert story.ends("Here it is.").said == ["Here it is."]
+
+
+def test_a_save_that_takes_too_long_is_told_to_have_failed():
+    story = RoomStory(world_options=LIMITS)
+    story.hears("!save lunch")
+    assert story.later(600.0).said == [SPEECH.save_failed("lunch")]
+
+
+# -- length ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(shown):
+    story = asked()
+    if shown:
+        story.grows("so far")
+        story.later(GATHER_S)
+    turn = turn_of(story)
+    told = story.take(AgentOverran(turn.turn_id, turn.tries, Draft("so far and on")))
+    assert told.said == [f"so far and on\n\n{SPEECH.answer_too_long()}"]
+    assert not told.messages[0].partial
+    assert not told.of(Ask)
+    assert story.it.turn is None
+
+
+def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
+    story = RoomStory(world_options=LIMITS)
+    story.hears("!save lunch")
+    turn = turn_of(story)
+    told = story.take(AgentOverran(turn.turn_id, turn.tries, Draft("blah")))
+    assert told.said == [SPEECH.save_failed("lunch")]
+
+
+# -- waiting for a call ------------------------------------------------------------------------------
+
+
+def test_a_first_try_that_gets_no_call_is_given_up_when_patience_ends_and_not_called_silent():
+    story = asked()
+    call(story, CallDelayed)
+    assert story.it.due_at() == 1120.0
+    assert story.later(119.9).effects == ()
+    told = story.later(0.1)
+    assert told.said == [SPEECH.agent_gave_up("no_call")]
+    assert told.of(HangUp)
+
+
+def test_a_later_try_that_gets_no_call_says_what_the_one_before_it_met():
+    story = asked()
+    story.fails("unreachable")
+    story.later(2.0)
+    call(story, CallDelayed)
+    assert story.later(118.0).said == [SPEECH.agent_gave_up("unreachable")]
+
+
+def test_a_first_try_that_had_to_wait_for_its_call_has_the_agents_time():
+    story = asked()
+    call(story, CallDelayed)
+    story.now += 119.0
+    call(story, CallBegan)
+    assert story.later(20.0).effects == ()
+    assert story.ends("Late, but here.").said == ["Late, but here."]
+
+
+def test_a_later_try_whose_call_has_hardly_begun_is_not_called_silent():
+    story = asked()
+    story.fails("AGENT_BUSY")
+    story.later(2.0)
+    call(story, CallDelayed)
+    story.now += 117.5
+    call(story, CallBegan)
+    assert story.later(0.5).said == [SPEECH.agent_gave_up("AGENT_BUSY")]
+
+
+def test_what_waits_for_a_call_can_be_stopped():
+    story = asked()
+    call(story, CallDelayed)
+    told = story.hears("!stop")
+    assert SPEECH.stopped_nothing() in told.said
+    assert told.of(HangUp)
+
+
+def test_what_waits_for_a_call_is_asked_anew_after_a_restart():
+    story = asked()
+    call(story, CallDelayed)
+    restarts(story, clock_moves_s=50.0)
+    assert turn_of(story).state == "asking"
+    assert story.ends("Yes.").said == ["Yes."]
