@@ -10,6 +10,7 @@ import aiohttp
 
 from agent_platform.connection import Connection, Endpoint, Timings, connected
 from agent_platform.errors import ConversationBroke, ProtocolFault
+from agent_platform.pace import Pace
 from agent_platform.protocol import Ready, decode_frame, encode_request
 from agent_platform.surrogates import PairJoiner
 from machines.talk import AgentBroke, AgentEnded, AgentRefused, AgentRequest, AgentSaid, Frame
@@ -28,13 +29,13 @@ async def ask(
     (`contextlib.aclosing`), which hangs up within `timings.close_s`; a cancellation hangs up at once.
     """
     end: Frame | None = None
-    pairs = PairJoiner()
+    pairs, pace = PairJoiner(), Pace()
     try:
         async with connected(session, endpoint, request.platform_chat_id, timings) as connection:
             await _await_status(connection, timings)
             await connection.say(encode_request(request))
             while end is None:
-                frame = await _next_frame(connection, timings)
+                frame = await _next_frame(connection, timings, pace)
                 match frame:
                     case AgentEnded() | AgentRefused() | AgentBroke():
                         end = frame
@@ -61,13 +62,14 @@ async def _await_status(connection: Connection, timings: Timings) -> None:
         raise _fault("the first frame was not STATUS")
 
 
-async def _next_frame(connection: Connection, timings: Timings) -> Frame | None:
+async def _next_frame(connection: Connection, timings: Timings, pace: Pace) -> Frame | None:
     """Return the next frame, or None for one that says nothing to us."""
     data = await connection.hear(timings.silence_s)
     if data is None:
         silence = f"the agent said nothing for {timings.silence_s:g} s"
         raise ConversationBroke(AgentBroke("silent", silence))
     frame = _decoded(data)
+    await pace.took(len(data), is_text=isinstance(frame, AgentSaid) and frame.text != "")
     return None if isinstance(frame, Ready) else frame
 
 

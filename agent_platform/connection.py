@@ -17,7 +17,7 @@ import anyio
 from yarl import URL
 
 from agent_platform.errors import ConversationBroke
-from agent_platform.protocol import MAX_FRAME_BYTES
+from agent_platform.parsing import MAX_FRAME_BYTES
 from machines.talk import AgentBroke
 
 _Kind = Literal["unreachable", "silent", "protocol", "broken_off"]

@@ -3,15 +3,18 @@
 What an agent sends is foreign data. A frame is either a value of `machines.talk` that is safe to
 keep and to send on (no lone surrogates, no `NaN`, no number or nesting that the next JSON codec
 could not carry), or a `ProtocolFault`; no other exception leaves this module, whatever the frame
-holds. Frame types that we do not know are ignored, as the protocol asks.
+holds. Text for people that is too long is cut (contract E13); a name that something goes by is not, because a part
+of it is another name. Frame types that we do not know are ignored, as the protocol asks.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
+from agent_platform.cleaning import cleaned, one_line, paragraphs
 from agent_platform.errors import ProtocolFault
+from agent_platform.parsing import parse_frame, type_name
 from agent_platform.surrogates import without_surrogates
 from machines.talk import (
     AgentEnded,
@@ -25,12 +28,10 @@ from machines.talk import (
     Frame,
 )
 
-MAX_FRAME_BYTES = 4 * 1024 * 1024
-MAX_NUMBER = 2**53 - 1
-"""The largest whole number that every JSON codec on the way carries unharmed."""
-MAX_DEPTH = 32
 MAX_CODE_CHARS = 100
 MAX_DETAILS_CHARS = 2_000
+MAX_ID_CHARS = 500
+MAX_PATH_CHARS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def decode_frame(data: str) -> Frame | Ready | None:
     Raises:
         ProtocolFault: the frame is too large, no JSON, no object, or lacks what its type needs.
     """
-    frame = _parse(data)
+    frame = parse_frame(data)
     kind = frame.get("type")
     if not isinstance(kind, str):
         raise ProtocolFault(f"`type` must be a string, not {_named(frame, 'type')}")
@@ -73,49 +74,12 @@ def decode_frame(data: str) -> Frame | Ready | None:
     return decode(frame) if decode else None
 
 
-def _parse(data: str) -> dict[str, Any]:
-    # A character takes four bytes at most: the exact count is needed near the limit only.
-    if len(data) * 4 > MAX_FRAME_BYTES and (
-        len(data.encode("utf-8", "surrogatepass")) > MAX_FRAME_BYTES
-    ):
-        raise ProtocolFault("the frame is larger than 4 MiB")
-    try:
-        frame = json.loads(
-            data, parse_int=_whole_number, parse_float=_fraction, parse_constant=_no_constant
-        )
-    except RecursionError:
-        raise ProtocolFault("the frame is nested too deeply") from None
-    except ValueError:
-        raise ProtocolFault("the frame is not JSON") from None
-    if not isinstance(frame, dict):
-        raise ProtocolFault(f"the frame must be an object, not {_type_name(frame)}")
-    return frame
-
-
-def _whole_number(digits: str) -> int:
-    # Longer ones than this are no number we take, and int() is slow or refuses them.
-    if len(digits) > 20 or abs(number := int(digits)) > MAX_NUMBER:
-        raise ProtocolFault("the frame holds a number that is too large")
-    return number
-
-
-def _fraction(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise ProtocolFault("the frame holds a number that is too large")
-    return number
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ProtocolFault(f"the frame holds {name}, which JSON does not have")
-
-
 def _said(frame: Mapping[str, Any]) -> AgentSaid:
     return AgentSaid(_string(frame, "text"))
 
 
 def _uses_tool(frame: Mapping[str, Any]) -> AgentUsesTool:
-    return AgentUsesTool(without_surrogates(_string(frame, "tool_name")))
+    return AgentUsesTool(one_line(_string(frame, "tool_name")))
 
 
 def _tool_done(_frame: Mapping[str, Any]) -> AgentToolDone:
@@ -123,12 +87,17 @@ def _tool_done(_frame: Mapping[str, Any]) -> AgentToolDone:
     return AgentToolDone()
 
 
+_KNOWN = ("kind", "id", "title", "description", "text")
+
+
 def _reported(frame: Mapping[str, Any]) -> AgentReported:
     payload = frame.get("payload")
     kind = "AGENT_EVENT_CUSTOM_UPDATE"
     if not isinstance(payload, dict):
         raise ProtocolFault(f"{kind}: `payload` must be an object, not {_named(frame, 'payload')}")
-    clean: dict[str, Any] = _cleaned(payload, MAX_DEPTH)
+    # The fields that we know come first, or others could fill up what is kept.
+    known = {name: payload[name] for name in _KNOWN if name in payload}
+    clean: dict[str, Any] = cleaned(known | payload)
     if clean.get("kind") == "confirmation":
         for name in ("id", "title", "description"):
             if not isinstance(clean.get(name), str):
@@ -136,6 +105,12 @@ def _reported(frame: Mapping[str, Any]) -> AgentReported:
                 raise ProtocolFault(f"{kind}: `payload.{name}` must be a string, not {found}")
         if not clean["id"]:
             raise ProtocolFault(f"{kind}: `payload.id` must not be empty")
+        if len(payload["id"]) > MAX_ID_CHARS:
+            raise ProtocolFault(f"{kind}: `payload.id` is longer than {MAX_ID_CHARS} characters")
+        clean["title"] = one_line(payload["title"])
+        clean["description"] = paragraphs(payload["description"])
+    if isinstance(text := payload.get("text"), str):
+        clean["text"] = one_line(text)
     return AgentReported(clean)
 
 
@@ -143,6 +118,10 @@ def _offers_file(frame: Mapping[str, Any]) -> AgentOffersFile:
     path = without_surrogates(_string(frame, "path"))
     if not path:
         raise ProtocolFault("AGENT_EVENT_SEND_FILE: `path` must not be empty")
+    if len(path) > MAX_PATH_CHARS:
+        raise ProtocolFault(
+            f"AGENT_EVENT_SEND_FILE: `path` is longer than {MAX_PATH_CHARS} characters"
+        )
     return AgentOffersFile(path)
 
 
@@ -158,7 +137,7 @@ def _ended(frame: Mapping[str, Any]) -> AgentEnded:
 
 
 def _refused(frame: Mapping[str, Any]) -> AgentRefused:
-    code = without_surrogates(_string(frame, "code"))
+    code = one_line(_string(frame, "code"), MAX_CODE_CHARS)
     if not code:
         raise ProtocolFault("ERROR: `code` must not be empty")
     details = frame.get("details")
@@ -169,11 +148,11 @@ def _refused(frame: Mapping[str, Any]) -> AgentRefused:
             text = details
         case dict():
             # Cleaned first: nesting is bounded there, so that writing it can't fail.
-            text = json.dumps(_cleaned(details, MAX_DEPTH), ensure_ascii=False)
+            text = json.dumps(cleaned(details), ensure_ascii=False)
         case _:
-            found = _type_name(details)
+            found = type_name(details)
             raise ProtocolFault(f"ERROR: `details` must be a string or an object, not {found}")
-    return AgentRefused(code[:MAX_CODE_CHARS], without_surrogates(text)[:MAX_DETAILS_CHARS])
+    return AgentRefused(code, one_line(text, MAX_DETAILS_CHARS))
 
 
 _DECODERS: Mapping[str, Callable[[Mapping[str, Any]], Frame | Ready]] = {
@@ -197,32 +176,5 @@ def _string(frame: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _cleaned(value: Any, depth: int) -> Any:
-    """Return foreign JSON without lone surrogates, refusing what is nested deeper than `depth`."""
-    match value:
-        case str():
-            return without_surrogates(value)
-        case dict() | list() if depth == 0:
-            raise ProtocolFault("the frame is nested too deeply")
-        case dict():
-            return {without_surrogates(k): _cleaned(v, depth - 1) for k, v in value.items()}
-        case list():
-            return [_cleaned(item, depth - 1) for item in value]
-        case _:
-            return value
-
-
 def _named(fields: Mapping[str, Any], name: str) -> str:
-    return _type_name(fields[name]) if name in fields else "missing"
-
-
-def _type_name(value: Any) -> str:
-    names: dict[type, str] = {
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-        dict: "an object",
-    }
-    return names.get(type(value), "null")
+    return type_name(fields[name]) if name in fields else "missing"

@@ -8,7 +8,6 @@ character is lost.
 import re
 
 _LONE = re.compile("[\ud800-\udfff]")
-_ENDS_WITH_HIGH = re.compile("[\ud800-\udbff]\\Z")
 
 
 def without_surrogates(text: str) -> str:
@@ -26,7 +25,7 @@ class PairJoiner:
         """Return the text that is complete with `chunk`; a first half at its end waits."""
         text = self._high + chunk
         self._high = ""
-        if _ENDS_WITH_HIGH.search(text):
+        if "\ud800" <= text[-1:] <= "\udbff":
             text, self._high = text[:-1], text[-1]
         if text.isascii():
             return text

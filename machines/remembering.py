@@ -11,6 +11,10 @@ from machines.speech import Speech
 from machines.talk import ContextOrder
 from machines.turn import Turn
 
+MOST_TOKENS = 2**53 - 1
+"""Beyond that a count could not be kept any more."""
+NAME_CHARS = 200
+
 
 def conclude(case: Case, turn: Turn, done: AgentDone) -> str:
     """Note the tokens, a save or load, and a question; return the whole text of the reply.
@@ -18,12 +22,12 @@ def conclude(case: Case, turn: Turn, done: AgentDone) -> str:
     The agent's own words are always there: it may have something to say about a save, or before a question.
     """
     speech, memory = case.world.speech, case.room.memory
-    memory = replace(memory, tokens=(memory.tokens or 0) + done.tokens_used)
+    memory = replace(memory, tokens=min((memory.tokens or 0) + done.tokens_used, MOST_TOKENS))
     said = [done.text] if done.text.strip() else []
     if turn.request.context is not None:
         memory, outcome = _context(memory, turn.request.context, speech)
         said.insert(0, outcome)
-    said += [speech.agent_file_failed(PurePosixPath(path).name) for path in done.files]
+    said += [speech.agent_file_failed(PurePosixPath(path).name[:NAME_CHARS]) for path in done.files]
     if done.asks is not None:
         asks, now = done.asks, case.world.now
         memory = replace(memory, question=Question(asks.id, asks.title, asks.description, now))

@@ -7,7 +7,7 @@ import pytest
 
 from agent_platform.client import ask
 from agent_platform.connection import Endpoint, Timings, open_session
-from agent_platform.protocol import MAX_FRAME_BYTES
+from agent_platform.parsing import MAX_FRAME_BYTES
 from machines.talk import (
     AgentBroke,
     AgentEnded,

@@ -4,9 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from machines.effects import Ask, SavePreferences, TookPlatformChatId
-from machines.happenings import Confirmation, Observed, Resumed
+from machines.happenings import AgentDone, Confirmation, Observed, Resumed
 from machines.memory import QUESTION_KEPT_S
 from machines.orders import StoreBinding
+from machines.remembering import MOST_TOKENS, NAME_CHARS
 from machines.talk import ConfirmationAnswer, ContextOrder
 from tests.machines.support import (
     ANNA,
@@ -302,3 +303,27 @@ def test_the_message_behind_a_stopped_one_is_asked():
     story.hears("two")
     assert story.hears("!stop").only_ask.request.text == "two"
     assert story.it.room.room_id == ROOM
+
+
+# -- what an agent says of itself --------------------------------------------------------------------
+
+
+def test_tokens_are_counted_as_far_as_they_can_be_kept():
+    story = RoomStory()
+    for _ in range(3):
+        story.hears("one")
+        turn = story.it.turn
+        assert turn is not None
+        story.take(AgentDone(turn.turn_id, turn.tries, "1", MOST_TOKENS))
+    assert story.it.room.memory.tokens == MOST_TOKENS
+
+
+def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():
+    story = RoomStory()
+    story.hears("one")
+    turn = story.it.turn
+    assert turn is not None
+    done = AgentDone(turn.turn_id, turn.tries, "1", 1, files=("a/" + "n" * 4_000,))
+    (said,) = story.take(done).said
+    assert "n" * NAME_CHARS in said
+    assert "n" * (NAME_CHARS + 1) not in said

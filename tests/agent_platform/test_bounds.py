@@ -1,0 +1,253 @@
+"""Whatever an agent sends, what is kept of it is short, and taking it holds nobody up (contracts E13, D14)."""
+
+import json
+
+import pytest
+
+from agent_platform import pace, parsing
+from agent_platform.cleaning import LINE_CHARS, TEXT_CHARS, one_line, paragraphs
+from agent_platform.errors import ProtocolFault
+from agent_platform.pace import A_SECOND, BURST, UNIT_CHARS, Pace
+from agent_platform.parsing import MAX_FRAME_BYTES
+from agent_platform.protocol import decode_frame
+from machines.talk import (
+    AgentEnded,
+    AgentOffersFile,
+    AgentRefused,
+    AgentReported,
+    AgentSaid,
+    AgentToolDone,
+    AgentUsesTool,
+)
+
+LONG = "long " * 100_000
+ROOM = MAX_FRAME_BYTES - 1_000
+QUESTION = {"kind": "confirmation", "id": "c1", "title": "Sure?", "description": "Really."}
+
+
+def frame(kind: str, **fields: object) -> str:
+    return json.dumps({"type": kind} | fields)
+
+
+def reported(**payload: object) -> dict:
+    value = decode_frame(frame("AGENT_EVENT_CUSTOM_UPDATE", payload=payload))
+    assert isinstance(value, AgentReported)
+    return dict(value.payload)
+
+
+# -- what people read --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("search", "search"),
+        ("two\nlines\tand\r\nmore", "two lines and more"),
+        ("bell\x07 \x1b[31mred\x00", "bell [31mred"),
+        ("turned \u202eround", "turned round"),
+        ("👩\u200d👧", "👩\u200d👧"),
+        ("half \ud83d", "half \ufffd"),
+        ("", ""),
+        ("x" * LINE_CHARS, "x" * LINE_CHARS),
+        ("x" * (LINE_CHARS + 1), "x" * (LINE_CHARS - 1) + "…"),
+        (" " * 10_000 + "x", "…"),
+    ],
+)
+def test_a_line_is_what_a_person_reads(text, line):
+    assert one_line(text) == line
+
+
+def test_a_description_keeps_its_lines():
+    assert paragraphs("one\n\n\ttwo\x07") == "one\n\n\ttwo "
+    assert len(paragraphs("x" * 10_000)) == TEXT_CHARS
+
+
+def test_tool_names_steps_and_questions_are_cut():
+    tool = decode_frame(frame("AGENT_EVENT_TOOL_CALL_CHUNK", tool_name=LONG))
+    assert isinstance(tool, AgentUsesTool)
+    assert len(tool.tool_name) <= LINE_CHARS
+    assert len(reported(kind="progress", text=f"reading\n{LONG}")["text"]) <= LINE_CHARS
+    question = reported(**QUESTION | {"title": LONG, "description": LONG})
+    assert len(question["title"]) <= LINE_CHARS
+    assert len(question["description"]) <= TEXT_CHARS
+    assert question["id"] == "c1"
+
+
+def test_an_error_is_one_line_of_a_few_words():
+    refused = decode_frame(frame("ERROR", code="A\nB\x07", details="one\ntwo"))
+    assert refused == AgentRefused("A B", "one two")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            frame("AGENT_EVENT_CUSTOM_UPDATE", payload=QUESTION | {"id": "c" * 501}),
+            "AGENT_EVENT_CUSTOM_UPDATE: `payload.id` is longer than 500 characters",
+        ),
+        (
+            frame("AGENT_EVENT_SEND_FILE", path="p" * 4097),
+            "AGENT_EVENT_SEND_FILE: `path` is longer than 4096 characters",
+        ),
+    ],
+)
+def test_a_name_that_is_too_long_is_a_fault_because_a_part_of_it_is_another_name(data, message):
+    with pytest.raises(ProtocolFault) as caught:
+        decode_frame(data)
+    assert str(caught.value) == message
+
+
+def test_names_as_long_as_may_be_are_taken_whole():
+    path = "p" * 4096
+    assert decode_frame(frame("AGENT_EVENT_SEND_FILE", path=path)) == AgentOffersFile(path)
+    assert reported(**QUESTION | {"id": "c" * 500})["id"] == "c" * 500
+
+
+def test_a_payload_of_many_values_keeps_what_is_shown_of_it():
+    stuffed = {f"n{number}": number for number in range(5_000)} | QUESTION
+    kept = reported(**stuffed)
+    assert QUESTION.items() <= kept.items()
+    assert len(kept) <= 1_000
+
+
+# -- large frames ------------------------------------------------------------------------------------
+
+
+def full(head: str, item: str, tail: str) -> str:
+    """A frame as large as it may be, of many values."""
+    return head + ",".join([item] * (ROOM // (len(item) + 1))) + tail
+
+
+MANY = {
+    "a result": full('{"type":"AGENT_EVENT_TOOL_RESULT","result":[', "1", "]}"),
+    "an unknown frame": full('{"type":"NEW","x":[', "[]", "]}"),
+    "progress": full(
+        '{"type":"AGENT_EVENT_CUSTOM_UPDATE","payload":{"text":"on it","x":[', "{}", "]}}"
+    ),
+    "details": full('{"type":"ERROR","code":"X","details":{"a":[', "{}", "]}}"),
+    "an end": full('{"type":"AGENT_EVENT_END","tokens_used":7,"x":[', "1.5", "]}"),
+    "text": json.dumps({"type": "AGENT_EVENT_TEXT_CHUNK", "text": "a, " * (ROOM // 3)}),
+}
+
+
+def test_of_a_frame_of_many_values_the_fields_of_the_protocol_are_read():
+    assert decode_frame(MANY["a result"]) == AgentToolDone()
+    assert decode_frame(MANY["an unknown frame"]) is None
+    assert decode_frame(MANY["progress"]) == AgentReported({"text": "on it"})
+    assert decode_frame(MANY["an end"]) == AgentEnded(7)
+    refused = decode_frame(MANY["details"])
+    assert isinstance(refused, AgentRefused)
+    assert refused.details.startswith('{"a":[{},{}')
+    assert len(refused.details) <= 2_000
+    said = decode_frame(MANY["text"])
+    assert isinstance(said, AgentSaid)
+    assert said.text == "a, " * (ROOM // 3)
+
+
+@pytest.mark.parametrize("kind", sorted(MANY))
+def test_a_frame_of_many_values_makes_few_objects(kind, monkeypatch):
+    made = 0
+
+    def counting(pairs):
+        nonlocal made
+        made += len(pairs)
+        return dict(pairs)
+
+    loads = json.loads
+    monkeypatch.setattr(
+        parsing.json, "loads", lambda data, **more: loads(data, object_pairs_hook=counting)
+    )
+    decode_frame(MANY[kind])
+    assert made < parsing.MAX_VALUES
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (full("[", "1", "]"), "the frame must be an object, not a list"),
+        (full('{"type":"X","x":[', "1", "]"), "the frame is not JSON"),
+        (
+            full('{"type":"AGENT_EVENT_CUSTOM_UPDATE","payload":[', "1", "]}"),
+            "AGENT_EVENT_CUSTOM_UPDATE: `payload` must be an object, not a list",
+        ),
+        (
+            full('{"type":"AGENT_EVENT_TEXT_CHUNK","text":{"a":[', "1", "]}}"),
+            "AGENT_EVENT_TEXT_CHUNK: `text` must be a string, not an object",
+        ),
+        (full('{"x":[', "1", "]}"), "`type` must be a string, not missing"),
+        (
+            '{"type":"X","y":[' + "1," * 30_000 + "1]," + '"x":' + "[" * 90_000 + "]" * 90_000 + "}",
+            "the frame is nested too deeply",
+        ),
+        (
+            full('{"type":"AGENT_EVENT_END","tokens_used":9007199254740992,"x":[', "1", "]}"),
+            "the frame holds a number that is too large",
+        ),
+    ],
+)  # fmt: skip
+def test_a_frame_of_many_values_has_the_faults_of_any_other(data, message):
+    with pytest.raises(ProtocolFault) as caught:
+        decode_frame(data)
+    assert str(caught.value) == message
+
+
+# -- pace --------------------------------------------------------------------------------------------
+
+
+class Loop:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def pace(self) -> Pace:
+        return Pace(lambda: self.now, self.sleep)
+
+
+async def test_frames_without_text_come_in_a_burst_and_then_at_their_pace():
+    loop = Loop()
+    counted = loop.pace()
+    for _ in range(int(BURST)):
+        await counted.took(30, is_text=False)
+    assert loop.now == 0.0
+    for _ in range(10_000):
+        await counted.took(30, is_text=False)
+    assert loop.now == pytest.approx(10_000 / A_SECOND, rel=0.01)
+
+
+async def test_large_frames_count_for_their_size():
+    loop = Loop()
+    counted = loop.pace()
+    for _ in range(100):
+        await counted.took(MAX_FRAME_BYTES, is_text=False)
+    assert loop.now == pytest.approx(
+        (100 * (1 + MAX_FRAME_BYTES // UNIT_CHARS) - BURST) / A_SECOND, rel=0.02
+    )
+
+
+async def test_text_and_frames_at_an_agents_pace_never_wait():
+    loop = Loop()
+    counted = loop.pace()
+    for _ in range(20_000):
+        await counted.took(40, is_text=True)
+    assert loop.now == 0.0
+    for number in range(20_000):
+        loop.now = number / 200
+        await counted.took(40, is_text=False)
+    assert loop.now == 19_999 / 200
+
+
+async def test_others_have_their_turn_between_frames_that_were_there_already(monkeypatch):
+    turns = []
+
+    async def checkpoint() -> None:
+        turns.append(None)
+
+    monkeypatch.setattr(pace.anyio.lowlevel, "checkpoint", checkpoint)
+    counted = Loop().pace()
+    for _ in range(320):
+        await counted.took(40, is_text=True)
+    assert len(turns) == 10
