@@ -204,3 +204,18 @@ def test_what_waits_for_a_call_is_asked_anew_after_a_restart():
     restarts(story, clock_moves_s=50.0)
     assert turn_of(story).state == "asking"
     assert story.ends("Yes.").said == ["Yes."]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_an_answer_of_the_greatest_length_is_stopped_at_once(shown):
+    story = asked()
+    text = "some words in a line\n" * (512 * 1024 // 21)
+    story.grows(text)
+    if shown:
+        story.later(GATHER_S)
+    told = story.hears("!stop")
+    assert told.of(HangUp)
+    assert story.it.turn is None
+    replies = [message for message in told.messages if message.answers == "$1"]
+    assert any(message.body.endswith(SPEECH.stopped()) for message in replies)
+    assert len(replies) == (1 if shown else 34)

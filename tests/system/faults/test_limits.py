@@ -1,0 +1,98 @@
+"""Agents that never come to an end, each in another way: one plain end, and nobody else notices (E13, D14)."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from machines.speech import speak
+from sandbox.agent_script import Raw, SendFile, Step, Text, Tool, Update
+from sandbox.agent_server import AgentServer
+from sandbox.person import Person
+from sandbox.synapse import Synapse
+from tests.system.cast import PARTIAL, PASSWORD, Home, onboard, said
+from tests.system.conftest import register_bot
+
+pytestmark = pytest.mark.anyio
+
+MAX_KB, MAX_TURN_S = 20, 4.0
+A_LITTLE_S = 6.0
+SPEECH = speak("en", "Lambda")
+QUESTION = {"kind": "confirmation", "id": "c", "title": "Sure? " * 500, "description": "…" * 9_000}
+HUGE = 4 * 1024 * 1024 - 200
+
+TOO_LONG: dict[str, Step] = {
+    "words": Text("word " * 20),
+    "4 MiB of text": Text("x" * HUGE),
+}
+TOO_SLOW: dict[str, Step] = {
+    "empty words": Text(""),
+    "tools": Tool("search\n" * 1_000),
+    "progress": Update({"kind": "progress", "text": "reading " * 1_000}),
+    "questions": Update(QUESTION),
+    "files": SendFile("a/" * 2_000 + "b"),
+    "frames that nobody knows": Raw('{"type":"NEW"}'),
+    "4 MiB of results": Raw(
+        json.dumps({"type": "AGENT_EVENT_TOOL_RESULT", "result": [1] * (HUGE // 4)})
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+async def two_homes(
+    synapse: Synapse, session_agent: AgentServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Home, Home]]:
+    """Two people with a bot that has little time and shows little."""
+    bot = await register_bot(
+        synapse,
+        tmp_path_factory.mktemp("limits"),
+        session_agent,
+        AGENT_MAX_ANSWER_KB=str(MAX_KB),
+        AGENT_MAX_TURN_S=str(MAX_TURN_S),
+        SURFACES_LOG_LEVEL="info",
+    )
+    users = [await synapse.register(f"a-limited-person-{n}", PASSWORD) for n in range(2)]
+    async with (
+        bot.daemon as daemon,
+        Person(synapse.url, users[0], PASSWORD) as one,
+        Person(synapse.url, users[1], PASSWORD) as other,
+    ):
+        await daemon.wait_live()
+        yield await onboard(one, bot.user_id), await onboard(other, bot.user_id)
+
+
+@pytest.mark.parametrize("kind", [*TOO_LONG, *TOO_SLOW])
+async def test_an_agent_without_end_is_ended_and_nobody_else_notices(two_homes, agent, kind):
+    home, other = two_homes
+    step = TOO_LONG.get(kind) or TOO_SLOW[kind]
+
+    async def script(request):
+        if request.text != "endless":
+            yield Text(f"echo: {request.text}")
+            yield Raw('{"type":"AGENT_EVENT_END","tokens_used":1}')
+        while request.text == "endless":
+            yield step
+
+    agent.script = script
+    asked_before = len(agent.requests)
+    began = time.monotonic()
+    asked = await home.person.send_text(home.chat, "endless")
+    waits = []
+    for number in range(3):
+        began_other = time.monotonic()
+        assert said(await other.ask(f"{kind} {number}")) == f"echo: {kind} {number}"
+        waits.append(time.monotonic() - began_other)
+    sentence = SPEECH.answer_too_long() if kind in TOO_LONG else SPEECH.agent_gave_up("too_slow")
+    end = await home.person.wait_for(
+        lambda event: (
+            event.answers == asked and PARTIAL not in event.content and sentence in said(event)
+        ),
+        30.0,
+    )
+    assert time.monotonic() - began < MAX_TURN_S + A_LITTLE_S
+    assert max(waits) < A_LITTLE_S
+    assert len(said(end)) < MAX_KB * 1024 + 500
+    (request,) = [each for each in agent.requests[asked_before:] if each.message_id == asked]
+    await agent.connections[request.connection - 1].closed.wait()
+    assert said(await home.ask("and now?")) == "echo: and now?"
