@@ -320,7 +320,7 @@ class TurnMachine(StateMachine):
         return _keep(data, fact.last_words, fact.at, fact.fault)
 
     @staticmethod
-    def hang_up_and_give_up(data: Turn, fact: PatienceEnded | LimitReached) -> "_Result":
+    def hang_up_and_give_up(data: Turn, fact: PatienceEnded | LimitReached | RoomLost) -> "_Result":
         """The try in hand is not waited for."""
         data, effects = _keep(data, fact.last_words, fact.at, fact.fault)
         return data, (HangUp(data.turn_id), *effects)
