@@ -1,7 +1,7 @@
 """Reads history: what lies between two tokens (contract D4, fact 3), or since the bot's place (D12)."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any, TypeGuard
 
 import structlog
@@ -12,11 +12,11 @@ from machines.ids import EventId, RoomId, SyncToken, UserId
 from machines.orders import SendMessage
 from matrix.answered import ANSWERS_KEY, PART_KEY
 from matrix.calls import Call, client_path
+from matrix.cleaning import clean_text
 from matrix.decoding import decode_page
 from matrix.errors import RequestRefused
 from matrix.events import is_own_arrival
 from matrix.filters import history_filter
-from matrix.rendering import message_content
 from matrix.transport import Transport
 
 PAGE_SIZE = 100
@@ -85,7 +85,6 @@ async def find_sent(
     """
     own = json.dumps({"types": ["m.room.message"], "senders": [bot]})
     oldest_ms = (since - CLOCK_SKEW_S) * 1000
-    wanted = message_content(message.body, answers=message.answers, part=message.part)
     try:
         async for events in _walk(transport, message.room_id, {"dir": "b"}, own):
             for event in filter(_is_dict, events):
@@ -93,18 +92,19 @@ async def find_sent(
                 if isinstance(sent_at_ms, int) and sent_at_ms < oldest_ms:
                     return None
                 event_id = _event_id(event)
-                if event_id is not None and _is_same(event.get("content"), wanted):
+                if event_id is not None and _is_same(event.get("content"), message):
                     return EventId(event_id)
     except RequestRefused:
         return None  # a room that can't be read can't be written either; sending says why
     return None
 
 
-def _is_same(content: object, wanted: Mapping[str, Any]) -> bool:
+def _is_same(content: object, message: SendMessage) -> bool:
     if not isinstance(content, dict) or "m.new_content" in content:
         return False
-    keys = (ANSWERS_KEY, PART_KEY) if ANSWERS_KEY in wanted else (ANSWERS_KEY, "body")
-    return all(content.get(key) == wanted.get(key) for key in keys)
+    if content.get(ANSWERS_KEY) != message.answers or content.get(PART_KEY) != message.part:
+        return False
+    return message.answers is not None or content.get("body") == clean_text(message.body)
 
 
 def _is_dict(event: object) -> TypeGuard[dict[str, Any]]:

@@ -6,7 +6,11 @@ the transport.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, assert_never
+
+import anyio
+import anyio.to_thread
 
 from machines.facts import EncryptionEnabled, Fact
 from machines.ids import EventId, RoomId, TxnId, UserId, server_of
@@ -32,6 +36,7 @@ from machines.orders import (
 from machines.topology import Topology
 from matrix.calls import Call, client_path
 from matrix.cleaning import clean_text
+from matrix.collector import collector_paused
 from matrix.creating import RoomMaker
 from matrix.errors import Dropped, RequestRefused, refusal_of
 from matrix.events import is_id
@@ -42,6 +47,9 @@ from matrix.transport import Transport
 
 # Joining a room on another homeserver takes as long as that one does.
 JOIN_TIMEOUT_S = 60.0
+
+# Markup as dense as it can be takes about 10 µs a character to render.
+_RENDERED_AT_ONCE_CHARS = 500
 
 _NO_PLAINTEXT = Refused(
     kind="encrypted",
@@ -58,6 +66,7 @@ class Performer:
         self._maker = maker
         self._bot = bot
         self._encrypted: dict[RoomId, bool] = {}
+        self._renderer = anyio.Lock()
 
     def note(self, facts: Iterable[Fact]) -> None:
         """Learn which rooms have become encrypted."""
@@ -119,7 +128,18 @@ class Performer:
             return _NO_PLAINTEXT
         if order.edits is not None and order.edits_event_id is None:
             return Refused("invalid", "M_NOT_FOUND", "the message to edit was never sent")
-        content = message_content(
+        content = await self._content(order)
+        path = client_path("rooms", order.room_id, "send", "m.room.message", txn_id)
+        return await self._write(path, content, droppable=order.droppable)
+
+    async def _content(self, order: SendMessage) -> Mapping[str, Any]:
+        """Render a message, and a long one in a thread: it may take some tenths of a second.
+
+        The parser is Python, so the thread shares the interpreter with the event loop, which gets it back
+        within 5 ms (`sys.getswitchinterval`); with one text at a time there is but one thread to wait for.
+        """
+        render = partial(
+            message_content,
             order.body,
             notice=order.notice,
             answers=order.answers,
@@ -128,8 +148,11 @@ class Performer:
             thread_root=order.thread_root,
             edits_event_id=order.edits_event_id,
         )
-        path = client_path("rooms", order.room_id, "send", "m.room.message", txn_id)
-        return await self._write(path, content, droppable=order.droppable)
+        if len(order.body) <= _RENDERED_AT_ONCE_CHARS:
+            return render()
+        async with self._renderer:
+            with collector_paused():
+                return await anyio.to_thread.run_sync(render)
 
     async def _redact(self, order: RedactMessage, txn_id: TxnId) -> Outcome:
         if order.redacts_event_id is None:

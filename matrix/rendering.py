@@ -8,27 +8,20 @@ nothing to see) goes without HTML. Nobody is ever mentioned: an agent may not ri
 
 import html
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import nh3
-from markdown_it import MarkdownIt
-from markdown_it.rules_core import StateCore
-from markdown_it.token import Token
 
 from machines.ids import EventId
 from matrix.cleaning import clean_text
+from matrix.markdown import Markdown
 
 CONTENT_BYTES = 45_000
 """Largest content, as canonical JSON. Encryption makes it a third larger, and the server's limit
 for a whole event is 65 536 bytes."""
 
 FALLBACK_CHARS = 500
-MAX_NESTING = 40
-MAX_TAG_DEPTH = 80
-"""The spec forbids to nest tags more than 100 levels deep."""
-MAX_TABLE_CELLS = 20_000
 
 HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 BLOCKS = frozenset({"p", "div", "blockquote", "pre", "hr", "br", "ul", "ol", "li"})
@@ -47,31 +40,24 @@ ALLOWED_SCHEMES = frozenset({"https", "http", "ftp", "mailto", "magnet"})
 
 # A line that starts with a letter and holds nothing that could mean something in Markdown.
 _PLAIN_LINE = re.compile(r"[^\W\d_][^\\`*_~<>&|\[\]\s]*(?: [^\\`*_~<>&|\[\]\s]+)*")
-_LINK = re.compile(r"(?:https?|ftp)://[^\s/?#]|(?:mailto|magnet):.", re.IGNORECASE)
 _LANGUAGE = re.compile(r"language-\S+")
 _TAG = re.compile(r"<[^>]*>")
 _MARKUP = re.compile(r"<(?!/?p>|br>)")
-_LONE_PARAGRAPH = re.compile(r"<p>((?:(?!<p>).)*)</p>\s*", re.DOTALL)
 
 
 def render(markdown: str) -> str:
     """Return the HTML of a Markdown text; line ends stay line ends, as people expect of a chat."""
     markdown = clean_text(markdown)
-    if _table_cells(markdown) > MAX_TABLE_CELLS:
-        return _as_text(markdown)
     try:
-        env: dict[str, Any] = {}
-        tokens = _MARKDOWN.parse(markdown, env)
-        if _is_too_deep(tokens):
-            return _as_text(markdown)
-        rendered = _CLEANER.clean(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, env))
+        rendered = _CLEANER.clean(_MARKDOWN.html(markdown)).rstrip()
     except (LookupError, RuntimeError, TypeError, ValueError):
         # The text is an agent's: whatever the libraries trip over, it can be shown as it is.
         return _as_text(markdown)
     if not _text_of(rendered) and "<hr>" not in rendered:
         return _as_text(markdown)
-    lone = _LONE_PARAGRAPH.fullmatch(rendered)
-    return lone[1] if lone else rendered.strip()
+    if rendered.startswith("<p>") and rendered.endswith("</p>") and rendered.count("<p>") == 1:
+        return rendered.removeprefix("<p>").removesuffix("</p>")
+    return rendered.lstrip()
 
 
 def message_content(
@@ -146,67 +132,6 @@ def _first_that_fits(*contents: dict[str, Any]) -> dict[str, Any]:
     return contents[-1]
 
 
-class _Markdown(MarkdownIt):
-    """CommonMark with tables and strikethrough, without raw HTML; images are links."""
-
-    def __init__(self) -> None:
-        options = {"html": False, "breaks": True, "maxNesting": MAX_NESTING}
-        super().__init__("commonmark", options)
-        self.enable(["table", "strikethrough"])
-        self.core.ruler.after("inline", "image_links", _link_images)
-
-    def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
-        """Take absolute links of the spec's schemes; others stay the text they are."""
-        return _LINK.match(url) is not None
-
-
-def _link_images(state: StateCore) -> None:
-    """Replace each image by a link to it, or by its description where it is in a link already."""
-    for block in state.tokens:
-        if not any(token.type == "image" for token in block.children or ()):
-            continue
-        replaced: list[Token] = []
-        in_link = False
-        for token in block.children or ():
-            in_link = token.type == "link_open" or (in_link and token.type != "link_close")
-            if token.type != "image":
-                replaced.append(token)
-                continue
-            url = str(token.attrs["src"])
-            link = [
-                Token("link_open", "a", 1, attrs={"href": url}),
-                Token("text", "", 0, content=_description(token) or url),
-                Token("link_close", "a", -1),
-            ]
-            replaced.extend(link[1:2] if in_link else link)
-        block.children = replaced
-
-
-def _description(image: Token) -> str:
-    return "".join(_description(child) or child.content for child in image.children or ())
-
-
-def _is_too_deep(tokens: Sequence[Token]) -> bool:
-    """Whether the parser gave up on nested blocks, or tags would nest deeper than they may."""
-    depth = 0
-    for block in tokens:
-        depth += block.nesting
-        inner = depth
-        for token in block.children or ():
-            inner += token.nesting
-            if inner > MAX_TAG_DEPTH:
-                return True
-        if block.level >= MAX_NESTING - 1:
-            return True
-    return False
-
-
-def _table_cells(markdown: str) -> int:
-    """Estimate the cells of the largest table there could be: short rows are filled up."""
-    lines = markdown.split("\n")
-    return len(lines) * max(line.count("|") for line in lines)
-
-
 def _as_text(text: str) -> str:
     return html.escape(text.strip(), quote=False).replace("\n", "<br>\n")
 
@@ -223,7 +148,7 @@ def _kept_attribute(tag: str, attribute: str, value: str) -> str | None:
     return value
 
 
-_MARKDOWN = _Markdown()
+_MARKDOWN = Markdown()
 _CLEANER = nh3.Cleaner(
     tags=set(ALLOWED_TAGS),
     attributes=ALLOWED_ATTRIBUTES,

@@ -11,10 +11,8 @@ What a request may meet, and what follows:
 - any other refusal is definite and raised as `RequestRefused`.
 """
 
-import gc
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +26,7 @@ from matrix.answers import Answered, Limited, Unwell, Verdict, judge
 from matrix.calls import Call, client_path
 from matrix.cleaning import clean_json
 from matrix.clock import Clock
+from matrix.collector import collector_paused
 from matrix.errors import Dropped, RequestRefused, Unreachable
 from matrix.exchange import Exchange, HttpAnswer, HttpRequest
 from matrix.gate import Gate, OnChange
@@ -196,7 +195,7 @@ class Transport:
     ) -> Verdict:
         now = self._clock.now()
         if len(answer.body) > _BIG_ANSWER_BYTES:
-            with _collector_paused():
+            with collector_paused():
                 return await anyio.to_thread.run_sync(judge, answer, now, read)
         return judge(answer, now, read)
 
@@ -285,22 +284,6 @@ class Transport:
         if isinstance(verdict, Unwell):
             return f"HTTP {verdict.refusal.status} {verdict.refusal.errcode}"
         return None
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause garbage collection while a large answer is parsed.
-
-    The collector would walk the growing tree again and again, for two thirds of the time, and find
-    no garbage in it.
-    """
-    was_running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_running:
-            gc.enable()
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,18 @@ from typing import Any
 from rich.console import Console
 
 from sandbox.errors import SandboxError
-from tests.bench import drain, flood, idle, journal, latency, machines, messages, start, synapse
+from tests.bench import (
+    drain,
+    flood,
+    idle,
+    journal,
+    latency,
+    machines,
+    messages,
+    rendering,
+    start,
+    synapse,
+)
 from tests.bench.figures import BenchFailed, Figure
 from tests.bench.table import table_of
 
@@ -23,6 +34,7 @@ BENCHES: dict[str, ModuleType] = {
     "drain": drain,
     "latency": latency,
     "flood": flood,
+    "rendering": rendering,
     "start": start,
     "synapse": synapse,
 }
