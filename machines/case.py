@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from machines.effects import Effect, SavePreferences, Send, TookPlatformChatId
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import TxnId
+from machines.notices import in_parts
 from machines.orders import SendMessage
 from machines.room import Room
 from machines.turn import Turn
@@ -59,7 +60,7 @@ class Case:
     def result(self) -> tuple[Conversation, tuple[Effect, ...]]:
         """Return what has become of the conversation."""
         conversation = Conversation(self.room, self.turn, self.waiting, self.quiet_until)
-        return conversation, tuple(self.effects)
+        return conversation, in_parts(self.effects, self.world.now)
 
     def do(self, effects: Iterable[Effect]) -> None:
         """Add what a command wants; what follows in the same step finds it done."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from machines.facts import BegunPart
 from machines.ids import ActorKey, EventId, TxnId, UserId
 from machines.orders import Order
 from machines.preferences import Preferences
@@ -20,13 +21,14 @@ class Send(Struct, frozen=True):
     """Put an order into the outbox of the stepping actor, after all that is already there.
 
     `not_before` is seconds since the epoch. With `reports` its outcome comes back as an `OrderDone`;
-    without, only a refusal does.
+    without, only a refusal does. `begun` are parts of an answer that are in the room already.
     """
 
     order: Order
     txn_id: TxnId
     not_before: float = 0.0
     reports: bool = False
+    begun: tuple[BegunPart, ...] = ()
 
 
 class DropEdits(Struct, frozen=True):

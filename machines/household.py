@@ -21,6 +21,7 @@ from machines.happenings import (
     OrderDone,
 )
 from machines.ids import AgentId, RoomId, TxnId
+from machines.notices import in_parts
 from machines.orders import (
     CreateRoom,
     Done,
@@ -87,7 +88,8 @@ def take(
         household = replace(household, waiting=(*household.waiting, (seq, event)))
     else:
         raise TypeError(f"a user's actor has no use for {type(event).__name__}")
-    return _advance(household, effects, world)
+    household, effects = _advance(household, effects, world)
+    return household, in_parts(effects, world.now)
 
 
 def _advance(

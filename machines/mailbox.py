@@ -98,8 +98,15 @@ def _command(case: Case, message: Message) -> commands.Command | None:
 
 def _run(case: Case, command: commands.Command, message: Message, seq: int) -> None:
     """Apply a command, and end the turn in hand if it wants that."""
+    begun = message.begun if isinstance(message, MessageArrived) else ()
     place = Place(
-        case.room, case.turn, message.sender, message.event_id, message.thread_root, case.world
+        case.room,
+        case.turn,
+        message.sender,
+        message.event_id,
+        message.thread_root,
+        case.world,
+        begun,
     )
     case.effects.append(Consume(seq))
     if command.chats_only and not place.is_chat:

@@ -4,10 +4,11 @@ from machines.case import Case, Message
 from machines.commands.base import answer
 from machines.dialogue import step_turn
 from machines.effects import Tell
-from machines.facts import BegunPart, FileArrived, MalformedArrived, MessageArrived
+from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import OnboardingAsked
-from machines.ids import ActorKey, EventId, TxnId
-from machines.reply import Part, Reply, part_txn
+from machines.ids import ActorKey
+from machines.notices import found_parts
+from machines.reply import Reply
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.turn import Turn, TurnBegan
 from machines.user import Asked
@@ -16,7 +17,8 @@ from machines.user import Asked
 def begin_message(case: Case, message: Message) -> None:
     """Begin the turn of a message, or say in its place why there is none."""
     binding, speech = case.room.binding, case.world.speech
-    asked = Asked(case.room.room_id, message.event_id, message.thread_root)
+    begun = message.begun if isinstance(message, MessageArrived) else ()
+    asked = Asked(case.room.room_id, message.event_id, message.thread_root, begun)
     if binding is None or binding.room_type != "chat":
         case.effects.append(Tell(ActorKey(message.sender), OnboardingAsked(asked)))
     elif isinstance(message, FileArrived) and not binding.archived:
@@ -25,8 +27,7 @@ def begin_message(case: Case, message: Message) -> None:
         case.effects.append(answer(asked, speech.message_failed()))
     else:
         text = message.body if isinstance(message, MessageArrived) else ""
-        begun = message.begun if isinstance(message, MessageArrived) else ()
-        begin(case, asked, text, begun=begun)
+        begin(case, asked, text)
 
 
 def begin(
@@ -36,7 +37,6 @@ def begin(
     *,
     confirmation: ConfirmationAnswer | None = None,
     context: ContextOrder | None = None,
-    begun: tuple[BegunPart, ...] = (),
 ) -> None:
     """Ask this chat's agent, unless the chat is archived or the agent is gone (contracts K3, A3)."""
     binding, speech, now = case.room.binding, case.world.speech, case.world.now
@@ -58,17 +58,8 @@ def begin(
         confirmation=confirmation,
         context=context,
     )
-    parts = tuple(_found(event_id, index, part, now) for index, part in enumerate(begun))
+    parts = found_parts(event_id, asked.begun, now)
     reply = Reply(case.room.room_id, event_id, asked.thread_root, parts, notice=context is not None)
     case.turn = Turn(event_id, request, reply, binding.matrix_user_id)
     world = case.world
     step_turn(case, TurnBegan(now, now + world.agent_retry_s, now + world.agent_max_turn_s))
-
-
-def _found(answers: EventId, index: int, part: BegunPart, now: float) -> Part:
-    """Take a part over whose edits can be counted, but not their transaction ids: some were dropped.
-
-    An edit under an id that was used before would be taken for that edit, and never show.
-    """
-    txn_id = TxnId(f"{part_txn(answers, index)}.{int(now * 1000)}")
-    return Part(txn_id, part.edits, event_id=part.event_id)

@@ -7,6 +7,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from machines.effects import Effect, Send
+from machines.facts import BegunPart
 from machines.ids import EventId, TxnId, UserId
 from machines.orders import SendMessage
 from machines.preferences import Preferences
@@ -18,7 +19,10 @@ from machines.world import World
 
 
 class Place(Struct, frozen=True):
-    """Where a command was written: the room, the turn in hand there, who wrote it, and the answer it gets."""
+    """Where a command was written: the room, the turn in hand there, who wrote it, and the answer it gets.
+
+    `begun` is what the room shows of that answer already (contract D12).
+    """
 
     room: Room
     turn: Turn | None
@@ -26,11 +30,12 @@ class Place(Struct, frozen=True):
     event_id: EventId
     thread_root: EventId | None
     world: World
+    begun: tuple[BegunPart, ...] = ()
 
     @property
     def asked(self) -> Asked:
         """The place as other actors know it."""
-        return Asked(self.room.room_id, self.event_id, self.thread_root)
+        return Asked(self.room.room_id, self.event_id, self.thread_root, self.begun)
 
     @property
     def is_chat(self) -> bool:
@@ -91,11 +96,11 @@ class Command(ABC):
 
 
 def answer(asked: Asked, text: str, step: str = "answer") -> Send:
-    """Return a notice that answers the message it was asked with, in its thread."""
+    """Return a notice that answers the message it was asked with, in its thread; a long one is sent in parts."""
     message = SendMessage(
         asked.room_id, text, notice=True, answers=asked.event_id, thread_root=asked.thread_root
     )
-    return Send(message, TxnId(f"{asked.event_id}.{step}"))
+    return Send(message, TxnId(f"{asked.event_id}.{step}"), begun=asked.begun)
 
 
 def misused(place: Place, command: Command) -> Applied:

@@ -1,0 +1,58 @@
+"""Notices that are too long for one event, and answers of which parts are in the room already (contracts D2, D7).
+
+Whoever says something makes one `Send` of it. What comes of a step passes through here, at one place for a room and
+at one for a user: a notice that fits is left as it is, a longer one becomes parts like a reply. The first part of an
+answer is `partial` until the last one is sent, so that an answer that was cut off with the database lost is completed.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
+
+from machines.effects import Effect, Send
+from machines.facts import BegunPart
+from machines.ids import EventId, TxnId
+from machines.orders import SendMessage
+from machines.reply import Part, Reply, part_txn, show
+from machines.splitting import PART_BYTES, split
+
+_LONGEST_CHAR_BYTES = 4
+
+
+def in_parts(effects: Iterable[Effect], now: float) -> tuple[Effect, ...]:
+    """Return the effects of a step with each long notice in parts; all others stay as they are."""
+    return tuple(one for effect in effects for one in _parts(effect, now))
+
+
+def found_parts(answers: EventId, begun: tuple[BegunPart, ...], now: float) -> tuple[Part, ...]:
+    """Take parts over whose edits can be counted, but not their transaction ids: some were dropped.
+
+    An edit under an id that was used before would be taken for that edit, and never show.
+    """
+    return tuple(
+        Part(
+            TxnId(f"{part_txn(answers, index)}.{int(now * 1000)}"),
+            part.edits,
+            event_id=part.event_id,
+        )
+        for index, part in enumerate(begun)
+    )
+
+
+def _parts(effect: Effect, now: float) -> Iterator[Effect]:
+    message = effect.order if isinstance(effect, Send) else None
+    if not isinstance(effect, Send) or not isinstance(message, SendMessage) or not message.notice:
+        yield effect
+        return
+    short = _LONGEST_CHAR_BYTES * len(message.body) <= PART_BYTES
+    pieces = (message.body,) if short else split(message.body)
+    if len(pieces) == 1 and not effect.begun:
+        yield effect
+    elif message.answers is not None:
+        found = found_parts(message.answers, effect.begun, now)
+        reply = Reply(message.room_id, message.answers, message.thread_root, found, notice=True)
+        yield from show(reply, message.body, now, final=True)[1]
+    else:
+        for number, piece in enumerate(pieces, 1):
+            txn_id = TxnId(f"{effect.txn_id}.{number}") if number > 1 else effect.txn_id
+            yield replace(effect, order=replace(message, body=piece, part=number), txn_id=txn_id)

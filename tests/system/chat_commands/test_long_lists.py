@@ -1,0 +1,72 @@
+"""A list too long for one event: in parts, each once, also when it was cut off and the database lost (D2, D7, D12)."""
+
+import re
+
+import pytest
+
+from sandbox.proxy import Hold
+from tests.system.cast import PARTIAL, onboard
+from tests.system.chat_commands.registry_file import Entry, write_registry
+
+pytestmark = pytest.mark.anyio
+
+PART = "org.lambda.surfaces.part"
+AGENTS = [f"agent-{number}-{'x' * 50}" for number in range(300)]
+
+
+@pytest.fixture
+async def many_agents(make_bot, agent, proxy, tmp_path):
+    file = tmp_path / "agents.yaml"
+    write_registry(file, *(Entry(id_, agent.url) for id_ in AGENTS))
+    return await make_bot(MATRIX_AGENT_REGISTRY_PATH=str(file), MATRIX_HOMESERVER=proxy.url)
+
+
+async def parts_of(home, message_id):
+    """Return the parts of an answer as they read after their edits."""
+    events = await home.person.replies_to(home.chat, message_id)
+    parts = [event for event in events if not event.replaces]
+    return [await home.person.latest_content(home.chat, part.event_id) for part in parts]
+
+
+def check_whole(parts):
+    assert [part[PART] for part in parts] == list(range(1, len(parts) + 1))
+    assert len(parts) > 1
+    assert all(part["msgtype"] == "m.notice" and PARTIAL not in part for part in parts)
+    listed = re.findall(r"agent-\d+-x+", "\n".join(part["body"] for part in parts).lower())
+    assert sorted(set(listed)) == sorted(AGENTS)
+
+
+def is_whole(event, message_id):
+    """Whether it is the edit that ends the answer."""
+    return event.answers == message_id and event.replaces and PARTIAL not in event.content
+
+
+async def test_a_list_too_long_for_one_event_comes_in_parts(many_agents, person):
+    async with many_agents.daemon as daemon:
+        await daemon.wait_live()
+        home = await onboard(person, many_agents.user_id)
+        message_id = await person.send_text(home.chat, "!agent")
+        await person.wait_for(lambda event: is_whole(event, message_id))
+        check_whole(await parts_of(home, message_id))
+
+
+async def test_a_list_that_was_cut_off_is_completed_with_the_database_lost(
+    many_agents, person, proxy
+):
+    daemon = many_agents.daemon
+    await daemon.start()
+    await daemon.wait_live()
+    home = await onboard(person, many_agents.user_id)
+    proxy.fault = lambda passage: Hold() if re.search(r"%24[^/]*\.2$", passage.path) else None
+    message_id = await person.send_text(home.chat, "!agent")
+    await person.wait_for(lambda event: event.answers == message_id)
+    await daemon.kill()
+    (first,) = await parts_of(home, message_id)
+    assert first[PARTIAL] is True
+
+    proxy.lift()
+    for file in daemon.directory.glob("lambda_matrix.db*"):
+        file.unlink()
+    await daemon.start()
+    await person.wait_for(lambda event: is_whole(event, message_id))
+    check_whole(await parts_of(home, message_id))
