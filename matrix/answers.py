@@ -49,7 +49,7 @@ def judge(answer: HttpAnswer, now: float, read: Callable[[bytes], Any] = parse_a
         Unreachable: it is not a homeserver's.
     """
     if 200 <= answer.status < 300:
-        return Answered(read(answer.body))
+        return Answered(read(answer.body) if answer.content is None else answer.content)
     error = _error_body(answer)
     if answer.status == 429:
         return Limited(_wait_s(answer, error or {}, now))

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from matrix.parsing import parse_answer
+from matrix.streaming import BodyReader
 from matrix.throttle import LaneName
 
 READ_TIMEOUT_S = 30.0
@@ -34,7 +35,7 @@ class Call(Struct, frozen=True):
     when the session ends and are the ones to raise `LoggedOut`. `droppable` ones raise `Dropped`
     rather than wait. `anonymous` and `token` bypass the session, for login. `read` makes out of an answer's
     body what is returned, in a thread where the body is large; it raises `Unreachable` when somebody else than
-    a homeserver gave it.
+    a homeserver gave it. `stream` makes what reads an answer that is too long to be held, to the same end.
     """
 
     method: str
@@ -51,3 +52,4 @@ class Call(Struct, frozen=True):
     anonymous: bool = False
     token: str | None = None
     read: Callable[[bytes], Any] = parse_answer
+    stream: Callable[[], BodyReader] | None = None

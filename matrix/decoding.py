@@ -31,15 +31,20 @@ from matrix.events import (
     own_membership,
     removal,
 )
-from matrix.parsing import nested_deeper_than, parse_json
+from matrix.parsing import ROOM_BYTES, nested_deeper_than, parse_json
 
 JoinedRoom = dict[str, Any]
 """What a sync shows of one joined room."""
 
 Source = Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
 
+_SECTIONS = ("join", "invite", "leave")
+
 # Olm messages nest four levels; the journal's encoder must never meet a bottomless one.
 _TO_DEVICE_DEPTH = 16
+
+
+TOO_LARGE = f"the homeserver tells more than {ROOM_BYTES} bytes of the room"
 
 
 @dataclass(slots=True)
@@ -51,6 +56,7 @@ class _Batch:
     gaps: list[Gap] = field(default_factory=list)
     to_device: list[dict[str, Any]] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    oversized: set[RoomId] = field(default_factory=set)
 
     def quarantine(
         self, source: Source, reason: str, room_id: RoomId | None = None, event: object = None
@@ -71,29 +77,67 @@ def decode_sync(
     Without a `next_batch` the token stays `since`: nothing is skipped, the homeserver is asked again. `look`
     is shown each joined room while it is there.
     """
-    batch = _Batch(bot)
-    body = response if type(response) is dict else {}
-    token = body.get("next_batch")
-    if type(token) is not str or not token:
-        batch.quarantine("sync", "the response has no next_batch")
-        token = since or ""
-    rooms = _part(batch, body, "rooms")
-    for room_id, room in _rooms(batch, rooms, "join"):
-        _decode_joined(batch, room_id, room, since)
-        if look is not None:
-            look(room_id, room)
-    for room_id, room in _rooms(batch, rooms, "invite"):
-        _decode_invite(batch, room_id, room)
-    for room_id, room in _rooms(batch, rooms, "leave"):
-        _decode_left(batch, room_id, room)
-    _decode_to_device(batch, body)
-    return SyncBatch(
-        SyncToken(token),
-        tuple(batch.facts),
-        tuple(batch.gaps),
-        tuple(batch.to_device),
-        tuple(batch.quarantined),
-    )
+    return SyncDecoder(bot, since, look).finish(response)
+
+
+class _Oversized:
+    """Stands for a room of which there was too much."""
+
+
+class SyncDecoder:
+    """Decodes a response whose rooms may come one by one, before the rest of it.
+
+    `oversized` are the rooms that were left out because there is too much of them.
+    """
+
+    def __init__(
+        self,
+        bot: UserId,
+        since: SyncToken | None,
+        look: Callable[[RoomId, JoinedRoom], None] | None = None,
+    ) -> None:
+        self._batch = _Batch(bot)
+        self._since = since
+        self._look = look
+        self.oversized: set[RoomId] = self._batch.oversized
+
+    def room(self, section: str, room_id: str, text: bytes | None) -> None:
+        """Decode one room; without its text it is left out, and that is told."""
+        if section in _SECTIONS:
+            told = {room_id: _Oversized() if text is None else Raw(text)}
+            self._decode(section, {section: told})
+
+    def finish(self, response: object) -> SyncBatch:
+        """Decode the rest of the response, and return all of it."""
+        batch = self._batch
+        body = response if type(response) is dict else {}
+        token = body.get("next_batch")
+        if type(token) is not str or not token:
+            batch.quarantine("sync", "the response has no next_batch")
+            token = self._since or ""
+        rooms = _part(batch, body, "rooms")
+        for section in _SECTIONS:
+            self._decode(section, rooms)
+        _decode_to_device(batch, body)
+        return SyncBatch(
+            SyncToken(token),
+            tuple(batch.facts),
+            tuple(batch.gaps),
+            tuple(batch.to_device),
+            tuple(batch.quarantined),
+        )
+
+    def _decode(self, section: str, rooms: dict[str, Any]) -> None:
+        batch = self._batch
+        for room_id, room in _rooms(batch, rooms, section):
+            if section == "join":
+                _decode_joined(batch, room_id, room, self._since)
+                if self._look is not None:
+                    self._look(room_id, room)
+            elif section == "invite":
+                _decode_invite(batch, room_id, room)
+            else:
+                _decode_left(batch, room_id, room)
 
 
 def decode_page(events: Iterable[object], room_id: RoomId, bot: UserId) -> tuple[Fact, ...]:
@@ -119,6 +163,10 @@ def _rooms(
     for room_id, told in _part(batch, rooms, section).items():
         if not is_id(room_id, "!"):
             batch.quarantine("sync", f"a key of rooms.{section} is not a room id")
+            continue
+        if type(told) is _Oversized or (type(told) is Raw and memoryview(told).nbytes > ROOM_BYTES):
+            batch.quarantine("sync", TOO_LARGE, RoomId(room_id))
+            batch.oversized.add(RoomId(room_id))
             continue
         room = parse_json(told) if type(told) is Raw else told
         if type(room) is not dict:

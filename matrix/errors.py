@@ -43,6 +43,10 @@ class Unreachable(MatrixError):
         self.reason = reason
 
 
+class AnswerTooLong(MatrixError):
+    """The homeserver's answer is longer than what may be held; it would be as long the next time."""
+
+
 class RequestRefused(MatrixError):
     """The homeserver answered, and will not do it: a 4xx, or a 5xx that only this request gets."""
 

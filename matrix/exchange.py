@@ -9,24 +9,35 @@ it into the URL, are not used.
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
+import anyio.to_thread
 from msgspec import Struct
 from nio.client.async_client import AsyncClient, AsyncClientConfig
 
-from matrix.errors import Unreachable
+from matrix.collector import collector_paused
+from matrix.errors import AnswerTooLong, Unreachable
+from matrix.streaming import BodyReader
 
 MAX_CONNECTIONS = 100
 CONNECT_TIMEOUT_S = 10.0
-MAX_ANSWER_BYTES = 256 * 1024 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""The longest answer that is held. A longer one is read in pieces where the request says how, or not at all."""
+
+_FEED_BYTES = 1024 * 1024
 
 # A homeserver may run behind a proxy that ends idle connections early; ours end first.
 _KEEP_ALIVE_S = 10.0
 
 
 class HttpRequest(Struct, frozen=True):
-    """What is asked; `path` is percent-encoded, `token` is `None` where no login is needed."""
+    """What is asked; `path` is percent-encoded, `token` is `None` where no login is needed.
+
+    `stream` makes what reads an answer in pieces that is too long to be held.
+    """
 
     method: str
     path: str
@@ -34,6 +45,7 @@ class HttpRequest(Struct, frozen=True):
     body: bytes | None = None
     token: str | None = None
     timeout_s: float = 30.0
+    stream: Callable[[], BodyReader] | None = None
 
     def __repr__(self) -> str:
         """Never show the token."""
@@ -41,15 +53,22 @@ class HttpRequest(Struct, frozen=True):
 
 
 class HttpAnswer(Struct, frozen=True):
-    """What came back; headers are asked for by their name in lower case."""
+    """What came back; headers are asked for by their name in lower case.
+
+    `content` is what was made of a body that was read in pieces, of which nothing is left.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    content: Any = None
 
 
 Exchange = Callable[[HttpRequest], Awaitable[HttpAnswer]]
-"""Makes one request, once. Raises `Unreachable` when no whole answer came back in time."""
+"""Makes one request, once.
+
+Raises `Unreachable` when no whole answer came back in time, `AnswerTooLong` when there is too much of it.
+"""
 
 
 class NioExchange:
@@ -64,7 +83,8 @@ class NioExchange:
         """Make one request.
 
         Raises:
-            Unreachable: no connection, no answer in time, or one that is cut off or too long.
+            Unreachable: no connection, no answer in time, or one that is cut off.
+            AnswerTooLong: the answer is longer than what is held, and nothing reads it in pieces.
         """
         client = self._client or self._open()
         headers = {"Accept": "application/json"}
@@ -86,7 +106,7 @@ class NioExchange:
                 timeout,  # nio hands it on as it is; aiohttp does not want a bare number
             )
             async with response:
-                body = await _read_capped(response)
+                body, content = await _read(response, request.stream)
         except TimeoutError as cause:
             if isinstance(cause, aiohttp.ConnectionTimeoutError):
                 raise Unreachable("connect", "no connection in time") from None
@@ -95,7 +115,7 @@ class NioExchange:
             raise Unreachable("connect", _reason(cause)) from None
         except (aiohttp.ClientError, OSError) as cause:
             raise Unreachable("broken", _reason(cause)) from None
-        return HttpAnswer(response.status, response.headers, body)
+        return HttpAnswer(response.status, response.headers, body, content)
 
     async def aclose(self) -> None:
         """End all connections; a later request opens new ones."""
@@ -144,12 +164,38 @@ def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
 
 
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
+async def _read(
+    response: aiohttp.ClientResponse, stream: Callable[[], BodyReader] | None
+) -> tuple[bytes, Any]:
+    """Return the body; or what is made of it as it comes, from where there is too much of it."""
     pieces: list[bytes] = []
-    size = 0
+    size, limit = 0, MAX_ANSWER_BYTES
+    reader: BodyReader | None = None
     async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > MAX_ANSWER_BYTES:
-            raise Unreachable("broken", f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
         pieces.append(piece)
-    return b"".join(pieces)
+        size += len(piece)
+        if size <= limit:
+            continue
+        if reader is None:
+            reason = f"the answer is longer than {MAX_ANSWER_BYTES} bytes"
+            if response.status != HTTPStatus.OK:
+                raise Unreachable("broken", reason)  # no refusal of a homeserver's is
+            if stream is None:
+                raise AnswerTooLong(reason)
+            reader, limit = stream(), _FEED_BYTES
+        await _feed(reader, pieces)
+        size = 0
+    if reader is None:
+        return b"".join(pieces), None
+    await _feed(reader, pieces)
+    return b"", await anyio.to_thread.run_sync(reader.finish)
+
+
+async def _feed(reader: BodyReader, pieces: list[bytes]) -> None:
+    """Read pieces in a thread, and let go of each."""
+    while pieces:
+        block = b""
+        while pieces and len(block) < _FEED_BYTES:
+            block += pieces.pop(0)
+        with collector_paused():
+            await anyio.to_thread.run_sync(reader.feed, block)

@@ -9,18 +9,23 @@ from msgspec import Struct
 from machines.facts import SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from machines.topology import ObservedRoom, Topology
-from matrix.decoding import JoinedRoom, decode_sync
+from matrix.decoding import JoinedRoom, SyncDecoder
 from matrix.parsing import parse_sync
 from matrix.resuming import Unsettled, is_settled, place_in_sync
+from matrix.streaming import RoomSplitter
 from matrix.topology import room_of_sync
 
 
 class FullState(Struct, frozen=True):
-    """All that is taken from a full-state sync."""
+    """All that is taken from a full-state sync.
+
+    `oversized` are rooms of which the response tells too much: they are in it, and not in the topology.
+    """
 
     batch: SyncBatch
     topology: Topology
     unsettled: Unsettled
+    oversized: frozenset[RoomId] = frozenset()
 
 
 def read_full_state(body: bytes, bot: UserId, since: SyncToken | None) -> FullState:
@@ -29,14 +34,74 @@ def read_full_state(body: bytes, bot: UserId, since: SyncToken | None) -> FullSt
     Raises:
         Unreachable: it is not a homeserver's.
     """
-    rooms: dict[RoomId, ObservedRoom] = {}
-    unsettled: dict[RoomId, EventId | None] = {}
+    return FullStateReader(bot, since).whole(body)
 
-    def look(room_id: RoomId, room: JoinedRoom) -> None:
-        rooms[room_id] = room_of_sync(room_id, room, bot)
+
+class FullStateReader:
+    """Reads a response, whole or in pieces where it is too long for that."""
+
+    def __init__(self, bot: UserId, since: SyncToken | None) -> None:
+        self._bot = bot
+        self._rooms: dict[RoomId, ObservedRoom] = {}
+        self._unsettled: dict[RoomId, EventId | None] = {}
+        self._decoder = SyncDecoder(bot, since, self._look)
+        self._splitter = RoomSplitter(self._decoder.room)
+
+    def whole(self, body: bytes) -> FullState:
+        """Read all of it at once.
+
+        Raises:
+            Unreachable: it is not a homeserver's.
+        """
+        return self._read(parse_sync(body))
+
+    def feed(self, piece: bytes) -> None:
+        """Read the next piece.
+
+        Raises:
+            Unreachable: it is not a homeserver's.
+        """
+        self._splitter.feed(piece)
+
+    def finish(self) -> FullState:
+        """Return what was read in pieces.
+
+        Raises:
+            Unreachable: it was cut off, or is not a homeserver's.
+        """
+        return self._read(self._splitter.finish())
+
+    def _read(self, response: object) -> FullState:
+        batch = self._decoder.finish(response)
+        topology = Topology(self._bot, self._rooms)
+        return FullState(batch, topology, self._unsettled, frozenset(self._decoder.oversized))
+
+    def _look(self, room_id: RoomId, room: JoinedRoom) -> None:
+        self._rooms[room_id] = room_of_sync(room_id, room, self._bot)
         place = place_in_sync(room)
         if not is_settled(room, place):
-            unsettled[room_id] = place
+            self._unsettled[room_id] = place
 
-    batch = decode_sync(parse_sync(body), bot, since, look)
-    return FullState(batch, Topology(bot, rooms), unsettled)
+
+class SyncReader:
+    """Reads the response of a long poll in pieces."""
+
+    def __init__(self, bot: UserId, since: SyncToken) -> None:
+        self._decoder = SyncDecoder(bot, since)
+        self._splitter = RoomSplitter(self._decoder.room)
+
+    def feed(self, piece: bytes) -> None:
+        """Read the next piece.
+
+        Raises:
+            Unreachable: it is not a homeserver's.
+        """
+        self._splitter.feed(piece)
+
+    def finish(self) -> SyncBatch:
+        """Return what was read.
+
+        Raises:
+            Unreachable: it was cut off, or is not a homeserver's.
+        """
+        return self._decoder.finish(self._splitter.finish())

@@ -23,7 +23,7 @@ from matrix.decoding import decode_sync
 from matrix.errors import RequestRefused
 from matrix.exchange import Exchange, NioExchange
 from matrix.filters import initial_filter, live_filter
-from matrix.full_state import FullState, read_full_state
+from matrix.full_state import FullState, FullStateReader, SyncReader, read_full_state
 from matrix.gate import SHORTEST_WAIT_S, OnChange
 from matrix.history import find_sent, pages
 from matrix.login import Authenticator, Session
@@ -104,6 +104,7 @@ class MatrixHomeserver:
             patient=True,
             long_poll=True,
             read=lambda body: read_full_state(body, self._bot, since),
+            stream=lambda: FullStateReader(self._bot, since),
         )
         seen: FullState = await self._sync(call, since)
         batch = seen.batch
@@ -149,6 +150,7 @@ class MatrixHomeserver:
             patient=True,
             long_poll=True,
             read=lambda body: decode_sync(parse_sync(body), self._bot, since),
+            stream=lambda: SyncReader(self._bot, since),
         )
         asked_at = self._clock.now()
         batch: SyncBatch = await self._sync(call, since)

@@ -27,7 +27,7 @@ from matrix.calls import Call, client_path
 from matrix.cleaning import clean_json
 from matrix.clock import Clock
 from matrix.collector import collector_paused
-from matrix.errors import Dropped, RequestRefused, Unreachable
+from matrix.errors import AnswerTooLong, Dropped, RequestRefused, Unreachable
 from matrix.exchange import Exchange, HttpAnswer, HttpRequest
 from matrix.gate import Gate, OnChange
 from matrix.parsing import parse_answer
@@ -133,7 +133,9 @@ class Transport:
                     continue
                 # Read only now: while this waited in its lane the gate may have been closed and opened.
                 epoch, started = self._gate.epoch, self._clock.now()
-                request = HttpRequest(call.method, call.path, query, body, token, call.timeout_s)
+                request = HttpRequest(
+                    call.method, call.path, query, body, token, call.timeout_s, call.stream
+                )
                 verdict = await self._once(request, call)
                 if isinstance(verdict, Limited):
                     self._throttle.lane(call.lane).limited(verdict.wait_s)
@@ -189,6 +191,8 @@ class Transport:
             return await self._judged(await self._exchange(request), call.read)
         except Unreachable as trouble:
             return trouble
+        except AnswerTooLong as trouble:
+            return RequestRefused(413, "M_TOO_LARGE", str(trouble))
 
     async def _judged(
         self, answer: HttpAnswer, read: Callable[[bytes], Any] = parse_answer
@@ -281,6 +285,8 @@ class Transport:
             verdict = await self._judged(await self._exchange(request))
         except Unreachable as trouble:
             return trouble.reason
+        except AnswerTooLong as trouble:
+            return str(trouble)
         if isinstance(verdict, Unwell):
             return f"HTTP {verdict.refusal.status} {verdict.refusal.errcode}"
         return None

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from matrix.errors import Unreachable
+from matrix.errors import AnswerTooLong, Unreachable
 from matrix.exchange import HttpRequest, NioExchange
 
 pytestmark = pytest.mark.anyio
@@ -92,8 +92,48 @@ async def test_an_answer_without_end_is_not_read_to_the_end(monkeypatch):
     monkeypatch.setattr("matrix.exchange.MAX_ANSWER_BYTES", 1000)
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000
     async with serving(reply) as exchange:
-        with pytest.raises(Unreachable, match="longer"):
+        with pytest.raises(AnswerTooLong, match="longer than 1000 bytes"):
             await exchange(HttpRequest("GET", "/"))
+
+
+async def test_a_long_page_of_a_proxy_is_no_answer_of_the_homeserver(monkeypatch):
+    monkeypatch.setattr("matrix.exchange.MAX_ANSWER_BYTES", 1000)
+    reply = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000
+    async with serving(reply) as exchange:
+        with pytest.raises(Unreachable, match="longer"):
+            await exchange(HttpRequest("GET", "/", stream=Joined))
+
+
+class Joined:
+    """Reads in pieces, and makes one of them again."""
+
+    def __init__(self):
+        self.pieces = []
+
+    def feed(self, piece):
+        self.pieces.append(piece)
+
+    def finish(self):
+        return b"".join(self.pieces)
+
+
+@pytest.mark.parametrize(("size", "streamed"), [(1000, False), (1001, True), (50_000, True)])
+async def test_an_answer_too_long_to_be_held_is_read_in_pieces(monkeypatch, size, streamed):
+    monkeypatch.setattr("matrix.exchange.MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("matrix.exchange._FEED_BYTES", 100)
+    body = bytes(index % 251 for index in range(size))
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
+    async with serving(head + body) as exchange:
+        answer = await exchange(HttpRequest("GET", "/", stream=Joined))
+    assert (answer.body, answer.content) == ((b"", body) if streamed else (body, None))
+
+
+async def test_an_answer_read_in_pieces_that_is_cut_off_is_none(monkeypatch):
+    monkeypatch.setattr("matrix.exchange.MAX_ANSWER_BYTES", 1000)
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 5000
+    async with serving(reply) as exchange:
+        with pytest.raises(Unreachable):
+            await exchange(HttpRequest("GET", "/", stream=Joined))
 
 
 async def test_a_cancelled_request_leaves_the_connections_usable():

@@ -12,7 +12,7 @@ import pytest
 from machines.errors import CredentialsRefused, LoggedOut
 from matrix.answers import judge
 from matrix.calls import Call, client_path
-from matrix.errors import Dropped, RequestRefused, Unreachable
+from matrix.errors import AnswerTooLong, Dropped, RequestRefused, Unreachable
 from matrix.exchange import HttpAnswer
 from matrix.parsing import parse_json
 from matrix.transport import Transport
@@ -360,6 +360,19 @@ def test_ids_in_a_path_are_escaped():
     path = client_path("rooms", "!a/b:c?d#e", "state", "m.x", "")
     assert path == "/_matrix/client/v3/rooms/%21a%2Fb%3Ac%3Fd%23e/state/m.x/"
     assert client_path("rooms", "!ä/b") == "/_matrix/client/v3/rooms/%21%C3%A4%2Fb"
+
+
+async def test_an_answer_that_is_too_long_is_a_refusal_and_no_outage(world):
+    def endless(request):
+        raise AnswerTooLong("the answer is longer than 64 bytes")
+
+    world.network.behaviour = endless
+    async with world.clock.running():
+        with pytest.raises(RequestRefused, match="longer than 64 bytes") as refused:
+            await world.transport.request(Call("GET", "/state"))
+    assert (refused.value.status, refused.value.errcode) == (413, "M_TOO_LARGE")
+    assert len(world.network.times("/state")) == 1
+    assert world.said == []
 
 
 @pytest.mark.parametrize("ending", [b'"]', b""], ids=["whole", "cut off"])
