@@ -293,6 +293,7 @@ class House:
         self.clock = ManualClock()
         self.homeserver = FakeHomeserver(self.database, self.clock)
         self.agents = FakeAgents()
+        self.limits = Limits()
         self.journal = Journal(self.database)
         self.messages = 0
 
@@ -327,7 +328,7 @@ class House:
             journal=self.journal,
             clock=self.clock,
             surroundings=surroundings,
-            limits=Limits(),
+            limits=self.limits,
         )
 
     @asynccontextmanager

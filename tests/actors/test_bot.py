@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors import bot
+from actors.agent_calls import Limits
 from machines.errors import CredentialsRefused, LoggedOut, TokenUnknown
 from machines.facts import BotRemoved, BotReturned, Gap, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken
@@ -322,3 +323,38 @@ async def test_chats_shows_a_new_name_at_once(house: House):
     before, after = (body for answers, body in house.homeserver.replies if answers in ("$1", "$3"))
     assert "Plans" not in before
     assert "Plans" in after
+
+
+# -- agents that take what they can get --------------------------------------------------------------
+
+
+async def test_a_first_try_that_gets_no_call_ends_in_time_and_the_room_goes_on(house: House):
+    *rooms, last = house.with_chats(4)
+    house.limits = Limits(calls=3)
+    house.agents.mute.add("mute")
+    async with house.living():
+        house.homeserver.arrives(*(house.message(room, "mute") for room in rooms))
+        await settle()
+        held = len(house.agents.asked)
+        house.homeserver.arrives(house.message(last, "hello"))
+        await house.clock.passes(119)
+        assert len(house.agents.asked) == held
+        assert house.homeserver.replies == []
+        await house.clock.passes(2)
+        assert ("$4", SPEECH.agent_gave_up("no_call")) in house.homeserver.replies
+
+
+async def test_a_turn_without_end_ends_in_time_and_leaves_no_timer(house: House):
+    (room,) = house.with_chats()
+    house.agents.mute.add("mute")
+    async with house.living() as bot:
+        house.homeserver.arrives(house.message(room, "mute"))
+        await house.clock.passes(1799)
+        assert house.homeserver.replies == []
+        await house.clock.passes(2)
+        assert house.homeserver.replies == [("$1", SPEECH.agent_gave_up("too_slow"))]
+        assert house.agents.closed == ["mute"]
+        house.homeserver.arrives(house.message(room, "hello"))
+        await house.clock.passes(5)
+        assert house.homeserver.replies[1:] == [("$2", "re: hello")]
+        assert bot._crank._timers._next == {}

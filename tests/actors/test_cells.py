@@ -5,7 +5,14 @@ import pytest
 from actors import cells
 from actors.queues import HELD
 from machines.draft import Draft
-from machines.happenings import AgentDone, AgentGrew, AgentTroubled, ChatsAsked, TimePassed
+from machines.happenings import (
+    AgentDone,
+    AgentGrew,
+    AgentOverran,
+    AgentTroubled,
+    ChatsAsked,
+    TimePassed,
+)
 from machines.ids import ActorKey, EventId, RoomId
 from machines.priority import Priority
 from machines.user import Asked
@@ -61,6 +68,7 @@ def grew(text: str, attempt: int = 1) -> AgentGrew:
     return AgentGrew(TURN, attempt, Draft(text))
 
 
+OVERRAN = AgentOverran(TURN, 1, Draft("one two"))
 DONE = AgentDone(TURN, 1, "one two", 1)
 TROUBLED = AgentTroubled(TURN, 1, "silent", "nothing came", True)
 
@@ -70,11 +78,12 @@ TROUBLED = AgentTroubled(TURN, 1, "silent", "nothing came", True)
     [
         ((grew("one"), grew("one two")), (grew("one two"),)),
         ((grew("one"), grew("one two"), DONE), (DONE,)),
+        ((grew("one"), OVERRAN), (OVERRAN,)),
         ((grew("one"), TROUBLED), (grew("one"), TROUBLED)),
         ((grew("one", attempt=2), DONE), (grew("one", attempt=2), DONE)),
         ((grew("one"), TimePassed(), DONE), (grew("one"), TimePassed(), DONE)),
     ],
-    ids=["more words", "the end", "trouble", "another try", "time between"],
+    ids=["more words", "the end", "too many words", "trouble", "another try", "time between"],
 )
 def test_the_newest_words_of_a_try_are_all_that_waits_of_it(told, left):
     cell = cells.Cell(ActorKey("!chat"), RoomRows(None, None, ()))

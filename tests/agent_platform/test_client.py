@@ -5,8 +5,10 @@ from contextlib import aclosing
 import anyio
 import pytest
 
+from agent_platform import client
 from agent_platform.client import ask
 from agent_platform.connection import Endpoint, Timings, open_session
+from agent_platform.pace import Pace
 from agent_platform.parsing import MAX_FRAME_BYTES
 from machines.talk import (
     AgentBroke,
@@ -293,3 +295,18 @@ async def test_what_was_sent_is_json_with_a_list_of_attachments():
         "attachments": [],
         "message_id": "m1",
     }
+
+
+async def test_every_frame_is_counted_and_only_text_comes_at_any_pace(monkeypatch):
+    counted = []
+
+    class Counting(Pace):
+        async def took(self, chars: int, *, is_text: bool) -> None:
+            counted.append((chars > 0, is_text))
+
+    monkeypatch.setattr(client, "Pace", Counting)
+    frames = (Text("one"), Text(""), Tool("search"), Raw('{"type":"NEW"}'), Text("two"), End())
+    async with says(*frames) as agent:
+        await asked(agent.url)
+    assert [is_text for _, is_text in counted] == [True, False, False, False, True, False]
+    assert all(has_size for has_size, _ in counted)
