@@ -108,6 +108,15 @@ def next_cut(text: str, place: Place = START, *, limit_bytes: int = PART_BYTES) 
     return Cut(f"{part}\n{fence.closing}", Place(cut, fence.reopening(limit_bytes)))
 
 
+def close_fence(text: str, opening: str = "") -> str:
+    """Return a text that something is to stand behind: a code fence that is open at its end is closed.
+
+    `opening` is the fence line that the text goes on from, as in a `Place`.
+    """
+    fence = _borders(f"{text}\n", Place(0, opening), len(text), 8 * len(text)).fence
+    return f"{text.rstrip()}\n{fence.closing}" if fence else text
+
+
 @dataclass(frozen=True, slots=True)
 class _Fence:
     """An open code fence: how it was opened, and how it may be closed and opened again."""

@@ -19,6 +19,7 @@ from machines.draft import Draft
 from machines.effects import Ask, Effect, HangUp, MarkRead, ShowTyping
 from machines.ids import EventId, UserId
 from machines.reply import NOTHING_FINISHED, Finished, Reply, show_growing, show_last
+from machines.splitting import close_fence
 from machines.table import Table
 from machines.talk import AgentRequest
 
@@ -364,6 +365,8 @@ def _keep(turn: Turn, last_words: str, at: float, fault: str) -> _Result:
         behind, said = NOTHING_FINISHED, str(turn.heard)
     else:
         behind, said = turn.shown_behind, turn.shown
+    # The last words are not part of a code block that the agent had no time to close.
+    said = close_fence(said, behind.opening)
     text = "\n\n".join(filter(None, (said, last_words)))
     reply, effects = show_last(turn.reply, text, at, behind)
     return _ended(turn, reply, fault), (ShowTyping(False), *effects)

@@ -12,7 +12,7 @@ from machines.errors import CredentialsRefused, LoggedOut, TokenUnknown
 from machines.facts import BotRemoved, BotReturned, Gap, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken
 from machines.orders import NameRoom, SendMessage
-from machines.talk import AgentBroke, AgentSaid
+from machines.talk import AgentBroke, AgentEnded, AgentSaid
 from machines.topology import Topology
 from tests.actors.fakes import House, settle
 from tests.machines.support import SPEECH
@@ -354,7 +354,8 @@ async def test_a_turn_without_end_ends_in_time_and_leaves_no_timer(house: House)
         await house.clock.passes(2)
         assert house.homeserver.replies == [("$1", SPEECH.agent_gave_up("too_slow"))]
         assert house.agents.closed == ["mute"]
+        house.agents.says = lambda _: (AgentEnded(1),)
         house.homeserver.arrives(house.message(room, "hello"))
         await house.clock.passes(5)
-        assert house.homeserver.replies[1:] == [("$2", "re: hello")]
+        assert house.homeserver.replies[1:] == [("$2", SPEECH.empty_answer())]
         assert bot._crank._timers._next == {}

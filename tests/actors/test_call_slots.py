@@ -101,6 +101,27 @@ async def test_who_waits_behind_a_greedy_one_is_let_in_first():
         group.cancel_scope.cancel()
 
 
+async def test_who_is_let_in_when_it_was_just_cancelled_gives_the_slot_back():
+    slots = CallSlots(1)
+    anna, bert = party("a", "@anna"), party("a", "@bert")
+    assert slots.enter(anna)
+    scope, entered = anyio.CancelScope(), []
+
+    async def wait() -> None:
+        with scope:
+            await slots.wait(bert)
+            entered.append(bert)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await settle()
+        scope.cancel()
+        slots.leave(anna)
+        await settle()
+    assert entered == []
+    assert slots.enter(anna)
+
+
 async def test_who_is_cancelled_keeps_no_slot_and_no_place():
     slots = CallSlots(1)
     anna, bert = party("a", "@anna"), party("a", "@bert")

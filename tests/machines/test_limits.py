@@ -112,6 +112,13 @@ def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_i
     assert took_s == pytest.approx(300.0)
 
 
+def test_a_clock_that_is_set_back_once_does_not_lengthen_a_turn_by_more_than_its_time():
+    story = asked()
+    restarts(story, clock_moves_s=-2 * HOUR_S)
+    took_s, _ = until_it_ends(story)
+    assert took_s == pytest.approx(600.0)
+
+
 def test_a_turn_whose_time_ran_out_while_nobody_was_there_is_answered_all_the_same():
     story = asked()
     restarts(story, clock_moves_s=2 * HOUR_S)
@@ -204,6 +211,20 @@ def test_what_waits_for_a_call_is_asked_anew_after_a_restart():
     restarts(story, clock_moves_s=50.0)
     assert turn_of(story).state == "asking"
     assert story.ends("Yes.").said == ["Yes."]
+
+
+@pytest.mark.parametrize("said_again", [True, False])
+def test_the_last_words_stand_behind_a_code_block_that_was_not_finished(said_again):
+    story = asked()
+    code = "```py\n" + "code()\n" * 3_000
+    story.grows(code)
+    story.later(GATHER_S)
+    if not said_again:
+        restarts(story, clock_moves_s=1.0)
+    told = story.hears("!stop")
+    (reply,) = [message for message in told.messages if message.answers == "$1"]
+    assert reply.body.startswith("```py\ncode()\n")
+    assert reply.body.endswith(f"\ncode()\n```\n\n{SPEECH.stopped()}")
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machines.splitting import PART_BYTES, START, Place, next_cut, remainder, split
+from machines.splitting import PART_BYTES, START, Place, close_fence, next_cut, remainder, split
 
 LINES = st.sampled_from(
     [
@@ -264,3 +264,21 @@ def test_twice_the_text_is_twice_the_work(piece):
         return Seen.seen
 
     assert work(400_000) < 2.2 * work(200_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "opening", "closed"),
+    [
+        ("", "", ""),
+        ("words", "", "words"),
+        ("```py\ncode", "", "```py\ncode\n```"),
+        ("```py\ncode\n", "", "```py\ncode\n```"),
+        ("~~~~\ncode\n```", "", "~~~~\ncode\n```\n~~~~"),
+        ("```\ncode\n```", "", "```\ncode\n```"),
+        ("```\ncode\n```\nwords", "", "```\ncode\n```\nwords"),
+        ("more code", "```py\n", "more code\n```"),
+        ("more code\n```\nwords", "```py\n", "more code\n```\nwords"),
+    ],
+)
+def test_a_fence_that_is_open_at_the_end_is_closed_for_what_comes_behind(text, opening, closed):
+    assert close_fence(text, opening) == closed

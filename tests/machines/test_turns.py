@@ -91,6 +91,19 @@ def test_a_tool_that_is_done_before_it_was_shown_leaves_nothing_to_look_at():
     assert story.it.due_at() == ends_at
 
 
+def test_what_the_agent_is_doing_shows_below_its_words_and_goes():
+    story = asked()
+    turn = story.it.turn
+    said = AgentGrew(turn.turn_id, turn.tries, Draft("So far."), Activity("tool", "search"))
+    story.take(said)
+    assert story.later(GATHER_S).said == [f"So far.\n\n{SPEECH.tool_status('search')}"]
+    assert story.ends("So far, so good.").said == ["So far, so good."]
+
+
+def test_the_agent_is_asked_for_whose_chat_it_is():
+    assert RoomStory().hears("question").only_ask.user_id == ANNA
+
+
 def test_a_short_answer_is_one_event_and_no_edit():
     story = asked()
     story.grows("Hi")
