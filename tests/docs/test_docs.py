@@ -1,8 +1,11 @@
 """The documentation is true of the code, as far as a program can tell."""
 
+import ast
 import re
 import sqlite3
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from itertools import chain, takewhile
 from pathlib import Path
 
@@ -114,6 +117,47 @@ def test_every_direct_dependency_has_its_reason() -> None:
     wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
     names = {re.split(r"[^A-Za-z0-9-]", each)[0] for each in wanted}
     assert reasons == names - {project["name"]}
+
+
+def imported_packages() -> dict[str, Path]:
+    """Return the top-level packages that the shipped ones import from elsewhere, each with a file."""
+    shipped = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    found: dict[str, Path] = {}
+    for file in chain.from_iterable((ROOT / package).rglob("*.py") for package in shipped):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Import(names=names):
+                    found |= {alias.name.split(".")[0]: file for alias in names}
+                case ast.ImportFrom(module=str(module), level=0):
+                    found[module.split(".")[0]] = file
+    return {
+        name: file
+        for name, file in found.items()
+        if name not in sys.stdlib_module_names and name not in shipped
+    }
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    project = PROJECT["project"]
+    wanted = chain(project["dependencies"], project["optional-dependencies"]["demo"])
+    declared = {re.split(r"[^A-Za-z0-9-]", each)[0].lower() for each in wanted}
+    known = packages_distributions()
+    missing = {
+        name: str(file.relative_to(ROOT))
+        for name, file in imported_packages().items()
+        if not declared & {each.lower() for each in known.get(name, [name])}
+    }
+    assert missing == {}
+
+
+@pytest.mark.parametrize("name", ["aiosqlite", "matrix-nio"])
+def test_a_dependency_whose_inside_is_used_is_held_to_the_versions_that_were_looked_at(
+    name: str,
+) -> None:
+    [wanted] = [
+        each for each in PROJECT["project"]["dependencies"] if re.match(rf"{name}\b", each)
+    ]
+    assert re.search(r"<\d+\.\d+$", wanted), wanted
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
