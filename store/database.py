@@ -16,6 +16,7 @@ import anyio
 
 from store.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, UnitRefused, unusable
 from store.headroom import keep_log_small
+from store.ownership import claim, refuse_foreign_file
 
 T = TypeVar("T")
 FILE_MODE = 0o600
@@ -68,13 +69,19 @@ class Database:
 async def open_database(path: Path) -> Database:
     """Open the file at `path`, made with mode 0600 where it is absent, and migrate it.
 
+    A file that is not this program's is refused before SQLite could change anything of it.
+
     Raises:
-        DatabaseUnusable: it is no database, not writable, of a later version, or there is no space for it.
+        DatabaseForeign: it is no database, or another program's.
+        DatabaseUnusable: it is not writable, of a later version, or there is no space for it.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+        refuse_foreign_file(path)
     except OSError as error:
         raise unusable(path, error) from error
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(str(error)) from error
     opened: list[sqlite3.Connection] = []
 
     def connect() -> sqlite3.Connection:
@@ -95,9 +102,14 @@ async def open_database(path: Path) -> Database:
 
 
 def prepare(raw: sqlite3.Connection) -> sqlite3.Connection:
-    """Set a connection up as every connection of ours is, and migrate the schema."""
+    """Set a connection up as every connection of ours is, and migrate the schema.
+
+    Raises:
+        DatabaseForeign: the database is another program's.
+    """
     raw.row_factory = sqlite3.Row
     raw.execute("PRAGMA busy_timeout = 5000")
+    claim(raw)  # before there is a log, so that the id stands in the file itself
     raw.execute("PRAGMA journal_mode = WAL")
     # A committed batch is on the disk before anything of it is performed (contract D1, D3).
     raw.execute("PRAGMA synchronous = FULL")

@@ -24,6 +24,10 @@ class DatabaseFull(DatabaseUnusable):
     """There is no space left on its disk."""
 
 
+class DatabaseForeign(DatabaseUnusable):
+    """The file is another program's, or no database at all; it is left as it is (contract X7)."""
+
+
 class DatabaseAbsent(StoreError):
     """There is no database where one is to be looked at (wrong path, or the daemon never ran; exit 2)."""
 

@@ -154,9 +154,7 @@ def test_every_package_that_is_imported_is_declared() -> None:
 def test_a_dependency_whose_inside_is_used_is_held_to_the_versions_that_were_looked_at(
     name: str,
 ) -> None:
-    [wanted] = [
-        each for each in PROJECT["project"]["dependencies"] if re.match(rf"{name}\b", each)
-    ]
+    [wanted] = [each for each in PROJECT["project"]["dependencies"] if re.match(rf"{name}\b", each)]
     assert re.search(r"<\d+\.\d+$", wanted), wanted
 
 

@@ -1,0 +1,127 @@
+"""Whose a database is: this program's own is opened, anybody else's is left byte by byte (contract X7)."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from store import DatabaseUnusable
+from store.database import migrations, open_database, prepare
+from store.readonly import read
+from tests.store.samples import files
+
+APPLICATION_ID = 0x53757242
+
+
+def application_id_in_file(path: Path) -> int:
+    """Return what stands in the file itself, whatever the write-ahead log holds."""
+    return int.from_bytes(path.read_bytes()[68:72], "big")
+
+
+def foreign(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE recipes (name TEXT)")
+        for statement in statements:
+            raw.execute(statement)
+        raw.commit()
+
+
+def without_index(found: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]]:
+    """Leave out the index of a log, in which connections of one process mark what they read."""
+    return {name: content for name, content in found.items() if not name.endswith("-shm")}
+
+
+def earlier(path: Path) -> None:
+    """Make a database as versions without an application id left it."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.executescript(f"{migrations()[0]}\nPRAGMA user_version = 1;")
+
+
+async def test_a_new_database_carries_the_application_id_before_it_has_a_log(path):
+    database = await open_database(path)
+    assert application_id_in_file(path) == APPLICATION_ID
+    await database.close()
+
+
+async def test_a_database_of_an_earlier_version_is_given_the_application_id(path):
+    earlier(path)
+    database = await open_database(path)
+    assert await database.run(lambda raw: raw.execute("PRAGMA application_id").fetchone()[0])
+    await database.close()
+    assert application_id_in_file(path) == APPLICATION_ID
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        (),
+        ("PRAGMA journal_mode = WAL",),
+        ("PRAGMA user_version = 1",),
+        ("PRAGMA user_version = 99",),
+        ("PRAGMA application_id = 1",),
+        ("CREATE TABLE bot (id)", "CREATE TABLE rooms (id)", "PRAGMA user_version = 1"),
+    ],
+    ids=["plain", "wal", "version", "later version", "application id", "two of our tables"],
+)
+async def test_a_database_of_another_program_is_refused_and_left_as_it_is(path, statements):
+    foreign(path, *statements)
+    before = files(path.parent)
+    with pytest.raises(DatabaseUnusable, match="not a database of this bot"):
+        await open_database(path)
+    assert files(path.parent) == before
+
+
+async def test_a_database_of_another_program_that_has_a_log_is_left_as_it_is(path):
+    foreign(path, "PRAGMA journal_mode = WAL")
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("INSERT INTO recipes VALUES ('soup')")
+        raw.commit()
+        before = without_index(files(path.parent))
+        with pytest.raises(DatabaseUnusable, match="not a database of this bot"):
+            await open_database(path)
+        assert without_index(files(path.parent)) == before
+        assert len(before) == 2
+
+
+@pytest.mark.parametrize("found", [b"my thesis\n", b"SQLite format 3\x00"], ids=["text", "start"])
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(path, found):
+    path.write_bytes(found)
+    with pytest.raises(DatabaseUnusable):
+        await open_database(path)
+    assert files(path.parent) == {path.name: files(path.parent)[path.name]}
+    assert path.read_bytes() == found
+
+
+async def test_what_is_no_regular_file_is_refused(path):
+    os.mkfifo(path)
+    with pytest.raises(DatabaseUnusable, match="not a regular file"):
+        await open_database(path)
+
+
+async def test_an_empty_file_becomes_a_database(path):
+    path.touch(mode=0o600)
+    database = await open_database(path)
+    await database.close()
+    assert application_id_in_file(path) == APPLICATION_ID
+
+
+def test_a_connection_to_another_programs_database_is_not_prepared(path):
+    foreign(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        with pytest.raises(DatabaseUnusable):
+            prepare(raw)
+        assert raw.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+
+
+def test_looking_into_another_programs_database_is_refused_in_plain_words(path):
+    foreign(path, "PRAGMA user_version = 1")
+    with pytest.raises(DatabaseUnusable, match="not a database of this bot"):
+        read(path, lambda raw: None)
+
+
+def test_a_database_of_an_earlier_version_can_be_looked_into(path):
+    earlier(path)
+    assert read(path, lambda raw: raw.execute("SELECT state FROM bot").fetchone()[0]) == "stopped"
