@@ -28,8 +28,9 @@ from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
 from store import DaemonLock, DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, Journal
 from store.database import open_database
-from store.errors import unusable
-from store.lock import lock_path
+from store.errors import DatabaseForeign, unusable
+from store.lock import lock_path, refuse_if_held
+from store.ownership import refuse_foreign_file
 
 COLLECT_EVERY = 10_000
 """How many more objects there have to be for a look at the youngest; Python's own 700 are an eighth of all work."""
@@ -45,7 +46,7 @@ def run_daemon() -> None:
     _set_up_logs(settings, registry)
     gc.set_threshold(COLLECT_EVERY, 10, 10)
     try:
-        with _database_to_ourselves(settings.matrix_db_path):
+        with _files_to_ourselves(settings.matrix_db_path, settings.matrix_store_path):
             anyio.run(_live, settings, registry)
     except (SurfacesError, ExceptionGroup) as error:
         cause = first_cause(error)
@@ -56,19 +57,21 @@ def run_daemon() -> None:
 
 
 @contextmanager
-def _database_to_ourselves(path: Path) -> Iterator[None]:
-    """Hold the database.
+def _files_to_ourselves(database: Path, store: Path) -> Iterator[None]:
+    """Hold the database and the store directory; where that is not possible, no file is made.
 
     Raises:
-        DatabaseLocked: another daemon holds it.
-        DatabaseUnusable: there is no place for a database.
+        DatabaseLocked: another daemon holds one of them.
+        DatabaseUnusable: there is no place for a database, or it is another program's.
     """
+    refuse_if_held(database, store)
+    refuse_foreign_file(database)
     with ExitStack() as stack:
         try:
-            stack.enter_context(DaemonLock(path))
+            stack.enter_context(DaemonLock(database, store))
         except OSError as error:
             # A failed write does not say itself which file it was for.
-            raise unusable(lock_path(path), error) from error
+            raise unusable(Path(error.filename or lock_path(database)), error) from error
         yield
 
 
@@ -76,7 +79,7 @@ def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
     """Say what is to be done about an error, where that is not our own fault."""
     match cause:
         case DatabaseLocked():
-            advice = "stop it first, or use another MATRIX_DB_PATH"
+            advice = "stop it first, or use another MATRIX_DB_PATH and MATRIX_STORE_PATH"
             return CommandFailed(ExitCode.LOCKED, f"{cause}; {advice}")
         case DatabaseBusy():
             where = f"the database {settings.matrix_db_path} is kept locked by another program"
@@ -84,6 +87,10 @@ def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
         case DatabaseFull():
             where = f"there is no space left for the database {settings.matrix_db_path}"
             advice = "free space on its disk, 8 MB or more, and start again: nothing is lost"
+            return CommandFailed(ExitCode.DATABASE, f"{where}; {advice}")
+        case DatabaseForeign():
+            where = f"the database {settings.matrix_db_path} can't be used: {cause}"
+            advice = "it was left as it is; set MATRIX_DB_PATH to the bot's own, or to a new file"
             return CommandFailed(ExitCode.DATABASE, f"{where}; {advice}")
         case DatabaseUnusable():
             advice = (

@@ -75,13 +75,11 @@ async def open_database(path: Path) -> Database:
         DatabaseForeign: it is no database, or another program's.
         DatabaseUnusable: it is not writable, of a later version, or there is no space for it.
     """
+    refuse_foreign_file(path)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
-        refuse_foreign_file(path)
     except OSError as error:
         raise unusable(path, error) from error
-    except sqlite3.Error as error:
-        raise DatabaseUnusable(str(error)) from error
     opened: list[sqlite3.Connection] = []
 
     def connect() -> sqlite3.Connection:

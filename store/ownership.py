@@ -10,7 +10,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
-from store.errors import DatabaseForeign
+from store.errors import DatabaseForeign, DatabaseUnusable, unusable
 from store.queries import SQL
 from store.untouched import MAGIC, opened, traces
 
@@ -50,16 +50,22 @@ def refuse_foreign(raw: sqlite3.Connection) -> None:
 
 
 def refuse_foreign_file(path: Path) -> None:
-    """Do the same for a file, which may be empty; nothing is created and nothing is changed.
+    """Do the same for a file, which may be empty or absent; nothing is created and nothing is changed.
 
     Raises:
         DatabaseForeign: it is another program's, or no database.
-        OSError: it can't be read.
-        sqlite3.Error: it is damaged.
+        DatabaseUnusable: it can't be read, or is damaged.
     """
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unusable(path, error) from error
     try:
         found = os.fstat(file)
+        if stat.S_ISDIR(found.st_mode):
+            raise DatabaseForeign(f"{path}: Is a directory")
         if not stat.S_ISREG(found.st_mode):
             raise DatabaseForeign("it is not a regular file")
         header = os.pread(file, _HEADER_BYTES, 0)
@@ -70,8 +76,11 @@ def refuse_foreign_file(path: Path) -> None:
     if not header.startswith(MAGIC):
         raise DatabaseForeign("it is not a database")
     real = path.resolve()  # SQLite looks for the other files beside the real one
-    with opened(real, traces(real)) as raw:
-        refuse_foreign(raw)
+    try:
+        with opened(real, traces(real)) as raw:
+            refuse_foreign(raw)
+    except (sqlite3.Error, OSError) as error:
+        raise DatabaseUnusable(str(error)) from error
 
 
 def is_own_file(path: Path, file: int) -> bool:

@@ -16,8 +16,9 @@ import structlog
 from cli import app
 from cli.errors import CommandFailed, ExitCode
 from store import DaemonLock
+from store.lock import lock_path
 from tests.cli.shell import Shell
-from tests.store.samples import connect
+from tests.store.samples import connect, files
 
 COMMANDS = ("run", "inspect-room", "reset", "demo")
 ROOT = Path(__file__).parents[2]
@@ -192,4 +193,49 @@ def test_a_second_daemon_exits_5_at_once(shell, configured):
         result = shell("run")
     assert result.code == ExitCode.LOCKED
     assert str(os.getpid()) in result.err
-    assert not configured.exists()
+    assert configured.read_bytes() == b""
+
+
+@pytest.mark.parametrize("how", ["symbolic link", "hard link", "same store"])
+def test_a_second_daemon_under_another_name_exits_5_and_leaves_no_file(
+    shell, monkeypatch, configured, how
+):
+    other = configured.with_name("other.db")
+    store = configured.with_name("matrix_store")
+    with DaemonLock(configured, store):
+        if how == "symbolic link":
+            other.symlink_to(configured)
+        elif how == "hard link":
+            other.hardlink_to(configured)
+        monkeypatch.setenv("MATRIX_DB_PATH", str(other))
+        monkeypatch.setenv(
+            "MATRIX_STORE_PATH", str(store if how == "same store" else store.with_name("another"))
+        )
+        before = files(configured.parent)
+        result = shell("run")
+        assert result.code == ExitCode.LOCKED
+        assert files(configured.parent) == before
+
+
+@pytest.mark.parametrize("found", ["text", "database"])
+def test_what_is_not_the_bots_is_not_used_as_its_database(shell, configured, found):
+    if found == "text":
+        configured.write_text("my thesis")
+    else:
+        with closing(sqlite3.connect(configured)) as raw:
+            raw.execute("CREATE TABLE recipes (name TEXT)")
+    configured.chmod(0o600)
+    before = files(configured.parent)
+    result = shell("run")
+    assert result.code == ExitCode.DATABASE
+    assert str(configured) in result.err
+    assert "MATRIX_DB_PATH" in result.err
+    assert files(configured.parent) == before
+
+
+def test_a_lock_file_that_is_somebody_elses_is_left_as_it_is(shell, configured):
+    lock_path(configured).write_text("my notes")
+    result = shell("run")
+    assert result.code == ExitCode.DATABASE
+    assert str(lock_path(configured)) in result.err
+    assert lock_path(configured).read_text() == "my notes"
