@@ -108,9 +108,10 @@ def reset(
 ) -> None:
     """Start over, for development and QA only: never needed for a restart.
 
-    Refuses while a daemon holds the database. No room is ever deleted on the
-    server: people leave or archive theirs in their own clients, as the
-    summary says.
+    Refuses while a daemon holds the database; --dry-run works beside it.
+    local-only deletes only what is known to be the bot's own, and nothing
+    through a symbolic link. No room is ever deleted on the server: people
+    leave or archive theirs in their own clients, as the summary says.
 
     server-leave-forget needs MATRIX_HOMESERVER, MATRIX_USER_ID and
     MATRIX_PASSWORD or MATRIX_ACCESS_TOKEN. Without a terminal to confirm it

@@ -15,10 +15,10 @@ from rich.status import Status
 
 from cli.errors import CommandFailed, ExitCode
 from cli.printable import for_whoever_reads, use_any_encoding
-from cli.reset_files import ResetPlaces, delete, kept_device, local_files
+from cli.reset_files import ResetPlaces, kept_device, own_files
 from cli.reset_page import FOR_DEVELOPMENT, page
 from cli.reset_plan import Mode, OwnRoom, Plan, Summary, carry_out, plan_local, plan_server, preview
-from cli.settings import load_account
+from cli.settings import Places, load_account
 from machines.errors import CredentialsRefused
 from machines.ids import RoomId, UserId
 from matrix import Account
@@ -26,6 +26,7 @@ from matrix.errand import Errand, any_session
 from matrix.errors import HomeserverUnreachable, RequestRefused, SessionUnusable
 from matrix.leaving import leave_and_forget, memberships
 from store import DaemonLock, DatabaseLocked
+from store.errors import DatabaseForeign
 from store.lock import lock_path, refuse_if_held
 
 CONFIRMATION = "leave"
@@ -42,26 +43,29 @@ def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
     with for_whoever_reads():
         text = f"{json.dumps(summary.as_object(), indent=2)}\n" if as_json else page(summary)
         print(text, end="")
-    if summary.failed:
+    file = summary.first_file_failed
+    if file is not None:
         raise CommandFailed(
             ExitCode.FAULT,
-            f"{summary.failed} of {len(summary.server)} rooms could not be left; the summary says why:"
+            f"{file.path}: {file.error}; mend that, its permissions perhaps, and run the reset again",
+        )
+    if summary.rooms_failed:
+        raise CommandFailed(
+            ExitCode.FAULT,
+            f"{summary.rooms_failed} of {len(summary.server)} rooms could not be left; the summary says why:"
             " mend that and run it again, the others are done",
         )
 
 
 def _reset_local(dry_run: bool) -> Summary:
     places = ResetPlaces()
-    try:
-        device = kept_device(places.matrix_store_path)
-        with _database_to_ourselves(places.matrix_db_path, dry_run) as lock_existed:
-            plan = plan_local(local_files(places, lock_existed), device)
-            return preview(plan) if dry_run else carry_out(plan, delete, _leave_nothing)
-    except OSError as error:
-        raise CommandFailed(
-            ExitCode.FAULT,
-            f"{error.filename}: {error.strerror}; mend its permissions and run the reset again",
-        ) from error
+    _look_for_daemon(places, dry_run)
+    if not dry_run:
+        with own_files(places, lock_exists=False):
+            pass  # what is not ours is refused before a lock file is made beside it
+    with _daemon_kept_out(places, dry_run) as lock_existed, own_files(places, lock_existed) as own:
+        plan = plan_local(own.files, kept_device(places.matrix_store_path))
+        return preview(plan) if dry_run else carry_out(plan, own.delete, _leave_nothing)
 
 
 def _reset_server(dry_run: bool, yes: bool) -> Summary:
@@ -80,20 +84,21 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
         password=password.get_secret_value() if password else None,
         access_token=token.get_secret_value() if token else None,
     )
+    _look_for_daemon(settings, dry_run)
     with (
-        _database_to_ourselves(settings.matrix_db_path, dry_run),
+        _daemon_kept_out(settings, dry_run),
         _remote_faults(),
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(any_session(account)) as errand,
     ):
         rooms = portal.call(memberships, errand)
-        plan = plan_server(OwnRoom(room.room_id, room.name) for room in rooms)
+        plan = plan_server(OwnRoom(room.room_id, room.name, room.invited) for room in rooms)
         if dry_run:
             return preview(plan)
         if not yes:
             _confirm(plan, account.user_id)
         with Console(stderr=True).status("") as status:
-            return carry_out(plan, delete, _Leaving(portal, errand, status))
+            return carry_out(plan, _delete_nothing, _Leaving(portal, errand, status))
 
 
 class _Leaving:
@@ -119,6 +124,10 @@ def _leave_nothing(room_id: RoomId) -> str | None:
     raise AssertionError(f"a local reset leaves no room, and {room_id} neither")
 
 
+def _delete_nothing(path: Path) -> None:
+    raise AssertionError(f"a reset on the server deletes no file, and {path} neither")
+
+
 def _confirm(plan: Plan, user_id: str) -> None:
     """Show the plan and have it confirmed in writing; all on stderr, stdout is for the summary.
 
@@ -141,25 +150,41 @@ def _confirm(plan: Plan, user_id: str) -> None:
         )
 
 
+def _look_for_daemon(places: Places, dry_run: bool) -> None:
+    """Refuse beside a daemon; a dry run works there too, and says what the real run would do (contract X5).
+
+    Raises:
+        CommandFailed: a daemon holds the database or the store directory.
+    """
+    try:
+        refuse_if_held(places.matrix_db_path, places.matrix_store_path)
+    except DatabaseLocked as error:
+        if not dry_run:
+            raise _beside_a_daemon(error) from error
+        print(f"{error}; the real run will refuse until that is stopped", file=sys.stderr)
+
+
 @contextmanager
-def _database_to_ourselves(database: Path, dry_run: bool) -> Iterator[bool]:
+def _daemon_kept_out(places: Places, dry_run: bool) -> Iterator[bool]:
     """Keep a daemon from starting meanwhile; yields whether there was a lock file before.
 
-    A dry run makes no file: it only looks whether a daemon is there now. A lock file that was made
-    here is removed again; one that was there is the plan's to remove.
+    A dry run makes no file. A lock file that was made here is removed again; one that was there is the
+    plan's to remove.
     """
+    database = places.matrix_db_path
     existed = lock_path(database).exists()
     with ExitStack() as stack:
         try:
-            if dry_run or not database.parent.is_dir():
-                refuse_if_held(database)
-            else:
-                lock = stack.enter_context(DaemonLock(database, signs=False))
+            if not dry_run and database.parent.is_dir():
+                lock = DaemonLock(database, places.matrix_store_path, signs=False)
+                stack.enter_context(lock)
                 if not existed:
                     stack.callback(lock.remove)
         except DatabaseLocked as error:
+            raise _beside_a_daemon(error) from error
+        except DatabaseForeign as error:
             raise CommandFailed(
-                ExitCode.LOCKED, f"{error}; stop it first: a reset and a daemon do not go together"
+                ExitCode.USAGE, f"MATRIX_DB_PATH: {error}; nothing was done, remove it yourself"
             ) from error
         except OSError as error:
             raise CommandFailed(
@@ -168,6 +193,12 @@ def _database_to_ourselves(database: Path, dry_run: bool) -> Iterator[bool]:
                 " the permissions of its directory",
             ) from error
         yield existed
+
+
+def _beside_a_daemon(error: DatabaseLocked) -> CommandFailed:
+    return CommandFailed(
+        ExitCode.LOCKED, f"{error}; stop it first: a reset and a daemon do not go together"
+    )
 
 
 @contextmanager

@@ -13,6 +13,8 @@ _WORDS = {
     "absent": "already absent",
     "left_and_forgotten": "left and forgotten",
     "would_leave_and_forget": "would leave and forget",
+    "declined": "turned down",
+    "would_decline": "would turn down",
     "failed": "failed",
 }
 
@@ -47,12 +49,15 @@ def _lines(summary: Summary) -> Iterator[str]:
 
 
 def _local(line: LocalLine) -> tuple[str, str]:
-    return _WORDS[line.action], str(line.path)
+    return _WORDS[line.action], f"{line.path}{_why(line.error)}"
 
 
 def _server(line: ServerLine) -> tuple[str, str]:
-    error = f" — {line.error}" if line.error is not None else ""
-    return _WORDS[line.action], f"{line.room_id}  {line.name or '(no name)'}{error}"
+    return _WORDS[line.action], f"{line.room_id}  {line.name or '(no name)'}{_why(line.error)}"
+
+
+def _why(error: str | None) -> str:
+    return f" — {error}" if error is not None else ""
 
 
 def _table(rows: Iterator[tuple[str, str]]) -> Iterator[str]:

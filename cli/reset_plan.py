@@ -34,6 +34,7 @@ class OwnRoom:
 
     room_id: RoomId
     name: str
+    invited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class LocalLine:
-    """What was, or would be, done about a file: `deleted`, `would_delete` or `absent`."""
+    """What was, or would be, done about a file: `deleted`, `would_delete`, `absent`, or `failed` and why."""
 
     path: Path
     action: str
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLine:
-    """What was done about a room: `left_and_forgotten`, `would_leave_and_forget`, or `failed` and why."""
+    """What was, or would be, done about a room or an open invitation, or `failed` and why (contract X4)."""
 
     room_id: RoomId
     name: str
@@ -75,16 +77,25 @@ class Summary:
     manual_steps: tuple[str, ...]
 
     @property
-    def failed(self) -> int:
+    def rooms_failed(self) -> int:
         """How many rooms could not be left."""
         return sum(line.action == "failed" for line in self.server)
+
+    @property
+    def first_file_failed(self) -> LocalLine | None:
+        """The file that could not be deleted; those after it were left for that reason."""
+        return next((line for line in self.local if line.action == "failed"), None)
 
     def as_object(self) -> dict[str, Any]:
         """Return the object of contract X4."""
         return {
             "mode": self.mode.value,
             "dry_run": self.dry_run,
-            "local": [{"path": str(line.path), "action": line.action} for line in self.local],
+            "local": [
+                {"path": str(line.path), "action": line.action}
+                | ({"error": line.error} if line.error is not None else {})
+                for line in self.local
+            ],
             "server": [
                 {"room_id": line.room_id, "name": line.name, "action": line.action}
                 | ({"error": line.error} if line.error is not None else {})
@@ -127,7 +138,12 @@ def preview(plan: Plan) -> Summary:
             LocalLine(file.path, "would_delete" if file.exists else "absent") for file in plan.files
         ),
         server=tuple(
-            ServerLine(room.room_id, room.name, "would_leave_and_forget") for room in plan.rooms
+            ServerLine(
+                room.room_id,
+                room.name,
+                "would_decline" if room.invited else "would_leave_and_forget",
+            )
+            for room in plan.rooms
         ),
         manual_steps=plan.manual_steps,
     )
@@ -136,15 +152,31 @@ def preview(plan: Plan) -> Summary:
 def carry_out(
     plan: Plan, delete: Callable[[Path], None], leave: Callable[[RoomId], str | None]
 ) -> Summary:
-    """Do what is planned; `leave` returns why a room could not be left, `None` when it was."""
-    local = []
+    """Do what is planned; `leave` returns why a room could not be left, `None` when it was.
+
+    After a file that can't be deleted the others are left: a log without its database, or a database
+    without its log, would be worse than either.
+    """
+    local: list[LocalLine] = []
+    left: str | None = None
     for file in plan.files:
-        if file.exists:
-            delete(file.path)
-        local.append(LocalLine(file.path, "deleted" if file.exists else "absent"))
+        error = left
+        if error is None and file.exists:
+            try:
+                delete(file.path)
+            except OSError as cause:
+                error = cause.strerror or type(cause).__name__
+                left = f"left as it is, because {file.path} could not be deleted"
+        if not file.exists:
+            local.append(LocalLine(file.path, "absent"))
+        elif error is None:
+            local.append(LocalLine(file.path, "deleted"))
+        else:
+            local.append(LocalLine(file.path, "failed", error))
     server = []
     for room in plan.rooms:
         error = leave(room.room_id)
-        action = "left_and_forgotten" if error is None else "failed"
+        done = "declined" if room.invited else "left_and_forgotten"
+        action = done if error is None else "failed"
         server.append(ServerLine(room.room_id, room.name, action, error))
     return Summary(plan.mode, False, tuple(local), tuple(server), plan.manual_steps)

@@ -15,6 +15,8 @@ from machines.ids import DeviceId, UserId
 from matrix.errors import SessionMismatch, SessionUnusable
 
 SESSION_FILE = "session.json"
+_TEMPORARY_FILE = "session.tmp"
+_BEGINNING = b'{\n  "homeserver": '
 _FIELDS = ("homeserver", "user_id", "device_id", "access_token")
 _DEVICE_ID_BYTES = 5
 
@@ -70,6 +72,34 @@ class KeptSession:
                 )
 
 
+def is_own_file_of_store(name: str, content: bytes) -> bool:
+    """Whether a file of a store directory is one that this package puts there (contract X7).
+
+    The temporary file may be cut off anywhere: its writer was killed.
+    """
+    if name == SESSION_FILE:
+        return _parse(content) is not None
+    whole = content[: len(_BEGINNING)]
+    return name == _TEMPORARY_FILE and _BEGINNING.startswith(whole)
+
+
+def _parse(content: bytes) -> KeptSession | None:
+    try:
+        raw = json.loads(content)
+    except ValueError:
+        return None
+    values = [raw.get(name) for name in _FIELDS] if isinstance(raw, dict) else []
+    homeserver, user_id, device_id, access_token = values or [None] * len(_FIELDS)
+    if not (
+        isinstance(homeserver, str)
+        and isinstance(user_id, str)
+        and isinstance(device_id, str)
+        and isinstance(access_token, str | None)
+    ):
+        return None
+    return KeptSession(homeserver, UserId(user_id), DeviceId(device_id), access_token)
+
+
 def _plain(homeserver: str) -> str:
     return homeserver.rstrip("/").lower()
 
@@ -88,23 +118,18 @@ class SessionFile:
             SessionUnusable: the file can't be read, or is not one of ours.
         """
         try:
-            raw = json.loads(self._path.read_bytes())
+            content = self._path.read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as cause:
-            raise SessionUnusable(f"{self._path} can't be read: {cause}") from cause
-        values = [raw.get(name) for name in _FIELDS] if isinstance(raw, dict) else []
-        homeserver, user_id, device_id, access_token = values or [None] * len(_FIELDS)
-        if not (
-            isinstance(homeserver, str)
-            and isinstance(user_id, str)
-            and isinstance(device_id, str)
-            and isinstance(access_token, str | None)
-        ):
+        except OSError as cause:
+            raise SessionUnusable(f"{self._path} can't be read: {cause.strerror}") from cause
+        session = _parse(content)
+        if session is None:
             raise SessionUnusable(
-                f"{self._path} is not a session of this bot: run `surfaces-bot reset` to remove it"
+                f"{self._path} is not a session of this bot: move it away, or set MATRIX_STORE_PATH"
+                " to another directory"
             )
-        return KeptSession(homeserver, UserId(user_id), DeviceId(device_id), access_token)
+        return session
 
     def write(self, session: KeptSession) -> None:
         """Keep a session durably: after a crash the file is the old one or the new one.
@@ -112,7 +137,7 @@ class SessionFile:
         Raises:
             SessionUnusable: the directory can't be written.
         """
-        temporary = self._path.with_suffix(".tmp")
+        temporary = self._path.with_name(_TEMPORARY_FILE)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary.unlink(missing_ok=True)

@@ -95,7 +95,8 @@ def is_own_file(path: Path, file: int) -> bool:
         return True
     if not header.startswith(MAGIC):
         return False
-    with opened(path, traces(path)) as raw:
+    real = path.resolve()
+    with opened(real, traces(real)) as raw:
         return _is_own(raw)
 
 

@@ -1,6 +1,8 @@
 """`reset --mode local-only`: what goes, what stays, what it refuses to touch, and that a dry run is the truth."""
 
 import json
+import os
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.lock import DaemonLock
+from cli.reset_files import OwnFiles
+from store.lock import DaemonLock, is_held
 from tests.cli.shell import Shell
 from tests.store.samples import busy_chat, connect, files
 
@@ -20,6 +23,8 @@ SESSION = {
     "device_id": "DEVICE",
     "access_token": "a secret token",
 }
+# A database of ours that is damaged behind its header.
+DATABASE = b"SQLite format 3\x00".ljust(68, b"\1") + (0x53757242).to_bytes(4, "big") + bytes(28)
 OURS = ["bot.db", "bot.db-wal", "bot.db-shm", "bot.db-journal", "bot.db.lock"]
 
 
@@ -54,8 +59,7 @@ def used(directory: Path) -> None:
     store = directory / "store"
     store.mkdir(mode=0o700)
     (store / "session.json").write_text(json.dumps(SESSION))
-    (store / "keys").mkdir()
-    (store / "keys" / "1").write_text("a key")
+    (store / "session.tmp").write_text('{\n  "homeserver": "https://mat')
 
 
 def summary(shell: Shell, *arguments: str) -> Any:
@@ -135,9 +139,11 @@ def test_a_dry_run_changes_nothing(shell: Shell, directory: Path) -> None:
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    there=st.sets(st.sampled_from(OURS)),
+    there=st.sets(st.sampled_from(OURS)).map(
+        lambda names: names if "bot.db" in names else names & {"bot.db.lock"}
+    ),
     others=st.sets(st.sampled_from(["bot.db.backup", "bot.dbx", "notes", "bot.db-walrus"])),
-    store=st.none() | st.sets(st.sampled_from(["session.json", "session.tmp", "keys/1", "keys/2"])),
+    store=st.none() | st.sets(st.sampled_from(["session.json", "session.tmp"])),
 )
 def test_what_the_dry_run_lists_is_what_the_real_run_does(
     monkeypatch: pytest.MonkeyPatch,
@@ -151,12 +157,13 @@ def test_what_the_dry_run_lists_is_what_the_real_run_does(
         place(directory, patch)
         shell = Shell(patch, capsys)
         for file in (*there, *others):
-            (directory / file).write_text(file)
+            (directory / file).touch()
+        if "bot.db" in there:
+            (directory / "bot.db").write_bytes(DATABASE)
         if store is not None:
             (directory / "store").mkdir(mode=0o700)
         for file in store or ():
-            (directory / "store" / file).parent.mkdir(exist_ok=True)
-            (directory / "store" / file).write_text("{}")
+            (directory / "store" / file).write_text(json.dumps(SESSION, indent=2))
         before = files(directory)
         planned = summary(shell, "--dry-run")
         assert files(directory) == before
@@ -172,17 +179,51 @@ def test_what_the_dry_run_lists_is_what_the_real_run_does(
         patch.chdir("/")
 
 
-@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+@pytest.mark.parametrize("name", ["itself", "symbolic link", "hard link", "linked directory"])
 def test_it_refuses_while_a_daemon_holds_the_database(
-    shell: Shell, directory: Path, arguments: tuple[str, ...]
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     used(directory)
+    other = directory / "another.db"
+    match name:
+        case "itself":
+            other = directory / "bot.db"
+        case "symbolic link":
+            other.symlink_to(directory / "bot.db")
+        case "hard link":
+            other.hardlink_to(directory / "bot.db")
+        case _:
+            (directory / "link").symlink_to(directory)
+            other = directory / "link" / "bot.db"
+    monkeypatch.setenv("MATRIX_DB_PATH", str(other))
     with DaemonLock(directory / "bot.db"):
         before = files(directory)
-        result = shell("reset", *arguments)
+        result = shell("reset")
         assert (result.code, result.out) == (5, "")
         assert "stop it first" in result.err
         assert files(directory) == before
+
+
+def test_it_refuses_while_a_daemon_with_another_database_holds_the_store(
+    shell: Shell, directory: Path
+) -> None:
+    used(directory)
+    with DaemonLock(directory / "other.db", directory / "store"):
+        before = files(directory)
+        result = shell("reset")
+        assert (result.code, result.out) == (5, "")
+        assert files(directory) == before
+
+
+def test_a_dry_run_works_beside_a_daemon_and_says_so(shell: Shell, directory: Path) -> None:
+    used(directory)
+    with DaemonLock(directory / "bot.db", directory / "store"):
+        before = files(directory)
+        result = shell("reset", "--dry-run", "--json")
+        assert files(directory) == before
+    assert result.code == 0
+    assert {line["action"] for line in json.loads(result.out)["local"]} == {"would_delete"}
+    assert "held by another daemon" in result.err
 
 
 def test_the_database_is_held_until_it_is_gone(
@@ -191,10 +232,10 @@ def test_the_database_is_held_until_it_is_gone(
     used(directory)
     held: list[bool] = []
 
-    def look(path: Path) -> None:
-        held.append(shell("reset", "--dry-run").code == 5)
+    def look(own: OwnFiles, path: Path) -> None:
+        held.append(is_held(directory / "bot.db") and is_held(directory / "x", directory / "store"))
 
-    monkeypatch.setattr("cli.reset.delete", look)
+    monkeypatch.setattr("cli.reset_files.OwnFiles.delete", look)
     shell("reset")
     assert held == [True] * 5
 
@@ -235,7 +276,7 @@ def test_a_directory_that_the_daemon_would_have_refused_is_left_alone(
     before = files(directory)
     result = shell("reset")
     assert result.code == 2
-    assert "0755" in result.err
+    assert "holiday.jpg" in result.err
     assert files(directory) == before
 
 
@@ -261,34 +302,180 @@ def test_a_database_that_is_no_file_is_left_alone(shell: Shell, directory: Path,
     assert (directory / "store").exists()
 
 
-def test_links_inside_the_store_are_not_followed(shell: Shell, directory: Path) -> None:
+def refused(shell: Shell, directory: Path, *named: str) -> None:
+    """Have it refuse, with and without `--dry-run`, and leave every file as it is."""
+    before = files(directory)
+    for arguments in ((), ("--dry-run",), ("--json",)):
+        result = shell("reset", *arguments)
+        assert (result.code, result.out) == (2, ""), arguments
+        for name in named:
+            assert name in result.err
+    assert files(directory) == before
+
+
+def foreign_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE recipes (name TEXT)")
+
+
+@pytest.mark.parametrize(
+    "content", [b"my thesis\n", b"", b"SQLite format 3\x00", "database"], ids=str
+)
+def test_a_file_that_is_not_the_bots_database_is_left_alone(
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | str
+) -> None:
     used(directory)
-    (directory / "photos").mkdir()
-    (directory / "photos" / "1.jpg").write_text("mine")
-    (directory / "store" / "link").symlink_to(directory / "photos")
+    thesis = directory / "thesis.txt"
+    if isinstance(content, bytes):
+        thesis.write_bytes(content)
+    else:
+        foreign_database(thesis)
+    monkeypatch.setenv("MATRIX_DB_PATH", str(thesis))
+    refused(shell, directory, "MATRIX_DB_PATH", str(thesis))
+
+
+def test_a_database_of_an_earlier_version_goes(shell: Shell, directory: Path) -> None:
+    used(directory)
+    with closing(sqlite3.connect(directory / "bot.db")) as raw:
+        raw.execute("PRAGMA application_id = 0")
+        raw.execute("PRAGMA journal_mode = DELETE")
     summary(shell)
-    assert (directory / "photos" / "1.jpg").read_text() == "mine"
+    assert not (directory / "bot.db").exists()
+
+
+def test_a_damaged_database_of_the_bots_goes(shell: Shell, directory: Path) -> None:
+    used(directory)
+    (directory / "bot.db").write_bytes((directory / "bot.db").read_bytes()[:5000])
+    summary(shell)
+    assert not (directory / "bot.db").exists()
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_a_side_file_without_its_database_is_left_alone(
+    shell: Shell, directory: Path, suffix: str
+) -> None:
+    (directory / f"bot.db{suffix}").write_text("of a database that was moved away")
+    refused(shell, directory, f"bot.db{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal", ".lock"])
+def test_a_side_file_that_is_a_link_is_left_alone(
+    shell: Shell, directory: Path, suffix: str
+) -> None:
+    used(directory)
+    (directory / f"bot.db{suffix}").unlink(missing_ok=True)
+    (directory / f"bot.db{suffix}").symlink_to(directory / "other.db")
+    refused(shell, directory, f"bot.db{suffix}")
+
+
+def test_a_lock_file_that_is_not_the_bots_is_left_alone(shell: Shell, directory: Path) -> None:
+    used(directory)
+    (directory / "bot.db.lock").write_text("the code of my bicycle's lock")
+    refused(shell, directory, "bot.db.lock")
+
+
+def test_what_is_no_regular_file_is_left_alone(shell: Shell, directory: Path) -> None:
+    os.mkfifo(directory / "bot.db")
+    refused(shell, directory, "MATRIX_DB_PATH")
+
+
+@pytest.mark.parametrize("variable", ["MATRIX_DB_PATH", "MATRIX_STORE_PATH"])
+def test_nothing_is_reached_through_a_symbolic_link(
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    used(directory)
+    (directory / "link").symlink_to(directory)
+    name = "bot.db" if variable == "MATRIX_DB_PATH" else "store"
+    monkeypatch.setenv(variable, str(directory / "link" / name))
+    refused(shell, directory, variable, str(directory / "link"), str(directory / name))
+
+
+@pytest.mark.parametrize(
+    "name", ["id_ed25519", "session.json.backup", "keys/", "link", "session.json", "session.tmp"]
+)
+def test_a_store_that_holds_anything_else_is_left_alone(
+    shell: Shell, directory: Path, name: str
+) -> None:
+    used(directory)
+    file = directory / "store" / name.rstrip("/")
+    file.unlink(missing_ok=True)
+    match name:
+        case "keys/":
+            file.mkdir()
+        case "link":
+            file.symlink_to(directory / "other.db")
+        case _:
+            file.write_text("a private key")
+    refused(shell, directory, "MATRIX_STORE_PATH", name.rstrip("/"))
+
+
+def test_a_private_directory_without_a_session_is_left_alone(shell: Shell, directory: Path) -> None:
+    (directory / "store").mkdir(mode=0o700)
+    (directory / "store" / "id_ed25519").write_text("a private key")
+    refused(shell, directory, "MATRIX_STORE_PATH", "id_ed25519")
+
+
+def test_an_empty_store_goes(shell: Shell, directory: Path) -> None:
+    (directory / "store").mkdir(mode=0o700)
+    summary(shell)
+    assert files(directory) == {}
+
+
+def test_a_database_in_the_store_directory_goes_with_it(
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used(directory)
+    for name in ("bot.db", "bot.db-wal", "bot.db-shm", "bot.db.lock"):
+        (directory / name).rename(directory / "store" / name)
+    monkeypatch.setenv("MATRIX_DB_PATH", str(directory / "store" / "bot.db"))
+    planned = summary(shell, "--dry-run")
+    assert {line["action"] for line in planned["local"]} == {"would_delete"}
+    assert {line["action"] for line in summary(shell)["local"]} == {"deleted"}
+    assert files(directory).keys() == {"bot.db.backup", "other.db"}
+
+
+@pytest.mark.parametrize("what", ["bot.db", "store/session.json", "store"])
+def test_what_takes_the_place_of_a_file_after_the_look_is_not_deleted(
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    used(directory)
+    delete = OwnFiles.delete
+    swapped: list[Path] = []
+
+    def swap_first(own: OwnFiles, path: Path) -> None:
+        if not swapped:
+            swapped.append(path)
+            (directory / what).rename(directory / "moved")
+            (directory / what).write_text("mine")
+        delete(own, path)
+
+    monkeypatch.setattr("cli.reset_files.OwnFiles.delete", swap_first)
+    result = shell("reset", "--json")
+    assert result.code == 1
+    assert "has taken its place" in result.err
+    assert "failed" in {line["action"] for line in json.loads(result.out)["local"]}
+    assert (directory / what).read_text() == "mine"
 
 
 def test_a_file_that_cant_be_removed_is_a_fault_with_a_remedy(
     shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used(directory)
+    before = files(directory)
 
-    def refuse(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(name: str, *, dir_fd: int) -> None:
+        raise PermissionError(13, "Permission denied", name)
 
-    monkeypatch.setattr("cli.reset.delete", refuse)
-    result = shell("reset")
+    monkeypatch.setattr("cli.held_paths.os.unlink", refuse)
+    result = shell("reset", "--json")
     assert result.code == 1
     assert f"{directory / 'bot.db'}: Permission denied" in result.err
-
-
-def test_a_broken_session_file_is_no_obstacle(shell: Shell, directory: Path) -> None:
-    used(directory)
-    (directory / "store" / "session.json").write_text("{")
-    summary(shell)
-    assert not (directory / "store").exists()
+    lines = json.loads(result.out)["local"]
+    assert {line["action"] for line in lines} == {"failed"}
+    assert lines[0]["error"] == "Permission denied"
+    assert all("left as it is" in line["error"] for line in lines[1:])
+    assert files(directory) == before
+    assert "failed" in shell("reset").out
 
 
 def test_help_is_complete_and_says_what_it_is_for(shell: Shell) -> None:

@@ -16,6 +16,8 @@ from tests.cli.fake_account import BOT, FakeAccount
 from tests.cli.shell import Result, Shell
 from tests.store.samples import files
 
+WOULD = ["would_leave_and_forget"] * 3 + ["would_decline"]
+DONE = ["left_and_forgotten"] * 3 + ["declined"]
 MODE = ("reset", "--mode", "server-leave-forget")
 
 
@@ -67,7 +69,7 @@ def test_every_room_is_left_and_forgotten_and_every_invitation_turned_down(
         {"room_id": "!a:x", "name": "Lambda — Anna", "action": "left_and_forgotten"},
         {"room_id": "!b:x", "name": "Chat 1", "action": "left_and_forgotten"},
         {"room_id": "!c:x", "name": "", "action": "left_and_forgotten"},
-        {"room_id": "!0:x", "name": "Hello", "action": "left_and_forgotten"},
+        {"room_id": "!0:x", "name": "Hello", "action": "declined"},
     ]
     assert account.posts == [
         (deed, room) for room in ("!a:x", "!b:x", "!c:x", "!0:x") for deed in ("leave", "forget")
@@ -96,7 +98,7 @@ def test_it_never_claims_that_rooms_are_deleted(shell: Shell) -> None:
 
 def test_a_dry_run_does_nothing_at_all(shell: Shell, directory: Path, account: FakeAccount) -> None:
     found = told(shell(*MODE, "--dry-run", "--json"))
-    assert [line["action"] for line in found["server"]] == ["would_leave_and_forget"] * 4
+    assert [line["action"] for line in found["server"]] == WOULD
     assert account.posts == []
     assert files(directory) == {}
 
@@ -119,7 +121,8 @@ def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
     lines = {line["room_id"]: line for line in told(result)["server"]}
     assert lines["!b:x"]["action"] == "failed"
     assert "you may not" in lines["!b:x"]["error"]
-    assert {lines[room]["action"] for room in ("!a:x", "!c:x", "!0:x")} == {"left_and_forgotten"}
+    assert {lines[room]["action"] for room in ("!a:x", "!c:x")} == {"left_and_forgotten"}
+    assert lines["!0:x"]["action"] == "declined"
     assert all("error" not in lines[room] for room in ("!a:x", "!c:x", "!0:x"))
     assert list(account.joined) == ["!b:x"]
 
@@ -171,7 +174,8 @@ def test_what_the_dry_run_lists_is_what_the_real_run_does(
     ]
     assert {line["room_id"] for line in done["server"]} == rooms
     for line in done["server"]:
-        assert line["action"] == ("failed" if line["room_id"] in refusing else "left_and_forgotten")
+        expected = "declined" if line["room_id"] in invited else "left_and_forgotten"
+        assert line["action"] == ("failed" if line["room_id"] in refusing else expected)
     assert {*account.joined, *account.invited} == rooms & refusing
     assert result.code == (1 if rooms & refusing else 0)
 
@@ -196,7 +200,7 @@ def test_on_a_terminal_it_is_confirmed_in_writing(
     assert result.code == 0
     assert len(account.posts) == 8
     assert "would leave and forget  !b:x  Chat 1" in result.err
-    assert [line["action"] for line in told(result)["server"]] == ["left_and_forgotten"] * 4
+    assert [line["action"] for line in told(result)["server"]] == DONE
 
 
 @pytest.mark.parametrize("typed", ["", "yes\n", "LEAVE\n", "@other:example.org\n", "\n"])
@@ -225,14 +229,23 @@ def test_a_terminal_does_not_have_to_confirm_a_dry_run(
     assert Shell(monkeypatch, capsys)(*MODE, "--dry-run").code == 0
 
 
-@pytest.mark.parametrize("arguments", [("--yes",), ("--dry-run",)])
-def test_it_refuses_while_a_daemon_holds_the_database(
-    shell: Shell, directory: Path, account: FakeAccount, arguments: tuple[str, ...]
+@pytest.mark.parametrize("held", ["database", "store"])
+def test_it_refuses_while_a_daemon_holds_the_database_or_the_store(
+    shell: Shell, directory: Path, account: FakeAccount, held: str
 ) -> None:
-    with DaemonLock(directory / "lambda_matrix.db"):
-        result = shell(*MODE, *arguments)
+    database = directory / ("lambda_matrix.db" if held == "database" else "other.db")
+    with DaemonLock(database, directory / "matrix_store" if held == "store" else None):
+        result = shell(*MODE, "--yes")
     assert (result.code, result.out) == (5, "")
     assert account.posts == []
+
+
+def test_a_dry_run_works_beside_a_daemon_and_says_so(shell: Shell, directory: Path) -> None:
+    with DaemonLock(directory / "lambda_matrix.db"):
+        result = shell(*MODE, "--dry-run", "--json")
+    assert result.code == 0
+    assert [line["action"] for line in told(result)["server"]] == WOULD
+    assert "held by another daemon" in result.err
 
 
 def test_it_needs_the_account_and_says_all_that_is_missing(

@@ -64,7 +64,7 @@ async def test_a_dry_run_only_reads_and_the_real_run_does_what_it_listed(
         assert (await account.devices(), files(bot.daemon.directory)) == (devices, left)
         expected = planned.json | {"dry_run": False}
         for line in expected["server"]:
-            line["action"] = "left_and_forgotten"
+            line["action"] = "declined" if line["room_id"] == invited else "left_and_forgotten"
         assert done.json == expected
 
     assert (await person.members(home.chat))[bot.user_id] == "leave"
@@ -190,16 +190,18 @@ async def test_it_refuses_while_a_daemon_runs_and_asks_the_homeserver_nothing(
     await bot.daemon.wait_live()
     home = await onboard(person, bot.user_id)
     already = len(proxy.passages)
-    for arguments in (
-        ("reset",),
-        ("reset", "--dry-run"),
-        (*SERVER, "--yes"),
-        (*SERVER, "--dry-run"),
-    ):
+    for arguments in (("reset",), (*SERVER, "--yes")):
         result = await command(bot, *arguments)
         assert (result.code, result.out) == (5, "")
     asked = [passage.path.rsplit("/", 1)[-1] for passage in proxy.passages[already:]]
     assert not {"login", "whoami", "joined_rooms", "leave"} & set(asked)
+    for arguments in (("reset", "--json", "--dry-run"), (*SERVER, "--dry-run")):
+        planned = await command(bot, *arguments)
+        assert planned.code == 0, planned.err
+        assert "held by another daemon" in planned.err
+    assert {line["room_id"] for line in planned.json["server"]} == {
+        *(home.entry, home.space, home.chat),
+    }
     assert bot.user_id in await person.members(home.chat)
     await home.ask("are you still there?")
 
@@ -223,7 +225,7 @@ async def test_generated_situations_end_as_their_dry_runs_say(make_bot, make_per
     people = [await make_person() for _ in range(2)]
     async with Person(synapse.url, bot.user_id, PASSWORD) as account:
         for _ in range(SITUATIONS):
-            expected = {}
+            expected, invited = {}, set()
             for number in range(chance.randint(0, 4)):
                 name = chance.choice(["", f"Room {number}", "Чат"])
                 options = {"name": name} if name else {}
@@ -241,14 +243,17 @@ async def test_generated_situations_end_as_their_dry_runs_say(make_bot, make_per
                     await person.kick(room, bot.user_id)
                 if kind in ("invited", "joined", "own"):
                     expected[room] = name
+                if kind == "invited":
+                    invited.add(room)
             planned = await command(bot, *SERVER, "--dry-run")
             done = await command(bot, *SERVER, "--yes")
-            for result, action in (
-                (planned, "would_leave_and_forget"),
-                (done, "left_and_forgotten"),
+            for result, left, declined in (
+                (planned, "would_leave_and_forget", "would_decline"),
+                (done, "left_and_forgotten", "declined"),
             ):
                 assert result.code == 0, result.err
-                assert {line["action"] for line in result.json["server"]} <= {action}
+                for line in result.json["server"]:
+                    assert line["action"] == (declined if line["room_id"] in invited else left)
                 lines = {line["room_id"]: line["name"] for line in result.json["server"]}
                 assert lines == expected
             assert await memberships(account) == (set(), set())
