@@ -178,7 +178,7 @@ async def test_on_a_terminal_it_is_done_only_when_confirmed_in_writing(make_bot,
     with typing(bot.user_id) as terminal:
         done = await command(bot, *SERVER, stdin=terminal)
     assert done.code == 0, done.err
-    assert "would leave and forget" in done.err
+    assert "would turn down" in done.err
     assert (await person.members(room))[bot.user_id] == "leave"
 
 
