@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from agent_platform import (
     MockPlatform,
     RealPlatform,
@@ -16,7 +14,13 @@ from agent_platform import (
     load_registry,
     single_agent,
 )
-from cli.settings import AgentSettings, Settings, load_agent_settings, load_settings
+from cli.settings import (
+    AgentSettings,
+    Settings,
+    env_file_values,
+    load_agent_settings,
+    load_settings,
+)
 from machines.ids import AgentId, UserId
 
 
@@ -49,6 +53,7 @@ def read_registry(settings: AgentSettings) -> Registry:
 
     Raises:
         RegistryError: the agents file has faults; all of them are told.
+        CommandFailed: `.env`, which may hold their tokens, can't be read.
     """
     if settings.matrix_agent_registry_path is None:
         return single_agent(settings.base_url, settings.surfaces_workspace_dir)
@@ -79,7 +84,7 @@ def load_configuration() -> tuple[Settings, Registry]:
 
 def _environment() -> Mapping[str, str]:
     """Return where an agent's token is looked for: `.env`, and over it what is set in the environment."""
-    filed = dotenv_values(".env", encoding="utf-8")
+    filed = env_file_values()
     return {name: value for name, value in (*filed.items(), *os.environ.items()) if value}
 
 

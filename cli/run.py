@@ -149,10 +149,10 @@ async def _listen_for_reload(settings: Settings, agents: Agents) -> None:
 
 
 def _reload(settings: Settings, agents: Agents) -> None:
-    """Read the agents file; a faulty one changes nothing (contract A2)."""
+    """Read the agents file; a faulty one, or an unreadable `.env`, changes nothing (contracts A2, E12)."""
     try:
         agents.registry = read_registry(settings)
-    except RegistryError as error:
+    except (RegistryError, CommandFailed) as error:
         structlog.get_logger().error("registry_refused", reason=str(error))
     else:
         _set_up_logs(settings, agents.registry)

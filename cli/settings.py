@@ -5,13 +5,17 @@ shown, not even when they are what is wrong.
 """
 
 import json
+import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from errno import EISDIR
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -22,7 +26,7 @@ _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
 _SECRET = frozenset({"MATRIX_PASSWORD", "MATRIX_ACCESS_TOKEN"})
 
 
-_ENV_FILE = ".env in the working directory"
+_ENV_FILE = ".env"
 _HOMESERVER = "an http or https URL, such as https://matrix.example.org"
 
 
@@ -42,18 +46,38 @@ class _Environment(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+        env_file=_ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
     )
 
     def __init__(self) -> None:
-        try:
+        with _readable_env_file():
             super().__init__()
-        except UnicodeDecodeError as error:
-            found = f"bytes that are no UTF-8, the first at {error.start}"
-            raise _refused([f"{_ENV_FILE}: found {found}; expected text in UTF-8"]) from error
-        except OSError as error:
-            found = f"no readable file ({error.strerror})"
-            raise _refused([f"{_ENV_FILE}: found {found}; expected one, or none"]) from error
+
+
+def env_file_values() -> dict[str, str | None]:
+    """Return what `.env` says, also of variables that only the agents file names; `{}` where there is none.
+
+    Raises:
+        CommandFailed: it is there and can't be read.
+    """
+    with _readable_env_file():
+        return dotenv_values(_ENV_FILE, encoding="utf-8")
+
+
+@contextmanager
+def _readable_env_file() -> Iterator[None]:
+    """Turn what keeps `.env` from being read into a fault that names it and the reason."""
+    path = Path(_ENV_FILE).absolute()
+    try:
+        if path.is_dir():  # which its readers would take for an absent file
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        yield
+    except UnicodeDecodeError as error:
+        found = f"bytes that are no UTF-8, the first at {error.start}"
+        raise _refused([f"{path}: found {found}; expected text in UTF-8"]) from error
+    except OSError as error:
+        found = f"no readable file ({error.strerror})"
+        raise _refused([f"{path}: found {found}; expected one, or none"]) from error
 
 
 class Places(_Environment):
