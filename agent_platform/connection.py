@@ -18,6 +18,7 @@ from yarl import URL
 
 from agent_platform.errors import ConversationBroke
 from agent_platform.parsing import MAX_FRAME_BYTES
+from machines.redirects import redirect_target
 from machines.talk import AgentBroke
 
 _Kind = Literal["unreachable", "silent", "protocol", "broken_off"]
@@ -52,7 +53,7 @@ class Endpoint:
 
 
 class _Redirected(aiohttp.ClientError):
-    """The address answered with a redirect; an agent is asked only where it is configured."""
+    """The address answered with a redirect to `args[0]`; an agent is asked only where it is configured."""
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -75,7 +76,7 @@ async def _refuse_redirect(
     response = await handler(request)
     if response.status in _REDIRECTS:
         response.close()
-        raise _Redirected
+        raise _Redirected(redirect_target(str(request.url), response.headers.get("Location", "")))
     return response
 
 
@@ -188,8 +189,8 @@ async def _open(
 
 def _why_unreachable(error: aiohttp.ClientError | OSError, where: str) -> str:
     match error:
-        case _Redirected():
-            return f"{where} redirects elsewhere"
+        case _Redirected(args=(target,)):
+            return f"{where} redirects to {target}, which is not followed"
         case aiohttp.WSServerHandshakeError(status=101):
             return f"{where} does not speak WebSocket"
         case aiohttp.ClientResponseError(status=status):

@@ -47,6 +47,13 @@ class AnswerTooLong(MatrixError):
     """The homeserver's answer is longer than what may be held; it would be as long the next time."""
 
 
+class Redirected(Unreachable):
+    """The answer sent us elsewhere, where nothing of ours goes: MATRIX_HOMESERVER or a proxy is to be mended (E11)."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__("broken", f"it redirects to {target}, which is not followed")
+
+
 class RequestRefused(MatrixError):
     """The homeserver answered, and will not do it: a 4xx, or a 5xx that only this request gets."""
 

@@ -18,8 +18,9 @@ import anyio.to_thread
 from msgspec import Struct
 from nio.client.async_client import AsyncClient, AsyncClientConfig
 
+from machines.redirects import redirect_target
 from matrix.collector import collector_paused
-from matrix.errors import AnswerTooLong, Unreachable
+from matrix.errors import AnswerTooLong, Redirected, Unreachable
 from matrix.streaming import BodyReader
 
 MAX_CONNECTIONS = 100
@@ -31,6 +32,8 @@ _FEED_BYTES = 1024 * 1024
 
 # A homeserver may run behind a proxy that ends idle connections early; ours end first.
 _KEEP_ALIVE_S = 10.0
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class HttpRequest(Struct, frozen=True):
@@ -85,6 +88,7 @@ class NioExchange:
         Raises:
             Unreachable: no connection, no answer in time, or one that is cut off.
             AnswerTooLong: the answer is longer than what is held, and nothing reads it in pieces.
+            Redirected: the answer points elsewhere, where the token and the body do not go (contract E11).
         """
         client = self._client or self._open()
         headers = {"Accept": "application/json"}
@@ -135,12 +139,25 @@ class NioExchange:
         client.client_session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_refuse_redirect,),
         )
         # It would repeat a GET or a PUT whose connection broke at once, behind the gate's back: two
         # requests within a second of a homeserver that is gone (contract L9).
         client.client_session._retry_connection = False
         self._client = client
         return client
+
+
+async def _refuse_redirect(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Stand before aiohttp's own following of redirects, which nio leaves on."""
+    response = await handler(request)
+    location = response.headers.get("Location") or response.headers.get("URI")
+    if response.status in _REDIRECTS and location is not None:
+        response.close()
+        raise Redirected(redirect_target(str(request.url), location))
+    return response
 
 
 def silence_nio() -> None:

@@ -73,14 +73,19 @@ class Gate:
             self._announced = False
             self._on_change(True, self._reason, max(0.0, self._opened_at - self._down_since))
 
-    def failed(self, reason: str, epoch: int) -> None:
-        """A request that passed in `epoch` got no answer: close, unless that is old news."""
+    def failed(self, reason: str, epoch: int, *, certain: bool = False) -> None:
+        """A request that passed in `epoch` got no answer: close, unless that is old news.
+
+        What is `certain` is announced without waiting for a probe, which may be answered all the same.
+        """
         if not self._open or epoch != self.epoch:
             return
         self._open = False
         self._reason = reason
         if not self._announced:
             self._down_since = self._clock.now()
+            if certain:
+                self._announce()
         self._plan_probe()
 
     def unwell(self, reason: str, epoch: int) -> None:
@@ -112,13 +117,16 @@ class Gate:
             self._opened_at = self._clock.now()
             self.epoch += 1
             return
-        if not self._announced:
-            self._announced = True
-            self.outages += 1
-            self._on_change(False, reason, 0.0)
         self._reason = reason
+        if not self._announced:
+            self._announce()
         # The distance counts from the end of this probe, which may have waited for its time-out.
         self._probe_at = self._clock.now() + self._wait_s
+
+    def _announce(self) -> None:
+        self._announced = True
+        self.outages += 1
+        self._on_change(False, self._reason, 0.0)
 
     def _plan_probe(self) -> None:
         self._failures += 1

@@ -27,7 +27,7 @@ from matrix.calls import Call, client_path
 from matrix.cleaning import clean_json
 from matrix.clock import Clock
 from matrix.collector import collector_paused
-from matrix.errors import AnswerTooLong, Dropped, RequestRefused, Unreachable
+from matrix.errors import AnswerTooLong, Dropped, Redirected, RequestRefused, Unreachable
 from matrix.exchange import Exchange, HttpAnswer, HttpRequest
 from matrix.gate import Gate, OnChange
 from matrix.parsing import parse_answer
@@ -90,6 +90,7 @@ class Transport:
         self._refused: CredentialsRefused | None = None
         self._long_polls: set[anyio.CancelScope] = set()
         self._writes = 0
+        self._redirected: set[str] = set()
 
     @property
     def is_pressed(self) -> bool:
@@ -150,6 +151,7 @@ class Transport:
                     await self._on_no_answer(call, verdict, failures, epoch, started)
                 case Answered(content=content):
                     self._gate.succeeded()
+                    self._redirected.discard(call.path)
                     self._writes += call.method != "GET"
                     return content
                 case Limited():
@@ -220,7 +222,7 @@ class Transport:
     ) -> None:
         # With others answered meanwhile, it is this request that is slow.
         if trouble.kind != "timeout" or self._gate.last_success_at < started:
-            self._gate.failed(trouble.reason, epoch)
+            self._gate.failed(trouble.reason, epoch, certain=self._is_news(call, trouble))
         if call.droppable:
             raise Dropped from None
         if not call.repeatable:
@@ -229,6 +231,17 @@ class Transport:
             failures.count = 0  # never sent: no fault of this request's
             return
         await self._count_failure(call, RequestRefused(504, "M_UNKNOWN", trouble.reason), failures)
+
+    def _is_news(self, call: Call, trouble: Unreachable) -> bool:
+        """Whether the operator has to hear of it even if probes are answered: said once a path.
+
+        A redirect does not pass by itself, and what is asked patiently would never be given up.
+        """
+        insists = call.patient or call.token is not None
+        if not isinstance(trouble, Redirected) or not insists or call.path in self._redirected:
+            return False
+        self._redirected.add(call.path)
+        return True
 
     async def _count_failure(
         self, call: Call, refusal: RequestRefused, failures: _Failures

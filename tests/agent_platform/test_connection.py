@@ -163,7 +163,7 @@ async def test_leaving_a_peer_that_never_says_goodbye_takes_a_bounded_time():
     [
         (
             b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n",
-            "{} redirects elsewhere",
+            "{} redirects to http://127.0.0.1:9/, which is not followed",
         ),
         (b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", "{} answered with HTTP status 401"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "{} answered with HTTP status 200"),
@@ -185,6 +185,24 @@ async def test_a_peer_that_is_no_agent_is_unreachable(data, reason):
         where = f"127.0.0.1:{port}"
         expected = AgentBroke("unreachable", reason.format(where))
         assert await asked(f"http://{where}", token="s3cret") == [expected]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_nothing_is_sent_to_where_a_redirect_points(status):
+    got = []
+
+    async def note(reader, writer):
+        got.append(await reader.read(2**16))
+
+    async with raw_server(note) as other:
+        location = f"http://user:s3cret@127.0.0.1:{other}/v1/agent_ws/1/?token=s3cret"
+        data = f"HTTP/1.1 {status} Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        async with raw_server(answers(data.encode())) as port:
+            [frame] = await asked(f"http://127.0.0.1:{port}", token="s3cret")
+    target = f"http://127.0.0.1:{other}/v1/agent_ws/1/"
+    reason = f"127.0.0.1:{port} redirects to {target}, which is not followed"
+    assert frame == AgentBroke("unreachable", reason)
+    assert got == []
 
 
 async def test_a_peer_that_never_answers_is_unreachable():
