@@ -13,8 +13,10 @@ from agent_platform.mock import MockPlatform
 from agent_platform.platform import RealPlatform
 from agent_platform.playground import PLAYGROUND
 from agent_platform.registry import Agent, Registry, load_registry, single_agent
+from agent_platform.secrecy import HIDDEN, may_be_secret
 
 __all__ = [
+    "HIDDEN",
     "PLAYGROUND",
     "Agent",
     "AgentPlatformError",
@@ -27,6 +29,7 @@ __all__ = [
     "base_from_ws_url",
     "base_url_fault",
     "load_registry",
+    "may_be_secret",
     "open_session",
     "single_agent",
 ]

@@ -4,6 +4,8 @@ import json
 import re
 from urllib.parse import urlsplit
 
+from agent_platform.secrecy import may_be_secret
+
 SCHEMES = ("http", "https", "ws", "wss")
 _ENDPOINT = re.compile(r"(?:/v1)?/agent_ws(?=/|\Z)")
 
@@ -11,7 +13,7 @@ _ENDPOINT = re.compile(r"(?:/v1)?/agent_ws(?=/|\Z)")
 def base_url_fault(url: str) -> tuple[str, str] | None:
     """Return what was found and what is expected, or None for a base URL that can be used.
 
-    Neither text repeats a user name or password that stands in the URL.
+    Neither text repeats what may be a secret in the URL.
     """
     try:
         parts = urlsplit(url)
@@ -22,6 +24,8 @@ def base_url_fault(url: str) -> tuple[str, str] | None:
         return "a URL with a user name or password", f"{_EXPECTED}; secrets belong in `token_env`"
     usable = parts.scheme in SCHEMES and host and port != 0 and re.fullmatch(r"[!-~]+", url)
     if not usable or parts.query or parts.fragment:
+        if may_be_secret(url):
+            return "a URL that is not shown, because it may hold a secret", _EXPECTED
         return json.dumps(url, ensure_ascii=False), _EXPECTED
     return None
 

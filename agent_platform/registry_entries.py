@@ -9,6 +9,7 @@ import yaml
 
 from agent_platform.addresses import base_url_fault
 from agent_platform.registry_yaml import Checker, describe, is_unset, nearest, quoted
+from agent_platform.secrecy import is_plainly_a_name
 
 _FILE_KEYS = ("agents", "user_agents")
 _AGENT_KEYS = ("id", "label", "base_url", "workspace_path", "token_env")
@@ -156,7 +157,7 @@ def _workspace_path(check: Checker, at: yaml.Node | None, key: str) -> str | Non
 def _token(
     check: Checker, at: yaml.Node | None, key: str, surroundings: Surroundings
 ) -> str | None:
-    """Look a token up. What is no variable's name may be the token itself, and is not repeated."""
+    """Look a token up. What names no variable that is set may be the token itself, and is not repeated."""
     if at is None or is_unset(at):
         return None
     expected = "the name of an environment variable"
@@ -169,7 +170,9 @@ def _token(
     token = surroundings.environ.get(at.value, "").strip()
     if not token:
         if surroundings.networked:
-            check.fault(at, key, f"{at.value}, which is unset", "a variable that holds the token")
+            named = is_plainly_a_name(at.value)
+            name = at.value if named else "a name that is not shown, because it may be the token"
+            check.fault(at, key, f"{name}, which is unset", "a variable that holds the token")
         return None
     if not _TOKEN.fullmatch(token):
         found = f"{at.value}, whose value has spaces or control characters"

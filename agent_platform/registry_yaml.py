@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from agent_platform.errors import RegistryError, RegistryFault
+from agent_platform.secrecy import HIDDEN, may_be_secret
 from agent_platform.surrogates import without_surrogates
 
 MAX_FILE_BYTES = 256 * 1024
@@ -48,7 +49,7 @@ def parse_file(file: Path) -> yaml.Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         hint = "; put names that begin with @ in quotes" if "'@'" in str(error.problem) else ""
-        problem = ", ".join(filter(None, (error.context, error.problem)))
+        problem = _without_secrets(", ".join(filter(None, (error.context, error.problem))))
         found = f"a mistake in the YAML ({problem})"
         raise _error(file, mark.line + 1 if mark else None, found, f"YAML{hint}") from None
     except (ValueError, OverflowError):
@@ -82,13 +83,23 @@ def _refuse_tricks(file: Path, text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.AliasEvent):
-            raise _error(file, line, f"the alias *{event.anchor}", "its values written out")
+            alias = (
+                "an alias" if may_be_secret(event.anchor or "") else f"the alias *{event.anchor}"
+            )
+            raise _error(file, line, alias, "its values written out")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _MAX_DEPTH:
             raise _error(file, line, "lists in lists in lists", "nothing nested so deeply")
+
+
+def _without_secrets(problem: str) -> str:
+    """Leave out what PyYAML quotes of the file where that may be a secret."""
+    return re.sub(
+        "'[^']*'", lambda found: "'…'" if may_be_secret(found[0][1:-1]) else found[0], problem
+    )
 
 
 def _error(file: Path, line: int | None, found: str, expected: str) -> RegistryError:
@@ -137,6 +148,9 @@ class Checker:
             name = name_node.value
             if name in entries and name not in names:
                 expected = nearest(name, names) or f"one of {', '.join(names)}"
+                if may_be_secret(name):
+                    self.fault(name_node, key, f"an unknown key: {HIDDEN}", expected)
+                    continue
                 path = f"{key}.{name}" if key else name
                 self.fault(name_node, path, "an unknown key", expected)
 
@@ -178,12 +192,16 @@ def describe(node: yaml.Node) -> str:
             return f"{_KINDS[tag]} {value}"
         case yaml.ScalarNode(tag=tag, value=value) if tag == _TEXT:
             return quoted(value)
+        case _ if may_be_secret(node.tag):
+            return HIDDEN
         case _:
             return f"a value of type {node.tag}"
 
 
 def quoted(value: str) -> str:
-    """Return a value as it may stand in a message: on one line, in quotes, not too long."""
+    """Return a value as it may stand in a message: on one line, in quotes, not too long, and no secret."""
+    if may_be_secret(value):
+        return HIDDEN
     value = without_surrogates(value)
     return json.dumps(value if len(value) <= 80 else value[:79] + "…", ensure_ascii=False)
 

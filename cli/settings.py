@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from agent_platform import base_from_ws_url, base_url_fault
+from agent_platform import HIDDEN, base_from_ws_url, base_url_fault, may_be_secret
 from cli.errors import CommandFailed, ExitCode
 
 _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
@@ -112,7 +112,7 @@ class AccountSettings(_Login):
             raise _Wrong("a URL that can't be read", _HOMESERVER) from None
         if usable and (url.username is not None or url.password is not None):
             raise _Wrong("a URL with a user name or password", _HOMESERVER)
-        if not usable:
+        if not usable or url.query or url.fragment:
             raise ValueError(_HOMESERVER)
         return value.rstrip("/")
 
@@ -141,13 +141,14 @@ class AgentSettings(_Environment):
                 base = base_from_ws_url(value)
             except ValueError as error:
                 expected = str(error).partition("; expected ")[2]
-                if "@" in value:  # it may hold a password
+                if "@" in value or may_be_secret(value):  # it may hold a password
                     raise _Wrong("a URL that is not shown", expected) from None
                 raise ValueError(expected) from None
             fault = base_url_fault(base)
             if fault is not None:
                 # What can be shown is shown as it was written, not as what was made of it.
-                found = fault[0].replace(json.dumps(base, ensure_ascii=False), repr(value))
+                shown = "a URL that is not shown" if may_be_secret(value) else repr(value)
+                found = fault[0].replace(json.dumps(base, ensure_ascii=False), shown)
                 raise _Wrong(found, fault[1])
         return value
 
@@ -190,9 +191,10 @@ class Settings(AccountSettings, AgentSettings):
         entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
         wrong = [entry for entry in entries if not (_USER_ID.fullmatch(entry) or "*" in entry)]
         if wrong:
-            raise ValueError(
-                f"full Matrix ids or globs such as @*:example.org, comma-separated; not {wrong[0]!r}"
-            )
+            expected = "full Matrix ids or globs such as @*:example.org, comma-separated"
+            if any(map(may_be_secret, entries)):
+                raise _Wrong(HIDDEN, expected)
+            raise ValueError(f"{expected}; not {wrong[0]!r}")
         return entries
 
     @field_validator("surfaces_log_level", "surfaces_locale", mode="before")
@@ -299,7 +301,10 @@ def _fault(item: Any) -> str:
     if item["type"] == "missing":
         return f"{variable}: found nothing; expected {_EXPECTED.get(variable, 'a value')}"
     wrong = item.get("ctx", {}).get("error")
-    found = wrong.found if isinstance(wrong, _Wrong) else repr(item["input"])
+    if isinstance(wrong, _Wrong):
+        found = wrong.found
+    else:
+        found = HIDDEN if may_be_secret(str(item["input"])) else repr(item["input"])
     if variable in _SECRET:
         found = "a secret that is not shown"
     expected = item["msg"].removeprefix("Value error, ")

@@ -333,3 +333,49 @@ def test_whatever_the_file_holds_it_is_a_registry_or_faults(load, text):
     except RegistryError as error:
         outcome = str(error)
     assert outcome.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + "    token_env: {}\n",
+        HEAD + "    base_url: {}\n",
+        HEAD + "    base_url: https://user:{}@agents.example.org\n",
+        HEAD + "    base_url: https://agents.example.org/?token={}\n",
+        HEAD + "    workspace_path: {}\n",
+        HEAD + "    token_env: *{}\n",
+        HEAD + "    token_env: !{} x\n",
+        HEAD + "    label: !{} x\n",
+        HEAD + "    {}: x\n",
+        HEAD + "    {}: x\n    {}: y\n",
+        HEAD + '    "token_env {}": x\n',
+        "{}: x\n" + HEAD,
+        "agents: {}\n",
+        "agents: [{}]\n",
+        "agents:\n  - id: {}/x\n    label: A\n",
+        HEAD + 'user_agents: {{"@ann:x": {}}}\n',
+        HEAD + 'user_agents: {{"{}": a1}}\n',
+        "agents: &{0} [&{0} 1]\n",
+    ],
+)
+@pytest.mark.parametrize("token", ["syt_bGFtYmRh_aXqWvJkLmNoPqRs_0aBcDe", "sk_live_4eC39HqLyjWD"])
+def test_a_token_in_the_wrong_place_is_not_shown(load, text, token):
+    with pytest.raises(RegistryError) as caught:
+        load(text.replace("{}", token).replace("{0}", token).replace("{{", "{").replace("}}", "}"))
+    assert token not in str(caught.value)
+
+
+def test_a_very_long_value_is_not_shown_and_takes_no_time(load):
+    with pytest.raises(RegistryError) as caught:
+        load(HEAD + f"    workspace_path: '{':' * 200_000}'\n")
+    assert "a value that is not shown" in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["hunter", "Correct_Horse", "AKIAIOSFODNN7EXAMPLE", "x4f9", "T"])
+def test_what_stands_for_an_unset_variable_is_shown_only_when_it_is_plainly_a_name(load, token):
+    with pytest.raises(RegistryError) as caught:
+        load(HEAD + f"    token_env: {token}\n")
+    assert str(caught.value) == (
+        "agents.yaml:4: agents[0].token_env: found a name that is not shown, because it may be the"
+        " token, which is unset; expected a variable that holds the token"
+    )

@@ -291,3 +291,32 @@ def test_a_password_in_a_url_is_refused_and_not_shown(load, variable, path):
     told = refusal(load, **{variable: f"https://user:s3cret@example.org{path}"})
     assert variable in told
     assert "s3cret" not in told
+
+
+PASTED = [
+    "syt_bGFtYmRh_aXqWvJkLmNoPqRsTuVwX_0aBcDe",
+    "mct_u8gQ3pX5tq",
+    "sk-proj-aaaaaaaaaaaaaaaa",
+    "MDAxOGxvY2F0aW9uIGV4YW1wbGU",
+    "0123456789abcdef0123",
+    "user:hunter2@matrix.example.org",
+    "ftp://user:hunter2@matrix.example.org",
+    "matrix.example.org/?access_token=hunter2",
+    "https://matrix.example.org/other?access_token=hunter2",
+    "my-secret-passphrase",
+]
+
+
+@pytest.mark.parametrize("secret", PASTED)
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("MATRIX_HOMESERVER", "MATRIX_USER_ID", "MATRIX_ALLOWED_USERS", "AGENT_BASE_URL"),
+        *("AGENT_WS_URL", "MATRIX_PLATFORM_BACKEND", "AGENT_TIMEOUT_S", "SURFACES_LOG_LEVEL"),
+    ],
+)
+def test_a_secret_in_the_wrong_variable_is_refused_and_not_shown(load, variable, secret):
+    told = refusal(load, **{variable: secret})
+    assert f"{variable}: found a" in told
+    assert secret not in told
+    assert "hunter2" not in told
