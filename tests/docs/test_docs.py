@@ -130,6 +130,8 @@ def imported_packages() -> dict[str, Path]:
                     found |= {alias.name.split(".")[0]: file for alias in names}
                 case ast.ImportFrom(module=str(module), level=0):
                     found[module.split(".")[0]] = file
+                case _:
+                    pass
     return {
         name: file
         for name, file in found.items()
