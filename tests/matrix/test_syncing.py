@@ -165,6 +165,7 @@ async def test_one_rooms_look_brings_the_spaces_that_may_hold_it(bot, open_bot, 
     other = await created(bot, CreateRoom("o", "Other", user, space=True))
     claims = await created(bot, CreateRoom("c", "Claims", user, parent=space))
     unclaimed = await created(bot, CreateRoom("u", "Unclaimed", user))
+    await bot.perform(LinkChild(space, claims), TXN)
     await bot.perform(LinkChild(other, unclaimed), TXN)
     fresh = await open_bot()
     await fresh.initial_sync(None)
