@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from actors.agent_calls import AgentCalls, Limits
 from actors.crank import Crank
+from actors.gaps import GapFiller
 from actors.life import BotLife
 from actors.outbox import Outbox
 from actors.ports import AgentPlatform, Clock, Homeserver
@@ -24,7 +25,7 @@ from actors.visits import Deferred
 from actors.workers import Workers
 from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
 from machines.errors import LoggedOut, SurfacesError, TokenUnknown
-from machines.facts import Gap, SyncBatch
+from machines.facts import SyncBatch
 from machines.ids import ActorKey, EventId, RoomId, SyncToken
 from machines.lifecycle import (
     Drained,
@@ -45,7 +46,6 @@ DRAIN_S = 9.0
 KEPT_S = 14 * 86400.0
 """How long done inbox rows, sent orders and transitions are kept."""
 PRUNE_INTERVAL_S = 3600.0
-GAPS_AT_ONCE = 10
 
 
 class Bot:
@@ -80,6 +80,7 @@ class Bot:
             replied=self._reply_delivered,
             drained=self._crank.relieve,
         )
+        self._gaps = GapFiller(homeserver, journal, clock, self._crank.deliver)
         self._calls = AgentCalls(platform, self._workers, self._crank.tell, limits)
         self._looks: dict[RoomId, object] = {}
         self._stop = anyio.Event()
@@ -117,6 +118,7 @@ class Bot:
                 syncing.start_soon(self._cancel_when_stopped, syncing.cancel_scope)
                 syncing.start_soon(self._renew_session)
                 token = await self._go_live(life, token, group)
+                await self._gaps.run(syncing)
                 await self._sync_for_ever(life, token)
             await life.happened(StopRequested, "asked to stop")
             with anyio.move_on_after(DRAIN_S) as patience:
@@ -137,7 +139,7 @@ class Bot:
         """Log in, see the world, agree with it, and only then let anything be handled."""
         await self._log_in(life)
         batch, topology = await self._first_sync(life, token)
-        await self._keep(life, batch)
+        await self._keep(batch)
         await life.happened(SyncedOnce, f"{len(topology.rooms)} rooms")
         report = await self._reconciler.reconcile_matrix_state(topology)
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
@@ -150,7 +152,7 @@ class Bot:
         return batch.token
 
     async def _renew_session(self) -> None:
-        """Log in again when the session ends while nobody syncs: in reconciliation, in a gap."""
+        """Log in again when the session ends while nobody syncs: in reconciliation, in history."""
         while True:
             await self._homeserver.session_ended()
             await self._homeserver.login()
@@ -187,41 +189,19 @@ class Bot:
             except TokenUnknown as error:
                 structlog.get_logger().warning("sync_token_refused", reason=str(error))
                 batch, _ = await self._first_sync(life, None)
-            await self._keep(life, batch)
+            await self._keep(batch)
             token = batch.token
             # Whoever was written to goes first: the next request takes a while to put together.
             await anyio.lowlevel.checkpoint()
 
-    async def _keep(self, life: BotLife, batch: SyncBatch) -> None:
-        """Journal a batch; what its gaps hold comes first, because it is older (contract D4).
-
-        A kill in between repeats the same sync: rows that are there already are not made again.
-        """
-        lost: list[Gap] = []
-        async with anyio.create_task_group() as filling:
-            limit = anyio.CapacityLimiter(GAPS_AT_ONCE)
-            for gap in batch.gaps:
-                filling.start_soon(self._fill, gap, limit, lost)
-        if lost:
-            # What a refused gap held is found again from the bot's places (contract D12).
-            batch, _ = await self._first_sync(life, None)
+    async def _keep(self, batch: SyncBatch) -> None:
+        """Journal a batch; what a gap holds is read beside it, and nobody waits for that (contracts D4, D14)."""
         for item in batch.quarantined:
             structlog.get_logger().warning(
                 "event_quarantined", source=item.source, room_id=item.room_id, reason=item.reason
             )
         self._crank.deliver(await self._journal.keep_batch(batch, self._clock.now()))
-
-    async def _fill(self, gap: Gap, limit: anyio.CapacityLimiter, lost: list[Gap]) -> None:
-        async with limit:
-            try:
-                async for facts in self._homeserver.history(gap):
-                    rows = await self._journal.keep_facts(facts, self._clock.now())
-                    self._crank.deliver(rows)
-            except TokenUnknown as error:
-                structlog.get_logger().warning(
-                    "gap_refused", room_id=gap.room_id, reason=str(error)
-                )
-                lost.append(gap)
+        self._gaps.open(gap.room_id for gap in batch.gaps)
 
     async def _prune_for_ever(self) -> None:
         while True:

@@ -75,7 +75,15 @@ class Homeserver(Protocol):
         ...
 
     def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
-        """Yield what a gap holds, oldest first, a page at a time, up to its end (contract D4)."""
+        """Yield what a gap holds, oldest first, a page at a time, up to its end (contract D4).
+
+        Raises:
+            TokenUnknown: the gap's tokens are not accepted.
+        """
+        ...
+
+    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+        """Return the messages of a room behind the bot's place that have no answer yet (contract D12)."""
         ...
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:

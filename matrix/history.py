@@ -54,11 +54,11 @@ async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tu
 
 
 async def read_back(
-    transport: Transport, bot: UserId, room_id: RoomId, start: SyncToken, place: str | None
+    transport: Transport, bot: UserId, room_id: RoomId, start: SyncToken | None, place: str | None
 ) -> list[object]:
-    """Return a room's history up to `start`, oldest first, from the bot's place or its join on."""
+    """Return a room's history up to `start`, or to its end, oldest first, from the bot's place or its join on."""
     newest_first: list[object] = []
-    query = {"from": str(start), "dir": "b"}
+    query = {"dir": "b"} if start is None else {"from": str(start), "dir": "b"}
     try:
         async for events in _walk(transport, room_id, query, history_filter()):
             for event in events:

@@ -25,11 +25,12 @@ from matrix.exchange import Exchange, NioExchange
 from matrix.filters import initial_filter, live_filter
 from matrix.full_state import FullState, FullStateReader, SyncReader, read_full_state
 from matrix.gate import SHORTEST_WAIT_S, OnChange
-from matrix.history import find_sent, pages
+from matrix.history import find_sent, pages, read_back
 from matrix.login import Authenticator, Session
 from matrix.observing import Observer
 from matrix.parsing import parse_sync
 from matrix.performing import Performer
+from matrix.place import left_to_answer
 from matrix.resuming import place_in, resumed
 from matrix.session import Account
 from matrix.transport import Transport
@@ -171,6 +172,12 @@ class MatrixHomeserver:
         async for facts in pages(self._transport, self._bot, gap):
             self._performer.note(facts)
             yield facts
+
+    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+        """Return the messages of a room behind the bot's place that have no answer yet (contract D12)."""
+        place = await self.fully_read(room_id)
+        events = await read_back(self._transport, self._bot, room_id, None, place)
+        return left_to_answer(events, room_id, place, self._bot)
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; safe to repeat with the same `txn_id`."""

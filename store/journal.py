@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from machines.facts import Fact, SyncBatch
+from machines.facts import Fact, Gap, SyncBatch
 from machines.happenings import ChatSummary
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
 from machines.lifecycle import Life
@@ -21,7 +21,7 @@ from machines.preferences import Preferences
 from machines.priority import Priority
 from machines.reconcile import Stored
 from machines.topology import Topology
-from store import inbox, units
+from store import gaps, inbox, units
 from store.database import Runner
 from store.errors import DatabaseUnusable, UnitRefused
 from store.queries import SQL
@@ -123,10 +123,22 @@ class Journal:
         rows: tuple[InboxRow, ...] = await self.write(lambda raw: units.keep_batch(raw, batch, at))
         return rows
 
-    async def keep_facts(self, facts: Iterable[Fact], at: float) -> tuple[InboxRow, ...]:
-        """Commit what a gap held, without moving the sync token (contract D4)."""
-        rows: tuple[InboxRow, ...] = await self.write(lambda raw: inbox.put_facts(raw, facts, at))
+    async def keep_history(
+        self, room_id: RoomId, facts: Iterable[Fact], at: float
+    ) -> tuple[InboxRow, ...]:
+        """Commit a part of what a gap held, while it is open (contract D4)."""
+
+        def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
+            is_open = gaps.gap_of(raw, room_id) is not None
+            return inbox.put_facts(raw, facts, at) if is_open else ()
+
+        rows: tuple[InboxRow, ...] = await self.write(unit)
         return rows
+
+    async def close_gap(self, gap: Gap) -> Gap | None:
+        """End a gap that was read; returns what was added to it meanwhile, if anything was."""
+        rest: Gap | None = await self.write(lambda raw: gaps.close_gap(raw, gap))
+        return rest
 
     async def tell(self, actor: ActorKey, event: object, at: float) -> tuple[InboxRow, ...]:
         """Commit one event for one actor."""
@@ -192,6 +204,14 @@ class Journal:
         await self.write(unit)
 
     # -- what the runtime reads --------------------------------------------------------------------
+
+    async def gaps(self) -> tuple[Gap, ...]:
+        """Return the gaps whose history is still to be read."""
+        return await self._database.run(gaps.gaps)
+
+    async def gap_of(self, room_id: RoomId) -> Gap | None:
+        """Return the open gap of a room."""
+        return await self._database.run(lambda raw: gaps.gap_of(raw, room_id))
 
     async def bot(self) -> BotRow:
         """Return the bot's own row."""

@@ -19,6 +19,7 @@ from machines.reconcile import Stored
 from machines.room import Room
 from machines.topology import Topology
 from store.codec import dump, read
+from store.gaps import keep_gaps
 from store.inbox import first_waiting, put_facts, put_quarantined, tell
 from store.queries import SQL
 from store.records import (
@@ -45,7 +46,7 @@ PRUNES = (
 
 def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
     """Store a decoded sync response and its token; returns the inbox rows that are new."""
-    rows = put_facts(raw, batch.facts, at)
+    rows = put_facts(raw, keep_gaps(raw, batch), at)
     for item in batch.quarantined:
         put_quarantined(raw, item, at)
     for message in batch.to_device:

@@ -18,3 +18,10 @@ CREATE TABLE overflows (
     since    REAL    NOT NULL,
     PRIMARY KEY (actor, priority)
 ) STRICT, WITHOUT ROWID;
+
+-- What a sync left out of a room and is still to be read from its history (contract D4), between two sync tokens.
+CREATE TABLE gaps (
+    room_id TEXT PRIMARY KEY,
+    since   TEXT NOT NULL,
+    before  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

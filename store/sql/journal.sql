@@ -107,3 +107,22 @@ DELETE FROM to_device WHERE received_at < :before;
 
 -- name: prune_transitions
 DELETE FROM transitions WHERE at < :before;
+
+-- name: gaps
+SELECT room_id, since, before FROM gaps ORDER BY room_id;
+
+-- name: gap
+SELECT room_id, since, before FROM gaps WHERE room_id = :room_id;
+
+-- name: put_gap
+INSERT INTO gaps (room_id, since, before) VALUES (:room_id, :since, :before)
+ON CONFLICT (room_id) DO UPDATE SET before = excluded.before;
+
+-- name: close_gap
+DELETE FROM gaps WHERE room_id = :room_id AND before = :before;
+
+-- name: shorten_gap
+UPDATE gaps SET since = :since WHERE room_id = :room_id;
+
+-- name: drop_gap
+DELETE FROM gaps WHERE room_id = :room_id;

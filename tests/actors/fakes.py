@@ -18,6 +18,7 @@ from actors.agent_calls import Limits
 from actors.bot import DRAIN_S, Bot
 from actors.surroundings import Surroundings
 from machines.doubts import Doubts
+from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap, MessageArrived, SyncBatch
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.orders import (
@@ -140,6 +141,7 @@ class FakeHomeserver:
     performed: list[tuple[TxnId, Order]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     gaps: dict[RoomId, list[tuple[Fact, ...]]] = field(default_factory=dict)
+    unanswered: dict[RoomId, tuple[Fact, ...]] = field(default_factory=dict)
     outcome: Callable[[Order], Outcome | None] = lambda order: None
     takes_s: float = 0.0
     synced: list[ObservedRoom] | None = None
@@ -212,9 +214,15 @@ class FakeHomeserver:
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
         self.calls.append(f"history {gap.room_id}")
+        if gap.room_id not in self.gaps:
+            raise TokenUnknown("too old")
         for page in self.gaps[gap.room_id]:
             await anyio.lowlevel.checkpoint()
             yield page
+
+    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+        self.calls.append(f"left_to_answer {room_id}")
+        return self.unanswered.get(room_id, ())
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         self._demand_a_row(order, txn_id)

@@ -12,6 +12,7 @@ from actors.cells import WINDOW, Cell
 from machines.ids import RoomId
 from store import inbox
 from tests.actors.fakes import House, settle
+from tests.store.values import keep_facts
 
 HIGH, LOW = 40, 20
 NOWHERE = RoomId("!nowhere")
@@ -128,7 +129,7 @@ async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(house: House
 
 async def test_what_an_earlier_process_left_and_can_be_answered_pauses_the_sync_loop(house: House):
     rooms = house.with_chats(HIGH)
-    await house.journal.keep_facts([house.message(room, "hello") for room in rooms], 1.0)
+    await keep_facts(house.journal, [house.message(room, "hello") for room in rooms], 1.0)
     usual, free = house.journal.keep_visits, anyio.Event()
     bot = house.bot()
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from actors import bot
 from actors.agent_calls import Limits
 from machines.errors import CredentialsRefused, LoggedOut, TokenUnknown
-from machines.facts import BotRemoved, BotReturned, Gap, SyncBatch
+from machines.facts import BotRemoved, BotReturned, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken
 from machines.orders import NameRoom, SendMessage
 from machines.talk import AgentBroke, AgentEnded, AgentSaid
@@ -119,17 +119,6 @@ async def test_damaged_rows_that_swapped_their_contexts_do_not_keep_it_from_goin
         "SELECT platform_chat_id FROM rooms WHERE chat_id IS NOT NULL ORDER BY room_id"
     ) == [("1",), ("2",)]
     assert house.life()[-1] == ("stopped",)
-
-
-async def test_a_gap_is_filled_before_what_came_after_it(house: House):
-    (room,) = house.with_chats()
-    older = [house.message(room, body) for body in ("one", "two", "three")]
-    newer = house.message(room, "four")
-    house.homeserver.gaps[room] = [(older[0], older[1]), (older[2],)]
-    async with house.living():
-        house.homeserver.arrives(newer, gaps=[Gap(room, SyncToken("s0"), SyncToken("p"))])
-    assert [request.text for request in house.agents.asked] == ["one", "two", "three", "four"]
-    assert house.database.rows("SELECT sync_token FROM bot") == [("s1",)]
 
 
 async def test_a_batch_that_comes_twice_is_answered_once(house: House):

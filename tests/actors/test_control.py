@@ -8,6 +8,7 @@ from machines.facts import BotRemoved
 from machines.ids import EventId, UserId
 from tests.actors.fakes import House, settle
 from tests.machines.support import SPEECH
+from tests.store.values import keep_facts
 
 MANY = 3_000
 """More than a conversation, a queue in memory and a read from the database hold together."""
@@ -39,7 +40,7 @@ async def test_stop_gets_through_after_a_restart_with_everything_waiting(house: 
         house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(MANY)))
         await settle()
     stop = house.message(room, "!stop")
-    await house.journal.keep_facts([house.message(room, "one more"), stop], 1.0)
+    await keep_facts(house.journal, [house.message(room, "one more"), stop], 1.0)
     async with house.living(killed=True):
         await settle()
         assert stopped(house) == [SPEECH.stopped_nothing()]

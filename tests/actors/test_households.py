@@ -13,6 +13,7 @@ from store.records import Writes
 from tests.actors.fakes import House, settle
 from tests.machines.support import ANNA
 from tests.machines.topologies import bound
+from tests.store.values import keep_facts
 
 ENTRY = RoomId("!entry")
 
@@ -71,7 +72,7 @@ async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_
     )
     await house.journal.keep_visits([Writes(user=User(ANNA, space_id=RoomId("!space")))], 1.0)
     told = await house.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
-    said = await house.journal.keep_facts([house.message(ENTRY, body)], 1.0)
+    said = await keep_facts(house.journal, [house.message(ENTRY, body)], 1.0)
     crank.deliver((*told, *said))
     crank.tell(ActorKey("!chat1"), Observed(bound(), "Chat 1", False, False, "it is there", {}))
     async with anyio.create_task_group() as group:

@@ -106,6 +106,10 @@ class InstantHomeserver:
         for page in no_pages:
             yield page
 
+    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+        """Nothing is."""
+        return ()
+
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Have done it."""
         if isinstance(order, SendMessage):

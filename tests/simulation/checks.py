@@ -30,6 +30,7 @@ class Watch:
         self._blind = blind
         self._kernel = server.kernel
         self._token = 0
+        self._in_gaps: list[Said] = []
         self._chat_of: dict[str, str] = {}
         self.raw: sqlite3.Connection | None = None
         self.process: Process | None = None
@@ -37,6 +38,7 @@ class Watch:
     def database(self, raw: sqlite3.Connection) -> None:
         """Look into this database from here on."""
         self._token = 0 if self.raw is None else self._server.position
+        self._in_gaps = []
         self.raw = raw
 
     def committed(self) -> None:
@@ -45,10 +47,12 @@ class Watch:
             return
         row = self.raw.execute("SELECT sync_token FROM bot").fetchone()
         token = position_of(row[0]) if row[0] else 0
-        if token <= self._token:
+        if token <= self._token and not self._in_gaps:
             return
         behind = [said for said in self._said if self._token < said.event.position <= token]
-        self._token = token
+        behind, self._in_gaps = self._in_gaps + behind, []
+        self._token = max(token, self._token)
+        gaps = dict(self.raw.execute("SELECT room_id, before FROM gaps").fetchall())
         for said in behind:
             room = self._server.rooms[said.event.room_id]
             if said.kind != "text" or not _meant_for_bot(room, said, self._server.bot):
@@ -56,7 +60,12 @@ class Watch:
             known = self.raw.execute(
                 "SELECT 1 FROM inbox WHERE event_id = ?", (said.event.event_id,)
             )
-            if known.fetchone() is None:
+            if known.fetchone() is not None:
+                continue
+            before = gaps.get(room.room_id)
+            if before is not None and said.event.position <= position_of(before):
+                self._in_gaps.append(said)
+            else:
                 raise Violation(
                     f"the sync token is past {said.event.event_id}, which is not stored (D3)"
                 )

@@ -168,6 +168,7 @@ class History:
                 return f"rows wait in the {table}"
         for what in (
             "turns",
+            "gaps",
             "rooms WHERE state = 'reconciling'",
             "users WHERE state != 'resting'",
         ):
@@ -239,9 +240,14 @@ class History:
         if forks is None or event.type != "m.space.child" or not forks.likely():
             return
         for person in self.people:
-            self.kernel.after(forks.chance.uniform(0.0, 6.0), person.ask, event.state_key)
+            self.kernel.after(forks.chance.uniform(0.0, 6.0), self._ask, person, event.state_key)
         if forks.interrupts():
             self._end_soon(forks.chance.uniform(0.0, 8.0))
+
+    def _ask(self, person: Person, room_id: str) -> None:
+        """Let a person ask something, unless all has been asked and the bot is to end."""
+        if not self.over:
+            person.ask(room_id)
 
     def _asked(self, request: AgentRequest) -> None:
         """Perhaps end the process in the middle of an answer whose chat no sync shows as one."""

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from actors.bot import Bot
 from actors.crank import Crank
+from actors.gaps import GapFiller
 from actors.outbox import Outbox
 from actors.outcomes import Outcomes
 from actors.reconciler import Reconciler
@@ -172,10 +173,10 @@ def _no_reconciliation(stack: ExitStack) -> None:
 
 
 def _gap_not_filled(stack: ExitStack) -> None:
-    async def nothing(self: Bot, *rest: Any) -> None:
+    async def nothing(self: GapFiller, *rest: Any) -> None:
         pass
 
-    stack.enter_context(patch.object(Bot, "_fill", nothing))
+    stack.enter_context(patch.object(GapFiller, "_fill_one", nothing))
 
 
 def _session_not_renewed(stack: ExitStack) -> None:

@@ -12,7 +12,7 @@ from machines.priority import Priority
 from store import Journal, inbox
 from store.database import open_database
 from store.records import Writes
-from tests.store.values import KEY, ROOMS, message
+from tests.store.values import KEY, ROOMS, keep_facts, message
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 async def test_the_first_message_beyond_the_bound_is_told_in_the_same_commit(journal, bound):
-    rows = await journal.keep_facts([message(n) for n in range(bound + 3)], 1.0)
+    rows = await keep_facts(journal, [message(n) for n in range(bound + 3)], 1.0)
     assert [row.event for row in rows] == [
         *(message(n) for n in range(bound)),
         QueueOverflowed(bound, message(bound).event_id),
@@ -34,13 +34,13 @@ async def test_the_first_message_beyond_the_bound_is_told_in_the_same_commit(jou
 
 async def test_a_message_that_comes_again_while_the_queue_is_full_changes_nothing(journal, bound):
     facts = [message(n) for n in range(bound)]
-    await journal.keep_facts(facts, 1.0)
-    assert await journal.keep_facts(facts, 1.0) == ()
+    await keep_facts(journal, facts, 1.0)
+    assert await keep_facts(journal, facts, 1.0) == ()
 
 
 async def test_commands_have_a_bound_of_their_own(journal, bound):
     stops = [replace(message(10 + n), body="!stop") for n in range(bound + 2)]
-    rows = await journal.keep_facts([*(message(n) for n in range(bound + 1)), *stops], 1.0)
+    rows = await keep_facts(journal, [*(message(n) for n in range(bound + 1)), *stops], 1.0)
     kept = [row.event.body for row in rows if row.priority == Priority.COMMAND]
     assert kept == ["!stop"] * bound
 
@@ -48,7 +48,7 @@ async def test_commands_have_a_bound_of_their_own(journal, bound):
 async def test_the_first_rows_of_each_priority_are_loaded_however_much_waits(journal: Journal):
     messages = [message(n) for n in range(3 * inbox.READ_AHEAD)]
     stop = replace(message(999), body="!stop")
-    await journal.keep_facts([*messages, stop], 1.0)
+    await keep_facts(journal, [*messages, stop], 1.0)
     loaded = (await journal.rooms_and_users([KEY]))[KEY].inbox
     assert [row.event for row in loaded if row.priority == Priority.COMMAND] == [stop]
     assert [row.event for row in loaded if row.priority == Priority.MESSAGE] == messages[
@@ -59,7 +59,7 @@ async def test_the_first_rows_of_each_priority_are_loaded_however_much_waits(jou
 async def test_what_others_write_in_a_chat_is_no_message_of_its_queue(journal, bound):
     await journal.keep_visits([Writes(room=ROOMS[1])], 1.0)
     others = [replace(message(n), sender=UserId("@eve:example.org")) for n in range(2 * bound)]
-    rows = await journal.keep_facts(others, 1.0)
+    rows = await keep_facts(journal, others, 1.0)
     assert {row.priority for row in rows} == {Priority.EVENT}
     assert len(rows) == 2 * bound
 

@@ -5,7 +5,14 @@ import sqlite3
 import pytest
 from msgspec.structs import replace
 
-from machines.facts import BotRemoved, EncryptionEnabled, InviteArrived, Quarantined, SyncBatch
+from machines.facts import (
+    BotRemoved,
+    EncryptionEnabled,
+    Gap,
+    InviteArrived,
+    Quarantined,
+    SyncBatch,
+)
 from machines.happenings import OrderDone
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.lifecycle import Life
@@ -16,7 +23,7 @@ from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused
 from store.records import FinishedOrder, Transition, Writes
-from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, message, order
+from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, keep_facts, message, order
 
 
 async def count(database: Database, table: str) -> int:
@@ -94,7 +101,7 @@ async def test_a_fact_that_no_row_can_hold_is_quarantined_and_holds_nothing_up(d
 async def test_an_event_is_taken_once_however_often_it_is_seen(journal):
     first = await journal.keep_batch(batch("s1", message(1)), 1.0)
     again = await journal.keep_batch(batch("s1", message(1), message(2)), 2.0)
-    history = await journal.keep_facts([message(2), message(3)], 3.0)
+    history = await keep_facts(journal, [message(2), message(3)], 3.0)
     assert [[row.event.body for row in rows] for rows in (first, again, history)] == [
         ["text 1"],
         ["text 2"],
@@ -115,9 +122,58 @@ async def test_facts_without_an_event_id_are_each_taken(journal):
     assert len(rows) == 2
 
 
-async def test_what_a_gap_held_does_not_move_the_token(journal):
-    await journal.keep_facts([message(1)], 1.0)
-    assert (await journal.bot()).sync_token is None
+# -- gaps --------------------------------------------------------------------------------------------
+
+
+def gapped(token, *facts, since="s1"):
+    return SyncBatch(SyncToken(token), facts, (Gap(CHAT, SyncToken(since), SyncToken("not used")),))
+
+
+async def test_a_gap_is_kept_with_the_token_and_what_is_newer_is_left_to_the_history(journal):
+    rows = await journal.keep_batch(gapped("s2", message(9), message(1, "!talk")), 1.0)
+    assert [row.event.event_id for row in rows] == ["$1"]
+    assert (await journal.bot()).sync_token == "s2"
+    assert await journal.gaps() == (Gap(CHAT, SyncToken("s1"), SyncToken("s2")),)
+
+
+async def test_an_open_gap_grows_at_its_end_until_its_history_is_read(journal):
+    await journal.keep_batch(gapped("s2"), 1.0)
+    assert await journal.keep_batch(batch("s3", message(3)), 2.0) == ()
+    assert await journal.keep_batch(batch("s4", message(1, "!talk")), 2.0) != ()
+    await journal.keep_batch(gapped("s5", since="s4"), 3.0)
+    assert await journal.gaps() == (Gap(CHAT, SyncToken("s1"), SyncToken("s5")),)
+
+
+async def test_what_was_added_to_a_gap_while_it_was_read_is_left(journal):
+    await journal.keep_batch(gapped("s2"), 1.0)
+    (gap,) = await journal.gaps()
+    await journal.keep_batch(batch("s3", message(3)), 2.0)
+    rest = await journal.close_gap(gap)
+    assert rest == Gap(CHAT, SyncToken("s2"), SyncToken("s3"))
+    assert await journal.close_gap(rest) is None
+    assert await journal.gaps() == ()
+    assert len(await journal.keep_batch(batch("s4", message(4)), 4.0)) == 1
+
+
+async def test_history_is_kept_only_while_its_gap_is_open(journal):
+    assert await journal.keep_history(CHAT, [message(1)], 1.0) == ()
+    await journal.keep_batch(gapped("s2"), 1.0)
+    assert len(await journal.keep_history(CHAT, [message(1)], 1.0)) == 1
+    assert await journal.keep_history(CHAT, [message(1)], 1.0) == ()
+    assert (await journal.bot()).sync_token == "s2"
+
+
+async def test_a_gap_ends_where_the_bot_is_put_out_of_the_room(journal):
+    await journal.keep_batch(gapped("s2"), 1.0)
+    removed = BotRemoved(CHAT, EventId("$out"), None, "kicked")
+    rows = await journal.keep_batch(batch("s3", removed, message(3)), 2.0)
+    assert [row.event.event_id for row in rows] == ["$out", "$3"]
+    assert await journal.gaps() == ()
+
+
+async def test_encryption_is_told_at_once_though_there_is_a_gap(journal):
+    rows = await journal.keep_batch(gapped("s2", EncryptionEnabled(CHAT, EventId("$e"))), 1.0)
+    assert [row.event.event_id for row in rows] == ["$e"]
 
 
 # -- visits ------------------------------------------------------------------------------------------
@@ -201,7 +257,7 @@ async def test_nothing_is_nothing_to_write():
 async def test_rooms_that_something_is_under_way_for_are_left_alone(database, journal):
     invite = InviteArrived(RoomId("!invited"), ANNA, False)
     removed = BotRemoved(RoomId("!left"), None, None, "kicked")
-    await journal.keep_facts([message(1, "!talk"), invite, removed], 1.0)
+    await keep_facts(journal, [message(1, "!talk"), invite, removed], 1.0)
     waiting_orders = tuple(
         replace(order(f"t{index}", room), order=value)
         for index, (room, value) in enumerate(

@@ -8,7 +8,17 @@ from machines.room import Binding, Room
 from store import DatabaseUnusable
 from store.inbox import READ_AHEAD
 from store.records import RoomRows, UserRows, Writes
-from tests.store.values import ANNA, CHAT, IN_HAND_ONLY, KEY, ROOMS, TURN, USERS, message
+from tests.store.values import (
+    ANNA,
+    CHAT,
+    IN_HAND_ONLY,
+    KEY,
+    ROOMS,
+    TURN,
+    USERS,
+    keep_facts,
+    message,
+)
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.room_id)
@@ -83,7 +93,7 @@ async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
 
 
 async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
-    await journal.keep_facts([message(number) for number in range(READ_AHEAD + 5)], 1.0)
+    await keep_facts(journal, [message(number) for number in range(READ_AHEAD + 5)], 1.0)
     first = (await journal.rooms_and_users([KEY]))[KEY].inbox
     rest = await journal.inbox_after(KEY, first[-1].seq)
     assert (len(first), len(rest)) == (READ_AHEAD, 5)
@@ -91,7 +101,7 @@ async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
 
 
 async def test_a_row_of_an_unknown_kind_or_shape_is_told_as_unusable(database, journal):
-    await journal.keep_facts([message(1)], 1.0)
+    await keep_facts(journal, [message(1)], 1.0)
     for change in ("payload = '{'", "payload = '{}'", "kind = 'FromTheFuture'"):
         await database.run(lambda raw, change=change: raw.execute(f"UPDATE inbox SET {change}"))
         with pytest.raises(DatabaseUnusable):

@@ -1,8 +1,10 @@
 """Values of every kind that the database keeps, with each field that a row has for them."""
 
+from collections.abc import Iterable
+
 from machines.draft import Draft
-from machines.facts import MessageArrived
-from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
+from machines.facts import Fact, MessageArrived, SyncBatch
+from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.memory import Memory, Question
 from machines.orders import SendMessage
 from machines.reply import Part, Reply
@@ -10,7 +12,8 @@ from machines.room import Binding, Room
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.turn import Turn
 from machines.user import Asked, NewChat, User
-from store.records import OutboxRow
+from store import Journal
+from store.records import InboxRow, OutboxRow
 
 ANNA = UserId("@anna:example.org")
 CHAT = RoomId("!chat")
@@ -24,6 +27,11 @@ def message(number: int, room_id: str = CHAT) -> MessageArrived:
 def order(txn_id: str, lane: str = CHAT, **changes: object) -> OutboxRow:
     body = SendMessage(RoomId(lane), f"body of {txn_id}", **changes)  # type: ignore[arg-type]
     return OutboxRow(TxnId(txn_id), lane, ActorKey(lane), body, False, 0.0, 100.0)
+
+
+async def keep_facts(journal: Journal, facts: Iterable[Fact], at: float) -> tuple[InboxRow, ...]:
+    """Have a sync bring these."""
+    return await journal.keep_batch(SyncBatch(SyncToken("s"), tuple(facts)), at)
 
 
 ROOMS = (

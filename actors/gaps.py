@@ -1,0 +1,85 @@
+"""Reads the history that a sync left out, each room beside the others (contracts D4, D14).
+
+A gap is a row of the journal. It is read a page at a time, oldest first; a kill reads it again, and rows that are
+there already are not made twice.
+"""
+
+from collections.abc import Callable, Iterable
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from actors.ports import Clock, Homeserver
+from machines.errors import TokenUnknown
+from machines.facts import Fact, Gap
+from machines.ids import RoomId
+from store import Journal
+from store.records import InboxRow
+
+PAGES_AT_ONCE = 10
+
+
+class GapFiller:
+    """Fills gaps in the task group it is run in."""
+
+    def __init__(
+        self,
+        homeserver: Homeserver,
+        journal: Journal,
+        clock: Clock,
+        deliver: Callable[[Iterable[InboxRow]], None],
+    ) -> None:
+        self._homeserver = homeserver
+        self._journal = journal
+        self._clock = clock
+        self._deliver = deliver
+        self._limit = anyio.CapacityLimiter(PAGES_AT_ONCE)
+        self._filling: set[RoomId] = set()
+        self._again: set[RoomId] = set()
+        self._group: TaskGroup | None = None
+
+    async def run(self, group: TaskGroup) -> None:
+        """Fill in this task group what an earlier process left, and from here on what is opened."""
+        self._group = group
+        self.open(gap.room_id for gap in await self._journal.gaps())
+
+    def open(self, room_ids: Iterable[RoomId]) -> None:
+        """Fill the gaps of these rooms, once there is a task group."""
+        for room_id in room_ids:
+            if room_id in self._filling:
+                # The gap may have been opened behind the last look at its row.
+                self._again.add(room_id)
+            elif self._group is not None:
+                self._filling.add(room_id)
+                self._group.start_soon(self._fill, room_id)
+
+    async def _fill(self, room_id: RoomId) -> None:
+        self._again.add(room_id)
+        while room_id in self._again:
+            self._again.remove(room_id)
+            gap = await self._journal.gap_of(room_id)
+            while gap is not None:
+                await self._fill_one(gap)
+                gap = await self._journal.close_gap(gap)
+        self._filling.remove(room_id)
+
+    async def _fill_one(self, gap: Gap) -> None:
+        try:
+            await self._read(gap)
+        except TokenUnknown as error:
+            structlog.get_logger().warning("gap_refused", room_id=gap.room_id, reason=str(error))
+            # What a refused gap held is found again from the bot's place (contract D12).
+            await self._keep(gap, await self._homeserver.left_to_answer(gap.room_id))
+
+    async def _read(self, gap: Gap) -> None:
+        pages = self._homeserver.history(gap)
+        while True:
+            async with self._limit:
+                facts = await anext(pages, None)
+                if facts is None:
+                    return
+                await self._keep(gap, facts)
+
+    async def _keep(self, gap: Gap, facts: Iterable[Fact]) -> None:
+        self._deliver(await self._journal.keep_history(gap.room_id, facts, self._clock.now()))

@@ -1,0 +1,79 @@
+"""What lies between two syncs of a room and is still to be read from its history (contract D4).
+
+A gap is a row: the token moves on, and no other room waits until the history is read. Until then the room's newer
+messages are left to the history too, because they come after it: the gap only grows at its end.
+
+Every function runs on the connection's thread, inside the caller's transaction.
+"""
+
+import sqlite3
+
+from machines.facts import (
+    BotRemoved,
+    BotReturned,
+    EncryptedArrived,
+    Fact,
+    FileArrived,
+    Gap,
+    MalformedArrived,
+    MemberChanged,
+    MessageArrived,
+    SyncBatch,
+)
+from machines.ids import RoomId, SyncToken
+from store.queries import SQL
+
+_READ_FROM_HISTORY = (
+    MessageArrived,
+    FileArrived,
+    MalformedArrived,
+    EncryptedArrived,
+    MemberChanged,
+)
+_END_OF_GAP = (BotRemoved, BotReturned)
+"""What was sent before the bot went or came again is not answered (contract D5)."""
+
+
+def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
+    """Store the gaps of a batch, up to its end; returns the facts that need not wait for a history."""
+    stored = {RoomId(row["room_id"]) for row in raw.execute(SQL["gaps"])}
+    if not (stored or batch.gaps):
+        return batch.facts
+    for fact in batch.facts:
+        if isinstance(fact, _END_OF_GAP) and fact.room_id in stored:
+            raw.execute(SQL["drop_gap"], {"room_id": fact.room_id})
+            stored.remove(fact.room_id)
+    held = stored | {gap.room_id for gap in batch.gaps}
+    now: list[Fact] = []
+    later = {gap.room_id: gap.since for gap in batch.gaps}
+    for fact in batch.facts:
+        if fact.room_id in held and isinstance(fact, _READ_FROM_HISTORY):
+            later.setdefault(fact.room_id, batch.token)
+        else:
+            now.append(fact)
+    for room_id, since in later.items():
+        row = {"room_id": room_id, "since": since, "before": batch.token}
+        raw.execute(SQL["put_gap"], row)
+    return tuple(now)
+
+
+def gaps(raw: sqlite3.Connection) -> tuple[Gap, ...]:
+    """Return the gaps that are open."""
+    return tuple(_gap(row) for row in raw.execute(SQL["gaps"]))
+
+
+def gap_of(raw: sqlite3.Connection, room_id: RoomId) -> Gap | None:
+    """Return the open gap of a room."""
+    row = raw.execute(SQL["gap"], {"room_id": room_id}).fetchone()
+    return None if row is None else _gap(row)
+
+
+def close_gap(raw: sqlite3.Connection, gap: Gap) -> Gap | None:
+    """End a gap that was read; returns what was added to it meanwhile, if anything was."""
+    raw.execute(SQL["close_gap"], {"room_id": gap.room_id, "before": gap.before})
+    raw.execute(SQL["shorten_gap"], {"room_id": gap.room_id, "since": gap.before})
+    return gap_of(raw, gap.room_id)
+
+
+def _gap(row: sqlite3.Row) -> Gap:
+    return Gap(RoomId(row["room_id"]), SyncToken(row["since"]), SyncToken(row["before"]))

@@ -1,0 +1,128 @@
+"""What a sync left out is read from history, in order, and nobody waits for it (contracts D4, D14)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from machines.facts import BotRemoved, Fact, Gap
+from machines.ids import EventId, RoomId, SyncToken
+from tests.actors.fakes import House, settle
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "bot.db")
+
+
+def gap(room: RoomId) -> Gap:
+    return Gap(room, SyncToken("s0"), SyncToken("p"))
+
+
+def asked(house: House) -> list[str]:
+    return [request.text for request in house.agents.asked]
+
+
+def hold_history(house: House) -> anyio.Event:
+    """Let every history wait until the event is set."""
+    history, ends = house.homeserver.history, anyio.Event()
+
+    async def held(gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        await ends.wait()
+        async for page in history(gap):
+            yield page
+
+    house.homeserver.history = held  # type: ignore[method-assign]
+    return ends
+
+
+async def test_a_gap_is_filled_before_what_came_after_it(house: House):
+    (room,) = house.with_chats()
+    told = [house.message(room, body) for body in ("one", "two", "three", "four")]
+    house.homeserver.gaps[room] = [(told[0], told[1]), (told[2], told[3])]
+    async with house.living():
+        house.homeserver.arrives(told[3], gaps=[gap(room)])
+    assert asked(house) == ["one", "two", "three", "four"]
+    assert house.database.rows("SELECT sync_token FROM bot") == [("s1",)]
+    assert house.database.rows("SELECT * FROM gaps") == []
+
+
+async def test_nobody_waits_for_the_history_of_another_room(house: House):
+    room, other = house.with_chats(2)
+    told = [house.message(room, body) for body in ("old", "new", "newest")]
+    house.homeserver.gaps[room] = [tuple(told)]
+    ends = hold_history(house)
+    async with house.living():
+        house.homeserver.arrives(told[1], house.message(other, "hello"), gaps=[gap(room)])
+        await settle()
+        house.homeserver.arrives(told[2], house.message(other, "again"))
+        await settle()
+        assert asked(house) == ["hello", "again"]
+        ends.set()
+    assert asked(house) == ["hello", "again", "old", "new", "newest"]
+
+
+async def test_what_comes_while_a_history_is_read_keeps_its_order(house: House):
+    (room,) = house.with_chats()
+    told = [house.message(room, body) for body in ("old", "new")]
+    house.homeserver.gaps[room] = [(told[0],)]
+    history = house.homeserver.history
+
+    async def growing(gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        async for page in history(gap):
+            yield page
+        if gap.before == "s1":
+            house.homeserver.arrives(told[1])
+            await settle()
+            house.homeserver.gaps[room] = [(told[1],)]
+
+    house.homeserver.history = growing  # type: ignore[method-assign]
+    async with house.living():
+        house.homeserver.arrives(gaps=[gap(room)])
+    assert asked(house) == ["old", "new"]
+    assert house.homeserver.calls.count(f"history {room}") == 2
+
+
+async def test_a_killed_process_leaves_its_gaps_to_the_next(house: House):
+    (room,) = house.with_chats()
+    told = [house.message(room, body) for body in ("old", "new")]
+    house.homeserver.gaps[room] = [tuple(told)]
+    hold_history(house)
+    async with house.living(killed=True):
+        house.homeserver.arrives(told[1], gaps=[gap(room)])
+        await settle()
+    del house.homeserver.history
+    async with house.living():
+        pass
+    assert asked(house) == ["old", "new"]
+
+
+async def test_a_refused_gap_is_found_again_from_the_bots_place(house: House):
+    (room,) = house.with_chats()
+    told = [house.message(room, body) for body in ("old", "new")]
+    house.homeserver.unanswered[room] = tuple(told)
+    with capture_logs() as logs:
+        async with house.living():
+            house.homeserver.arrives(told[1], gaps=[gap(room)])
+    assert asked(house) == ["old", "new"]
+    assert [line["room_id"] for line in logs if line["event"] == "gap_refused"] == [room]
+    assert house.database.rows("SELECT * FROM gaps") == []
+
+
+async def test_of_a_room_that_the_bot_was_put_out_of_no_history_is_kept(house: House):
+    (room,) = house.with_chats()
+    house.homeserver.gaps[room] = [(house.message(room, "old"),)]
+    ends = hold_history(house)
+    async with house.living(killed=True):
+        house.homeserver.arrives(gaps=[gap(room)])
+        await settle()
+        house.homeserver.arrives(BotRemoved(room, EventId("$out"), None, "kicked"))
+        await settle()
+        ends.set()
+        await settle()
+    assert asked(house) == []
+    assert house.database.rows("SELECT count(*) FROM inbox WHERE kind = 'MessageArrived'") == [(0,)]
