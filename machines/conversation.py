@@ -23,6 +23,7 @@ from machines.facts import (
     MalformedArrived,
     MemberChanged,
     MessageArrived,
+    QuestionShown,
 )
 from machines.happenings import (
     AgentDone,
@@ -37,6 +38,7 @@ from machines.happenings import (
     Resumed,
     TimePassed,
 )
+from machines.remembering import note_shown
 from machines.room import BotJoined, RoomMade, TopologyConfirmed
 from machines.world import World
 
@@ -60,6 +62,9 @@ def take(
         case MessageArrived() | FileArrived() | MalformedArrived() if seq is not None:
             received_at = world.now if received_at is None else min(received_at, world.now)
             mailbox.receive(case, event, seq, received_at)
+        case QuestionShown(question=question) if seq is not None:
+            note_shown(case, question, seq)
+            case.effects.append(Consume(seq))
         case EncryptedArrived() if seq is not None:
             case.effects.append(SetAside(seq, "encrypted, and no key to read it"))
         case _:

@@ -14,7 +14,7 @@ from machines.happenings import (
     CallDelayed,
 )
 from machines.patience import ends_at, retry_at
-from machines.remembering import conclude
+from machines.remembering import conclude, mark_question
 from machines.reply import EDIT_INTERVAL_S
 from machines.speech import Speech
 from machines.turn import (
@@ -72,8 +72,10 @@ def listen(
         case AgentGrew(heard=heard, activity=activity):
             step_turn(case, TextGrew(now, heard, _status(activity, speech)))
         case AgentDone():
-            text = conclude(case, turn, event)
+            text, before = conclude(case, turn, event), len(case.effects)
             step_turn(case, AnswerEnded(now, text))
+            if event.asks is not None:
+                case.effects[before:] = mark_question(case.effects[before:], turn.turn_id)
         case AgentOverran(heard=heard):
             if turn.request.context is None:
                 step_turn(case, TextGrew(now, heard))

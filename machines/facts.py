@@ -101,6 +101,17 @@ class MemberChanged(Struct, frozen=True):
     membership: Membership
 
 
+class QuestionShown(Struct, frozen=True):
+    """The bot's own event that shows an agent's question stands in the room's timeline (contract K8).
+
+    `question` is the message whose answer asked it. Its place among the other facts is its place in the timeline.
+    """
+
+    room_id: RoomId
+    event_id: EventId
+    question: EventId
+
+
 class EncryptionEnabled(Struct, frozen=True):
     """A room carries `m.room.encryption`: from here on no plaintext may be written into it."""
 
@@ -117,6 +128,7 @@ Fact = (
     | BotRemoved
     | BotReturned
     | MemberChanged
+    | QuestionShown
     | EncryptionEnabled
 )
 

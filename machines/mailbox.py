@@ -106,6 +106,7 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
         message.event_id,
         message.thread_root,
         case.world,
+        seq,
         begun,
     )
     case.effects.append(Consume(seq))

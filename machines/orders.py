@@ -17,7 +17,8 @@ class SendMessage(Struct, frozen=True):
 
     `body` is Markdown and is rendered at the edge. `edits` names the transaction id of the message
     to replace; the runtime resolves it to `edits_event_id` just before performing. `droppable`
-    marks an intermediate edit that a newer one may overtake (contract D8).
+    marks an intermediate edit that a newer one may overtake (contract D8). `shows_question` names the
+    open question that the room shows once this stands in it (contract K8).
     """
 
     room_id: RoomId
@@ -30,6 +31,7 @@ class SendMessage(Struct, frozen=True):
     edits: TxnId | None = None
     edits_event_id: EventId | None = None
     droppable: bool = False
+    shows_question: EventId | None = None
 
 
 class RedactMessage(Struct, frozen=True):

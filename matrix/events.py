@@ -17,10 +17,13 @@ from machines.facts import (
     MemberChanged,
     Membership,
     MessageArrived,
+    QuestionShown,
 )
 from machines.ids import EventId, RoomId, UserId
 from matrix.cleaning import clean_text
 
+QUESTION_KEY = "org.lambda.surfaces.question"
+"""In the bot's own event: the message whose answer asked what this event shows (contract K8)."""
 MAX_ID_LENGTH = 255
 _MAX_TIME_MS = 2**53
 _MEMBERSHIPS: Final = frozenset(get_args(Membership))
@@ -90,9 +93,9 @@ def decode_event(event: object, room_id: RoomId, bot: UserId) -> Fact | None:
     kind = event.get("type")
     sender = event.get("sender")
     if kind == "m.room.message":
-        if sender == bot or "state_key" in event:
+        if "state_key" in event:
             return None
-        return _message(event, room_id)
+        return _message(event, room_id) if sender != bot else _question(event, room_id)
     if kind == "m.room.encrypted":
         # An encrypted state event would be taken for state by nio (fact 10).
         if sender == bot or "state_key" in event:
@@ -193,6 +196,16 @@ def _message(event: dict[str, Any], room_id: RoomId) -> Fact | None:
         name = clean_text(name)
         return FileArrived(room_id, event_id, sender, name, _sent_at_ms(event), thread_root)
     return None
+
+
+def _question(event: dict[str, Any], room_id: RoomId) -> QuestionShown | None:
+    """Return that an own message shows an agent's question (contract K8); of any other nothing is told."""
+    content = event.get("content")
+    question = content.get(QUESTION_KEY) if type(content) is dict else None
+    event_id = event.get("event_id")
+    if not is_id(question, "$") or not is_id(event_id, "$") or _is_redacted(event):
+        return None
+    return QuestionShown(room_id, EventId(event_id), EventId(question))
 
 
 def _encrypted(event: dict[str, Any], room_id: RoomId) -> Fact | None:

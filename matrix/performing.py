@@ -147,6 +147,7 @@ class Performer:
             partial=order.partial,
             thread_root=order.thread_root,
             edits_event_id=order.edits_event_id,
+            shows_question=order.shows_question,
         )
         if len(order.body) <= _RENDERED_AT_ONCE_CHARS:
             return render()

@@ -15,6 +15,7 @@ import nh3
 
 from machines.ids import EventId
 from matrix.cleaning import clean_text
+from matrix.events import QUESTION_KEY
 from matrix.markdown import Markdown
 
 CONTENT_BYTES = 45_000
@@ -69,6 +70,7 @@ def message_content(
     partial: bool = False,
     thread_root: EventId | None = None,
     edits_event_id: EventId | None = None,
+    shows_question: EventId | None = None,
 ) -> dict[str, Any]:
     """Return the content of the `m.room.message` that says `body` (contracts D2, D6, D7, D13).
 
@@ -85,6 +87,8 @@ def message_content(
         marks["org.lambda.surfaces.part"] = part
     if partial:
         marks["org.lambda.surfaces.partial"] = True
+    if shows_question is not None:
+        marks[QUESTION_KEY] = shows_question
     msgtype = "m.notice" if notice else "m.text"
     message: dict[str, Any] = {"msgtype": msgtype, "body": body, **marks}
     formatted = message | _formatted(body)

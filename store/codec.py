@@ -24,6 +24,7 @@ _JOURNALLED: dict[str, type] = {
         facts.BotRemoved,
         facts.BotReturned,
         facts.MemberChanged,
+        facts.QuestionShown,
         facts.EncryptionEnabled,
         happenings.OrderDone,
         happenings.OnboardingAsked,

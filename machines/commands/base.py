@@ -21,7 +21,8 @@ from machines.world import World
 class Place(Struct, frozen=True):
     """Where a command was written: the room, the turn in hand there, who wrote it, and the answer it gets.
 
-    `begun` is what the room shows of that answer already (contract D12).
+    `begun` is what the room shows of that answer already (contract D12). `seq` is the inbox row of the command: what
+    has a lower number stood in the room before it was written.
     """
 
     room: Room
@@ -30,6 +31,7 @@ class Place(Struct, frozen=True):
     event_id: EventId
     thread_root: EventId | None
     world: World
+    seq: int
     begun: tuple[BegunPart, ...] = ()
 
     @property

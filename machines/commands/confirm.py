@@ -1,4 +1,10 @@
-"""`!yes`, `!no` and `!cancel`: what becomes of the agent's question, or of an open list (contracts K7, K8)."""
+"""`!yes`, `!no` and `!cancel`: what becomes of the agent's question, or of an open list (contracts K7, K8).
+
+A `!yes` or `!no` is an answer only to a question that the room showed before it was written, and only with nothing
+behind the word. The order is that of the room's timeline as the homeserver serves it, in which the event that shows
+the question stands among the messages of others; no clock is compared. Whatever else is written so gets the open
+question once more, which shows it, too.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,6 +12,8 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, Wish, only_answer
+from machines.memory import Question
+from machines.remembering import mark_question
 from machines.talk import ConfirmationAnswer
 
 
@@ -18,12 +26,12 @@ class Yes(Command):
 
     @property
     def waits(self) -> bool:
-        """The question it answers may be about to come."""
+        """The agent is asked, after the messages before it."""
         return True
 
     def apply(self, place: Place) -> Applied:
         """Answer the question, once."""
-        return _answer(place, accepted=True)
+        return _answer(place, self.argument, accepted=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +43,12 @@ class No(Command):
 
     @property
     def waits(self) -> bool:
-        """The question it answers may be about to come."""
+        """The agent is asked, after the messages before it."""
         return True
 
     def apply(self, place: Place) -> Applied:
         """Answer the question, once."""
-        return _answer(place, accepted=False)
+        return _answer(place, self.argument, accepted=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class Cancel(Command):
         return only_answer(place, speech.cancel_nothing())
 
 
-def _answer(place: Place, *, accepted: bool) -> Applied:
+def _answer(place: Place, argument: str, *, accepted: bool) -> Applied:
     speech, memory = place.world.speech, place.room.memory
     question = memory.question
     if question is None:
@@ -69,6 +77,17 @@ def _answer(place: Place, *, accepted: bool) -> Applied:
     room = replace(place.room, memory=replace(memory, question=None))
     if question.expired(place.world.now):
         return Applied(room, (place.answer(speech.confirmation_expired()),))
+    if argument or not question.shown_before(place.seq):
+        return _show_again(place, question)
     # The words are the protocol's, in whichever language the bot speaks.
     words = "yes" if accepted else "no"
     return Applied(room, asks=Wish(words, confirmation=ConfirmationAnswer(question.id, accepted)))
+
+
+def _show_again(place: Place, question: Question) -> Applied:
+    """Leave the question open, and show it in the place of the answer."""
+    # One that an older version kept has no name yet.
+    question = replace(question, asked_in=question.asked_in or place.event_id)
+    room = replace(place.room, memory=replace(place.room.memory, question=question))
+    text = place.world.speech.question_again(question.title, question.description)
+    return Applied(room, tuple(mark_question((place.answer(text),), question.asked_in)))

@@ -68,6 +68,10 @@ class Answers(Voice):
         question = (self.say("confirmation_title", title=plain(title)), description.strip())
         return "\n\n".join((*filter(None, question), self.say("confirmation_hint")))
 
+    def question_again(self, title: str, description: str) -> str:
+        """Answer a `!yes` or `!no` that can't be an answer to the open question (contract K8)."""
+        return f"{self.say('question_again')}\n\n{self.confirmation_question(title, description)}"
+
     def no_open_question(self) -> str:
         """Answer `!yes` or `!no` when nothing was asked."""
         return self.say("no_open_question")

@@ -165,6 +165,10 @@ ENGLISH: Mapping[str, str] = {
     "message_failed": "This message could not be answered: something in it can't be processed.",
     "confirmation_title": "**The agent asks: {title}**",
     "confirmation_hint": "Answer with `!yes` or `!no`.",
+    "question_again": (
+        "Nothing is agreed to or declined yet: an answer is `!yes` or `!no` alone, written after the "
+        "question is shown. The open question is:"
+    ),
     "no_open_question": "Nothing is waiting for your answer.",
     "confirmation_expired": "That question does not stand any more. Please ask the agent again.",
     "question_dropped": "The question is dropped; the agent gets no answer to it.",

@@ -20,7 +20,7 @@ from machines.effects import (
     Tell,
     TookPlatformChatId,
 )
-from machines.facts import MessageArrived
+from machines.facts import MessageArrived, QuestionShown
 from machines.happenings import (
     AgentDone,
     AgentGrew,
@@ -195,6 +195,14 @@ class RoomStory:
         turn = self.it.turn
         assert turn is not None
         return self.take(AgentDone(turn.turn_id, turn.tries, text, 5, asks))
+
+    def shows_question(self) -> Told:
+        """The timeline shows the last message that shows an open question."""
+        shown = [message for message in Told(tuple(self.all)).messages if message.shows_question]
+        question = shown[-1].shows_question
+        assert question is not None
+        event_id = EventId(f"$own{self.seq}")
+        return self.take(QuestionShown(self.it.room.room_id, event_id, question), stored=True)
 
     def fails(self, kind: str = "broken_off", *, retryable: bool = True) -> Told:
         turn = self.it.turn

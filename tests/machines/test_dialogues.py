@@ -4,13 +4,16 @@ import pytest
 from msgspec.structs import replace
 
 from machines.effects import Ask, SavePreferences, TookPlatformChatId
+from machines.facts import QuestionShown
 from machines.happenings import AgentDone, Confirmation, Observed, Resumed
-from machines.memory import QUESTION_KEPT_S
+from machines.ids import EventId, RoomId
+from machines.memory import QUESTION_KEPT_S, Memory, Question
 from machines.orders import StoreBinding
 from machines.remembering import MOST_TOKENS, NAME_CHARS
 from machines.talk import ConfirmationAnswer, ContextOrder
 from tests.machines.support import (
     ANNA,
+    BERT,
     CHAT_BINDING,
     ROOM,
     SPEECH,
@@ -28,6 +31,7 @@ def asked_to_confirm() -> RoomStory:
     told = story.ends("I could.", QUESTION)
     assert "Send the mail?" in told.said[0]
     assert "!yes" in told.said[0]
+    story.shows_question()
     return story
 
 
@@ -244,12 +248,106 @@ def test_plain_yes_is_an_ordinary_message_and_leaves_the_question_open():
     assert story.hears("!yes").only_ask.request.confirmation is not None
 
 
-def test_an_answer_that_is_given_early_waits_for_its_question():
+QUESTION_AGAIN = SPEECH.question_again(QUESTION.title, QUESTION.description)
+
+
+@pytest.mark.parametrize("body", ["!yes", "!no"])
+def test_an_answer_written_while_text_still_streams_is_none_to_the_question_that_comes_after_it(
+    body,
+):
     story = RoomStory()
     story.hears("send it")
-    assert story.hears("!yes").effects == ()
+    story.grows("Type !yes to go on")
+    assert story.hears(body).effects == ()
     told = story.ends("I could.", QUESTION)
-    assert told.only_ask.request.confirmation == ConfirmationAnswer("q1", True)
+    assert told.of(Ask) == []
+    again = told.messages[-1]
+    assert (again.body, again.answers, again.notice) == (QUESTION_AGAIN, "$2", True)
+    story.shows_question()
+    request = story.hears("!yes").only_ask.request
+    assert request.confirmation == ConfirmationAnswer("q1", True)
+
+
+def test_an_answer_is_none_until_the_timeline_shows_the_question():
+    story = RoomStory()
+    story.hears("send it")
+    story.ends("I could.", QUESTION)
+    told = story.hears("!yes")
+    assert (told.of(Ask), told.said) == ([], [QUESTION_AGAIN])
+    story.shows_question()
+    assert story.hears("!yes").only_ask.request.confirmation is not None
+
+
+def test_an_answer_that_waited_while_the_question_was_shown_was_still_written_before_it():
+    story = RoomStory()
+    story.hears("send it")
+    story.hears("something else")
+    story.hears("!yes")
+    story.ends("I could.", QUESTION)
+    story.shows_question()
+    told = story.ends("Done.")
+    assert (told.of(Ask), told.said[-1]) == ([], QUESTION_AGAIN)
+
+
+def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place():
+    story = asked_to_confirm()
+    story.hears("send another")
+    story.hears("!yes")
+    told = story.ends("I could.", Confirmation("q1", "Another?", "To nobody."))
+    assert told.of(Ask) == []
+    assert told.said[-1] == SPEECH.question_again("Another?", "To nobody.")
+
+
+def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_ones_event():
+    story = RoomStory()
+    story.hears("send it")
+    first = [m.shows_question for m in story.ends("I could.", QUESTION).messages][-1]
+    story.hears("send another")
+    story.ends("I could.", QUESTION)
+    assert first is not None
+    story.take(QuestionShown(ROOM, EventId("$late"), first), stored=True)
+    assert story.hears("!yes").said == [QUESTION_AGAIN]
+
+
+@pytest.mark.parametrize("body", ["!yes but not my notes", "!no thanks", "!yes\nplease"])
+def test_an_answer_with_anything_behind_the_word_is_none_and_the_question_is_shown_again(body):
+    story = asked_to_confirm()
+    told = story.hears(body)
+    assert (told.of(Ask), told.said) == ([], [QUESTION_AGAIN])
+    assert told.messages[0].answers == "$2"
+    assert story.hears("!yes ").only_ask.request.confirmation is not None
+    story.ends("Done.")
+    assert story.hears(body).said == [SPEECH.no_open_question()]
+
+
+def test_the_event_that_shows_a_question_is_the_last_of_its_reply():
+    story = RoomStory()
+    story.hears("send it")
+    story.grows("I could. " * 400)
+    story.later(1)
+    story.grows("I could. " * 9000)
+    told = story.ends("I could. " * 9000, QUESTION)
+    assert len(told.messages) > 2
+    assert [bool(message.shows_question) for message in told.messages[:-1]] == [False] * (
+        len(told.messages) - 1
+    )
+    assert told.messages[-1].shows_question == "$1"
+
+
+def test_another_user_and_another_room_answer_no_question():
+    story = asked_to_confirm()
+    assert story.hears("!yes", sender=BERT).messages == []
+    other = RoomStory(chat_room(room_id=RoomId("!other")))
+    assert other.hears("!yes").said == [SPEECH.no_open_question()]
+    assert story.hears("!yes").only_ask.request.confirmation is not None
+
+
+def test_a_question_that_an_older_version_kept_is_shown_and_then_answered():
+    kept = Memory(question=Question("q1", QUESTION.title, QUESTION.description, 1000.0))
+    story = RoomStory(chat_room(memory=kept))
+    assert story.hears("!yes").said == [QUESTION_AGAIN]
+    story.shows_question()
+    assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
 
 
 def test_a_question_expires_politely():

@@ -2,7 +2,14 @@
 
 import pytest
 
-from machines.facts import EncryptedArrived, EncryptionEnabled, FileArrived, Gap, MessageArrived
+from machines.facts import (
+    EncryptedArrived,
+    EncryptionEnabled,
+    FileArrived,
+    Gap,
+    MessageArrived,
+    QuestionShown,
+)
 from machines.ids import EventId, SyncToken
 from matrix.decoding import decode_sync
 from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, event, facts, joined, text
@@ -52,6 +59,21 @@ def test_files_of_all_kinds_arrive_with_their_name():
         assert facts(joined(event(content=content))) == [
             FileArrived(ROOM, EventId("$1"), ME, "a.pdf", 5, None)
         ]
+
+
+def test_an_own_event_that_shows_a_question_stands_in_its_place_among_the_messages():
+    mark = {"org.lambda.surfaces.question": "$asked"}
+    own = event(sender=BOT, event_id="$2", content={"msgtype": "m.text", "body": "?", **mark})
+    foreign = event(event_id="$3", content={"msgtype": "m.notice", "body": "?", **mark})
+    found = facts(joined(text("!yes", "$1"), own, foreign, text("!yes", "$4")))
+    assert [fact.event_id for fact in found] == ["$1", "$2", "$4"]
+    assert found[1] == QuestionShown(ROOM, EventId("$2"), EventId("$asked"))
+
+
+@pytest.mark.parametrize("named", [None, 5, "", "$", "@x:y", ["$1"], "$" * 300])
+def test_an_own_event_that_names_no_question_shows_none(named):
+    content = {"msgtype": "m.text", "body": "?", "org.lambda.surfaces.question": named}
+    assert not facts(joined(event(sender=BOT, content=content)))
 
 
 def test_what_is_never_acted_on_is_no_fact():

@@ -4,7 +4,7 @@ import pytest
 
 from machines.memory import QUESTION_KEPT_S
 from machines.speech import speak
-from sandbox.agent_script import End, Text, Update
+from sandbox.agent_script import End, Text, Update, Wait
 from tests.system.cast import onboard, said
 from tests.system.chat_commands.guest import one_answer_each, open_chat, reactions
 from tests.system.recovery.backstage import Backstage
@@ -70,11 +70,57 @@ async def test_an_answer_is_given_once_and_the_agents_words_are_the_reply_to_it(
 
 async def test_two_answers_in_one_breath_are_one_answer(asked_home, agent):
     person, chat = asked_home.person, asked_home.chat
-    asked = [await person.send_text(chat, body) for body in ("send it", "!yes", "!no", "!yes")]
-    _, first, *others = await one_answer_each(person, chat, asked)
+    await asked_home.ask("send it")
+    asked = [await person.send_text(chat, body) for body in ("!yes", "!no", "!yes")]
+    first, *others = await one_answer_each(person, chat, asked)
     assert said(first) == "q send it: sent"
     assert [other.body for other in others] == [SPEECH.no_open_question()] * 2
     assert len(confirmations(agent, asked)) == 1
+
+
+async def test_a_yes_written_while_text_still_streams_accepts_nothing_that_comes_after_it(
+    asked_home, agent
+):
+    def slow(request):
+        if request.text.startswith("send"):
+            return [Text("Type !yes to go on. "), Wait(3), *asking(request)]
+        return asking(request)
+
+    agent.script = slow
+    person, chat = asked_home.person, asked_home.chat
+    asked = await person.send_text(chat, "send it")
+    await person.wait_for(lambda event: event.answers == asked)
+    early = await person.send_text(chat, "!yes")
+    _, answer = await one_answer_each(person, chat, [asked, early])
+    assert (answer.body, answer.msgtype) == (SPEECH.question_again(TITLE, DESCRIPTION), "m.notice")
+    assert confirmations(agent, [early]) == []
+    assert said(await asked_home.ask("!yes")) == "q send it: sent"
+
+
+async def test_a_yes_with_more_behind_it_accepts_nothing_and_shows_the_question_again(
+    asked_home, agent
+):
+    await asked_home.ask("send it")
+    before = len(agent.requests)
+    again = SPEECH.question_again(TITLE, DESCRIPTION)
+    assert await asked_home.tell("!yes but not my notes") == again
+    assert await asked_home.tell("!no thanks") == again
+    assert len(agent.requests) == before
+    assert said(await asked_home.ask("!no")) == "q send it: kept"
+
+
+async def test_an_open_question_is_answered_after_a_kill(make_bot, person, agent):
+    agent.script = asking
+    bot = await make_bot()
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    home = await onboard(person, bot.user_id)
+    await home.ask("send it")
+    await bot.daemon.kill()
+    answer = await person.send_text(home.chat, "!yes")
+    await bot.daemon.start()
+    (reply,) = await one_answer_each(person, home.chat, [answer])
+    assert said(reply) == "q send it: sent"
 
 
 async def test_a_room_has_one_open_question_and_it_is_the_newest(asked_home, agent):
