@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from actors.ports import Clock
-from machines.binding import platform_number
+from machines.binding import first_platform_number, platform_number
 from machines.ids import UserId
 from machines.preferences import Preferences
 from machines.speech import Speech
@@ -39,17 +39,24 @@ class Surroundings:
 
     def world(self) -> World:
         """Return the surroundings of the next step."""
+        now = self._clock.now()
         return World(
-            now=self._clock.now(),
+            now=now,
             speech=self._speech,
             access=self.access,
             agents=self.agents(),
             preferences=self.preferences,
-            next_platform_chat_id=str(self.platform_chat_seq + 1),
+            next_platform_chat_id=str(self._next_platform_number(now)),
             agent_retry_s=self._agent_retry_s,
             agent_max_turn_s=self._agent_max_turn_s,
             mock_agents=self._mock_agents,
         )
+
+    def _next_platform_number(self, now: float) -> int:
+        """Return a number that was never given out, by a bot that lost all it knew either (contract A5)."""
+        if self.platform_chat_seq:
+            return self.platform_chat_seq + 1
+        return first_platform_number((int(now * 1000),))
 
     def preferences(self, user_id: UserId) -> Preferences:
         """Return what a user chose; users who chose nothing take no memory."""

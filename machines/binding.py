@@ -1,7 +1,7 @@
 """Reading a binding back from the homeserver (contract R4): field by field, nothing trusted that does not fit."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -10,6 +10,8 @@ from machines.ids import AgentId, UserId
 
 _CHAT_ID = re.compile(r"C([1-9][0-9]{0,8})")
 _PLATFORM_CHAT_ID = re.compile(r"[1-9][0-9]{0,17}")
+_TIMES_MS = range(10**12, 10**13)
+"""From 2001 to 2286: what a clock that is set shows."""
 
 
 def chat_number(chat_id: str | None) -> int:
@@ -22,6 +24,15 @@ def platform_number(platform_chat_id: str | None) -> int:
     """Return a `platform_chat_id` as a number, or 0 for what is none."""
     match = _PLATFORM_CHAT_ID.fullmatch(platform_chat_id or "")
     return int(match[0]) if match else 0
+
+
+def first_platform_number(times_ms: Iterable[int]) -> int:
+    """Return the first `platform_chat_id` of a world in which none is known (contract A5).
+
+    It is the first of these times, in milliseconds since 1970, that a clock may really have shown: one that was never
+    set says 1970, and a forged one could use up all numbers. Where none is such a time it is 1.
+    """
+    return next((time_ms for time_ms in times_ms if time_ms in _TIMES_MS), 1)
 
 
 class Claim(Struct, frozen=True):

@@ -4,7 +4,8 @@ The topology is the authority. A Space counts if the bot created it; a child cou
 non-empty `via`, created it and is in it (contract C2). Whatever a user can write — a Space of his own, a link, a
 room that names a parent, state that looks like a binding — is never looked at. Bindings are the bot's own account
 data and carry what topology can't: numbers, agent, archived flag. What neither knows gets numbers by one rule: in
-order of creation time, then room id, each the next above the highest known of its kind (contract C4).
+order of creation time, then room id, each the next above the highest known of its kind (contract C4); where no
+`platform_chat_id` is known, the first is the time at which that room was created (contract A5).
 
 The same plan serves all rooms at start and one room at run time. Applied twice, the second time it changes nothing.
 """
@@ -14,7 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from machines.binding import Claim, chat_number, platform_number, read_claim
+from machines.binding import (
+    Claim,
+    chat_number,
+    first_platform_number,
+    platform_number,
+    read_claim,
+)
 from machines.ids import AgentId, RoomId, UserId
 from machines.room import Binding, Room
 from machines.topology import ObservedRoom, Topology
@@ -219,6 +226,8 @@ class _Planner:
             used_contexts.add(claim.platform_chat_id or "")
             kept[room.room_id] = claim
         highest, seq = self._highest(chats)
+        if not seq:
+            seq = first_platform_number(room.created_at_ms for room, _, _ in chats) - 1
         for room, space, owner in chats:
             claim = kept[room.room_id]
             if room.room_id in self.stored.left_alone and not (

@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from machines.reconcile import Stored
+from machines.reconcile import Plan, Stored
 from machines.room import Binding
+from machines.topology import ObservedRoom
 from machines.user import User
 from tests.machines.support import ANNA, BERT, BOT, STRANGER
 from tests.machines.topologies import (
@@ -144,6 +145,49 @@ def test_older_rooms_are_numbered_by_creation_time_then_room_id():
         for room in ("!z", "!y", "!a", "!b")
     ] == [("C1", "1"), ("C2", "2"), ("C3", "3"), ("C4", "4")]
     assert decided.platform_chat_seq == 4
+
+
+SPRING_2026_MS = 1_775_000_000_000
+
+
+def test_in_a_world_without_a_known_number_the_first_is_the_creation_time_of_that_room():
+    def decide(*rooms: ObservedRoom) -> Plan:
+        return plan_for([space("!space", "!a", "!b", "!c"), *rooms])
+
+    shown = (
+        chat("!b", SPRING_2026_MS + 5),
+        chat("!a", SPRING_2026_MS),
+        chat("!c", SPRING_2026_MS + 1),
+    )
+    decided = decide(*shown)
+    numbers = {room_id: each.binding.platform_chat_id for room_id, each in decided.found.items()}
+    first = SPRING_2026_MS
+    assert [numbers[RoomId(room)] for room in ("!a", "!c", "!b")] == [
+        str(first),
+        str(first + 1),
+        str(first + 2),
+    ]
+    assert decided.platform_chat_seq == first + 2
+    assert decide(*shown[::-1]).found == decided.found
+
+
+@pytest.mark.parametrize("absurd", [-1, 0, 1, 10**12 - 1, 10**13, 10**18, 2**63])
+def test_a_creation_time_that_no_clock_shows_numbers_nothing(absurd):
+    rooms = [space("!space", "!a", "!b"), chat("!a", absurd), chat("!b", SPRING_2026_MS)]
+    numbers = sorted(
+        int(each.binding.platform_chat_id or 0)
+        for each in plan_for(rooms).found.values()
+        if each.binding.room_type == "chat"
+    )
+    assert numbers == [SPRING_2026_MS, SPRING_2026_MS + 1]
+    alone = plan_for([space("!space", "!a"), chat("!a", absurd)])
+    assert alone.found[RoomId("!a")].binding.platform_chat_id == "1"
+
+
+def test_an_older_worlds_small_numbers_go_on_from_the_highest():
+    rooms = [space("!space", "!new"), chat("!new", SPRING_2026_MS)]
+    binding = plan_for(rooms, Stored(platform_chat_seq=3)).found[RoomId("!new")].binding
+    assert binding.platform_chat_id == "4"
 
 
 def test_two_cold_starts_give_the_same_numbers_in_whatever_order_rooms_are_shown():

@@ -80,16 +80,17 @@ async def test_an_older_room_is_bound_by_its_first_message_which_is_answered(
     (request,) = [each for each in agent.requests if each.message_id == asked]
     room = await backstage.inspect(older)
     assert room["state"] == "bound"
-    assert (room["chat_id"], room["platform_chat_id"]) == ("C2", "2")
+    number = str(int((await backstage.values())[home.chat]["platform_chat_id"]) + 1)
+    assert (room["chat_id"], room["platform_chat_id"]) == ("C2", number)
     assert (room["space_id"], room["matrix_user_id"]) == (home.space, person.user_id)
-    assert (room["name"], request.chat_id) == ("From before", "2")
+    assert (room["name"], request.chat_id) == ("From before", number)
     assert arrows(room) == [
         ("message_came", "unregistered", "reconciling"),
         ("topology_confirmed", "reconciling", "bound"),
     ]
     binding = (await backstage.bindings(older))[older]
     assert binding is not None
-    assert (binding["chat_id"], binding["platform_chat_id"]) == ("C2", "2")
+    assert (binding["chat_id"], binding["platform_chat_id"]) == ("C2", number)
     made = await home.ask("!new Next")
     assert made.msgtype == "m.notice"
     assert {each["chat_id"] for each in (await backstage.values()).values()} == {"C1", "C2", "C3"}

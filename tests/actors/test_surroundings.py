@@ -1,0 +1,50 @@
+"""What every step may know: here, the next free context id (contract A5)."""
+
+from actors.surroundings import Surroundings
+from machines.world import Access
+from tests.machines.support import BOT, SPEECH, FewAgents
+
+
+class StoppedClock:
+    """A clock that shows one time."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing here waits")
+
+
+def surroundings(now: float) -> Surroundings:
+    """The surroundings of a bot that knows no number yet."""
+    return Surroundings(
+        clock=StoppedClock(now),
+        speech=SPEECH,
+        access=Access(BOT),
+        agents=lambda: FewAgents(),
+        agent_retry_s=120.0,
+    )
+
+
+def test_the_first_number_of_a_world_is_the_time_in_milliseconds():
+    assert surroundings(1_775_000_000.25).world().next_platform_chat_id == "1775000000250"
+
+
+def test_after_the_first_each_number_is_the_next_whatever_the_clock_says():
+    around = surroundings(1_775_000_000.25)
+    around.took(around.world().next_platform_chat_id)
+    assert around.world().next_platform_chat_id == "1775000000251"
+
+
+def test_numbers_that_are_known_go_on_from_the_highest():
+    around = surroundings(1_775_000_000.25)
+    around.raise_platform_chat_seq(7)
+    assert around.world().next_platform_chat_id == "8"
+
+
+def test_a_clock_that_was_never_set_gives_a_number_that_can_be_kept():
+    assert surroundings(12.5).world().next_platform_chat_id == "1"
+    assert surroundings(1e15).world().next_platform_chat_id == "1"
