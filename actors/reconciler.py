@@ -124,7 +124,9 @@ class Reconciler:
         # refused here goes to the outbox, where the refusal can be seen.
         kept = not found.backfill or await self._keep_binding(room_id, found) is None
         reason = "the homeserver shows what it is"
-        observed = Observed(binding, found.name, found.encrypted, not kept, reason, report)
+        observed = Observed(
+            binding, found.name, found.encrypted, not kept, reason, report, found.others
+        )
         return observed, rows
 
     async def _stored_about(self, topology: Topology, room_id: RoomId) -> Stored:
@@ -215,6 +217,6 @@ def _judgement(room_id: RoomId, decided: Plan) -> tuple[object, str]:
         # No cool-down: the first message after a start may have its repair at once.
         return TopologyRefused(reason, 0.0, {"reason": reason}), reason
     confirmed = TopologyConfirmed(
-        found.binding, found.name, found.encrypted, store=False, report={}
+        found.binding, found.name, found.encrypted, store=False, report={}, others=found.others
     )
     return confirmed, "the homeserver shows what it is"

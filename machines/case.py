@@ -29,13 +29,15 @@ class Conversation(Struct, frozen=True):
     """A room, its turn in hand, and the messages that wait.
 
     The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for
-    its distance to the edit before it, and what comes next shall not wait behind it in the outbox.
+    its distance to the edit before it, and what comes next shall not wait behind it in the outbox. While
+    `counting`, a look at who is in the entry room is under way.
     """
 
     room: Room
     turn: Turn | None = None
     waiting: tuple[Waiting, ...] = ()
     quiet_until: float = 0.0
+    counting: bool = False
 
     def due_at(self) -> float | None:
         """Return when this room next wants to be looked at, if nothing happens before."""
@@ -54,12 +56,15 @@ class Case:
         self.turn = conversation.turn
         self.waiting = conversation.waiting
         self.quiet_until = conversation.quiet_until
+        self.counting = conversation.counting
         self.world = world
         self.effects: list[Effect] = []
 
     def result(self) -> tuple[Conversation, tuple[Effect, ...]]:
         """Return what has become of the conversation."""
-        conversation = Conversation(self.room, self.turn, self.waiting, self.quiet_until)
+        conversation = Conversation(
+            self.room, self.turn, self.waiting, self.quiet_until, self.counting
+        )
         return conversation, in_parts(self.effects, self.world.now)
 
     def do(self, effects: Iterable[Effect]) -> None:

@@ -22,6 +22,7 @@ from machines.facts import (
     InviteArrived,
     MalformedArrived,
     MemberChanged,
+    MembersCounted,
     MessageArrived,
     QuestionShown,
 )
@@ -30,6 +31,7 @@ from machines.happenings import (
     AgentGrew,
     AgentOverran,
     AgentTroubled,
+    AnswerReady,
     CallBegan,
     CallDelayed,
     Observed,
@@ -95,18 +97,27 @@ def _dispatch(case: Case, event: object) -> None:
         case Resumed():
             doorway.resume(case)
             dialogue.resume(case)
+        case Observed() if case.room.state == "bound":
+            doorway.count_others(case, event)
         case Observed():
             doorway.conclude(case, event)
         case InviteArrived():
             doorway.answer_invitation(case, event)
         case BotReturned():
             doorway.step_room(case, BotJoined(encrypted=False), "came back")
+        case AnswerReady():
+            mailbox.pass_on(case, event)
         case OrderDone():
             doorway.note_outcome(case, event)
         case QueueOverflowed():
             doorway.tell_of_overflow(case, event)
         case (
-            RoomMade() | TopologyConfirmed() | BotRemoved() | MemberChanged() | EncryptionEnabled()
+            RoomMade()
+            | TopologyConfirmed()
+            | BotRemoved()
+            | MemberChanged()
+            | MembersCounted()
+            | EncryptionEnabled()
         ):
             doorway.note(case, event)
         case _:

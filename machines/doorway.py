@@ -17,7 +17,13 @@ from machines.effects import (
     Tell,
     TookPlatformChatId,
 )
-from machines.facts import BotRemoved, EncryptionEnabled, InviteArrived, MemberChanged
+from machines.facts import (
+    BotRemoved,
+    EncryptionEnabled,
+    InviteArrived,
+    MemberChanged,
+    MembersCounted,
+)
 from machines.happenings import Observed, OnboardingAsked, OrderDone, QueueOverflowed
 from machines.ids import ActorKey, EventId, TxnId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, SendMessage, StoreBinding
@@ -88,7 +94,12 @@ def _carry_out(case: Case, effect: object) -> None:
 
 def note(
     case: Case,
-    fact: RoomMade | TopologyConfirmed | BotRemoved | MemberChanged | EncryptionEnabled,
+    fact: RoomMade
+    | TopologyConfirmed
+    | BotRemoved
+    | MemberChanged
+    | MembersCounted
+    | EncryptionEnabled,
 ) -> None:
     """Take note of what happened to the room: made and linked by the bot, lost, or changed by others."""
     match fact:
@@ -102,6 +113,10 @@ def note(
             binding = case.room.binding
             if binding is not None and binding.matrix_user_id == user_id:
                 case.room = replace(case.room, owner_present=membership == "join")
+        case MembersCounted(others=others):
+            # Nobody asks for it in chats and Spaces, to which only the bot invites.
+            if case.room.binding is None or case.room.binding.room_type == "entry":
+                case.room = replace(case.room, others=others)
         case EncryptionEnabled():
             case.room = replace(case.room, encrypted=True)
         case _:
@@ -121,6 +136,7 @@ def answer_invitation(case: Case, invite: InviteArrived) -> None:
 
 def conclude(case: Case, seen: Observed) -> None:
     """End the one repair: bound, or failed with a diagnosis (contract C7)."""
+    case.counting = False
     if seen.binding is None:
         refused = TopologyRefused(seen.reason, case.world.now, seen.report)
         step_room(case, refused, seen.reason)
@@ -128,8 +144,18 @@ def conclude(case: Case, seen: Observed) -> None:
     if seen.binding.platform_chat_id is not None:
         case.effects.append(TookPlatformChatId(seen.binding.platform_chat_id))
     name, encrypted = seen.name or case.room.name, seen.encrypted
-    confirmed = TopologyConfirmed(seen.binding, name, encrypted, seen.store, seen.report)
+    confirmed = TopologyConfirmed(
+        seen.binding, name, encrypted, seen.store, seen.report, seen.others
+    )
     step_room(case, confirmed, seen.reason)
+
+
+def count_others(case: Case, seen: Observed) -> None:
+    """Note how many others a look found in a bound room; what can't be seen counts as company (contract O5)."""
+    case.counting = False
+    others = seen.others if seen.others is not None else UNSEEN
+    if case.room.uncounted:
+        case.room = replace(case.room, others=others)
 
 
 def resume(case: Case) -> None:
@@ -217,3 +243,6 @@ def _replace_refused(case: Case, txn_id: TxnId, answers: EventId) -> None:
 
 
 _REPLACEMENT = ".refused"
+
+UNSEEN = 2
+"""Counted where a look does not say how many others there are: one more than may be."""

@@ -27,6 +27,8 @@ class MessageArrived(Struct, frozen=True):
     `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of
     the thread it stands in (contract D13); `sent_at_ms` is the server's `origin_server_ts`. `begun` is
     what history shows of an unfinished reply to it, in order, when the database was lost (contract D12).
+    `replies_to` is the event it is a rich reply to; `addressed` says that it mentions the bot or replies to one
+    of its messages, as far as the journal knows those (contract O5).
     """
 
     room_id: RoomId
@@ -36,6 +38,8 @@ class MessageArrived(Struct, frozen=True):
     sent_at_ms: int
     thread_root: EventId | None = None
     begun: tuple[BegunPart, ...] = ()
+    replies_to: EventId | None = None
+    addressed: bool = False
 
 
 class FileArrived(Struct, frozen=True):
@@ -47,6 +51,8 @@ class FileArrived(Struct, frozen=True):
     name: str
     sent_at_ms: int
     thread_root: EventId | None = None
+    replies_to: EventId | None = None
+    addressed: bool = False
 
 
 class MalformedArrived(Struct, frozen=True):
@@ -101,6 +107,16 @@ class MemberChanged(Struct, frozen=True):
     membership: Membership
 
 
+class MembersCounted(Struct, frozen=True):
+    """How many others than the bot are in a room, joined or invited; `None` when that is not known any more.
+
+    It stands before what the same sync shows of the room's timeline: who reads along now reads the answers.
+    """
+
+    room_id: RoomId
+    others: int | None
+
+
 class QuestionShown(Struct, frozen=True):
     """The bot's own event that shows an agent's question stands in the room's timeline (contract K8).
 
@@ -128,6 +144,7 @@ Fact = (
     | BotRemoved
     | BotReturned
     | MemberChanged
+    | MembersCounted
     | QuestionShown
     | EncryptionEnabled
 )

@@ -34,6 +34,7 @@ class Observed(Struct, frozen=True):
     store: bool
     reason: str
     report: Mapping[str, Any]
+    others: int | None = None
 
 
 class Resumed(Struct, frozen=True):
@@ -145,6 +146,17 @@ class QueueOverflowed(Struct, frozen=True):
 
     waiting: int
     first: EventId | None
+
+
+class AnswerReady(Struct, frozen=True):
+    """What a user's actor answers; the room's actor says it, because only that knows who reads along now.
+
+    `in_company` is said in its place in an entry room with others: it shows nothing of anybody (contract O5).
+    """
+
+    asked: Asked
+    text: str
+    in_company: str
 
 
 class ChatSummary(Struct, frozen=True):

@@ -10,9 +10,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.commands.base import answer
-from machines.effects import Consume, Effect, Send, TookPlatformChatId
+from machines.effects import Consume, Effect, Send, Tell, TookPlatformChatId
 from machines.happenings import (
+    AnswerReady,
     ChatRecovered,
     ChatsAsked,
     ChatSummary,
@@ -20,7 +20,7 @@ from machines.happenings import (
     OnboardingAsked,
     OrderDone,
 )
-from machines.ids import AgentId, RoomId, TxnId
+from machines.ids import ActorKey, AgentId, RoomId, TxnId
 from machines.notices import in_parts
 from machines.orders import (
     CreateRoom,
@@ -108,7 +108,8 @@ def _begin(
 ) -> tuple[Household, tuple[Effect, ...]]:
     asked = request.asked
     if isinstance(request, ChatsAsked):
-        return household, (answer(asked, _chats_page(household, asked, world)),)
+        page = _chats_page(household, asked, world)
+        return household, (_tell(asked, page, world.speech.not_in_company("chats")),)
     if isinstance(request, OnboardingAsked) and household.user.space_id and household.chats:
         return household, _point_to_what_exists(household, asked, world)
     name = request.name if isinstance(request, NewChatAsked) else ""
@@ -134,7 +135,7 @@ def _progress(
         step = USER.step(user, StepRefused(done.outcome.reason))
         failed = world.speech.new_failed if user.space_id else world.speech.setup_failed
         text = failed(done.outcome.reason)
-        return replace(household, user=step.data), (*step.effects, _tell(asked, text, world))
+        return replace(household, user=step.data), (*step.effects, _tell(asked, text, text))
     match user.state, done.outcome:
         case "naming", NameFound(name=name):
             # A Space that was refused is ordered again, and an order has a transaction id of its own.
@@ -175,7 +176,8 @@ def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
     text = speech.chat_created if others else speech.entry_pointer
-    pointer = _tell(asked, text(chat.name, world.link(made)), world)
+    in_company = speech.chat_created_in_company() if others else speech.entry_pointer_in_company()
+    pointer = _tell(asked, text(chat.name, world.link(made)), in_company)
     return household, (*step.effects, welcome, pointer)
 
 
@@ -185,8 +187,9 @@ def _point_to_what_exists(household: Household, asked: Asked, world: World) -> t
     last = (current or household.chats)[-1]
     if asked.event_id is not None:
         text = world.speech.entry_plain_text(last.name, world.link(last.room_id))
-        return (answer(asked, text),)
-    pointer = _tell(asked, world.speech.already_here(last.name, world.link(last.room_id)), world)
+        return (_tell(asked, text, world.speech.entry_pointer_in_company()),)
+    text = world.speech.already_here(last.name, world.link(last.room_id))
+    pointer = _tell(asked, text, world.speech.entry_pointer_in_company())
     rooms: list[RoomId] = [user.space_id] if user.space_id else []
     rooms += [chat.room_id for chat in current]
     key = f"{user.user_id}.{int(world.now * 1000)}.invite"
@@ -222,12 +225,9 @@ def _standing(chat: ChatSummary, world: World) -> Literal["open", "archived", "s
     return "failed" if chat.state == "failed" else "open"
 
 
-def _tell(asked: Asked, text: str, world: World) -> Send:
-    """Answer a message, or speak up in the room of an invitation, which has no message to answer."""
-    if asked.event_id is not None:
-        return answer(asked, text)
-    message = SendMessage(asked.room_id, text, notice=True)
-    return Send(message, TxnId(f"{asked.room_id}.{int(world.now * 1000)}.pointer"))
+def _tell(asked: Asked, text: str, in_company: str) -> Tell:
+    """Have the room answer a message or an invitation: it knows who reads along there."""
+    return Tell(ActorKey(asked.room_id), AnswerReady(asked, text, in_company))
 
 
 def _next_chat(user: User, name: str, world: World) -> NewChat:

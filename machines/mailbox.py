@@ -5,10 +5,12 @@ from msgspec.structs import replace
 from machines import commands
 from machines.case import Case, Message, Waiting
 from machines.commands import Place
+from machines.commands.base import answer
 from machines.dialogue import stop_turn
 from machines.doorway import is_over, step_room
-from machines.effects import Consume
-from machines.facts import MessageArrived
+from machines.effects import Consume, Reconcile
+from machines.facts import MalformedArrived, MessageArrived
+from machines.happenings import AnswerReady
 from machines.ids import UserId
 from machines.room import MessageCame
 from machines.turns import begin, begin_message
@@ -20,7 +22,8 @@ def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
         case.effects.append(Consume(seq))
         return
     command = _command(case, message)
-    if case.room.state == "bound" and command is not None and not command.waits:
+    free = case.room.state == "bound" and not case.room.uncounted
+    if free and command is not None and not command.waits:
         _run(case, command, message, seq)
         return
     waiting = Waiting(seq, message, received_at)
@@ -47,6 +50,8 @@ def _hear(case: Case, command: commands.Command | None, waiting: Waiting) -> Non
 
 def catch_up(case: Case) -> None:
     """Go through what waited for the room to be bound as if it came now: `!stop` ends the answer before it."""
+    if case.room.uncounted:
+        return
     waiting, case.waiting = case.waiting, ()
     for each in waiting:
         command = _command(case, each.message)
@@ -58,9 +63,16 @@ def catch_up(case: Case) -> None:
 
 
 def advance(case: Case) -> None:
-    """Begin the next turn, as long as the room is bound and none is in hand."""
+    """Begin the next turn, as long as the room is bound and none is in hand.
+
+    In an entry room nothing is said before it is known who reads along; it is looked up where it is not.
+    """
+    if case.room.state == "bound" and case.room.uncounted and case.waiting and not case.counting:
+        case.counting = True
+        case.effects.append(Reconcile())
     while (
         case.room.state == "bound"
+        and not case.room.uncounted
         and case.turn is None
         and case.waiting
         and case.world.now >= case.quiet_until
@@ -73,9 +85,26 @@ def advance(case: Case) -> None:
             case.effects.append(Consume(seq))
         elif command is not None:
             _run(case, command, message, seq)
+        elif case.room.in_company and not _is_addressed(message):
+            case.effects.append(Consume(seq))  # people talk to each other there
         else:
             case.effects.append(Consume(seq))
             begin_message(case, message)
+
+
+def pass_on(case: Case, ready: AnswerReady) -> None:
+    """Say what a user's actor answers, or what may be said of it where others read along (contract O5)."""
+    asked = ready.asked
+    text = ready.in_company if case.room.in_company else ready.text
+    if asked.event_id is not None:
+        case.effects.append(answer(asked, text))
+    else:
+        case.say(text, "pointer")  # an invitation is no message to answer
+
+
+def _is_addressed(message: Message) -> bool:
+    """Whether a message is meant for the bot; of one that can't be decoded nobody knows."""
+    return not isinstance(message, MalformedArrived) and message.addressed
 
 
 def _counts(case: Case, sender: UserId) -> bool:
@@ -112,6 +141,9 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
     case.effects.append(Consume(seq))
     if command.chats_only and not place.is_chat:
         case.effects.append(place.answer(case.world.speech.only_in_chat(command.name)))
+        return
+    if command.shows_choices and case.room.in_company:
+        case.effects.append(place.answer(case.world.speech.not_in_company(command.name)))
         return
     applied = command.apply(place)
     case.room = applied.room

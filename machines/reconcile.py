@@ -42,12 +42,16 @@ class Stored(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """What one room is, as the homeserver shows it. `backfill`: its binding there is to be written."""
+    """What one room is, as the homeserver shows it. `backfill`: its binding there is to be written.
+
+    `others` is how many others are in it; it is nothing that a row could differ in (contract C5).
+    """
 
     binding: Binding
     name: str
     encrypted: bool
     backfill: bool
+    others: int | None = None
 
 
 class Remark(Struct, frozen=True):
@@ -332,6 +336,7 @@ class _Planner:
             name=room.name or (row.name if row is not None else "") or "",
             encrypted=room.encrypted or (row is not None and row.encrypted),
             backfill=dict(room.binding or {}) != binding.content(),
+            others=room.others,
         )
 
     def _skip(self, room_id: RoomId, reason: str) -> None:

@@ -68,6 +68,7 @@ class Room(Struct, frozen=True):
     `looking` says that a look was ordered and has not ended; it ends with the process. `told` says that the people
     here know of the failure, `reminded` that a command has had the notice once more. `heard_seq` is the inbox row of
     the newest message that came while the room was not bound: one that is read again after a restart is not new.
+    `others` is how many others than the bot are in an entry room, joined or invited; `None` when that is not known.
     """
 
     room_id: RoomId
@@ -86,6 +87,20 @@ class Room(Struct, frozen=True):
     reminded: bool = False
     heard_seq: int = 0
     memory: Memory = field(default_factory=Memory)
+    others: int | None = None
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether this is an entry room of which it is not known who is in it."""
+        entry = self.binding is not None and self.binding.room_type == "entry"
+        return entry and self.others is None
+
+    @property
+    def in_company(self) -> bool:
+        """Whether more than one other may read along: all that is not known to be otherwise (contract O5)."""
+        if self.binding is not None and self.binding.room_type != "entry":
+            return False
+        return self.others is None or self.others > 1
 
     def look_due_at(self) -> float | None:
         """Return when a room that has work is to be looked at; `None` where it is bound, or a look is under way.
@@ -146,6 +161,7 @@ class TopologyConfirmed(Struct, frozen=True):
     encrypted: bool
     store: bool
     report: Mapping[str, Any]
+    others: int | None = None
 
 
 class TopologyRefused(Struct, frozen=True):
@@ -335,6 +351,7 @@ class RoomMachine(StateMachine):
             looks=0,
             looking=False,
             told=False,
+            others=fact.others,
         )
         return data, (*effects, TakeMessages())
 
@@ -350,7 +367,7 @@ class RoomMachine(StateMachine):
 
         Whom to welcome stays too: the removal may be older than the invitation being accepted.
         """
-        return replace(data, looking=False), (EndConversation(),)
+        return replace(data, looking=False, others=None), (EndConversation(),)
 
 
 def _heard(room: Room) -> Room:

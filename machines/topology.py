@@ -25,8 +25,8 @@ class ObservedRoom(Struct, frozen=True):
 
     `created_by` is the sender of `m.room.create`; `invited_by` who sent the invitation that the bot's
     own membership followed from, where the server still tells; `members` are the other members
-    (joined or invited), `None` when they were not looked up; `binding` is the raw content of the
-    room account data `org.lambda.surfaces.room`.
+    (joined or invited), `None` when they were not looked up; `others` is how many they are, where that
+    is known; `binding` is the raw content of the room account data `org.lambda.surfaces.room`.
     """
 
     room_id: RoomId
@@ -40,6 +40,7 @@ class ObservedRoom(Struct, frozen=True):
     name: str | None = None
     encrypted: bool = False
     binding: Mapping[str, Any] | None = None
+    others: int | None = None
 
 
 class Topology(Struct, frozen=True):

@@ -17,6 +17,8 @@ from machines.facts import (
     Fact,
     Gap,
     InviteArrived,
+    MemberChanged,
+    MembersCounted,
     Quarantined,
     SyncBatch,
 )
@@ -31,6 +33,7 @@ from matrix.events import (
     own_membership,
     removal,
 )
+from matrix.members import others_in
 from matrix.parsing import ROOM_BYTES, nested_deeper_than, parse_json
 
 JoinedRoom = dict[str, Any]
@@ -144,6 +147,8 @@ def decode_page(events: Iterable[object], room_id: RoomId, bot: UserId) -> tuple
     """Decode a page of history, oldest first, fenced like a timeline (fact 4)."""
     batch = _Batch(bot)
     _decode_timeline(batch, room_id, list(events))
+    if any(map(_is_coming, batch.facts)):
+        batch.facts.insert(0, MembersCounted(room_id, None))
     return tuple(batch.facts)
 
 
@@ -195,7 +200,9 @@ def _decode_joined(
         if _is_encryption(event):
             _decode_into(batch, room_id, event, "state")
     events = _events(batch, room, "timeline", "timeline", room_id)
+    first = len(batch.facts)
     joined_here = _decode_timeline(batch, room_id, events)
+    _count_members(batch, room_id, room, first, since)
     timeline = room.get("timeline")
     if since is None or joined_here or type(timeline) is not dict:
         return
@@ -205,6 +212,26 @@ def _decode_joined(
             batch.gaps.append(Gap(room_id, since, SyncToken(before)))
         else:
             batch.quarantine("timeline", "a limited timeline has no prev_batch", room_id)
+
+
+def _count_members(
+    batch: _Batch, room_id: RoomId, room: dict[str, Any], first: int, since: SyncToken | None
+) -> None:
+    """Say before the timeline's facts (from `first` on) how many others are in the room, where that changed.
+
+    Without `since` all rooms are counted; what was counted is then in the topology, and only company is told.
+    """
+    others = others_in(room)
+    if others is None:
+        came = any(_is_coming(fact) for fact in batch.facts[first:])
+        if came and since is not None:
+            batch.facts.insert(first, MembersCounted(room_id, None))
+    elif since is not None or others > 1:
+        batch.facts.insert(first, MembersCounted(room_id, others))
+
+
+def _is_coming(fact: Fact) -> bool:
+    return isinstance(fact, MemberChanged) and fact.membership in ("join", "invite")
 
 
 def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object]) -> bool:

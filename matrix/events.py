@@ -7,6 +7,8 @@ as much (fact 2), and what a user can write into an event must never raise (fact
 import re
 from typing import Any, Final, TypeGuard, get_args
 
+from msgspec import Struct
+
 from machines.facts import (
     BotRemoved,
     EncryptedArrived,
@@ -95,7 +97,7 @@ def decode_event(event: object, room_id: RoomId, bot: UserId) -> Fact | None:
     if kind == "m.room.message":
         if "state_key" in event:
             return None
-        return _message(event, room_id) if sender != bot else _question(event, room_id)
+        return _question(event, room_id) if sender == bot else _message(event, room_id, bot)
     if kind == "m.room.encrypted":
         # An encrypted state event would be taken for state by nio (fact 10).
         if sender == bot or "state_key" in event:
@@ -149,17 +151,39 @@ def _content(event: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _relation(content: dict[str, Any]) -> tuple[bool, EventId | None, bool]:
-    """Return whether it is an edit, the root of its thread, and whether it is a rich reply."""
+class _Relation(Struct, frozen=True):
+    """What a message is to others: an edit, a part of a thread, a rich reply."""
+
+    is_edit: bool = False
+    thread_root: EventId | None = None
+    is_reply: bool = False
+    replies_to: EventId | None = None
+
+
+def _relation(content: dict[str, Any]) -> _Relation:
     relation = content.get("m.relates_to")
     if relation is None:
-        return False, None, False
+        return _Relation()
     if type(relation) is not dict:
         raise Undecodable("m.relates_to is not an object")
     kind = relation.get("rel_type")
     target = relation.get("event_id")
     root = EventId(target) if kind == "m.thread" and is_id(target, "$") else None
-    return kind == "m.replace", root, type(relation.get("m.in_reply_to")) is dict
+    reply = relation.get("m.in_reply_to")
+    if type(reply) is not dict:
+        return _Relation(kind == "m.replace", root)
+    # In a thread it may only be there for clients that know no threads.
+    falls_back = kind == "m.thread" and relation.get("is_falling_back") is True
+    event_id = reply.get("event_id")
+    replies_to = EventId(event_id) if is_id(event_id, "$") and not falls_back else None
+    return _Relation(kind == "m.replace", root, True, replies_to)
+
+
+def _mentions(content: dict[str, Any], bot: UserId) -> bool:
+    """Whether a message mentions the bot in so many words (`m.mentions`); its text is not searched for names."""
+    mentions = content.get("m.mentions")
+    mentioned = mentions.get("user_ids") if type(mentions) is dict else None
+    return type(mentioned) is list and bot in mentioned
 
 
 def _is_redacted(event: dict[str, Any]) -> bool:
@@ -167,14 +191,14 @@ def _is_redacted(event: dict[str, Any]) -> bool:
     return type(unsigned) is dict and "redacted_because" in unsigned
 
 
-def _message(event: dict[str, Any], room_id: RoomId) -> Fact | None:
+def _message(event: dict[str, Any], room_id: RoomId, bot: UserId) -> Fact | None:
     event_id = _event_id(event)
     sender = _sender(event)
     content = _content(event)
     if _is_redacted(event):
         return None
-    is_edit, thread_root, is_reply = _relation(content)
-    if is_edit:
+    relation = _relation(content)
+    if relation.is_edit:
         return None
     msgtype = content.get("msgtype")
     if type(msgtype) is not str:
@@ -184,9 +208,18 @@ def _message(event: dict[str, Any], room_id: RoomId) -> Fact | None:
         if type(body) is not str:
             raise Undecodable("the message's body is not text")
         body = clean_text(body)
-        if is_reply and body[:1] == ">":
+        if relation.is_reply and body[:1] == ">":
             body = _REPLY_FALLBACK.sub("", body)
-        return MessageArrived(room_id, event_id, sender, body, _sent_at_ms(event), thread_root)
+        return MessageArrived(
+            room_id,
+            event_id,
+            sender,
+            body,
+            _sent_at_ms(event),
+            relation.thread_root,
+            replies_to=relation.replies_to,
+            addressed=_mentions(content, bot),
+        )
     if msgtype in _FILE_TYPES:
         name = content.get("filename")
         if type(name) is not str or not name:
@@ -194,7 +227,16 @@ def _message(event: dict[str, Any], room_id: RoomId) -> Fact | None:
         if type(name) is not str:
             raise Undecodable("the file has no name")
         name = clean_text(name)
-        return FileArrived(room_id, event_id, sender, name, _sent_at_ms(event), thread_root)
+        return FileArrived(
+            room_id,
+            event_id,
+            sender,
+            name,
+            _sent_at_ms(event),
+            relation.thread_root,
+            relation.replies_to,
+            _mentions(content, bot),
+        )
     return None
 
 
@@ -214,8 +256,8 @@ def _encrypted(event: dict[str, Any], room_id: RoomId) -> Fact | None:
     content = _content(event)
     if _is_redacted(event):
         return None
-    is_edit, thread_root, _ = _relation(content)
-    if is_edit:
+    relation = _relation(content)
+    if relation.is_edit:
         return None
     kept: dict[str, Any] = {}
     for field in _MEGOLM_FIELDS:
@@ -224,8 +266,8 @@ def _encrypted(event: dict[str, Any], room_id: RoomId) -> Fact | None:
             kept[field] = value
     if "algorithm" not in kept or "ciphertext" not in kept:
         raise Undecodable("the encrypted event has no algorithm or ciphertext")
-    if thread_root is not None:
-        kept["m.relates_to"] = {"rel_type": "m.thread", "event_id": thread_root}
+    if relation.thread_root is not None:
+        kept["m.relates_to"] = {"rel_type": "m.thread", "event_id": relation.thread_root}
     return EncryptedArrived(room_id, event_id, sender, kept, _sent_at_ms(event))
 
 

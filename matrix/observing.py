@@ -162,7 +162,7 @@ class Observer:
         state["m.room.create", ""] = dict(create)
         state["m.room.member", self._bot] = dict(own)
         is_own = create.get("sender") == self._bot
-        members = members_of(state, self._bot) if is_own else None
+        members = members_of(state, self._bot) if is_own else await reader.members(room_id)
         room = observed_room(room_id, state, binding, self._bot, members)
         if not is_own and room.invited_by is None:
             room = replace(room, invited_by=await self.inviter(reader, room_id, own))

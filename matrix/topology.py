@@ -13,6 +13,7 @@ from machines.topology import ObservedChild, ObservedRoom
 from matrix.cleaning import clean_text
 from matrix.events import is_id, own_membership, previous_membership
 from matrix.filters import BINDING_TYPE
+from matrix.members import others_in
 
 NONCE_KEY = "org.lambda.surfaces.nonce"
 
@@ -22,7 +23,7 @@ StateMap = dict[tuple[str, str], dict[str, Any]]
 def room_of_sync(room_id: RoomId, room: Mapping[str, Any], bot: UserId) -> ObservedRoom:
     """Read one joined room of a full-state sync; never raises."""
     state = state_map([*_events(room, "state"), *_events(room, "timeline")])
-    return observed_room(room_id, state, binding_of(room), bot)
+    return observed_room(room_id, state, binding_of(room), bot, others=others_in(room))
 
 
 def binding_of(room: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -52,6 +53,7 @@ def observed_room(
     binding: Mapping[str, Any] | None,
     bot: UserId,
     members: tuple[UserId, ...] | None = None,
+    others: int | None = None,
 ) -> ObservedRoom:
     """Put one room together; what is malformed counts as absent."""
     create = state.get(("m.room.create", ""), {})
@@ -72,6 +74,7 @@ def observed_room(
         name=clean_text(name) if type(name) is str and name else None,
         encrypted=("m.room.encryption", "") in state,
         binding=binding,
+        others=len(members) if members is not None else others,
     )
 
 

@@ -18,6 +18,7 @@ from machines.facts import (
     MalformedArrived,
     MemberChanged,
     MessageArrived,
+    QuestionShown,
     SyncBatch,
 )
 from machines.ids import RoomId, SyncToken
@@ -29,6 +30,7 @@ _READ_FROM_HISTORY = (
     MalformedArrived,
     EncryptedArrived,
     MemberChanged,
+    QuestionShown,
 )
 _END_OF_GAP = (BotRemoved, BotReturned)
 """What was sent before the bot went or came again is not answered (contract D5)."""

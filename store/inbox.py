@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from machines.facts import Quarantined
+from machines.facts import FileArrived, MessageArrived, Quarantined
 from machines.happenings import ChatsAsked, NewChatAsked, OnboardingAsked, QueueOverflowed
 from machines.ids import ActorKey, EventId, UserId
 from machines.priority import Priority, priority_of
@@ -37,12 +38,23 @@ def put_facts(raw: sqlite3.Connection, facts: Iterable[Any], at: float) -> tuple
     rows: list[InboxRow] = []
     for fact in facts:
         event_id = getattr(fact, "event_id", None)
+        if isinstance(fact, MessageArrived | FileArrived) and fact.replies_to is not None:
+            fact = _addressed(raw, fact)
         try:
             rows += inbox.put(ActorKey(fact.room_id), fact, event_id)
         except (UnitRefused, UnicodeEncodeError) as error:
             reason = f"{type(fact).__name__} can't be kept: {type(error).__name__}"
             put_quarantined(raw, Quarantined("sync", None, None, reason), at)
     return tuple(rows)
+
+
+def _addressed(
+    raw: sqlite3.Connection, fact: MessageArrived | FileArrived
+) -> MessageArrived | FileArrived:
+    """Return a reply with the mark that it is one to the bot, where the journal knows that event."""
+    known = {"event_id": fact.replies_to, "room_id": fact.room_id}
+    own = raw.execute(SQL["is_own_event"], known).fetchone() is not None
+    return replace(fact, addressed=True) if own else fact
 
 
 def tell(

@@ -48,6 +48,7 @@ def put_room(raw: sqlite3.Connection, room: Room) -> None:
             "reminded": room.reminded,
             "heard_seq": room.heard_seq,
             "memory": _memory_text(room.memory),
+            "others": room.others,
         },
     )
 
@@ -82,6 +83,7 @@ def room_of(row: sqlite3.Row) -> Room:
         reminded=bool(row["reminded"]),
         heard_seq=row["heard_seq"],
         memory=read(Memory, row["memory"]) if row["memory"] else _NO_MEMORY,
+        others=row["others"],
     )
 
 

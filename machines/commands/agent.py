@@ -18,6 +18,11 @@ class Agent(Command):
 
     name: ClassVar[str] = "agent"
 
+    @property
+    def shows_choices(self) -> bool:
+        """The list marks the selected one."""
+        return not self.argument
+
     def apply(self, place: Place) -> Applied:
         """Show or select; a chat that has no agent yet gets the selected one."""
         world, speech = place.world, place.world.speech

@@ -92,6 +92,11 @@ class Command(ABC):
         """Whether it keeps its place."""
         return False
 
+    @property
+    def shows_choices(self) -> bool:
+        """Whether its answer shows what belongs to the user: no such thing is shown to others (contract O5)."""
+        return False
+
     @abstractmethod
     def apply(self, place: Place) -> Applied:
         """Say what it does. Pure."""

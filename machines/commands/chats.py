@@ -15,6 +15,11 @@ class Chats(Command):
 
     name: ClassVar[str] = "chats"
 
+    @property
+    def shows_choices(self) -> bool:
+        """They are named."""
+        return True
+
     def apply(self, place: Place) -> Applied:
         """Pass it on."""
         return Applied(place.room, (Tell(ActorKey(place.sender), ChatsAsked(place.asked)),))

@@ -13,6 +13,11 @@ class Settings(Command):
 
     name: ClassVar[str] = "settings"
 
+    @property
+    def shows_choices(self) -> bool:
+        """The page does."""
+        return True
+
     def apply(self, place: Place) -> Applied:
         """Answer with the page."""
         preferences = place.preferences

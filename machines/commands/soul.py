@@ -24,6 +24,11 @@ class Soul(Command):
         """To look at it need not wait."""
         return bool(self.argument)
 
+    @property
+    def shows_choices(self) -> bool:
+        """When it is looked at."""
+        return not self.argument
+
     def apply(self, place: Place) -> Applied:
         """Show it, or keep it for every message from now on."""
         speech, preferences = place.world.speech, place.preferences

@@ -15,6 +15,11 @@ class Skills(Command):
 
     name: ClassVar[str] = "skills"
 
+    @property
+    def shows_choices(self) -> bool:
+        """The list shows what is on."""
+        return True
+
     def apply(self, place: Place) -> Applied:
         """Answer with the list."""
         return only_answer(place, place.world.speech.skills_list(_lines(place, "skills")))
@@ -53,6 +58,11 @@ class Safety(Command):
     def waits(self) -> bool:
         """To look at the list need not wait."""
         return bool(self.argument)
+
+    @property
+    def shows_choices(self) -> bool:
+        """The list shows what is on."""
+        return not self.argument
 
     def apply(self, place: Place) -> Applied:
         """Answer with the list, or set the switch."""

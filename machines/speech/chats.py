@@ -26,6 +26,10 @@ class Chats(Voice):
         """Answer `!new` when the chat is there."""
         return self.say("chat_created", name=plain(name), link=link)
 
+    def chat_created_in_company(self) -> str:
+        """Answer `!new` where others read along, naming nothing (contract O5)."""
+        return self.say("chat_created_in_company")
+
     def new_failed(self, reason: str) -> str:
         """Answer `!new` when the homeserver refuses the room."""
         return self.say("new_failed", reason=plain(reason))

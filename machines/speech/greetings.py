@@ -37,6 +37,14 @@ class Greetings(Voice):
         """Answer another invitation of a user who has his Space."""
         return self.say("already_here", chat=plain(chat), link=link)
 
+    def entry_pointer_in_company(self) -> str:
+        """Point the way in an entry room where others read along, naming nothing (contract O5)."""
+        return self.say("entry_pointer_in_company")
+
+    def not_in_company(self, command: str) -> str:
+        """Answer a command that shows what is somebody's own, where others read along (contract O5)."""
+        return self.say("not_in_company", command=quoted(f"!{command}"))
+
     def setup_failed(self, reason: str) -> str:
         """Say in the entry room that the homeserver refuses the Space or its first chat."""
         return self.say("setup_failed", reason=plain(reason))

@@ -1,10 +1,10 @@
 -- name: put_room
 INSERT INTO rooms (room_id, state, since, reason, room_type, matrix_user_id, chat_id,
     platform_chat_id, agent_id, space_id, archived, name, encrypted, onboards, owner_present,
-    repaired_at, looks, looking, told, reminded, heard_seq, memory)
+    repaired_at, looks, looking, told, reminded, heard_seq, memory, others)
 VALUES (:room_id, :state, :since, :reason, :room_type, :matrix_user_id, :chat_id,
     :platform_chat_id, :agent_id, :space_id, :archived, :name, :encrypted, :onboards,
-    :owner_present, :repaired_at, :looks, :looking, :told, :reminded, :heard_seq, :memory)
+    :owner_present, :repaired_at, :looks, :looking, :told, :reminded, :heard_seq, :memory, :others)
 ON CONFLICT (room_id) DO UPDATE SET state = excluded.state, since = excluded.since,
     reason = excluded.reason, room_type = excluded.room_type,
     matrix_user_id = excluded.matrix_user_id, chat_id = excluded.chat_id,
@@ -14,7 +14,7 @@ ON CONFLICT (room_id) DO UPDATE SET state = excluded.state, since = excluded.sin
     owner_present = excluded.owner_present, repaired_at = excluded.repaired_at,
     looks = excluded.looks, looking = excluded.looking, told = excluded.told,
     reminded = excluded.reminded, heard_seq = excluded.heard_seq,
-    memory = excluded.memory;
+    memory = excluded.memory, others = excluded.others;
 
 -- name: release_context
 UPDATE rooms SET platform_chat_id = NULL

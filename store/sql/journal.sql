@@ -69,6 +69,9 @@ WHERE txn_id = :txn_id;
 -- name: sent_event
 SELECT event_id FROM outbox WHERE txn_id = :txn_id;
 
+-- name: is_own_event
+SELECT 1 FROM outbox WHERE event_id = :event_id AND lane = :room_id LIMIT 1;
+
 -- name: put_turn
 INSERT INTO turns (room_id, turn_id, state, tries, payload)
 VALUES (:room_id, :turn_id, :state, :tries, :payload)

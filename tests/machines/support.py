@@ -25,6 +25,7 @@ from machines.happenings import (
     AgentDone,
     AgentGrew,
     AgentTroubled,
+    AnswerReady,
     Confirmation,
     OrderDone,
     TimePassed,
@@ -97,7 +98,7 @@ def chat_room(**changes: Any) -> Room:
 
 
 def entry_room(**changes: Any) -> Room:
-    room = Room(ENTRY, "bound", 1.0, "the homeserver shows it", Binding("entry", ANNA))
+    room = Room(ENTRY, "bound", 1.0, "the homeserver shows it", Binding("entry", ANNA), others=1)
     return replace(room, **changes)
 
 
@@ -116,7 +117,17 @@ class Told:
 
     @property
     def messages(self) -> list[SendMessage]:
-        return [order for order in self.orders if isinstance(order, SendMessage)]
+        """What is sent, and what a user's actor has a room say, as that says it to its user alone."""
+        messages = []
+        for effect in self.effects:
+            if isinstance(effect, Send) and isinstance(effect.order, SendMessage):
+                messages.append(effect.order)
+            elif isinstance(effect, Tell) and isinstance(effect.event, AnswerReady):
+                asked, text = effect.event.asked, effect.event.text
+                messages.append(
+                    SendMessage(asked.room_id, text, notice=True, answers=asked.event_id)
+                )
+        return messages
 
     @property
     def said(self) -> list[str]:

@@ -48,6 +48,43 @@ def test_a_reply_is_read_without_what_it_quotes(body, said):
     assert fact.body == said
 
 
+def test_a_message_says_whether_it_mentions_the_bot_and_what_it_replies_to():
+    relation = {"m.in_reply_to": {"event_id": "$own"}}
+    mentioned = {"user_ids": [ME, BOT]}
+    (reply, mention, other, file) = facts(
+        joined(
+            text("you", "$1", relation),
+            event(
+                event_id="$2", content={"msgtype": "m.text", "body": "x", "m.mentions": mentioned}
+            ),
+            text(f"{BOT}, hello", "$3"),
+            event(
+                event_id="$4", content={"msgtype": "m.file", "body": "x", "m.mentions": mentioned}
+            ),
+        )
+    )
+    assert (reply.replies_to, reply.addressed) == ("$own", False)
+    assert (mention.replies_to, mention.addressed) == (None, True)
+    assert not other.addressed
+    assert file.addressed
+
+
+def test_a_message_in_a_thread_is_no_reply_to_what_stands_before_it_there():
+    relation = {"rel_type": "m.thread", "event_id": "$root", "is_falling_back": True}
+    relation["m.in_reply_to"] = {"event_id": "$x"}
+    (fact,) = facts(joined(text("hello", relation=relation)))
+    assert fact.replies_to is None
+
+
+@pytest.mark.parametrize(
+    "mentions", [None, 5, [], {"user_ids": None}, {"user_ids": BOT}, {"room": True}]
+)
+def test_malformed_mentions_mention_nobody(mentions):
+    content = {"msgtype": "m.text", "body": "x", "m.mentions": mentions}
+    (fact,) = facts(joined(event(content=content)))
+    assert not fact.addressed
+
+
 def test_a_quote_in_a_message_that_is_no_reply_stays():
     (fact,) = facts(joined(text("> <@you:here> old\n\nnew")))
     assert fact.body == "> <@you:here> old\n\nnew"

@@ -8,10 +8,11 @@ from machines.facts import (
     EncryptionEnabled,
     InviteArrived,
     MemberChanged,
+    MembersCounted,
     MessageArrived,
 )
 from machines.ids import EventId
-from matrix.decoding import decode_sync
+from matrix.decoding import decode_page, decode_sync
 from tests.matrix.raw_events import (
     BOT,
     ME,
@@ -108,3 +109,36 @@ def test_an_invitation_names_its_sender_and_what_the_room_claims():
 def test_the_comings_and_goings_of_others_are_told():
     response = joined(member(ME, "leave", "$9"))
     assert facts(response) == [MemberChanged(ROOM, EventId("$9"), ME, "leave")]
+
+
+def counted(joined_members, invited, *events, since=SINCE):
+    response = joined(*events)
+    summary = {"m.joined_member_count": joined_members, "m.invited_member_count": invited}
+    response["rooms"]["join"][ROOM]["summary"] = summary
+    return facts(response, since)
+
+
+def test_who_reads_along_is_told_before_what_stands_in_the_timeline():
+    found = counted(2, 1, text("!chats", "$1"), member(ME, "join", "$2"))
+    assert found[0] == MembersCounted(ROOM, 2)
+    assert [fact.event_id for fact in found[1:]] == ["$1", "$2"]
+
+
+def test_without_a_summary_somebody_who_came_leaves_the_number_unknown():
+    for membership in ("join", "invite"):
+        found = facts(joined(text("x", "$1"), member(ME, membership, "$2")))
+        assert found[0] == MembersCounted(ROOM, None)
+    page = decode_page([member(ME, "join", "$2")], ROOM, BOT)
+    assert page[0] == MembersCounted(ROOM, None)
+
+
+@pytest.mark.parametrize(
+    ("joined_members", "invited"), [(None, 0), (2, None), ("2", 0), (0, 0), (2, -1), (True, 1)]
+)
+def test_a_summary_that_does_not_add_up_tells_no_number(joined_members, invited):
+    assert counted(joined_members, invited) == []
+
+
+def test_a_full_state_tells_of_company_only():
+    assert counted(2, 0, since=None) == []
+    assert counted(2, 1, since=None) == [MembersCounted(ROOM, 2)]

@@ -3,7 +3,14 @@
 import pytest
 
 from machines.errors import TokenUnknown
-from machines.facts import BotRemoved, EncryptedArrived, Gap, InviteArrived, MessageArrived
+from machines.facts import (
+    BotRemoved,
+    EncryptedArrived,
+    Gap,
+    InviteArrived,
+    MembersCounted,
+    MessageArrived,
+)
 from machines.ids import RoomId, SyncToken, TxnId, UserId
 from machines.orders import CreateRoom, JoinRoom, LinkChild, RoomCreated, StoreBinding
 from sandbox.person import Person
@@ -87,8 +94,9 @@ async def test_a_gap_that_holds_the_bots_join_begins_after_it(bot, person, accou
     batch = await bot.sync(batch.token)
     (gap,) = batch.gaps
     filled = [fact.event_id async for page in bot.history(gap) for fact in page]
-    arrived = [fact.event_id for fact in batch.facts if fact.room_id == room]
-    assert filled + arrived == sent
+    counted, *arrived = [fact for fact in batch.facts if fact.room_id == room]
+    assert counted == MembersCounted(room, 1)
+    assert filled + [fact.event_id for fact in arrived] == sent
 
 
 async def test_tokens_that_are_not_the_homeservers_are_said_to_be_unknown(bot, person, account):

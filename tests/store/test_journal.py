@@ -424,3 +424,17 @@ def test_the_tables_are_strict(path):
     loose = [name for name, strict in kinds if not strict and not name.startswith("sqlite_")]
     raw.close()
     assert loose == []
+
+
+async def test_a_reply_to_an_event_of_the_bots_is_one_to_the_bot(journal):
+    """Contract O5: only the journal knows which events those are."""
+    await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
+    (row,) = await journal.waiting_orders(0.0)
+    await journal.finish_orders([FinishedOrder(row, EventId("$own"), None, None)], 1.0)
+    replies = (
+        replace(message(1), replies_to=EventId("$own")),
+        replace(message(2), replies_to=EventId("$anothers")),
+        replace(message(3, "!elsewhere"), replies_to=EventId("$own")),
+    )
+    rows = await journal.keep_facts(replies, 2.0)
+    assert [row.event.addressed for row in rows] == [True, False, False]

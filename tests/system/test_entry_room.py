@@ -3,10 +3,13 @@
 import anyio
 import pytest
 
+from machines.speech import speak
 from sandbox.person import Person
-from tests.system.cast import PASSWORD, accept, made_rooms, notice, onboard
+from tests.system.cast import PASSWORD, accept, answer_to, made_rooms, notice, onboard
 
 pytestmark = pytest.mark.anyio
+
+SPEECH = speak("en", "Lambda")
 
 
 async def leave_everything(home):
@@ -99,10 +102,8 @@ async def test_two_people_in_one_entry_room_have_a_space_each(home, make_person)
     ann, bob = home.person, await make_person()
     await ann.invite(home.entry, bob.user_id)
     await bob.join(home.entry)
-    answer = await home.ask("hello", home.entry)
-    assert home.chat.removeprefix("!") in answer.content["formatted_body"]
-    # Bob has no Space yet: what he writes there is his way in.
-    await bob.send_text(home.entry, "hello from Bob")
+    # Bob has no Space yet: to call the bot there is his way in.
+    await bob.send_text(home.entry, "hello from Bob", **{"m.mentions": {"user_ids": [home.bot]}})
     space, chat = await accept(bob, home.bot)
     assert {space, chat}.isdisjoint({home.space, home.chat})
     assert ann.user_id not in {**await bob.members(space), **await bob.members(chat)}
@@ -115,10 +116,44 @@ async def test_an_invitation_of_each_into_the_same_room_gives_each_a_space(
     ann, bob = await make_person(), await make_person()
     first = await onboard(ann, standing_bot.user_id)
     second = await onboard(bob, standing_bot.user_id)
+    assert {first.space, first.chat}.isdisjoint({second.space, second.chat})
     await ann.invite(first.entry, bob.user_id)
     await bob.join(first.entry)
-    await bob.send_text(first.entry, "!chats")
-    page = await bob.wait_for(
-        lambda event: event.room_id == first.entry and second.chat[1:] in event.body
-    )
-    assert first.chat.removeprefix("!") not in page.body
+    asked = await bob.send_text(first.entry, "!chats")
+    answer = await answer_to(bob, first.entry, asked)
+    assert answer.body == SPEECH.not_in_company("chats")
+
+
+async def test_with_a_third_person_there_nothing_of_anybody_is_shown(home, make_person):
+    ann, bob = home.person, await make_person()
+    before = await home.ask("hello", home.entry)
+    await ann.invite(home.entry, bob.user_id)
+    assert await home.tell("!chats", home.entry) == SPEECH.not_in_company("chats")
+    await bob.join(home.entry)
+    home.person.watching.seen.clear()
+
+    plain = await ann.send_text(home.entry, "lunch?")
+    mentioned = {"m.mentions": {"user_ids": [home.bot]}}
+    called = await ann.send_text(home.entry, "and you?", **mentioned)
+    reply = {"m.relates_to": {"m.in_reply_to": {"event_id": before.event_id}}}
+    replied = await ann.send_text(home.entry, "I mean you", **reply)
+    commands = [
+        await ann.send_text(home.entry, body)
+        for body in ("!chats", "!new Garden", "!settings", "!soul", "!help")
+    ]
+    said = [await answer_to(ann, home.entry, asked) for asked in (called, replied, *commands)]
+    pointer, again, chats, made, settings, soul, help_page = [event.body for event in said]
+    assert pointer == again == SPEECH.entry_pointer_in_company()
+    assert made == SPEECH.chat_created_in_company()
+    assert [chats, settings, soul] == [
+        SPEECH.not_in_company(name) for name in ("chats", "settings", "soul")
+    ]
+    assert "!new" in help_page
+    answered = {event.answers for event in await ann.messages(home.entry)}
+    assert plain not in answered
+    for event in said:
+        assert "Chat 1" not in event.body
+        assert home.chat.removeprefix("!") not in str(event.content)
+
+    await bob.leave(home.entry)
+    assert "Garden" in await home.tell("!chats", home.entry)

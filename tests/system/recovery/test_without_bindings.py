@@ -39,7 +39,7 @@ async def made_at_ms(town, room: str) -> int:
     async with town.backstage.account() as account:
         state = await account.room_state(room)
     (create,) = [event for event in state if event.type == "m.room.create"]
-    return create.sent_at_ms
+    return int(create.sent_at_ms)
 
 
 async def test_two_cold_starts_without_any_binding_give_the_same_values(town, kept):
