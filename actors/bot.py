@@ -79,6 +79,7 @@ class Bot:
             deliver=self._crank.deliver,
             replied=self._reply_delivered,
             drained=self._crank.relieve,
+            allows=lambda user_id: surroundings.access.allows(user_id),
         )
         self._gaps = GapFiller(homeserver, journal, clock, self._crank.deliver)
         self._calls = AgentCalls(platform, self._workers, self._crank.tell, limits)

@@ -16,8 +16,17 @@ from actors.outcomes import Outcomes
 from actors.ports import Clock, Homeserver
 from actors.slots import Slots
 from actors.workers import Workers
-from machines.ids import EventId, RoomId, TxnId
-from machines.orders import CreateRoom, Done, Order, Outcome, RedactMessage, Refused, SendMessage
+from machines.ids import EventId, RoomId, TxnId, UserId
+from machines.orders import (
+    CreateRoom,
+    Done,
+    EnsureInvited,
+    Order,
+    Outcome,
+    RedactMessage,
+    Refused,
+    SendMessage,
+)
 from machines.reply import LONGEST_ORDER_WAIT_S
 from store import Journal
 from store.records import InboxRow, OutboxRow
@@ -49,6 +58,7 @@ class Outbox:
         deliver: Callable[[Iterable[InboxRow]], None],
         replied: Callable[[RoomId, EventId], None],
         drained: Callable[[str], None],
+        allows: Callable[[UserId], bool] = lambda _: True,
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal
@@ -56,6 +66,7 @@ class Outbox:
         self._workers = workers
         self._replied = replied
         self._drained = drained
+        self._allows = allows
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
         self._limit = Slots(REQUESTS_AT_ONCE)
@@ -143,6 +154,10 @@ class Outbox:
         order = await self._resolve(row.order)
         if order is None:
             return Refused("not_found", "", "the message to change was never sent")
+        invited = _whom_it_invites(order)
+        if invited is not None and not self._allows(invited):
+            # Ordered by an earlier process, when that was still allowed (contract E3).
+            return Refused("forbidden", "", f"{invited} may not talk to the bot")
         if row.doubtful and isinstance(order, SendMessage) and order.edits is None:
             found = await self._homeserver.find_sent(order, row.created_at)
             if found is not None:
@@ -176,6 +191,14 @@ class Outbox:
         order = row.order
         if isinstance(order, SendMessage) and order.answers and not order.partial:
             self._replied(order.room_id, order.answers)
+
+
+def _whom_it_invites(order: Order) -> UserId | None:
+    match order:
+        case CreateRoom(invite=user_id) | EnsureInvited(user_id=user_id):
+            return user_id
+        case _:
+            return None
 
 
 def _repeated(row: OutboxRow) -> OutboxRow:

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.effects import Consume, Effect, Send, Tell, TookPlatformChatId
+from machines.effects import Consume, Effect, Log, Send, Tell, TookPlatformChatId
 from machines.happenings import (
     AnswerReady,
     ChatRecovered,
@@ -107,6 +107,8 @@ def _begin(
     household: Household, request: Request, seq: int, world: World
 ) -> tuple[Household, tuple[Effect, ...]]:
     asked = request.asked
+    if not world.access.allows(household.user.user_id):
+        return household, (_turned_away(household.user, asked),)
     if isinstance(request, ChatsAsked):
         page = _chats_page(household, asked, world)
         return household, (_tell(asked, page, world.speech.not_in_company("chats")),)
@@ -127,6 +129,12 @@ def _progress(
     household: Household, done: OrderDone, world: World
 ) -> tuple[Household, tuple[Effect, ...]]:
     user = household.user
+    if user.asked is not None and not world.access.allows(user.user_id):
+        # Whoever may not talk to the bot any more gets nothing more made, and hears nothing (contract E3).
+        if done.order != _ORDERED[user.state]:
+            return household, ()
+        step = USER.step(user, StepRefused("the user may not talk to the bot any more"))
+        return replace(household, user=step.data), (_turned_away(user, user.asked),)
     if isinstance(done.outcome, Refused):
         asked = user.asked
         # A pointer or an invitation of an earlier request may be refused while a step is in hand.
@@ -223,6 +231,11 @@ def _standing(chat: ChatSummary, world: World) -> Literal["open", "archived", "s
         return "stale"
     # A room that is being looked at is not known to have failed: the word that it is bound may be on its way.
     return "failed" if chat.state == "failed" else "open"
+
+
+def _turned_away(user: User, asked: Asked) -> Log:
+    """Say in the log that a request was dropped: the list of who may talk to the bot is shorter by now."""
+    return Log("request_not_allowed", {"sender": user.user_id, "room_id": asked.room_id})
 
 
 def _tell(asked: Asked, text: str, in_company: str) -> Tell:

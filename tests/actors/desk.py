@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from actors.outbox import Outbox
 from actors.workers import Workers
-from machines.ids import ActorKey, EventId, RoomId, TxnId
+from machines.ids import ActorKey, EventId, RoomId, TxnId, UserId
 from machines.orders import Order, SendMessage
 from store.records import InboxRow, OutboxRow, Writes
 from tests.actors.fakes import House
@@ -23,6 +23,7 @@ class Desk:
         self.house = house
         self.delivered: list[InboxRow] = []
         self.replied: list[tuple[RoomId, EventId]] = []
+        self.turned_away: set[UserId] = set()
         self.workers = Workers(house.clock)
         self.outbox = Outbox(
             house.homeserver,
@@ -32,6 +33,7 @@ class Desk:
             deliver=self.delivered.extend,
             replied=lambda room_id, event_id: self.replied.append((room_id, event_id)),
             drained=lambda lane: None,
+            allows=lambda user_id: user_id not in self.turned_away,
         )
 
     def row(self, txn_id: str, order: Order | None = None, **changes: object) -> OutboxRow:

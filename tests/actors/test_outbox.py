@@ -5,8 +5,15 @@ from msgspec.structs import replace
 
 from actors.outbox import EDITS_APART_S, REMEMBERED_BY_SERVER_S
 from machines.happenings import OrderDone
-from machines.ids import EventId, RoomId, TxnId
-from machines.orders import Done, RedactMessage, Refused, SendMessage
+from machines.ids import EventId, RoomId, TxnId, UserId
+from machines.orders import (
+    CreateRoom,
+    Done,
+    EnsureInvited,
+    RedactMessage,
+    Refused,
+    SendMessage,
+)
 from machines.reply import LONGEST_ORDER_WAIT_S
 from store.records import Writes
 from tests.actors.desk import ROOM, Desk, open_desk
@@ -77,6 +84,18 @@ async def test_an_edit_of_what_was_never_sent_is_refused_without_a_request(house
     (row,) = desk.delivered
     assert isinstance(row.event.outcome, Refused)
     assert house.database.rows("SELECT status FROM outbox") == [("refused",)]
+
+
+async def test_nobody_is_invited_who_may_not_talk_to_the_bot_any_more(house: House):
+    anna = UserId("@anna:example.org")
+    async with open_desk(house) as desk:
+        desk.turned_away.add(anna)
+        space = CreateRoom("space of @anna:example.org", "Lambda", anna, space=True)
+        await desk.commit_and_send(
+            desk.row("space", space), desk.row("again", EnsureInvited(ROOM, anna))
+        )
+    assert desk.sent == []
+    assert [row.event.outcome.kind for row in desk.delivered] == ["forbidden"] * 2
 
 
 async def test_edits_that_are_overtaken_while_they_wait_are_never_sent(house: House):

@@ -26,6 +26,7 @@ def surroundings(now: float) -> Surroundings:
         access=Access(BOT),
         agents=lambda: FewAgents(),
         agent_retry_s=120.0,
+        agent_max_turn_s=1800.0,
     )
 
 

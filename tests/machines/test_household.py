@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from machines.effects import Send, TookPlatformChatId
+from machines.effects import Consume, Log, Send, TookPlatformChatId
 from machines.happenings import (
     ChatRecovered,
     ChatsAsked,
@@ -246,6 +246,38 @@ def test_an_outcome_that_nobody_waits_for_is_only_finished():
         assert told.consumed == [story.seq]
         assert len(told.effects) == 1
     assert story.it == before
+
+
+# -- who may talk to the bot no more ----------------------------------------------------------------
+
+NARROWED = {"allowed": ("@somebody:else",)}
+
+
+@pytest.mark.parametrize(
+    "request_of", [OnboardingAsked(INVITED), NewChatAsked(WROTE, "Plans"), ChatsAsked(WROTE)]
+)
+def test_a_request_of_one_who_may_not_talk_to_the_bot_any_more_is_dropped(request_of):
+    for story in (UserStory(), onboarded()):
+        story.world_options = NARROWED
+        told = story.take(request_of)
+        assert [type(effect) for effect in told.effects] == [Log, Consume]
+
+
+@pytest.mark.parametrize("state", ["naming", "making_space", "making_chat", "linking"])
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_is_being_made_goes_no_further_for_one_who_may_not_talk_to_the_bot_any_more(
+    state, refused
+):
+    story = UserStory()
+    told = story.take(OnboardingAsked(WROTE))
+    while story.it.user.state != state:
+        (send,) = [send for send in told.of(Send) if send.reports]
+        told = story.outcome(send, outcome_of(send.order))
+    (send,) = [send for send in told.of(Send) if send.reports]
+    story.world_options = NARROWED
+    told = story.outcome(send, NO if refused else outcome_of(send.order))
+    assert [type(effect) for effect in told.effects] == [Log, Consume]
+    assert story.it.user.state == "resting"
 
 
 # -- further chats -----------------------------------------------------------------------------------
