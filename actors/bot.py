@@ -20,6 +20,7 @@ from actors.outbox import Outbox
 from actors.ports import AgentPlatform, Clock, Homeserver
 from actors.presence import Presence
 from actors.reconciler import Reconciler
+from actors.strangers import without_strangers
 from actors.surroundings import Surroundings
 from actors.visits import Deferred
 from actors.workers import Workers
@@ -197,9 +198,15 @@ class Bot:
 
     async def _keep(self, batch: SyncBatch) -> None:
         """Journal a batch; what a gap holds is read beside it, and nobody waits for that (contracts D4, D14)."""
+        batch = without_strangers(batch, self._surroundings.access.allows)
         for item in batch.quarantined:
             structlog.get_logger().warning(
-                "event_quarantined", source=item.source, room_id=item.room_id, reason=item.reason
+                "event_quarantined",
+                source=item.source,
+                room_id=item.room_id,
+                sender=item.sender,
+                times=item.times,
+                reason=item.reason,
             )
         self._crank.deliver(await self._journal.keep_batch(batch, self._clock.now()))
         self._gaps.open(gap.room_id for gap in batch.gaps)

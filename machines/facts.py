@@ -150,13 +150,26 @@ Fact = (
 )
 
 
+class KeyMessage(Struct, frozen=True):
+    """A to-device message that encryption may need; `payload` is all of it, as JSON text."""
+
+    sender: UserId
+    type: str
+    payload: str
+
+
 class Quarantined(Struct, frozen=True):
-    """Something that could not be decoded: kept with its reason, it stops nothing (contract D9)."""
+    """Something that could not be decoded: kept with its reason, it stops nothing (contract D9).
+
+    `sender` is named where that is all that is known of the place; `times` it happened in this batch.
+    """
 
     source: Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
     room_id: RoomId | None
     event_id: EventId | None
     reason: str
+    sender: UserId | None = None
+    times: int = 1
 
 
 class Gap(Struct, frozen=True):
@@ -170,11 +183,11 @@ class Gap(Struct, frozen=True):
 class SyncBatch(Struct, frozen=True):
     """One decoded sync response; journalled whole, with its token, in one transaction (contract D3).
 
-    `facts` keep the order of each room's timeline. `to_device` are raw key messages.
+    `facts` keep the order of each room's timeline. `to_device` are key messages.
     """
 
     token: SyncToken
     facts: tuple[Fact, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    to_device: tuple[dict[str, Any], ...] = ()
+    to_device: tuple[KeyMessage, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()

@@ -5,6 +5,7 @@ A malformed event, room or response part becomes a `Quarantined` with its reason
 notices, edits, redactions, and anything from before the bot joined.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from machines.facts import (
     Fact,
     Gap,
     InviteArrived,
+    KeyMessage,
     MemberChanged,
     MembersCounted,
     Quarantined,
@@ -33,8 +35,9 @@ from matrix.events import (
     own_membership,
     removal,
 )
+from matrix.key_messages import key_message, sender_of
 from matrix.members import others_in
-from matrix.parsing import ROOM_BYTES, nested_deeper_than, parse_json
+from matrix.parsing import ROOM_BYTES, parse_json
 
 JoinedRoom = dict[str, Any]
 """What a sync shows of one joined room."""
@@ -42,10 +45,6 @@ JoinedRoom = dict[str, Any]
 Source = Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
 
 _SECTIONS = ("join", "invite", "leave")
-
-# Olm messages nest four levels; the journal's encoder must never meet a bottomless one.
-_TO_DEVICE_DEPTH = 16
-
 
 TOO_LARGE = f"the homeserver tells more than {ROOM_BYTES} bytes of the room"
 
@@ -57,7 +56,7 @@ class _Batch:
     bot: UserId
     facts: list[Fact] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    to_device: list[dict[str, Any]] = field(default_factory=list)
+    to_device: list[KeyMessage] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     oversized: set[RoomId] = field(default_factory=set)
 
@@ -321,10 +320,14 @@ def _decode_left(batch: _Batch, room_id: RoomId, room: dict[str, Any]) -> None:
 
 
 def _decode_to_device(batch: _Batch, body: dict[str, Any]) -> None:
+    """Keep the key messages; all that one sender sent in vain for one reason is one line."""
+    refused: Counter[tuple[UserId | None, str]] = Counter()
     for message in _events(batch, body, "to_device", "to_device", None):
-        if type(message) is not dict or type(message.get("type")) is not str:
-            batch.quarantine("to_device", "the key message is not an object with a type")
-        elif nested_deeper_than(message, _TO_DEVICE_DEPTH):
-            batch.quarantine("to_device", "the key message is nested too deeply")
-        else:
-            batch.to_device.append(message)
+        try:
+            batch.to_device.append(key_message(message))
+        except Undecodable as reason:
+            refused[sender_of(message), str(reason)] += 1
+    batch.quarantined += [
+        Quarantined("to_device", None, None, reason, sender, times)
+        for (sender, reason), times in refused.items()
+    ]

@@ -16,6 +16,7 @@ from machines.facts import FileArrived, MessageArrived, Quarantined
 from machines.happenings import ChatsAsked, NewChatAsked, OnboardingAsked, QueueOverflowed
 from machines.ids import ActorKey, EventId, UserId
 from machines.priority import Priority, priority_of
+from store import limits
 from store.codec import dump, load
 from store.errors import UnitRefused
 from store.queries import SQL
@@ -44,7 +45,7 @@ def put_facts(raw: sqlite3.Connection, facts: Iterable[Any], at: float) -> tuple
             rows += inbox.put(ActorKey(fact.room_id), fact, event_id)
         except (UnitRefused, UnicodeEncodeError) as error:
             reason = f"{type(fact).__name__} can't be kept: {type(error).__name__}"
-            put_quarantined(raw, Quarantined("sync", None, None, reason), at)
+            limits.quarantine(raw, (Quarantined("sync", None, None, reason),), at)
     return tuple(rows)
 
 
@@ -172,20 +173,6 @@ def _insert(
         },
     )
     return cursor.lastrowid if cursor.rowcount else None
-
-
-def put_quarantined(raw: sqlite3.Connection, item: Quarantined, at: float) -> None:
-    """Store what could not be decoded or kept, with its reason."""
-    raw.execute(
-        SQL["put_quarantine"],
-        {
-            "source": item.source,
-            "room_id": item.room_id,
-            "event_id": item.event_id,
-            "reason": item.reason,
-            "at": at,
-        },
-    )
 
 
 def first_waiting(raw: sqlite3.Connection, actor: ActorKey) -> tuple[InboxRow, ...]:

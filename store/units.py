@@ -18,9 +18,10 @@ from machines.preferences import Preferences
 from machines.reconcile import Stored
 from machines.room import Room
 from machines.topology import Topology
+from store import limits
 from store.codec import dump, read
 from store.gaps import keep_gaps
-from store.inbox import first_waiting, put_facts, put_quarantined, tell
+from store.inbox import first_waiting, put_facts, tell
 from store.queries import SQL
 from store.records import (
     BotRow,
@@ -47,10 +48,8 @@ PRUNES = (
 def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
     """Store a decoded sync response and its token; returns the inbox rows that are new."""
     rows = put_facts(raw, keep_gaps(raw, batch), at)
-    for item in batch.quarantined:
-        put_quarantined(raw, item, at)
-    for message in batch.to_device:
-        raw.execute(SQL["put_to_device"], {"payload": json.dumps(message), "at": at})
+    limits.quarantine(raw, batch.quarantined, at)
+    limits.keep_key_messages(raw, batch.to_device, at)
     raw.execute(SQL["set_sync_token"], {"token": batch.token})
     return rows
 

@@ -85,11 +85,48 @@ DELETE FROM turns WHERE room_id = :room_id;
 SELECT payload FROM turns WHERE room_id = :room_id;
 
 -- name: put_quarantine
-INSERT INTO quarantine (source, room_id, event_id, reason, at)
-VALUES (:source, :room_id, :event_id, :reason, :at);
+INSERT INTO quarantine (source, room_id, event_id, reason, at, sender, times)
+VALUES (:source, :room_id, :event_id, :reason, :at, :sender, :times);
+
+-- name: count_again
+UPDATE quarantine SET times = times + :times, at = :at
+WHERE coalesce(room_id, sender, '') = :place AND source = :source AND reason = :reason
+    AND event_id IS NULL;
+
+-- name: count_quarantine
+SELECT count(*) FROM quarantine;
+
+-- name: holders_of_quarantine
+SELECT coalesce(room_id, sender, '') AS place, count(*) AS count FROM quarantine GROUP BY 1;
+
+-- name: trim_quarantine
+DELETE FROM quarantine WHERE coalesce(room_id, sender, '') = :place AND seq NOT IN (
+    SELECT seq FROM quarantine WHERE coalesce(room_id, sender, '') = :place
+    ORDER BY seq DESC LIMIT :count);
+
+-- name: drop_oldest_quarantine
+DELETE FROM quarantine WHERE seq IN (SELECT seq FROM quarantine ORDER BY seq LIMIT :count);
 
 -- name: put_to_device
-INSERT INTO to_device (payload, received_at) VALUES (:payload, :at);
+INSERT INTO to_device (sender, type, size, payload, received_at)
+VALUES (:sender, :type, :size, :payload, :at);
+
+-- name: count_to_device
+SELECT count(*), total(size) FROM to_device;
+
+-- name: holders_of_to_device
+SELECT sender, count(*) AS count, sum(size) AS size FROM to_device GROUP BY sender;
+
+-- name: trim_to_device
+DELETE FROM to_device WHERE seq IN (
+    SELECT seq FROM (
+        SELECT seq, row_number() OVER newest AS newer, sum(size) OVER newest AS bytes
+        FROM to_device WHERE sender = :sender
+        WINDOW newest AS (ORDER BY seq DESC)
+    ) WHERE newer > :count OR bytes > :size);
+
+-- name: drop_oldest_to_device
+DELETE FROM to_device WHERE seq IN (SELECT seq FROM to_device ORDER BY seq LIMIT :count);
 
 -- name: prune_inbox
 DELETE FROM inbox WHERE status != 'waiting' AND received_at < :before;

@@ -160,6 +160,11 @@ class FakeHomeserver:
         self.to_come.append(SyncBatch(SyncToken(f"s{self._token}"), facts, tuple(gaps)))
         self._news.set()
 
+    def brings(self, batch: SyncBatch) -> None:
+        """The next sync is this."""
+        self.to_come.append(batch)
+        self._news.set()
+
     def fails(self, error: Exception) -> None:
         """The next sync ends in this."""
         self.to_come.append(error)

@@ -26,7 +26,8 @@ def check(response):
         if isinstance(fact, MessageArrived):
             assert fact.body.encode() is not None
             assert fact.sender != BOT
-    json.dumps(batch.to_device)
+    for message in batch.to_device:
+        assert json.loads(message.payload)["sender"] == message.sender
     assert repr(response) == before
     return batch
 
@@ -110,7 +111,9 @@ def whole_response():
         "content": {"membership": "invite"},
     }
     response["rooms"]["invite"] = {"!i": {"invite_state": {"events": [stripped]}}}
-    response["to_device"] = {"events": [{"type": "m.x", "sender": ME, "content": {"a": [{}]}}]}
+    response["to_device"] = {
+        "events": [{"type": "m.room.encrypted", "sender": ME, "content": {"a": [{}]}}]
+    }
     return response
 
 

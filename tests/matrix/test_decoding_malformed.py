@@ -1,10 +1,13 @@
 """What is malformed in a sync response is set aside with its reason, and its neighbours go on (contract D9)."""
 
+import json
+
 import pytest
 
 from machines.facts import MalformedArrived
 from machines.ids import EventId
 from matrix.decoding import decode_page, decode_sync
+from matrix.key_messages import MAX_BYTES, TYPES
 from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, event, joined, member, text
 
 MALFORMED = [
@@ -83,13 +86,58 @@ def test_a_response_without_a_token_skips_nothing(response):
     assert decode_sync(response, BOT, SINCE).token == SINCE
 
 
-def test_key_messages_are_kept_raw_and_malformed_ones_set_aside():
-    deep = current = {}
+def to_device(*events):
+    return decode_sync({"next_batch": "s", "to_device": {"events": list(events)}}, BOT, SINCE)
+
+
+def key(kind="m.room.encrypted", sender=ME, **content):
+    return {"type": kind, "sender": sender, "content": content}
+
+
+def test_key_messages_of_known_types_are_kept_as_they_came():
+    messages = [key(kind, a=[1, {"b": None}]) for kind in sorted(TYPES)]
+    batch = to_device(*messages)
+    assert [json.loads(each.payload) for each in batch.to_device] == messages
+    assert [(each.sender, each.type) for each in batch.to_device] == [
+        (ME, kind) for kind in sorted(TYPES)
+    ]
+    assert batch.quarantined == ()
+
+
+def deep():
+    bottomless = current = {}
     for _ in range(200):
         current["x"] = current = {}
-    good = {"type": "m.room_key", "sender": ME, "content": {"a": [1, {"b": None}]}}
-    response = {"next_batch": "s", "to_device": {"events": [good, 5, {"type": 1}, deep, None]}}
-    response["to_device"]["events"].append({"type": "m.room.encrypted", "content": deep})
-    batch = decode_sync(response, BOT, SINCE)
-    assert batch.to_device == (good,)
-    assert [q.source for q in batch.quarantined] == ["to_device"] * 5
+    return bottomless
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        5,
+        {},
+        {"type": 1},
+        key("m.x"),
+        key("m.room_key"),
+        key("m.forwarded_room_key"),
+        key("m.secret.send"),
+        key(sender=None),
+        key(sender="no user"),
+        key() | {"content": []},
+        key(deep=deep()),
+        key(large="x" * MAX_BYTES),
+        key(large="\u20ac" * (MAX_BYTES // 3)),
+    ],
+    ids=repr,
+)
+def test_other_to_device_messages_are_not_kept_and_stop_nothing(message):
+    batch = to_device(message, key())
+    assert len(batch.to_device) == 1
+    assert [(q.source, q.times) for q in batch.quarantined] == [("to_device", 1)]
+
+
+def test_what_one_sender_sends_in_vain_is_one_line():
+    kinds = [key(f"m.x{number}") for number in range(50)]
+    batch = to_device(*kinds, key("m.x", sender="@other:here"))
+    assert [(q.sender, q.times) for q in batch.quarantined] == [(ME, 50), ("@other:here", 1)]

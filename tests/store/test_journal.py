@@ -10,6 +10,7 @@ from machines.facts import (
     EncryptionEnabled,
     Gap,
     InviteArrived,
+    KeyMessage,
     Quarantined,
     SyncBatch,
 )
@@ -69,7 +70,7 @@ async def test_when_any_part_of_a_batch_can_not_be_kept_the_token_stays(database
         message(3),
         *((bad,) if table == "inbox" else ()),
         quarantined=(Quarantined("timeline", None, EventId("$bad"), "broken"),),
-        to_device=({"bad": True},),
+        to_device=(KeyMessage(ANNA, "m.room.encrypted", '{"bad":true}'),),
     )
     with pytest.raises(UnitRefused, match="injected"):
         await journal.keep_batch(wrong, 2.0)
@@ -378,8 +379,8 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
                 message(number),
                 message(number + 1),
                 message(number + 2),
-                to_device=({"n": number},),
-                quarantined=(Quarantined("timeline", None, None, "broken"),),
+                to_device=(KeyMessage(ANNA, "m.room.encrypted", "{}"),),
+                quarantined=(Quarantined("timeline", None, EventId(f"$q{number}"), "broken"),),
             ),
             at,
         )
