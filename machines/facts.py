@@ -173,11 +173,15 @@ class Quarantined(Struct, frozen=True):
 
 
 class Gap(Struct, frozen=True):
-    """A `limited` timeline: what lies between `since` and `before` has to be fetched (contract D4)."""
+    """A `limited` timeline: what lies between `since` and `before` has to be fetched (contract D4).
+
+    `was_in` is whether the bot is known to have been in the room at `since`.
+    """
 
     room_id: RoomId
     since: SyncToken
     before: SyncToken
+    was_in: bool = False
 
 
 class SyncBatch(Struct, frozen=True):

@@ -6,7 +6,7 @@ notices, edits, redactions, and anything from before the bot joined.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from matrix.events import (
     Undecodable,
     decode_event,
     is_id,
-    is_own_arrival,
+    last_arrival,
     malformed_message,
     own_membership,
     removal,
@@ -73,13 +73,14 @@ def decode_sync(
     bot: UserId,
     since: SyncToken | None,
     look: Callable[[RoomId, JoinedRoom], None] | None = None,
+    known: Container[RoomId] = frozenset(),
 ) -> SyncBatch:
     """Decode a sync response; never raises, unless a room that `parse_sync` left as text is no JSON.
 
     Without a `next_batch` the token stays `since`: nothing is skipped, the homeserver is asked again. `look`
-    is shown each joined room while it is there.
+    is shown each joined room while it is there. `known` are the rooms that the bot was in before this sync.
     """
-    return SyncDecoder(bot, since, look).finish(response)
+    return SyncDecoder(bot, since, look, known).finish(response)
 
 
 class _Oversized:
@@ -97,10 +98,12 @@ class SyncDecoder:
         bot: UserId,
         since: SyncToken | None,
         look: Callable[[RoomId, JoinedRoom], None] | None = None,
+        known: Container[RoomId] = frozenset(),
     ) -> None:
         self._batch = _Batch(bot)
         self._since = since
         self._look = look
+        self._known = known
         self.oversized: set[RoomId] = self._batch.oversized
 
     def room(self, section: str, room_id: str, text: bytes | None) -> None:
@@ -133,7 +136,8 @@ class SyncDecoder:
         batch = self._batch
         for room_id, room in _rooms(batch, rooms, section):
             if section == "join":
-                _decode_joined(batch, room_id, room, self._since)
+                was_in = room_id in self._known
+                _decode_joined(batch, room_id, room, self._since, was_in=was_in)
                 if self._look is not None:
                     self._look(room_id, room)
             elif section == "invite":
@@ -142,10 +146,12 @@ class SyncDecoder:
                 _decode_left(batch, room_id, room)
 
 
-def decode_page(events: Iterable[object], room_id: RoomId, bot: UserId) -> tuple[Fact, ...]:
+def decode_page(
+    events: Iterable[object], room_id: RoomId, bot: UserId, *, was_in: bool = False
+) -> tuple[Fact, ...]:
     """Decode a page of history, oldest first, fenced like a timeline (fact 4)."""
     batch = _Batch(bot)
-    _decode_timeline(batch, room_id, list(events))
+    _decode_timeline(batch, room_id, list(events), was_in=was_in)
     if any(map(_is_coming, batch.facts)):
         batch.facts.insert(0, MembersCounted(room_id, None))
     return tuple(batch.facts)
@@ -193,14 +199,21 @@ def _events(
 
 
 def _decode_joined(
-    batch: _Batch, room_id: RoomId, room: dict[str, Any], since: SyncToken | None
+    batch: _Batch,
+    room_id: RoomId,
+    room: dict[str, Any],
+    since: SyncToken | None,
+    *,
+    was_in: bool,
 ) -> None:
-    for event in _events(batch, room, "state", "state", room_id):
+    state = _events(batch, room, "state", "state", room_id)
+    for event in state:
         if _is_encryption(event):
             _decode_into(batch, room_id, event, "state")
     events = _events(batch, room, "timeline", "timeline", room_id)
     first = len(batch.facts)
-    joined_here = _decode_timeline(batch, room_id, events)
+    was_in = was_in or _was_in(state, events, batch.bot)
+    joined_here = _decode_timeline(batch, room_id, events, was_in=was_in)
     _count_members(batch, room_id, room, first, since)
     timeline = room.get("timeline")
     if since is None or joined_here or type(timeline) is not dict:
@@ -208,9 +221,23 @@ def _decode_joined(
     if timeline.get("limited") is True:
         before = timeline.get("prev_batch")
         if type(before) is str and before:
-            batch.gaps.append(Gap(room_id, since, SyncToken(before)))
+            batch.gaps.append(Gap(room_id, since, SyncToken(before), was_in))
         else:
             batch.quarantine("timeline", "a limited timeline has no prev_batch", room_id)
+
+
+def _was_in(state: list[object], timeline: list[object], bot: UserId) -> bool:
+    """Whether the state before a timeline says that the bot was in the room already."""
+    later = [
+        event.get("event_id")
+        for event in timeline
+        if type(event) is dict and own_membership(event, bot) is not None
+    ]
+    return any(
+        content.get("membership") == "join" and event.get("event_id") not in later
+        for event in state
+        if type(event) is dict and (content := own_membership(event, bot)) is not None
+    )
 
 
 def _count_members(
@@ -233,18 +260,14 @@ def _is_coming(fact: Fact) -> bool:
     return isinstance(fact, MemberChanged) and fact.membership in ("join", "invite")
 
 
-def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object]) -> bool:
+def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object], *, was_in: bool) -> bool:
     """Decode in order; return whether the bot's own join stands in this timeline.
 
     What stands before the last join was sent before the bot was there and is dropped (fact 4), except
     that the bot had been put out of the room, and that the room is encrypted. What has its answer in
     the same timeline is shown once more, and dropped too.
     """
-    arrival = -1
-    for index in range(len(events) - 1, -1, -1):
-        if is_own_arrival(events[index], batch.bot):
-            arrival = index
-            break
+    arrival = last_arrival(events, batch.bot, was_in=was_in)
     for event in events[:arrival] if arrival > 0 else ():
         if own_membership(event, batch.bot) is not None or _is_encryption(event):
             _decode_into(batch, room_id, event, "timeline")

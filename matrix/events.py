@@ -5,6 +5,7 @@ as much (fact 2), and what a user can write into an event must never raise (fact
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final, TypeGuard, get_args
 
 from msgspec import Struct
@@ -75,13 +76,24 @@ def previous_membership(event: dict[str, Any]) -> object:
     return previous.get("membership") if type(previous) is dict else None
 
 
-def is_own_arrival(event: object, bot: UserId) -> bool:
-    """Whether this is the bot's join; a changed display name is a membership event too."""
-    content = own_membership(event, bot)
-    if content is None or content.get("membership") != "join":
-        return False
-    assert isinstance(event, dict)
-    return previous_membership(event) != "join"
+def last_arrival(events: Iterable[object], bot: UserId, *, was_in: bool) -> int:
+    """Return the index of the bot's last join among events that are oldest first, -1 where there is none.
+
+    A changed display name is a join event too. What the membership was before is told by the event (`prev_content`),
+    which a server may leave out, or by the bot's membership event before it; `was_in` is whether the bot was in the
+    room before all of them.
+    """
+    arrival, before = -1, "join" if was_in else None
+    for index, event in enumerate(events):
+        content = own_membership(event, bot)
+        if content is None:
+            continue
+        assert isinstance(event, dict)
+        membership = content.get("membership")
+        if membership == "join" and (previous_membership(event) or before) != "join":
+            arrival = index
+        before = membership
+    return arrival
 
 
 def decode_event(event: object, room_id: RoomId, bot: UserId) -> Fact | None:

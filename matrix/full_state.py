@@ -4,6 +4,8 @@ For 10 000 rooms it is 19 MB of text, and a tree of 100 MB if it is read as a wh
 from all sides, and let go before the next.
 """
 
+from collections.abc import Callable, Container
+
 from msgspec import Struct
 
 from machines.facts import SyncBatch
@@ -86,8 +88,14 @@ class FullStateReader:
 class SyncReader:
     """Reads the response of a long poll in pieces."""
 
-    def __init__(self, bot: UserId, since: SyncToken) -> None:
-        self._decoder = SyncDecoder(bot, since)
+    def __init__(
+        self,
+        bot: UserId,
+        since: SyncToken,
+        look: Callable[[RoomId, JoinedRoom], None] | None = None,
+        known: Container[RoomId] = frozenset(),
+    ) -> None:
+        self._decoder = SyncDecoder(bot, since, look, known)
         self._splitter = RoomSplitter(self._decoder.room)
 
     def feed(self, piece: bytes) -> None:

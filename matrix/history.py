@@ -15,7 +15,7 @@ from matrix.calls import Call, client_path
 from matrix.cleaning import clean_text
 from matrix.decoding import decode_page
 from matrix.errors import RequestRefused
-from matrix.events import is_own_arrival
+from matrix.events import last_arrival, own_membership, previous_membership
 from matrix.filters import history_filter
 from matrix.transport import Transport
 
@@ -37,18 +37,20 @@ async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tu
     Raises:
         TokenUnknown: the homeserver does not accept the gap's tokens.
     """
-    arrival: str | None = None
+    own: list[object] = []
     own_joins = json.dumps({"types": ["m.room.member"], "senders": [bot]})
     async for events in _raw_pages(transport, gap, own_joins):
-        for event in events:
-            if is_own_arrival(event, bot):
-                arrival = _event_id(event)
+        own += events
+    index = last_arrival(own, bot, was_in=gap.was_in)
+    arrival = _event_id(own[index]) if index >= 0 else None
+    was_in = arrival is None
     async for events in _raw_pages(transport, gap, history_filter()):
         if arrival is not None:
             if arrival not in map(_event_id, events):
                 continue
             arrival = None
-        facts = decode_page(events, gap.room_id, bot)
+        facts = decode_page(events, gap.room_id, bot, was_in=was_in)
+        was_in = True
         if facts:
             yield facts
 
@@ -56,16 +58,26 @@ async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tu
 async def read_back(
     transport: Transport, bot: UserId, room_id: RoomId, start: SyncToken | None, place: str | None
 ) -> list[object]:
-    """Return a room's history up to `start`, or to its end, oldest first, from the bot's place or its join on."""
+    """Return a room's history up to `start`, or to its end, oldest first, from the bot's place or its join on.
+
+    A join event that does not tell what was before it may be a changed display name: an older membership tells.
+    """
     newest_first: list[object] = []
+    maybe_arrived = False
     query = {"dir": "b"} if start is None else {"from": str(start), "dir": "b"}
     try:
         async for events in _walk(transport, room_id, query, history_filter()):
             for event in events:
                 newest_first.append(event)
-                at_place = place is not None and _event_id(event) == place
-                if at_place or is_own_arrival(event, bot):
+                if place is not None and _event_id(event) == place:
                     return newest_first[::-1]
+                membership = own_membership(event, bot)
+                if membership is None or not isinstance(event, dict):
+                    continue
+                joined, before = membership.get("membership") == "join", previous_membership(event)
+                if (maybe_arrived and not joined) or (joined and before not in (None, "join")):
+                    return _from_arrival(newest_first[::-1], bot)
+                maybe_arrived = joined
             if len(newest_first) >= MAX_EVENTS_BACK:
                 break
     except RequestRefused as refused:
@@ -73,7 +85,11 @@ async def read_back(
         structlog.get_logger().warning(
             "history_refused", room_id=room_id, errcode=refused.errcode, events=len(newest_first)
         )
-    return newest_first[::-1]
+    return _from_arrival(newest_first[::-1], bot)
+
+
+def _from_arrival(events: list[object], bot: UserId) -> list[object]:
+    return events[max(last_arrival(events, bot, was_in=False), 0) :]
 
 
 async def find_sent(

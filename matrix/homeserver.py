@@ -10,7 +10,7 @@ from typing import Any
 
 from machines.doubts import Doubts
 from machines.errors import CredentialsRefused, TokenUnknown
-from machines.facts import Fact, Gap, SyncBatch
+from machines.facts import BotRemoved, Fact, Gap, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, TxnId
 from machines.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
 from machines.topology import Topology
@@ -19,7 +19,7 @@ from matrix.clock import Clock, SystemClock
 from matrix.confirming import confirm
 from matrix.creating import RoomMaker
 from matrix.current_state import CurrentState
-from matrix.decoding import decode_sync
+from matrix.decoding import JoinedRoom, decode_sync
 from matrix.errors import RequestRefused
 from matrix.exchange import Exchange, NioExchange
 from matrix.filters import initial_filter, live_filter
@@ -71,6 +71,7 @@ class MatrixHomeserver:
         self._observer = Observer(self._current)
         self._maker = RoomMaker(self._transport, self._current, clock)
         self._performer = Performer(self._transport, self._maker, self._bot)
+        self._joined: set[RoomId] = set()
 
     async def login(self) -> Session:
         """Use the kept session or make one, keeping the device (contract L2).
@@ -111,6 +112,7 @@ class MatrixHomeserver:
         batch = seen.batch
         if since is None:
             batch = await resumed(self._transport, self._bot, batch, seen.unsettled)
+        self._joined = set(seen.topology.rooms)
         topology = await self._observer.complete(seen.topology)
         self._learn(topology)
         self._performer.note(batch.facts)
@@ -139,6 +141,11 @@ class MatrixHomeserver:
             CredentialsRefused: the token ended for good.
             TokenUnknown: `since` is not accepted.
         """
+        shown: set[RoomId] = set()
+
+        def look(room_id: RoomId, _: JoinedRoom) -> None:
+            shown.add(room_id)
+
         query = {"since": since, "filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
         call = Call(
             "GET",
@@ -150,11 +157,13 @@ class MatrixHomeserver:
             timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
             patient=True,
             long_poll=True,
-            read=lambda body: decode_sync(parse_sync(body), self._bot, since),
-            stream=lambda: SyncReader(self._bot, since),
+            read=lambda body: decode_sync(parse_sync(body), self._bot, since, look, self._joined),
+            stream=lambda: SyncReader(self._bot, since, look, self._joined),
         )
         asked_at = self._clock.now()
         batch: SyncBatch = await self._sync(call, since)
+        self._joined -= {fact.room_id for fact in batch.facts if isinstance(fact, BotRemoved)}
+        self._joined |= shown
         left_s = asked_at + SHORTEST_WAIT_S - self._clock.now()
         if batch.token == since and left_s > 0:
             # A long poll ends early because something came. One that brings no new token came from

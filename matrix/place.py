@@ -20,12 +20,16 @@ def left_to_answer(
 
     `place` is the last message that the bot has finished with, when it stands in this history.
     """
-    facts = decode_page(_after(events, place), room_id, bot)
+    after = _after(events, place)
+    # At its place the bot was in the room.
+    shown = events if after is None else after
+    facts = decode_page(shown, room_id, bot, was_in=after is not None)
     return tuple(fact for fact in facts if isinstance(fact, MESSAGES))
 
 
-def _after(events: Sequence[object], place: str | None) -> Sequence[object]:
+def _after(events: Sequence[object], place: str | None) -> Sequence[object] | None:
+    """Return what stands behind the bot's place, `None` where that is not in this history."""
     for index, event in enumerate(events):
         if place is not None and type(event) is dict and event.get("event_id") == place:
             return events[index + 1 :]
-    return events
+    return None

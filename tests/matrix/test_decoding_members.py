@@ -50,6 +50,36 @@ def test_a_changed_display_name_of_the_bot_is_no_join():
     assert [fact.event_id for fact in facts(response)] == ["$1", "$3"]
 
 
+def test_a_changed_name_is_no_join_either_where_the_server_does_not_tell_what_was_before():
+    renamed = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
+    batch = decode_sync(joined(*renamed, limited=True), BOT, SINCE, known={ROOM})
+    assert [fact.event_id for fact in batch.facts] == ["$1", "$3"]
+    assert [gap.was_in for gap in batch.gaps] == [True]
+    in_before = joined(*renamed, state=[member(BOT, "join", "$0")])
+    assert [fact.event_id for fact in facts(in_before)] == ["$1", "$3"]
+    page = decode_page(renamed, ROOM, BOT, was_in=True)
+    assert [fact.event_id for fact in page] == ["$1", "$3"]
+
+
+@pytest.mark.parametrize(
+    "state", [[], [member(BOT, "invite", "$0", sender=ME)], [member(BOT, "join", "$2")]]
+)
+def test_a_join_is_one_without_being_told_what_was_before_it(state):
+    here = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
+    here += [member(BOT, "join", "$4"), text("c", "$5")]
+    assert [fact.event_id for fact in facts(joined(*here, state=state))] == ["$3", "$5"]
+
+
+def test_a_return_is_one_without_being_told_what_was_before_it():
+    here = [member(BOT, "leave", "$1", sender=ME), text("a", "$2"), member(BOT, "join", "$3")]
+    batch = decode_sync(joined(*here, text("b", "$4")), BOT, SINCE, known={ROOM})
+    assert [type(fact).__name__ for fact in batch.facts] == [
+        "BotRemoved",
+        "BotReturned",
+        "MessageArrived",
+    ]
+
+
 def test_being_removed_and_coming_back_within_one_sync_is_told_in_order():
     response = joined(
         text("a", "$1"),

@@ -6,13 +6,15 @@ import random
 import pytest
 from structlog.testing import capture_logs
 
-from machines.facts import MessageArrived
-from machines.ids import RoomId
+from machines.facts import Gap, MessageArrived
+from machines.ids import RoomId, SyncToken
 from matrix.full_state import read_full_state
+from matrix.history import pages, read_back
+from matrix.place import left_to_answer
 from matrix.resuming import resumed
 from matrix.transport import Transport
 from tests.matrix.fake_network import FakeNetwork, answer, error
-from tests.matrix.raw_events import BOT, joined, member, text
+from tests.matrix.raw_events import BOT, ME, joined, member, text
 from tests.matrix.virtual_time import VirtualClock
 
 pytestmark = pytest.mark.anyio
@@ -59,3 +61,40 @@ async def test_a_refused_history_is_logged_and_what_was_read_of_it_is_answered()
             "events": 2,
         }
     ]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told what was before", "not told"])
+async def test_a_changed_name_does_not_end_the_history_and_the_join_does(told):
+    def whole(_):
+        newest_first = [
+            text("newest", "$6"),
+            member(BOT, "join", "$5", previous="join" if told else None, displayname="Lambda"),
+            text("older", "$4"),
+            member(BOT, "join", "$3", previous="invite" if told else None),
+            member(BOT, "invite", "$2", sender=ME),
+            text("from before", "$1"),
+        ]
+        return answer({"chunk": newest_first, "end": "p2"})
+
+    clock = VirtualClock()
+    network = FakeNetwork(clock, whole)
+    transport = Transport(network, clock, lambda *_: None, random.Random(1).random)
+    transport.use_token("token")
+    async with clock.running():
+        found = await read_back(transport, BOT, READABLE, SyncToken("s1"), None)
+    assert [event["event_id"] for event in found] == ["$3", "$4", "$5", "$6"]
+    assert [fact.event_id for fact in left_to_answer(found, READABLE, None, BOT)] == ["$4", "$6"]
+
+
+@pytest.mark.parametrize(("was_in", "expected"), [(True, ["$1", "$3"]), (False, ["$3"])])
+async def test_a_gap_begins_after_the_join_only_where_the_bot_was_not_in_before(was_in, expected):
+    def page(_):
+        return answer({"chunk": [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]})
+
+    clock = VirtualClock()
+    transport = Transport(FakeNetwork(clock, page), clock, lambda *_: None, random.Random(1).random)
+    transport.use_token("token")
+    gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in)
+    async with clock.running():
+        found = [fact async for facts in pages(transport, BOT, gap) for fact in facts]
+    assert [fact.event_id for fact in found] == expected
