@@ -77,7 +77,7 @@ def take(
         dialogue.resume(case)
         mailbox.catch_up(case)
     mailbox.advance(case)
-    doorway.never_rest(case)
+    doorway.repair_when_due(case)
     return case.result()
 
 

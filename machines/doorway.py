@@ -161,7 +161,7 @@ def count_others(case: Case, seen: Observed) -> None:
 def resume(case: Case) -> None:
     """Order again the look that ended with the process, and let the next one of a failed room come soon.
 
-    The rest of what a restart asks for is `never_rest`.
+    The rest of what a restart asks for is `repair_when_due`.
     """
     if case.room.state == "reconciling" and case.room.looking:
         case.effects.append(Reconcile())
@@ -169,7 +169,7 @@ def resume(case: Case) -> None:
         case.room = replace(case.room, looks=0)
 
 
-def never_rest(case: Case) -> None:
+def repair_when_due(case: Case) -> None:
     """End each step of a room that is not bound: work is given up, looked at, or looked at in time (contract C11)."""
     if case.room.state == "failed":
         _give_up_old_work(case)

@@ -44,7 +44,7 @@ _NONE = Doubts()
 def doubts(decided: Plan, topology: Topology, stored: Stored) -> Doubts:
     """Return what a plan that was made from a sync alone leaves in doubt."""
     listing: dict[RoomId, set[RoomId]] = {}
-    unseen = set(decided.gone)
+    unseen = {*decided.gone, *topology.unread}
     for space in topology.rooms.values():
         for child in space.children if _is_own_space(space, topology) else ():
             listing.setdefault(child.room_id, set()).add(space.room_id)

@@ -47,10 +47,11 @@ class Topology(Struct, frozen=True):
     """The rooms the bot is joined to: the `whole` of them, or those that one targeted look concerns.
 
     `former` are the bindings of rooms that its Spaces still name and that it is in no longer: their
-    numbers are taken (contract R3).
+    numbers are taken (contract R3). `unread` are rooms that the sync told too much of to be read.
     """
 
     bot: UserId
     rooms: Mapping[RoomId, ObservedRoom]
     former: Mapping[RoomId, Mapping[str, Any]] = field(default_factory=dict)
     whole: bool = True
+    unread: frozenset[RoomId] = frozenset()

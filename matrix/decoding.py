@@ -144,6 +144,11 @@ class SyncDecoder:
                 _decode_invite(batch, room_id, room)
             else:
                 _decode_left(batch, room_id, room)
+        if section == "join" and self._since is not None:
+            # What was said there is read from the room's history.
+            known = {gap.room_id for gap in batch.gaps}
+            since = self._since
+            batch.gaps += [Gap(each, since, since) for each in batch.oversized - known]
 
 
 def decode_page(

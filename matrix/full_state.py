@@ -7,6 +7,7 @@ from all sides, and let go before the next.
 from collections.abc import Callable, Container
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from machines.facts import SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
@@ -17,17 +18,15 @@ from matrix.resuming import Unsettled, is_settled, place_in_sync
 from matrix.streaming import RoomSplitter
 from matrix.topology import room_of_sync
 
+_RENAME = "!rename"
+
 
 class FullState(Struct, frozen=True):
-    """All that is taken from a full-state sync.
-
-    `oversized` are rooms of which the response tells too much: they are in it, and not in the topology.
-    """
+    """All that is taken from a full-state sync."""
 
     batch: SyncBatch
     topology: Topology
     unsettled: Unsettled
-    oversized: frozenset[RoomId] = frozenset()
 
 
 def read_full_state(body: bytes, bot: UserId, since: SyncToken | None) -> FullState:
@@ -46,6 +45,7 @@ class FullStateReader:
         self._bot = bot
         self._rooms: dict[RoomId, ObservedRoom] = {}
         self._unsettled: dict[RoomId, EventId | None] = {}
+        self._since = since
         self._decoder = SyncDecoder(bot, since, self._look)
         self._splitter = RoomSplitter(self._decoder.room)
 
@@ -75,11 +75,15 @@ class FullStateReader:
 
     def _read(self, response: object) -> FullState:
         batch = self._decoder.finish(response)
-        topology = Topology(self._bot, self._rooms)
-        return FullState(batch, topology, self._unsettled, frozenset(self._decoder.oversized))
+        topology = Topology(self._bot, self._rooms, unread=frozenset(self._decoder.oversized))
+        return FullState(batch, topology, self._unsettled)
 
     def _look(self, room_id: RoomId, room: JoinedRoom) -> None:
-        self._rooms[room_id] = room_of_sync(room_id, room, self._bot)
+        seen = room_of_sync(room_id, room, self._bot)
+        # The state shown may be that before the last message: what a `!rename` asked for came behind it.
+        if self._since is None and _may_ask_for_another_name(room):
+            seen = replace(seen, name=None)
+        self._rooms[room_id] = seen
         place = place_in_sync(room)
         if not is_settled(room, place):
             self._unsettled[room_id] = place
@@ -113,3 +117,16 @@ class SyncReader:
             Unreachable: it was cut off, or is not a homeserver's.
         """
         return self._decoder.finish(self._splitter.finish())
+
+
+def _may_ask_for_another_name(room: JoinedRoom) -> bool:
+    """Whether the last message of others is a `!rename`, or can't be read."""
+    timeline = room.get("timeline")
+    events = timeline.get("events") if type(timeline) is dict else None
+    last = events[-1] if type(events) is list and events else None
+    if type(last) is not dict:
+        return False
+    content = last.get("content")
+    body = content.get("body") if type(content) is dict else None
+    asks = type(body) is str and body.lstrip().lower().startswith(_RENAME)
+    return asks or last.get("type") == "m.room.encrypted"

@@ -110,6 +110,11 @@ def test_a_linked_room_that_is_not_shown_is_asked_for():
     assert doubted(space("!space", "!chat", binding=OWNED)).unseen == {CHAT}
 
 
+def test_a_room_that_the_sync_told_too_much_of_is_asked_for():
+    world = replace(topology(), unread=frozenset({CHAT}))
+    assert doubts(plan_for(world), world, Stored()).unseen == {CHAT}
+
+
 def test_what_is_under_way_is_not_doubted():
     known = Stored(left_alone=frozenset({CHAT}))
     assert doubted(space(binding=OWNED), chat(), stored=known).none

@@ -385,7 +385,7 @@ def with_work(state: str, work: str, **changes: object) -> Unbound:
     return story
 
 
-def never_rests(story: Unbound) -> bool:
+def repair_when_dues(story: Unbound) -> bool:
     """What has to hold after every step."""
     it = story.it
     has_work = it.turn is not None or bool(it.waiting)
@@ -409,7 +409,7 @@ def test_whatever_happens_work_and_an_unbound_room_do_not_rest_together(
         story.take(EVENTS[event](story), stored=event in STORED)
     except IllegalEvent:
         story.take(Resumed())
-    assert never_rests(story)
+    assert repair_when_dues(story)
 
 
 @settings(max_examples=200, deadline=None)
@@ -425,7 +425,7 @@ def test_whatever_happens_work_and_an_unbound_room_do_not_rest_together(
 def test_nor_after_any_history(state, work, looking, steps):
     story = with_work(state, work, looking=looking and state == "reconciling")
     story.take(Resumed())
-    assert never_rests(story)
+    assert repair_when_dues(story)
     for event, seconds in steps:
         story.now += seconds
         reconciles = len([each for each in story.all if isinstance(each, Reconcile)])
@@ -434,7 +434,7 @@ def test_nor_after_any_history(state, work, looking, steps):
             story.take(EVENTS[event](story), stored=event in STORED)
         except IllegalEvent:
             continue
-        assert never_rests(story)
+        assert repair_when_dues(story)
         ordered = len([each for each in story.all if isinstance(each, Reconcile)]) - reconciles
         assert ordered or was_looking or not story.it.room.looking, (
             "a look is ordered, not only noted"

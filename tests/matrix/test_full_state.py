@@ -46,6 +46,23 @@ def test_each_room_is_in_the_batch_in_the_topology_and_known_as_settled_or_not()
     assert seen.unsettled == {ONE: "$before", "!never": None}
 
 
+@pytest.mark.parametrize(
+    ("last", "since", "believed"),
+    [
+        (text("!rename Plans", "$r"), None, False),
+        (event("m.room.encrypted", ME, "$e", content={}), None, False),
+        (text("hello", "$h"), None, True),
+        (text("!rename Plans", "$r"), SINCE, True),
+    ],
+)
+def test_a_name_that_may_be_older_than_a_rename_is_left_out(last, since, believed):
+    shown = room(last)
+    name = event("m.room.name", BOT, "$n", state_key="", content={"name": "Old"})
+    shown["state"]["events"].append(name)
+    seen = read_full_state(body(**{ONE: shown}), BOT, since)
+    assert seen.topology.rooms[ONE].name == ("Old" if believed else None)
+
+
 DEEP = "[" * 50_000 + "]" * 50_000
 HARD_TO_READ = {
     "bottomless": f'{{"state": {{"events": [{DEEP}]}}, "deep": {DEEP}}}'.encode(),
