@@ -90,7 +90,10 @@ def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
             return CommandFailed(ExitCode.DATABASE, f"{where}; {advice}")
         case DatabaseForeign():
             where = f"the database {settings.matrix_db_path} can't be used: {cause}"
-            advice = "it was left as it is; set MATRIX_DB_PATH to the bot's own, or to a new file"
+            advice = (
+                "it was left as it is; set MATRIX_DB_PATH to the bot's own, or, if this one was that"
+                " and is damaged, move the file away: it is rebuilt from the homeserver"
+            )
             return CommandFailed(ExitCode.DATABASE, f"{where}; {advice}")
         case DatabaseUnusable():
             advice = (
