@@ -17,7 +17,7 @@ from machines.draft import Draft
 from machines.effects import DropEdits, Effect, Send
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import RedactMessage, SendMessage
-from machines.splitting import Place, next_cut, split
+from machines.splitting import Place, close_fence, next_cut, split
 
 GATHER_S = 0.2
 EDIT_INTERVAL_S = 1.6
@@ -78,6 +78,13 @@ class Finished(Struct, frozen=True):
 NOTHING_FINISHED = Finished()
 
 
+def to_rely_on(finished: Finished, reply: Reply) -> Finished:
+    """Return these finished parts, or none where one of them may have had no edit left for its last text."""
+    if any(part.edits >= COMPLETING_EDITS for part in reply.parts[: finished.parts]):
+        return NOTHING_FINISHED
+    return finished
+
+
 def checksum(text: str) -> int:
     """Return what tells one text of a part from another; never 0, which stands for nothing shown."""
     return zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1
@@ -91,23 +98,37 @@ def show_growing(
     Only what stands behind the finished parts is looked at. The quiet line goes again, so it moves no cut.
     """
     text = draft.since(finished.offset)
-    place = Place(0, finished.opening)
-    pieces: list[str] = []
-    while cut := next_cut(text, place):
-        pieces.append(cut.part)
-        place = cut.rest
-    growing = "\n\n".join(filter(None, (text[place.offset :], status)))
+    pieces, place = _cut_off(text, finished.opening)
     ahead = Finished(finished.parts + len(pieces), finished.offset + place.offset, place.opening)
+    growing = "\n\n".join(filter(None, (text[place.offset :], status)))
     pieces += split(growing, Place(0, place.opening))
     reply, effects = _show(reply, pieces, finished.parts, at, final=False)
     return reply, ahead, effects
 
 
 def show_last(
-    reply: Reply, text: str, at: float, finished: Finished = NOTHING_FINISHED
+    reply: Reply, text: str, at: float, finished: Finished, last_words: str = ""
 ) -> tuple[Reply, tuple[Effect, ...]]:
-    """Show a reply for the last time; `text` is what stands behind its finished parts."""
-    return _show(reply, split(text, Place(0, finished.opening)), finished.parts, at, final=True)
+    """Show a reply for the last time; `text` is what stands behind its finished parts.
+
+    Last words are the bot's: they are not part of a code block that the agent had no time to close.
+    """
+    pieces, place = _cut_off(text, finished.opening)
+    rest = text[place.offset :]
+    if last_words:
+        rest = "\n\n".join(filter(None, (close_fence(rest, place.opening), last_words)))
+    pieces += split(rest, Place(0, place.opening))
+    return _show(reply, pieces, finished.parts, at, final=True)
+
+
+def _cut_off(text: str, opening: str) -> tuple[list[str], Place]:
+    """Return the parts of a text that will not grow any more, and the place behind them."""
+    place = Place(0, opening)
+    pieces: list[str] = []
+    while cut := next_cut(text, place):
+        pieces.append(cut.part)
+        place = cut.rest
+    return pieces, place
 
 
 def _show(

@@ -18,8 +18,7 @@ from statemachine import State, StateMachine
 from machines.draft import Draft
 from machines.effects import Ask, Effect, HangUp, MarkRead, ShowTyping
 from machines.ids import EventId, UserId
-from machines.reply import NOTHING_FINISHED, Finished, Reply, show_growing, show_last
-from machines.splitting import close_fence
+from machines.reply import NOTHING_FINISHED, Finished, Reply, show_growing, show_last, to_rely_on
 from machines.table import Table
 from machines.talk import AgentRequest
 
@@ -306,7 +305,10 @@ class TurnMachine(StateMachine):
     @staticmethod
     def finish(data: Turn, fact: AnswerEnded) -> "_Result":
         """The whole text, for the last time."""
-        reply, effects = show_last(data.reply, fact.text, fact.at)
+        behind = NOTHING_FINISHED
+        if data.heard and fact.text.startswith(str(data.heard)):
+            behind = to_rely_on(data.finished, data.reply)
+        reply, effects = show_last(data.reply, fact.text[behind.offset :], fact.at, behind)
         return _ended(data, reply, ""), (ShowTyping(False), *effects)
 
     @staticmethod
@@ -362,13 +364,11 @@ def _ask(turn: Turn, **changes: Any) -> _Result:
 def _keep(turn: Turn, last_words: str, at: float, fault: str) -> _Result:
     """End with what was said, by this try or as the room last saw it, and the last words behind it."""
     if turn.heard:
-        behind, said = NOTHING_FINISHED, str(turn.heard)
+        behind = to_rely_on(turn.finished, turn.reply)
+        said = turn.heard.since(behind.offset)
     else:
         behind, said = turn.shown_behind, turn.shown
-    # The last words are not part of a code block that the agent had no time to close.
-    said = close_fence(said, behind.opening)
-    text = "\n\n".join(filter(None, (said, last_words)))
-    reply, effects = show_last(turn.reply, text, at, behind)
+    reply, effects = show_last(turn.reply, said, at, behind, last_words)
     return _ended(turn, reply, fault), (ShowTyping(False), *effects)
 
 

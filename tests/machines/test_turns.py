@@ -484,3 +484,25 @@ def test_a_quiet_line_below_a_full_part_moves_no_cut():
     story.ends(text + "word " * 100)
     last = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}
     assert tuple(last.values()) == split(text + "word " * 100)
+
+
+def test_a_part_that_had_no_edit_left_while_the_answer_grew_gets_its_text_at_the_end():
+    story = RoomStory(world_options={"agent_retry_s": 36_000.0, "agent_max_turn_s": 86_400.0})
+    story.hears("question")
+    for attempt in range(25):
+        text = f"try {attempt} {LONG}"
+        story.grows(text)
+        story.later(GATHER_S)
+        story.later(60)
+        if attempt < 24:
+            story.fails()
+            story.later(60)
+    story.ends(text)
+    last: dict[TxnId, str] = {}
+    edits: dict[TxnId, int] = {}
+    for send in sends(story):
+        part = send.order.edits or send.txn_id
+        last[part] = send.order.body
+        edits[part] = edits.get(part, -1) + 1
+    assert tuple(last.values()) == split(text)
+    assert max(edits.values()) == CONTRACT_EDITS
