@@ -16,7 +16,14 @@ from actors.outbox import LANE_FULL
 from actors.queues import Queues
 from actors.visits import Deferred, Gathered, Worlds
 from machines.conversation import Conversation
-from machines.happenings import AgentDone, AgentGrew, AgentOverran, ChatSummary
+from machines.facts import FileArrived, MalformedArrived, MessageArrived
+from machines.happenings import (
+    AgentDone,
+    AgentGrew,
+    AgentOverran,
+    ChatSummary,
+    MessageBehind,
+)
 from machines.household import Household
 from machines.ids import ActorKey, RoomId, UserId
 from machines.priority import Priority
@@ -58,17 +65,28 @@ class Cell:
             self.value = Household(rows.user or User(UserId(key)), rows.chats)
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
-        """Take in new inbox rows, in order."""
-        self.inbox.deliver(rows)
+        """Take in new inbox rows, in order.
+
+        A room that is not bound hears of a message even if it can't be taken: it asks for a repair (contract C8).
+        """
+        for row in rows:
+            self.inbox.deliver((row,))
+            if isinstance(row.event, _MESSAGES) and self._is_full_and_not_bound:
+                self.tell(MessageBehind(row.seq, row.event, row.received_at))
+
+    @property
+    def _is_full_and_not_bound(self) -> bool:
+        value = self.value
+        return _open_to(value, 0) == _EVENTS and isinstance(value, Conversation)
 
     def tell(self, event: object) -> None:
-        """Take in what needs no row; an answer that has grown or is done takes the place of what it was before."""
+        """Take in what needs no row; of an answer, and of messages that can't be taken, only the newest counts."""
         newest = self.told[-1] if self.told else None
         if (
             isinstance(newest, AgentGrew)
             and isinstance(event, AgentGrew | AgentDone | AgentOverran)
             and (event.turn_id, event.attempt) == (newest.turn_id, newest.attempt)
-        ):
+        ) or (isinstance(newest, MessageBehind) and isinstance(event, MessageBehind)):
             self.told.pop()
         self.told.append(event)
 
@@ -156,6 +174,7 @@ class Cell:
             self.inbox.let_go(_ALL - _EVENTS)
 
 
+_MESSAGES = (MessageArrived, FileArrived, MalformedArrived)
 _ALL = frozenset(Priority)
 _BUT_MESSAGES = frozenset((Priority.EVENT, Priority.COMMAND))
 _EVENTS = frozenset((Priority.EVENT,))

@@ -34,6 +34,7 @@ from machines.happenings import (
     AnswerReady,
     CallBegan,
     CallDelayed,
+    MessageBehind,
     Observed,
     OrderDone,
     QueueOverflowed,
@@ -67,6 +68,8 @@ def take(
         case QuestionShown(question=question) if seq is not None:
             note_shown(case, question, seq)
             case.effects.append(Consume(seq))
+        case MessageBehind():
+            mailbox.hear_behind(case, event)
         case EncryptedArrived() if seq is not None:
             case.effects.append(SetAside(seq, "encrypted, and no key to read it"))
         case _:

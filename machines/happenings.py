@@ -10,6 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from machines.draft import Draft
+from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import Outcome
 from machines.room import Binding
@@ -43,6 +44,17 @@ class Resumed(Struct, frozen=True):
 
 class TimePassed(Struct, frozen=True):
     """Something may have come due."""
+
+
+class MessageBehind(Struct, frozen=True):
+    """A message came to a room that is not bound, behind as many as may wait there: it is not taken yet.
+
+    `seq` is its inbox row, `received_at` seconds since the epoch.
+    """
+
+    seq: int
+    message: MessageArrived | FileArrived | MalformedArrived
+    received_at: float
 
 
 class Activity(Struct, frozen=True):

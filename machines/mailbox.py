@@ -10,7 +10,7 @@ from machines.dialogue import stop_turn
 from machines.doorway import is_over, step_room
 from machines.effects import Consume, Reconcile
 from machines.facts import MalformedArrived, MessageArrived
-from machines.happenings import AnswerReady
+from machines.happenings import AnswerReady, MessageBehind
 from machines.ids import UserId
 from machines.room import MessageCame
 from machines.turns import begin, begin_message
@@ -30,6 +30,14 @@ def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
     case.waiting = (*case.waiting, waiting)
     if case.room.state != "bound":
         _hear(case, command, waiting)
+
+
+def hear_behind(case: Case, behind: MessageBehind) -> None:
+    """Let a message count as writing though it is not taken yet (contract C8)."""
+    message = behind.message
+    if case.room.state != "bound" and _counts(case, message.sender):
+        since = min(behind.received_at, case.world.now)
+        _hear(case, _command(case, message), Waiting(behind.seq, message, since))
 
 
 def _hear(case: Case, command: commands.Command | None, waiting: Waiting) -> None:

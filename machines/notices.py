@@ -13,7 +13,7 @@ from machines.effects import Effect, Send
 from machines.facts import BegunPart
 from machines.ids import EventId, TxnId
 from machines.orders import SendMessage
-from machines.reply import Part, Reply, part_txn, show_last
+from machines.reply import NOTHING_FINISHED, Part, Reply, part_txn, show_last
 from machines.splitting import PART_BYTES, split
 
 _LONGEST_CHAR_BYTES = 4
@@ -51,7 +51,7 @@ def _parts(effect: Effect, now: float) -> Iterator[Effect]:
     elif message.answers is not None:
         found = found_parts(message.answers, effect.begun, now)
         reply = Reply(message.room_id, message.answers, message.thread_root, found, notice=True)
-        yield from show_last(reply, message.body, now)[1]
+        yield from show_last(reply, message.body, now, NOTHING_FINISHED)[1]
     else:
         for number, piece in enumerate(pieces, 1):
             txn_id = TxnId(f"{effect.txn_id}.{number}") if number > 1 else effect.txn_id

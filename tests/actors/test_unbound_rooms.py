@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from actors.cells import WINDOW
 from machines.happenings import OrderDone
 from machines.ids import ActorKey, EventId, RoomId, TxnId
 from machines.orders import Done, StoreBinding
@@ -127,3 +128,20 @@ async def test_a_look_that_died_with_its_process_is_made_again_for_who_writes_la
     async with house.living():
         house.homeserver.arrives(house.message(room, "hello?"))
     assert house.homeserver.replies == [("$1", "re: hello?")]
+
+
+async def test_who_writes_behind_a_full_window_is_heard(house: House):
+    (room,) = house.with_chats()
+    linked = unlink(house)
+    async with house.living():
+        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(WINDOW + 10)))
+        await house.clock.passes(4 * 3600.0)
+        assert house.homeserver.said == [NOTICE], "by the clock alone nobody is told again"
+        house.homeserver.arrives(house.message(room, "still there?"))
+        await house.clock.passes(61.0)
+        assert house.homeserver.said == [NOTICE, NOTICE]
+        house.homeserver.rooms = linked
+        house.homeserver.arrives(house.message(room, "and now?"))
+        await house.clock.passes(61.0)
+        assert state_of(house, room) == "bound"
+    assert house.homeserver.replies[-1][1] == "re: and now?"
