@@ -21,7 +21,6 @@ from machines.happenings import (
     OrderDone,
 )
 from machines.ids import ActorKey, AgentId, RoomId, TxnId
-from machines.notices import in_parts
 from machines.orders import (
     CreateRoom,
     Done,
@@ -88,8 +87,7 @@ def take(
         household = replace(household, waiting=(*household.waiting, (seq, event)))
     else:
         raise TypeError(f"a user's actor has no use for {type(event).__name__}")
-    household, effects = _advance(household, effects, world)
-    return household, in_parts(effects, world.now)
+    return _advance(household, effects, world)
 
 
 def _advance(

@@ -1,7 +1,7 @@
 """Notices that are too long for one event, and answers of which parts are in the room already (contracts D2, D7).
 
-Whoever says something makes one `Send` of it. What comes of a step passes through here, at one place for a room and
-at one for a user: a notice that fits is left as it is, a longer one becomes parts like a reply. The first part of an
+Whoever says something makes one `Send` of it. What comes of a room's step passes through here: a notice that fits is
+left as it is, a longer one becomes parts like a reply. The first part of an
 answer is `partial` until the last one is sent, so that an answer that was cut off with the database lost is completed.
 """
 

@@ -27,7 +27,8 @@ def chats(count: int) -> tuple[ChatSummary, ...]:
 def listed(count: int, *begun: BegunPart) -> list[Send]:
     story = UserStory()
     story.it = replace(story.it, chats=chats(count))
-    return story.take(ChatsAsked(Asked(ENTRY, LIST, EventId("$root"), begun))).of(Send)
+    (ready,) = story.take(ChatsAsked(Asked(ENTRY, LIST, EventId("$root"), begun))).tells
+    return RoomStory(entry_room()).take(ready.event, stored=True).of(Send)
 
 
 def message(send: Send) -> SendMessage:
