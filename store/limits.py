@@ -17,7 +17,7 @@ KEYS_OF_A_SENDER = 500
 KEY_BYTES_OF_A_SENDER = 1024 * 1024
 KEYS = 10_000
 KEY_BYTES = 16 * 1024 * 1024
-QUARANTINED_OF_A_PLACE = 200
+QUARANTINED_OF_A_PLACE = 1_000
 QUARANTINED = 10_000
 LITTLE = 10
 """Where nobody holds more than this, it is the oldest rows of all that go."""
@@ -80,7 +80,7 @@ def quarantine(raw: sqlite3.Connection, items: Iterable[Quarantined], at: float)
             "at": at,
             "place": place,
         }
-        if item.event_id is None and raw.execute(SQL["count_again"], values).rowcount:
+        if item.source == "to_device" and raw.execute(SQL["count_again"], values).rowcount:
             continue
         raw.execute(SQL["put_quarantine"], values)
     for place in places:

@@ -28,7 +28,9 @@ UNION ALL
 SELECT 'refused', lane, kind, event_id, reason, created_at
     FROM outbox WHERE status = 'refused' AND (:place IS NULL OR lane = :place)
 UNION ALL
-SELECT 'quarantined', coalesce(room_id, ''), source, event_id, reason, at
+SELECT 'quarantined', coalesce(room_id, ''), source, event_id,
+    reason || CASE WHEN sender IS NOT NULL THEN ', from ' || sender ELSE '' END
+        || CASE WHEN times > 1 THEN ', ' || times || ' times' ELSE '' END, at
     FROM quarantine WHERE :place IS NULL OR coalesce(room_id, '') = :place
 ORDER BY 6;
 

@@ -90,8 +90,7 @@ VALUES (:source, :room_id, :event_id, :reason, :at, :sender, :times);
 
 -- name: count_again
 UPDATE quarantine SET times = times + :times, at = :at
-WHERE coalesce(room_id, sender, '') = :place AND source = :source AND reason = :reason
-    AND event_id IS NULL;
+WHERE coalesce(room_id, sender, '') = :place AND source = :source AND reason = :reason;
 
 -- name: count_quarantine
 SELECT count(*) FROM quarantine;

@@ -1,5 +1,7 @@
 """What strangers can make the bot keep is bounded, and nobody pushes out what others sent (contracts D14, Y5)."""
 
+from typing import Literal
+
 import pytest
 
 from machines.facts import KeyMessage, Quarantined, SyncBatch
@@ -94,7 +96,8 @@ def broken(event_id: str | None, room_id: str | None = "!room", times: int = 1) 
     sender = None if room_id else STRANGER
     known = EventId(event_id) if event_id else None
     room = RoomId(room_id) if room_id else None
-    return Quarantined("timeline", room, known, "broken", sender, times)
+    source: Literal["timeline", "to_device"] = "timeline" if room_id else "to_device"
+    return Quarantined(source, room, known, "broken", sender, times)
 
 
 async def quarantined(database: Database) -> list[tuple]:

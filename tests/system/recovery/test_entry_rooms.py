@@ -31,11 +31,14 @@ async def test_an_entry_room_is_read_back_from_the_bots_own_membership(
     assert (entry["chat_id"], entry["platform_chat_id"]) == (None, None)
     asked = len(agent.requests)
     assert "!new" in await home.tell("!help", home.entry)
-    pointer = await home.ask("hello?", home.entry)
+    # Bob reads along: the bot is called, and names nothing (O5).
+    called = {"m.mentions": {"user_ids": [home.bot]}}
+    asked_there = await ann.send_text(home.entry, "hello?", **called)
+    pointer = await answer_to(ann, home.entry, asked_there)
     assert pointer.msgtype == "m.notice"
-    assert home.chat.removeprefix("!") in pointer.content["formatted_body"]
+    assert home.chat.removeprefix("!") not in str(pointer.content)
     # Bob has nothing yet: in the same room he gets a Space and a chat of his own.
-    message_id = await bob.send_text(home.entry, "and me?")
+    message_id = await bob.send_text(home.entry, "and me?", **called)
     assert (await answer_to(bob, home.entry, message_id)).msgtype == "m.notice"
     owners = {each["matrix_user_id"] for each in (await backstage.values()).values()}
     assert owners == {ann.user_id, bob.user_id}
