@@ -43,9 +43,11 @@ class Conversation(Struct, frozen=True):
         """Return when this room next wants to be looked at, if nothing happens before."""
         if self.turn is None and not self.waiting:
             return None
-        if self.room.state == "bound":
-            return self.turn.due_at() if self.turn is not None else self.quiet_until
-        return self.room.look_due_at()
+        if self.room.state != "bound":
+            return self.room.look_due_at()
+        if self.turn is not None:
+            return self.turn.due_at()
+        return None if self.room.uncounted else self.quiet_until
 
 
 class Case:

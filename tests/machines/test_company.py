@@ -132,6 +132,7 @@ def test_where_it_is_not_known_who_is_there_it_is_looked_up_before_anything_is_s
     told = story.hears("hello")
     assert told.of(Reconcile) == [Reconcile()]
     assert told.consumed == []
+    assert story.it.due_at() is None, "nothing but the look is waited for"
     assert story.hears("!chats").effects == ()
     told = story.take(seen(1))
     assert [type(tell.event) for tell in told.tells] == [OnboardingAsked, ChatsAsked]
