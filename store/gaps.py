@@ -47,15 +47,15 @@ def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
             stored.remove(fact.room_id)
     held = stored | {gap.room_id for gap in batch.gaps}
     now: list[Fact] = []
-    later = {gap.room_id: gap.since for gap in batch.gaps}
+    later = {gap.room_id: gap for gap in batch.gaps}
     for fact in batch.facts:
         if fact.room_id in held and isinstance(fact, _READ_FROM_HISTORY):
-            later.setdefault(fact.room_id, batch.token)
+            later.setdefault(fact.room_id, Gap(fact.room_id, batch.token, batch.token))
         else:
             now.append(fact)
-    for room_id, since in later.items():
-        row = {"room_id": room_id, "since": since, "before": batch.token}
-        raw.execute(SQL["put_gap"], row)
+    for gap in later.values():
+        row = {"room_id": gap.room_id, "since": gap.since, "was_in": gap.was_in}
+        raw.execute(SQL["put_gap"], {**row, "before": batch.token})
     return tuple(now)
 
 
@@ -78,4 +78,5 @@ def close_gap(raw: sqlite3.Connection, gap: Gap) -> Gap | None:
 
 
 def _gap(row: sqlite3.Row) -> Gap:
-    return Gap(RoomId(row["room_id"]), SyncToken(row["since"]), SyncToken(row["before"]))
+    since, before = SyncToken(row["since"]), SyncToken(row["before"])
+    return Gap(RoomId(row["room_id"]), since, before, bool(row["was_in"]))

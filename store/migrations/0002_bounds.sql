@@ -30,10 +30,12 @@ CREATE TABLE overflows (
 ) STRICT, WITHOUT ROWID;
 
 -- What a sync left out of a room and is still to be read from its history (contract D4), between two sync tokens.
+-- `was_in`: whether the bot is known to have been in the room at its beginning.
 CREATE TABLE gaps (
-    room_id TEXT PRIMARY KEY,
-    since   TEXT NOT NULL,
-    before  TEXT NOT NULL
+    room_id TEXT    PRIMARY KEY,
+    since   TEXT    NOT NULL,
+    before  TEXT    NOT NULL,
+    was_in  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- How many others than the bot are in an entry room, joined or invited (O5); NULL: not known.
