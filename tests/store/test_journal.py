@@ -437,5 +437,5 @@ async def test_a_reply_to_an_event_of_the_bots_is_one_to_the_bot(journal):
         replace(message(2), replies_to=EventId("$anothers")),
         replace(message(3, "!elsewhere"), replies_to=EventId("$own")),
     )
-    rows = await journal.keep_facts(replies, 2.0)
+    rows = await keep_facts(journal, replies, 2.0)
     assert [row.event.addressed for row in rows] == [True, False, False]
