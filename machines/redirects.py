@@ -19,7 +19,9 @@ def redirect_target(asked: str, location: str) -> str:
         return _UNREADABLE
     if not host:
         return _UNREADABLE
-    name = f"[{host}]" if ":" in host else quote(host)
+    # A header is bytes: those that are no UTF-8 have become lone surrogates.
+    name = f"[{host}]" if ":" in host else quote(host, errors="replace")
     where = name if port is None else f"{name}:{port}"
-    shown = f"{parts.scheme}://{where}{quote(parts.path, safe='/%:@!$&()*+,;=~')}"
+    path = quote(parts.path, safe="/%:@!$&()*+,;=~", errors="replace")
+    shown = f"{parts.scheme}://{where}{path}"
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"

@@ -19,6 +19,8 @@ ASKED = "https://matrix.example.org/_matrix/client/v3/login"
         ("http://[::1]:8008/x", "http://[::1]:8008/x"),
         ("https://other.example/a\nb\u202e", "https://other.example/ab%E2%80%AE"),
         ("https://пример.example/", "https://%D0%BF%D1%80%D0%B8%D0%BC%D0%B5%D1%80.example/"),
+        ("/\udcff\ud800", "https://matrix.example.org/%3F%3F"),
+        ("https://\udcff.example/", "https://%3F.example/"),
         ("", ASKED),
         ("http://[::1", "an address that can't be read"),
         ("https://other.example:port/", "an address that can't be read"),
