@@ -4,6 +4,7 @@ For development and QA. A normal restart needs none of this: the bot finds its r
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -172,7 +173,7 @@ def _daemon_kept_out(places: Places, dry_run: bool) -> Iterator[bool]:
     plan's to remove.
     """
     database = places.matrix_db_path
-    existed = lock_path(database).exists()
+    existed = os.path.lexists(lock_path(database))  # unlike `exists`, for any path there may be
     with ExitStack() as stack:
         try:
             if not dry_run and database.parent.is_dir():

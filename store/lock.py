@@ -36,7 +36,7 @@ _ABSENT = (FileNotFoundError, NotADirectoryError)
 def lock_path(database: Path) -> Path:
     """Return the lock file beside the real database, whatever links lead there."""
     real = Path(os.path.realpath(database))
-    return real.with_name(f"{real.name}.lock")
+    return real.parent / f"{real.name}.lock"  # the root has no name, and is refused elsewhere
 
 
 def is_lock_content(content: bytes) -> bool:

@@ -350,6 +350,15 @@ def test_a_damaged_database_of_the_bots_goes(shell: Shell, directory: Path) -> N
     assert not (directory / "bot.db").exists()
 
 
+@pytest.mark.parametrize("path", ["/", ".", "..", "x" * 300])
+def test_a_path_that_can_be_no_database_is_a_mistake_and_no_fault(
+    shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    used(directory)
+    monkeypatch.setenv("MATRIX_DB_PATH", path)
+    refused(shell, directory, f"MATRIX_DB_PATH: {path} ")
+
+
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
 def test_a_side_file_without_its_database_is_left_alone(
     shell: Shell, directory: Path, suffix: str
