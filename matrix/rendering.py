@@ -87,19 +87,20 @@ def message_content(
         marks["org.lambda.surfaces.part"] = part
     if partial:
         marks["org.lambda.surfaces.partial"] = True
-    if shows_question is not None:
-        marks[QUESTION_KEY] = shows_question
     msgtype = "m.notice" if notice else "m.text"
     message: dict[str, Any] = {"msgtype": msgtype, "body": body, **marks}
     formatted = message | _formatted(body)
 
+    # Only in the event itself: a server that shows `m.new_content` in the place of the edited event (Matrix 1.4 to
+    # 1.6) would else date the question back to that event's place in the timeline.
+    question = {QUESTION_KEY: shows_question} if shows_question is not None else {}
     if edits_event_id is None:
-        relation = _thread(thread_root, answers) if thread_root else {}
+        relation = question | (_thread(thread_root, answers) if thread_root else {})
         return _first_that_fits(formatted | relation, message | relation)
 
     fallback = message | {"body": f"* {body}"}
     short = message | {"body": f"* {body[:FALLBACK_CHARS]}…"}
-    relation = {"m.relates_to": {"rel_type": "m.replace", "event_id": edits_event_id}}
+    relation = question | {"m.relates_to": {"rel_type": "m.replace", "event_id": edits_event_id}}
     return _first_that_fits(
         fallback | relation | {"m.new_content": formatted},
         short | relation | {"m.new_content": formatted},

@@ -225,6 +225,13 @@ def test_an_edit_holds_the_whole_new_message():
     }
 
 
+@pytest.mark.parametrize("edits", [None, FIRST])
+def test_what_shows_a_question_says_so_and_the_event_that_it_edits_never_does(edits):
+    content = message_content("Sure?", edits_event_id=edits, shows_question=QUESTION)
+    assert content["org.lambda.surfaces.question"] == QUESTION
+    assert "org.lambda.surfaces.question" not in content.get("m.new_content", {})
+
+
 @settings(deadline=None)
 @given(MARKDOWN)
 def test_the_body_is_exactly_the_cleaned_markdown(markdown):
