@@ -102,8 +102,10 @@ def advance(case: Case) -> None:
 
 def pass_on(case: Case, ready: AnswerReady) -> None:
     """Say what a user's actor answers, or what may be said of it where others read along (contract O5)."""
-    asked = ready.asked
-    text = ready.in_company if case.room.in_company else ready.text
+    asked, room = ready.asked, case.room
+    # Who invited the bot may be gone by now, and whoever is left is somebody else.
+    inviter_gone = asked.event_id is None and not room.owner_present
+    text = ready.in_company if room.in_company or inviter_gone else ready.text
     if asked.event_id is not None:
         case.effects.append(answer(asked, text))
     else:

@@ -106,6 +106,14 @@ def test_the_answer_to_an_invitation_answers_no_message():
     assert (message.body, message.answers, message.notice) == ("a link", None, True)
 
 
+def test_the_answer_to_an_invitation_names_nothing_once_the_inviter_is_gone():
+    story = in_company()
+    story.take(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
+    story.take(MembersCounted(ENTRY, 1), stored=True)
+    pointer = AnswerReady(Asked(ENTRY), "a link", "nothing is named")
+    assert story.take(pointer, stored=True).said == ["nothing is named"]
+
+
 def test_in_a_chat_everything_is_said():
     told = RoomStory().take(
         AnswerReady(Asked(ROOM, CALLED), "a link", "nothing is named"), stored=True
