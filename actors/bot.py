@@ -198,7 +198,7 @@ class Bot:
 
     async def _keep(self, batch: SyncBatch) -> None:
         """Journal a batch; what a gap holds is read beside it, and nobody waits for that (contracts D4, D14)."""
-        batch = without_strangers(batch, self._surroundings.access.allows)
+        batch = without_strangers(batch, self._surroundings.access)
         for item in batch.quarantined:
             structlog.get_logger().warning(
                 "event_quarantined",

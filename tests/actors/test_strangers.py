@@ -14,7 +14,7 @@ def batch(*senders: UserId) -> SyncBatch:
 
 
 def test_each_stranger_is_one_line():
-    kept = without_strangers(batch(ANNA, STRANGER, STRANGER, ANNA), Access(BOT).allows)
+    kept = without_strangers(batch(ANNA, STRANGER, STRANGER, ANNA), Access(BOT))
     assert [each.sender for each in kept.to_device] == [ANNA, ANNA]
     (line,) = kept.quarantined
     assert (line.source, line.sender, line.times) == ("to_device", STRANGER, 2)
@@ -22,7 +22,12 @@ def test_each_stranger_is_one_line():
 
 def test_a_batch_without_strangers_stays_as_it_is():
     mine = batch(ANNA)
-    assert without_strangers(mine, Access(BOT).allows) is mine
+    assert without_strangers(mine, Access(BOT)) is mine
+
+
+def test_the_bots_own_account_is_no_stranger():
+    mine = batch(BOT)
+    assert without_strangers(mine, Access(BOT)) is mine
 
 
 async def test_the_bot_keeps_nothing_of_theirs(house: House):
