@@ -98,6 +98,7 @@ class DaemonLock:
 
     def _take(self, taken: ExitStack) -> DatabaseLocked | None:
         """Take all three locks, or say which another has; the lock file last, so that who is refused makes none."""
+        _refuse_foreign_lock_file(self._database)  # before anything is made beside it
         makes = os.O_CREAT if self._signs else 0
         if not _lock_database(self._database, fcntl.LOCK_EX, makes, taken.callback):
             return _locked(self._database)
@@ -188,6 +189,20 @@ def _lock_file(database: Path, flags: int, how: int, keep: _Keep) -> int | None:
     file = os.open(path, flags | os.O_NOFOLLOW | _OPEN, 0o600)
     keep(os.close, file)
     return file if _flock(file, path, how) else None
+
+
+def _refuse_foreign_lock_file(database: Path) -> None:
+    path = lock_path(database)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | _OPEN)
+    except _ABSENT:
+        return
+    try:
+        regular = stat.S_ISREG(os.fstat(file).st_mode)
+        if not (regular and is_lock_content(os.pread(file, 32, 0))):
+            raise DatabaseForeign(f"{path} is not a lock file of this bot")
+    finally:
+        os.close(file)
 
 
 def _flock(file: int, path: Path, how: int) -> bool:

@@ -233,9 +233,23 @@ def test_what_is_not_the_bots_is_not_used_as_its_database(shell, configured, fou
     assert files(configured.parent) == before
 
 
-def test_a_lock_file_that_is_somebody_elses_is_left_as_it_is(shell, configured):
-    lock_path(configured).write_text("my notes")
+@pytest.mark.parametrize("kind", ["notes", "fifo", "directory", "link"])
+def test_a_lock_file_that_is_somebody_elses_is_left_as_it_is_and_nothing_made(
+    shell, configured, kind
+):
+    lock = lock_path(configured)
+    match kind:
+        case "notes":
+            lock.write_text("my notes")
+        case "fifo":
+            os.mkfifo(lock)
+        case "directory":
+            lock.mkdir()
+        case _:
+            lock.symlink_to("notes.txt")
+    before = sorted(configured.parent.rglob("*"))
     result = shell("run")
     assert result.code == ExitCode.DATABASE
-    assert str(lock_path(configured)) in result.err
-    assert lock_path(configured).read_text() == "my notes"
+    assert str(lock) in result.err
+    assert sorted(configured.parent.rglob("*")) == before
+    assert kind != "notes" or lock.read_text() == "my notes"
