@@ -13,8 +13,9 @@ from machines.happenings import (
     CallBegan,
     CallDelayed,
 )
+from machines.notices import mark_question
 from machines.patience import ends_at, retry_at
-from machines.remembering import conclude, mark_question
+from machines.remembering import conclude
 from machines.reply import EDIT_INTERVAL_S
 from machines.speech import Speech
 from machines.turn import (

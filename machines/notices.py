@@ -5,7 +5,7 @@ left as it is, a longer one becomes parts like a reply. The first part of an
 answer is `partial` until the last one is sent, so that an answer that was cut off with the database lost is completed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -39,6 +39,21 @@ def found_parts(answers: EventId, begun: tuple[BegunPart, ...], now: float) -> t
     )
 
 
+def mark_question(effects: Sequence[Effect], question: EventId) -> list[Effect]:
+    """Mark the last message that these effects send: once it stands in the room, the whole question does.
+
+    The orders of a room are performed one after the other, so everything before it stands there too.
+    """
+    marked = list(effects)
+    for index in range(len(marked) - 1, -1, -1):
+        send = marked[index]
+        if isinstance(send, Send) and isinstance(send.order, SendMessage):
+            order = replace(send.order, shows_question=question)
+            marked[index] = replace(send, order=order)
+            break
+    return marked
+
+
 def _parts(effect: Effect, now: float) -> Iterator[Effect]:
     message = effect.order if isinstance(effect, Send) else None
     if not isinstance(effect, Send) or not isinstance(message, SendMessage) or not message.notice:
@@ -51,7 +66,9 @@ def _parts(effect: Effect, now: float) -> Iterator[Effect]:
     elif message.answers is not None:
         found = found_parts(message.answers, effect.begun, now)
         reply = Reply(message.room_id, message.answers, message.thread_root, found, notice=True)
-        yield from show_last(reply, message.body, now, NOTHING_FINISHED)[1]
+        shown = show_last(reply, message.body, now, NOTHING_FINISHED)[1]
+        question = message.shows_question
+        yield from shown if question is None else mark_question(shown, question)
     else:
         for number, piece in enumerate(pieces, 1):
             txn_id = TxnId(f"{effect.txn_id}.{number}") if number > 1 else effect.txn_id

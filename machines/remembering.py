@@ -1,16 +1,13 @@
 """What an ended answer leaves in a chat's memory, and what its reply says of that (contracts K7, K8)."""
 
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from msgspec.structs import replace
 
 from machines.case import Case
-from machines.effects import Effect, Send
 from machines.happenings import AgentDone
 from machines.ids import EventId
 from machines.memory import Memory, Question
-from machines.orders import SendMessage
 from machines.speech import Speech
 from machines.talk import ContextOrder
 from machines.turn import Turn
@@ -48,21 +45,6 @@ def note_shown(case: Case, question: EventId, seq: int) -> None:
     if asked is not None and asked.asked_in == question and not asked.shown:
         memory = replace(memory, question=replace(asked, shown=seq))
         case.room = replace(case.room, memory=memory)
-
-
-def mark_question(effects: Sequence[Effect], question: EventId) -> list[Effect]:
-    """Mark the last message that these effects send: once it stands in the room, the whole question does.
-
-    The orders of a room are performed one after the other, so everything before it stands there too.
-    """
-    marked = list(effects)
-    for index in range(len(marked) - 1, -1, -1):
-        send = marked[index]
-        if isinstance(send, Send) and isinstance(send.order, SendMessage):
-            order = replace(send.order, shows_question=question)
-            marked[index] = replace(send, order=order)
-            break
-    return marked
 
 
 def _context(memory: Memory, order: ContextOrder, speech: Speech) -> tuple[Memory, str]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, Wish, only_answer
 from machines.memory import Question
-from machines.remembering import mark_question
+from machines.notices import mark_question
 from machines.talk import ConfirmationAnswer
 
 

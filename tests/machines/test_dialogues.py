@@ -350,6 +350,16 @@ def test_a_question_that_an_older_version_kept_is_shown_and_then_answered():
     assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
 
 
+def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answered():
+    kept = Memory(question=Question("q1", "Send it?", "To all of them. " * 2000, 1000.0))
+    story = RoomStory(chat_room(memory=kept))
+    told = story.hears("!yes")
+    *before, last = [message.shows_question for message in told.messages]
+    assert (set(before), last) == ({None}, "$1")
+    story.shows_question()
+    assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
+
+
 def test_a_question_expires_politely():
     story = asked_to_confirm()
     story.now += QUESTION_KEPT_S + 1
