@@ -68,7 +68,8 @@ async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_
         lambda actor: 0,
     )
     await house.keep_rooms(
-        Room(ENTRY, "bound", binding=Binding("entry", ANNA)), Room(RoomId("!chat1"), "reconciling")
+        Room(ENTRY, "bound", binding=Binding("entry", ANNA), others=1),
+        Room(RoomId("!chat1"), "reconciling"),
     )
     await house.journal.keep_visits([Writes(user=User(ANNA, space_id=RoomId("!space")))], 1.0)
     told = await house.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
