@@ -82,4 +82,4 @@ class GapFiller:
                 await self._keep(gap, facts)
 
     async def _keep(self, gap: Gap, facts: Iterable[Fact]) -> None:
-        self._deliver(await self._journal.keep_history(gap.room_id, facts, self._clock.now()))
+        self._deliver(await self._journal.keep_history(gap, facts, self._clock.now()))

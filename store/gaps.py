@@ -8,6 +8,8 @@ Every function runs on the connection's thread, inside the caller's transaction.
 
 import sqlite3
 
+from msgspec.structs import replace
+
 from machines.facts import (
     BotRemoved,
     BotReturned,
@@ -54,8 +56,7 @@ def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
         else:
             now.append(fact)
     for gap in later.values():
-        row = {"room_id": gap.room_id, "since": gap.since, "was_in": gap.was_in}
-        raw.execute(SQL["put_gap"], {**row, "before": batch.token})
+        raw.execute(SQL["put_gap"], _row(replace(gap, before=batch.token)))
     return tuple(now)
 
 
@@ -71,12 +72,31 @@ def gap_of(raw: sqlite3.Connection, room_id: RoomId) -> Gap | None:
 
 
 def close_gap(raw: sqlite3.Connection, gap: Gap) -> Gap | None:
-    """End a gap that was read; returns what was added to it meanwhile, if anything was."""
-    raw.execute(SQL["close_gap"], {"room_id": gap.room_id, "before": gap.before})
-    raw.execute(SQL["shorten_gap"], {"room_id": gap.room_id, "since": gap.before})
+    """End a gap that was read; returns what was added to it meanwhile, if anything was.
+
+    The bot was in the room at the end of the gap, or the gap would have been dropped.
+    """
+    key = {"room_id": gap.room_id, "since": gap.since, "before": gap.before}
+    raw.execute(SQL["close_gap"], key)
+    raw.execute(SQL["shorten_gap"], key)
     return gap_of(raw, gap.room_id)
+
+
+def is_open(raw: sqlite3.Connection, gap: Gap) -> bool:
+    """Whether this gap is still to be read; another may have been opened after the bot was out of the room."""
+    current = gap_of(raw, gap.room_id)
+    return current is not None and current.since == gap.since
 
 
 def _gap(row: sqlite3.Row) -> Gap:
     since, before = SyncToken(row["since"]), SyncToken(row["before"])
     return Gap(RoomId(row["room_id"]), since, before, bool(row["was_in"]))
+
+
+def _row(gap: Gap) -> dict[str, object]:
+    return {
+        "room_id": gap.room_id,
+        "since": gap.since,
+        "before": gap.before,
+        "was_in": int(gap.was_in),
+    }

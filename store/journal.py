@@ -124,13 +124,12 @@ class Journal:
         return rows
 
     async def keep_history(
-        self, room_id: RoomId, facts: Iterable[Fact], at: float
+        self, gap: Gap, facts: Iterable[Fact], at: float
     ) -> tuple[InboxRow, ...]:
         """Commit a part of what a gap held, while it is open (contract D4)."""
 
         def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
-            is_open = gaps.gap_of(raw, room_id) is not None
-            return inbox.put_facts(raw, facts, at) if is_open else ()
+            return inbox.put_facts(raw, facts, at) if gaps.is_open(raw, gap) else ()
 
         rows: tuple[InboxRow, ...] = await self.write(unit)
         return rows

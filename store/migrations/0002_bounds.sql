@@ -29,8 +29,8 @@ CREATE TABLE overflows (
     PRIMARY KEY (actor, priority)
 ) STRICT, WITHOUT ROWID;
 
--- What a sync left out of a room and is still to be read from its history (contract D4), between two sync tokens.
--- `was_in`: whether the bot is known to have been in the room at its beginning.
+-- What a sync left out of a room and is still to be read from its history (contract D4), between two sync tokens;
+-- and whether the bot is known to have been in the room at the first of them.
 CREATE TABLE gaps (
     room_id TEXT    PRIMARY KEY,
     since   TEXT    NOT NULL,

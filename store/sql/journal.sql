@@ -148,20 +148,20 @@ DELETE FROM to_device WHERE received_at < :before;
 DELETE FROM transitions WHERE at < :before;
 
 -- name: gaps
-SELECT room_id, since, before, was_in FROM gaps ORDER BY room_id;
+SELECT * FROM gaps ORDER BY room_id;
 
 -- name: gap
-SELECT room_id, since, before, was_in FROM gaps WHERE room_id = :room_id;
+SELECT * FROM gaps WHERE room_id = :room_id;
 
 -- name: put_gap
 INSERT INTO gaps (room_id, since, before, was_in) VALUES (:room_id, :since, :before, :was_in)
 ON CONFLICT (room_id) DO UPDATE SET before = excluded.before;
 
 -- name: close_gap
-DELETE FROM gaps WHERE room_id = :room_id AND before = :before;
+DELETE FROM gaps WHERE room_id = :room_id AND since = :since AND before = :before;
 
 -- name: shorten_gap
-UPDATE gaps SET since = :since, was_in = 1 WHERE room_id = :room_id;
+UPDATE gaps SET since = :before, was_in = 1 WHERE room_id = :room_id AND since = :since;
 
 -- name: drop_gap
 DELETE FROM gaps WHERE room_id = :room_id;

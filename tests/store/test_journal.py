@@ -157,11 +157,32 @@ async def test_what_was_added_to_a_gap_while_it_was_read_is_left(journal):
 
 
 async def test_history_is_kept_only_while_its_gap_is_open(journal):
-    assert await journal.keep_history(CHAT, [message(1)], 1.0) == ()
+    gap = Gap(CHAT, SyncToken("s1"), SyncToken("s2"))
+    assert await journal.keep_history(gap, [message(1)], 1.0) == ()
     await journal.keep_batch(gapped("s2"), 1.0)
-    assert len(await journal.keep_history(CHAT, [message(1)], 1.0)) == 1
-    assert await journal.keep_history(CHAT, [message(1)], 1.0) == ()
+    assert len(await journal.keep_history(gap, [message(1)], 1.0)) == 1
+    assert await journal.keep_history(gap, [message(1)], 1.0) == ()
     assert (await journal.bot()).sync_token == "s2"
+
+
+async def test_history_of_a_gap_that_ended_is_not_kept_for_the_next_gap_of_that_room(journal):
+    """A page may be on its way while the bot is put out, comes again, and misses something anew (contract D5)."""
+    await journal.keep_batch(gapped("s2"), 1.0)
+    (ended,) = await journal.gaps()
+    removed = BotRemoved(CHAT, EventId("$out"), None, "kicked")
+    await journal.keep_batch(batch("s3", removed), 2.0)
+    await journal.keep_batch(gapped("s4", since="s3"), 3.0)
+    assert await journal.keep_history(ended, [message(1)], 4.0) == ()
+    following = Gap(CHAT, SyncToken("s3"), SyncToken("s4"))
+    assert await journal.close_gap(ended) == following
+    assert len(await journal.keep_history(following, [message(2)], 5.0)) == 1
+
+
+async def test_a_gap_says_whether_the_bot_was_in_the_room_before_it(journal):
+    known = Gap(CHAT, SyncToken("s1"), SyncToken("not used"), was_in=True)
+    await journal.keep_batch(SyncBatch(SyncToken("s2"), (), (known,)), 1.0)
+    await journal.keep_batch(gapped("s3", since="s2"), 2.0)
+    assert await journal.gaps() == (Gap(CHAT, SyncToken("s1"), SyncToken("s3"), was_in=True),)
 
 
 async def test_a_gap_ends_where_the_bot_is_put_out_of_the_room(journal):
