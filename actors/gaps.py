@@ -11,13 +11,17 @@ import structlog
 from anyio.abc import TaskGroup
 
 from actors.ports import Clock, Homeserver
-from machines.errors import TokenUnknown
+from machines.errors import HistoryUnavailable, TokenUnknown
 from machines.facts import Fact, Gap
 from machines.ids import RoomId
 from store import Journal
 from store.records import InboxRow
 
 PAGES_AT_ONCE = 10
+FIRST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 600.0
+GIVEN_UP_AFTER_S = 3600.0
+"""How long a history that the homeserver fails at is asked for; the room's newer messages wait behind it."""
 
 
 class GapFiller:
@@ -65,12 +69,24 @@ class GapFiller:
         self._filling.remove(room_id)
 
     async def _fill_one(self, gap: Gap) -> None:
-        try:
-            await self._read(gap)
-        except TokenUnknown as error:
-            structlog.get_logger().warning("gap_refused", room_id=gap.room_id, reason=str(error))
-            # What a refused gap held is found again from the bot's place (contract D12).
-            await self._keep(gap, await self._homeserver.left_to_answer(gap.room_id))
+        """Read a gap to its end, again where the homeserver fails at it for a while."""
+        logger = structlog.get_logger().bind(room_id=gap.room_id)
+        pause_s, given_up_at = FIRST_PAUSE_S, self._clock.now() + GIVEN_UP_AFTER_S
+        while True:
+            try:
+                await self._read(gap)
+            except TokenUnknown as error:
+                logger.warning("gap_refused", reason=str(error))
+                # What a refused gap held is found again from the bot's place (contract D12).
+                await self._keep(gap, await self._homeserver.left_to_answer(gap.room_id))
+            except HistoryUnavailable as error:
+                if self._clock.now() < given_up_at:
+                    logger.warning("gap_unreadable", reason=str(error), pause_s=pause_s)
+                    await self._clock.sleep(pause_s)
+                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                    continue
+                logger.error("gap_lost", reason=str(error))
+            return
 
     async def _read(self, gap: Gap) -> None:
         pages = self._homeserver.history(gap)

@@ -79,6 +79,7 @@ class Homeserver(Protocol):
 
         Raises:
             TokenUnknown: the gap's tokens are not accepted.
+            HistoryUnavailable: the homeserver fails at this history.
         """
         ...
 

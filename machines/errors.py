@@ -17,5 +17,9 @@ class TokenUnknown(SurfacesError):
     """The homeserver does not accept our sync token: start again from a full sync."""
 
 
+class HistoryUnavailable(SurfacesError):
+    """The homeserver fails at a room's history, and at nothing else: ask again later."""
+
+
 class IllegalEvent(SurfacesError):
     """A machine was given an event that its state refuses; nothing was changed (our bug)."""

@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 
 import structlog
 
-from machines.errors import TokenUnknown
+from machines.errors import HistoryUnavailable, TokenUnknown
 from machines.facts import Fact, Gap
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from machines.orders import SendMessage
@@ -36,6 +36,7 @@ async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tu
 
     Raises:
         TokenUnknown: the homeserver does not accept the gap's tokens.
+        HistoryUnavailable: the homeserver fails at this history.
     """
     own: list[object] = []
     own_joins = json.dumps({"types": ["m.room.member"], "senders": [bot]})
@@ -138,6 +139,10 @@ async def _raw_pages(
         if refused.status == 400:
             raise TokenUnknown(
                 f"the homeserver does not accept a gap's tokens ({refused.errcode})"
+            ) from refused
+        if refused.status not in (403, 404):
+            raise HistoryUnavailable(
+                f"the homeserver can't show it ({refused.status} {refused.errcode})"
             ) from refused
         # Forbidden or gone: the bot is not in that room any more, and can't answer there.
 

@@ -177,6 +177,7 @@ class MatrixHomeserver:
 
         Raises:
             TokenUnknown: the homeserver does not accept the gap's tokens.
+            HistoryUnavailable: the homeserver fails at this history.
         """
         async for facts in pages(self._transport, self._bot, gap):
             self._performer.note(facts)

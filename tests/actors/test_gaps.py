@@ -7,6 +7,8 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
+from actors.gaps import FIRST_PAUSE_S, GIVEN_UP_AFTER_S
+from machines.errors import HistoryUnavailable
 from machines.facts import BotRemoved, Fact, Gap
 from machines.ids import EventId, RoomId, SyncToken
 from tests.actors.fakes import House, settle
@@ -37,6 +39,20 @@ def hold_history(house: House) -> anyio.Event:
             yield page
 
     house.homeserver.history = held  # type: ignore[method-assign]
+    return ends
+
+
+def fail_history(house: House, *, after: int) -> anyio.Event:
+    """Let every history fail behind its first facts, until the event is set."""
+    history, ends = house.homeserver.history, anyio.Event()
+
+    async def failing(gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        async for page in history(gap):
+            yield page if ends.is_set() else page[:after]
+            if not ends.is_set():
+                raise HistoryUnavailable("500")
+
+    house.homeserver.history = failing  # type: ignore[method-assign]
     return ends
 
 
@@ -111,6 +127,40 @@ async def test_a_refused_gap_is_found_again_from_the_bots_place(house: House):
     assert asked(house) == ["old", "new"]
     assert [line["room_id"] for line in logs if line["event"] == "gap_refused"] == [room]
     assert house.database.rows("SELECT * FROM gaps") == []
+
+
+async def test_a_history_that_the_homeserver_fails_at_is_read_later(house: House):
+    (room,) = house.with_chats()
+    told = [house.message(room, body) for body in ("old", "new", "newest")]
+    house.homeserver.gaps[room] = [tuple(told[:2])]
+    ends = fail_history(house, after=1)
+    with capture_logs() as logs:
+        async with house.living():
+            house.homeserver.arrives(told[1], gaps=[gap(room)])
+            await settle()
+            house.homeserver.arrives(told[2])
+            await settle()
+            house.homeserver.gaps[room] = [tuple(told)]
+            assert asked(house) == ["old"]
+            ends.set()
+            await house.clock.passes(FIRST_PAUSE_S)
+    assert asked(house) == ["old", "new", "newest"]
+    assert [line["room_id"] for line in logs if line["event"] == "gap_unreadable"] == [room]
+    assert house.database.rows("SELECT * FROM gaps") == []
+
+
+async def test_a_history_that_stays_unreadable_is_given_up_and_the_room_goes_on(house: House):
+    (room,) = house.with_chats()
+    told = [house.message(room, body) for body in ("lost", "later")]
+    house.homeserver.gaps[room] = [(told[0],)]
+    fail_history(house, after=0)
+    with capture_logs() as logs:
+        async with house.living():
+            house.homeserver.arrives(told[0], gaps=[gap(room)])
+            await house.clock.passes(2 * GIVEN_UP_AFTER_S)
+            house.homeserver.arrives(told[1])
+    assert asked(house) == ["later"]
+    assert [line["room_id"] for line in logs if line["event"] == "gap_lost"] == [room]
 
 
 async def test_of_a_room_that_the_bot_was_put_out_of_no_history_is_kept(house: House):

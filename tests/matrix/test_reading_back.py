@@ -6,6 +6,7 @@ import random
 import pytest
 from structlog.testing import capture_logs
 
+from machines.errors import HistoryUnavailable, TokenUnknown
 from machines.facts import Gap, MessageArrived
 from machines.ids import RoomId, SyncToken
 from matrix.full_state import read_full_state
@@ -84,6 +85,46 @@ async def test_a_changed_name_does_not_end_the_history_and_the_join_does(told):
         found = await read_back(transport, BOT, READABLE, SyncToken("s1"), None)
     assert [event["event_id"] for event in found] == ["$3", "$4", "$5", "$6"]
     assert [fact.event_id for fact in left_to_answer(found, READABLE, None, BOT)] == ["$4", "$6"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error_raised"),
+    [(403, None), (404, None), (400, TokenUnknown), (413, HistoryUnavailable)],
+)
+async def test_a_gap_that_the_homeserver_cannot_show_is_told_from_a_room_that_the_bot_is_out_of(
+    status, error_raised
+):
+    clock = VirtualClock()
+    network = FakeNetwork(clock, lambda _: error(status, "M_UNKNOWN"))
+    transport = Transport(network, clock, lambda *_: None, random.Random(1).random)
+    transport.use_token("token")
+    gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in=True)
+    raised = None
+    async with clock.running():
+        try:
+            found = [facts async for facts in pages(transport, BOT, gap)]
+        except (TokenUnknown, HistoryUnavailable) as fault:
+            raised = type(fault)
+        else:
+            assert found == []
+    assert raised is error_raised
+
+
+async def test_a_gap_that_fails_alone_is_not_taken_for_read():
+    """While everything else works a request is given up in the end: what it was to show is still there."""
+    clock = VirtualClock()
+
+    def network(request):
+        return error(500, "M_UNKNOWN") if "messages" in request.path else answer({})
+
+    transport = Transport(
+        FakeNetwork(clock, network), clock, lambda *_: None, random.Random(1).random
+    )
+    transport.use_token("token")
+    gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in=True)
+    async with clock.running():
+        with pytest.raises(HistoryUnavailable):
+            await anext(pages(transport, BOT, gap))
 
 
 @pytest.mark.parametrize(("was_in", "expected"), [(True, ["$1", "$3"]), (False, ["$3"])])
