@@ -6,7 +6,7 @@ because who sent an event decides what it counts for (contract C2); of a homeser
 whole state of the room is read instead.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from machines.ids import RoomId, UserId
@@ -65,9 +65,19 @@ class StateReader:
         return state_map(events) if isinstance(events, list) else None
 
     async def binding(self, room_id: RoomId) -> Mapping[str, Any] | None:
-        """Return a room's binding (contract R4); the homeserver keeps it for rooms that were left, too."""
-        bot = self._current.bot
-        binding = await self.get("user", bot, "rooms", room_id, "account_data", BINDING_TYPE)
+        """Return a room's binding (contract R4); the homeserver keeps it for rooms that were left, too.
+
+        Raises:
+            RequestRefused: the homeserver fails at it. A room without a binding is given new numbers, so this must
+                not be taken for one.
+        """
+        segments = ("user", self._current.bot, "rooms", room_id, "account_data", BINDING_TYPE)
+        try:
+            binding = await self._ask(segments)
+        except RequestRefused as refused:
+            if refused.status not in (403, 404):
+                raise
+            binding = None
         return binding if isinstance(binding, dict) and binding else None
 
     async def members(self, room_id: RoomId) -> tuple[UserId, ...] | None:
@@ -89,15 +99,18 @@ class StateReader:
 
     async def get(self, *segments: str, query: Mapping[str, str] | None = None) -> Any:
         """Return what a read request answers."""
+        try:
+            return await self._ask(segments, query)
+        except RequestRefused:
+            return None
+
+    async def _ask(self, segments: Sequence[str], query: Mapping[str, str] | None = None) -> Any:
         if self._left is not None:
             if self._left <= 0:
                 return None
             self._left -= 1
-        try:
-            call = Call("GET", client_path(*segments), query=query)
-            return await self._current.transport.request(call)
-        except RequestRefused:
-            return None
+        call = Call("GET", client_path(*segments), query=query)
+        return await self._current.transport.request(call)
 
     async def _gives_events(self, room_id: RoomId) -> bool:
         """Find out once whether the homeserver gives events or contents.

@@ -4,6 +4,7 @@ Only GET requests; a room that can't be read is left out of what is observed, an
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -13,6 +14,7 @@ from machines.binding import read_claim
 from machines.ids import RoomId, UserId
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from matrix.current_state import CurrentState, StateEvent, StateReader
+from matrix.errors import RequestRefused
 from matrix.events import is_id, own_membership, previous_membership
 from matrix.topology import (
     StateMap,
@@ -84,9 +86,10 @@ class Observer:
 
             async def look_back(room_id: RoomId) -> None:
                 async with limit:
-                    binding = await reader.binding(room_id)
-                if binding is not None:
-                    former[room_id] = binding
+                    with suppress(RequestRefused):
+                        binding = await reader.binding(room_id)
+                        if binding is not None:
+                            former[room_id] = binding
 
             for room in topology.rooms.values():
                 if self._is_incomplete(room):
@@ -144,12 +147,18 @@ class Observer:
     async def read(
         self, reader: StateReader, room_id: RoomId
     ) -> tuple[ObservedRoom, StateMap] | None:
-        """Read one room with its state, as far as it was needed; `None` where the bot is not in it."""
+        """Read one room with its state, as far as it was needed; `None` where the bot is not in it.
+
+        `None` too where the homeserver fails at its binding.
+        """
         own = await reader.own_membership(room_id)
         create = await reader.event(room_id, "m.room.create") if _is_join(own) else None
         if own is None or create is None:
             return None
-        binding = await reader.binding(room_id)
+        try:
+            binding = await reader.binding(room_id)
+        except RequestRefused:
+            return None
         state: StateMap = {}
         if create.get("sender") == self._bot:
             state = await reader.whole(room_id) or {}
@@ -203,8 +212,12 @@ class Observer:
         create = await reader.event(space_id, "m.room.create") if _is_join(own) else None
         if create is None:
             return None
+        try:
+            binding = await reader.binding(space_id)
+        except RequestRefused:
+            return None
         state = {("m.room.create", ""): dict(create)}
-        space = observed_room(space_id, state, await reader.binding(space_id), self._bot)
+        space = observed_room(space_id, state, binding, self._bot)
         if not space.is_space:
             return None
         space = replace(space, children=(link,))
