@@ -244,8 +244,8 @@ class Bot:
                 assert_never(effect)
 
     def _reply_delivered(self, room_id: RoomId, answered: EventId) -> None:
-        """Move the markers; the bot's place stays before a message that a quick command overtook (D12)."""
-        if self._crank.is_caught_up(ActorKey(room_id)):
+        """Move the markers; the bot's place stays before what a quick command overtook (D12)."""
+        if self._crank.is_caught_up(ActorKey(room_id)) and not self._gaps.may_miss(room_id):
             self._presence.reply_delivered(room_id, answered)
         else:
             self._presence.mark_read(room_id, answered)

@@ -45,8 +45,9 @@ class GapFiller:
 
     async def run(self, group: TaskGroup) -> None:
         """Fill in this task group what an earlier process left, and from here on what is opened."""
+        left = await self._journal.gaps()
         self._group = group
-        self.open(gap.room_id for gap in await self._journal.gaps())
+        self.open(gap.room_id for gap in left)
 
     def open(self, room_ids: Iterable[RoomId]) -> None:
         """Fill the gaps of these rooms, once there is a task group."""
@@ -57,6 +58,10 @@ class GapFiller:
             elif self._group is not None:
                 self._filling.add(room_id)
                 self._group.start_soon(self._fill, room_id)
+
+    def may_miss(self, room_id: RoomId) -> bool:
+        """Whether a part of this room's history may still be unread."""
+        return self._group is None or room_id in self._filling
 
     async def _fill(self, room_id: RoomId) -> None:
         self._again.add(room_id)

@@ -10,6 +10,8 @@ import sqlite3
 
 from msgspec.structs import replace
 
+from machines.commands import parse
+from machines.commands.stop import Stop
 from machines.facts import (
     BotRemoved,
     BotReturned,
@@ -51,13 +53,21 @@ def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
     now: list[Fact] = []
     later = {gap.room_id: gap for gap in batch.gaps}
     for fact in batch.facts:
-        if fact.room_id in held and isinstance(fact, _READ_FROM_HISTORY):
+        in_order = isinstance(fact, _READ_FROM_HISTORY) and not _stops_a_turn(raw, fact)
+        if fact.room_id in held and in_order:
             later.setdefault(fact.room_id, Gap(fact.room_id, batch.token, batch.token))
         else:
             now.append(fact)
     for gap in later.values():
         raw.execute(SQL["put_gap"], _row(replace(gap, before=batch.token)))
     return tuple(now)
+
+
+def _stops_a_turn(raw: sqlite3.Connection, fact: Fact) -> bool:
+    """Whether this is a `!stop` with a turn in hand: all that the history holds comes behind that turn (K9)."""
+    if not isinstance(fact, MessageArrived) or not isinstance(parse(fact.body), Stop):
+        return False
+    return raw.execute(SQL["turn"], {"room_id": fact.room_id}).fetchone() is not None
 
 
 def gaps(raw: sqlite3.Connection) -> tuple[Gap, ...]:

@@ -129,6 +129,39 @@ async def test_a_refused_gap_is_found_again_from_the_bots_place(house: House):
     assert house.database.rows("SELECT * FROM gaps") == []
 
 
+async def test_a_stop_ends_the_answer_while_a_history_is_read_and_the_place_stays(house: House):
+    """Contracts K9, D12: what the history holds comes behind the turn in hand, and is still to be answered."""
+    (room,) = house.with_chats()
+    told = [house.message(room, body) for body in ("long", "old", "!stop")]
+    house.agents.mute.add("long")
+    house.homeserver.gaps[room] = [tuple(told[1:])]
+    ends = hold_history(house)
+    async with house.living():
+        house.homeserver.arrives(told[0])
+        await settle()
+        house.homeserver.arrives(told[2], gaps=[gap(room)])
+        await house.clock.passes(5.0)
+        assert house.agents.closed == ["long"]
+        assert [finished for _, _, finished in house.homeserver.markers if finished] == []
+        ends.set()
+        await house.clock.passes(5.0)
+    assert asked(house) == ["long", "old"]
+    answers = [event_id for event_id, _ in house.homeserver.replies]
+    assert sorted(set(answers)) == sorted(each.event_id for each in told)
+
+
+async def test_a_stop_with_no_turn_in_hand_keeps_its_place_behind_the_history(house: House):
+    (room,) = house.with_chats()
+    told = [house.message(room, body) for body in ("old", "!stop")]
+    house.agents.mute.add("old")
+    house.homeserver.gaps[room] = [tuple(told)]
+    async with house.living():
+        house.homeserver.arrives(told[1], gaps=[gap(room)])
+        await house.clock.passes(5.0)
+        assert house.database.rows("SELECT * FROM turns") == []
+    assert {event_id for event_id, _ in house.homeserver.replies} == {"$1", "$2"}
+
+
 async def test_a_history_that_the_homeserver_fails_at_is_read_later(house: House):
     (room,) = house.with_chats()
     told = [house.message(room, body) for body in ("old", "new", "newest")]
