@@ -70,6 +70,10 @@ def take(
             case.effects.append(Consume(seq))
         case MessageBehind():
             mailbox.hear_behind(case, event)
+        case BotRemoved() if seq is not None:
+            doorway.note(case, event)
+            doorway.set_waiting_aside(case, seq)
+            case.effects.append(Consume(seq))
         case EncryptedArrived() if seq is not None:
             case.effects.append(SetAside(seq, "encrypted, and no key to read it"))
         case _:

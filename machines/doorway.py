@@ -49,6 +49,7 @@ from machines.user import Asked
 
 ANSWERED_WITHIN_S = 24 * 3600.0
 """How old work may be when a look fails, and still wait for the next (contract C8)."""
+SENT_BEFORE_REMOVAL = "the bot was put out of the room before it could answer"
 _NOT_RESTORED = "the room could not be restored within 24 hours"
 
 
@@ -197,6 +198,16 @@ def _give_up_old_work(case: Case) -> None:
     if case.turn is not None and is_over(case, case.turn.begun_at):
         last_words = case.world.speech.agent_gave_up("not_restored")
         step_turn(case, RoomLost(case.world.now, _NOT_RESTORED, last_words))
+
+
+def set_waiting_aside(case: Case, removed: int) -> None:
+    """Set aside what waits where the bot is no longer: what was sent before it comes again is not answered (D5, R5).
+
+    `removed` is the inbox row of the removal; messages before it that are still to be read follow in `mailbox`.
+    """
+    case.effects += [SetAside(each.seq, SENT_BEFORE_REMOVAL) for each in case.waiting]
+    case.waiting = ()
+    case.room = replace(case.room, heard_seq=max(case.room.heard_seq, removed))
 
 
 def tell_of_overflow(case: Case, overflow: QueueOverflowed) -> None:

@@ -67,7 +67,7 @@ class Room(Struct, frozen=True):
     look began or ended, 0 if the next may come at once; `looks` counts those that failed since somebody last wrote.
     `looking` says that a look was ordered and has not ended; it ends with the process. `told` says that the people
     here know of the failure, `reminded` that a command has had the notice once more. `heard_seq` is the inbox row of
-    the newest message that came while the room was not bound: one that is read again after a restart is not new.
+    the newest message that came while the room was not bound, or of the bot's removal: up to there nothing is new.
     `others` is how many others than the bot are in an entry room, joined or invited; `None` when that is not known.
     """
 

@@ -53,6 +53,8 @@ COMMANDS: Mapping[str, type[Command]] = {
 ALIASES: Mapping[str, type[Command]] = {"reset": Clear}
 
 _COMMAND = re.compile(r"!([^\W\d_][\w-]*)(?:\s+(.*))?", re.DOTALL)
+# No consent, and not for the agent to interpret either (contract K8).
+_QUALIFIED_ANSWER = re.compile(r"!(yes|no)((?![\w-])\S.*)", re.DOTALL | re.IGNORECASE)
 
 
 def parse(body: str) -> Command | None:
@@ -60,9 +62,10 @@ def parse(body: str) -> Command | None:
 
     The very first character is an ASCII `!` and a word follows it: with a space before it, or any
     character that only looks like one, a message is plain text. Names are ASCII and case does not matter;
-    any other word is `Unknown`, which runs nothing.
+    any other word is `Unknown`, which runs nothing. `!yes` and `!no` are answers with whatever follows them.
     """
-    match = _COMMAND.fullmatch(body.rstrip())
+    text = body.rstrip()
+    match = _COMMAND.fullmatch(text) or _QUALIFIED_ANSWER.fullmatch(text)
     if match is None:
         return None
     name, argument = match[1], (match[2] or "").strip()

@@ -147,7 +147,7 @@ async def test_a_stop_ends_the_answer_while_a_history_is_read_and_the_place_stay
         await house.clock.passes(5.0)
     assert asked(house) == ["long", "old"]
     answers = [event_id for event_id, _ in house.homeserver.replies]
-    assert sorted(set(answers)) == sorted(each.event_id for each in told)
+    assert set(answers) == {each.event_id for each in told}
 
 
 async def test_a_stop_with_no_turn_in_hand_keeps_its_place_behind_the_history(house: House):

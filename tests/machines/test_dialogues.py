@@ -309,7 +309,10 @@ def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_one
     assert story.hears("!yes").said == [QUESTION_AGAIN]
 
 
-@pytest.mark.parametrize("body", ["!yes but not my notes", "!no thanks", "!yes\nplease"])
+@pytest.mark.parametrize(
+    "body",
+    ["!yes but not my notes", "!no thanks", "!yes\nplease", "!yes, but not my notes", "!No."],
+)
 def test_an_answer_with_anything_behind_the_word_is_none_and_the_question_is_shown_again(body):
     story = asked_to_confirm()
     told = story.hears(body)

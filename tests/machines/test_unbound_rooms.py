@@ -317,17 +317,28 @@ def test_a_look_that_ended_with_the_process_is_ordered_again():
     assert story.looks(A_CHAT).only_ask.request.text == "hello"
 
 
-def test_messages_that_wait_where_the_bot_was_put_out_are_looked_at_and_set_aside_after_a_day():
+def test_what_waits_where_the_bot_is_put_out_is_set_aside_and_the_room_keeps_the_reason():
     story = Unbound()
     story.hears("question")
     story.hears("second")
-    told = story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
-    assert story.it.turn is None
-    assert told.of(Reconcile) == [Reconcile()]
-    story.looks()
-    story.fails_until(lambda: not story.it.waiting)
-    assert [each.seq for each in story.all if isinstance(each, SetAside)] == [2]
-    assert story.notices == 1
+    removal = BotRemoved(ROOM, EventId("$out"), ANNA, "kicked")
+    told = story.take(removal, stored=True)
+    assert (story.it.turn, story.it.waiting) == (None, ())
+    assert [each.seq for each in told.of(SetAside)] == [2]
+    assert told.of(Reconcile) == []
+    assert (story.it.room.state, story.it.room.reason) == ("unregistered", "kicked")
+
+
+def test_a_message_that_is_read_only_after_the_removal_behind_it_is_set_aside():
+    story = Unbound()
+    story.seq = 5
+    story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
+    story.seq = 2
+    told = story.hears("written before")
+    assert [each.seq for each in told.of(SetAside)] == [3]
+    assert story.it.room.state == "unregistered"
+    story.seq = 6
+    assert story.hears("written since").of(Reconcile) == [Reconcile()]
 
 
 def test_a_chat_whose_making_came_to_nothing_is_looked_at_when_somebody_waits_there():

@@ -39,6 +39,8 @@ class Bug:
     name: str
     plant: Callable[[ExitStack], None]
     blind: bool = True
+    within: int = 250
+    """In so many seeds it has to be found."""
 
 
 def _replace(stack: ExitStack, owner: Any, name: str, made: Callable[[Any], Any]) -> None:
@@ -262,7 +264,7 @@ BUGS = {
         Bug("rows that come while an actor is loaded are lost", _late_rows_lost),
         Bug("reconciliation is left out", _no_reconciliation),
         Bug("a gap is not filled", _gap_not_filled),
-        Bug("nobody renews a session outside of a sync", _session_not_renewed),
+        Bug("nobody renews a session outside of a sync", _session_not_renewed, within=750),
         Bug("each try has a new transaction id", _new_transaction_at_each_try),
         Bug("there is no fence at the bot's join", _no_fence_at_join),
         Bug("a room's nonce is not looked for", _nonce_not_looked_for),

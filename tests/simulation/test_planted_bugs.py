@@ -5,13 +5,11 @@ import pytest
 from tests.simulation.history import simulate
 from tests.simulation.planted import BUGS, planted
 
-WITHIN_SEEDS = 250
-
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_found_within_a_few_seeds(name):
     with planted(name):
-        for seed in range(WITHIN_SEEDS):
+        for seed in range(BUGS[name].within):
             if simulate(seed, blind=BUGS[name].blind).violation is not None:
                 return
-    pytest.fail(f"not found in {WITHIN_SEEDS} seeds: {name}")
+    pytest.fail(f"not found in {BUGS[name].within} seeds: {name}")
