@@ -18,7 +18,8 @@ from machines.doubts import doubts
 from machines.happenings import ChatRecovered, Observed, OnboardingAsked
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.orders import Refused, StoreBinding
-from machines.reconcile import Found, Plan, Stored, plan
+from machines.plan import Found, Plan, Stored
+from machines.reconcile import plan
 from machines.room import (
     ROOM,
     DifferenceFound,

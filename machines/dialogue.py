@@ -18,9 +18,8 @@ from machines.patience import ends_at, retry_at
 from machines.remembering import conclude
 from machines.reply import EDIT_INTERVAL_S
 from machines.speech import Speech
-from machines.turn import (
-    ENDED,
-    TURN,
+from machines.turn import ENDED, TURN, Turn
+from machines.turn_events import (
     AgentDeclined,
     AgentFailed,
     AnswerEnded,
@@ -32,7 +31,6 @@ from machines.turn import (
     RetryDue,
     ShowDue,
     TextGrew,
-    Turn,
     UserStopped,
 )
 

@@ -44,7 +44,7 @@ from machines.room import (
     TopologyRefused,
     Welcome,
 )
-from machines.turn import RoomLost
+from machines.turn_events import RoomLost
 from machines.user import Asked
 
 ANSWERED_WITHIN_S = 24 * 3600.0

@@ -11,7 +11,7 @@ of others are completed from the current state anyway, and encryption is asked f
 from msgspec import Struct
 
 from machines.ids import RoomId
-from machines.reconcile import Plan, Stored
+from machines.plan import Plan, Stored
 from machines.topology import ObservedRoom, Topology
 
 Link = tuple[RoomId, RoomId]

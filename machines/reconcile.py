@@ -12,7 +12,6 @@ The same plan serves all rooms at start and one room at run time. Applied twice,
 
 from collections.abc import Callable, Iterable, Mapping
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from machines.binding import (
@@ -23,66 +22,10 @@ from machines.binding import (
     read_claim,
 )
 from machines.ids import AgentId, RoomId, UserId
-from machines.room import Binding, Room
+from machines.plan import Found, Plan, Remark, Stored
+from machines.room import Binding
 from machines.topology import ObservedRoom, Topology
 from machines.user import User
-
-
-class Stored(Struct, frozen=True):
-    """What the local tables say.
-
-    `left_alone` are rooms that something is under way for, a chat being made or an order still in the
-    outbox: for them the local row is newer than the homeserver, and it stays.
-    """
-
-    rooms: Mapping[RoomId, Room] = field(default_factory=dict)
-    users: Mapping[UserId, User] = field(default_factory=dict)
-    platform_chat_seq: int = 0
-    left_alone: frozenset[RoomId] = frozenset()
-
-
-class Found(Struct, frozen=True):
-    """What one room is, as the homeserver shows it. `backfill`: its binding there is to be written.
-
-    `others` is how many others are in it; it is nothing that a row could differ in (contract C5).
-    """
-
-    binding: Binding
-    name: str
-    encrypted: bool
-    backfill: bool
-    others: int | None = None
-
-
-class Remark(Struct, frozen=True):
-    """A room that is in conflict or was skipped, and why (contract L5)."""
-
-    room_id: RoomId
-    reason: str
-
-
-class Plan(Struct, frozen=True):
-    """What reconciliation comes to.
-
-    `found` are all rooms that are something; `changed` those whose row is not so; `refused` are stored
-    rooms that the bot is in and that are nothing (any more); `gone` are stored rooms it is not in.
-    """
-
-    found: Mapping[RoomId, Found]
-    changed: tuple[RoomId, ...]
-    unchanged: tuple[RoomId, ...]
-    refused: Mapping[RoomId, str]
-    gone: tuple[RoomId, ...]
-    users: tuple[User, ...]
-    platform_chat_seq: int
-    spaces: int
-    conflicts: tuple[Remark, ...]
-    skipped: tuple[Remark, ...]
-
-    @property
-    def backfilled(self) -> tuple[RoomId, ...]:
-        """Return the rooms whose binding is to be written on the homeserver."""
-        return tuple(room_id for room_id, found in self.found.items() if found.backfill)
 
 
 def plan(

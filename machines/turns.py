@@ -10,7 +10,8 @@ from machines.ids import ActorKey
 from machines.notices import found_parts
 from machines.reply import Reply
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
-from machines.turn import Turn, TurnBegan
+from machines.turn import Turn
+from machines.turn_events import TurnBegan
 from machines.user import Asked
 
 

@@ -17,9 +17,9 @@ from machines.facts import Fact, Gap, SyncBatch
 from machines.happenings import ChatSummary
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
 from machines.lifecycle import Life
+from machines.plan import Stored
 from machines.preferences import Preferences
 from machines.priority import Priority
-from machines.reconcile import Stored
 from machines.topology import Topology
 from store import gaps, inbox, units
 from store.database import Runner

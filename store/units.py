@@ -14,8 +14,8 @@ from machines.ids import (
     UserId,
 )
 from machines.lifecycle import Life
+from machines.plan import Stored
 from machines.preferences import Preferences
-from machines.reconcile import Stored
 from machines.room import Room
 from machines.topology import Topology
 from store import limits

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines import lifecycle, room, turn, user
+from machines import lifecycle, room, turn, turn_events, user
 from machines.draft import Draft
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.reply import Part, Reply, checksum
@@ -101,25 +101,25 @@ TURN = Machine(
         ),
     ),
     facts=(
-        turn.TurnBegan(100.0, 220.0, 1900.0),
-        turn.ProcessRestarted(100.0, 220.0, 1900.0),
-        turn.TextGrew(100.0, Draft("It is a long story"), "reading"),
-        turn.ShowDue(100.0),
-        turn.AnswerEnded(100.0, "It is a long story."),
-        turn.AgentFailed(
+        turn_events.TurnBegan(100.0, 220.0, 1900.0),
+        turn_events.ProcessRestarted(100.0, 220.0, 1900.0),
+        turn_events.TextGrew(100.0, Draft("It is a long story"), "reading"),
+        turn_events.ShowDue(100.0),
+        turn_events.AnswerEnded(100.0, "It is a long story."),
+        turn_events.AgentFailed(
             100.0, 120.0, "silent", "no frame for 30 s", "The agent could not answer."
         ),
-        turn.AgentFailed(
+        turn_events.AgentFailed(
             100.0, 120.1, "silent", "no frame for 30 s", "The agent could not answer."
         ),
-        turn.AgentDeclined(100.0, "BAD_INPUT", "The agent refused."),
-        turn.RetryDue(100.0),
-        turn.LimitReached(100.0, "too long", "It ends here."),
-        turn.CallAwaited(100.0),
-        turn.CallOpened(100.0),
-        turn.PatienceEnded(100.0, "silent", "The agent could not answer."),
-        turn.RoomLost(100.0, "the room could not be restored", "No answer."),
-        turn.UserStopped(100.0, "(stopped)"),
+        turn_events.AgentDeclined(100.0, "BAD_INPUT", "The agent refused."),
+        turn_events.RetryDue(100.0),
+        turn_events.LimitReached(100.0, "too long", "It ends here."),
+        turn_events.CallAwaited(100.0),
+        turn_events.CallOpened(100.0),
+        turn_events.PatienceEnded(100.0, "silent", "The agent could not answer."),
+        turn_events.RoomLost(100.0, "the room could not be restored", "No answer."),
+        turn_events.UserStopped(100.0, "(stopped)"),
     ),
 )
 USER = Machine(

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from machines.doubts import Doubts, doubts
 from machines.ids import RoomId
-from machines.reconcile import Stored
+from machines.plan import Stored
 from machines.room import Binding
 from machines.topology import Topology
 from machines.user import User

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from machines.reconcile import Plan, Stored
+from machines.plan import Plan, Stored
 from machines.room import Binding
 from machines.topology import ObservedRoom
 from machines.user import User

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from machines.reconcile import Stored
+from machines.plan import Stored
 from machines.room import Binding, Room
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.user import User

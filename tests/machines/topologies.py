@@ -7,7 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines.ids import AgentId, RoomId, UserId
-from machines.reconcile import Plan, Stored, plan
+from machines.plan import Plan, Stored
+from machines.reconcile import plan
 from machines.room import Binding, Room
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.user import User
