@@ -35,6 +35,7 @@ from machines.happenings import (
     CallBegan,
     CallDelayed,
     MessageBehind,
+    MessageDropped,
     Observed,
     OrderDone,
     QueueOverflowed,
@@ -70,6 +71,9 @@ def take(
             case.effects.append(Consume(seq))
         case MessageBehind():
             mailbox.hear_behind(case, event)
+        case MessageDropped() if seq is not None:
+            mailbox.hear_dropped(case, event, seq)
+            case.effects.append(Consume(seq))
         case BotRemoved() if seq is not None:
             doorway.note(case, event)
             doorway.set_waiting_aside(case, seq)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from machines.draft import Draft
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
-from machines.ids import EventId, RoomId, TxnId
+from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome
 from machines.room import Binding
 from machines.user import Asked
@@ -151,6 +151,12 @@ class ChatRecovered(Struct, frozen=True):
 
     space_id: RoomId
     number: int
+
+
+class MessageDropped(Struct, frozen=True):
+    """A message was set aside because too many wait; in a room that is not bound it counts as writing (C8)."""
+
+    sender: UserId
 
 
 class QueueOverflowed(Struct, frozen=True):

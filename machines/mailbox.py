@@ -10,7 +10,7 @@ from machines.dialogue import stop_turn
 from machines.doorway import SENT_BEFORE_REMOVAL, is_over, step_room
 from machines.effects import Consume, Reconcile, SetAside
 from machines.facts import MalformedArrived, MessageArrived
-from machines.happenings import AnswerReady, MessageBehind
+from machines.happenings import AnswerReady, MessageBehind, MessageDropped
 from machines.ids import UserId
 from machines.room import MessageCame
 from machines.turns import begin, begin_message
@@ -29,10 +29,9 @@ def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
     if free and command is not None and not command.waits:
         _run(case, command, message, seq)
         return
-    waiting = Waiting(seq, message, received_at)
-    case.waiting = (*case.waiting, waiting)
+    case.waiting = (*case.waiting, Waiting(seq, message, received_at))
     if case.room.state != "bound":
-        _hear(case, command, waiting)
+        _hear(case, command, seq, received_at)
 
 
 def hear_behind(case: Case, behind: MessageBehind) -> None:
@@ -40,16 +39,21 @@ def hear_behind(case: Case, behind: MessageBehind) -> None:
     message = behind.message
     if case.room.state != "bound" and _counts(case, message.sender):
         since = min(behind.received_at, case.world.now)
-        _hear(case, _command(case, message), Waiting(behind.seq, message, since))
+        _hear(case, _command(case, message), behind.seq, since)
 
 
-def _hear(case: Case, command: commands.Command | None, waiting: Waiting) -> None:
+def hear_dropped(case: Case, dropped: MessageDropped, seq: int) -> None:
+    """Let a message count as writing though it is not kept (contract C8)."""
+    if case.room.state != "bound" and _counts(case, dropped.sender):
+        _hear(case, None, seq, case.world.now)
+
+
+def _hear(case: Case, command: commands.Command | None, seq: int, since: float) -> None:
     """Let somebody's writing start the repair of a room that is not bound (contracts C7, C8).
 
     A message that was heard by an earlier process, or is read so late that it is given up, is no new writing.
     """
-    seq = waiting.seq
-    if seq <= case.room.heard_seq or is_over(case, waiting.since):
+    if seq <= case.room.heard_seq or is_over(case, since):
         return
     case.room = replace(case.room, heard_seq=seq)
     step_room(case, MessageCame(case.world.now), "a message came")

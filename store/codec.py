@@ -33,6 +33,7 @@ _JOURNALLED: dict[str, type] = {
         happenings.ChatsAsked,
         happenings.ChatRecovered,
         happenings.QueueOverflowed,
+        happenings.MessageDropped,
         happenings.AnswerReady,
         room.RoomMade,
         room.TopologyConfirmed,

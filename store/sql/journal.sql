@@ -30,6 +30,9 @@ INSERT INTO overflows (actor, priority, since) VALUES (:actor, :priority, :at);
 -- name: end_overflow
 DELETE FROM overflows WHERE actor = :actor AND priority = :priority;
 
+-- name: waits_to_be_written_to
+SELECT 1 FROM rooms WHERE room_id = :room_id AND state = 'failed' AND (told = 1 OR looks > 0);
+
 -- name: first_waiting
 SELECT seq, kind, payload, priority, received_at FROM inbox
 WHERE actor = :actor AND status = 'waiting' ORDER BY priority, seq LIMIT :limit;

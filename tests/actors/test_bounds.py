@@ -138,6 +138,19 @@ async def test_what_waits_in_a_room_that_failed_is_bounded_and_its_cell_holds_no
         assert all(cell.inbox.held(priority) == 0 for priority in Priority)
 
 
+async def test_who_writes_beyond_the_bound_of_a_failed_room_is_heard(house: House):
+    (room,) = house.with_chats()
+    linked, house.homeserver.rooms = house.homeserver.rooms, []
+    async with house.living(killed=True):
+        await flood(house, room, HIGH + 5)
+        await house.clock.passes(4 * 3600.0)
+        house.homeserver.rooms = linked
+        house.homeserver.arrives(house.message(room, "and now?"))
+        await house.clock.passes(61.0)
+        state = house.database.rows("SELECT state FROM rooms WHERE room_id = ?", room)
+    assert state == [("bound",)]
+
+
 async def test_a_cell_behind_a_mute_agent_holds_a_bounded_number_of_rows(house, monkeypatch):
     monkeypatch.setattr(inbox, "WAITING_HIGH", 10 * HELD)
     (room,) = house.with_chats()
