@@ -63,6 +63,7 @@ def _files_to_ourselves(database: Path, store: Path) -> Iterator[None]:
     Raises:
         DatabaseLocked: another daemon holds one of them.
         DatabaseUnusable: there is no place for a database, or it is another program's.
+        CommandFailed: there is no place for the store directory (exit 2).
     """
     refuse_if_held(database, store)
     refuse_foreign_file(database)
@@ -70,6 +71,10 @@ def _files_to_ourselves(database: Path, store: Path) -> Iterator[None]:
         try:
             stack.enter_context(DaemonLock(database, store))
         except OSError as error:
+            if error.filename is not None and Path(error.filename) == store:
+                advice = "name a directory that this user may make and write in"
+                said = f"MATRIX_STORE_PATH: {store} can't be made ({error.strerror}); {advice}"
+                raise CommandFailed(ExitCode.USAGE, said) from error
             # A failed write does not say itself which file it was for.
             raise unusable(Path(error.filename or lock_path(database)), error) from error
         yield

@@ -217,6 +217,20 @@ def test_a_second_daemon_under_another_name_exits_5_and_leaves_no_file(
         assert files(configured.parent) == before
 
 
+def test_a_store_directory_that_can_not_be_made_is_named_and_no_database_is_left(
+    shell, monkeypatch, configured
+):
+    store = configured.with_name("dangling")
+    store.symlink_to(configured.with_name("nowhere") / "store")
+    monkeypatch.setenv("MATRIX_STORE_PATH", str(store))
+    before = files(configured.parent)
+    result = shell("run")
+    assert result.code == ExitCode.USAGE
+    assert "MATRIX_STORE_PATH" in result.err
+    assert str(store) in result.err
+    assert files(configured.parent) == before
+
+
 @pytest.mark.parametrize("found", ["text", "database"])
 def test_what_is_not_the_bots_is_not_used_as_its_database(shell, configured, found):
     if found == "text":
