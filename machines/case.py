@@ -1,6 +1,7 @@
 """The value that a room's actor is, and the working copy in which one step changes it."""
 
 from collections.abc import Iterable
+from math import inf
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import TxnId
 from machines.notices import in_parts
 from machines.orders import SendMessage
-from machines.room import Room
+from machines.room import ANSWERED_WITHIN_S, Room
 from machines.turn import Turn
 from machines.world import World
 
@@ -43,6 +44,9 @@ class Conversation(Struct, frozen=True):
         """Return when this room next wants to be looked at, if nothing happens before."""
         if self.turn is None and not self.waiting:
             return None
+        if self.room.is_left:
+            begun = [self.turn.begun_at] if self.turn is not None else []
+            return min(*begun, *(each.since for each in self.waiting), inf) + ANSWERED_WITHIN_S
         if self.room.state != "bound":
             return self.room.look_due_at()
         if self.turn is not None:

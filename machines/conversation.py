@@ -74,10 +74,6 @@ def take(
         case MessageDropped() if seq is not None:
             mailbox.hear_dropped(case, event, seq)
             case.effects.append(Consume(seq))
-        case BotRemoved() if seq is not None:
-            doorway.note(case, event)
-            doorway.set_waiting_aside(case, seq)
-            case.effects.append(Consume(seq))
         case EncryptedArrived() if seq is not None:
             case.effects.append(SetAside(seq, "encrypted, and no key to read it"))
         case _:

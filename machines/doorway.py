@@ -28,6 +28,7 @@ from machines.happenings import Observed, OnboardingAsked, OrderDone, QueueOverf
 from machines.ids import ActorKey, EventId, TxnId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, SendMessage, StoreBinding
 from machines.room import (
+    ANSWERED_WITHIN_S,
     ROOM,
     AcceptInvite,
     BotJoined,
@@ -47,9 +48,7 @@ from machines.room import (
 from machines.turn_events import RoomLost
 from machines.user import Asked
 
-ANSWERED_WITHIN_S = 24 * 3600.0
-"""How old work may be when a look fails, and still wait for the next (contract C8)."""
-SENT_BEFORE_REMOVAL = "the bot was put out of the room before it could answer"
+_NOT_BACK = "the bot was not back in the room within 24 hours"
 _NOT_RESTORED = "the room could not be restored within 24 hours"
 
 
@@ -171,7 +170,13 @@ def resume(case: Case) -> None:
 
 
 def repair_when_due(case: Case) -> None:
-    """End each step of a room that is not bound: work is given up, looked at, or looked at in time (contract C11)."""
+    """End each step of a room that is not bound: work is given up, looked at, or looked at in time (contract C11).
+
+    Where the bot is out of the room there is nothing to look at: work waits a day for its return (contract R5).
+    """
+    if case.room.is_left:
+        _give_up_work_elsewhere(case)
+        return
     if case.room.state == "failed":
         _give_up_old_work(case)
     has_work = case.turn is not None or bool(case.waiting)
@@ -183,6 +188,16 @@ def repair_when_due(case: Case) -> None:
 def is_over(case: Case, since: float) -> bool:
     """Whether work of that age was more than a day old when the room was last looked at (contract C8)."""
     return since <= case.room.repaired_at - ANSWERED_WITHIN_S
+
+
+def _give_up_work_elsewhere(case: Case) -> None:
+    """Give up what has waited for a day in a room that the bot is out of, where nothing can be said."""
+    until = case.world.now - ANSWERED_WITHIN_S
+    over = [each for each in case.waiting if each.since <= until]
+    case.effects += [SetAside(each.seq, _NOT_BACK) for each in over]
+    case.waiting = tuple(each for each in case.waiting if each.since > until)
+    if case.turn is not None and case.turn.begun_at <= until:
+        drop_turn(case)
 
 
 def _give_up_old_work(case: Case) -> None:
@@ -198,16 +213,6 @@ def _give_up_old_work(case: Case) -> None:
     if case.turn is not None and is_over(case, case.turn.begun_at):
         last_words = case.world.speech.agent_gave_up("not_restored")
         step_turn(case, RoomLost(case.world.now, _NOT_RESTORED, last_words))
-
-
-def set_waiting_aside(case: Case, removed: int) -> None:
-    """Set aside what waits where the bot is no longer: what was sent before it comes again is not answered (D5, R5).
-
-    `removed` is the inbox row of the removal; messages before it that are still to be read follow in `mailbox`.
-    """
-    case.effects += [SetAside(each.seq, SENT_BEFORE_REMOVAL) for each in case.waiting]
-    case.waiting = ()
-    case.room = replace(case.room, heard_seq=max(case.room.heard_seq, removed))
 
 
 def tell_of_overflow(case: Case, overflow: QueueOverflowed) -> None:

@@ -7,8 +7,8 @@ from machines.case import Case, Message, Waiting
 from machines.commands import Place
 from machines.commands.base import answer
 from machines.dialogue import stop_turn
-from machines.doorway import SENT_BEFORE_REMOVAL, is_over, step_room
-from machines.effects import Consume, Reconcile, SetAside
+from machines.doorway import is_over, step_room
+from machines.effects import Consume, Reconcile
 from machines.facts import MalformedArrived, MessageArrived
 from machines.happenings import AnswerReady, MessageBehind, MessageDropped
 from machines.ids import UserId
@@ -20,9 +20,6 @@ def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
     """Decide whether a message counts here at all, and let it wait or act (contracts D5, E3)."""
     if not _counts(case, message.sender):
         case.effects.append(Consume(seq))
-        return
-    if case.room.state == "unregistered" and seq <= case.room.heard_seq:
-        case.effects.append(SetAside(seq, SENT_BEFORE_REMOVAL))
         return
     command = _command(case, message)
     free = case.room.state == "bound" and not case.room.uncounted

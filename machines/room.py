@@ -30,6 +30,8 @@ LONGEST_DISTANCE_S = 3600.0
 """The longest distance between two looks while work waits and nobody writes."""
 _DOUBLINGS = 6
 """After so many, the distance is the longest."""
+ANSWERED_WITHIN_S = 24 * 3600.0
+"""How old work may be when a look fails, or the bot is out of the room, and still wait (contract C8)."""
 RoomType = Literal["chat", "space", "entry"]
 
 
@@ -67,7 +69,7 @@ class Room(Struct, frozen=True):
     look began or ended, 0 if the next may come at once; `looks` counts those that failed since somebody last wrote.
     `looking` says that a look was ordered and has not ended; it ends with the process. `told` says that the people
     here know of the failure, `reminded` that a command has had the notice once more. `heard_seq` is the inbox row of
-    the newest message that came while the room was not bound, or of the bot's removal: up to there nothing is new.
+    the newest message that came while the room was not bound: one that is read again after a restart is not new.
     `others` is how many others than the bot are in an entry room, joined or invited; `None` when that is not known.
     """
 
@@ -101,6 +103,11 @@ class Room(Struct, frozen=True):
         if self.binding is not None and self.binding.room_type != "entry":
             return False
         return self.others is None or self.others > 1
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the bot was in this room and is out of it: a look would show nothing until it is back."""
+        return self.state == "unregistered" and self.since > 0
 
     def look_due_at(self) -> float | None:
         """Return when a room that has work is to be looked at; `None` where it is bound, or a look is under way.

@@ -81,5 +81,5 @@ async def test_a_room_whose_messages_wait_learns_that_the_bot_was_removed(house:
         house.homeserver.arrives(BotRemoved(room, EventId("$out"), None, "kicked"))
         await settle()
         assert house.agents.closed == ["0"]
-    left = "SELECT count(*) FROM transitions WHERE subject = ? AND target = 'unregistered'"
-    assert house.database.rows(left, room) == [(1,)]
+    (state,) = house.database.rows("SELECT state, reason FROM rooms WHERE room_id = ?", room)
+    assert state == ("unregistered", "kicked")

@@ -280,10 +280,8 @@ def test_a_turn_is_given_up_after_a_day_and_its_reply_says_so():
 # -- C11 -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["unregistered", "failed"])
-def test_a_turn_in_hand_has_its_room_looked_at_when_the_bot_goes_live_and_goes_on(state):
+def test_a_turn_in_hand_has_its_room_looked_at_when_the_bot_goes_live_and_goes_on():
     story = lost_at_start()
-    story.it = replace(story.it, room=replace(story.it.room, state=state))
     told = story.take(Resumed())
     assert told.of(Reconcile) == [Reconcile()]
     assert told.of(Ask) == []
@@ -317,28 +315,30 @@ def test_a_look_that_ended_with_the_process_is_ordered_again():
     assert story.looks(A_CHAT).only_ask.request.text == "hello"
 
 
-def test_what_waits_where_the_bot_is_put_out_is_set_aside_and_the_room_keeps_the_reason():
+def test_what_waits_where_the_bot_is_put_out_waits_a_day_for_its_return():
     story = Unbound()
     story.hears("question")
     story.hears("second")
-    removal = BotRemoved(ROOM, EventId("$out"), ANNA, "kicked")
-    told = story.take(removal, stored=True)
-    assert (story.it.turn, story.it.waiting) == (None, ())
-    assert [each.seq for each in told.of(SetAside)] == [2]
+    told = story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
+    assert story.it.turn is None
     assert told.of(Reconcile) == []
+    assert (story.it.room.state, story.it.room.reason) == ("unregistered", "kicked")
+    due_at = story.it.due_at()
+    assert due_at == story.now + DAY_S
+    assert story.later(DAY_S - 1.0).of(SetAside) == []
+    assert [each.seq for each in story.later(1.0).of(SetAside)] == [2]
+    assert (story.it.waiting, story.it.due_at()) == ((), None)
     assert (story.it.room.state, story.it.room.reason) == ("unregistered", "kicked")
 
 
-def test_a_message_that_is_read_only_after_the_removal_behind_it_is_set_aside():
+def test_what_waited_where_the_bot_was_put_out_is_answered_when_it_is_back():
     story = Unbound()
-    story.seq = 5
+    story.hears("question")
+    story.hears("second")
     story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
-    story.seq = 2
-    told = story.hears("written before")
-    assert [each.seq for each in told.of(SetAside)] == [3]
-    assert story.it.room.state == "unregistered"
-    story.seq = 6
-    assert story.hears("written since").of(Reconcile) == [Reconcile()]
+    story.later(3600.0)
+    assert story.take(BotReturned(ROOM, EventId("$in")), stored=True).of(Reconcile)
+    assert story.looks(A_CHAT).only_ask.request.text == "second"
 
 
 def test_a_chat_whose_making_came_to_nothing_is_looked_at_when_somebody_waits_there():
