@@ -100,11 +100,17 @@ class DaemonLock:
         """Take all three locks, or say which another has; the lock file last, so that who is refused makes none."""
         _refuse_foreign_lock_file(self._database)  # before anything is made beside it
         makes = os.O_CREAT if self._signs else 0
+        makes_store = self._store is not None and self._signs and not self._store.exists()
         if self._store is not None and self._signs:
             # Before there is a database: one that nothing can be kept beside would stay behind.
             self._store.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _lock_database(self._database, fcntl.LOCK_EX, makes, taken.callback):
-            return _locked(self._database)
+        try:
+            if not _lock_database(self._database, fcntl.LOCK_EX, makes, taken.callback):
+                return _locked(self._database)
+        except OSError:
+            if self._store is not None and makes_store:
+                self._store.rmdir()
+            raise
         if self._store is not None and not _lock_store(self._store, fcntl.LOCK_EX, taken.callback):
             return _store_locked(self._store)
         file = _lock_file(self._database, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX, taken.callback)
