@@ -26,8 +26,8 @@ from matrix.topology import (
 )
 
 MAX_CONCURRENT_READS = 20
-MAX_REPAIR_REQUESTS = 20
-"""What one repair may ask, whatever the members of the room wrote into it (contract C12)."""
+MAX_REPAIR_REQUESTS = 18
+"""What one repair may read, whatever the members of the room wrote into it; with what it writes at most 20 (C12)."""
 
 # Of the Spaces that a room names, and of those that link it; what is beyond is not looked at.
 _MAX_NAMED_SPACES = 4
