@@ -175,7 +175,8 @@ class Quarantined(Struct, frozen=True):
 class Gap(Struct, frozen=True):
     """A `limited` timeline: what lies between `since` and `before` has to be fetched (contract D4).
 
-    `was_in` is whether the bot is known to have been in the room at `since`.
+    `was_in` is whether the bot is known to have been in the room at `since`. The journal keeps a gap up to the token of
+    the newest batch (`store/gaps.py`).
     """
 
     room_id: RoomId

@@ -155,6 +155,14 @@ def test_an_encrypted_event_is_kept_with_what_its_key_will_need():
 def test_a_gap_is_named_by_its_two_ends():
     batch = decode_sync(joined(text("late"), limited=True), BOT, SINCE)
     assert batch.gaps == (Gap(ROOM, SINCE, SyncToken("p1")),)
+
+
+def test_a_limited_timeline_that_does_not_say_where_it_begins_is_a_gap_all_the_same():
+    response = joined(text("late"), limited=True)
+    del response["rooms"]["join"][ROOM]["timeline"]["prev_batch"]
+    batch = decode_sync(response, BOT, SINCE)
+    assert [(gap.room_id, gap.since) for gap in batch.gaps] == [(ROOM, SINCE)]
+    assert batch.quarantined == ()
     assert decode_sync(joined(text("late"), limited=True), BOT, None).gaps == ()
 
 
