@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from actors.outcomes import Outcomes
 from actors.ports import Clock, Homeserver
-from actors.slots import Slots
 from actors.workers import Workers
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import (
@@ -69,7 +68,7 @@ class Outbox:
         self._allows = allows
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
-        self._limit = Slots(REQUESTS_AT_ONCE)
+        self._limit = anyio.Semaphore(REQUESTS_AT_ONCE, fast_acquire=True)
         self._outcomes = Outcomes(journal, clock, workers, deliver)
         self._empty = anyio.Event()
 
