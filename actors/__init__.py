@@ -1,6 +1,6 @@
-"""The runtime: mailboxes, one crank that steps every ready actor, timers, and the performers.
+"""The runtime: actor cells, the dispatcher that runs every ready actor, timers, outbox and agent calls.
 
-An actor is a room or a user. It is a row, not an object: it is loaded when something happens to it and
-forgotten when it rests. Decisions are `machines`' alone; this package keeps time, commits what was
-decided, and only then has it performed through the ports (`ports`).
+An actor is a room or a user. It is stored as rows: a cell is loaded when an event arrives and passivated when the
+actor is idle. `machines` makes all decisions. This package reads the time, commits each decision, and only then
+performs it through the ports (`ports`). Start at `bot`, then read `dispatcher`.
 """

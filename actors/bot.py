@@ -1,7 +1,7 @@
 """The bot from start to stop: `login → initial_sync → reconcile → live`, then the sync loop, then the drain.
 
-No message is handled before reconciliation is complete: the crank that would do it is started only then. The
-sync token is moved by one place, the journal, together with what came with it (contract D3).
+No message is handled before reconciliation is complete, because the dispatcher is started only then. Only the journal
+moves the sync token, in the transaction that saves the events of that sync (contract D3).
 """
 
 from collections.abc import Iterable
@@ -43,14 +43,14 @@ from store import DatabaseUnusable, Journal
 from store.records import OutboxRow
 
 DRAIN_S = 9.0
-"""Of the 10 s that contract L8 gives; the last is for writing down the end, on whatever disk."""
+"""Of the 10 s of contract L8; the last second is for saving the final state on a slow disk."""
 KEPT_S = 14 * 86400.0
-"""How long done inbox rows, sent orders and transitions are kept."""
+"""How long finished inbox rows, sent orders and transitions are kept."""
 PRUNE_INTERVAL_S = 3600.0
 
 
 class Bot:
-    """One process' life. `run` returns when stopped, and raises what ends the daemon."""
+    """The bot in one process. `run` returns when stopped, and raises the error that ends the daemon."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Bot:
         )
         self._gaps = GapFiller(homeserver, journal, clock, self._crank.deliver)
         self._calls = AgentCalls(platform, self._workers, self._crank.tell, limits)
-        self._looks: dict[RoomId, object] = {}
+        self._repairs: dict[RoomId, object] = {}
         self._stop = anyio.Event()
         self._asked_to_stop_at = 0.0
 
@@ -95,20 +95,20 @@ class Bot:
         self._stop.set()
 
     async def run(self) -> None:
-        """Live until stopped.
+        """Run until stopped.
 
         Raises:
-            CredentialsRefused: the homeserver does not accept the account (exit 3).
-            DatabaseUnusable: nothing can be kept any more (exit 4).
+            CredentialsRefused: the homeserver rejects the account (exit 3).
+            DatabaseUnusable: nothing can be saved any more (exit 4).
         """
         bot = await self._journal.bot()
         self._surroundings.raise_platform_chat_seq(bot.platform_chat_seq)
-        self._surroundings.remember(await self._journal.preferences())
+        self._surroundings.load_preferences(await self._journal.preferences())
         life = BotLife(self._journal, self._clock, bot.life)
         await life.happened(Started, "the process started")
         try:
             await self._until_stopped(life, bot.sync_token)
-        # The other broad except: whatever ends the daemon is its life's last transition.
+        # The other broad except: the error that ends the daemon is the bot's last transition.
         except Exception as error:
             cause = first_cause(error)
             if not isinstance(cause, DatabaseUnusable):
@@ -124,42 +124,42 @@ class Bot:
                 syncing.start_soon(self._renew_session)
                 token = await self._go_live(life, token, group)
                 await self._gaps.run(syncing)
-                await self._sync_for_ever(life, token)
+                await self._sync_loop(life, token)
             await life.happened(StopRequested, "asked to stop")
-            # What the sync had in hand was finished first, on a slow disk not at once.
+            # The sync loop finished its commit first, which takes a while on a slow disk.
             spent_s = self._clock.now() - self._asked_to_stop_at
-            with anyio.move_on_after(max(0.0, DRAIN_S - spent_s)) as patience:
+            with anyio.move_on_after(max(0.0, DRAIN_S - spent_s)) as timeout:
                 self._calls.hang_up_all()
                 await self._crank.stop()
                 await self._outbox.flush()
             group.cancel_scope.cancel()
-        reason = "not everything could be sent in time" if patience.cancelled_caught else "drained"
+        reason = "not everything could be sent in time" if timeout.cancelled_caught else "drained"
         await life.happened(Drained, reason)
 
     async def _cancel_when_stopped(self, scope: anyio.CancelScope) -> None:
         await self._stop.wait()
         scope.cancel()
 
-    # -- coming up ---------------------------------------------------------------------------------
+    # -- start -------------------------------------------------------------------------------------
 
     async def _go_live(self, life: BotLife, token: SyncToken | None, group: TaskGroup) -> SyncToken:
-        """Log in, see the world, agree with it, and only then let anything be handled."""
+        """Log in, sync, reconcile, and only then start the dispatcher."""
         await self._log_in(life)
         batch, topology = await self._first_sync(life, token)
-        await self._keep(batch)
+        await self._save(batch)
         await life.happened(SyncedOnce, f"{len(topology.rooms)} rooms")
         report = await self._reconciler.reconcile_matrix_state(topology)
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
         await life.happened(Reconciled, f"{recovered} rooms recovered, {same} unchanged")
         structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
-        await self._outbox.take_up()
+        await self._outbox.recover()
         self._crank.awaken(await self._journal.actors_with_work())
         group.start_soon(self._crank.run)
-        group.start_soon(self._prune_for_ever)
+        group.start_soon(self._prune_loop)
         return batch.token
 
     async def _renew_session(self) -> None:
-        """Log in again when the session ends while nobody syncs: in reconciliation, in history."""
+        """Log in again when the session ends outside of a sync: in reconciliation, or in history requests."""
         while True:
             await self._homeserver.session_ended()
             await self._homeserver.login()
@@ -182,9 +182,9 @@ class Bot:
                 structlog.get_logger().warning("sync_token_refused", reason=str(error))
                 token = None
 
-    # -- staying up --------------------------------------------------------------------------------
+    # -- sync loop ---------------------------------------------------------------------------------
 
-    async def _sync_for_ever(self, life: BotLife, token: SyncToken) -> None:
+    async def _sync_loop(self, life: BotLife, token: SyncToken) -> None:
         while True:
             await self._crank.room_for_more()
             try:
@@ -196,13 +196,13 @@ class Bot:
             except TokenUnknown as error:
                 structlog.get_logger().warning("sync_token_refused", reason=str(error))
                 batch, _ = await self._first_sync(life, None)
-            await self._keep(batch)
+            await self._save(batch)
             token = batch.token
-            # Whoever was written to goes first: the next request takes a while to put together.
+            # Actors with new events run first: preparing the next request takes a while.
             await anyio.lowlevel.checkpoint()
 
-    async def _keep(self, batch: SyncBatch) -> None:
-        """Journal a batch; what a gap holds is read beside it, and nobody waits for that (contracts D4, D14)."""
+    async def _save(self, batch: SyncBatch) -> None:
+        """Save a sync batch; gaps are filled concurrently, and nothing waits for that (contracts D4, D14)."""
         batch = without_strangers(batch, self._surroundings.access)
         for item in batch.quarantined:
             structlog.get_logger().warning(
@@ -216,7 +216,7 @@ class Bot:
         self._crank.deliver(await self._journal.keep_batch(batch, self._clock.now()))
         self._gaps.open(gap.room_id for gap in batch.gaps)
 
-    async def _prune_for_ever(self) -> None:
+    async def _prune_loop(self) -> None:
         while True:
             await self._journal.prune(self._clock.now() - KEPT_S)
             await self._clock.sleep(PRUNE_INTERVAL_S)
@@ -230,7 +230,7 @@ class Bot:
         return self._outbox.waiting_in(actor)
 
     def _perform(self, key: ActorKey, effect: Deferred) -> None:
-        """Let a committed effect happen that needs no row."""
+        """Perform a volatile effect after its commit."""
         match effect:
             case Ask():
                 self._calls.ask(key, effect)
@@ -249,29 +249,29 @@ class Bot:
                 assert_never(effect)
 
     def _reply_delivered(self, room_id: RoomId, answered: EventId) -> None:
-        """Move the markers; the bot's place stays before what a quick command overtook (D12)."""
+        """Move the markers; the read position stays before messages that a quick command has overtaken (D12)."""
         if self._crank.is_caught_up(ActorKey(room_id)) and not self._gaps.may_miss(room_id):
             self._presence.reply_delivered(room_id, answered)
         else:
             self._presence.mark_read(room_id, answered)
 
     async def _reconcile_one(self, room_id: RoomId) -> None:
-        """Look at a room; an older look may show it as it was before the bot came back, and tells nothing."""
-        look = self._looks[room_id] = object()
+        """Repair a room; the result is discarded if a newer repair of the room has started."""
+        repair = self._repairs[room_id] = object()
         observed, rows = await self._reconciler.reconcile_single_room(room_id)
         self._crank.deliver(rows)
-        if self._looks.get(room_id) is look:
-            del self._looks[room_id]
+        if self._repairs.get(room_id) is repair:
+            del self._repairs[room_id]
             self._crank.tell(ActorKey(room_id), observed)
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """Return the first error inside groups of errors: one cause is what an operator can act on."""
+    """Return the first error inside exception groups: an operator can act on one cause."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 def _why(cause: BaseException) -> str:
-    """Return why the daemon gave up; of a fault of ours only its kind, as its words may quote a message."""
+    """Return why the daemon gave up; for a fault of this program only its type, as its text may quote a message."""
     return str(cause) if isinstance(cause, SurfacesError) else type(cause).__name__

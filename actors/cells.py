@@ -1,8 +1,7 @@
-"""A cell is an actor that is awake: its rows in memory, what waits for it, and one visit to it.
+"""An actor cell: the rows of one active actor in memory, its pending events, and one batch of them.
 
-A visit takes what happened to the actor, a bounded number of events, through the pure decision (`deciding`),
-and returns what to commit and what to do afterwards. The cell itself changes only when the visit is committed
-(`settle`); a visit whose commit fails leaves it to be loaded again.
+`process_batch` passes a bounded number of events through the pure decision (`handling`). It returns what to commit
+and what to do afterwards. The cell changes only after the commit (`apply`); if the commit fails, it is loaded again.
 """
 
 from collections import deque
@@ -14,7 +13,8 @@ from msgspec.structs import replace
 from actors.deciding import Actor, decide
 from actors.outbox import LANE_FULL
 from actors.queues import Queues
-from actors.visits import Deferred, Gathered, Worlds
+from actors.surroundings import Surroundings
+from actors.visits import Deferred, Gathered
 from machines.conversation import Conversation
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import (
@@ -33,24 +33,24 @@ from store.records import InboxRow, RoomRows, UserRows, Writes
 
 EVENTS_A_VISIT = 16
 WINDOW = 64
-"""How many messages may wait in a conversation, or requests of a user; what comes behind them stays in the inbox."""
+"""How many messages of a room, or requests of a user, are held in memory; further ones stay in the inbox."""
 
 
 class Visit(Struct):
-    """What one visit came to: the writes of its transaction, and what follows the commit."""
+    """The result of one batch: its unit of work, and the effects to perform after the commit."""
 
     cell: "Cell"
     after: Actor
     writes: Writes
     deferred: tuple[Deferred, ...]
     taken: tuple[int, ...]
-    """Inbox rows that were taken in this visit; some of them may wait on inside the conversation."""
+    """Inbox rows that were taken; some of them may still wait inside the room's actor."""
 
 
 class Cell:
-    """One awake actor. `told` is what needs no row: the words of an agent, and time.
+    """One active actor. `told` holds events without a row: output of an agent, and timers.
 
-    `orders_waiting` is how much is to be sent into the room, as the crank last knew it.
+    `orders_waiting` is the number of pending orders of the room's lane, set by the dispatcher.
     """
 
     def __init__(self, key: ActorKey, rows: RoomRows | UserRows) -> None:
@@ -65,9 +65,9 @@ class Cell:
             self.value = Household(rows.user or User(UserId(key)), rows.chats)
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
-        """Take in new inbox rows, in order.
+        """Add new inbox rows, in order.
 
-        A room that is not bound hears of a message even if it can't be taken: it asks for a repair (contract C8).
+        A room that is not bound is signalled about a message that cannot be taken yet, which starts a repair (C8).
         """
         for row in rows:
             self.inbox.deliver((row,))
@@ -80,7 +80,7 @@ class Cell:
         return _open_to(value, 0) == _EVENTS and isinstance(value, Conversation)
 
     def tell(self, event: object) -> None:
-        """Take in what needs no row; of an answer, and of messages that can't be taken, only the newest counts."""
+        """Add an event without a row. Of agent output, and of deferred messages, only the newest is kept."""
         newest = self.told[-1] if self.told else None
         if (
             isinstance(newest, AgentGrew)
@@ -91,61 +91,61 @@ class Cell:
         self.told.append(event)
 
     def see_chats(self, chats: tuple[ChatSummary, ...]) -> None:
-        """Take in a user's chats as they are now: their rows are written by other actors."""
+        """Replace the user's chats, which are rows of other actors."""
         if isinstance(self.value, Household):
             self.value = replace(self.value, chats=chats)
 
     @property
     def hungry(self) -> bool:
-        """Whether there is something to take."""
+        """Whether there is an event that can be taken now."""
         return bool(self.told) or self.can_take
 
     @property
     def can_take(self) -> bool:
-        """Whether inbox rows wait that may be taken now."""
+        """Whether there are inbox rows that can be taken now."""
         return self.inbox.any_in(_open_to(self.value, self.orders_waiting))
 
     def to_read(self) -> tuple[tuple[Priority, int], ...]:
-        """Return which rows have to be read before more can be taken: their priority, and after which row."""
+        """Return which rows must be read first: their priority, and the `seq` after which to read."""
         return tuple(self.inbox.to_read(_open_to(self.value, self.orders_waiting)))
 
     def feed(self, priority: Priority, rows: Sequence[InboxRow]) -> None:
-        """Take in the next rows of a priority that were read from the database."""
+        """Add the next rows of a priority that were read from the database."""
         self.inbox.feed(priority, rows)
 
     @property
     def congested(self) -> bool:
-        """Whether rows wait because too many orders do."""
+        """Whether rows wait because too many orders are pending."""
         return bool(self.inbox) and self.orders_waiting >= LANE_FULL
 
     @property
     def caught_up(self) -> bool:
-        """Whether nothing that was taken so far is still to be answered."""
+        """Whether everything that was taken is answered."""
         value = self.value
         return not value.waiting and (isinstance(value, Household) or value.turn is None)
 
     @property
     def owner(self) -> ActorKey | None:
-        """Whose room this is, where that is known."""
+        """The owner of the room, if known."""
         binding = self.value.room.binding if isinstance(self.value, Conversation) else None
         return ActorKey(binding.matrix_user_id) if binding is not None else None
 
     @property
     def making(self) -> bool:
-        """Whether this is a user for whom something is being made."""
+        """Whether this is a user whose Space or chat is being created."""
         return isinstance(self.value, Household) and self.value.user.state != "resting"
 
     @property
     def resting(self) -> bool:
-        """Whether nothing would be lost if the cell were forgotten: it is all in its rows."""
+        """Whether the cell can be passivated: everything is in its rows."""
         return self.caught_up and not (self.told or self.inbox)
 
     def due_at(self) -> float | None:
-        """Return when it wants to be looked at next, if nothing happens before."""
+        """Return the time of the actor's next timer."""
         return self.value.due_at() if isinstance(self.value, Conversation) else None
 
-    def visit(self, worlds: Worlds) -> Visit:
-        """Take a bounded number of events: what was told first, then the inbox in order."""
+    def visit(self, worlds: Surroundings) -> Visit:
+        """Handle a bounded number of events: signals first, then the inbox in order."""
         gathered = Gathered(self.key, self.value)
         taken: list[int] = []
         value = self.value
@@ -159,7 +159,7 @@ class Cell:
                 taken.append(seq)
             else:
                 break
-            world = worlds.world()
+            world = worlds.step_context()
             value, effects = decide(self.key, value, event, seq, world, received_at)
             for effect in effects:
                 gathered.add(effect, world, worlds)
@@ -167,11 +167,11 @@ class Cell:
         return Visit(self, value, writes, tuple(gathered.deferred), tuple(taken))
 
     def settle(self, visit: Visit) -> None:
-        """The visit is committed: its outcome is what the actor is now."""
+        """Take over the committed result of a batch."""
         self.value = visit.after
         if _open_to(self.value, 0) == _EVENTS:
-            # It may stay so for hours, and there may be many such rooms.
-            self.inbox.let_go(_ALL - _EVENTS)
+            # This may last for hours, and there may be many such rooms.
+            self.inbox.unload(_ALL - _EVENTS)
 
 
 _MESSAGES = (MessageArrived, FileArrived, MalformedArrived)
@@ -181,7 +181,7 @@ _EVENTS = frozenset((Priority.EVENT,))
 
 
 def _open_to(value: Actor, orders_waiting: int) -> frozenset[Priority]:
-    """Return what may be taken now: all, or what makes nothing wait where enough waits already.
+    """Return the priorities that may be taken now: messages are excluded while enough of them wait.
 
     In a room that is not bound a command waits like a message.
     """

@@ -1,9 +1,9 @@
-"""The crank: it turns every ready actor once, commits all of it in one transaction, then lets it happen.
+"""The dispatcher: processes one batch of every ready actor, commits the round in one transaction, then performs it.
 
-An actor is in the ready set at most once and only the crank steps actors: that is the serialisation of each
-room. Steps are pure and take microseconds, so one task suffices for all of them, a round's commit is shared by
-everyone in it, and what waits for a slow agent or homeserver waits elsewhere. Idle actors are rows, not
-objects: a cell is loaded when something happens and forgotten, least recently used first, when it rests.
+An actor is in the ready set at most once, and only the dispatcher runs actors; this serialises each room. Steps are
+pure and take microseconds, so one task runs all of them, the actors of a round share one commit, and nothing here
+waits for a slow agent or homeserver. Idle actors are rows: a cell is loaded when an event arrives, and the least
+recently used idle cells are passivated.
 """
 
 from collections import OrderedDict
@@ -15,8 +15,9 @@ import structlog
 
 from actors.cells import Cell, Visit
 from actors.ports import Clock
+from actors.surroundings import Surroundings
 from actors.timers import Timers
-from actors.visits import Deferred, Worlds
+from actors.visits import Deferred
 from machines.happenings import Resumed, TimePassed
 from machines.household import Household
 from machines.ids import ActorKey
@@ -28,23 +29,23 @@ ACTORS_A_ROUND = 256
 RESTING_CELLS = 1024
 BACKLOG_HIGH = 20_000
 BACKLOG_LOW = 10_000
-"""The sync loop pauses when so many events wait for the crank: the homeserver is the buffer.
+"""The sync loop pauses at this backlog: the homeserver is the buffer.
 
-What waits for something else, such as a slow agent or a repair, is bounded in each room and counts here not at all.
+Events that wait for something else, such as a slow agent or a repair, are bounded per room and not counted here.
 """
 
 
 class Crank:
-    """The runtime of all actors. `perform` gets what follows a commit, `send` the committed orders.
+    """Runs all actors. `perform` gets the volatile effects after a commit, `send` the committed orders.
 
-    With the orders go the messages whose edits were dropped, and the actor that gave and dropped them.
-    `orders_waiting` says how much is still to be sent into a room; `relieve` is told when that has become less.
+    `send` also gets the messages whose edits were dropped, and the actor. `orders_waiting` returns the number of
+    pending orders of a room; `relieve` is called when it has become lower.
     """
 
     def __init__(
         self,
         journal: Journal,
-        worlds: Worlds,
+        worlds: Surroundings,
         clock: Clock,
         perform: Callable[[ActorKey, Deferred], None],
         send: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
@@ -64,14 +65,14 @@ class Crank:
         self._timers = Timers(clock, lambda key: self.tell(key, TimePassed()))
         self._backlog = 0
         self._untaken: dict[ActorKey, int] = {}
-        """How many rows of each actor the crank has not looked at, as far as the actor could take them."""
+        """The number of rows of each actor that it could take and that were not taken yet."""
         self._room_again = anyio.Event()
         self._stopping = False
         self._running = False
         self._idle = anyio.Event()
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
-        """Bring committed inbox rows to their actors."""
+        """Deliver committed inbox rows to their actors."""
         for row in rows:
             self._count(row.actor, 1)
             cell = self._cells.get(row.actor)
@@ -82,7 +83,7 @@ class Crank:
             self._make_ready(row.actor)
 
     def tell(self, key: ActorKey, event: object) -> None:
-        """Bring an actor something that needs no row."""
+        """Deliver an event without a row."""
         cell = self._cells.get(key)
         if cell is not None:
             cell.tell(event)
@@ -91,15 +92,15 @@ class Crank:
             self._make_ready(key).append(event)
 
     def relieve(self, key: str) -> None:
-        """Go on in a room that took nothing because too many orders of its own waited."""
+        """Continue with a room that was paused because too many of its orders were pending."""
         if key in self._congested:
             self._congested.remove(ActorKey(key))
             self._make_ready(ActorKey(key))
 
     def awaken(self, waiting: Mapping[ActorKey, int]) -> None:
-        """Go on where an earlier process left off: so many rows of these actors wait, or a turn is in hand.
+        """Continue the work of an earlier process: actors with this many waiting rows, or with a turn in progress.
 
-        They are this process' backlog until they are looked at, or kills would let it grow without end.
+        The rows count as backlog, otherwise repeated crashes would let it grow without bound.
         """
         for key, rows in waiting.items():
             self._count(key, rows)
@@ -108,9 +109,9 @@ class Crank:
                 told.append(Resumed())
 
     def is_caught_up(self, key: ActorKey) -> bool:
-        """Whether a room has answered all that it has taken; one that is forgotten has.
+        """Whether a room has answered everything that it has taken; a passivated one has.
 
-        What it passed on to its owner's actor (`!new`, whatever is written in an entry room) counts.
+        Requests that it passed on to its owner's actor (`!new`, messages in an entry room) count.
         """
         cell = self._cells.get(key)
         if cell is None:
@@ -122,7 +123,7 @@ class Crank:
         return household is None or (household.resting and not household.making)
 
     async def room_for_more(self) -> None:
-        """Return at once, or, where the crank can't keep up, when it has caught up."""
+        """Return when the backlog is small enough for another sync."""
         if self._backlog < BACKLOG_HIGH:
             return
         structlog.get_logger().warning("sync_paused", backlog=self._backlog)
@@ -132,7 +133,7 @@ class Crank:
         structlog.get_logger().info("sync_resumed", backlog=self._backlog)
 
     async def run(self) -> None:
-        """Turn until stopped.
+        """Run until stopped.
 
         Raises:
             DatabaseUnusable: nothing can be committed any more.
@@ -145,15 +146,15 @@ class Crank:
                     self._wake = anyio.Event()
                     await self._wake.wait()
                     continue
-                await self._turn()
+                await self._process_round()
             group.cancel_scope.cancel()
         self._idle.set()
 
     async def stop(self) -> None:
-        """End after the round in hand; what is ready stays in its rows."""
+        """Stop after the current round; pending events stay in their rows."""
         self._stopping = True
         self._wake.set()
-        # Asked to stop before it went live, it never turned: there is nothing to wait for.
+        # Stopped before it was started: there is nothing to wait for.
         if self._running:
             await self._idle.wait()
 
@@ -162,7 +163,7 @@ class Crank:
         self._wake.set()
         return told
 
-    async def _turn(self) -> None:
+    async def _process_round(self) -> None:
         keys = [
             self._ready.popitem(last=False) for _ in range(min(len(self._ready), ACTORS_A_ROUND))
         ]
@@ -177,15 +178,15 @@ class Crank:
             visits.append(cell.visit(self._worlds))
         await self._commit(visits)
         for visit in visits:
-            self._release(visit)
+            self._complete(visit)
         self._forget()
-        # A round that had nothing to commit has not let anyone else run.
+        # A round without a commit has not yielded to other tasks yet.
         await anyio.lowlevel.checkpoint()
 
     async def _load(self, keys: list[tuple[ActorKey, list[object]]]) -> None:
         cold = {key: None for key, _ in keys if key not in self._cells}
         if cold:
-            # What is delivered from here on may have been committed after the rows were read.
+            # Rows that are delivered from now on may have been committed after the rows were read.
             self._loading = {key: [] for key in cold}
             loaded = await self._journal.rooms_and_users(cold)
             for key, rows in loaded.items():
@@ -194,7 +195,7 @@ class Crank:
             self._loading = {}
         users = [key for key, _ in keys if key.startswith("@") and key not in cold]
         if users:
-            # Other actors write the rows of a user's chats; what was read before a commit is out of date.
+            # Other actors write the rows of a user's chats, so they are read again for each batch.
             for key, chats in (await self._journal.chats_of(users)).items():
                 self._cells[key].see_chats(chats)
         for key, _ in keys:
@@ -213,9 +214,9 @@ class Crank:
             await self._commit_apart(visits, written, now)
 
     async def _commit_apart(self, visits: list[Visit], written: list[Visit], now: float) -> None:
-        """Find the visit that breaks a rule; set aside what it took, and keep the others.
+        """Commit one by one; move the rows of a refused batch to the dead letters.
 
-        Rows are delivered as they are committed: an actor passes over a row that comes after a later one.
+        Rows are delivered as they are committed, because an actor skips a row that is older than one it has.
         """
         for visit in written:
             try:
@@ -229,19 +230,19 @@ class Crank:
                 self._count(visit.cell.key, -len(visit.taken))
                 del self._cells[visit.cell.key]
                 visits.remove(visit)
-                # What it was told is lost with it: a turn in hand is asked anew, as after a restart.
+                # Its signals are lost with it: a turn in progress is asked again, as after a restart.
                 told = self._make_ready(visit.cell.key)
                 if not visit.cell.key.startswith("@"):
                     told.append(Resumed())
 
-    def _release(self, visit: Visit) -> None:
-        """The visit is committed: let its effects happen."""
+    def _complete(self, visit: Visit) -> None:
+        """Apply a committed batch, and perform its effects."""
         cell, writes = visit.cell, visit.writes
         cell.settle(visit)
         cell.orders_waiting = self._orders_waiting(cell.key)
         if cell.congested:
             self._congested.add(cell.key)
-        # What it can't take now counts against nobody: it waits for something else than the crank.
+        # Rows that cannot be taken now do not count as backlog: they do not wait for the dispatcher.
         left = cell.can_take
         self._count(cell.key, -len(visit.taken) if left else -self._untaken.get(cell.key, 0))
         if writes.orders or writes.dropped_edits:
@@ -256,13 +257,13 @@ class Crank:
         if cell.hungry:
             self._make_ready(cell.key)
         if isinstance(cell.value, Household) and cell.resting:
-            # Most users do nothing most of the time, and are read anew each time they do.
+            # Most users are idle most of the time, and are loaded again for each event.
             del self._cells[cell.key]
 
     def _count(self, key: ActorKey, more: int) -> None:
-        """Count rows that the crank has to look at, or, less than none, has looked at."""
+        """Add to the backlog of an actor; a negative number removes from it."""
         before = self._untaken.get(key, 0)
-        # What waited in a full room was not counted, and is taken all the same when there is room again.
+        # Rows of a full room were not counted, and are taken later all the same.
         after = max(0, before + more)
         self._backlog += after - before
         if after:

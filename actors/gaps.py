@@ -1,7 +1,7 @@
-"""Reads the history that a sync left out, each room beside the others (contracts D4, D14).
+"""Reads the history that a sync left out, several rooms concurrently (contracts D4, D14).
 
-A gap is a row of the journal. It is read a page at a time, oldest first; a kill reads it again, and rows that are
-there already are not made twice.
+A gap is a row of the journal. It is read a page at a time, oldest first. After a crash it is read again; events that
+are in the inbox already are not inserted twice.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,12 +20,12 @@ from store.records import InboxRow
 PAGES_AT_ONCE = 10
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 600.0
-GIVEN_UP_AFTER_S = 3600.0
-"""How long a history that the homeserver fails at is asked for; the room's newer messages wait behind it."""
+GIVE_UP_AFTER_S = 3600.0
+"""How long a failing history request is retried."""
 
 
 class GapFiller:
-    """Fills gaps in the task group it is run in."""
+    """Fills gaps in a task group."""
 
     def __init__(
         self,
@@ -44,16 +44,16 @@ class GapFiller:
         self._group: TaskGroup | None = None
 
     async def run(self, group: TaskGroup) -> None:
-        """Fill in this task group what an earlier process left, and from here on what is opened."""
+        """Fill the gaps that an earlier process left, and from now on those that are opened."""
         left = await self._journal.gaps()
         self._group = group
         self.open(gap.room_id for gap in left)
 
     def open(self, room_ids: Iterable[RoomId]) -> None:
-        """Fill the gaps of these rooms, once there is a task group."""
+        """Fill the gaps of these rooms; before `run` nothing is started."""
         for room_id in room_ids:
             if room_id in self._filling:
-                # The gap may have been opened behind the last look at its row.
+                # The gap may have been opened after its row was last read.
                 self._again.add(room_id)
             elif self._group is not None:
                 self._filling.add(room_id)
@@ -74,18 +74,18 @@ class GapFiller:
         self._filling.remove(room_id)
 
     async def _fill_one(self, gap: Gap) -> None:
-        """Read a gap to its end, again where the homeserver fails at it for a while."""
+        """Read a gap to its end, with retries while the homeserver fails."""
         logger = structlog.get_logger().bind(room_id=gap.room_id)
-        pause_s, given_up_at = FIRST_PAUSE_S, self._clock.now() + GIVEN_UP_AFTER_S
+        pause_s, give_up_at = FIRST_PAUSE_S, self._clock.now() + GIVE_UP_AFTER_S
         while True:
             try:
                 await self._read(gap)
             except TokenUnknown as error:
                 logger.warning("gap_refused", reason=str(error))
-                # What a refused gap held is found again from the bot's place (contract D12).
+                # The messages of a refused gap are found from the bot's read position (contract D12).
                 await self._keep(gap, await self._homeserver.left_to_answer(gap.room_id))
             except HistoryUnavailable as error:
-                if self._clock.now() < given_up_at:
+                if self._clock.now() < give_up_at:
                     logger.warning("gap_unreadable", reason=str(error), pause_s=pause_s)
                     await self._clock.sleep(pause_s)
                     pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

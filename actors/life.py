@@ -1,4 +1,4 @@
-"""The bot's life: its machine, kept in the database and logged at each change (contract L1)."""
+"""The bot's own state: its machine, saved and logged at each transition (contract L1)."""
 
 import structlog
 
@@ -9,7 +9,7 @@ from store.records import Transition
 
 
 class BotLife:
-    """The bot's own machine, and the one place that moves it."""
+    """Runs the bot's machine; the only place that changes its state."""
 
     def __init__(self, journal: Journal, clock: Clock, life: Life) -> None:
         self._journal = journal
@@ -17,10 +17,10 @@ class BotLife:
         self.life = life
 
     async def happened(self, fact_type: type, reason: str) -> None:
-        """Take one event of the lifecycle, built as `fact_type(at=…, reason=…)`.
+        """Apply one event, constructed as `fact_type(at=…, reason=…)`.
 
         Raises:
-            IllegalEvent: the life's state refuses it.
+            IllegalEvent: the machine refuses it in the present state.
         """
         now = self._clock.now()
         step = LIFECYCLE.step(self.life, fact_type(at=now, reason=reason))

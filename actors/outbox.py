@@ -1,9 +1,9 @@
-"""The outbox: committed orders are performed, each lane strictly in order, many lanes at once.
+"""The outbox: performs committed orders, strictly in order within a lane, many lanes concurrently.
 
-A lane is a room (or a user, for what concerns no room). Its next order starts when the one before it is done, so
-messages arrive in the order in which they were decided, and an edit knows the event it replaces. An order stays in
-its row until what came of it is committed (`outcomes`); a crash before that repeats it under the same transaction
-id, which the homeserver recognises (contract D1).
+A lane is a room, or a user for an order without a room. The next order of a lane starts when the one before it is
+done: messages arrive in the order of their decisions, and an edit knows the event that it replaces. An order stays
+in its row until its outcome is committed (`outcomes`); a crash before that repeats it with the same transaction id,
+which the homeserver recognises (contract D1).
 """
 
 from collections import OrderedDict, deque
@@ -32,20 +32,20 @@ from store.records import InboxRow, OutboxRow
 
 REQUESTS_AT_ONCE = 100
 LANE_FULL = 256
-"""So many orders may wait in a lane before its room takes no more messages, and twice as many before it takes no
-more commands: an answer is not decided on long before it can be sent."""
+"""With so many orders pending in a lane, its room takes no more messages; with twice as many, no more commands.
+An answer is not computed long before it can be sent."""
 LANE_LOW = 128
-"""When so many are left, the room takes messages again."""
-REMEMBERED = 4096
-"""Of how many growing messages it is remembered when they were last shown."""
-REMEMBERED_BY_SERVER_S = 20 * 3600.0
-"""The homeserver forgets a transaction id after 24 h; an older message is looked for before it is sent."""
-EDITS_APART_S = 1.5
-"""How long a message stays as it is, counted from when the homeserver had it (contract D6)."""
+"""When so many orders are left, the room takes messages again."""
+MAX_CACHED_EDIT_TIMES = 4096
+"""Maximum number of cached last-edit times."""
+TXN_ID_LIFETIME_S = 20 * 3600.0
+"""The homeserver forgets a transaction id after 24 h; an older message is searched in the room before it is sent."""
+EDIT_INTERVAL_S = 1.5
+"""Shortest interval between two edits of a message, from the homeserver's response to the first (contract D6)."""
 
 
 class Outbox:
-    """Performs orders, each lane in a worker of its own."""
+    """Performs orders, each lane in a task of its own."""
 
     def __init__(
         self,
@@ -72,17 +72,17 @@ class Outbox:
         self._outcomes = Outcomes(journal, clock, workers, deliver)
         self._empty = anyio.Event()
 
-    async def take_up(self) -> None:
-        """Begin with what an earlier process left."""
-        fresh = self._clock.now() - REMEMBERED_BY_SERVER_S
+    async def recover(self) -> None:
+        """Load the orders that an earlier process left."""
+        fresh = self._clock.now() - TXN_ID_LIFETIME_S
         self.send([_repeated(row) for row in await self._journal.waiting_orders(fresh)], ())
 
     def send(
         self, rows: Iterable[OutboxRow], dropped: Iterable[str] = (), lane_of_dropped: str = ""
     ) -> None:
-        """Take committed orders, and forget intermediate edits that were dropped in the same commit.
+        """Add committed orders, and drop intermediate edits that the same commit removed.
 
-        `dropped` are messages whose edits were overtaken, all of one room.
+        `dropped` are the transaction ids of messages with removed edits, all of one room.
         """
         for txn_id in dropped:
             self._drop(lane_of_dropped, txn_id)
@@ -95,11 +95,11 @@ class Outbox:
                 lane.append(row)
 
     def waiting_in(self, lane: str) -> int:
-        """Return how many orders wait in a lane; `drained` tells when they have become few."""
+        """Return the number of pending orders of a lane; `drained` is called when it has become low."""
         return len(self._lanes.get(lane, ()))
 
     async def flush(self) -> None:
-        """Return when every lane is empty and all that came of it is committed."""
+        """Return when every lane is empty and all outcomes are committed."""
         while self._lanes:
             self._empty = anyio.Event()
             await self._empty.wait()
@@ -107,7 +107,7 @@ class Outbox:
 
     def _drop(self, name: str, txn_id: str) -> None:
         lane = self._lanes.get(name, ())
-        # The head may be on its way already.
+        # The first order may be in a request already.
         for row in list(lane)[1:]:
             if (
                 isinstance(row.order, SendMessage)
@@ -138,24 +138,24 @@ class Outbox:
             self._empty.set()
 
     def _wait_s(self, row: OutboxRow) -> float:
-        """Return how long an order has to wait; a row of a clock that was ahead waits no longer (contract D16)."""
+        """Return how long an order must wait; the wait is bounded, in case the clock was ahead (contract D16)."""
         now = self._clock.now()
         wait_s = min(row.not_before - now, LONGEST_ORDER_WAIT_S)
         return max(wait_s, self._edit_due_at(row.order) - now)
 
     def _edit_due_at(self, order: Order) -> float:
-        """Return when an edit may go out; decisions can't know how late the text before it was."""
+        """Return the earliest time of an edit; only the outbox knows when the text before it was sent."""
         if not isinstance(order, SendMessage) or order.edits is None:
             return 0.0
-        return self._shown_at.get(order.edits, 0.0) + EDITS_APART_S
+        return self._shown_at.get(order.edits, 0.0) + EDIT_INTERVAL_S
 
     async def _perform(self, row: OutboxRow) -> Outcome:
         order = await self._resolve(row.order)
         if order is None:
             return Refused("not_found", "", "the message to change was never sent")
-        invited = _whom_it_invites(order)
+        invited = _invited_user(order)
         if invited is not None and not self._allows(invited):
-            # Ordered by an earlier process, when that was still allowed (contract E3).
+            # The order may be older than the present access rules (contract E3).
             return Refused("forbidden", "", f"{invited} may not talk to the bot")
         if row.doubtful and isinstance(order, SendMessage) and order.edits is None:
             found = await self._homeserver.find_sent(order, row.created_at)
@@ -164,7 +164,7 @@ class Outbox:
         return await self._homeserver.perform(order, row.txn_id)
 
     async def _resolve(self, order: Order) -> Order | None:
-        """Fill in the event that an edit or a redaction is about."""
+        """Fill in the event id of an edit or a redaction."""
         match order:
             case SendMessage(edits=str() as txn_id, edits_event_id=None):
                 event_id = await self._outcomes.event_of(txn_id)
@@ -178,21 +178,21 @@ class Outbox:
     def _note_shown(self, row: OutboxRow) -> None:
         if isinstance(row.order, SendMessage) and row.order.partial:
             self._shown_at[row.order.edits or row.txn_id] = self._clock.now()
-            if len(self._shown_at) > REMEMBERED:
+            if len(self._shown_at) > MAX_CACHED_EDIT_TIMES:
                 self._shown_at.popitem(last=False)
 
     def _note_reply(self, row: OutboxRow) -> None:
-        """The room is quiet after a whole reply: the bot's own place in it moves (contract D12).
+        """Move the bot's read position after a whole reply (contract D12).
 
-        The place says what the room shows, and that is so once the homeserver has answered. Nothing depends on the
-        commit: a reply that is sent again is recognised, and without the database it is found in the room.
+        The read position says what the room shows, which is true as soon as the homeserver has responded. It does not
+        depend on the commit: a repeated reply is recognised, and without the database it is found in the room.
         """
         order = row.order
         if isinstance(order, SendMessage) and order.answers and not order.partial:
             self._replied(order.room_id, order.answers)
 
 
-def _whom_it_invites(order: Order) -> UserId | None:
+def _invited_user(order: Order) -> UserId | None:
     match order:
         case CreateRoom(invite=user_id) | EnsureInvited(user_id=user_id):
             return user_id
@@ -201,7 +201,7 @@ def _whom_it_invites(order: Order) -> UserId | None:
 
 
 def _repeated(row: OutboxRow) -> OutboxRow:
-    """Say of an order that an earlier process left that it may have been sent before."""
+    """Mark an order of an earlier process: it may have been sent before."""
     if isinstance(row.order, CreateRoom):
         return replace(row, order=replace(row.order, repeated=True))
     return row

@@ -1,9 +1,8 @@
-"""What came of orders: known to their lane at once, committed a batch at a time.
+"""Outcomes of orders: known to their lane at once, committed in batches.
 
-A lane goes on as soon as the homeserver has answered. A crash before the commit repeats all that was not marked as
-done, in its order and under the same transaction ids, as it repeats an order whose answer was lost. So whatever came
-of orders while one commit was under way is kept by the next, in one transaction, and with it what their actors
-are told.
+A lane continues as soon as the homeserver has responded. A crash before the commit repeats every order without a
+committed outcome, in order and with the same transaction ids. So all outcomes that arrive during one commit are
+saved by the next one, in one transaction with the events for their actors.
 """
 
 from collections import OrderedDict
@@ -21,12 +20,12 @@ from store import Journal
 from store.errors import UnitRefused
 from store.records import FinishedOrder, InboxRow, OutboxRow
 
-REMEMBERED = 4096
-"""How many sent messages are remembered for the edits to come; others are looked up."""
+MAX_CACHED_EVENT_IDS = 4096
+"""Maximum number of cached event ids of sent messages; others are read from the database."""
 
 
 class Outcomes:
-    """Keeps what came of orders, and tells whoever waits for it."""
+    """Commits outcomes and delivers them to the actors that wait for them."""
 
     def __init__(
         self,
@@ -45,7 +44,7 @@ class Outcomes:
         self._committed = anyio.Event()
 
     def note(self, row: OutboxRow, outcome: Outcome) -> None:
-        """Take what came of an order; it is committed soon, with all that has come by then."""
+        """Accept the outcome of an order; it is committed soon, together with others."""
         refusal = f"{outcome.errcode}: {outcome.reason}" if isinstance(outcome, Refused) else None
         event_id = outcome.event_id if isinstance(outcome, Done) else None
         if event_id is not None:
@@ -80,8 +79,8 @@ class Outcomes:
                 await self._keep(finished)
             except UnitRefused:
                 await self._keep_apart(finished)
-            # What is not committed yet is the newest, and only memory knows it.
-            while len(self._sent) > REMEMBERED + len(self._finished):
+            # Outcomes that are not committed yet are the newest, and are in memory only.
+            while len(self._sent) > MAX_CACHED_EVENT_IDS + len(self._finished):
                 self._sent.popitem(last=False)
         self._committing = False
         self._committed.set()
@@ -90,7 +89,7 @@ class Outcomes:
         self._deliver(await self._journal.finish_orders(finished, self._clock.now()))
 
     async def _keep_apart(self, finished: Sequence[FinishedOrder]) -> None:
-        """Find the one that breaks a rule: it stays in its row for the next process, and the others are kept."""
+        """Commit one by one: an outcome that the database refuses stays in its row for the next process."""
         for each in finished:
             try:
                 await self._keep((each,))

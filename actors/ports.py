@@ -1,8 +1,7 @@
-"""The borders of the runtime, as Protocols. The edges satisfy them structurally; only `cli` joins them.
+"""The ports of the runtime, as Protocols. `matrix` and `agent_platform` satisfy them structurally; `cli` connects them.
 
-`Homeserver` retries by itself whatever is worth retrying (contract L9, D8): its calls return when there
-is a definite answer, or raise one of `machines.errors`. `AgentPlatform` never raises for what an agent
-does: every request ends with a terminal frame.
+`Homeserver` retries by itself (contracts L9, D8): its calls return when there is a definite response, or raise one of
+`machines.errors`. `AgentPlatform` raises nothing for a failing agent: every request ends with a terminal frame.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -17,7 +16,7 @@ from machines.topology import Topology
 
 
 class Session(Protocol):
-    """Who the bot is on the homeserver; the access token stays inside `matrix`."""
+    """The bot's account on the homeserver; the access token stays inside `matrix`."""
 
     @property
     def user_id(self) -> UserId:
@@ -34,19 +33,19 @@ class Homeserver(Protocol):
     """The Matrix homeserver as the runtime sees it."""
 
     async def login(self) -> Session:
-        """Use the kept session or make one, keeping the device (contract L2).
+        """Use the stored session or log in with the same device (contract L2).
 
         Raises:
-            CredentialsRefused: the homeserver does not accept what was configured.
+            CredentialsRefused: the homeserver rejects the configured account.
         """
         ...
 
     async def session_ended(self) -> None:
-        """Return when the session has ended softly; every request waits for the next `login`."""
+        """Return after a soft logout; every request waits for the next `login`."""
         ...
 
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
-        """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
+        """Run one full-state sync with timeout 0 (contract L3); return the events after `since`, and the topology.
 
         Raises:
             LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
@@ -54,53 +53,52 @@ class Homeserver(Protocol):
         ...
 
     async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
-        """Return the topology with what is in doubt as it currently is (contract L3)."""
+        """Return the topology with its unconfirmed parts read from the current state (contract L3)."""
         ...
 
     async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
-        """Look at one room and at the Spaces it may belong to, for one repair (contracts C7, C12).
+        """Observe one room and the Spaces that it may belong to, for one repair (contracts C7, C12).
 
-        `spaces` are those that the local rows name. The number of requests is bounded.
+        `spaces` are those of the local rows. The number of requests is bounded.
         """
         ...
 
     async def sync(self, since: SyncToken) -> SyncBatch:
-        """Long-poll (30 000 ms) for what came after `since` (contract L6).
+        """Long-poll (30 000 ms) for events after `since` (contract L6).
 
         Raises:
-            LoggedOut: the token ended softly; `login` again and repeat.
-            CredentialsRefused: the token ended for good.
+            LoggedOut: soft logout; `login` again and repeat.
+            CredentialsRefused: the session is gone for good.
             TokenUnknown: `since` is not accepted.
         """
         ...
 
     def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
-        """Yield what a gap holds, oldest first, a page at a time, up to its end (contract D4).
+        """Yield the events of a gap, oldest first, a page at a time (contract D4).
 
         Raises:
             TokenUnknown: the gap's tokens are not accepted.
-            HistoryUnavailable: the homeserver fails at this history.
+            HistoryUnavailable: the homeserver fails to return this history.
         """
         ...
 
     async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
-        """Return the messages of a room behind the bot's place that have no answer yet (contract D12)."""
+        """Return the messages of a room after the bot's read position that have no answer yet (contract D12)."""
         ...
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
-        """Carry out one order; safe to repeat with the same `txn_id`."""
+        """Perform one order; safe to repeat with the same `txn_id`."""
         ...
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
-        """Look in the room's history for a message that was perhaps sent at `since` or later.
+        """Search the room's history for a message that may have been sent at `since` or later.
 
-        For a message whose transaction id the homeserver may have forgotten: after a day, or with
-        another device.
+        For a message whose transaction id the homeserver may have forgotten: after a day, or with another device.
         """
         ...
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:
-        """Show or end the typing notice; best effort, dropped while the homeserver is unwell."""
+        """Start or stop the typing notice; best effort, dropped while the circuit breaker is open."""
         ...
 
     async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
@@ -112,16 +110,15 @@ class AgentPlatform(Protocol):
     """The agents as the runtime sees them."""
 
     def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
-        """Ask once and yield frames up to one terminal frame. Closing the generator hangs up."""
+        """Send one request and yield frames up to one terminal frame. Closing the generator closes the connection."""
         ...
 
 
 class Clock(Protocol):
-    """The time that the runtime reads.
+    """The clock of the runtime.
 
-    It never goes back while a process lives, whatever is done to the machine's clock, so a wait that was worked out
-    from it lasts no longer than it was to last. Between two processes it may: times that come from rows are bounded
-    where they are used (contract D16).
+    It is monotonic within a process, even if the system clock is changed. Between two processes it may go back: times
+    that come from rows are bounded where they are used (contract D16).
     """
 
     def now(self) -> float:

@@ -1,7 +1,7 @@
-"""What only shows: typing notices and read markers. Best effort, never queued, nothing waits for it.
+"""Typing notices, read receipts and `m.fully_read`: best effort, never queued, nothing waits for them.
 
-Most of it is never sent: a quick answer needs no typing notice, and one request moves the markers past all that
-came lately. So what may become due stands in a heap (`Timers`), and only what is sent gets a task.
+Most are never sent: a quick answer needs no typing notice, and one request moves the markers past several messages.
+So a pending one is an entry in a heap (`Timers`), and a task is started only for a request.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from actors.workers import Workers
 from machines.ids import ActorKey, EventId, RoomId
 
 TYPING_AFTER_S = 0.3
-"""A quick answer needs no typing notice."""
+"""Delay before the first typing notice: a quick answer needs none."""
 TYPING_AGAIN_S = 20.0
-"""The homeserver forgets a typing notice after 30 s."""
+"""Interval of renewal: the homeserver ends a typing notice after 30 s."""
 MARK_AFTER_S = 0.05
-"""A message that is answered at once needs one request for both markers."""
+"""Delay before the first markers of a room: a message that is answered at once needs one request for both."""
 MARK_INTERVAL_S = 1.0
-"""A busy room's markers move once a second; what comes in between is folded into the next."""
+"""Shortest interval between two marker requests of a room; later positions replace earlier ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _Mark:
 
 
 class Presence:
-    """Shows typing and reading."""
+    """Sends typing notices and read markers."""
 
     def __init__(self, homeserver: Homeserver, clock: Clock, workers: Workers) -> None:
         self._homeserver = homeserver
@@ -46,12 +46,12 @@ class Presence:
         self._mark_timers = Timers(clock, lambda key: self._mark_due(RoomId(key)))
 
     def run(self, group: TaskGroup) -> None:
-        """Wait in this task group for what comes due."""
+        """Run the timers in this task group."""
         group.start_soon(self._typing_timers.run)
         group.start_soon(self._mark_timers.run)
 
     def show_typing(self, room_id: RoomId, typing: bool) -> None:
-        """Begin or end to show that the agent works in this room."""
+        """Start or stop the typing notice of a room."""
         self._typing_at.pop(room_id, None)
         scope = self._typing_shown.pop(room_id, None)
         if scope is not None:
@@ -61,7 +61,7 @@ class Presence:
             self._typing_timers.set(ActorKey(room_id), at)
 
     def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None = None) -> None:
-        """Move the room's markers; only the newest of several waiting is sent."""
+        """Move the room's read receipt; of several pending positions only the newest is sent."""
         waiting = self._marks.get(room_id)
         if waiting is not None and finished is None:
             finished = waiting.finished
@@ -70,14 +70,14 @@ class Presence:
             self._mark_timers.set(ActorKey(room_id), self._clock.now() + MARK_AFTER_S)
 
     def reply_delivered(self, room_id: RoomId, answered: EventId) -> None:
-        """A whole reply is out and nothing waits behind it: the bot's place moves (contract D12)."""
+        """Move `m.fully_read` too, after a whole reply with no message pending behind it (contract D12)."""
         self.mark_read(room_id, answered, finished=answered)
 
     def _typing_due(self, room_id: RoomId) -> None:
         at = self._typing_at.get(room_id)
         if at is None:
             return
-        if self._clock.now() < at:  # the timer was another answer's, which has ended
+        if self._clock.now() < at:  # the timer belonged to an earlier answer
             self._typing_timers.set(ActorKey(room_id), at)
             return
         del self._typing_at[room_id]
@@ -92,7 +92,7 @@ class Presence:
         await self._homeserver.show_typing(room_id, typing=False)
 
     def _mark_due(self, room_id: RoomId) -> None:
-        """Send the room's newest mark, or forget the room when there is none."""
+        """Send the room's newest markers, or remove the room's entry if there are none."""
         mark = None if room_id in self._marking else self._marks.pop(room_id, None)
         if mark is not None:
             self._marking.add(room_id)

@@ -1,7 +1,7 @@
-"""What waits for one actor: its inbox rows, the first of them in memory, the rest in the database.
+"""The inbox rows of one actor: the first of them in memory, the rest in the database.
 
-There is a queue for each priority, so that what need not wait is found however much waits before it. Rows of
-one queue are taken in order, and so are rows of all queues that are open.
+There is one queue for each priority, so that a row that must not wait is found behind any number of others. Rows are
+taken in order within a queue, and in order across all open queues.
 """
 
 from collections import deque
@@ -13,61 +13,61 @@ from store.inbox import READ_AHEAD
 from store.records import InboxRow
 
 HELD = 256
-"""How many inbox rows a queue holds; what comes behind them is read from the database again."""
+"""Maximum number of rows in memory per queue; further rows are read from the database later."""
 
 
 class Queue:
     """The rows of one priority."""
 
-    __slots__ = ("last_seq", "more_stored", "passed_over", "rows")
+    __slots__ = ("last_seq", "more_stored", "rows", "skipped_seq")
 
     def __init__(self) -> None:
         self.rows: deque[InboxRow] = deque()
         self.more_stored = False
         self.last_seq = 0
-        self.passed_over = 0
+        self.skipped_seq = 0
 
     def __bool__(self) -> bool:
-        """Whether anything waits."""
+        """Whether there are rows."""
         return bool(self.rows) or self.more_stored
 
     @property
     def more_to_read(self) -> bool:
-        """Whether the next rows have to be read from the database."""
+        """Whether the next rows must be read from the database."""
         return self.more_stored and not self.rows
 
     def deliver(self, row: InboxRow) -> None:
-        """Take in a new row; one that there is no room for is read again later."""
+        """Add a new row; if the queue is full, it is read from the database later."""
         if row.seq <= self.last_seq:
             return
         if self.more_stored or len(self.rows) >= HELD:
             self.more_stored = True
-            self.passed_over = row.seq
+            self.skipped_seq = row.seq
             return
         self.rows.append(row)
         self.last_seq = row.seq
 
     def feed(self, rows: Sequence[InboxRow]) -> None:
-        """Take in the next rows that were read from the database.
+        """Add the next rows that were read from the database.
 
-        A row that was passed over meanwhile may have been committed after they were read.
+        A row that was skipped meanwhile may have been committed after that read.
         """
         self.more_stored = False
         for row in rows:
             self.deliver(row)
-        self.more_stored = len(rows) >= READ_AHEAD or self.passed_over > self.last_seq
+        self.more_stored = len(rows) >= READ_AHEAD or self.skipped_seq > self.last_seq
 
-    def let_go(self) -> None:
-        """Leave all rows to the database, where nothing will be taken for long."""
+    def unload(self) -> None:
+        """Drop all rows from memory; they are read again when they can be taken."""
         if self.rows:
-            self.passed_over = max(self.passed_over, self.last_seq)
+            self.skipped_seq = max(self.skipped_seq, self.last_seq)
             self.last_seq = self.rows[0].seq - 1
             self.more_stored = True
             self.rows.clear()
 
 
 class Queues:
-    """All that waits for one actor. Which queues are open is for the actor to say, each time."""
+    """All queues of one actor. The caller says each time which priorities are open."""
 
     def __init__(self, loaded: Sequence[InboxRow]) -> None:
         self._queues: dict[Priority, Queue] = {}
@@ -76,27 +76,27 @@ class Queues:
             queue.more_stored = sum(row.priority == priority for row in loaded) >= READ_AHEAD
 
     def __bool__(self) -> bool:
-        """Whether anything waits."""
+        """Whether there are rows."""
         return any(self._queues.values())
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
-        """Take in new rows, in order."""
+        """Add new rows, in order."""
         for row in rows:
             self._of(row.priority).deliver(row)
 
     def feed(self, priority: Priority, rows: Sequence[InboxRow]) -> None:
-        """Take in the next rows of a queue that were read from the database."""
+        """Add the next rows of a queue that were read from the database."""
         self._of(priority).feed(rows)
 
     def to_read(self, open_to: AbstractSet[Priority]) -> Iterator[tuple[Priority, int]]:
-        """Yield the open queues whose next rows have to be read, with the number after which."""
+        """Yield the open queues whose next rows must be read, each with the `seq` after which to read."""
         for priority in open_to:
             queue = self._queues.get(priority)
             if queue is not None and queue.more_to_read:
                 yield priority, queue.last_seq
 
     def any_in(self, open_to: AbstractSet[Priority]) -> bool:
-        """Whether anything waits in the open queues."""
+        """Whether the open queues have rows."""
         return any(queue for priority, queue in self._queues.items() if priority in open_to)
 
     def held(self, priority: Priority) -> int:
@@ -105,7 +105,7 @@ class Queues:
         return len(queue.rows) if queue is not None else 0
 
     def take(self, open_to: AbstractSet[Priority]) -> InboxRow | None:
-        """Return the first row of the open queues; none before all of them are read as far as that."""
+        """Return the first row of the open queues; `None` while one of them must be read first."""
         first: Queue | None = None
         for priority, queue in self._queues.items():
             if priority not in open_to:
@@ -116,10 +116,10 @@ class Queues:
                 first = queue
         return first.rows.popleft() if first is not None else None
 
-    def let_go(self, priorities: AbstractSet[Priority]) -> None:
-        """Leave the rows of these priorities to the database."""
+    def unload(self, priorities: AbstractSet[Priority]) -> None:
+        """Drop the rows of these priorities from memory."""
         for priority in priorities & self._queues.keys():
-            self._queues[priority].let_go()
+            self._queues[priority].unload()
 
     def _of(self, priority: Priority) -> Queue:
         queue = self._queues.get(priority)

@@ -1,4 +1,4 @@
-"""What every step may know: the words, who may talk, the agents, the time, and the next free context id."""
+"""Provides the context of each step: the sentences, the access rules, the agents, the time, the next free id."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,11 +9,11 @@ from machines.preferences import Preferences
 from machines.speech import Speech
 from machines.world import Access, Agents, World
 
-_NOTHING_CHOSEN = Preferences()
+_DEFAULT = Preferences()
 
 
 class Surroundings:
-    """Makes the `World` of each step. `agents` is asked anew each time: the registry can be reloaded."""
+    """Creates the `StepContext` of each step. `agents` is called each time, because the registry can be reloaded."""
 
     def __init__(
         self,
@@ -37,8 +37,8 @@ class Surroundings:
         self.platform_chat_seq = platform_chat_seq
         self._preferences: dict[UserId, Preferences] = {}
 
-    def world(self) -> World:
-        """Return the surroundings of the next step."""
+    def step_context(self) -> World:
+        """Return the context of the next step."""
         now = self._clock.now()
         return World(
             now=now,
@@ -53,27 +53,27 @@ class Surroundings:
         )
 
     def _next_platform_number(self, now: float) -> int:
-        """Return a number that was never given out, by a bot that lost all it knew either (contract A5)."""
+        """Return an unused number, also when the database was lost (contract A5)."""
         if self.platform_chat_seq:
             return self.platform_chat_seq + 1
         return first_platform_number((int(now * 1000),))
 
     def preferences(self, user_id: UserId) -> Preferences:
-        """Return what a user chose; users who chose nothing take no memory."""
-        return self._preferences.get(user_id, _NOTHING_CHOSEN)
+        """Return a user's preferences; default preferences take no memory."""
+        return self._preferences.get(user_id, _DEFAULT)
 
-    def remember(self, preferences: Mapping[UserId, Preferences]) -> None:
-        """Take in what the database holds, at start."""
+    def load_preferences(self, preferences: Mapping[UserId, Preferences]) -> None:
+        """Load the stored preferences, at start."""
         self._preferences.update(preferences)
 
-    def prefers(self, user_id: UserId, preferences: Preferences) -> None:
-        """Let a user's choice hold from the next step on."""
+    def set_preferences(self, user_id: UserId, preferences: Preferences) -> None:
+        """Use these preferences from the next step on."""
         self._preferences[user_id] = preferences
 
-    def took(self, platform_chat_id: str) -> None:
-        """Never give this `platform_chat_id` out again (contract A5)."""
+    def reserve_platform_chat_id(self, platform_chat_id: str) -> None:
+        """Reserve a `platform_chat_id`: it is never given out again (contract A5)."""
         self.raise_platform_chat_seq(platform_number(platform_chat_id))
 
     def raise_platform_chat_seq(self, seq: int) -> None:
-        """Note the highest context id known; it only ever grows."""
+        """Raise the highest number that is in use."""
         self.platform_chat_seq = max(self.platform_chat_seq, seq)

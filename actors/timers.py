@@ -1,8 +1,7 @@
-"""Time: one heap of what comes due, one task that waits for the first of it.
+"""Timers: one heap of due times, and one task that waits for the earliest.
 
-A timer says only that an actor wants to be looked at; what is due is decided then, from its state. So a timer
-that was overtaken by events does nothing, and none needs to be cancelled or stored: after a restart each
-is set again from its row.
+A timer only signals an actor; the actor's machine decides what is due, from its state. So an outdated timer does
+nothing, and no timer has to be cancelled or stored: after a restart each is set again from its row.
 """
 
 import heapq
@@ -14,7 +13,7 @@ from actors.ports import Clock
 from machines.ids import ActorKey
 
 SLACK = 1000
-"""How many times that were overtaken are held, besides as many as are set."""
+"""Maximum number of outdated heap entries, in addition to the number of timers that are set."""
 
 
 class Timers:
@@ -28,12 +27,12 @@ class Timers:
         self._wait = anyio.CancelScope()
 
     def set(self, key: ActorKey, at: float) -> None:
-        """Wake the actor at `at`, seconds since the epoch."""
+        """Signal the actor at `at`, seconds since the epoch."""
         if self._next.get(key, float("inf")) <= at:
             return
         self._next[key] = at
         if len(self._heap) > 2 * len(self._next) + SLACK:
-            # Most of it was overtaken: turns have a far end, and most of them come to another before.
+            # Most entries are outdated: every turn sets its time limit, and nearly all end long before it.
             self._heap = [(each_at, each) for each, each_at in self._next.items()]
             heapq.heapify(self._heap)
         else:
@@ -42,11 +41,11 @@ class Timers:
             self._wait.cancel()
 
     def clear(self, key: ActorKey) -> None:
-        """Forget the time set for a key."""
+        """Remove the timer of a key."""
         self._next.pop(key, None)
 
     async def run(self) -> None:
-        """Wait for ever; each wait ends at the earliest time set, or when an earlier one is."""
+        """Run until cancelled. Each wait ends at the earliest due time, or when an earlier timer is set."""
         while True:
             now = self._clock.now()
             while self._heap and self._heap[0][0] <= now:

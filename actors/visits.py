@@ -1,9 +1,10 @@
 """What one visit to an actor leaves behind: its effects, sorted into what is committed and what follows."""
 
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from msgspec import Struct
 
+from actors.surroundings import Surroundings
 from machines.conversation import Conversation
 from machines.effects import (
     Ask,
@@ -32,22 +33,6 @@ Deferred = Ask | HangUp | Reconcile | ShowTyping | MarkRead | Log
 """What happens after the commit, and needs no row."""
 
 
-class Worlds(Protocol):
-    """Where a visit gets its surroundings from; `took` is told when an id has been given out."""
-
-    def world(self) -> World:
-        """Return the surroundings of the next step."""
-        ...
-
-    def took(self, platform_chat_id: str) -> None:
-        """Never give this `platform_chat_id` out again."""
-        ...
-
-    def prefers(self, user_id: UserId, preferences: Preferences) -> None:
-        """Let a user's choice hold from the next step on."""
-        ...
-
-
 class Gathered(Struct):
     """The effects of one visit, sorted into what is committed and what follows."""
 
@@ -63,7 +48,7 @@ class Gathered(Struct):
     platform_chat_seq: int | None = None
     preferences: list[tuple[UserId, Preferences]] = []
 
-    def add(self, effect: Effect, world: World, worlds: Worlds) -> None:
+    def add(self, effect: Effect, world: World, worlds: Surroundings) -> None:
         """Put one effect where it belongs."""
         match effect:
             case Send(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
@@ -100,10 +85,10 @@ class Gathered(Struct):
                 )
             case SavePreferences(user_id=user_id, preferences=preferences):
                 self.preferences.append((user_id, preferences))
-                worlds.prefers(user_id, preferences)
+                worlds.set_preferences(user_id, preferences)
             case TookPlatformChatId(platform_chat_id=taken):
                 self.platform_chat_seq = int(taken)
-                worlds.took(taken)
+                worlds.reserve_platform_chat_id(taken)
             case _:
                 assert_never(effect)
 

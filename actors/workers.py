@@ -1,7 +1,7 @@
-"""Workers: tasks that are kept for the next job, because a message needs several and a new task is dear.
+"""A pool of tasks that are reused for further jobs, because one message needs several short jobs.
 
-To start a task costs three times what it costs to wake one that waits. While there is much to do, as many wait as
-are needed time and again; whom nobody has needed for a while is let go, so a quiet bot has none and no timer either.
+Starting a task costs three times as much as waking an idle one. Idle workers exit after 1–2 s, so an idle bot has no
+tasks and no timer here.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,41 +14,41 @@ from anyio.abc import TaskGroup
 from actors.ports import Clock
 
 LOOK_EVERY_S = 1.0
-"""How long a worker waits unneeded until it is let go, at least; at most it is twice as long."""
+"""Interval at which unused workers are removed: a worker exits after one to two intervals without a job."""
 
 
 @dataclass(slots=True)
 class _Idle:
-    """A worker that waits; when `woken` is set without a `job`, it is let go."""
+    """A worker that waits; it exits when `woken` is set without a `job`."""
 
     job: Callable[[], Awaitable[None]] | None = None
     woken: anyio.Event = field(default_factory=anyio.Event)
 
 
 class Workers:
-    """Does jobs in the task group it is run in, all at once. What a job raises ends the group."""
+    """Runs jobs concurrently in a task group. An exception of a job ends the group."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._group: TaskGroup | None = None
         self._idle: list[_Idle] = []
         self._unneeded = 0
-        self._looking = False
+        self._removing = False
 
     def run(self, group: TaskGroup) -> None:
-        """Use this task group from here on."""
+        """Start jobs in this task group from now on."""
         self._group = group
 
     def start(self, job: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        """Begin `job(*arguments)`; it runs when this task waits next.
+        """Schedule `job(*arguments)`.
 
         Raises:
             RuntimeError: there is no task group yet.
         """
         if self._group is None:
-            raise RuntimeError("the workers are not running")
+            raise RuntimeError("the task pool is not running")
         if self._idle:
-            # The newest: those that nobody needs gather at the other end.
+            # The most recent one, so that unused workers stay at the front of the list.
             idle = self._idle.pop()
             self._unneeded = min(self._unneeded, len(self._idle))
             idle.job = lambda: job(*arguments)
@@ -61,19 +61,19 @@ class Workers:
             await job()
             idle = _Idle()
             self._idle.append(idle)
-            if not self._looking:
-                self._looking = True
-                group.start_soon(self._let_go)
-            # No deadline: it waits for work, or to be let go.
+            if not self._removing:
+                self._removing = True
+                group.start_soon(self._remove_unused)
+            # No deadline: it waits for a job, or for its removal.
             await idle.woken.wait()
             job = idle.job
 
-    async def _let_go(self) -> None:
-        """Let go whom nobody has needed since the last look, until nobody is idle."""
+    async def _remove_unused(self) -> None:
+        """Remove the workers that had no job since the last interval, until none is idle."""
         while self._idle:
             self._unneeded = len(self._idle)
             await self._clock.sleep(LOOK_EVERY_S)
             for idle in self._idle[: self._unneeded]:
                 idle.woken.set()
             del self._idle[: self._unneeded]
-        self._looking = False
+        self._removing = False

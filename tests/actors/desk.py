@@ -64,7 +64,7 @@ async def open_desk(house: House) -> AsyncIterator[Desk]:
     desk = Desk(house)
     async with anyio.create_task_group() as group:
         desk.workers.run(group)
-        await desk.outbox.take_up()
+        await desk.outbox.recover()
         yield desk
         await house.clock.passes(60)
         group.cancel_scope.cancel()

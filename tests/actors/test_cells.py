@@ -55,7 +55,7 @@ def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
     cell.deliver(rows)
     everything = frozenset(Priority)
     assert cell.inbox.take(everything) == rows[0]
-    cell.inbox.let_go(everything)
+    cell.inbox.unload(everything)
     cell.deliver([InboxRow(11, key, "later")])
     assert cell.inbox.held(Priority.MESSAGE) == 0
     assert cell.to_read() == ((Priority.MESSAGE, 1),)

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from actors.gaps import FIRST_PAUSE_S, GIVEN_UP_AFTER_S
+from actors.gaps import FIRST_PAUSE_S, GIVE_UP_AFTER_S
 from machines.errors import HistoryUnavailable
 from machines.facts import BotRemoved, Fact, Gap
 from machines.ids import EventId, RoomId, SyncToken
@@ -190,7 +190,7 @@ async def test_a_history_that_stays_unreadable_is_given_up_and_the_room_goes_on(
     with capture_logs() as logs:
         async with house.living():
             house.homeserver.arrives(told[0], gaps=[gap(room)])
-            await house.clock.passes(2 * GIVEN_UP_AFTER_S)
+            await house.clock.passes(2 * GIVE_UP_AFTER_S)
             house.homeserver.arrives(told[1])
     assert asked(house) == ["later"]
     assert [line["room_id"] for line in logs if line["event"] == "gap_lost"] == [room]

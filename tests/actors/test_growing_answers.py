@@ -8,14 +8,14 @@ import pytest
 
 from actors.agent_calls import AgentCalls, Limits
 from actors.cells import Cell
+from actors.surroundings import Surroundings
 from actors.workers import Workers
 from machines import reply, splitting
 from machines.draft import Draft
 from machines.effects import Ask
 from machines.facts import MessageArrived
 from machines.happenings import TimePassed
-from machines.ids import ActorKey, EventId, UserId
-from machines.preferences import Preferences
+from machines.ids import ActorKey, EventId
 from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.world import World
 from store.codec import dump
@@ -28,19 +28,16 @@ CHUNK = "nineteen characters"
 A_CHUNK_S = 0.01
 
 
-class Worlds:
-    """What each step may know; an hour passes in the time of a test."""
+class TestContext(Surroundings):
+    """Provides contexts at a time that the test sets."""
 
-    now = 1000.0
+    __test__ = False
 
-    def world(self) -> World:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def step_context(self) -> World:
         return make_world(self.now)
-
-    def took(self, platform_chat_id: str) -> None:
-        pass
-
-    def prefers(self, user_id: UserId, preferences: Preferences) -> None:
-        pass
 
 
 class Talker:
@@ -75,7 +72,7 @@ class Counted:
 
 async def work(chunks: int) -> int:
     """Let an agent answer in so many chunks, each of which is visited, and count what is done."""
-    worlds, cell = Worlds(), Cell(KEY, RoomRows(chat_room(), None, ()))
+    worlds, cell = TestContext(), Cell(KEY, RoomRows(chat_room(), None, ()))
     question = MessageArrived(ROOM, EventId("$1"), ANNA, "tell me everything", 0)
     orders = 0
 

@@ -3,7 +3,7 @@
 import anyio
 from msgspec.structs import replace
 
-from actors.outbox import EDITS_APART_S, REMEMBERED_BY_SERVER_S
+from actors.outbox import EDIT_INTERVAL_S, TXN_ID_LIFETIME_S
 from machines.happenings import OrderDone
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import (
@@ -141,7 +141,7 @@ async def test_an_edit_keeps_its_distance_from_a_text_that_was_late(house: House
         await house.clock.passes(10.0)
         house.homeserver.takes_s = 0.0
         assert desk.sent == ["m"]
-        await house.clock.passes(EDITS_APART_S - 0.1)
+        await house.clock.passes(EDIT_INTERVAL_S - 0.1)
         assert desk.sent == ["m"]
         await house.clock.passes(0.2)
         assert desk.sent == ["m", "m.e1"]
@@ -198,7 +198,7 @@ async def test_what_an_earlier_process_left_is_sent_in_its_order(house: House):
 
 async def test_a_message_from_too_long_ago_is_looked_for_before_it_is_sent(house: House):
     desk = Desk(house)
-    old = replace(desk.row("old"), created_at=house.clock.now() - REMEMBERED_BY_SERVER_S - 1)
+    old = replace(desk.row("old"), created_at=house.clock.now() - TXN_ID_LIFETIME_S - 1)
     await house.journal.keep_visits([Writes(orders=(old,))], 1.0)
     async with open_desk(house):
         pass

@@ -98,7 +98,7 @@ async def test_an_outcome_that_can_not_be_kept_takes_no_other_with_it(house: Hou
 
 
 async def test_no_event_is_forgotten_before_it_is_committed(house: House, monkeypatch):
-    monkeypatch.setattr(outcomes, "REMEMBERED", 1)
+    monkeypatch.setattr(outcomes, "MAX_CACHED_EVENT_IDS", 1)
     async with open_desk(house) as desk:
         await desk.commit_and_send(*(desk.row(name) for name in "abc"), desk.edit("a.e1", "a"))
         rows = [*(desk.row(name) for name in "xyz"), desk.edit("x.e1", "x")]
@@ -117,7 +117,7 @@ async def test_no_event_is_forgotten_before_it_is_committed(house: House, monkey
 async def test_an_event_whose_commit_is_still_to_come_is_known_without_the_database(
     house: House, monkeypatch
 ):
-    monkeypatch.setattr(outcomes, "REMEMBERED", 1)
+    monkeypatch.setattr(outcomes, "MAX_CACHED_EVENT_IDS", 1)
     house.homeserver.takes_s = 1.0
     async with open_desk(house) as desk:
         rows, edit = [desk.row(name) for name in "abc"], desk.edit("b.e1", "b")
