@@ -1,9 +1,7 @@
-"""What happens next: pure decisions, and the words in which the rest of the program speaks.
+"""Pure decisions, and the value types that all other packages share.
 
-Nothing in this package awaits, reads a clock, draws a random number, logs or does I/O. A machine takes
-its state and one event and returns its new state and the effects to perform; everything it needs to
-know is in the arguments. The value types that cross the borders of the program live here as well, so
-that the edges (`matrix`, `agent_platform`) and the runtime (`actors`) share words without importing
-each other: `ids`, `facts` (what the homeserver told us), `orders` (what it shall do), `talk` (what an
-agent is asked and says), `errors` (what can go wrong at a border).
+Nothing in this package awaits, reads a clock, uses randomness, logs or does I/O. A machine takes its state and one
+event, and returns its new state and the effects to perform; all input is in the arguments. `fsm` compiles the declared
+machines; `bot`, `room`, `turn` and `user` have one machine each. `events` has the values that cross the borders between
+packages, so that `matrix`, `agent_platform` and `actors` do not import each other. Start at `fsm`, then `room.actor`.
 """

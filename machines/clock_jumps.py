@@ -1,8 +1,7 @@
-"""What a clock that was set back does to the times in an actor's rows: no wait grows by it (contract D16).
+"""Bounds the times of an actor's rows after the system clock was set back, so that no wait grows (contract D16).
 
-Rows hold times of the clock that wrote them. When that clock was ahead, they lie further in the future than any wait
-of theirs can reach. Such a time is brought back to the longest that its wait may still last, in the row too: otherwise
-it would stay ahead of a clock that moves on.
+A row stores times of the clock that wrote it. If that clock was ahead, a stored time is further in the future than its
+wait allows. Such a time is reduced to the longest remaining wait, in the row too, so that it does not stay ahead.
 """
 
 from msgspec.structs import replace
@@ -16,7 +15,7 @@ from machines.world import World
 
 
 def within_waits(conversation: Conversation, world: World) -> Conversation:
-    """Return the conversation with no time in it that lies beyond what it may wait for."""
+    """Return the room's actor with every stored time within its longest wait."""
     now = world.now
     room = _room(conversation.room, now)
     turn = conversation.turn

@@ -1,6 +1,6 @@
-"""`docs/machines.md`, made from the machines: their prose, their drawings, and every arrow and refusal in a table.
+"""Generates `docs/machines.md`: a description, a diagram, and every transition and refusal of each machine.
 
-The declaration is the only source; a test fails when the page is not what this makes of it. `make docs` writes it.
+The declaration is the only source. `make docs` writes the page; a test fails when it is out of date.
 """
 
 import inspect
@@ -23,12 +23,11 @@ _INTRODUCTION = """\
 
 Made from the code by `make docs`; edit the declarations in `machines/`, not this page.
 
-Each machine is declared once, with python-statemachine. The drawing, the tables below and the table that runs
-(`machines/table.py`) are read from that declaration, and a test proves the last equal to the engine. An event is a
-fact of the past; an action returns the new row and the effects, and does nothing itself. Where a pair of state and
-event has several arrows, the first whose guard holds is taken. An event that is refused changes nothing. An arrow
-from a state to itself is no transition: it is not kept in the database, and the drawing shows it inside its state,
-or not at all where it has no action.
+Each machine is declared once, with python-statemachine. The diagrams and tables below and the compiled table that runs
+(`machines/table.py`) are read from that declaration, and a test proves the compiled table equal to the engine. An
+action returns the new row and the effects, and performs nothing. Of several transitions for one state and event, the
+first whose guard holds is taken. A refused event changes nothing. A transition from a state to itself is not saved in
+the database; the diagram shows it inside its state, or not at all if it has no action.
 """
 
 
@@ -45,11 +44,11 @@ def _page(table: Table[Any]) -> Iterator[str]:
     yield f"{title}\n{prose}\n"
     yield f"```mermaid\n{f'{table.machine:mermaid}'.strip()}\n```\n"
     yield "### Events\n"
-    yield _grid(("event", "what happened"), _events(table, module))
-    yield "### Arrows\n"
-    yield _grid(("state", "event", "guard", "next", "action"), _arrows(table))
+    yield _grid(("event", "meaning"), _events(table, module))
+    yield "### Transitions\n"
+    yield _grid(("state", "event", "guard", "next", "action"), _transitions(table))
     yield "### Refusals\n"
-    yield _grid(("event", "state", "why"), _refusals(table))
+    yield _grid(("event", "state", "reason"), _refusals(table))
 
 
 def _events(table: Table[Any], module: ModuleType) -> Iterator[tuple[str, ...]]:
@@ -64,7 +63,7 @@ def _events(table: Table[Any], module: ModuleType) -> Iterator[tuple[str, ...]]:
         yield f"`{event}`", _sentence(classes[event])
 
 
-def _arrows(table: Table[Any]) -> Iterator[tuple[str, ...]]:
+def _transitions(table: Table[Any]) -> Iterator[tuple[str, ...]]:
     for arrow in table.arrows:
         yield (
             f"`{arrow.source}`",

@@ -1,12 +1,12 @@
-"""Errors that cross the borders of the program, each saying who is at fault and who handles it."""
+"""Errors that cross the borders between packages: who is at fault, and who handles them."""
 
 
 class SurfacesError(Exception):
-    """Base of every error this program raises on purpose."""
+    """Base class of every error that this program raises."""
 
 
 class CredentialsRefused(SurfacesError):
-    """The homeserver refuses the account's credentials (the operator's to mend; exit 3)."""
+    """The homeserver rejects the account's credentials: the operator corrects them (exit 3)."""
 
 
 class LoggedOut(SurfacesError):
@@ -14,12 +14,12 @@ class LoggedOut(SurfacesError):
 
 
 class TokenUnknown(SurfacesError):
-    """The homeserver does not accept our sync token: start again from a full sync."""
+    """The homeserver rejects the sync token: start again with a full sync."""
 
 
 class HistoryUnavailable(SurfacesError):
-    """The homeserver fails at a room's history, and at nothing else: ask again later."""
+    """The homeserver fails to return the history of one room: retry later."""
 
 
 class IllegalEvent(SurfacesError):
-    """A machine was given an event that its state refuses; nothing was changed (our bug)."""
+    """A machine refuses an event in its present state; nothing was changed (a fault of this program)."""

@@ -1,7 +1,7 @@
-"""The identifiers of Matrix and of the platform, as types of their own.
+"""Identifiers of Matrix and of the agent platform, as distinct types.
 
-All are opaque strings: nothing is ever parsed out of a room id (room version 12 ids carry no domain),
-and a user id is split only to find its server (`server_of`).
+All are opaque strings. A room id is never parsed (room version 12 ids have no domain), and a user id is split only to
+find its server (`server_of`).
 """
 
 from typing import NewType
@@ -14,7 +14,7 @@ SyncToken = NewType("SyncToken", str)
 TxnId = NewType("TxnId", str)
 AgentId = NewType("AgentId", str)
 ActorKey = NewType("ActorKey", str)
-"""Who an event is for: a room id (`!…`) or a user id (`@…`)."""
+"""The key of an actor: a room id (`!…`) or a user id (`@…`)."""
 
 
 def server_of(user_id: str) -> str:

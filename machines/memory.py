@@ -1,7 +1,7 @@
-"""What a chat remembers besides its binding: the context it talks in, its saves, and what is being asked.
+"""The chat context: the name of the agent's context, the saved contexts, the token count, and an open question.
 
-It is kept in the room's row only. A lost database loses it (contract C6): an open question is then simply open no
-more, and the saves themselves are with the agent.
+It is stored in the room's row only. A lost database loses it (contract C6): an open question is closed then, and the
+saved contexts themselves are stored by the agent.
 """
 
 from msgspec import Struct
@@ -9,15 +9,15 @@ from msgspec import Struct
 from machines.ids import EventId
 
 QUESTION_KEPT_S = 24 * 3600.0
-"""How long an open question may be answered."""
+"""How long a question can be answered."""
 
 
 class Question(Struct, frozen=True):
-    """Something the agent asked to have confirmed (contract K8). `asked_at` is seconds since the epoch.
+    """A confirmation that the agent asked for (contract K8). `asked_at` is seconds since the epoch.
 
-    `asked_in` is the message whose answer asked it; it names the question, because an agent may use its own `id`
-    again. `shown` is the inbox row that told that the room's timeline shows the question, 0 before that: inbox rows
-    of a room are numbered in the order of its timeline, so what has a higher number was written after it.
+    `asked_in` is the message whose answer contains the question; it identifies the question, because an agent may
+    reuse its own `id`. `shown` is the inbox row of the event that shows the question in the room's timeline, 0 before
+    that. Inbox rows of a room have the order of its timeline, so a message with a higher row was written later.
     """
 
     id: str
@@ -28,16 +28,16 @@ class Question(Struct, frozen=True):
     shown: int = 0
 
     def expired(self, now: float) -> bool:
-        """Whether it is too old to be answered."""
+        """Whether the question is too old to be answered."""
         return now - self.asked_at > QUESTION_KEPT_S
 
     def shown_before(self, seq: int) -> bool:
-        """Whether the room showed the question before the message of inbox row `seq` was written."""
+        """Whether the question was in the timeline before the message of inbox row `seq`."""
         return 0 < self.shown < seq
 
 
 class Memory(Struct, frozen=True):
-    """One chat's memory. `tokens` is `None` until the agent has told any; `picking` a `!load` list is open."""
+    """The context of one chat. `tokens` is `None` until the agent has reported any; `picking`: a list is open."""
 
     context_name: str = ""
     tokens: int | None = None

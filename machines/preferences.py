@@ -1,4 +1,4 @@
-"""A user's choices: one set for all of his chats, sent with every message to an agent (contracts K4, K5)."""
+"""A user's preferences: one set for all of their chats, sent with every message to an agent (contracts K4, K5)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,14 +16,14 @@ SKILLS: Mapping[str, bool] = {
     "email": False,
     "image-generation": False,
 }
-"""What an agent may use, and whether it may unless the user says otherwise."""
+"""The skills that an agent may use, with their defaults."""
 
 SAFETY: Mapping[str, bool] = {
     "email-send": True,
     "file-delete": True,
     "social-post": True,
 }
-"""What an agent asks before it does, and whether it asks unless the user says otherwise."""
+"""The actions that need a confirmation, with their defaults."""
 
 MAX_SOUL_LENGTH = 2000
 Group = Literal["skills", "safety"]
@@ -31,9 +31,9 @@ DEFAULTS: Mapping[Group, Mapping[str, bool]] = {"skills": SKILLS, "safety": SAFE
 
 
 class Preferences(Struct, frozen=True):
-    """What a user chose; only what differs from the defaults is kept.
+    """The preferences of a user; only differences from the defaults are stored.
 
-    `agent_id` is for chats made from now on; `soul` is how the agent is to be, in the user's words.
+    `agent_id` is the agent of new chats; `soul` is the user's text about how the agent should behave.
     """
 
     agent_id: AgentId | None = None
@@ -42,7 +42,7 @@ class Preferences(Struct, frozen=True):
     safety: Mapping[str, bool] = field(default_factory=dict)
 
     def switches(self, group: Group) -> dict[str, bool]:
-        """Return every switch of a group as it stands now."""
+        """Return every switch of a group with its present value."""
         chosen = self.skills if group == "skills" else self.safety
         return {name: chosen.get(name, default) for name, default in DEFAULTS[group].items()}
 

@@ -1,8 +1,8 @@
-"""Which of the rows that wait for an actor may be taken while its messages wait: decided when a row is kept.
+"""Priorities of inbox rows: which rows may be taken while messages of the actor wait. Decided when a row is saved.
 
-A message keeps its place and waits until there is room for it. What happened to the room, and what came of an
-order, is never waited for long, or an actor whose messages wait for it would wait for ever. A command that acts at
-once overtakes the messages before it, or `!stop` would stand behind them (contract K9).
+A message keeps its place in the queue. Events of the room and outcomes of orders are taken at any time, because
+messages may wait for them. A command that acts at once overtakes the messages before it, so that `!stop` does not
+queue behind them (contract K9).
 """
 
 from enum import IntEnum
@@ -12,7 +12,7 @@ from machines.facts import EncryptedArrived, FileArrived, MalformedArrived, Mess
 from machines.happenings import ChatsAsked, NewChatAsked, OnboardingAsked
 from machines.ids import UserId
 
-_WITH_A_PLACE = (
+_QUEUED = (
     FileArrived,
     MalformedArrived,
     EncryptedArrived,
@@ -23,21 +23,21 @@ _WITH_A_PLACE = (
 
 
 class Priority(IntEnum):
-    """What a row is to the queue of its actor; rows of one priority are taken in the order of their numbers."""
+    """The priority of an inbox row; rows of one priority are taken in the order of `seq`."""
 
     EVENT = 0
-    """Taken whatever else waits, and never bounded: it makes nothing wait."""
+    """Taken at any time, and never bounded."""
     COMMAND = 1
-    """Taken whatever messages wait, as soon as the room is bound."""
+    """Taken before waiting messages, as soon as the room is bound."""
     MESSAGE = 2
-    """Taken in its place; of a user's actor, a request."""
+    """Taken in order; for a user's actor, a request."""
 
 
 def priority_of(event: object, owner: UserId | None = None) -> Priority:
-    """Return how soon an event is taken; `owner` is that of the chat it comes from, where that is known.
+    """Return the priority of an event; `owner` is the owner of the chat that it comes from, if known.
 
-    What others write in a chat is finished unanswered as soon as it is looked at (contract D5), so it is looked at
-    without waiting: it takes no place among the messages of the owner.
+    Messages of others in a chat are never answered (contract D5), so they are finished without waiting and take no
+    place among the owner's messages.
     """
     if (
         isinstance(event, MessageArrived | FileArrived | MalformedArrived)
@@ -48,4 +48,4 @@ def priority_of(event: object, owner: UserId | None = None) -> Priority:
     if isinstance(event, MessageArrived):
         command = parse(event.body)
         return Priority.MESSAGE if command is None or command.waits else Priority.COMMAND
-    return Priority.MESSAGE if isinstance(event, _WITH_A_PLACE) else Priority.EVENT
+    return Priority.MESSAGE if isinstance(event, _QUEUED) else Priority.EVENT

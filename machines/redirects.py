@@ -1,4 +1,4 @@
-"""Where a redirect pointed, as a log may show it: redirects are never followed, but named (contract E11)."""
+"""The target of a redirect, in a form that is safe to log: redirects are reported, never followed (contract E11)."""
 
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -6,20 +6,20 @@ _LONGEST = 200
 _UNREADABLE = "an address that can't be read"
 
 
-def redirect_target(asked: str, location: str) -> str:
-    """Return scheme, host, port and path of `location`, an answer to the URL `asked`.
+def redirect_target(url: str, location: str) -> str:
+    """Return scheme, host, port and path of the `Location` header of a response to `url`.
 
-    User names, passwords and queries are left out, because they may be secrets; what is left is the other side's
-    text, so it is one line of ASCII of bounded length.
+    User names, passwords and queries are left out, because they may be secrets. The result is one line of ASCII of
+    bounded length, because the header is untrusted.
     """
     try:
-        parts = urlsplit(urljoin(asked, location))
+        parts = urlsplit(urljoin(url, location))
         host, port = parts.hostname, parts.port
     except ValueError:
         return _UNREADABLE
     if not host:
         return _UNREADABLE
-    # A header is bytes: those that are no UTF-8 have become lone surrogates.
+    # Bytes of a header that are not UTF-8 have become lone surrogates.
     name = f"[{host}]" if ":" in host else quote(host, errors="replace")
     where = name if port is None else f"{name}:{port}"
     path = quote(parts.path, safe="/%:@!$&()*+,;=~", errors="replace")

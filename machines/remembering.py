@@ -1,4 +1,4 @@
-"""What an ended answer leaves in a chat's memory, and what its reply says of that (contracts K7, K8)."""
+"""Updates the chat context after an answer, and adds the sentences about it to the reply (contracts K7, K8)."""
 
 from pathlib import PurePosixPath
 
@@ -12,18 +12,18 @@ from machines.speech import Speech
 from machines.talk import ContextOrder
 from machines.turn import Turn
 
-MOST_TOKENS = 2**53 - 1
-"""Beyond that a count could not be kept any more."""
+MAX_TOKENS = 2**53 - 1
+"""The largest count that can be stored exactly as JSON."""
 NAME_CHARS = 200
 
 
 def conclude(case: Case, turn: Turn, done: AgentDone) -> str:
-    """Note the tokens, a save or load, and a question; return the whole text of the reply.
+    """Update the tokens, the saved contexts and the open question; return the whole text of the reply.
 
-    The agent's own words are always there: it may have something to say about a save, or before a question.
+    The agent's own text is always included: it may comment on a save, or precede a question.
     """
     speech, memory = case.world.speech, case.room.memory
-    memory = replace(memory, tokens=min((memory.tokens or 0) + done.tokens_used, MOST_TOKENS))
+    memory = replace(memory, tokens=min((memory.tokens or 0) + done.tokens_used, MAX_TOKENS))
     said = [done.text] if done.text.strip() else []
     if turn.request.context is not None:
         memory, outcome = _context(memory, turn.request.context, speech)
@@ -39,7 +39,7 @@ def conclude(case: Case, turn: Turn, done: AgentDone) -> str:
 
 
 def note_shown(case: Case, question: EventId, seq: int) -> None:
-    """Note that the timeline shows the open question; `seq` is the inbox row that told so. The first time counts."""
+    """Note that the timeline shows the open question; `seq` is the inbox row of that event. The first one counts."""
     memory = case.room.memory
     asked = memory.question
     if asked is not None and asked.asked_in == question and not asked.shown:
@@ -51,6 +51,6 @@ def _context(memory: Memory, order: ContextOrder, speech: Speech) -> tuple[Memor
     if order.action == "load":
         return replace(memory, context_name=order.name), speech.load_picked(order.name)
     others = tuple(name for name in memory.saves if name != order.name)
-    # A list that is open shows the saves as they were: its numbers would pick others now.
+    # An open `!load` list shows the earlier saves: its numbers would select others now.
     memory = replace(memory, saves=(*others, order.name), context_name=order.name, picking=False)
     return memory, speech.save_done(order.name)

@@ -1,14 +1,13 @@
-"""From the declared machine to a table that runs: one source of code, drawing and documentation.
+"""Compiles a declared state machine into a transition table.
 
-A machine is declared with python-statemachine: states, and one event after another with its arrows.
-That engine is thorough and costs about 100 µs a transition, more than everything else a message needs.
-So the declaration is read once, at import, and `Table.step` runs what was read; a test proves it equal to
-the engine on every state × event × guard.
+A machine is declared with python-statemachine: its states, and each event with its transitions. That engine costs
+about 100 µs per transition, more than the rest of a message. So the declaration is read once, at import, and
+`Table.step` runs the compiled table; a test proves it equal to the engine for every state × event × guard.
 
-Every state × event pair is declared: an arrow, or a refusal with its reason (`refuses`). An illegal
-event raises `IllegalEvent` and changes nothing. An arrow's guard and action are static methods of the
-declaration: `guard(data, fact) -> bool`, `action(data, fact) -> (data, effects)`; `data` is a frozen
-struct with a field `state`, `fact` the event's value (the engine keeps the name `event` for itself).
+Every state × event pair is declared: a transition, or a refusal with its reason (`refuses`). An illegal event raises
+`IllegalEvent` and changes nothing. Guards and actions are static methods of the declaration:
+`guard(data, fact) -> bool`, `action(data, fact) -> (data, effects)`. `data` is a frozen struct with a field `state`,
+`fact` is the event (the engine reserves the name `event`).
 """
 
 import re
@@ -27,7 +26,7 @@ Action = Callable[[Any, Any], tuple[Any, tuple[Any, ...]]]
 
 
 class Arrow(Struct, frozen=True):
-    """One arrow: taken when its guard holds (or it has none), before any later one of its pair."""
+    """One transition: taken if its guard holds or it has none, before later ones of the same state and event."""
 
     source: str
     event: str
@@ -37,7 +36,7 @@ class Arrow(Struct, frozen=True):
 
 
 class Step(Struct, Generic[D], frozen=True):
-    """What one event did: the new data, the effects in order, and the arrow that was taken."""
+    """The result of one event: the new data, the effects in order, and the transition that was taken."""
 
     data: D
     effects: tuple[Any, ...]
@@ -45,23 +44,23 @@ class Step(Struct, Generic[D], frozen=True):
 
     @property
     def moved(self) -> bool:
-        """Whether the state changed; only then is it a transition to keep (contract R2)."""
+        """Whether the state changed; only then the transition is saved (contract R2)."""
         return self.arrow.source != self.arrow.target
 
 
 def event_name(event: type | object) -> str:
-    """Return an event's name in its machine: `MessageArrived` is `message_arrived`."""
+    """Return the name of an event class in its machine: `MessageArrived` is `message_arrived`."""
     cls = event if isinstance(event, type) else type(event)
     return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
 class Table(Generic[D]):
-    """A machine, compiled. Pure: it holds no state of its own and serves every row."""
+    """A compiled machine. It holds no state and serves every row."""
 
     def __init__(
         self, machine: type[StateMachine], refuses: Mapping[str, Mapping[str, str]]
     ) -> None:
-        """Read the declaration; `refuses` maps event → state → why it is refused there."""
+        """Compile the declaration; `refuses` maps event → state → reason of the refusal."""
         self.machine = machine
         self.name = machine.__name__
         self.states = tuple(state.id for state in machine.states)
@@ -89,10 +88,10 @@ class Table(Generic[D]):
                 )
 
     def step(self, data: D, event: object) -> Step[D]:
-        """Take one event.
+        """Apply one event.
 
         Raises:
-            IllegalEvent: the event is refused in this state; nothing was changed.
+            IllegalEvent: the event is refused in this state.
         """
         cls = type(event)
         name = self._names.get(cls)
@@ -106,9 +105,9 @@ class Table(Generic[D]):
                 if data.state != arrow.target:
                     data = replace(data, state=arrow.target)
                 return Step(data, effects, arrow)
-        why = self.refuses.get(name, {}).get(data.state, "no arrow and no declared refusal")
+        why = self.refuses.get(name, {}).get(data.state, "no transition and no declared refusal")
         raise IllegalEvent(f"{self.name}: {name} is refused in state {data.state}: {why}")
 
     def accepts(self, state: str) -> tuple[str, ...]:
-        """Return the events that the machine would accept in a state, in declared order (contract I2)."""
+        """Return the events that the machine accepts in a state, in declared order (contract I2)."""
         return tuple(event for event in self.events if (state, event) in self._run)

@@ -9,7 +9,7 @@ from machines.happenings import AgentDone, Confirmation, Observed, Resumed
 from machines.ids import EventId, RoomId
 from machines.memory import QUESTION_KEPT_S, Memory, Question
 from machines.orders import StoreBinding
-from machines.remembering import MOST_TOKENS, NAME_CHARS
+from machines.remembering import MAX_TOKENS, NAME_CHARS
 from machines.talk import ConfirmationAnswer, ContextOrder
 from tests.machines.support import (
     ANNA,
@@ -425,8 +425,8 @@ def test_tokens_are_counted_as_far_as_they_can_be_kept():
         story.hears("one")
         turn = story.it.turn
         assert turn is not None
-        story.take(AgentDone(turn.turn_id, turn.tries, "1", MOST_TOKENS))
-    assert story.it.room.memory.tokens == MOST_TOKENS
+        story.take(AgentDone(turn.turn_id, turn.tries, "1", MAX_TOKENS))
+    assert story.it.room.memory.tokens == MAX_TOKENS
 
 
 def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():

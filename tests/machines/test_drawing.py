@@ -18,7 +18,7 @@ def test_the_page_is_up_to_date():
 def test_a_machine_is_told_drawn_and_listed_whole(machine):
     page = drawing.render()
     section = page[page.index(f"## {machine.name} ") :].split("\n## ")[0]
-    arrows, refusals = section.split("### Arrows")[1].split("### Refusals")
+    arrows, refusals = section.split("### Transitions")[1].split("### Refusals")
 
     prose = (MODULES[machine.name].__doc__ or "").strip().splitlines()
     assert all(line in section for line in prose)
