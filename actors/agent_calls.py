@@ -15,7 +15,7 @@ import anyio
 from actors.call_slots import CallSlots, Party
 from actors.ports import AgentPlatform
 from actors.workers import Workers
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask
 from machines.happenings import (
     Activity,
@@ -105,7 +105,7 @@ class AgentCalls:
 
     async def _listen(self, key: ActorKey, ask: Ask) -> None:
         turn_id, attempt = ask.turn_id, ask.attempt
-        heard = Draft()
+        heard = AnswerText()
         activity: Activity | None = None
         asks: Confirmation | None = None
         files: list[str] = []

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome
@@ -69,7 +69,7 @@ class AgentGrew(Struct, frozen=True):
 
     turn_id: EventId
     attempt: int
-    heard: Draft
+    heard: AnswerText
     activity: Activity | None = None
 
 
@@ -100,7 +100,7 @@ class AgentOverran(Struct, frozen=True):
 
     turn_id: EventId
     attempt: int
-    heard: Draft
+    heard: AnswerText
 
 
 class CallDelayed(Struct, frozen=True):

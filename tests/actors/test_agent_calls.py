@@ -8,7 +8,7 @@ import pytest
 
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
 from actors.workers import Workers
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask
 from machines.happenings import AgentDone, AgentOverran, CallBegan, CallDelayed
 from machines.ids import ActorKey, AgentId, EventId
@@ -103,7 +103,7 @@ async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fit
         line.agents.says = lambda _: (*map(AgentSaid, pieces), AgentEnded(1))
         line.calls.ask(ROOM, asks("hello"))
         await settle()
-        assert line.told[-1] == AgentOverran(EventId("$1"), 1, Draft(fits))
+        assert line.told[-1] == AgentOverran(EventId("$1"), 1, AnswerText(fits))
         assert line.agents.closed == ["hello"]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from actors import cells
 from actors.queues import HELD
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.happenings import (
     AgentDone,
     AgentGrew,
@@ -65,10 +65,10 @@ def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
 
 
 def grew(text: str, attempt: int = 1) -> AgentGrew:
-    return AgentGrew(TURN, attempt, Draft(text))
+    return AgentGrew(TURN, attempt, AnswerText(text))
 
 
-OVERRAN = AgentOverran(TURN, 1, Draft("one two"))
+OVERRAN = AgentOverran(TURN, 1, AnswerText("one two"))
 DONE = AgentDone(TURN, 1, "one two", 1)
 TROUBLED = AgentTroubled(TURN, 1, "silent", "nothing came", True)
 

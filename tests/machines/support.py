@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from machines import conversation, household
 from machines.conversation import Conversation
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import (
     Ask,
     Consume,
@@ -200,7 +200,7 @@ class RoomStory:
     def grows(self, text: str) -> Told:
         turn = self.it.turn
         assert turn is not None
-        return self.take(AgentGrew(turn.turn_id, turn.tries, Draft(text)))
+        return self.take(AgentGrew(turn.turn_id, turn.tries, AnswerText(text)))
 
     def ends(self, text: str, asks: Confirmation | None = None) -> Told:
         turn = self.it.turn

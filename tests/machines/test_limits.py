@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask, HangUp
 from machines.happenings import AgentOverran, CallBegan, CallDelayed, Resumed
 from machines.reply import GATHER_S
@@ -142,7 +142,7 @@ def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(s
         story.grows("so far")
         story.later(GATHER_S)
     turn = turn_of(story)
-    told = story.take(AgentOverran(turn.turn_id, turn.tries, Draft("so far and on")))
+    told = story.take(AgentOverran(turn.turn_id, turn.tries, AnswerText("so far and on")))
     assert told.said == [f"so far and on\n\n{SPEECH.answer_too_long()}"]
     assert not told.messages[0].partial
     assert not told.of(Ask)
@@ -153,7 +153,7 @@ def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
     story = RoomStory(world_options=LIMITS)
     story.hears("!save lunch")
     turn = turn_of(story)
-    told = story.take(AgentOverran(turn.turn_id, turn.tries, Draft("blah")))
+    told = story.take(AgentOverran(turn.turn_id, turn.tries, AnswerText("blah")))
     assert told.said == [SPEECH.save_failed("lunch")]
 
 
