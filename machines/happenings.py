@@ -64,7 +64,7 @@ class Activity(Struct, frozen=True):
     name: str
 
 
-class AgentGrew(Struct, frozen=True):
+class AgentOutput(Struct, frozen=True):
     """The agent has said more: the whole answer of this try so far, and what it is doing."""
 
     turn_id: EventId
@@ -95,7 +95,7 @@ class AgentDone(Struct, frozen=True):
     files: tuple[str, ...] = ()
 
 
-class AgentOverran(Struct, frozen=True):
+class AnswerTooLong(Struct, frozen=True):
     """The answer is longer than may be shown: what fits of it. The call is over (contract E13)."""
 
     turn_id: EventId
@@ -110,14 +110,14 @@ class CallDelayed(Struct, frozen=True):
     attempt: int
 
 
-class CallBegan(Struct, frozen=True):
+class CallStarted(Struct, frozen=True):
     """The agent is asked now."""
 
     turn_id: EventId
     attempt: int
 
 
-class AgentTroubled(Struct, frozen=True):
+class AttemptFailed(Struct, frozen=True):
     """This try brought no answer. `retryable` as the protocol says; `kind` as in `AgentBroke`, or a code."""
 
     turn_id: EventId
