@@ -8,7 +8,7 @@ carry. What is held of one answer is bounded, whatever the agent sends (contract
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import anyio
 
@@ -97,15 +97,15 @@ class AgentCalls:
                     await self._slots.wait(party)
                     self._tell(key, CallStarted(ask.turn_id, ask.attempt))
                 try:
-                    await self._listen(key, ask)
+                    await self._read_answer(key, ask)
                 finally:
                     self._slots.leave(party)
         if self._calls.get(key) is scope:
             del self._calls[key]
 
-    async def _listen(self, key: ActorKey, ask: Ask) -> None:
+    async def _read_answer(self, key: ActorKey, ask: Ask) -> None:
         turn_id, attempt = ask.turn_id, ask.attempt
-        heard = AnswerText()
+        text = AnswerText()
         activity: Activity | None = None
         asks: Confirmation | None = None
         files: list[str] = []
@@ -113,14 +113,14 @@ class AgentCalls:
         async with aclosing(self._platform.ask(ask.request)) as frames:
             async for frame in frames:
                 match frame:
-                    case AgentSaid(text=more):
-                        data = more.encode("utf-8", "replace")
+                    case AgentSaid(text=piece):
+                        data = piece.encode("utf-8", "replace")
                         if len(data) > room_bytes:
-                            heard = heard.grown(data[:room_bytes].decode("utf-8", "ignore"))
-                            self._tell(key, AnswerTooLong(turn_id, attempt, heard))
+                            text = text.grown(data[:room_bytes].decode("utf-8", "ignore"))
+                            self._tell(key, AnswerTooLong(turn_id, attempt, text))
                             return
                         room_bytes -= len(data)
-                        heard = heard.grown(more)
+                        text = text.grown(piece)
                     case AgentUsesTool(tool_name=name):
                         activity = Activity("tool", name)
                     case AgentToolDone():
@@ -132,20 +132,20 @@ class AgentCalls:
                         if len(files) < MAX_FILES:
                             files.append(path)
                     case AgentEnded(tokens_used=tokens):
-                        text, offered = str(heard), tuple(files)
-                        done = AgentDone(turn_id, attempt, text, tokens, asks, offered)
+                        done = AgentDone(turn_id, attempt, str(text), tokens, asks, tuple(files))
                         self._tell(key, done)
                         return
                     case AgentRefused(code=code, details=details):
                         retryable = code == BUSY
-                        trouble = AttemptFailed(turn_id, attempt, code, details, retryable)
-                        self._tell(key, trouble)
+                        self._tell(key, AttemptFailed(turn_id, attempt, code, details, retryable))
                         return
                     case AgentBroke(kind=kind, reason=reason):
-                        trouble = AttemptFailed(turn_id, attempt, kind, reason, retryable=True)
-                        self._tell(key, trouble)
+                        failed = AttemptFailed(turn_id, attempt, kind, reason, retryable=True)
+                        self._tell(key, failed)
                         return
-                self._tell(key, AgentOutput(turn_id, attempt, heard, activity))
+                    case _:
+                        assert_never(frame)
+                self._tell(key, AgentOutput(turn_id, attempt, text, activity))
 
 
 def _confirmation(payload: Mapping[str, Any]) -> Confirmation | None:

@@ -98,9 +98,9 @@ def _dispatch(case: Case, event: object) -> None:
             | AnswerTooLong()
             | AttemptFailed()
         ):
-            dialogue.listen(case, event)
+            dialogue.take_result(case, event)
         case TimePassed():
-            dialogue.look_at_the_clock(case)
+            dialogue.pass_time(case, event)
         case Resumed():
             doorway.resume(case)
             dialogue.resume(case)

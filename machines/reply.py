@@ -78,7 +78,7 @@ class Finished(Struct, frozen=True):
 NOTHING_FINISHED = Finished()
 
 
-def to_rely_on(finished: Finished, reply: Reply) -> Finished:
+def reliable(finished: Finished, reply: Reply) -> Finished:
     """Return these finished parts, or none where one of them may have had no edit left for its last text."""
     if any(part.edits >= COMPLETING_EDITS for part in reply.parts[: finished.parts]):
         return NOTHING_FINISHED
@@ -107,7 +107,7 @@ def show_growing(
 
 
 def show_last(
-    reply: Reply, text: str, at: float, finished: Finished, last_words: str = ""
+    reply: Reply, text: str, at: float, finished: Finished, ending: str = ""
 ) -> tuple[Reply, tuple[Effect, ...]]:
     """Show a reply for the last time; `text` is what stands behind its finished parts.
 
@@ -115,8 +115,8 @@ def show_last(
     """
     pieces, place = _cut_off(text, finished.opening)
     rest = text[place.offset :]
-    if last_words:
-        rest = "\n\n".join(filter(None, (close_fence(rest, place.opening), last_words)))
+    if ending:
+        rest = "\n\n".join(filter(None, (close_fence(rest, place.opening), ending)))
     pieces += split(rest, Place(0, place.opening))
     return _show(reply, pieces, finished.parts, at, final=True)
 

@@ -7,7 +7,7 @@ from machines.draft import AnswerText
 from machines.effects import Ask, HangUp
 from machines.happenings import AnswerTooLong, CallDelayed, CallStarted, Resumed
 from machines.reply import GATHER_S
-from machines.turn import Turn
+from machines.turn_state import NO_ATTEMPT, Turn
 from store.codec import dump, read
 from tests.machines.support import SPEECH, RoomStory, Told
 
@@ -33,8 +33,8 @@ def call(story: RoomStory, kind: type) -> Told:
 
 def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
     """Another process takes the turn from its row."""
-    row = read(Turn, dump(turn_of(story).without_the_try()))
-    story.it = replace(story.it, turn=row)
+    row = read(Turn, dump(turn_of(story)))
+    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.now += clock_moves_s
     story.take(Resumed())
 

@@ -15,7 +15,7 @@ from machines.orders import RedactMessage, SendMessage
 from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
 from machines.splitting import PART_BYTES, split
-from machines.turn import Turn
+from machines.turn_state import NO_ATTEMPT, Turn
 from store.codec import dump, read
 from tests.machines.support import ANNA, ROOM, SPEECH, RoomStory
 
@@ -423,8 +423,8 @@ def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own()
 def restarted(story: RoomStory) -> None:
     """The process ends, and another one takes the turn from its row."""
     assert story.it.turn is not None
-    row = read(Turn, dump(story.it.turn.without_the_try()))
-    story.it = replace(story.it, turn=row)
+    row = read(Turn, dump(story.it.turn))
+    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.take(Resumed())
 
 
@@ -433,7 +433,7 @@ def test_the_row_of_a_long_answer_holds_no_more_than_its_last_part():
     flow(story, 60, piece="word " * 30)
     assert story.it.turn is not None
     assert len(story.it.turn.reply.parts) > 4
-    assert len(dump(story.it.turn.without_the_try())) < 2 * PART_BYTES
+    assert len(dump(story.it.turn)) < 2 * PART_BYTES
 
 
 @pytest.mark.parametrize("end", ["gave up", "stopped"])
@@ -461,11 +461,11 @@ def test_a_row_of_an_earlier_version_that_holds_the_whole_answer_can_be_gone_on_
     story.later(GATHER_S)
     turn = story.it.turn
     assert turn is not None
-    row = json.loads(dump(turn.without_the_try()))
-    for later_field in ("shown_behind", "heard", "finished"):
-        del row[later_field]
+    row = json.loads(dump(turn))
+    del row["shown_behind"]
     row |= {"shown": LONG, "draft": ""}
-    story.it = replace(story.it, turn=read(Turn, json.dumps(row)))
+    row = read(Turn, json.dumps(row))
+    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.take(Resumed())
     told = story.hears("!stop")
     assert told.messages[0].body.endswith(SPEECH.stopped())
