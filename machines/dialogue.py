@@ -116,5 +116,5 @@ def resume(case: Case) -> None:
 def drop_turn(case: Case) -> None:
     """End the turn without a reply: the bot is no longer in the room, so nothing can be said there."""
     if case.turn is not None:
-        case.effects.append(HangUp(case.turn.turn_id))
+        case.effects.append(HangUp())
         case.turn, case.attempt = None, NO_ATTEMPT

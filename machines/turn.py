@@ -277,7 +277,7 @@ def _out_of_retries(data: ActiveTurn, context: World, kind: str, fault: str) -> 
 def _cancel(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
     """End the turn and the call."""
     data, effects = _end(data, context, ending, fault)
-    return data, (HangUp(data.turn.turn_id), *effects)
+    return data, (HangUp(), *effects)
 
 
 def _end(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
