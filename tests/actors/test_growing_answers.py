@@ -62,7 +62,11 @@ class Counted:
         self.characters = 0
         since = AnswerText.since
         patch.setattr(AnswerText, "since", lambda it, offset: self.add(since(it, offset)))
-        for module, name in ((reply, "checksum"), (splitting, "split"), (splitting, "next_cut")):
+        for module, name in (
+            (reply, "checksum"),
+            (splitting, "split"),
+            (splitting, "finished_parts"),
+        ):
             patch.setattr(f"machines.reply.{name}", self.counting(getattr(module, name)))
 
     def counting(self, function: Callable[..., Any]) -> Callable[..., Any]:
