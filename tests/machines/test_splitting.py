@@ -152,7 +152,7 @@ def test_a_giant_word_is_cut_between_characters():
 @pytest.mark.parametrize(
     "whole", ["👩\u200d👩\u200d👧", "e\u0301", "👍🏽", "🇫🇷", "\ud83d\ude00", "❤\ufe0f"]
 )
-def test_what_is_seen_as_one_character_is_not_torn_apart(whole):
+def test_one_visible_character_is_not_divided(whole):
     for shift in range(len(whole)):
         text = "a" * shift + whole * 40
         cuts = "".join(part + "|" for part in split(text, limit_bytes=64))
@@ -181,7 +181,7 @@ def test_a_caller_continues_from_a_position():
 
 @settings(deadline=None)
 @given(TEXTS, LIMITS)
-def test_every_part_fits_and_says_something(text, limit):
+def test_every_part_fits_and_is_not_blank(text, limit):
     for part in split(text, limit_bytes=limit):
         assert size(part) <= limit
         assert part.strip()
@@ -288,5 +288,5 @@ def test_twice_the_text_is_twice_the_work(piece):
         ("more code\n```\nwords", "```py\n", "more code\n```\nwords"),
     ],
 )
-def test_a_fence_that_is_open_at_the_end_is_closed_for_what_comes_behind(text, opening, closed):
+def test_a_fence_that_is_open_at_the_end_is_closed(text, opening, closed):
     assert close_fence(text, opening) == closed
