@@ -4,7 +4,7 @@ A message, a save, a load and the answer to a question are each one turn with on
 """
 
 from machines.case import Case, Message
-from machines.commands.base import answer
+from machines.commands.base import Wish, answer
 from machines.effects import HangUp, Send, Tell
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import (
@@ -18,14 +18,14 @@ from machines.ids import ActorKey
 from machines.notices import found_parts
 from machines.remembering import remember
 from machines.reply import EDIT_INTERVAL_S, Reply
-from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
+from machines.talk import AgentRequest
 from machines.turn import TURN, AttemptEvent, TurnEvent
 from machines.turn_state import ENDED, NO_ATTEMPT, ActiveTurn, Turn
 from machines.user import Asked
 
 
 def begin_message(case: Case, message: Message) -> None:
-    """Begin the turn of a message, or say in its place why there is none."""
+    """Begin the turn of a message, or answer why there is none."""
     binding, speech = case.room.binding, case.world.speech
     begun = message.begun if isinstance(message, MessageArrived) else ()
     asked = Asked(case.room.room_id, message.event_id, message.thread_root, begun)
@@ -37,22 +37,15 @@ def begin_message(case: Case, message: Message) -> None:
         case.effects.append(answer(asked, speech.message_failed()))
     else:
         text = message.body if isinstance(message, MessageArrived) else ""
-        begin(case, asked, text)
+        begin(case, asked, Wish(text))
 
 
-def begin(
-    case: Case,
-    asked: Asked,
-    text: str,
-    *,
-    confirmation: ConfirmationAnswer | None = None,
-    context: ContextOrder | None = None,
-) -> None:
+def begin(case: Case, asked: Asked, prompt: Wish) -> None:
     """Ask this chat's agent, unless the chat is archived or the agent is gone (contracts K3, A3)."""
     binding, speech, now = case.room.binding, case.world.speech, case.world.now
     event_id = asked.event_id
     if binding is None or binding.platform_chat_id is None or event_id is None:
-        raise ValueError(f"{case.room.room_id} is no chat that an agent could be asked in")
+        raise ValueError(f"{case.room.room_id} is not a chat with an agent")
     if binding.archived:
         case.effects.append(answer(asked, speech.chat_is_archived()))
         return
@@ -63,13 +56,15 @@ def begin(
         agent_id=binding.agent_id,
         platform_chat_id=binding.platform_chat_id,
         message_id=event_id,
-        text=text,
+        text=prompt.text,
         settings=case.world.preferences(binding.matrix_user_id).settings(),
-        confirmation=confirmation,
-        context=context,
+        confirmation=prompt.confirmation,
+        context=prompt.context,
     )
     parts = found_parts(event_id, asked.begun, now)
-    reply = Reply(case.room.room_id, event_id, asked.thread_root, parts, notice=context is not None)
+    reply = Reply(
+        case.room.room_id, event_id, asked.thread_root, parts, notice=prompt.context is not None
+    )
     case.turn = Turn(event_id, request, reply, binding.matrix_user_id)
     step_turn(case, TurnBegan())
 

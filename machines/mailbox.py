@@ -164,5 +164,4 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
         step_turn(case, UserStopped())
     case.do(applied.effects)
     if applied.asks is not None:
-        wish = applied.asks
-        begin(case, place.asked, wish.text, confirmation=wish.confirmation, context=wish.context)
+        begin(case, place.asked, applied.asks)
