@@ -19,8 +19,8 @@ from machines.conversation import Conversation
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import (
     AgentDone,
-    AgentGrew,
-    AgentOverran,
+    AgentOutput,
+    AnswerTooLong,
     ChatSummary,
     MessageBehind,
 )
@@ -83,8 +83,8 @@ class Cell:
         """Add an event without a row. Of agent output, and of deferred messages, only the newest is kept."""
         newest = self.told[-1] if self.told else None
         if (
-            isinstance(newest, AgentGrew)
-            and isinstance(event, AgentGrew | AgentDone | AgentOverran)
+            isinstance(newest, AgentOutput)
+            and isinstance(event, AgentOutput | AgentDone | AnswerTooLong)
             and (event.turn_id, event.attempt) == (newest.turn_id, newest.attempt)
         ) or (isinstance(newest, MessageBehind) and isinstance(event, MessageBehind)):
             self.told.pop()

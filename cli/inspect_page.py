@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli.printable import printable
 from machines.room import COOL_DOWN_S, ROOM, Binding
-from machines.turn import Turn
+from machines.turn_state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
 

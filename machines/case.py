@@ -12,7 +12,7 @@ from machines.ids import TxnId
 from machines.notices import in_parts
 from machines.orders import SendMessage
 from machines.room import ANSWERED_WITHIN_S, Room
-from machines.turn import Turn
+from machines.turn_state import NO_ATTEMPT, ActiveTurn, Attempt, Turn
 from machines.world import World
 
 Message = MessageArrived | FileArrived | MalformedArrived
@@ -31,7 +31,7 @@ class Conversation(Struct, frozen=True):
 
     The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for
     its distance to the edit before it, and what comes next shall not wait behind it in the outbox. While
-    `counting`, a look at who is in the entry room is under way.
+    `counting`, a look at who is in the entry room is under way. `attempt` belongs to the turn and is not stored.
     """
 
     room: Room
@@ -39,6 +39,7 @@ class Conversation(Struct, frozen=True):
     waiting: tuple[Waiting, ...] = ()
     quiet_until: float = 0.0
     counting: bool = False
+    attempt: Attempt = NO_ATTEMPT
 
     def due_at(self) -> float | None:
         """Return when this room next wants to be looked at, if nothing happens before."""
@@ -50,7 +51,7 @@ class Conversation(Struct, frozen=True):
         if self.room.state != "bound":
             return self.room.look_due_at()
         if self.turn is not None:
-            return self.turn.due_at()
+            return ActiveTurn(self.turn, self.attempt).due_at()
         return None if self.room.uncounted else self.quiet_until
 
 
@@ -63,13 +64,14 @@ class Case:
         self.waiting = conversation.waiting
         self.quiet_until = conversation.quiet_until
         self.counting = conversation.counting
+        self.attempt = conversation.attempt
         self.world = world
         self.effects: list[Effect] = []
 
     def result(self) -> tuple[Conversation, tuple[Effect, ...]]:
         """Return what has become of the conversation."""
         conversation = Conversation(
-            self.room, self.turn, self.waiting, self.quiet_until, self.counting
+            self.room, self.turn, self.waiting, self.quiet_until, self.counting, self.attempt
         )
         return conversation, in_parts(self.effects, self.world.now)
 

@@ -28,12 +28,12 @@ from machines.facts import (
 )
 from machines.happenings import (
     AgentDone,
-    AgentGrew,
-    AgentOverran,
-    AgentTroubled,
+    AgentOutput,
     AnswerReady,
-    CallBegan,
+    AnswerTooLong,
+    AttemptFailed,
     CallDelayed,
+    CallStarted,
     MessageBehind,
     MessageDropped,
     Observed,
@@ -92,15 +92,15 @@ def _dispatch(case: Case, event: object) -> None:
     match event:
         case (
             CallDelayed()
-            | CallBegan()
-            | AgentGrew()
+            | CallStarted()
+            | AgentOutput()
             | AgentDone()
-            | AgentOverran()
-            | AgentTroubled()
+            | AnswerTooLong()
+            | AttemptFailed()
         ):
-            dialogue.listen(case, event)
+            dialogue.take_result(case, event)
         case TimePassed():
-            dialogue.look_at_the_clock(case)
+            dialogue.pass_time(case, event)
         case Resumed():
             doorway.resume(case)
             dialogue.resume(case)

@@ -6,9 +6,8 @@ from msgspec.structs import replace
 
 from machines.case import Case
 from machines.commands.base import answer
-from machines.dialogue import step_turn
+from machines.dialogue import drop_turn, step_turn
 from machines.effects import (
-    HangUp,
     Log,
     Reconcile,
     Record,
@@ -24,7 +23,7 @@ from machines.facts import (
     MemberChanged,
     MembersCounted,
 )
-from machines.happenings import Observed, OnboardingAsked, OrderDone, QueueOverflowed
+from machines.happenings import Observed, OnboardingAsked, OrderDone, QueueOverflowed, RoomLost
 from machines.ids import ActorKey, EventId, TxnId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, SendMessage, StoreBinding
 from machines.room import (
@@ -45,7 +44,6 @@ from machines.room import (
     TopologyRefused,
     Welcome,
 )
-from machines.turn_events import RoomLost
 from machines.user import Asked
 
 _NOT_BACK = "the bot was not back in the room within 24 hours"
@@ -211,21 +209,13 @@ def _give_up_old_work(case: Case) -> None:
         case.effects += [SetAside(each.seq, _NOT_RESTORED) for each in over]
         case.waiting = tuple(each for each in case.waiting if not is_over(case, each.since))
     if case.turn is not None and is_over(case, case.turn.begun_at):
-        last_words = case.world.speech.agent_gave_up("not_restored")
-        step_turn(case, RoomLost(case.world.now, _NOT_RESTORED, last_words))
+        step_turn(case, RoomLost(_NOT_RESTORED))
 
 
 def tell_of_overflow(case: Case, overflow: QueueOverflowed) -> None:
     """Say that messages are not kept any more: once, for as long as too many wait (contract D14)."""
     if case.room.state != "unregistered":
         case.say(case.world.speech.too_many_waiting(), f"overflow.{overflow.first}")
-
-
-def drop_turn(case: Case) -> None:
-    """Let the turn go: where the bot is no longer, nothing can be said."""
-    if case.turn is not None:
-        case.effects.append(HangUp(case.turn.turn_id))
-        case.turn = None
 
 
 def note_outcome(case: Case, done: OrderDone) -> None:

@@ -52,11 +52,9 @@ def _page(table: Table[Any]) -> Iterator[str]:
 
 
 def _events(table: Table[Any], module: ModuleType) -> Iterator[tuple[str, ...]]:
-    # A large machine has its events in a module beside it.
-    beside = sys.modules.get(f"{module.__name__}_events", module)
     classes = {
         event_name(value): value
-        for value in (*vars(module).values(), *vars(beside).values())
+        for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Struct)
     }
     for event in table.events:

@@ -1,7 +1,7 @@
-"""What happens to an actor besides what the homeserver told: outcomes, words of an agent, time, requests.
+"""Internal events: outcomes of orders, results of agents, time, and requests between actors.
 
-`OrderDone`, `Observed` and the requests between actors go through the inbox and survive a crash; what an
-agent says and the passing of time are told to the actor directly and are derived anew after one.
+`OrderDone` and the requests between actors are inbox rows and survive a crash. The results of agents, time and
+`Observed` have no row: they are signalled to the actor, and after a crash they are produced anew.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome
@@ -57,24 +57,52 @@ class MessageBehind(Struct, frozen=True):
     received_at: float
 
 
+class TurnBegan(Struct, frozen=True):
+    """The next message of the room is to be answered."""
+
+
+class UserStopped(Struct, frozen=True):
+    """The user wrote `!stop` (contract K9)."""
+
+
+class RoomLost(Struct, frozen=True):
+    """The turn's room is no longer bound, and could not be restored in time (contract C8)."""
+
+    reason: str
+
+
+class CallDelayed(Struct, frozen=True):
+    """The agent is not asked yet: too many calls are open."""
+
+    turn_id: EventId
+    attempt: int
+
+
+class CallStarted(Struct, frozen=True):
+    """The agent is asked now, after a `CallDelayed`."""
+
+    turn_id: EventId
+    attempt: int
+
+
 class Activity(Struct, frozen=True):
-    """What an agent is doing besides talking: using a tool of this name, or a step it reports."""
+    """What an agent is doing: using the tool of this name, or the step of this name that it reports."""
 
     kind: Literal["tool", "progress"]
     name: str
 
 
-class AgentGrew(Struct, frozen=True):
-    """The agent has said more: the whole answer of this try so far, and what it is doing."""
+class AgentOutput(Struct, frozen=True):
+    """The agent sent something: `text` is the whole answer of this attempt so far."""
 
     turn_id: EventId
     attempt: int
-    heard: Draft
+    text: AnswerText
     activity: Activity | None = None
 
 
 class Confirmation(Struct, frozen=True):
-    """A question of the agent, as it came."""
+    """A question of the agent, as it was received."""
 
     id: str
     title: str
@@ -84,7 +112,7 @@ class Confirmation(Struct, frozen=True):
 class AgentDone(Struct, frozen=True):
     """The agent finished its answer.
 
-    `asks` is what it wants to have confirmed (contract K8), `files` the paths that it offered.
+    `asks` is the question to confirm (contract K8), `files` are the paths that the agent offered.
     """
 
     turn_id: EventId
@@ -95,30 +123,16 @@ class AgentDone(Struct, frozen=True):
     files: tuple[str, ...] = ()
 
 
-class AgentOverran(Struct, frozen=True):
-    """The answer is longer than may be shown: what fits of it. The call is over (contract E13)."""
+class AnswerTooLong(Struct, frozen=True):
+    """The answer is longer than may be shown; `text` is its beginning. The call is over (contract E13)."""
 
     turn_id: EventId
     attempt: int
-    heard: Draft
+    text: AnswerText
 
 
-class CallDelayed(Struct, frozen=True):
-    """The agent is not asked yet: too many calls are open."""
-
-    turn_id: EventId
-    attempt: int
-
-
-class CallBegan(Struct, frozen=True):
-    """The agent is asked now."""
-
-    turn_id: EventId
-    attempt: int
-
-
-class AgentTroubled(Struct, frozen=True):
-    """This try brought no answer. `retryable` as the protocol says; `kind` as in `AgentBroke`, or a code."""
+class AttemptFailed(Struct, frozen=True):
+    """The attempt brought no answer; `kind` is that of `AgentBroke`, or an error code of the agent protocol."""
 
     turn_id: EventId
     attempt: int

@@ -6,14 +6,13 @@ from machines import commands
 from machines.case import Case, Message, Waiting
 from machines.commands import Place
 from machines.commands.base import answer
-from machines.dialogue import stop_turn
+from machines.dialogue import begin, begin_message, step_turn
 from machines.doorway import is_over, step_room
 from machines.effects import Consume, Reconcile
 from machines.facts import MalformedArrived, MessageArrived
-from machines.happenings import AnswerReady, MessageBehind, MessageDropped
+from machines.happenings import AnswerReady, MessageBehind, MessageDropped, UserStopped
 from machines.ids import UserId
 from machines.room import MessageCame
-from machines.turns import begin, begin_message
 
 
 def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
@@ -162,8 +161,7 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
     applied = command.apply(place)
     case.room = applied.room
     if applied.stops_turn:
-        stop_turn(case)
+        step_turn(case, UserStopped())
     case.do(applied.effects)
     if applied.asks is not None:
-        wish = applied.asks
-        begin(case, place.asked, wish.text, confirmation=wish.confirmation, context=wish.context)
+        begin(case, place.asked, applied.asks)

@@ -7,7 +7,8 @@ about 100 µs per transition, more than the rest of a message. So the declaratio
 Every state × event pair is declared: a transition, or a refusal with its reason (`refuses`). An illegal event raises
 `IllegalEvent` and changes nothing. Guards and actions are static methods of the declaration:
 `guard(data, fact) -> bool`, `action(data, fact) -> (data, effects)`. `data` is a frozen struct with a field `state`,
-`fact` is the event (the engine reserves the name `event`).
+`fact` is the event (the engine reserves the name `event`). A machine that needs the time, limits or sentences gets a
+`context`, which its guards and actions take as third argument.
 """
 
 import re
@@ -21,8 +22,8 @@ from statemachine import StateMachine
 from machines.errors import IllegalEvent
 
 D = TypeVar("D", bound=Any)
-Guard = Callable[[Any, Any], bool]
-Action = Callable[[Any, Any], tuple[Any, tuple[Any, ...]]]
+Guard = Callable[..., bool]
+Action = Callable[..., tuple[Any, tuple[Any, ...]]]
 
 
 class Arrow(Struct, frozen=True):
@@ -54,14 +55,25 @@ def event_name(event: type | object) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
+def _with_state(data: Any, state: str) -> Any:
+    return replace(data, state=state)
+
+
 class Table(Generic[D]):
     """A compiled machine. It holds no state and serves every row."""
 
     def __init__(
-        self, machine: type[StateMachine], refuses: Mapping[str, Mapping[str, str]]
+        self,
+        machine: type[StateMachine],
+        refuses: Mapping[str, Mapping[str, str]],
+        with_state: Callable[[D, str], D] = _with_state,
     ) -> None:
-        """Compile the declaration; `refuses` maps event → state → reason of the refusal."""
+        """Compile the declaration; `refuses` maps event → state → reason of the refusal.
+
+        `with_state` puts a state into the data, where that is no field of the data itself.
+        """
         self.machine = machine
+        self.with_state = with_state
         self.name = machine.__name__
         self.states = tuple(state.id for state in machine.states)
         self.events = tuple(dict.fromkeys(arrow.event for arrow in self._read()))
@@ -87,23 +99,24 @@ class Table(Generic[D]):
                     action=actions[0] if actions else None,
                 )
 
-    def step(self, data: D, event: object) -> Step[D]:
+    def step(self, data: D, event: object, context: object = None) -> Step[D]:
         """Apply one event.
 
         Raises:
-            IllegalEvent: the event is refused in this state.
+            IllegalEvent: the event is refused in this state; nothing was changed.
         """
         cls = type(event)
         name = self._names.get(cls)
         if name is None:
             name = self._names[cls] = event_name(cls)
+        arguments = (event,) if context is None else (event, context)
         for arrow, guard, action in self._run.get((data.state, name), ()):
-            if guard is None or guard(data, event):
+            if guard is None or guard(data, *arguments):
                 effects: tuple[Any, ...] = ()
                 if action is not None:
-                    data, effects = action(data, event)
+                    data, effects = action(data, *arguments)
                 if data.state != arrow.target:
-                    data = replace(data, state=arrow.target)
+                    data = self.with_state(data, arrow.target)
                 return Step(data, effects, arrow)
         why = self.refuses.get(name, {}).get(data.state, "no transition and no declared refusal")
         raise IllegalEvent(f"{self.name}: {name} is refused in state {data.state}: {why}")

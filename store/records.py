@@ -12,7 +12,7 @@ from machines.orders import Order
 from machines.preferences import Preferences
 from machines.priority import Priority
 from machines.room import Room
-from machines.turn import Turn
+from machines.turn_state import Turn
 from machines.user import Asked, NewChat, User
 
 

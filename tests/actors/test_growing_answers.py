@@ -11,7 +11,7 @@ from actors.cells import Cell
 from actors.surroundings import Surroundings
 from actors.workers import Workers
 from machines import reply, splitting
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask
 from machines.facts import MessageArrived
 from machines.happenings import TimePassed
@@ -57,9 +57,13 @@ class Counted:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.characters = 0
-        since = Draft.since
-        patch.setattr(Draft, "since", lambda it, offset: self.add(since(it, offset)))
-        for module, name in ((reply, "checksum"), (splitting, "split"), (splitting, "next_cut")):
+        since = AnswerText.since
+        patch.setattr(AnswerText, "since", lambda it, offset: self.add(since(it, offset)))
+        for module, name in (
+            (reply, "checksum"),
+            (splitting, "split"),
+            (splitting, "finished_parts"),
+        ):
             patch.setattr(f"machines.reply.{name}", self.counting(getattr(module, name)))
 
     def counting(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,7 +88,7 @@ async def work(chunks: int) -> int:
             visit = cell.visit(worlds)
             cell.settle(visit)
             if visit.writes.turn is not None:
-                counted.add(dump(visit.writes.turn.without_the_try()))
+                counted.add(dump(visit.writes.turn))
             orders += len(visit.writes.orders)
             return list(visit.deferred)
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from machines import conversation, household
 from machines.conversation import Conversation
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import (
     Ask,
     Consume,
@@ -23,9 +23,9 @@ from machines.effects import (
 from machines.facts import MessageArrived, QuestionShown
 from machines.happenings import (
     AgentDone,
-    AgentGrew,
-    AgentTroubled,
+    AgentOutput,
     AnswerReady,
+    AttemptFailed,
     Confirmation,
     OrderDone,
     TimePassed,
@@ -200,7 +200,7 @@ class RoomStory:
     def grows(self, text: str) -> Told:
         turn = self.it.turn
         assert turn is not None
-        return self.take(AgentGrew(turn.turn_id, turn.tries, Draft(text)))
+        return self.take(AgentOutput(turn.turn_id, turn.tries, AnswerText(text)))
 
     def ends(self, text: str, asks: Confirmation | None = None) -> Told:
         turn = self.it.turn
@@ -218,7 +218,7 @@ class RoomStory:
     def fails(self, kind: str = "broken_off", *, retryable: bool = True) -> Told:
         turn = self.it.turn
         assert turn is not None
-        return self.take(AgentTroubled(turn.turn_id, turn.tries, kind, "a reason", retryable))
+        return self.take(AttemptFailed(turn.turn_id, turn.tries, kind, "a reason", retryable))
 
     def outcome(self, order: str, outcome: Outcome, answers: EventId | None = None) -> Told:
         return self.take(OrderDone(TxnId("a txn"), order, outcome, answers), stored=True)

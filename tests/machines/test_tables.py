@@ -1,7 +1,7 @@
 """Every machine answers every event in every state, and the compiled table is the declared machine."""
 
-import sys
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from msgspec import Struct
@@ -11,6 +11,8 @@ from statemachine.exceptions import TransitionNotAllowed
 
 from machines.errors import IllegalEvent
 from machines.table import Table, event_name
+from machines.turn import TurnEvent
+from machines.turn_state import ENDED, TurnState
 from tests.machines.samples import LIFECYCLE, MACHINES, MODULES, NO_EVENTS, ROOM, TURN, Machine
 
 each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
@@ -75,18 +77,29 @@ def test_the_states_are_those_of_the_contract():
 @each_machine
 def test_every_event_has_its_class_and_every_class_its_event(machine):
     module = MODULES[machine.name]
-    beside = sys.modules.get(f"{module.__name__}_events", module)
-    classes = {
-        name: value
-        for name, value in (vars(module) | vars(beside)).items()
+    events = {type(fact) for fact in machine.facts}
+    assert {event_name(cls) for cls in events} == set(machine.table.events), "each has a sample"
+    declared = {
+        value
+        for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, Struct)
-        and value.__module__ in (module.__name__, beside.__name__)
+        and value.__module__ == module.__name__
     }
-    assert set(classes) >= NO_EVENTS[machine.name]
-    named = {event_name(classes[name]) for name in classes.keys() - NO_EVENTS[machine.name]}
-    assert named == set(machine.table.events)
-    assert {event_name(fact) for fact in machine.facts} == named, "each has a sample here"
+    assert {cls.__name__ for cls in declared - events} == NO_EVENTS[machine.name]
+
+
+def test_the_types_of_the_turn_name_all_its_states_and_events():
+    assert set(_flat(get_args(TurnState))) == set(TURN.table.states)
+    assert set(ENDED) == {state.id for state in TURN.table.machine.final_states}
+    assert set(get_args(TurnEvent)) == {type(fact) for fact in TURN.facts}
+
+
+def _flat(literals: tuple) -> list[str]:
+    """The names in a literal type, and in a union of them."""
+    return [
+        name for each in literals for name in ([each] if isinstance(each, str) else get_args(each))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +136,7 @@ def test_an_illegal_event_raises_with_its_reason_and_changes_nothing(machine):
             continue
         before = replace(row)
         with pytest.raises(IllegalEvent) as refusal:
-            machine.table.step(row, fact)
+            machine.table.step(row, fact, machine.context)
         assert str(refusal.value).endswith(why)
         assert row.state in str(refusal.value)
         assert row == before
@@ -136,7 +149,7 @@ def test_a_legal_event_leaves_the_row_it_was_given_as_it_was(machine):
     for row, fact in machine.situations():
         if event_name(fact) in machine.table.accepts(row.state):
             before = replace(row)
-            step = machine.table.step(row, fact)
+            step = machine.table.step(row, fact, machine.context)
             assert row == before
             assert step.data.state == step.arrow.target
             assert step.moved == (step.arrow.source != step.arrow.target)
@@ -147,7 +160,7 @@ def test_both_outcomes_of_every_guard_are_tried(machine):
     for arrow in machine.table.arrows:
         if arrow.guard:
             taken = {
-                machine.table.step(row, fact).arrow == arrow
+                machine.table.step(row, fact, machine.context).arrow == arrow
                 for row, fact in machine.situations()
                 if (row.state, event_name(fact)) == (arrow.source, arrow.event)
             }
@@ -157,7 +170,7 @@ def test_both_outcomes_of_every_guard_are_tried(machine):
 @each_machine
 def test_every_arrow_is_taken_by_some_sample(machine):
     taken = {
-        machine.table.step(row, fact).arrow
+        machine.table.step(row, fact, machine.context).arrow
         for row, fact in machine.situations()
         if event_name(fact) in machine.table.accepts(row.state)
     }
@@ -171,7 +184,9 @@ def test_an_event_that_the_machine_does_not_know_is_illegal_everywhere():
     for machine in MACHINES:
         for state in machine.table.states:
             with pytest.raises(IllegalEvent, match="unheard is refused"):
-                machine.table.step(replace(machine.rows[0], state=state), Unheard())
+                machine.table.step(
+                    machine.table.with_state(machine.rows[0], state), Unheard(), machine.context
+                )
 
 
 @each_machine
@@ -193,17 +208,17 @@ def by_the_engine(machine: Machine, row, fact):
     model = SimpleNamespace(state=row.state)
     engine = machine.table.machine(model=model)
     try:
-        acted = engine.send(event_name(fact), data=row, fact=fact)
+        acted = engine.send(event_name(fact), data=row, fact=fact, context=machine.context)
     except TransitionNotAllowed:
         assert model.state == row.state
         return Untouched
     data, effects = acted if acted is not None else (row, ())
-    return replace(data, state=model.state), effects
+    return machine.table.with_state(data, model.state), effects
 
 
 def by_the_table(machine: Machine, row, fact):
     try:
-        step = machine.table.step(row, fact)
+        step = machine.table.step(row, fact, machine.context)
     except IllegalEvent:
         return Untouched
     return step.data, step.effects

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from machines import commands
 from machines.case import Waiting
 from machines.conversation import Conversation
-from machines.draft import Draft
-from machines.effects import Ask, Log, Reconcile, Record, Send, SetAside
+from machines.draft import AnswerText
+from machines.effects import Ask, HangUp, Log, Reconcile, Record, Send, SetAside
 from machines.errors import IllegalEvent
 from machines.facts import (
     BotRemoved,
@@ -21,7 +21,7 @@ from machines.facts import (
     MemberChanged,
     MessageArrived,
 )
-from machines.happenings import AgentGrew, Observed, OrderDone, Resumed, TimePassed
+from machines.happenings import AgentOutput, Observed, OrderDone, Resumed, TimePassed
 from machines.ids import EventId, TxnId
 from machines.orders import Joined, Refused
 from machines.room import Room, RoomMade, TopologyConfirmed
@@ -272,6 +272,7 @@ def test_a_turn_is_given_up_after_a_day_and_its_reply_says_so():
     assert story.notices == 1
     last = [each for each in story.all if isinstance(each, Send)][-1].order
     assert last.body == f"So far\n\n{SPEECH.agent_gave_up('not_restored')}"
+    assert any(isinstance(each, HangUp) for each in story.all)
     assert (last.answers, last.partial) == ("$1", False)
     assert story.it.due_at() is None
     assert story.now >= 1000.0 + DAY_S
@@ -374,7 +375,7 @@ EVENTS: dict[str, Callable[[Unbound], object]] = {
     "linked": lambda story: TopologyConfirmed(CHAT_BINDING, "Chat 1", False, True, {}),
     "member": lambda story: MemberChanged(ROOM, EventId("$m"), ANNA, "leave"),
     "encrypted": lambda story: EncryptionEnabled(ROOM, None),
-    "agent": lambda story: AgentGrew(EventId("$turn"), 1, Draft("words")),
+    "agent": lambda story: AgentOutput(EventId("$turn"), 1, AnswerText("words")),
 }
 STORED = ("message", "command", "waiting command")
 STATES = ("unregistered", "reconciling", "bound", "failed")
