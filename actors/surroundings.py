@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from actors.ports import Clock
 from machines.binding import first_platform_number, platform_number
+from machines.i18n import Speech
 from machines.ids import UserId
 from machines.preferences import Preferences
-from machines.speech import Speech
 from machines.world import Access, Agents, World
 
 _NOTHING_CHOSEN = Preferences()

@@ -21,8 +21,8 @@ from cli.logs import set_up_logs
 from cli.open_files import calls_that_fit
 from cli.settings import Settings
 from machines.errors import CredentialsRefused, SurfacesError
+from machines.i18n import speak
 from machines.ids import UserId
-from machines.speech import speak
 from machines.world import Access
 from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock

@@ -13,11 +13,11 @@ from machines.happenings import (
     CallBegan,
     CallDelayed,
 )
+from machines.i18n import Speech
 from machines.notices import mark_question
 from machines.patience import ends_at, retry_at
 from machines.remembering import conclude
 from machines.reply import EDIT_INTERVAL_S
-from machines.speech import Speech
 from machines.turn import ENDED, TURN, Turn
 from machines.turn_events import (
     AgentDeclined,

@@ -20,6 +20,7 @@ from machines.happenings import (
     OnboardingAsked,
     OrderDone,
 )
+from machines.i18n import ChatLine
 from machines.ids import ActorKey, AgentId, RoomId, TxnId
 from machines.orders import (
     CreateRoom,
@@ -32,7 +33,6 @@ from machines.orders import (
     RoomCreated,
     SendMessage,
 )
-from machines.speech import ChatLine
 from machines.user import (
     NAME_STEP,
     USER,

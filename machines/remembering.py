@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from machines.case import Case
 from machines.happenings import AgentDone
+from machines.i18n import Speech
 from machines.ids import EventId
 from machines.memory import Memory, Question
-from machines.speech import Speech
 from machines.talk import ContextOrder
 from machines.turn import Turn
 

@@ -11,9 +11,9 @@ from urllib.parse import quote
 from msgspec import Struct
 from msgspec.structs import replace
 
+from machines.i18n import Speech
 from machines.ids import AgentId, RoomId, UserId, server_of
 from machines.preferences import Preferences
-from machines.speech import Speech
 
 
 class Agents(Protocol):

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, only_answer
 from machines.effects import SavePreferences, Send
+from machines.i18n import AgentLine
 from machines.ids import AgentId, TxnId
 from machines.orders import StoreBinding
-from machines.speech import AgentLine
 
 
 @dataclass(frozen=True, slots=True)

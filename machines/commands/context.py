@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, Wish, only_answer
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
-from machines.speech import Speech
+from machines.i18n import Speech
 from machines.talk import ContextOrder
 
 _NUMBER = re.compile(r"[0-9]{1,4}")

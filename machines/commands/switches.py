@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from machines.commands.base import Applied, Command, Place, misused, only_answer
 from machines.effects import SavePreferences
+from machines.i18n import Switch
 from machines.preferences import Group
-from machines.speech import Switch
 
 
 @dataclass(frozen=True, slots=True)

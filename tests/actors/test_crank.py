@@ -8,9 +8,9 @@ from actors import crank
 from actors.cells import WINDOW
 from actors.queues import HELD
 from machines import conversation
+from machines.i18n import speak
 from machines.ids import RoomId
 from machines.orders import LinkChild, SendMessage
-from machines.speech import speak
 from machines.talk import AgentEnded, AgentSaid
 from store.inbox import READ_AHEAD
 from tests.actors.fakes import House, settle

@@ -16,9 +16,9 @@ from agent_platform import single_agent
 from cli.agents import Agents
 from machines.doubts import Doubts
 from machines.facts import Fact, Gap, SyncBatch
+from machines.i18n import speak
 from machines.ids import AgentId, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.orders import Done, Order, Outcome, SendMessage
-from machines.speech import speak
 from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.world import Access

@@ -16,7 +16,7 @@ from cli.app import app
 from cli.errors import ExitCode
 from cli.settings import Settings
 from machines.commands import COMMANDS
-from machines.speech import speak
+from machines.i18n import speak
 from store.database import prepare
 
 ROOT = Path(__file__).parents[2]

@@ -31,11 +31,11 @@ from machines.happenings import (
     TimePassed,
 )
 from machines.household import Household
+from machines.i18n import Speech, speak
 from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome, SendMessage
 from machines.preferences import Preferences
 from machines.room import Binding, Room
-from machines.speech import Speech, speak
 from machines.user import User
 from machines.world import Access, World
 

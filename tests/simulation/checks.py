@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from machines.speech import Speech
+from machines.i18n import Speech
 from machines.talk import AgentRequest
 from tests.simulation.agents import AgentModel
 from tests.simulation.homeserver import ANSWERS, PART, PARTIAL, Event, Homeserver, Room

@@ -14,8 +14,8 @@ from actors.agent_calls import Limits
 from actors.bot import Bot
 from actors.surroundings import Surroundings
 from machines.errors import SurfacesError
+from machines.i18n import speak
 from machines.ids import UserId
-from machines.speech import speak
 from machines.talk import AgentRequest
 from machines.world import Access
 from matrix import Account, MatrixHomeserver

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from machines.speech import speak
+from machines.i18n import speak
 from sandbox.person import Person
 from tests.system.cast import PASSWORD, accept, answer_to, made_rooms, notice, onboard
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from machines.speech import CATALOGUES
+from machines.i18n import CATALOGUES
 from sandbox.agent_server import AgentServer
 from sandbox.person import Person
 from sandbox.synapse import Synapse

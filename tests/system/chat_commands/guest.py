@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from machines.speech import Speech, speak
+from machines.i18n import Speech, speak
 from sandbox.person import Person
 from sandbox.room_event import RoomEvent
 from tests.system.cast import Bot, Home, answer_to, said

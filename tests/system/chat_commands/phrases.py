@@ -11,8 +11,8 @@ from string import Formatter
 
 from machines.commands import ALIASES, COMMANDS
 from machines.commands.naming import MAX_NAME_LENGTH
+from machines.i18n import CATALOGUES
 from machines.preferences import MAX_SOUL_LENGTH
-from machines.speech import CATALOGUES
 
 TOO_LONG = "x" * (MAX_NAME_LENGTH + 1)
 Keys = tuple[str, ...]

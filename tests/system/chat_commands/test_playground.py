@@ -5,7 +5,7 @@ import pytest
 
 from agent_platform.playground import PLAYGROUND
 from agent_platform.sample_text import long_text
-from machines.speech import speak
+from machines.i18n import speak
 from tests.system.cast import notice, onboard, said
 from tests.system.chat_commands.guest import open_chat
 

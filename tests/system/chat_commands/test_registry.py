@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from machines.speech import AgentLine, speak
+from machines.i18n import AgentLine, speak
 from sandbox.person import Person
 from tests.system.cast import PASSWORD, onboard, said
 from tests.system.chat_commands.agency import TOKENS, Agency, open_servers

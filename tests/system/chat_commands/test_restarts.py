@@ -5,7 +5,7 @@ All dialogues are under way at once when the daemon ends, each in a chat of its 
 
 import pytest
 
-from machines.speech import speak
+from machines.i18n import speak
 from sandbox.agent_server import AgentServer
 from sandbox.person import Person
 from sandbox.proxy import Proxy

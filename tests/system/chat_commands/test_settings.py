@@ -2,7 +2,7 @@
 
 import pytest
 
-from machines.speech import speak
+from machines.i18n import speak
 from tests.system.cast import onboard, said
 from tests.system.chat_commands.guest import one_answer_each, open_chat, words_of
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from machines.speech import speak
+from machines.i18n import speak
 from sandbox.agent_script import Raw, SendFile, Step, Text, Tool, Update
 from sandbox.agent_server import AgentServer
 from sandbox.person import Person

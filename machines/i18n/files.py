@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from machines.speech.voice import Voice, plain
+from machines.i18n.formatter import Voice, plain
 
 _UNITS = ("bytes", "kilobytes", "megabytes", "gigabytes")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from machines.speech.voice import Voice, plain, quoted
+from machines.i18n.formatter import Voice, plain, quoted
 
 
 class Switch(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """What is said in or beside an answer: status, endings, failures, questions (D9, D10, K8, K9)."""
 
-from machines.speech.voice import Voice, plain, quoted
+from machines.i18n.formatter import Voice, plain, quoted
 
 
 class Answers(Voice):

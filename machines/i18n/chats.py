@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from machines.speech.voice import Voice, plain, quoted
+from machines.i18n.formatter import Voice, plain, quoted
 
 
 class ChatLine(Struct, frozen=True):

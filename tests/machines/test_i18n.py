@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from machines.speech import (
+from machines.i18n import (
     CATALOGUES,
     AgentLine,
     ChatLine,
@@ -17,7 +17,7 @@ from machines.speech import (
     Switch,
     speak,
 )
-from machines.speech.voice import Count, Voice, plain, quoted
+from machines.i18n.formatter import Count, Voice, plain, quoted
 
 COMMANDS = (
     "help", "new", "chats", "rename", "archive", "settings", "skills", "skill", "soul", "safety",

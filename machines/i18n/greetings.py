@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from machines.speech.voice import Voice, plain, quoted
+from machines.i18n.formatter import Voice, plain, quoted
 
 
 class Greetings(Voice):

@@ -7,14 +7,14 @@ them to that. To add a language, write its catalogue and name it in `CATALOGUES`
 
 from collections.abc import Mapping
 
-from machines.speech.answers import Answers
-from machines.speech.chats import ChatLine, Chats
-from machines.speech.contexts import Contexts
-from machines.speech.en import ENGLISH
-from machines.speech.files import FileLine, Files
-from machines.speech.greetings import Greetings
-from machines.speech.ru import RUSSIAN
-from machines.speech.settings import AgentLine, Settings, Switch
+from machines.i18n.answers import Answers
+from machines.i18n.chats import ChatLine, Chats
+from machines.i18n.contexts import Contexts
+from machines.i18n.en import ENGLISH
+from machines.i18n.files import FileLine, Files
+from machines.i18n.greetings import Greetings
+from machines.i18n.ru import RUSSIAN
+from machines.i18n.settings import AgentLine, Settings, Switch
 
 __all__ = ["CATALOGUES", "AgentLine", "ChatLine", "FileLine", "Speech", "Switch", "speak"]
 

@@ -1,6 +1,6 @@
 """What is said about what the agent remembers of a chat (contracts K6, K7)."""
 
-from machines.speech.voice import Voice, plain
+from machines.i18n.formatter import Voice, plain
 
 
 class Contexts(Voice):
