@@ -21,7 +21,7 @@ from cli.logs import set_up_logs
 from cli.open_files import calls_that_fit
 from cli.settings import Settings
 from machines.errors import CredentialsRefused, SurfacesError
-from machines.i18n import speak
+from machines.i18n import catalog_for
 from machines.ids import UserId
 from machines.world import Access
 from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
@@ -125,7 +125,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
     ):
         surroundings = Surroundings(
             clock=clock,
-            speech=speak(settings.surfaces_locale, settings.surfaces_brand),
+            catalog=catalog_for(settings.surfaces_locale, settings.surfaces_brand),
             access=Access(UserId(settings.matrix_user_id), settings.matrix_allowed_users),
             agents=lambda: agents,
             agent_retry_s=settings.agent_retry_s,

@@ -13,7 +13,7 @@ from machines.happenings import (
     CallBegan,
     CallDelayed,
 )
-from machines.i18n import Speech
+from machines.i18n import Catalog
 from machines.notices import mark_question
 from machines.patience import ends_at, retry_at
 from machines.remembering import conclude
@@ -58,7 +58,7 @@ def listen(
     event: CallDelayed | CallBegan | AgentGrew | AgentDone | AgentOverran | AgentTroubled,
 ) -> None:
     """Hear what the agent says, if it speaks of the try in hand."""
-    turn, now, speech = case.turn, case.world.now, case.world.speech
+    turn, now, catalog = case.turn, case.world.now, case.world.catalog
     if turn is None or (turn.turn_id, turn.tries) != (event.turn_id, event.attempt):
         return
     match event:
@@ -69,7 +69,7 @@ def listen(
         case AgentGrew() if turn.request.context is not None:
             pass  # a save or a load is answered once it is done
         case AgentGrew(heard=heard, activity=activity):
-            step_turn(case, TextGrew(now, heard, _status(activity, speech)))
+            step_turn(case, TextGrew(now, heard, _status(activity, catalog)))
         case AgentDone():
             text, before = conclude(case, turn, event), len(case.effects)
             step_turn(case, AnswerEnded(now, text))
@@ -78,14 +78,14 @@ def listen(
         case AgentOverran(heard=heard):
             if turn.request.context is None:
                 step_turn(case, TextGrew(now, heard))
-            last_words = _failed(turn, speech) or speech.answer_too_long()
+            last_words = _failed(turn, catalog) or catalog.answer_too_long()
             step_turn(case, LimitReached(now, "the answer is longer than may be shown", last_words))
         case AgentTroubled(kind=kind, reason=reason, retryable=True):
             at = retry_at(turn.turn_id, turn.tries, now)
-            last_words = _failed(turn, speech) or speech.agent_gave_up(kind)
+            last_words = _failed(turn, catalog) or catalog.agent_gave_up(kind)
             step_turn(case, AgentFailed(now, at, kind, reason, last_words))
         case AgentTroubled(kind=kind, reason=reason):
-            sentences = (_failed(turn, speech), speech.agent_error(kind))
+            sentences = (_failed(turn, catalog), catalog.agent_error(kind))
             last_words = "\n\n".join(filter(None, sentences))
             step_turn(case, AgentDeclined(now, reason, last_words))
         case _:
@@ -119,16 +119,16 @@ def look_at_the_clock(case: Case) -> None:
 
 
 def _give_up(case: Case, turn: Turn, kind: str, fault: str) -> None:
-    speech = case.world.speech
-    last_words = _failed(turn, speech) or speech.agent_gave_up(kind)
+    catalog = case.world.catalog
+    last_words = _failed(turn, catalog) or catalog.agent_gave_up(kind)
     step_turn(case, PatienceEnded(case.world.now, fault, last_words))
 
 
 def _end_in_time(case: Case, turn: Turn) -> None:
     """End a turn whose time is over, whatever its agent is doing (contract E13)."""
-    speech = case.world.speech
-    sentence = speech.turn_too_long() if turn.has_said() else speech.agent_gave_up("too_slow")
-    last_words = _failed(turn, speech) or sentence
+    catalog = case.world.catalog
+    sentence = catalog.turn_too_long() if turn.has_said() else catalog.agent_gave_up("too_slow")
+    last_words = _failed(turn, catalog) or sentence
     step_turn(case, LimitReached(case.world.now, "the turn took longer than it may", last_words))
 
 
@@ -145,25 +145,25 @@ def resume(case: Case) -> None:
 
 def stop_turn(case: Case) -> None:
     """End the turn in hand, keeping what was said (contract K9)."""
-    turn, speech = case.turn, case.world.speech
+    turn, catalog = case.turn, case.world.catalog
     if turn is not None:
-        last_words = speech.stopped() if turn.has_said() else speech.stopped_nothing()
+        last_words = catalog.stopped() if turn.has_said() else catalog.stopped_nothing()
         step_turn(case, UserStopped(case.world.now, last_words))
 
 
-def _status(activity: Activity | None, speech: Speech) -> str:
+def _status(activity: Activity | None, catalog: Catalog) -> str:
     """Return the quiet line about what the agent is doing; it never is in the final text."""
     if activity is None:
         return ""
     if activity.kind == "tool":
-        return speech.tool_status(activity.name)
-    return speech.progress(activity.name)
+        return catalog.tool_status(activity.name)
+    return catalog.progress(activity.name)
 
 
-def _failed(turn: Turn, speech: Speech) -> str:
+def _failed(turn: Turn, catalog: Catalog) -> str:
     context = turn.request.context
     if context is None:
         return ""
     if context.action == "save":
-        return speech.save_failed(context.name)
-    return speech.load_failed(context.name)
+        return catalog.save_failed(context.name)
+    return catalog.load_failed(context.name)

@@ -57,7 +57,7 @@ def _hear(case: Case, command: commands.Command | None, seq: int, since: float) 
     if case.room.state == "failed" and command is not None and not case.room.reminded:
         # A command wants an answer now; the repair may not be tried again for a while (C8, C10).
         case.room = replace(case.room, reminded=True, told=True)
-        case.say(case.world.speech.room_recovery_failed(), "reminder")
+        case.say(case.world.catalog.room_recovery_failed(), "reminder")
 
 
 def catch_up(case: Case) -> None:
@@ -154,10 +154,10 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
     )
     case.effects.append(Consume(seq))
     if command.chats_only and not place.is_chat:
-        case.effects.append(place.answer(case.world.speech.only_in_chat(command.name)))
+        case.effects.append(place.answer(case.world.catalog.only_in_chat(command.name)))
         return
     if command.shows_choices and case.room.in_company:
-        case.effects.append(place.answer(case.world.speech.not_in_company(command.name)))
+        case.effects.append(place.answer(case.world.catalog.not_in_company(command.name)))
         return
     applied = command.apply(place)
     case.room = applied.room

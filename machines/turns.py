@@ -17,15 +17,15 @@ from machines.user import Asked
 
 def begin_message(case: Case, message: Message) -> None:
     """Begin the turn of a message, or say in its place why there is none."""
-    binding, speech = case.room.binding, case.world.speech
+    binding, catalog = case.room.binding, case.world.catalog
     begun = message.begun if isinstance(message, MessageArrived) else ()
     asked = Asked(case.room.room_id, message.event_id, message.thread_root, begun)
     if binding is None or binding.room_type != "chat":
         case.effects.append(Tell(ActorKey(message.sender), OnboardingAsked(asked)))
     elif isinstance(message, FileArrived) and not binding.archived:
-        case.effects.append(answer(asked, speech.files_not_yet()))
+        case.effects.append(answer(asked, catalog.files_not_yet()))
     elif isinstance(message, MalformedArrived) and not binding.archived:
-        case.effects.append(answer(asked, speech.message_failed()))
+        case.effects.append(answer(asked, catalog.message_failed()))
     else:
         text = message.body if isinstance(message, MessageArrived) else ""
         begin(case, asked, text)
@@ -40,15 +40,15 @@ def begin(
     context: ContextOrder | None = None,
 ) -> None:
     """Ask this chat's agent, unless the chat is archived or the agent is gone (contracts K3, A3)."""
-    binding, speech, now = case.room.binding, case.world.speech, case.world.now
+    binding, catalog, now = case.room.binding, case.world.catalog, case.world.now
     event_id = asked.event_id
     if binding is None or binding.platform_chat_id is None or event_id is None:
         raise ValueError(f"{case.room.room_id} is no chat that an agent could be asked in")
     if binding.archived:
-        case.effects.append(answer(asked, speech.chat_is_archived()))
+        case.effects.append(answer(asked, catalog.chat_is_archived()))
         return
     if binding.agent_id is None or not case.world.agents.knows(binding.agent_id):
-        case.effects.append(answer(asked, speech.stale_agent(binding.agent_id or "")))
+        case.effects.append(answer(asked, catalog.stale_agent(binding.agent_id or "")))
         return
     request = AgentRequest(
         agent_id=binding.agent_id,

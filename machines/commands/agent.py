@@ -25,7 +25,7 @@ class Agent(Command):
 
     def apply(self, place: Place) -> Applied:
         """Show or select; a chat that has no agent yet gets the selected one."""
-        world, speech = place.world, place.world.speech
+        world, catalog = place.world, place.world.catalog
         agents = tuple(world.agents.all())
         if not self.argument:
             selected = selected_agent(place)
@@ -33,23 +33,23 @@ class Agent(Command):
                 AgentLine(number, each, world.agents.label(each), each == selected)
                 for number, each in enumerate(agents, start=1)
             )
-            return only_answer(place, speech.agent_list(lines))
+            return only_answer(place, catalog.agent_list(lines))
         chosen = _find(self.argument, agents)
         if chosen is None:
-            return only_answer(place, speech.agent_unknown(self.argument))
+            return only_answer(place, catalog.agent_unknown(self.argument))
         keep = SavePreferences(place.sender, replace(place.preferences, agent_id=chosen))
         label, binding = world.agents.label(chosen), place.room.binding
         if binding is None or not place.is_chat or binding.agent_id == chosen:
-            return Applied(place.room, (keep, place.answer(speech.agent_selected(label))))
+            return Applied(place.room, (keep, place.answer(catalog.agent_selected(label))))
         if binding.agent_id is not None:
             here = world.agents.label(binding.agent_id)
-            said = speech.agent_bound_elsewhere(label, here)
+            said = catalog.agent_bound_elsewhere(label, here)
             return Applied(place.room, (keep, place.answer(said)))
         bound = replace(binding, agent_id=chosen)
         order = Send(
             StoreBinding(place.room.room_id, bound.content()), TxnId(f"{place.event_id}.binding")
         )
-        effects = (keep, order, place.answer(speech.agent_bound_here(label)))
+        effects = (keep, order, place.answer(catalog.agent_bound_here(label)))
         return Applied(replace(place.room, binding=bound), effects)
 
 

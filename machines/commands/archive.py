@@ -25,10 +25,10 @@ class Archive(Command):
 
     def apply(self, place: Place) -> Applied:
         """Mark it here and on the homeserver."""
-        speech, binding = place.world.speech, place.room.binding
+        catalog, binding = place.world.catalog, place.room.binding
         if binding is None or binding.archived:
-            return only_answer(place, speech.already_archived())
+            return only_answer(place, catalog.already_archived())
         room = replace(place.room, binding=replace(binding, archived=True))
         order = StoreBinding(room.room_id, replace(binding, archived=True).content())
         keep = Send(order, TxnId(f"{place.event_id}.binding"))
-        return Applied(room, (keep, place.answer(speech.archived_now())))
+        return Applied(room, (keep, place.answer(catalog.archived_now())))

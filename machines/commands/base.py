@@ -112,7 +112,7 @@ def answer(asked: Asked, text: str, step: str = "answer") -> Send:
 
 def misused(place: Place, command: Command) -> Applied:
     """Return what a command does whose argument makes no sense: it says how it is written."""
-    return only_answer(place, place.world.speech.wrong_usage(command.name))
+    return only_answer(place, place.world.catalog.wrong_usage(command.name))
 
 
 def only_answer(place: Place, text: str) -> Applied:

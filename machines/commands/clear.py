@@ -21,9 +21,9 @@ class Clear(Command):
 
     def apply(self, place: Place) -> Applied:
         """Take the next context id; the old one is never used again."""
-        speech, binding = place.world.speech, place.room.binding
+        catalog, binding = place.world.catalog, place.room.binding
         if binding is None:
-            return only_answer(place, speech.only_in_chat(self.name))
+            return only_answer(place, catalog.only_in_chat(self.name))
         fresh = place.world.next_platform_chat_id
         room = replace(
             place.room,
@@ -32,5 +32,5 @@ class Clear(Command):
         )
         order = StoreBinding(room.room_id, replace(binding, platform_chat_id=fresh).content())
         keep = Send(order, TxnId(f"{place.event_id}.binding"))
-        effects = (TookPlatformChatId(fresh), keep, place.answer(speech.context_cleared()))
+        effects = (TookPlatformChatId(fresh), keep, place.answer(catalog.context_cleared()))
         return Applied(room, effects, stops_turn=True)

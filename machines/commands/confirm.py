@@ -60,23 +60,23 @@ class Cancel(Command):
 
     def apply(self, place: Place) -> Applied:
         """Close what is open."""
-        speech, memory = place.world.speech, place.room.memory
+        catalog, memory = place.world.catalog, place.room.memory
         closed = replace(place.room, memory=replace(memory, picking=False, question=None))
         if memory.picking:
-            return Applied(closed, (place.answer(speech.load_left()),))
+            return Applied(closed, (place.answer(catalog.load_left()),))
         if memory.question is not None:
-            return Applied(closed, (place.answer(speech.question_dropped()),))
-        return only_answer(place, speech.cancel_nothing())
+            return Applied(closed, (place.answer(catalog.question_dropped()),))
+        return only_answer(place, catalog.cancel_nothing())
 
 
 def _answer(place: Place, argument: str, *, accepted: bool) -> Applied:
-    speech, memory = place.world.speech, place.room.memory
+    catalog, memory = place.world.catalog, place.room.memory
     question = memory.question
     if question is None:
-        return only_answer(place, speech.no_open_question())
+        return only_answer(place, catalog.no_open_question())
     room = replace(place.room, memory=replace(memory, question=None))
     if question.expired(place.world.now):
-        return Applied(room, (place.answer(speech.confirmation_expired()),))
+        return Applied(room, (place.answer(catalog.confirmation_expired()),))
     if argument or not question.shown_before(place.seq):
         return _show_again(place, question)
     # The words are the protocol's, in whichever language the bot speaks.
@@ -89,5 +89,5 @@ def _show_again(place: Place, question: Question) -> Applied:
     # One that an older version kept has no name yet.
     question = replace(question, asked_in=question.asked_in or place.event_id)
     room = replace(place.room, memory=replace(place.room.memory, question=question))
-    text = place.world.speech.question_again(question.title, question.description)
+    text = place.world.catalog.question_again(question.title, question.description)
     return Applied(room, tuple(mark_question((place.answer(text),), question.asked_in)))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, Place, Wish, only_answer
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
-from machines.i18n import Speech
+from machines.i18n import Catalog
 from machines.talk import ContextOrder
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
@@ -25,7 +25,7 @@ class Context(Command):
     def apply(self, place: Place) -> Applied:
         """Answer with the page."""
         memory = place.room.memory
-        page = place.world.speech.context_page(memory.context_name, memory.tokens, memory.saves)
+        page = place.world.catalog.context_page(memory.context_name, memory.tokens, memory.saves)
         return only_answer(place, page)
 
 
@@ -43,11 +43,11 @@ class Save(Command):
 
     def apply(self, place: Place) -> Applied:
         """Ask the agent, in words and in a field; the save is listed once the agent has answered."""
-        speech = place.world.speech
-        name = one_line(self.argument) or _free_name(speech, place.room.memory.saves)
+        catalog = place.world.catalog
+        name = one_line(self.argument) or _free_name(catalog, place.room.memory.saves)
         if len(name) > MAX_NAME_LENGTH:
-            return only_answer(place, speech.name_too_long(MAX_NAME_LENGTH))
-        wish = Wish(speech.please_save(name), context=ContextOrder("save", name))
+            return only_answer(place, catalog.name_too_long(MAX_NAME_LENGTH))
+        wish = Wish(catalog.please_save(name), context=ContextOrder("save", name))
         return Applied(place.room, asks=wish)
 
 
@@ -65,11 +65,11 @@ class Load(Command):
 
     def apply(self, place: Place) -> Applied:
         """Show the list, and leave it open."""
-        speech, memory = place.world.speech, place.room.memory
+        catalog, memory = place.world.catalog, place.room.memory
         if not memory.saves:
-            return only_answer(place, speech.load_none())
+            return only_answer(place, catalog.load_none())
         room = replace(place.room, memory=replace(memory, picking=True))
-        return Applied(room, (place.answer(speech.load_list(memory.saves)),))
+        return Applied(room, (place.answer(catalog.load_list(memory.saves)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,21 @@ class Pick(Command):
 
     def apply(self, place: Place) -> Applied:
         """Ask the agent to go back to the save; `0` leaves the list, any other number keeps it open."""
-        speech, memory = place.world.speech, place.room.memory
+        catalog, memory = place.world.catalog, place.room.memory
         number = int(self.argument)
         closed = replace(place.room, memory=replace(memory, picking=False))
         if number == 0:
-            return Applied(closed, (place.answer(speech.load_left()),))
+            return Applied(closed, (place.answer(catalog.load_left()),))
         if number > len(memory.saves):
-            return only_answer(place, speech.load_invalid(len(memory.saves)))
+            return only_answer(place, catalog.load_invalid(len(memory.saves)))
         name = memory.saves[number - 1]
-        wish = Wish(speech.please_load(name), context=ContextOrder("load", name))
+        wish = Wish(catalog.please_load(name), context=ContextOrder("load", name))
         return Applied(closed, asks=wish)
 
 
-def _free_name(speech: Speech, saves: tuple[str, ...]) -> str:
+def _free_name(catalog: Catalog, saves: tuple[str, ...]) -> str:
     """Return a name that takes the place of no save, whatever names were given to those."""
-    numbered = (speech.save_name(number) for number in count(len(saves) + 1))
+    numbered = (catalog.save_name(number) for number in count(len(saves) + 1))
     return next(name for name in numbered if name not in saves)
 
 

@@ -17,4 +17,4 @@ class Help(Command):
         # The table of commands imports this file; the names are only known once it is whole.
         from machines.commands import COMMANDS
 
-        return only_answer(place, place.world.speech.help(tuple(COMMANDS)))
+        return only_answer(place, place.world.catalog.help(tuple(COMMANDS)))

@@ -20,5 +20,5 @@ class New(Command):
         """Pass it on."""
         name = one_line(self.argument)
         if len(name) > MAX_NAME_LENGTH:
-            return only_answer(place, place.world.speech.name_too_long(MAX_NAME_LENGTH))
+            return only_answer(place, place.world.catalog.name_too_long(MAX_NAME_LENGTH))
         return Applied(place.room, (Tell(ActorKey(place.sender), NewChatAsked(place.asked, name)),))

@@ -21,10 +21,10 @@ class Rename(Command):
 
     def apply(self, place: Place) -> Applied:
         """Set both names in one step; the homeserver's follows through the outbox."""
-        speech, name = place.world.speech, one_line(self.argument)
+        catalog, name = place.world.catalog, one_line(self.argument)
         if not name:
-            return only_answer(place, speech.rename_usage())
+            return only_answer(place, catalog.rename_usage())
         if len(name) > MAX_NAME_LENGTH:
-            return only_answer(place, speech.name_too_long(MAX_NAME_LENGTH))
+            return only_answer(place, catalog.name_too_long(MAX_NAME_LENGTH))
         order = Send(NameRoom(place.room.room_id, name), TxnId(f"{place.event_id}.name"))
-        return Applied(replace(place.room, name=name), (order, place.answer(speech.renamed(name))))
+        return Applied(replace(place.room, name=name), (order, place.answer(catalog.renamed(name))))

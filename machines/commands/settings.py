@@ -22,7 +22,7 @@ class Settings(Command):
         """Answer with the page."""
         preferences = place.preferences
         skills, safety = preferences.switches("skills"), preferences.switches("safety")
-        page = place.world.speech.settings_page(
+        page = place.world.catalog.settings_page(
             place.world.agents.label(selected_agent(place)),
             tuple(name for name, on in skills.items() if on),
             preferences.soul,

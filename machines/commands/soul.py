@@ -31,12 +31,12 @@ class Soul(Command):
 
     def apply(self, place: Place) -> Applied:
         """Show it, or keep it for every message from now on."""
-        speech, preferences = place.world.speech, place.preferences
+        catalog, preferences = place.world.catalog, place.preferences
         if not self.argument:
-            return only_answer(place, speech.soul_shown(preferences.soul))
+            return only_answer(place, catalog.soul_shown(preferences.soul))
         if len(self.argument) > MAX_SOUL_LENGTH:
-            return only_answer(place, speech.soul_too_long(MAX_SOUL_LENGTH))
+            return only_answer(place, catalog.soul_too_long(MAX_SOUL_LENGTH))
         soul = "" if self.argument.lower() in NONE else self.argument
-        said = speech.soul_set() if soul else speech.soul_cleared()
+        said = catalog.soul_set() if soul else catalog.soul_cleared()
         keep = SavePreferences(place.sender, replace(preferences, soul=soul))
         return Applied(place.room, (keep, place.answer(said)))

@@ -15,7 +15,7 @@ class Stop(Command):
 
     def apply(self, place: Place) -> Applied:
         """Stop, and say so."""
-        speech = place.world.speech
+        catalog = place.world.catalog
         if place.turn is None:
-            return only_answer(place, speech.nothing_to_stop())
-        return Applied(place.room, (place.answer(speech.stop_done()),), stops_turn=True)
+            return only_answer(place, catalog.nothing_to_stop())
+        return Applied(place.room, (place.answer(catalog.stop_done()),), stops_turn=True)

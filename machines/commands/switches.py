@@ -22,7 +22,7 @@ class Skills(Command):
 
     def apply(self, place: Place) -> Applied:
         """Answer with the list."""
-        return only_answer(place, place.world.speech.skills_list(_lines(place, "skills")))
+        return only_answer(place, place.world.catalog.skills_list(_lines(place, "skills")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class Skill(Command):
         if wanted is None:
             return misused(place, self)
         on, name = wanted
-        speech, known = place.world.speech, place.preferences.switches("skills")
+        catalog, known = place.world.catalog, place.preferences.switches("skills")
         if name not in known:
-            return only_answer(place, speech.skill_unknown(name, tuple(known)))
-        return _switch(place, "skills", name, on, speech.skill_switched(name, on))
+            return only_answer(place, catalog.skill_unknown(name, tuple(known)))
+        return _switch(place, "skills", name, on, catalog.skill_switched(name, on))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +66,17 @@ class Safety(Command):
 
     def apply(self, place: Place) -> Applied:
         """Answer with the list, or set the switch."""
-        speech = place.world.speech
+        catalog = place.world.catalog
         if not self.argument:
-            return only_answer(place, speech.safety_list(_lines(place, "safety")))
+            return only_answer(place, catalog.safety_list(_lines(place, "safety")))
         wanted = _wanted(self.argument)
         if wanted is None:
             return misused(place, self)
         on, name = wanted
         known = place.preferences.switches("safety")
         if name not in known:
-            return only_answer(place, speech.safety_unknown(name, tuple(known)))
-        return _switch(place, "safety", name, on, speech.safety_switched(name, on))
+            return only_answer(place, catalog.safety_unknown(name, tuple(known)))
+        return _switch(place, "safety", name, on, catalog.safety_switched(name, on))
 
 
 def _lines(place: Place, group: Group) -> list[Switch]:

@@ -11,4 +11,4 @@ class Unknown(Command):
 
     def apply(self, place: Place) -> Applied:
         """Say so."""
-        return only_answer(place, place.world.speech.unknown_command(self.argument))
+        return only_answer(place, place.world.catalog.unknown_command(self.argument))

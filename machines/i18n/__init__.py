@@ -1,8 +1,8 @@
 """Everything the bot says to people, in every language it speaks (contract E8).
 
-A sentence is a method of `Speech`: its name says when it is said, its arguments what it needs to know.
+A sentence is a method of `Catalog`: its name says when it is said, its arguments what it needs to know.
 The words are in one catalogue per language, under the same key with the same fields; `tests` hold
-them to that. To add a language, write its catalogue and name it in `CATALOGUES`.
+them to that. To add a language, write its catalogue and name it in `TEMPLATES`.
 """
 
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from machines.i18n.greetings import Greetings
 from machines.i18n.ru import RUSSIAN
 from machines.i18n.settings import AgentLine, Settings, Switch
 
-__all__ = ["CATALOGUES", "AgentLine", "ChatLine", "FileLine", "Speech", "Switch", "speak"]
+__all__ = ["TEMPLATES", "AgentLine", "Catalog", "ChatLine", "FileLine", "Switch", "catalog_for"]
 
-CATALOGUES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "ru": RUSSIAN}
+TEMPLATES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "ru": RUSSIAN}
 """What `SURFACES_LOCALE` may be."""
 
 
-class Speech(Greetings, Chats, Answers, Settings, Contexts, Files):
+class Catalog(Greetings, Chats, Answers, Settings, Contexts, Files):
     """All sentences, in one language and under one brand."""
 
 
-def speak(locale: str, brand: str) -> Speech:
+def catalog_for(locale: str, brand: str) -> Catalog:
     """Return the sentences of a language.
 
     Raises:
         KeyError: no catalogue is kept for this language.
     """
-    return Speech(brand, CATALOGUES[locale])
+    return Catalog(brand, TEMPLATES[locale])

@@ -1,9 +1,9 @@
 """What is said in or beside an answer: status, endings, failures, questions (D9, D10, K8, K9)."""
 
-from machines.i18n.formatter import Voice, plain, quoted
+from machines.i18n.formatter import Formatter, plain, quoted
 
 
-class Answers(Voice):
+class Answers(Formatter):
     """Sentences about the agent's answer."""
 
     def tool_status(self, tool_name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from machines.i18n.formatter import Voice, plain, quoted
+from machines.i18n.formatter import Formatter, plain, quoted
 
 
 class ChatLine(Struct, frozen=True):
@@ -19,7 +19,7 @@ class ChatLine(Struct, frozen=True):
     current: bool = False
 
 
-class Chats(Voice):
+class Chats(Formatter):
     """Sentences about the chats of a user."""
 
     def chat_created(self, name: str, link: str) -> str:

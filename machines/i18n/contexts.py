@@ -1,9 +1,9 @@
 """What is said about what the agent remembers of a chat (contracts K6, K7)."""
 
-from machines.i18n.formatter import Voice, plain
+from machines.i18n.formatter import Formatter, plain
 
 
-class Contexts(Voice):
+class Contexts(Formatter):
     """Sentences about the context of a chat and its saves."""
 
     def context_cleared(self) -> str:

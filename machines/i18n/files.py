@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from machines.i18n.formatter import Voice, plain
+from machines.i18n.formatter import Formatter, plain
 
 _UNITS = ("bytes", "kilobytes", "megabytes", "gigabytes")
 
@@ -17,7 +17,7 @@ class FileLine(Struct, frozen=True):
     size_bytes: int
 
 
-class Files(Voice):
+class Files(Formatter):
     """Sentences about attachments."""
 
     def files_not_yet(self) -> str:

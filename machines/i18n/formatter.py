@@ -34,7 +34,7 @@ class Count(int):
 
 
 @dataclass(frozen=True)
-class Voice:
+class Formatter:
     """A catalogue and the brand it speaks for. The families of sentences derive from it."""
 
     brand: str

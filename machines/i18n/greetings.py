@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from machines.i18n.formatter import Voice, plain, quoted
+from machines.i18n.formatter import Formatter, plain, quoted
 
 
-class Greetings(Voice):
+class Greetings(Formatter):
     """Sentences for somebody who is new, or has lost the way. `link` leads to the room named."""
 
     def space_name(self, display_name: str) -> str:

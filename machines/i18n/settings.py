@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from machines.i18n.formatter import Voice, plain, quoted
+from machines.i18n.formatter import Formatter, plain, quoted
 
 
 class Switch(Struct, frozen=True):
@@ -23,7 +23,7 @@ class AgentLine(Struct, frozen=True):
     selected: bool = False
 
 
-class Settings(Voice):
+class Settings(Formatter):
     """Sentences about what a user can set."""
 
     def settings_page(

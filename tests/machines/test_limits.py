@@ -9,7 +9,7 @@ from machines.happenings import AgentOverran, CallBegan, CallDelayed, Resumed
 from machines.reply import GATHER_S
 from machines.turn import Turn
 from store.codec import dump, read
-from tests.machines.support import SPEECH, RoomStory, Told
+from tests.machines.support import CATALOG, RoomStory, Told
 
 LIMITS = {"agent_retry_s": 120.0, "agent_max_turn_s": 600.0}
 HOUR_S = 3600.0
@@ -58,7 +58,7 @@ def test_an_answer_without_end_is_ended_in_time_with_what_was_said():
     story = asked()
     took_s, told = until_it_ends(story)
     assert took_s == 600.0
-    assert told.said == [f"on and on\n\n{SPEECH.turn_too_long()}"]
+    assert told.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
     assert told.of(HangUp)
     assert not told.of(Ask)
     assert not told.messages[0].partial
@@ -76,7 +76,7 @@ def test_a_turn_in_which_nothing_was_said_is_ended_in_time_too(state):
     assert turn_of(story).state == state
     assert story.it.due_at() == 1600.0
     told = story.later(1600.0 - story.now)
-    assert told.said == [SPEECH.agent_gave_up("too_slow")]
+    assert told.said == [CATALOG.agent_gave_up("too_slow")]
     assert told.of(HangUp)
 
 
@@ -100,7 +100,7 @@ def test_the_time_of_a_turn_holds_through_a_restart():
     restarts(story, clock_moves_s=400.0)
     took_s, told = until_it_ends(story)
     assert took_s == pytest.approx(600.0 - 400.0 - GATHER_S)
-    assert told.said == [f"on and on\n\n{SPEECH.turn_too_long()}"]
+    assert told.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
 
 
 def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_its_time():
@@ -129,7 +129,7 @@ def test_a_turn_whose_time_ran_out_while_nobody_was_there_is_answered_all_the_sa
 def test_a_save_that_takes_too_long_is_told_to_have_failed():
     story = RoomStory(world_options=LIMITS)
     story.hears("!save lunch")
-    assert story.later(600.0).said == [SPEECH.save_failed("lunch")]
+    assert story.later(600.0).said == [CATALOG.save_failed("lunch")]
 
 
 # -- length ------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(s
         story.later(GATHER_S)
     turn = turn_of(story)
     told = story.take(AgentOverran(turn.turn_id, turn.tries, Draft("so far and on")))
-    assert told.said == [f"so far and on\n\n{SPEECH.answer_too_long()}"]
+    assert told.said == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
     assert not told.messages[0].partial
     assert not told.of(Ask)
     assert story.it.turn is None
@@ -154,7 +154,7 @@ def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
     story.hears("!save lunch")
     turn = turn_of(story)
     told = story.take(AgentOverran(turn.turn_id, turn.tries, Draft("blah")))
-    assert told.said == [SPEECH.save_failed("lunch")]
+    assert told.said == [CATALOG.save_failed("lunch")]
 
 
 # -- waiting for a call ------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_a_first_try_that_gets_no_call_is_given_up_when_patience_ends_and_not_ca
     assert story.it.due_at() == 1120.0
     assert story.later(119.9).effects == ()
     told = story.later(0.1)
-    assert told.said == [SPEECH.agent_gave_up("no_call")]
+    assert told.said == [CATALOG.agent_gave_up("no_call")]
     assert told.of(HangUp)
 
 
@@ -175,7 +175,7 @@ def test_a_later_try_that_gets_no_call_says_what_the_one_before_it_met():
     story.fails("unreachable")
     story.later(2.0)
     call(story, CallDelayed)
-    assert story.later(118.0).said == [SPEECH.agent_gave_up("unreachable")]
+    assert story.later(118.0).said == [CATALOG.agent_gave_up("unreachable")]
 
 
 def test_a_first_try_that_had_to_wait_for_its_call_has_the_agents_time():
@@ -194,14 +194,14 @@ def test_a_later_try_whose_call_has_hardly_begun_is_not_called_silent():
     call(story, CallDelayed)
     story.now += 117.5
     call(story, CallBegan)
-    assert story.later(0.5).said == [SPEECH.agent_gave_up("AGENT_BUSY")]
+    assert story.later(0.5).said == [CATALOG.agent_gave_up("AGENT_BUSY")]
 
 
 def test_what_waits_for_a_call_can_be_stopped():
     story = asked()
     call(story, CallDelayed)
     told = story.hears("!stop")
-    assert SPEECH.stopped_nothing() in told.said
+    assert CATALOG.stopped_nothing() in told.said
     assert told.of(HangUp)
 
 
@@ -224,7 +224,7 @@ def test_the_last_words_stand_behind_a_code_block_that_was_not_finished(said_aga
     told = story.hears("!stop")
     (reply,) = [message for message in told.messages if message.answers == "$1"]
     assert reply.body.startswith("```py\ncode()\n")
-    assert reply.body.endswith(f"\ncode()\n```\n\n{SPEECH.stopped()}")
+    assert reply.body.endswith(f"\ncode()\n```\n\n{CATALOG.stopped()}")
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -238,5 +238,5 @@ def test_an_answer_of_the_greatest_length_is_stopped_at_once(shown):
     assert told.of(HangUp)
     assert story.it.turn is None
     replies = [message for message in told.messages if message.answers == "$1"]
-    assert any(message.body.endswith(SPEECH.stopped()) for message in replies)
+    assert any(message.body.endswith(CATALOG.stopped()) for message in replies)
     assert len(replies) == (1 if shown else 34)
