@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from machines import commands
 from machines.case import Case, Message, Waiting
-from machines.commands import Place
+from machines.commands import CommandContext
 from machines.commands.base import answer
 from machines.dialogue import stop_turn
 from machines.doorway import is_over, step_room
@@ -142,7 +142,7 @@ def _command(case: Case, message: Message) -> commands.Command | None:
 def _run(case: Case, command: commands.Command, message: Message, seq: int) -> None:
     """Apply a command, and end the turn in hand if it wants that."""
     begun = message.begun if isinstance(message, MessageArrived) else ()
-    place = Place(
+    ctx = CommandContext(
         case.room,
         case.turn,
         message.sender,
@@ -153,17 +153,19 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
         begun,
     )
     case.effects.append(Consume(seq))
-    if command.chats_only and not place.is_chat:
-        case.effects.append(place.answer(case.world.catalog.only_in_chat(command.name)))
+    if command.chats_only and not ctx.is_chat:
+        case.effects.append(ctx.answer(case.world.catalog.only_in_chat(command.name)))
         return
     if command.shows_choices and case.room.in_company:
-        case.effects.append(place.answer(case.world.catalog.not_in_company(command.name)))
+        case.effects.append(ctx.answer(case.world.catalog.not_in_company(command.name)))
         return
-    applied = command.apply(place)
+    applied = command.apply(ctx)
     case.room = applied.room
     if applied.stops_turn:
         stop_turn(case)
     case.do(applied.effects)
     if applied.asks is not None:
-        wish = applied.asks
-        begin(case, place.asked, wish.text, confirmation=wish.confirmation, context=wish.context)
+        prompt = applied.asks
+        begin(
+            case, ctx.asked, prompt.text, confirmation=prompt.confirmation, context=prompt.context
+        )
