@@ -56,7 +56,7 @@ def test_the_readme_lists_every_variable_of_the_environment_with_its_default() -
 
 def test_the_readme_lists_every_command_of_a_chat_in_the_words_of_its_help() -> None:
     catalog = catalog_for("en", "Lambda")
-    expected = [[f"`{catalog.usage(name)}`", catalog.say(f"help_{name}")] for name in COMMANDS]
+    expected = [[f"`{catalog.usage(name)}`", catalog.format(f"help_{name}")] for name in COMMANDS]
     assert rows(README, "### Commands in a chat", "Command") == expected
 
 

@@ -136,7 +136,7 @@ def test_rename_changes_both_names():
 def test_rename_without_a_name_says_how_it_is_used(body):
     story = RoomStory()
     told = story.hears(body)
-    assert told.said == [CATALOG.rename_usage()]
+    assert told.said == [CATALOG.wrong_usage("rename")]
     assert len(told.orders) == 1
     assert story.it.room.name == "Chat 1"
 

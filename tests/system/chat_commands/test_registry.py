@@ -127,7 +127,7 @@ async def test_a_reloaded_file_brings_agents_and_takes_them_away(agency, ann):
         connections = [len(server.connections) for server in agency.servers.values()]
         assert await ann.tell("and you?", going) == CATALOG.stale_agent("gamma")
         assert "!new" in CATALOG.stale_agent("gamma")
-        assert CATALOG.say("chat_stale") in await ann.tell("!chats")
+        assert CATALOG.format("chat_stale") in await ann.tell("!chats")
         assert [len(server.connections) for server in agency.servers.values()] == connections
         assert len(servers["delta"].connections) == 1
 
@@ -189,7 +189,7 @@ async def test_without_a_file_there_is_one_agent_and_nothing_is_stale(
         answer = await home.ask("hello")
         assert said(answer) == "echo: hello"
         contexts |= {each.chat_id for each in agent.requests if each.message_id == answer.answers}
-        assert CATALOG.say("chat_stale") not in await home.tell("!chats")
+        assert CATALOG.format("chat_stale") not in await home.tell("!chats")
         assert await daemon.stop() == 0
     assert len(contexts) == 1
     assert "4242" not in contexts
