@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from cli.diagram import DiagramFormat
-from cli.early_signals import EARLY
 from cli.errors import CommandFailed, ExitCode
 from cli.reset_plan import Mode
+from cli.signals import EARLY
 
 app = typer.Typer(
     name="surfaces-bot",

@@ -15,10 +15,10 @@ from typing import NoReturn
 import anyio
 
 from agent_platform.playground import PLAYGROUND
+from cli.demo_output import Teller
+from cli.demo_script import PromiseBroken, Story
 from cli.errors import CommandFailed, ExitCode
-from cli.printable import use_any_encoding
-from cli.story import PromiseBroken, Story
-from cli.telling import Teller
+from cli.terminal import use_any_encoding
 from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError
 from sandbox.person import Person

@@ -14,9 +14,9 @@ from rich.console import Console
 from cli.diagram import DiagramFormat, draw
 from cli.errors import CommandFailed, ExitCode
 from cli.inspect_json import bot_object, room_object
-from cli.inspect_page import Page
-from cli.printable import for_whoever_reads, use_any_encoding
+from cli.inspect_text import Page
 from cli.settings import Places
+from cli.terminal import for_whoever_reads, use_any_encoding
 from machines.ids import RoomId
 from store.errors import DatabaseAbsent, DatabaseUnusable
 from store.inspection import (

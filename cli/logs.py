@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import structlog
 
-from cli.printable import printable
+from cli.terminal import printable
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _HIDDEN = "[hidden]"

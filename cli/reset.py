@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.status import Status
 
 from cli.errors import CommandFailed, ExitCode
-from cli.printable import for_whoever_reads, use_any_encoding
 from cli.reset_files import ResetPlaces, kept_device, own_files
-from cli.reset_page import FOR_DEVELOPMENT, page
 from cli.reset_plan import Mode, OwnRoom, Plan, Summary, carry_out, plan_local, plan_server, preview
+from cli.reset_text import FOR_DEVELOPMENT, page
 from cli.settings import Places, load_account
+from cli.terminal import for_whoever_reads, use_any_encoding
 from machines.errors import CredentialsRefused
 from machines.ids import RoomId, UserId
 from matrix import Account

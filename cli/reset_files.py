@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cli.errors import CommandFailed, ExitCode
-from cli.held_paths import Held, LinkOnTheWay, hold, hold_directory
+from cli.open_paths import Held, LinkOnTheWay, hold, hold_directory
 from cli.reset_plan import LocalFile
 from cli.settings import Places
 from machines.ids import DeviceId

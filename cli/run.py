@@ -15,11 +15,11 @@ from actors.bot import Bot, first_cause
 from actors.surroundings import Surroundings
 from agent_platform import Registry, RegistryError
 from cli.agents import Agents, load_configuration, open_platform, read_registry
-from cli.early_signals import EARLY
 from cli.errors import CommandFailed, ExitCode
+from cli.file_limit import calls_that_fit
 from cli.logs import set_up_logs
-from cli.open_files import calls_that_fit
 from cli.settings import Settings
+from cli.signals import EARLY
 from machines.errors import CredentialsRefused, SurfacesError
 from machines.i18n import catalog_for
 from machines.ids import UserId

@@ -18,9 +18,9 @@ from rich.console import Console
 
 import cli.demo
 from cli.demo import run_demo
+from cli.demo_output import Teller, excerpt, tail
+from cli.demo_script import PARTIAL, Answer, fault_of
 from cli.errors import CommandFailed, ExitCode
-from cli.story import PARTIAL, Answer, fault_of
-from cli.telling import Teller, excerpt, tail
 from sandbox.errors import SynapseFailed
 from sandbox.person import Person
 

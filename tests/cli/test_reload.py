@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
-from cli.early_signals import EARLY
 from cli.run import run_daemon
+from cli.signals import EARLY
 from store.database import open_database
 from tests.cli.shell import Shell
 

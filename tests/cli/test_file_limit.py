@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from actors.agent_calls import Limits
-from cli.open_files import KEPT, calls_that_fit
+from cli.file_limit import KEPT, calls_that_fit
 
 WANTED = Limits().calls + KEPT
 UNLIMITED = resource.RLIM_INFINITY

@@ -6,8 +6,8 @@ import signal
 import pytest
 import structlog
 
-from cli.early_signals import EARLY, EarlySignals
 from cli.run import run_daemon
+from cli.signals import EARLY, EarlySignals
 from tests.cli.shell import Shell
 
 KEPT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from cli.printable import printable
+from cli.terminal import printable
 from machines.room import COOL_DOWN_S, ROOM, Binding
 from machines.turn import Turn
 from store.inspection import BotSight, GivenUp, RoomSight

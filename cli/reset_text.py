@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from cli.printable import printable
 from cli.reset_plan import LocalLine, Mode, ServerLine, Summary
+from cli.terminal import printable
 
 FOR_DEVELOPMENT = "for development and QA only"
 
