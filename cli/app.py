@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from cli import signals
 from cli.diagram import DiagramFormat
 from cli.errors import CommandFailed, ExitCode
 from cli.reset_plan import Mode
-from cli.signals import EARLY
 
 app = typer.Typer(
     name="surfaces-bot",
@@ -37,7 +37,7 @@ def run() -> None:
 
     A stopped or killed daemon is simply started again.
     """
-    with EARLY:
+    with signals.blocked():
         from cli.run import run_daemon
 
         run_daemon()

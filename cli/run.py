@@ -19,7 +19,7 @@ from cli.errors import CommandFailed, ExitCode
 from cli.file_limit import calls_that_fit
 from cli.logs import set_up_logs
 from cli.settings import Settings
-from cli.signals import EARLY
+from cli.signals import deliver
 from machines.errors import CredentialsRefused, SurfacesError
 from machines.i18n import catalog_for
 from machines.ids import UserId
@@ -141,8 +141,8 @@ async def _live(settings: Settings, registry: Registry) -> None:
             limits=Limits(calls=calls_that_fit(), answer_bytes=settings.agent_max_answer_kb * 1024),
         )
         async with anyio.create_task_group() as group:
-            group.start_soon(_listen_for_stop, bot)
             group.start_soon(_listen_for_reload, settings, agents)
+            group.start_soon(_listen_for_stop, bot)
             await bot.run()
             group.cancel_scope.cancel()
 
@@ -150,8 +150,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
 async def _listen_for_reload(settings: Settings, agents: Agents) -> None:
     """Read the agents file again at SIGHUP."""
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
-        if EARLY.came(signal.SIGHUP):
-            _reload(settings, agents)
+        deliver(signal.SIGHUP)
         async for _ in signals:
             _reload(settings, agents)
 
@@ -170,8 +169,7 @@ def _reload(settings: Settings, agents: Agents) -> None:
 
 async def _listen_for_stop(bot: Bot) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        if EARLY.came(signal.SIGTERM, signal.SIGINT):
-            bot.stop()
+        deliver(signal.SIGTERM, signal.SIGINT)
         async for number in signals:
             structlog.get_logger().info("signal_received", signal=signal.Signals(number).name)
             bot.stop()

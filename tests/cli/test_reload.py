@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
+from cli import signals
 from cli.run import run_daemon
-from cli.signals import EARLY
 from store.database import open_database
 from tests.cli.shell import Shell
 
@@ -62,7 +62,7 @@ def reloaded(monkeypatch: Any, capsys: Any, damage: Callable[[], None]) -> list[
         return await open_database(path)
 
     monkeypatch.setattr("cli.run.open_database", damage_first)
-    with EARLY:
+    with signals.blocked():
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         run_daemon()

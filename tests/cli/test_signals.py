@@ -1,4 +1,4 @@
-"""Signals that come while the daemon still loads: none is lost, and none ends it as a failure (L8)."""
+"""Signals that come while the daemon starts: none is lost, and none ends it as a failure (L8)."""
 
 import os
 import signal
@@ -6,11 +6,11 @@ import signal
 import pytest
 import structlog
 
+from cli import signals
 from cli.run import run_daemon
-from cli.signals import EARLY, EarlySignals
 from tests.cli.shell import Shell
 
-KEPT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+BLOCKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @pytest.fixture
@@ -23,21 +23,33 @@ def _configured(monkeypatch, tmp_path):
     structlog.reset_defaults()
 
 
-@pytest.mark.parametrize("number", KEPT)
-def test_a_signal_is_noted_and_afterwards_does_what_it_did_before(number):
-    before = signal.getsignal(number)
-    with EarlySignals() as early:
-        assert not early.came(*KEPT)
+@pytest.mark.parametrize("number", BLOCKED)
+def test_a_signal_that_is_never_delivered_has_no_effect(number):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with signals.blocked():
         os.kill(os.getpid(), number)
-        assert early.came(number)
-        assert not early.came(*(other for other in KEPT if other != number))
-    assert signal.getsignal(number) == before
+        assert signal.sigpending() == {number}
+    assert signal.sigpending() == set()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_a_pending_signal_can_be_delivered():
+    received = []
+    handler = signal.signal(signal.SIGHUP, lambda number, _: received.append(number))
+    try:
+        with signals.blocked():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert received == []
+            signals.deliver(signal.SIGHUP)
+            assert received == [signal.SIGHUP]
+    finally:
+        signal.signal(signal.SIGHUP, handler)
 
 
 @pytest.mark.usefixtures("_configured")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_daemon_that_was_stopped_while_it_loaded_drains_at_once(number, capsys):
-    with EARLY:
+    with signals.blocked():
         os.kill(os.getpid(), number)
         run_daemon()
     assert '"to": "stopped"' in capsys.readouterr().err
@@ -45,7 +57,7 @@ def test_a_daemon_that_was_stopped_while_it_loaded_drains_at_once(number, capsys
 
 @pytest.mark.usefixtures("_configured")
 def test_an_agents_file_that_was_to_be_read_again_is(capsys):
-    with EARLY:
+    with signals.blocked():
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         run_daemon()
