@@ -18,7 +18,7 @@ from agent_platform.playground import PLAYGROUND
 from cli.demo_output import Teller
 from cli.demo_script import PromiseBroken, Story
 from cli.errors import CommandFailed, ExitCode
-from cli.terminal import use_any_encoding
+from cli.terminal import replace_unencodable
 from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError
 from sandbox.person import Person
@@ -39,7 +39,7 @@ def run_demo(*, keep: bool) -> None:
             "the demo needs a homeserver of its own, Synapse, which is not installed: run `make demo`,"
             " or install the `demo` extra (pip install 'surfaces-bot[demo]')",
         )
-    use_any_encoding()
+    replace_unencodable()
     failure = anyio.run(_perform, Teller(), keep)
     if failure is not None:
         raise CommandFailed(ExitCode.FAULT, failure)

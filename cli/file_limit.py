@@ -1,19 +1,19 @@
-"""How many files this process may have open: each call to an agent is one, and the others must not go without."""
+"""The limit of open files: calls to agents must leave enough for the homeserver, the database and the logs."""
 
 import resource
 
 from actors.agent_calls import Limits
 
-KEPT = 200
-"""What the homeserver's connections, the database and the logs need."""
+RESERVED = 200
+"""Open files for everything but calls to agents."""
 
 
-def calls_that_fit() -> int:
-    """Raise the limit of open files as far as is wanted and allowed; return how many calls may be open at once."""
+def raise_file_limit() -> int:
+    """Raise the soft limit as far as needed and allowed; return how many calls may be open at once."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = Limits().calls + KEPT
+    wanted = Limits().calls + RESERVED
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return Limits().calls
     allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    return max(1, allowed - KEPT)
+    return max(1, allowed - RESERVED)

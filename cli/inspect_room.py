@@ -16,7 +16,7 @@ from cli.errors import CommandFailed, ExitCode
 from cli.inspect_json import bot_object, room_object
 from cli.inspect_text import Page
 from cli.settings import Places
-from cli.terminal import for_whoever_reads, use_any_encoding
+from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.ids import RoomId
 from store.errors import DatabaseAbsent, DatabaseUnusable
 from store.inspection import (
@@ -52,7 +52,7 @@ def inspect_room(
     """
     places = Places()
     path = places.matrix_db_path
-    use_any_encoding()
+    replace_unencodable()
     last = last or (TRANSITIONS_IN_JSON if as_json else TRANSITIONS_ON_PAGE)
     try:
         if room_id is None:
@@ -62,10 +62,10 @@ def inspect_room(
                     f"{'--diagram' if diagram is not None else '--server'} is about one room: name it,"
                     " as in `surfaces-bot inspect-room ROOM_ID`",
                 )
-            with for_whoever_reads():
+            with closed_stdout_allowed():
                 _show_all(path, as_json, last)
         else:
-            with for_whoever_reads():
+            with closed_stdout_allowed():
                 _show_one(places, RoomId(room_id), as_json, diagram, server, last)
     except DatabaseAbsent as error:
         raise CommandFailed(

@@ -1,6 +1,6 @@
 """What `inspect-room` shows to people: a calm page about one room, or one line a room.
 
-Plain text where stdout is no terminal. Whatever came from outside (names, reasons) is made printable first and
+Plain text where stdout is no terminal. Whatever came from outside (names, reasons) is made escape_controls first and
 never read as markup.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from cli.terminal import printable
+from cli.terminal import escape_controls
 from machines.room import COOL_DOWN_S, ROOM, Binding
 from machines.turn import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
@@ -48,7 +48,7 @@ class Page:
     def room(self, sight: RoomSight, running: bool) -> None:
         """Show one room."""
         room = sight.room
-        self._line(Text(printable(room.name) or "(no name)", "bold"), f"  {room.room_id}")
+        self._line(Text(escape_controls(room.name) or "(no name)", "bold"), f"  {room.room_id}")
         self._line(self._state(room.state), *self._since(room.since), f" — {room.reason}")
         if room.state == "failed":
             self._line(
@@ -174,7 +174,7 @@ class Page:
         self._line("  ", Text(name.ljust(_LABEL_WIDTH), "bright_black"), *value)
 
     def _line(self, *parts: str | Text) -> None:
-        made = (part if isinstance(part, Text) else Text(printable(part)) for part in parts)
+        made = (part if isinstance(part, Text) else Text(escape_controls(part)) for part in parts)
         self._console.print(Text.assemble(*made), soft_wrap=True)
 
 
@@ -213,7 +213,7 @@ def _columns(sight: RoomSight) -> tuple[str, ...]:
         (binding.chat_id if binding else None) or "–",
         room.room_id,
         binding.matrix_user_id if binding else "–",
-        printable(room.name),
+        escape_controls(room.name),
         ", ".join(note for note in notes if note),
     )
 

@@ -19,7 +19,7 @@ from cli.reset_files import ResetPlaces, kept_device, own_files
 from cli.reset_plan import Mode, OwnRoom, Plan, Summary, carry_out, plan_local, plan_server, preview
 from cli.reset_text import FOR_DEVELOPMENT, page
 from cli.settings import Places, load_account
-from cli.terminal import for_whoever_reads, use_any_encoding
+from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.errors import CredentialsRefused
 from machines.ids import RoomId, UserId
 from matrix import Account
@@ -39,9 +39,9 @@ def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
     Raises:
         CommandFailed: it was refused (2, 3, 5), or not all of it could be done (1).
     """
-    use_any_encoding()
+    replace_unencodable()
     summary = _reset_local(dry_run) if mode is Mode.LOCAL_ONLY else _reset_server(dry_run, yes)
-    with for_whoever_reads():
+    with closed_stdout_allowed():
         text = f"{json.dumps(summary.as_object(), indent=2)}\n" if as_json else page(summary)
         print(text, end="")
     file = summary.first_file_failed

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cli.reset_plan import LocalLine, Mode, ServerLine, Summary
-from cli.terminal import printable
+from cli.terminal import escape_controls
 
 FOR_DEVELOPMENT = "for development and QA only"
 
@@ -64,4 +64,4 @@ def _table(rows: Iterator[tuple[str, str]]) -> Iterator[str]:
     kept = list(rows)
     width = max(len(action) for action, _ in kept)
     for action, what in kept:
-        yield f"  {action:<{width}}  {printable(what)}"
+        yield f"  {action:<{width}}  {escape_controls(what)}"

@@ -16,7 +16,7 @@ from actors.surroundings import Surroundings
 from agent_platform import Registry, RegistryError
 from cli.agents import Agents, load_configuration, open_platform, read_registry
 from cli.errors import CommandFailed, ExitCode
-from cli.file_limit import calls_that_fit
+from cli.file_limit import raise_file_limit
 from cli.logs import set_up_logs
 from cli.settings import Settings
 from cli.signals import deliver
@@ -138,7 +138,9 @@ async def _live(settings: Settings, registry: Registry) -> None:
             journal=journal,
             clock=clock,
             surroundings=surroundings,
-            limits=Limits(calls=calls_that_fit(), answer_bytes=settings.agent_max_answer_kb * 1024),
+            limits=Limits(
+                calls=raise_file_limit(), answer_bytes=settings.agent_max_answer_kb * 1024
+            ),
         )
         async with anyio.create_task_group() as group:
             group.start_soon(_listen_for_reload, settings, agents)

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for a terminal: a name can't move the cursor, change colours or fake a line."""
+"""Makes output safe for a terminal and for pipes."""
 
 import io
 import os
@@ -7,27 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def use_any_encoding() -> None:
-    """Let stdout show `?` for what its encoding lacks, instead of ending the command."""
+def replace_unencodable() -> None:
+    """Let stdout show `?` for characters that its encoding lacks, instead of raising an error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
 
 @contextmanager
-def for_whoever_reads() -> Iterator[None]:
-    """Let the reader of stdout go before its end (`| head`): he has what he wanted, and nothing has failed."""
+def closed_stdout_allowed() -> Iterator[None]:
+    """Treat a closed stdout (`| head`) as success."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered goes nowhere, or Python would complain about it at its end.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        # Buffered output goes to /dev/null, or Python would report the error again when it exits.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
-def printable(text: str) -> str:
-    """Return the text with its control characters escaped."""
+def escape_controls(text: str) -> str:
+    """Escape control characters: text from outside can't move the cursor, change colours or fake a line."""
     if text.isprintable():
         return text
     return "".join(

@@ -63,8 +63,8 @@ def reloaded(monkeypatch: Any, capsys: Any, damage: Callable[[], None]) -> list[
 
     monkeypatch.setattr("cli.run.open_database", damage_first)
     with signals.blocked():
-        os.kill(os.getpid(), signal.SIGHUP)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
         run_daemon()
     err = capsys.readouterr().err
     assert SECRET not in err

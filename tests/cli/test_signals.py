@@ -1,6 +1,5 @@
 """Signals that come while the daemon starts: none is lost, and none ends it as a failure (L8)."""
 
-import os
 import signal
 
 import pytest
@@ -27,7 +26,7 @@ def _configured(monkeypatch, tmp_path):
 def test_a_signal_that_is_never_delivered_has_no_effect(number):
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with signals.blocked():
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert signal.sigpending() == {number}
     assert signal.sigpending() == set()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
@@ -38,7 +37,7 @@ def test_a_pending_signal_can_be_delivered():
     handler = signal.signal(signal.SIGHUP, lambda number, _: received.append(number))
     try:
         with signals.blocked():
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
             assert received == []
             signals.deliver(signal.SIGHUP)
             assert received == [signal.SIGHUP]
@@ -50,7 +49,7 @@ def test_a_pending_signal_can_be_delivered():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_daemon_that_was_stopped_while_it_loaded_drains_at_once(number, capsys):
     with signals.blocked():
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         run_daemon()
     assert '"to": "stopped"' in capsys.readouterr().err
 
@@ -58,8 +57,8 @@ def test_a_daemon_that_was_stopped_while_it_loaded_drains_at_once(number, capsys
 @pytest.mark.usefixtures("_configured")
 def test_an_agents_file_that_was_to_be_read_again_is(capsys):
     with signals.blocked():
-        os.kill(os.getpid(), signal.SIGHUP)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
         run_daemon()
     assert "registry_reloaded" in capsys.readouterr().err
 
