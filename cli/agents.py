@@ -18,8 +18,8 @@ from cli.settings import (
     AgentSettings,
     Settings,
     env_file_values,
+    load,
     load_agent_settings,
-    load_settings,
 )
 from machines.ids import AgentId, UserId
 
@@ -67,7 +67,7 @@ def read_registry(settings: AgentSettings) -> Registry:
 
 
 def load_configuration() -> tuple[Settings, Registry]:
-    """Read the environment and the agents file, and tell the faults of both at once (contract E10).
+    """Read the environment and the agents file, and report the faults of both at once (contract E10).
 
     Raises:
         CommandFailed: something is missing or wrong.
@@ -79,7 +79,7 @@ def load_configuration() -> tuple[Settings, Registry]:
             registry = read_registry(agents)
         except RegistryError as error:
             faults += [f"MATRIX_AGENT_REGISTRY_PATH: {fault}" for fault in error.faults]
-    return load_settings(faults), registry
+    return load(Settings, faults), registry
 
 
 def _environment() -> Mapping[str, str]:

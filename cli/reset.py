@@ -18,11 +18,10 @@ from cli.errors import CommandFailed, ExitCode
 from cli.reset_files import ResetPlaces, kept_device, own_files
 from cli.reset_plan import Mode, OwnRoom, Plan, Summary, carry_out, plan_local, plan_server, preview
 from cli.reset_text import FOR_DEVELOPMENT, page
-from cli.settings import Places, load_account
+from cli.settings import AccountSettings, Places, load
 from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.errors import CredentialsRefused
-from machines.ids import RoomId, UserId
-from matrix import Account
+from machines.ids import RoomId
 from matrix.errand import Errand, any_session
 from matrix.errors import HomeserverUnreachable, RequestRefused, SessionUnusable
 from matrix.leaving import leave_and_forget, memberships
@@ -70,21 +69,14 @@ def _reset_local(dry_run: bool) -> Summary:
 
 
 def _reset_server(dry_run: bool, yes: bool) -> Summary:
-    settings = load_account()
+    settings = load(AccountSettings)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise CommandFailed(
             ExitCode.USAGE,
             "this takes the bot out of all its rooms, and there is no terminal to confirm it on; look at"
             " it with --dry-run first, then run it with --yes",
         )
-    password, token = settings.matrix_password, settings.matrix_access_token
-    account = Account(
-        homeserver=settings.matrix_homeserver,
-        user_id=UserId(settings.matrix_user_id),
-        store_path=settings.matrix_store_path,
-        password=password.get_secret_value() if password else None,
-        access_token=token.get_secret_value() if token else None,
-    )
+    account = settings.account()
     _look_for_daemon(settings, dry_run)
     with (
         _daemon_kept_out(settings, dry_run),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import anyio
 import structlog
-from pydantic import SecretStr
 
 from actors.agent_calls import Limits
 from actors.bot import Bot, first_cause
@@ -24,7 +23,7 @@ from machines.errors import CredentialsRefused, SurfacesError
 from machines.i18n import catalog_for
 from machines.ids import UserId
 from machines.world import Access
-from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
+from matrix import MatrixHomeserver, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
 from store import DaemonLock, DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, Journal
 from store.database import open_database
@@ -191,19 +190,12 @@ async def _open_journal(path: Path) -> AsyncIterator[Journal]:
 async def _open_homeserver(
     settings: Settings, clock: SystemClock
 ) -> AsyncIterator[MatrixHomeserver]:
-    password, token = settings.matrix_password, settings.matrix_access_token
-    account = Account(
-        homeserver=settings.matrix_homeserver,
-        user_id=UserId(settings.matrix_user_id),
-        store_path=settings.matrix_store_path,
-        password=password.get_secret_value() if password else None,
-        access_token=token.get_secret_value() if token else None,
-    )
-    async with aclosing(MatrixHomeserver(account, on_change=_announce, clock=clock)) as homeserver:
+    homeserver = MatrixHomeserver(settings.account(), on_change=_log_outage, clock=clock)
+    async with aclosing(homeserver):
         yield homeserver
 
 
-def _announce(up: bool, reason: str, outage_s: float) -> None:
+def _log_outage(up: bool, reason: str, outage_s: float) -> None:
     """Log an outage of the homeserver once when it begins and once when it ends (contract L9)."""
     if up:
         structlog.get_logger().info("homeserver_reachable", outage_s=round(outage_s, 1))
@@ -213,10 +205,7 @@ def _announce(up: bool, reason: str, outage_s: float) -> None:
 
 def _set_up_logs(settings: Settings, registry: Registry) -> None:
     """Set the log up so that it hides every secret known now; a reloaded registry may bring new ones."""
-    secrets = [secret.get_secret_value() for secret in _secrets(settings)]
+    own = (settings.matrix_password, settings.matrix_access_token)
+    secrets = [secret.get_secret_value() for secret in own if secret]
     secrets += [agent.token for agent in registry.agents if agent.token]
     set_up_logs(settings.surfaces_log_format, settings.surfaces_log_level, secrets)
-
-
-def _secrets(settings: Settings) -> list[SecretStr]:
-    return [secret for secret in (settings.matrix_password, settings.matrix_access_token) if secret]
