@@ -1,4 +1,4 @@
-"""What `reset` tells people: always three parts, and always that it is no tool for production (contract X4)."""
+"""The text that `reset` prints: always three parts, and that it is for development and QA only (contract X4)."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from cli.terminal import escape_controls
 
 FOR_DEVELOPMENT = "for development and QA only"
 
-_WORDS = {
+_ACTIONS = {
     "deleted": "deleted",
     "would_delete": "would delete",
     "absent": "already absent",
@@ -19,49 +19,43 @@ _WORDS = {
 }
 
 
-def page(summary: Summary) -> str:
+def render(summary: Summary) -> str:
     """Return the summary as text, ending with a newline."""
     return "\n".join(_lines(summary)) + "\n"
 
 
 def _lines(summary: Summary) -> Iterator[str]:
+    is_local = summary.mode is Mode.LOCAL_ONLY
     dry = "; dry run: nothing is changed" if summary.dry_run else ""
     yield f"reset --mode {summary.mode}, {FOR_DEVELOPMENT}{dry}"
     yield ""
     yield "Local"
-    if summary.mode is Mode.LOCAL_ONLY:
-        yield from _table(_local(line) for line in summary.local)
-    else:
+    yield from _table(summary.local)
+    if not is_local:
         yield "  nothing: this mode leaves local files as they are"
     yield ""
     yield "Server"
-    if summary.mode is Mode.LOCAL_ONLY:
+    yield from _table(summary.server)
+    if is_local:
         yield "  nothing: this mode leaves the bot's rooms as they are"
-    elif not summary.server:
-        yield "  nothing: the bot is in no room, and invited to none"
+    elif summary.server:
+        yield "  No room is deleted on the server: its other members keep it."
     else:
-        yield from _table(_server(line) for line in summary.server)
-        yield "  No room is deleted on the server: who else is in one keeps it."
+        yield "  nothing: the bot is in no room, and invited to none"
     yield ""
     yield "Manual steps, in a Matrix client"
     for number, step in enumerate(summary.manual_steps, start=1):
         yield f"  {number}. {step}"
 
 
-def _local(line: LocalLine) -> tuple[str, str]:
-    return _WORDS[line.action], f"{line.path}{_why(line.error)}"
+def _table(lines: tuple[LocalLine, ...] | tuple[ServerLine, ...]) -> Iterator[str]:
+    width = max((len(_ACTIONS[line.action]) for line in lines), default=0)
+    for line in lines:
+        why = f" — {line.error}" if line.error is not None else ""
+        yield f"  {_ACTIONS[line.action]:<{width}}  {escape_controls(f'{_subject(line)}{why}')}"
 
 
-def _server(line: ServerLine) -> tuple[str, str]:
-    return _WORDS[line.action], f"{line.room_id}  {line.name or '(no name)'}{_why(line.error)}"
-
-
-def _why(error: str | None) -> str:
-    return f" — {error}" if error is not None else ""
-
-
-def _table(rows: Iterator[tuple[str, str]]) -> Iterator[str]:
-    kept = list(rows)
-    width = max(len(action) for action, _ in kept)
-    for action, what in kept:
-        yield f"  {action:<{width}}  {escape_controls(what)}"
+def _subject(line: LocalLine | ServerLine) -> str:
+    if isinstance(line, LocalLine):
+        return str(line.path)
+    return f"{line.room_id}  {line.name or '(no name)'}"
