@@ -1,6 +1,6 @@
-"""What `inspect-room` shows to people: a calm page about one room, or one line a room.
+"""The text that `inspect-room` prints: a page about one room, or one line for each room.
 
-Plain text where stdout is no terminal. Whatever came from outside (names, reasons) is made escape_controls first and
+Plain text where stdout is no terminal. Text from outside (names, reasons) has its control characters escaped and is
 never read as markup.
 """
 
@@ -20,7 +20,7 @@ from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
 
 if TYPE_CHECKING:
-    from cli.inspect_server import Compared  # which loads a Matrix library
+    from cli.inspect_server import Compared  # it loads a Matrix library
 
 _COLOURS = {
     "bound": "green",
@@ -39,7 +39,7 @@ _LABEL_WIDTH = 16
 
 
 class Page:
-    """Writes to stdout, one line a fact."""
+    """Writes one line for each fact."""
 
     def __init__(self, console: Console, now: float | None = None) -> None:
         self._console = console
@@ -52,18 +52,20 @@ class Page:
         self._line(self._state(room.state), *self._since(room.since), f" — {room.reason}")
         if room.state == "failed":
             self._line(
-                "A message starts another look, at the earliest ",
+                "A message starts another repair, at the earliest ",
                 *self._moment(room.repaired_at + COOL_DOWN_S),
             )
         if not running:
-            self._line(Text("No daemon runs: this is how the last one left it.", "bright_black"))
+            self._line(
+                Text("No daemon runs: this is the state that the last one left.", "bright_black")
+            )
         self._heading("Binding")
         for name, value in _binding(room.binding, room.owner_present, room.encrypted):
             self._fact(name, value)
         self._heading("Waiting")
         self._fact("inbox", str(sight.inbox_pending))
         self._fact("outbox", str(sight.outbox_pending))
-        self._given_up(sight.given_up, sight.given_up_total)
+        self._failures(sight.given_up, sight.given_up_total)
         self._heading("Turn in hand")
         self._turn(sight.turn, sight.reply_events)
         self._heading("Last transitions")
@@ -84,7 +86,7 @@ class Page:
             f"{held}; {bot.rooms} rooms, {bot.users} users, {bot.turns} turns in hand,"
             f" {bot.inbox_pending} waiting in inboxes, {bot.outbox_pending} in the outbox"
         )
-        self._given_up(bot.given_up, bot.given_up_total)
+        self._failures(bot.given_up, bot.given_up_total)
         self._line()
         lines = [_columns(sight) for sight in rooms]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -98,23 +100,25 @@ class Page:
             self._line("No room is known yet.")
 
     def server(self, compared: "Compared") -> None:
-        """Show what the homeserver says of the room now, and where that differs from the row."""
+        """Show the room as it is on the homeserver now, and the differences from the row."""
         sight = compared.sight
         self._heading("On the homeserver now")
-        self._fact("membership", sight.membership or f"not told — {sight.refusal or 'no member'}")
+        self._fact("membership", sight.membership or f"unknown — {sight.refusal or 'no member'}")
         if sight.refusal is None:
             self._fact("made by", sight.created_by or "–")
             if sight.owner_membership is not None:
                 self._fact("owner", sight.owner_membership)
             if sight.child_link is not None:
                 link = sight.child_link
-                via = ", ".join(link.via) or "nobody: the link is void"
+                via = ", ".join(link.via) or "no server: the link is void"
                 self._fact("Space link", f"set by {link.sender}, via {via}")
-        self._fact("binding", "kept" if sight.binding is not None else "none")
+        self._fact("binding", "stored" if sight.binding is not None else "none")
         if not compared.differences:
-            self._fact("differs", "in nothing")
+            self._fact("differences", "none")
         for each in compared.differences:
-            self._fact("differs", f"{each.field}: here {each.local!r}, there {each.server!r}")
+            self._fact(
+                "difference", f"{each.field}: here {each.local!r}, on the server {each.server!r}"
+            )
 
     # -- parts -------------------------------------------------------------------------------------
 
@@ -133,11 +137,11 @@ class Page:
             self._fact("last fault", turn.fault)
         self._fact("reply so far", ", ".join(reply_events) or "nothing shown yet")
 
-    def _given_up(self, last: tuple[GivenUp, ...], total: int) -> None:
+    def _failures(self, last: tuple[GivenUp, ...], total: int) -> None:
         if not total:
             return
         shown = f", the last {len(last)}" if len(last) < total else ""
-        self._fact("given up", f"{total}{shown}:")
+        self._fact("failures", f"{total}{shown}:")
         for item in last:
             event = f" {item.event_id}" if item.event_id else ""
             what = f"{_FATES[item.fate]}: {item.kind}{event} — {item.reason}"
@@ -161,7 +165,7 @@ class Page:
         return Text(f"● {state}", f"bold {_COLOURS.get(state, _OTHER_COLOUR)}")
 
     def _since(self, at: float) -> tuple[str | Text, ...]:
-        return (" since ", *self._moment(at)) if at else (" since ever",)
+        return (" since ", *self._moment(at)) if at else (" since the beginning",)
 
     def _moment(self, at: float) -> tuple[str | Text, ...]:
         return _clock(at), Text(f" ({_ago(self._now - at)})", "bright_black")
@@ -182,7 +186,7 @@ def _binding(
     binding: Binding | None, owner_present: bool, encrypted: bool
 ) -> Iterator[tuple[str, str]]:
     if binding is None:
-        yield "none", "nothing is known of what this room is"
+        yield "none", "nothing is known about this room"
         return
     yield "type", binding.room_type
     away = "" if owner_present else " (has left the room)"
@@ -203,7 +207,7 @@ def _columns(sight: RoomSight) -> tuple[str, ...]:
         f"inbox {sight.inbox_pending}" if sight.inbox_pending else "",
         f"outbox {sight.outbox_pending}" if sight.outbox_pending else "",
         f"turn {sight.turn.state}" if sight.turn is not None else "",
-        f"given up {sight.given_up_total}" if sight.given_up_total else "",
+        f"failures {sight.given_up_total}" if sight.given_up_total else "",
         "archived" if binding and binding.archived else "",
         "" if room.owner_present else "owner left",
     ]
@@ -227,7 +231,7 @@ def _clock(at: float) -> str:
 
 
 def _ago(seconds: float) -> str:
-    """Return a distance in its one telling unit; what is to come is `in …`."""
+    """Return a duration in its largest useful unit; a time in the future is `in …`."""
     amount = abs(seconds)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if amount >= 2 * size:
