@@ -6,14 +6,14 @@ never read as markup.
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from cli.terminal import escape_controls
+from cli.terminal import aligned, escape_controls
 from machines.room import COOL_DOWN_S, ROOM, Binding
 from machines.turn import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
@@ -41,9 +41,9 @@ _LABEL_WIDTH = 16
 class Page:
     """Writes one line for each fact."""
 
-    def __init__(self, console: Console, now: float | None = None) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._now = time.time() if now is None else now
+        self._now = time.time()
 
     def room(self, sight: RoomSight, running: bool) -> None:
         """Show one room."""
@@ -76,10 +76,11 @@ class Page:
         self._heading("Would accept now")
         self._line("  ", ", ".join(ROOM.accepts(room.state)))
 
-    def rooms(self, bot: BotSight, rooms: Iterable[RoomSight], running: bool) -> None:
+    def rooms(self, bot: BotSight, rooms: Sequence[RoomSight], running: bool) -> None:
         """Show the bot, and every room on one line."""
         life = bot.bot.life
-        self._line(Text(bot.bot.user_id or "(never logged in)", "bold"), _device(bot))
+        device = f"  device {bot.bot.device_id}" if bot.bot.device_id else ""
+        self._line(Text(bot.bot.user_id or "(never logged in)", "bold"), device)
         self._line(self._state(life.state), *self._since(life.since), f" — {life.reason}")
         held = "a daemon holds the database" if running else "no daemon runs"
         self._line(
@@ -88,15 +89,10 @@ class Page:
         )
         self._failures(bot.given_up, bot.given_up_total)
         self._line()
-        lines = [_columns(sight) for sight in rooms]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for state, *others in lines:
-            cells = [
-                cell.ljust(width) for cell, width in zip(others, widths[1:], strict=True) if width
-            ]
-            colour = _COLOURS.get(state, _OTHER_COLOUR)
-            self._line(Text(state.ljust(widths[0]), colour), "  ", "  ".join(cells).rstrip())
-        if not lines:
+        for state, *others in aligned([_columns(sight) for sight in rooms]):
+            colour = _COLOURS.get(state.rstrip(), _OTHER_COLOUR)
+            self._line(Text(state, colour), "  ", "  ".join(others).rstrip())
+        if not rooms:
             self._line("No room is known yet.")
 
     def server(self, compared: "Compared") -> None:
@@ -150,16 +146,11 @@ class Page:
     def _timeline(self, transitions: tuple[Transition, ...]) -> None:
         if not transitions:
             self._line("  none yet")
-        width = max((len(f"{each.source} → {each.target}") for each in transitions), default=0)
-        events = max((len(each.event) for each in transitions), default=0)
-        for each in transitions:
+        rows = [(f"{each.source} → {each.target}", each.event, each.reason) for each in transitions]
+        for each, (change, *what) in zip(transitions, aligned(rows), strict=True):
             colour = _COLOURS.get(each.target, _OTHER_COLOUR)
-            self._line(
-                "  ",
-                Text(_clock(each.at), "bright_black"),
-                Text(f"  {f'{each.source} → {each.target}':<{width}}", colour),
-                f"  {each.event:<{events}}  {each.reason}",
-            )
+            at = Text(_clock(each.at), "bright_black")
+            self._line("  ", at, "  ", Text(change, colour), "  ", "  ".join(what))
 
     def _state(self, state: str) -> Text:
         return Text(f"● {state}", f"bold {_COLOURS.get(state, _OTHER_COLOUR)}")
@@ -220,10 +211,6 @@ def _columns(sight: RoomSight) -> tuple[str, ...]:
         escape_controls(room.name),
         ", ".join(note for note in notes if note),
     )
-
-
-def _device(bot: BotSight) -> str:
-    return f"  device {bot.bot.device_id}" if bot.bot.device_id else ""
 
 
 def _clock(at: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cli.reset_plan import LocalLine, Mode, ServerLine, Summary
-from cli.terminal import escape_controls
+from cli.terminal import aligned, escape_controls
 
 FOR_DEVELOPMENT = "for development and QA only"
 
@@ -49,13 +49,13 @@ def _lines(summary: Summary) -> Iterator[str]:
 
 
 def _table(lines: tuple[LocalLine, ...] | tuple[ServerLine, ...]) -> Iterator[str]:
-    width = max((len(_ACTIONS[line.action]) for line in lines), default=0)
-    for line in lines:
-        why = f" — {line.error}" if line.error is not None else ""
-        yield f"  {_ACTIONS[line.action]:<{width}}  {escape_controls(f'{_subject(line)}{why}')}"
+    for cells in aligned([(_ACTIONS[line.action], _subject(line)) for line in lines]):
+        yield f"  {'  '.join(cells)}"
 
 
 def _subject(line: LocalLine | ServerLine) -> str:
     if isinstance(line, LocalLine):
-        return str(line.path)
-    return f"{line.room_id}  {line.name or '(no name)'}"
+        subject = str(line.path)
+    else:
+        subject = f"{line.room_id}  {line.name or '(no name)'}"
+    return escape_controls(f"{subject} — {line.error}" if line.error is not None else subject)

@@ -1,4 +1,4 @@
-"""`surfaces-bot run`: the daemon. It joins the edges to the runtime and listens for signals."""
+"""`surfaces-bot run`: the daemon. Joins the packages to the runtime and listens for signals."""
 
 import gc
 import signal
@@ -31,21 +31,21 @@ from store.errors import DatabaseForeign, unusable
 from store.lock import lock_path, refuse_if_held
 from store.ownership import refuse_foreign_file
 
-COLLECT_EVERY = 10_000
-"""How many more objects there have to be for a look at the youngest; Python's own 700 are an eighth of all work."""
+GC_THRESHOLD = 10_000
+"""New objects before a collection of the youngest generation; Python's default of 700 costs an eighth of all work."""
 
 
 def run_daemon() -> None:
-    """Run until stopped by a signal, which may have come already.
+    """Run until a signal stops it, which may be pending already.
 
     Raises:
         CommandFailed: with the exit code of contract S4 and one line about what to do.
     """
     settings, registry = load_configuration()
     _set_up_logs(settings, registry)
-    gc.set_threshold(COLLECT_EVERY, 10, 10)
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
     try:
-        with _files_to_ourselves(settings.matrix_db_path, settings.matrix_store_path):
+        with _locked_files(settings.matrix_db_path, settings.matrix_store_path):
             anyio.run(_live, settings, registry)
     except (SurfacesError, ExceptionGroup) as error:
         cause = first_cause(error)
@@ -56,13 +56,13 @@ def run_daemon() -> None:
 
 
 @contextmanager
-def _files_to_ourselves(database: Path, store: Path) -> Iterator[None]:
-    """Hold the database and the store directory; where that is not possible, no file is made.
+def _locked_files(database: Path, store: Path) -> Iterator[None]:
+    """Lock the database and the store directory; when that fails, no file is made.
 
     Raises:
-        DatabaseLocked: another daemon holds one of them.
-        DatabaseUnusable: there is no place for a database, or it is another program's.
-        CommandFailed: there is no place for the store directory (exit 2).
+        DatabaseLocked: another daemon has locked one of them.
+        DatabaseUnusable: the database can't be made, or is another program's.
+        CommandFailed: the store directory can't be made (exit 2).
     """
     refuse_if_held(database, store)
     refuse_foreign_file(database)
@@ -71,23 +71,23 @@ def _files_to_ourselves(database: Path, store: Path) -> Iterator[None]:
             stack.enter_context(DaemonLock(database, store))
         except OSError as error:
             if error.filename is not None and Path(error.filename) == store:
-                advice = "name a directory that this user may make and write in"
-                said = f"MATRIX_STORE_PATH: {store} can't be made ({error.strerror}); {advice}"
-                raise CommandFailed(ExitCode.USAGE, said) from error
-            # A failed write does not say itself which file it was for.
+                advice = "set it to a directory that this user may create and write"
+                message = f"MATRIX_STORE_PATH: {store} can't be made ({error.strerror}); {advice}"
+                raise CommandFailed(ExitCode.USAGE, message) from error
+            # The error of a failed write does not name the file.
             raise unusable(Path(error.filename or lock_path(database)), error) from error
         yield
 
 
 def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
-    """Say what is to be done about an error, where that is not our own fault."""
+    """Return what the operator can do about an error; `None` for a fault of this program."""
     match cause:
         case DatabaseLocked():
             advice = "stop it first, or use another MATRIX_DB_PATH and MATRIX_STORE_PATH"
             return CommandFailed(ExitCode.LOCKED, f"{cause}; {advice}")
         case DatabaseBusy():
-            where = f"the database {settings.matrix_db_path} is kept locked by another program"
-            return CommandFailed(ExitCode.DATABASE, f"{where}; end that one, and start again")
+            where = f"the database {settings.matrix_db_path} is locked by another program"
+            return CommandFailed(ExitCode.DATABASE, f"{where}; end that program, and start again")
         case DatabaseFull():
             where = f"there is no space left for the database {settings.matrix_db_path}"
             advice = "free space on its disk, 8 MB or more, and start again: nothing is lost"
@@ -95,14 +95,14 @@ def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
         case DatabaseForeign():
             where = f"the database {settings.matrix_db_path} can't be used: {cause}"
             advice = (
-                "it was left as it is; set MATRIX_DB_PATH to the bot's own, or, if this one was that"
-                " and is damaged, move the file away: it is rebuilt from the homeserver"
+                "it was not changed; set MATRIX_DB_PATH to the bot's database, or, if this is the bot's"
+                " and it is damaged, move the file away: it is rebuilt from the homeserver"
             )
             return CommandFailed(ExitCode.DATABASE, f"{where}; {advice}")
         case DatabaseUnusable():
             advice = (
-                "free space or mend its permissions, or move the file away: it is rebuilt from the"
-                " homeserver"
+                "free space on its disk, correct its permissions, or move the file away: it is rebuilt"
+                " from the homeserver"
             )
             where = f"the database {settings.matrix_db_path} is unusable"
             return CommandFailed(ExitCode.DATABASE, f"{where}: {cause}; {advice}")
@@ -204,7 +204,7 @@ def _log_outage(up: bool, reason: str, outage_s: float) -> None:
 
 
 def _set_up_logs(settings: Settings, registry: Registry) -> None:
-    """Set the log up so that it hides every secret known now; a reloaded registry may bring new ones."""
+    """Configure the logs to hide all known secrets; called again after a reload, which may bring new ones."""
     own = (settings.matrix_password, settings.matrix_access_token)
     secrets = [secret.get_secret_value() for secret in own if secret]
     secrets += [agent.token for agent in registry.agents if agent.token]

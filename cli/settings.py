@@ -249,14 +249,6 @@ class Settings(AccountSettings, AgentSettings):
         return value.lower() if isinstance(value, str) else value
 
 
-def load_agent_settings() -> AgentSettings | None:
-    """Read where the agents are; `None` when that is wrong, which `load` reports."""
-    try:
-        return AgentSettings()
-    except ValidationError:
-        return None
-
-
 S = TypeVar("S", bound=AccountSettings)
 
 

@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -24,6 +24,15 @@ def closed_stdout_allowed() -> Iterator[None]:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Pad the cells of each column but the last to the same width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    return [
+        (*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1])
+        for row in rows
+    ]
 
 
 def escape_controls(text: str) -> str:
