@@ -1,6 +1,7 @@
 """The text that `reset` prints: always three parts, and that it is for development and QA only (contract X4)."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from cli.reset_plan import LocalLine, Mode, ServerLine, Summary
 from cli.terminal import aligned, escape_controls
@@ -54,8 +55,11 @@ def _table(lines: tuple[LocalLine, ...] | tuple[ServerLine, ...]) -> Iterator[st
 
 
 def _subject(line: LocalLine | ServerLine) -> str:
-    if isinstance(line, LocalLine):
-        subject = str(line.path)
-    else:
-        subject = f"{line.room_id}  {line.name or '(no name)'}"
+    match line:
+        case LocalLine():
+            subject = str(line.path)
+        case ServerLine():
+            subject = f"{line.room_id}  {line.name or '(no name)'}"
+        case _:
+            assert_never(line)
     return escape_controls(f"{subject} — {line.error}" if line.error is not None else subject)
