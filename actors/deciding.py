@@ -76,7 +76,7 @@ def _aside(seq: int, event: object, reason: str, world: World) -> tuple[Effect, 
     if not world.access.allows(event.sender):
         return (aside,)
     asked = Asked(event.room_id, event.event_id, event.thread_root)
-    return (aside, answer(asked, world.speech.message_failed()))
+    return (aside, answer(asked, world.catalog.message_failed()))
 
 
 def _attempts(

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from actors.ports import Clock
 from machines.binding import first_platform_number, platform_number
+from machines.i18n import Catalog
 from machines.ids import UserId
 from machines.preferences import Preferences
-from machines.speech import Speech
 from machines.world import Access, Agents, World
 
 _DEFAULT = Preferences()
@@ -19,7 +19,7 @@ class Surroundings:
         self,
         *,
         clock: Clock,
-        speech: Speech,
+        catalog: Catalog,
         access: Access,
         agents: Callable[[], Agents],
         agent_retry_s: float,
@@ -28,7 +28,7 @@ class Surroundings:
         platform_chat_seq: int = 0,
     ) -> None:
         self._clock = clock
-        self._speech = speech
+        self._catalog = catalog
         self.access = access
         self.agents = agents
         self._agent_retry_s = agent_retry_s
@@ -42,7 +42,7 @@ class Surroundings:
         now = self._clock.now()
         return World(
             now=now,
-            speech=self._speech,
+            catalog=self._catalog,
             access=self.access,
             agents=self.agents(),
             preferences=self.preferences,

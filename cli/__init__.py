@@ -1,4 +1,5 @@
-"""The composition root: configuration, the commands of the shell, and the only place that joins the others.
+"""The composition root: the commands of the shell, the configuration, and the only place that joins the packages.
 
-`app` is the command line, `settings` the environment, `run` the daemon, `demo` the story of `make demo`.
+Start at `app`, the command line. `settings` reads the environment, `run` is the daemon, `inspect_room`, `reset` and
+`demo` are the other commands; files with the same first word belong to them.
 """

@@ -1,9 +1,11 @@
-"""The agents as the configuration names them: the registry file, the single agent, or the mock."""
+"""The configured agents: the agents file, a single agent, or the mock."""
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from agent_platform import (
     MockPlatform,
@@ -14,46 +16,40 @@ from agent_platform import (
     load_registry,
     single_agent,
 )
-from cli.settings import (
-    AgentSettings,
-    Settings,
-    env_file_values,
-    load_agent_settings,
-    load_settings,
-)
+from cli.settings import AgentSettings, Settings, env_file_values, load
 from machines.ids import AgentId, UserId
 
 
 class Agents:
-    """The registry as decisions see it (`machines.world.Agents`)."""
+    """The agents for the machines (`machines.world.Agents`); the registry is replaced at SIGHUP."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
 
     def default_for(self, user_id: UserId) -> AgentId:
-        """Return the agent a user's chats get unless he selects another (contract A2)."""
+        """Return the agent of a user's chats unless they select another (contract A2)."""
         return self.registry.default_for(user_id).id
 
     def knows(self, agent_id: AgentId) -> bool:
-        """Whether the agent is there; a single agent is never stale (contract A4)."""
+        """Whether the agent is in the registry; a single agent is never stale (contract A4)."""
         return self.registry.single or self.registry.get(agent_id) is not None
 
     def all(self) -> tuple[AgentId, ...]:
-        """Return every agent, in the order of the registry."""
+        """Return all agents, in the order of the registry."""
         return tuple(agent.id for agent in self.registry.agents)
 
     def label(self, agent_id: AgentId) -> str:
-        """Return what people call the agent."""
+        """Return the agent's label, which is shown to people."""
         agent = self.registry.get(agent_id)
         return agent.label if agent is not None else agent_id
 
 
 def read_registry(settings: AgentSettings) -> Registry:
-    """Return the agents that the configuration names.
+    """Return the configured agents.
 
     Raises:
-        RegistryError: the agents file has faults; all of them are told.
-        CommandFailed: `.env`, which may hold their tokens, can't be read.
+        RegistryError: the agents file has faults; the error names all of them.
+        CommandFailed: `.env`, which may hold the agents' tokens, can't be read.
     """
     if settings.matrix_agent_registry_path is None:
         return single_agent(settings.base_url, settings.surfaces_workspace_dir)
@@ -67,23 +63,22 @@ def read_registry(settings: AgentSettings) -> Registry:
 
 
 def load_configuration() -> tuple[Settings, Registry]:
-    """Read the environment and the agents file, and tell the faults of both at once (contract E10).
+    """Read the environment and the agents file, and report the faults of both at once (contract E10).
 
     Raises:
         CommandFailed: something is missing or wrong.
     """
     registry, faults = Registry(()), []
-    agents = load_agent_settings()
-    if agents is not None:
-        try:
-            registry = read_registry(agents)
-        except RegistryError as error:
-            faults += [f"MATRIX_AGENT_REGISTRY_PATH: {fault}" for fault in error.faults]
-    return load_settings(faults), registry
+    try:
+        with suppress(ValidationError):  # which `load` reports below
+            registry = read_registry(AgentSettings())
+    except RegistryError as error:
+        faults += [f"MATRIX_AGENT_REGISTRY_PATH: {fault}" for fault in error.faults]
+    return load(Settings, faults), registry
 
 
 def _environment() -> Mapping[str, str]:
-    """Return where an agent's token is looked for: `.env`, and over it what is set in the environment."""
+    """Return the variables in which an agent's token may be: the environment has priority over `.env`."""
     filed = env_file_values()
     return {name: value for name, value in (*filed.items(), *os.environ.items()) if value}
 
@@ -91,7 +86,7 @@ def _environment() -> Mapping[str, str]:
 def open_platform(
     settings: Settings, registry: Callable[[], Registry]
 ) -> AbstractAsyncContextManager[MockPlatform | RealPlatform]:
-    """Return the platform that the configuration wants (contract E4), as an async context."""
+    """Return the configured platform (contract E4), as an async context."""
     if settings.matrix_platform_backend == "mock":
         return nullcontext(
             MockPlatform(

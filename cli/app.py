@@ -1,15 +1,16 @@
 """The command line: `surfaces-bot`, also `python -m cli` (contract S3).
 
-A failure is one line on stderr and an exit code of contract S4; nothing else decides either.
+Every failure becomes one line on stderr and an exit code (contract S4) here.
 """
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
 
+from cli import signals
 from cli.diagram import DiagramFormat
-from cli.early_signals import EARLY
 from cli.errors import CommandFailed, ExitCode
 from cli.reset_plan import Mode
 
@@ -31,13 +32,14 @@ def _root() -> None:
 def run() -> None:
     """Run the daemon until it is stopped by SIGTERM or SIGINT.
 
-    It is configured by the environment, and by `.env` in the working directory.
-    MATRIX_HOMESERVER, MATRIX_USER_ID and MATRIX_PASSWORD or MATRIX_ACCESS_TOKEN
-    are needed; `.env.example` lists the rest. SIGHUP reads the agents file again.
+    It is configured by environment variables, and by `.env` in the working
+    directory. MATRIX_HOMESERVER, MATRIX_USER_ID and MATRIX_PASSWORD or
+    MATRIX_ACCESS_TOKEN are required; `.env.example` lists all variables. SIGHUP
+    makes it read the agents file again.
 
-    A stopped or killed daemon is simply started again.
+    After a stop or a kill, just start it again.
     """
-    with EARLY:
+    with signals.blocked():
         from cli.run import run_daemon
 
         run_daemon()
@@ -50,17 +52,17 @@ def inspect_room(
         typer.Argument(metavar="ROOM_ID", help="The room; without one, the bot and all rooms."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of a page.")
+        bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
     diagram: Annotated[
         DiagramFormat | None,
-        typer.Option(help="Draw the room's machine instead, its current state marked."),
+        typer.Option(help="Draw the room's state machine instead, with the current state marked."),
     ] = None,
     server: Annotated[
         bool,
         typer.Option(
             "--server",
-            help="Also ask the homeserver, with the daemon's session, and show what differs.",
+            help="Also ask the homeserver, with the daemon's session, and show the differences.",
         ),
     ] = False,
     last: Annotated[
@@ -68,17 +70,17 @@ def inspect_room(
         typer.Option(
             min=1,
             metavar="N",
-            help="How many transitions to show: 12 on the page, 100 with --json, unless told.",
+            help="How many transitions to show; default: 12, with --json 100.",
         ),
     ] = None,
 ) -> None:
-    """Show a room: its state and why, its binding, what waits, the turn in hand.
+    """Show a room: its state and the reason, its binding, what waits, the turn in hand.
 
     Reads the database at MATRIX_DB_PATH and changes nothing; the daemon may
     be running, stopped or dead. --server also needs MATRIX_STORE_PATH.
 
-    With --json, times are ISO 8601 in UTC; --diagram and --server add what
-    they have to say as `diagram` and `server`.
+    With --json, times are ISO 8601 in UTC; --diagram and --server add the
+    keys `diagram` and `server`.
     """
     from cli.inspect_room import inspect_room as inspect
 
@@ -90,32 +92,35 @@ def reset(
     mode: Annotated[
         Mode,
         typer.Option(
-            help="local-only removes MATRIX_DB_PATH and MATRIX_STORE_PATH and asks nothing;"
-            " server-leave-forget takes the bot out of all its rooms and turns all its invitations"
-            " down, and leaves local files as they are."
+            help="local-only removes MATRIX_DB_PATH and MATRIX_STORE_PATH without a question;"
+            " server-leave-forget leaves all rooms of the bot, turns down all its invitations, and"
+            " keeps local files."
         ),
     ] = Mode.LOCAL_ONLY,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; show exactly what would be done.")
+        bool,
+        typer.Option("--dry-run", help="Change nothing; show exactly what a real run would do."),
     ] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Do not ask to confirm server-leave-forget; needed in scripts."),
+        typer.Option(
+            "--yes", help="Do not ask for confirmation of server-leave-forget; required in scripts."
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.")
     ] = False,
 ) -> None:
-    """Start over, for development and QA only: never needed for a restart.
+    """Start over, for development and QA only: a restart never needs it.
 
     Refuses while a daemon holds the database; --dry-run works beside it.
-    local-only deletes only what is known to be the bot's own, and nothing
-    through a symbolic link. No room is ever deleted on the server: people
-    leave or archive theirs in their own clients, as the summary says.
+    local-only deletes only files that are known to be the bot's own, and
+    nothing through a symbolic link. No room is deleted on the server: people
+    leave or archive their rooms in their own clients, as the summary says.
 
     server-leave-forget needs MATRIX_HOMESERVER, MATRIX_USER_ID and
-    MATRIX_PASSWORD or MATRIX_ACCESS_TOKEN. Without a terminal to confirm it
-    on, it needs --yes.
+    MATRIX_PASSWORD or MATRIX_ACCESS_TOKEN, and --yes where there is no
+    terminal for the confirmation.
     """
     from cli.reset import reset as start_over
 
@@ -126,7 +131,9 @@ def reset(
 def demo(
     keep: Annotated[
         bool,
-        typer.Option("--keep", help="Stay up at the end and print how a Matrix client can log in."),
+        typer.Option(
+            "--keep", help="Keep running at the end, and print how to log in with a Matrix client."
+        ),
     ] = False,
 ) -> None:
     """Show a first conversation on a real homeserver on this machine, with a kill in the middle.
@@ -141,7 +148,7 @@ def demo(
 def main() -> None:
     """Run a command; end with an exit code of contract S4."""
     try:
-        # Typer returns the code of an exit of its own making; there is one for Ctrl-C only.
+        # Typer returns an exit code only for Ctrl-C.
         if app(standalone_mode=False):
             _fail(ExitCode.FAULT, "interrupted")
     except CommandFailed as failure:
@@ -152,20 +159,15 @@ def main() -> None:
         _fail(ExitCode.FAULT, "aborted")
     except KeyboardInterrupt:
         _fail(ExitCode.FAULT, "interrupted")
-    # Broad, because it is the last: a fault of this program becomes an exit code here.
+    # Broad, because a fault of this program has to become an exit code.
     except Exception as error:  # noqa: BLE001
         if hasattr(error, "format_message"):
-            # Called without anything, it has shown its help, and has nothing more to say.
+            # Without any argument Typer has printed the help, and its message is empty.
             message = error.format_message() or "there is no command to run"
             _fail(ExitCode.USAGE, f"{message} (see --help)")
-        where = error.__traceback__
-        while where is not None and where.tb_next is not None:
-            where = where.tb_next
-        place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
-        _fail(
-            ExitCode.FAULT,
-            f"a fault in this program, {type(error).__name__} at {place}; please report it",
-        )
+        raised = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} at {raised.filename}:{raised.lineno}"
+        _fail(ExitCode.FAULT, f"a fault in this program, {place}; please report it")
 
 
 def _fail(code: ExitCode, message: str) -> None:

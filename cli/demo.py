@@ -1,7 +1,7 @@
-"""`surfaces-bot demo`: sets the stage for the story, and clears it away however the story ends.
+"""`surfaces-bot demo`: starts what the demo script needs, runs it, and removes everything afterwards.
 
-A real Synapse, the bot's and the user's accounts, the daemon as a process: all on loopback, all in one temporary
-directory that goes with the homeserver. Needs the `demo` extra.
+A real Synapse, two accounts and the daemon as a process: all on loopback, and all files in one temporary directory,
+which is removed with the homeserver. Needs the `demo` extra.
 """
 
 import math
@@ -15,10 +15,10 @@ from typing import NoReturn
 import anyio
 
 from agent_platform.playground import PLAYGROUND
+from cli.demo_output import DemoOutput
+from cli.demo_script import CheckFailed, DemoScript
 from cli.errors import CommandFailed, ExitCode
-from cli.printable import use_any_encoding
-from cli.story import PromiseBroken, Story
-from cli.telling import Teller
+from cli.terminal import replace_unencodable
 from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError
 from sandbox.person import Person
@@ -28,10 +28,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_demo(*, keep: bool) -> None:
-    """Tell the story; with `keep`, stay up at its end until interrupted.
+    """Run the demo; with `keep`, stay up at its end until interrupted.
 
     Raises:
-        CommandFailed: a promise was broken, the stage could not be set, or somebody interrupted.
+        CommandFailed: a check failed, a part did not start, or the demo was interrupted.
     """
     if find_spec("synapse") is None:
         raise CommandFailed(
@@ -39,33 +39,33 @@ def run_demo(*, keep: bool) -> None:
             "the demo needs a homeserver of its own, Synapse, which is not installed: run `make demo`,"
             " or install the `demo` extra (pip install 'surfaces-bot[demo]')",
         )
-    use_any_encoding()
-    failure = anyio.run(_perform, Teller(), keep)
+    replace_unencodable()
+    failure = anyio.run(_run, DemoOutput(), keep)
     if failure is not None:
         raise CommandFailed(ExitCode.FAULT, failure)
 
 
-async def _perform(teller: Teller, keep: bool) -> str | None:
-    """Return what went wrong, if anything did; by then nothing is left running and no file is left."""
+async def _run(output: DemoOutput, keep: bool) -> str | None:
+    """Return what failed, or `None`; by then everything is stopped and removed."""
     failure: str | None = None
-    told = anyio.Event()
+    finished = anyio.Event()
     async with anyio.create_task_group() as group:
         with anyio.CancelScope() as scope:
             group.start_soon(_cancel_on_signal, scope)
             try:
-                async with AsyncExitStack() as stage:
-                    await _play(teller, stage, keep=keep, told=told)
-            except PromiseBroken as error:
+                async with AsyncExitStack() as stack:
+                    await _play(output, stack, keep=keep, finished=finished)
+            except CheckFailed as error:
                 if error.detail:
-                    teller.say(error.detail, "dim")
+                    output.line(error.detail, "dim")
                 failure = f"the demo failed: {error}"
             except SandboxError as error:
-                # What follows the first line is the end of a log.
+                # After the first line comes the end of a log.
                 summary, _, detail = str(error).partition("\n")
-                teller.say(detail, "dim")
+                output.line(detail, "dim")
                 failure = f"the demo failed: {summary}"
         group.cancel_scope.cancel()
-    if failure is None and not told.is_set():
+    if failure is None and not finished.is_set():
         failure = "the demo was interrupted; everything it started is stopped and removed"
     return failure
 
@@ -76,15 +76,17 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
             scope.cancel()
 
 
-async def _play(teller: Teller, stage: AsyncExitStack, *, keep: bool, told: anyio.Event) -> None:
-    """Set the stage and tell; `told` is set when all acts have gone as promised."""
-    teller.say("A first conversation, on a real Matrix homeserver on this machine.", "bold")
-    with teller.waiting("Synapse starts"):
-        synapse = await stage.enter_async_context(Synapse())
-    teller.step("homeserver", f"Synapse {version('matrix-synapse')} is up at {synapse.url}")
+async def _play(
+    output: DemoOutput, stack: AsyncExitStack, *, keep: bool, finished: anyio.Event
+) -> None:
+    """Start everything and run the script; `finished` is set when all steps have passed their checks."""
+    output.line("A first conversation, on a real Matrix homeserver on this machine.", "bold")
+    with output.waiting("Synapse starts"):
+        synapse = await stack.enter_async_context(Synapse())
+    output.step("homeserver", f"Synapse {version('matrix-synapse')} is up at {synapse.url}")
     passwords = {name: secrets.token_urlsafe(12) for name in ("lambda", "user")}
     bot, user = [await synapse.register(*account) for account in passwords.items()]
-    teller.step("homeserver", f"has two accounts: {bot}, which is the bot, and {user}")
+    output.step("homeserver", f"has two accounts: {bot}, which is the bot, and {user}")
     # Inside the homeserver's directory, which is removed even when this process is killed.
     directory = synapse.directory / "bot"
     directory.mkdir()
@@ -96,38 +98,38 @@ async def _play(teller: Teller, stage: AsyncExitStack, *, keep: bool, told: anyi
             "MATRIX_PASSWORD": passwords["lambda"],
         },
     )
-    stage.push_async_exit(daemon)
-    person = await stage.enter_async_context(Person(synapse.url, user, passwords["user"]))
-    story = Story(teller, daemon, person, bot)
-    await story.start_daemon()
-    await story.meet()
-    await story.ask()
-    await story.survive_a_kill()
-    await story.inspect()
+    stack.push_async_exit(daemon)
+    person = await stack.enter_async_context(Person(synapse.url, user, passwords["user"]))
+    script = DemoScript(output, daemon, person, bot)
+    await script.start_daemon()
+    await script.onboard()
+    await script.ask()
+    await script.kill_and_restart()
+    await script.inspect()
     if keep:
-        told.set()
-        _say_how_to_log_in(teller, synapse.url, user, passwords["user"])
-        await _stay_up(story, daemon)
-    await story.stop_daemon()
-    told.set()
-    teller.say(f"All of it held, in {teller.elapsed_s:.0f} s.", "bold")
+        finished.set()
+        _show_how_to_log_in(output, synapse.url, user, passwords["user"])
+        await _stay_up(script, daemon)
+    await script.stop_daemon()
+    finished.set()
+    output.line(f"All checks passed, in {output.elapsed_s:.0f} s.", "bold")
 
 
-def _say_how_to_log_in(teller: Teller, url: str, user: str, password: str) -> None:
-    teller.say()
-    teller.say("It stays up. Log in with any Matrix client on this machine:", "bold")
+def _show_how_to_log_in(output: DemoOutput, url: str, user: str, password: str) -> None:
+    output.line()
+    output.line("It stays up. Log in with any Matrix client on this machine:", "bold")
     for name, value in (("homeserver", url), ("user", user), ("password", password)):
-        teller.say(f"  {name:<10}  {value}")
-    teller.say(f"Phrases that the mock agent knows: {', '.join(PLAYGROUND)}; anything is echoed.")
-    teller.say("Ctrl-C stops everything and removes it.")
+        output.line(f"  {name:<10}  {value}")
+    output.line(f"Phrases that the mock agent knows: {', '.join(PLAYGROUND)}; anything is echoed.")
+    output.line("Ctrl-C stops everything and removes it.")
 
 
-async def _stay_up(story: Story, daemon: Daemon) -> NoReturn:
-    """Wait for Ctrl-C; on it, stop the daemon as an operator would."""
+async def _stay_up(script: DemoScript, daemon: Daemon) -> NoReturn:
+    """Wait for Ctrl-C, then stop the daemon as an operator would."""
     try:
         code = await daemon.wait_ended(math.inf)
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
-            await story.stop_daemon()
+            await script.stop_daemon()
         raise
-    raise PromiseBroken(f"the daemon ended by itself with exit code {code}")
+    raise CheckFailed(f"the daemon ended by itself with exit code {code}")

@@ -1,19 +1,20 @@
-"""The room machine drawn with the current state marked: as text, as mermaid, as SVG (contract I2).
+"""Draws the room machine with the current state marked: as text, mermaid or SVG (contract I2).
 
-All three are made from the declared arrows (`ROOM`); only where the SVG puts its states and lines is written
-here. An event that leaves its state as it is stands inside the state, not on a line.
+All three are made from the declared transitions (`ROOM`); only the positions in the SVG are written here. An event
+that does not change the state is shown inside the state, not on a line.
 """
 
 from collections.abc import Iterator
 from enum import StrEnum
 from html import escape
+from typing import assert_never
 
 from machines.room import ROOM
 from machines.table import Arrow
 
 
 class DiagramFormat(StrEnum):
-    """How to draw."""
+    """The format of a drawing."""
 
     TEXT = "text"
     MERMAID = "mermaid"
@@ -22,16 +23,20 @@ class DiagramFormat(StrEnum):
 
 def draw(form: DiagramFormat, current: str | None) -> str:
     """Return the drawing, ending with a newline; `current` is the state to mark, if any."""
-    makers = {
-        DiagramFormat.TEXT: _text,
-        DiagramFormat.MERMAID: _mermaid,
-        DiagramFormat.SVG: _svg,
-    }
-    return "\n".join(makers[form](current)) + "\n"
+    match form:
+        case DiagramFormat.TEXT:
+            lines = _text(current)
+        case DiagramFormat.MERMAID:
+            lines = _mermaid(current)
+        case DiagramFormat.SVG:
+            lines = _svg(current)
+        case _:
+            assert_never(form)
+    return "\n".join(lines) + "\n"
 
 
 def moves() -> dict[tuple[str, str], list[str]]:
-    """Return the events that lead from one state to another, by source and target."""
+    """Return the events that change the state, by source and target."""
     found: dict[tuple[str, str], list[str]] = {}
     for arrow in ROOM.arrows:
         if arrow.source != arrow.target:
@@ -40,7 +45,7 @@ def moves() -> dict[tuple[str, str], list[str]]:
 
 
 def stays(state: str) -> list[str]:
-    """Return the events that a state takes without being left."""
+    """Return the events that a state accepts without a change of state."""
     return [_label(arrow) for arrow in ROOM.arrows if arrow.source == arrow.target == state]
 
 
@@ -100,46 +105,26 @@ _WIDTH, _HEIGHT = 1120, 640
 _BOX = 210
 _LINE = 17
 
-_MIDDLES = {
+_CENTRES = {
     "unregistered": (135, 320),
     "reconciling": (560, 320),
     "bound": (985, 120),
     "failed": (985, 520),
 }
 
-# Each line: its path from border to border, and the middle of its label.
+# Each line: its path from border to border, and the centre of its label.
 _ROUTES = {
     ("unregistered", "reconciling"): ("M 240 300 L 449 300", 345, 245),
     ("reconciling", "unregistered"): ("M 455 345 L 246 345", 345, 372),
-    ("reconciling", "bound"): (
-        "M 600 262 L 600 150 Q 600 135 615 135 L 874 135",
-        740,
-        118,
-    ),
-    ("bound", "reconciling"): (
-        "M 985 176 L 985 285 Q 985 300 970 300 L 671 300",
-        830,
-        285,
-    ),
-    ("reconciling", "failed"): (
-        "M 600 378 L 600 500 Q 600 515 615 515 L 874 515",
-        740,
-        498,
-    ),
-    ("failed", "reconciling"): (
-        "M 985 481 L 985 355 Q 985 340 970 340 L 671 340",
-        830,
-        402,
-    ),
+    ("reconciling", "bound"): ("M 600 262 L 600 150 Q 600 135 615 135 L 874 135", 740, 118),
+    ("bound", "reconciling"): ("M 985 176 L 985 285 Q 985 300 970 300 L 671 300", 830, 285),
+    ("reconciling", "failed"): ("M 600 378 L 600 500 Q 600 515 615 515 L 874 515", 740, 498),
+    ("failed", "reconciling"): ("M 985 481 L 985 355 Q 985 340 970 340 L 671 340", 830, 402),
     ("bound", "unregistered"): ("M 880 80 L 150 80 Q 135 80 135 95 L 135 272", 345, 64),
-    ("failed", "unregistered"): (
-        "M 880 545 L 150 545 Q 135 545 135 530 L 135 368",
-        345,
-        563,
-    ),
+    ("failed", "unregistered"): ("M 880 545 L 150 545 Q 135 545 135 530 L 135 368", 345, 563),
 }
 
-_LEGEND = "Inside a state: the events that it takes without being left."
+_LEGEND = "Inside a state: the events that it accepts without a change of state."
 _STYLE = """\
 text { font-family: system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; fill: #24292f }
 .name { font-size: 18px; font-weight: 600; text-anchor: middle }
@@ -179,7 +164,7 @@ def _svg(current: str | None) -> Iterator[str]:
 
 
 def _box(state: str, is_current: bool) -> Iterator[str]:
-    x, y = _MIDDLES[state]
+    x, y = _CENTRES[state]
     inside = stays(state)
     height = 44 + _LINE * len(inside)
     top = y - height / 2
@@ -196,7 +181,7 @@ def _box(state: str, is_current: bool) -> Iterator[str]:
 
 
 def _lines(labels: list[str], x: float, middle: float, kind: str) -> Iterator[str]:
-    """Yield labels one under the other, the whole of them around `middle`."""
+    """Yield labels one below the other, centred around `middle`."""
     first = middle - _LINE * (len(labels) - 1) / 2 + 4
     for index, label in enumerate(labels):
         y = first + _LINE * index

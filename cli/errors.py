@@ -1,4 +1,4 @@
-"""What the command line says when it ends badly: one line, and an exit code of contract S4."""
+"""The failure of a command: one line on stderr, and an exit code of contract S4."""
 
 from enum import IntEnum
 
@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
 
 
 class CommandFailed(Exception):
-    """A command can't go on; `str()` says what is wrong and what to do."""
+    """Ends a command; `str()` says what is wrong and what to do."""
 
     def __init__(self, code: ExitCode, message: str) -> None:
         super().__init__(message)

@@ -1,8 +1,8 @@
-"""What `inspect-room --json` prints (contract I3, I4): the public names of what the database holds.
+"""The objects that `inspect-room --json` prints (contracts I3, I4).
 
-Times are ISO 8601 in UTC with milliseconds and `Z`, as `2026-01-31T12:00:00.000Z`, and null where there is none.
-The keys of I3 are always all there. Told besides: `owner_present`, `encrypted`, `given_up` (what was set aside,
-refused or quarantined), and of repairs the last `report` and `repair_not_before`.
+Times are ISO 8601 in UTC with milliseconds and `Z`, as `2026-01-31T12:00:00.000Z`, or null where there is none.
+All keys of I3 are always present. Further keys: `owner_present`, `encrypted`, `failures` (what was set aside, refused
+or quarantined), and of repairs the last `report` and `repair_not_before`.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from store.records import Transition
 
 
 def timestamp(at: float) -> str | None:
-    """Return a time, seconds since the epoch, as text; 0 is no time."""
+    """Return a time in seconds since the epoch as text; 0 means no time."""
     if not at:
         return None
     text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
@@ -46,7 +46,7 @@ def room_object(sight: RoomSight) -> dict[str, Any]:
         "transitions": _transitions(sight.transitions),
         "owner_present": room.owner_present if binding else None,
         "encrypted": room.encrypted,
-        "given_up": _given_up(sight.given_up_total, sight.given_up),
+        "failures": _failures(sight.given_up_total, sight.given_up),
         "report": sight.report or None,
         "repair_not_before": (
             timestamp(room.repaired_at + COOL_DOWN_S) if room.state == "failed" else None
@@ -55,7 +55,7 @@ def room_object(sight: RoomSight) -> dict[str, Any]:
 
 
 def bot_object(sight: BotSight, running: bool) -> dict[str, Any]:
-    """Return the bot's own object; `running` is whether a daemon holds the database just now."""
+    """Return the bot's own object; `running` says whether a daemon holds the database now."""
     bot, life = sight.bot, sight.bot.life
     return {
         "user_id": bot.user_id,
@@ -70,7 +70,7 @@ def bot_object(sight: BotSight, running: bool) -> dict[str, Any]:
         "inbox_pending": sight.inbox_pending,
         "outbox_pending": sight.outbox_pending,
         "platform_chat_seq": bot.platform_chat_seq,
-        "given_up": _given_up(sight.given_up_total, sight.given_up),
+        "failures": _failures(sight.given_up_total, sight.given_up),
         "transitions": _transitions(sight.transitions),
     }
 
@@ -101,7 +101,7 @@ def _transitions(transitions: Iterable[Transition]) -> list[dict[str, Any]]:
     ]
 
 
-def _given_up(total: int, last: Iterable[GivenUp]) -> dict[str, Any]:
+def _failures(total: int, last: Iterable[GivenUp]) -> dict[str, Any]:
     return {
         "total": total,
         "last": [

@@ -1,11 +1,10 @@
-"""`surfaces-bot inspect-room`: what the database says about a room, or about all (contract section 11).
+"""`surfaces-bot inspect-room`: shows what the database holds about one room, or about all (contract section 11).
 
-It reads and nothing else, whether a daemon runs, was stopped or was killed; how is `store.readonly`'s matter.
+It only reads, whether a daemon runs, was stopped or was killed (`store.readonly`).
 """
 
 import difflib
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,19 @@ from rich.console import Console
 from cli.diagram import DiagramFormat, draw
 from cli.errors import CommandFailed, ExitCode
 from cli.inspect_json import bot_object, room_object
-from cli.inspect_page import Page
-from cli.printable import for_whoever_reads, use_any_encoding
+from cli.inspect_text import Page
 from cli.settings import Places
+from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.ids import RoomId
 from store.errors import DatabaseAbsent, DatabaseUnusable
-from store.inspection import (
-    BotSight,
-    RoomSight,
-    look_at_bot,
-    look_at_room,
-    look_at_rooms,
-    seen_rooms,
-)
+from store.inspection import look_at_bot, look_at_room, look_at_rooms, seen_rooms
 from store.lock import is_held
 from store.readonly import read
 
-TRANSITIONS_ON_PAGE = 12
+TRANSITIONS_IN_TEXT = 12
 TRANSITIONS_IN_JSON = 100
 _NEAREST = 3
-_NEAR_ENOUGH = 0.3
+_MIN_SIMILARITY = 0.3
 
 
 def inspect_room(
@@ -47,25 +39,24 @@ def inspect_room(
     """Print one room, or the bot and all rooms.
 
     Raises:
-        CommandFailed: there is no such room or database (2), it can't be read (4), or the homeserver
-            was to be asked and can't be (1, 2, 3).
+        CommandFailed: there is no such room or database (2), the database can't be read (4), or the homeserver can't
+            be asked (1, 2, 3).
     """
     places = Places()
     path = places.matrix_db_path
-    use_any_encoding()
-    last = last or (TRANSITIONS_IN_JSON if as_json else TRANSITIONS_ON_PAGE)
+    replace_unencodable()
+    last = last or (TRANSITIONS_IN_JSON if as_json else TRANSITIONS_IN_TEXT)
+    if room_id is None and (diagram is not None or server):
+        raise CommandFailed(
+            ExitCode.USAGE,
+            f"{'--diagram' if diagram is not None else '--server'} is about one room: name it,"
+            " as in `surfaces-bot inspect-room ROOM_ID`",
+        )
     try:
-        if room_id is None:
-            if diagram is not None or server:
-                raise CommandFailed(
-                    ExitCode.USAGE,
-                    f"{'--diagram' if diagram is not None else '--server'} is about one room: name it,"
-                    " as in `surfaces-bot inspect-room ROOM_ID`",
-                )
-            with for_whoever_reads():
+        with closed_stdout_allowed():
+            if room_id is None:
                 _show_all(path, as_json, last)
-        else:
-            with for_whoever_reads():
+            else:
                 _show_one(places, RoomId(room_id), as_json, diagram, server, last)
     except DatabaseAbsent as error:
         raise CommandFailed(
@@ -75,7 +66,7 @@ def inspect_room(
     except DatabaseUnusable as error:
         raise CommandFailed(
             ExitCode.DATABASE,
-            f"the database {path} can't be read: {error}; mend its permissions, or, if it is broken,"
+            f"the database {path} can't be read: {error}; correct its permissions, or, if it is damaged,"
             " stop the daemon and move the file away: it is rebuilt from the homeserver",
         ) from error
 
@@ -88,16 +79,14 @@ def _show_one(
     server: bool,
     last: int,
 ) -> None:
-    def look(raw: sqlite3.Connection) -> tuple[RoomSight | None, tuple[RoomId, ...]]:
-        return look_at_room(raw, room_id, last), seen_rooms(raw)
-
-    sight, known = read(places.matrix_db_path, look)
+    path = places.matrix_db_path
+    sight, known = read(path, lambda raw: (look_at_room(raw, room_id, last), seen_rooms(raw)))
     if sight is None:
         raise CommandFailed(ExitCode.USAGE, _unknown(room_id, known))
     drawing = draw(diagram, sight.room.state) if diagram is not None else None
     compared = None
     if server:
-        # Only here, because a Matrix library takes longer to load than all the rest takes.
+        # Imported here, because a Matrix library takes longer to load than all the rest.
         from cli.inspect_server import look_at_server
 
         compared = look_at_server(places.matrix_store_path, sight.room)
@@ -111,32 +100,29 @@ def _show_one(
     elif drawing is not None:
         print(drawing, end="")
     else:
-        page = Page(_console())
-        page.room(sight, running=is_held(places.matrix_db_path))
+        page = Page(_Console(highlight=False))
+        page.room(sight, running=is_held(path))
         if compared is not None:
             page.server(compared)
 
 
 def _show_all(path: Path, as_json: bool, last: int) -> None:
-    def look(raw: sqlite3.Connection) -> tuple[BotSight, tuple[RoomSight, ...]]:
-        return look_at_bot(raw, last), look_at_rooms(raw, last)
-
-    bot, rooms = read(path, look)
+    bot, rooms = read(path, lambda raw: (look_at_bot(raw, last), look_at_rooms(raw, last)))
     running = is_held(path)
     if as_json:
         _print_json(
             {"bot": bot_object(bot, running), "rooms": [room_object(sight) for sight in rooms]}
         )
     else:
-        Page(_console()).rooms(bot, rooms, running)
+        Page(_Console(highlight=False)).rooms(bot, rooms, running)
 
 
 def _unknown(room_id: str, known: tuple[RoomId, ...]) -> str:
     if not known:
-        return f"the room {room_id} is not known here, and no other room is either"
-    near = difflib.get_close_matches(room_id, known, _NEAREST, _NEAR_ENOUGH) or known[:_NEAREST]
+        return f"the room {room_id} is not in the database, and no other room is"
+    near = difflib.get_close_matches(room_id, known, _NEAREST, _MIN_SIMILARITY) or known[:_NEAREST]
     return (
-        f"the room {room_id} is not known here; the nearest of {len(known)} known:"
+        f"the room {room_id} is not in the database; the nearest of {len(known)} known:"
         f" {', '.join(near)} (without a room id all are listed)"
     )
 
@@ -145,13 +131,9 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-class _Pipe(Console):
-    """A console that leaves it to the caller what follows when nobody reads any more."""
+class _Console(Console):
+    """A console that raises an error when stdout is closed; Rich would end the process as a failure."""
 
     def on_broken_pipe(self) -> None:
-        """Say so; Rich would end the process as a failure."""
+        """Raise the error that Rich has caught."""
         raise BrokenPipeError
-
-
-def _console() -> Console:
-    return _Pipe(highlight=False)

@@ -1,7 +1,7 @@
-"""What the homeserver shows of a room now, and where that differs from the local row (`inspect-room --server`).
+"""Compares a room on the homeserver with the local row (`inspect-room --server`).
 
-The kept session is used; nothing is logged in, and nothing is written. What differs is what the next
-reconciliation would look at, not what it would decide.
+It uses the stored session, logs in nowhere and writes nothing. The differences are what the next reconciliation would
+read, not what it would decide.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from matrix.sighting import ServerSight, look
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing on which the local row and the homeserver do not agree."""
+    """A value that differs between the local row and the homeserver."""
 
     field: str
     local: object
@@ -31,13 +31,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What the homeserver shows, and the differences."""
+    """The room on the homeserver, and the differences from the row."""
 
     sight: ServerSight
     differences: tuple[Difference, ...]
 
     def as_object(self) -> dict[str, Any]:
-        """Return it for `--json`."""
+        """Return the object for `--json`."""
         sight, link = self.sight, self.sight.child_link
         return {
             "membership": sight.membership,
@@ -64,7 +64,7 @@ def look_at_server(store_path: Path, room: Room) -> Compared:
     """Ask the homeserver about a room.
 
     Raises:
-        CommandFailed: there is no session (2), it is refused (3), or nobody answers (1).
+        CommandFailed: there is no session (2), it is refused (3), or the homeserver does not answer (1).
     """
     try:
         return anyio.run(_look, store_path, room)
@@ -77,9 +77,7 @@ def look_at_server(store_path: Path, room: Room) -> Compared:
     except CredentialsRefused as error:
         raise CommandFailed(ExitCode.CREDENTIALS, str(error)) from error
     except HomeserverUnreachable as error:
-        raise CommandFailed(
-            ExitCode.FAULT, f"{error}; without --server nothing is asked of it"
-        ) from error
+        raise CommandFailed(ExitCode.FAULT, f"{error}; without --server it is not asked") from error
 
 
 async def _look(store_path: Path, room: Room) -> Compared:
@@ -92,7 +90,7 @@ async def _look(store_path: Path, room: Room) -> Compared:
 
 
 def differences(room: Room, sight: ServerSight, bot: UserId) -> Iterator[Difference]:
-    """Compare a row with what the homeserver shows."""
+    """Compare a row with the room on the homeserver."""
     is_in = sight.membership == "join"
     believed_in = room.state != "unregistered"
     if is_in != believed_in:

@@ -1,31 +1,33 @@
 """Structured logs on stderr (contract E9).
 
-A line has `event`, `level`, `timestamp` and the event's own fields. Nobody who logs puts a token, a password or the
-body of a message into a field; the last processor makes sure of the secrets that this process knows.
+A line has `event`, `level`, `timestamp` and the event's own fields. No caller puts a token, a password or the body of
+a message into a field; the last processor hides the secrets that this process knows in any case.
 """
 
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 import structlog
 
-from cli.printable import printable
+from cli.terminal import escape_controls
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _HIDDEN = "[hidden]"
-_OUR_WORDS = frozenset({"event", "level", "timestamp", "from", "to"})
+_OUR_FIELDS = frozenset({"event", "level", "timestamp", "from", "to"})
 _LONG_CHARS = 8
-"""A secret of so many characters stands in no line by chance."""
+"""A secret of this length is in no line by chance."""
+
+_Processor = Callable[[Any, str, MutableMapping[str, Any]], Mapping[str, Any]]
 
 
 def set_up_logs(
     format_: Literal["json", "console"] | None, level: str, secrets: Iterable[str] = ()
 ) -> None:
-    """Configure structlog; `format_` `None` means console on a terminal and JSON elsewhere."""
+    """Configure structlog; without a format, console on a terminal and JSON elsewhere."""
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     if format_ is None:
         format_ = "console" if on_terminal else "json"
@@ -38,22 +40,21 @@ def set_up_logs(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            hide(secrets),
-            escape_controls,
+            cleaned(secrets),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=True,
     )
-    # Libraries log bodies and tokens (nio does); what they have to say reaches us as errors.
+    # Libraries log bodies and tokens (nio does). Their failures reach us as exceptions.
     logging.getLogger().handlers = [logging.NullHandler()]
 
 
 class _Lines:
-    """Writes lines to stderr as long as somebody takes them.
+    """Writes lines to stderr.
 
-    A reader that went away, or a full disk behind a redirected stderr, costs the lines and not the daemon.
+    A closed stderr, or a full disk behind it, costs the lines and not the daemon.
     """
 
     def msg(self, line: str) -> None:
@@ -65,55 +66,40 @@ class _Lines:
     debug = info = warning = error = msg
 
 
-_Processor = Callable[[Any, str, MutableMapping[str, Any]], Mapping[str, Any]]
+def cleaned(secrets: Iterable[str]) -> _Processor:
+    """Return a processor that hides the given secrets and escapes control characters, at any depth.
 
-
-def hide(secrets: Iterable[str]) -> _Processor:
-    """Return a processor that blanks the given secrets wherever they stand.
-
-    A short one is blanked as a word of its own, and not in the program's own words: where the password
-    is `bot`, a line must go on saying `bot_live`.
+    A name from outside can then neither move a terminal's cursor nor fake a line. A short secret is hidden only as a
+    whole word, and not in the program's own fields: with the password `bot`, a line must still say `bot_live`.
     """
     known = sorted(filter(None, secrets), key=len, reverse=True)
-    long = [re.compile(re.escape(secret)) for secret in known if len(secret) >= _LONG_CHARS]
-    short = [
-        re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")
-        for secret in known
-        if len(secret) < _LONG_CHARS
-    ]
+    long = [re.escape(secret) for secret in known if len(secret) >= _LONG_CHARS]
+    short = [re.escape(secret) for secret in known if len(secret) < _LONG_CHARS]
+    anywhere = _pattern(long)
+    everything = _pattern([*long, *(rf"(?<![^\W_]){secret}(?![^\W_])" for secret in short)])
 
     def processor(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        fields = _walk_all(event, lambda text: _blank(text, long))
         return {
-            key: value if key in _OUR_WORDS else _walk(value, lambda text: _blank(text, short))
-            for key, value in fields.items()
+            _clean(str(key), anywhere): _walk(value, anywhere if key in _OUR_FIELDS else everything)
+            for key, value in event.items()
         }
 
     return processor
 
 
-def escape_controls(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Escape control characters: a name from outside can't move a terminal's cursor or fake a line."""
-    return _walk_all(event, printable)
+def _pattern(alternatives: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives) or r"(?!)")
 
 
-def _blank(text: str, secrets: Iterable[re.Pattern[str]]) -> str:
-    for secret in secrets:
-        text = secret.sub(_HIDDEN, text)
-    return text
+def _clean(text: str, secret: re.Pattern[str]) -> str:
+    return escape_controls(secret.sub(_HIDDEN, text))
 
 
-def _walk_all(fields: Mapping[Any, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    return {change(str(key)): _walk(value, change) for key, value in fields.items()}
-
-
-def _walk(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
+def _walk(value: Any, secret: re.Pattern[str]) -> Any:
     if isinstance(value, Mapping):
-        return _walk_all(value, change)
+        return {_clean(str(key), secret): _walk(each, secret) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_walk(each, change) for each in value]
+        return [_walk(each, secret) for each in value]
     if isinstance(value, int | float | bool) or value is None:
         return value
-    return change(str(value))
+    return _clean(str(value), secret)

@@ -1,14 +1,16 @@
-"""What a reset does: planned once, purely; the dry run shows the plan, the real run carries it out (contract X3).
+"""The plan of a reset, and what came of it: both are a `Summary` (contracts X3, X4).
 
-Both come to a summary of the same shape (contract X4). A room that can't be left is noted and the next one follows
-(contract X6); nothing here knows files or the network.
+A dry run prints the planned summary. A real run carries the same plan out and returns it with the planned actions
+replaced by the done ones. Nothing here knows files or the network.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from machines.ids import RoomId
 
@@ -20,163 +22,99 @@ class Mode(StrEnum):
     SERVER_LEAVE_FORGET = "server-leave-forget"
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file or directory that a local reset is about."""
+class LocalLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file or directory; `error` says why the action is `failed`."""
 
     path: Path
-    exists: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OwnRoom:
-    """A room that the bot is in, or is invited to; `name` is `""` where it has none."""
-
-    room_id: RoomId
-    name: str
-    invited: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be done, in order."""
-
-    mode: Mode
-    files: tuple[LocalFile, ...] = ()
-    rooms: tuple[OwnRoom, ...] = ()
-    manual_steps: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LocalLine:
-    """What was, or would be, done about a file: `deleted`, `would_delete`, `absent`, or `failed` and why."""
-
-    path: Path
-    action: str
+    action: Literal["would_delete", "deleted", "absent", "failed"]
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServerLine:
-    """What was, or would be, done about a room or an open invitation, or `failed` and why (contract X4)."""
+class ServerLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A room or an open invitation; `name` is `""` where it has none, `error` says why the action is `failed`."""
 
     room_id: RoomId
     name: str
-    action: str
+    action: Literal[
+        "would_leave_and_forget", "left_and_forgotten", "would_decline", "declined", "failed"
+    ]
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The three parts that are always told."""
+class Summary(msgspec.Struct, frozen=True):
+    """The object of contract X4; `dry_run` is true until the plan is carried out."""
 
     mode: Mode
     dry_run: bool
-    local: tuple[LocalLine, ...]
-    server: tuple[ServerLine, ...]
-    manual_steps: tuple[str, ...]
+    local: tuple[LocalLine, ...] = ()
+    server: tuple[ServerLine, ...] = ()
+    manual_steps: tuple[str, ...] = ()
 
-    @property
-    def rooms_failed(self) -> int:
-        """How many rooms could not be left."""
-        return sum(line.action == "failed" for line in self.server)
-
-    @property
-    def first_file_failed(self) -> LocalLine | None:
-        """The file that could not be deleted; those after it were left for that reason."""
-        return next((line for line in self.local if line.action == "failed"), None)
-
-    def as_object(self) -> dict[str, Any]:
-        """Return the object of contract X4."""
-        return {
-            "mode": self.mode.value,
-            "dry_run": self.dry_run,
-            "local": [
-                {"path": str(line.path), "action": line.action}
-                | ({"error": line.error} if line.error is not None else {})
-                for line in self.local
-            ],
-            "server": [
-                {"room_id": line.room_id, "name": line.name, "action": line.action}
-                | ({"error": line.error} if line.error is not None else {})
-                for line in self.server
-            ],
-            "manual_steps": list(self.manual_steps),
-        }
+    def as_object(self) -> Any:
+        """Return the summary for `--json`."""
+        return msgspec.to_builtins(self, enc_hook=str)
 
 
-def plan_local(files: Iterable[LocalFile], device_id: str | None) -> Plan:
-    """Plan to forget what is kept on this machine; `device_id` is the device that goes with it."""
+Line = TypeVar("Line", LocalLine, ServerLine)
+_DONE: dict[str, Any] = {
+    "would_delete": "deleted",
+    "would_leave_and_forget": "left_and_forgotten",
+    "would_decline": "declined",
+}
+
+
+def plan_local(files: Iterable[LocalLine], device_id: str | None) -> Summary:
+    """Plan to delete the local files; `device_id` is the device whose session is among them."""
     steps = [
-        "If the chats are to start anew (otherwise the bot restores them at its next start): leave or"
+        "To start with new chats (otherwise the bot restores the old ones at its next start): leave or"
         " archive the old rooms and the Space.",
-        "After that, invite the bot to a room again, and accept its new invites.",
+        "Then invite the bot to a room again, and accept its new invites.",
     ]
     if device_id is not None:
         steps.append(
             f"In the bot's own account, sign out the old device {device_id}, unless"
             " MATRIX_ACCESS_TOKEN belongs to it: the next login makes a new one."
         )
-    return Plan(Mode.LOCAL_ONLY, files=tuple(files), manual_steps=tuple(steps))
+    return Summary(Mode.LOCAL_ONLY, True, local=tuple(files), manual_steps=tuple(steps))
 
 
-def plan_server(rooms: Iterable[OwnRoom]) -> Plan:
+def plan_server(rooms: Iterable[ServerLine]) -> Summary:
     """Plan to take the bot out of all its rooms."""
     steps = (
-        "Leave or archive the old rooms and the Space: they stay on the server for whoever is in them.",
+        "Leave or archive the old rooms and the Space: they stay on the server for their other members.",
         "Invite the bot to a room again, and accept its new invites.",
     )
-    return Plan(Mode.SERVER_LEAVE_FORGET, rooms=tuple(rooms), manual_steps=steps)
+    return Summary(Mode.SERVER_LEAVE_FORGET, True, server=tuple(rooms), manual_steps=steps)
 
 
-def preview(plan: Plan) -> Summary:
-    """Say what carrying the plan out would do."""
-    return Summary(
-        mode=plan.mode,
-        dry_run=True,
-        local=tuple(
-            LocalLine(file.path, "would_delete" if file.exists else "absent") for file in plan.files
-        ),
-        server=tuple(
-            ServerLine(
-                room.room_id,
-                room.name,
-                "would_decline" if room.invited else "would_leave_and_forget",
-            )
-            for room in plan.rooms
-        ),
-        manual_steps=plan.manual_steps,
-    )
+def delete_files(plan: Summary, delete: Callable[[Path], None]) -> Summary:
+    """Delete the planned files.
 
-
-def carry_out(
-    plan: Plan, delete: Callable[[Path], None], leave: Callable[[RoomId], str | None]
-) -> Summary:
-    """Do what is planned; `leave` returns why a room could not be left, `None` when it was.
-
-    After a file that can't be deleted the others are left: a log without its database, or a database
-    without its log, would be worse than either.
+    When one can't be deleted, the files after it stay: a log without its database, or a database without its log,
+    would be worse than both.
     """
-    local: list[LocalLine] = []
-    left: str | None = None
-    for file in plan.files:
-        error = left
-        if error is None and file.exists:
+    done, skipped = [], None
+    for line in plan.local:
+        error = skipped
+        if line.action == "would_delete" and error is None:
             try:
-                delete(file.path)
+                delete(line.path)
             except OSError as cause:
                 error = cause.strerror or type(cause).__name__
-                left = f"left as it is, because {file.path} could not be deleted"
-        if not file.exists:
-            local.append(LocalLine(file.path, "absent"))
-        elif error is None:
-            local.append(LocalLine(file.path, "deleted"))
-        else:
-            local.append(LocalLine(file.path, "failed", error))
-    server = []
-    for room in plan.rooms:
-        error = leave(room.room_id)
-        done = "declined" if room.invited else "left_and_forgotten"
-        action = done if error is None else "failed"
-        server.append(ServerLine(room.room_id, room.name, action, error))
-    return Summary(plan.mode, False, tuple(local), tuple(server), plan.manual_steps)
+                skipped = f"left as it is, because {line.path} could not be deleted"
+        done.append(_done(line, error))
+    return replace(plan, dry_run=False, local=tuple(done))
+
+
+def leave_rooms(plan: Summary, leave: Callable[[RoomId], str | None]) -> Summary:
+    """Leave the planned rooms; `leave` returns why a room could not be left. The others are still left (X6)."""
+    done = tuple(_done(line, leave(line.room_id)) for line in plan.server)
+    return replace(plan, dry_run=False, server=done)
+
+
+def _done(line: Line, error: str | None) -> Line:
+    if line.action == "absent":
+        return line
+    if error is not None:
+        return replace(line, action="failed", error=error)
+    return replace(line, action=_DONE[line.action])

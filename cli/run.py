@@ -1,4 +1,4 @@
-"""`surfaces-bot run`: the daemon. It joins the edges to the runtime and listens for signals."""
+"""`surfaces-bot run`: the daemon. Joins the packages to the runtime and listens for signals."""
 
 import gc
 import signal
@@ -8,23 +8,22 @@ from pathlib import Path
 
 import anyio
 import structlog
-from pydantic import SecretStr
 
 from actors.agent_calls import Limits
 from actors.bot import Bot, first_cause
 from actors.surroundings import Surroundings
 from agent_platform import Registry, RegistryError
 from cli.agents import Agents, load_configuration, open_platform, read_registry
-from cli.early_signals import EARLY
 from cli.errors import CommandFailed, ExitCode
+from cli.file_limit import raise_file_limit
 from cli.logs import set_up_logs
-from cli.open_files import calls_that_fit
 from cli.settings import Settings
+from cli.signals import deliver
 from machines.errors import CredentialsRefused, SurfacesError
+from machines.i18n import catalog_for
 from machines.ids import UserId
-from machines.speech import speak
 from machines.world import Access
-from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
+from matrix import MatrixHomeserver, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
 from store import DaemonLock, DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, Journal
 from store.database import open_database
@@ -32,21 +31,21 @@ from store.errors import DatabaseForeign, unusable
 from store.lock import lock_path, refuse_if_held
 from store.ownership import refuse_foreign_file
 
-COLLECT_EVERY = 10_000
-"""How many more objects there have to be for a look at the youngest; Python's own 700 are an eighth of all work."""
+GC_THRESHOLD = 10_000
+"""New objects before a collection of the youngest generation; Python's default of 700 costs an eighth of all work."""
 
 
 def run_daemon() -> None:
-    """Run until stopped by a signal, which may have come already.
+    """Run until a signal stops it, which may be pending already.
 
     Raises:
         CommandFailed: with the exit code of contract S4 and one line about what to do.
     """
     settings, registry = load_configuration()
     _set_up_logs(settings, registry)
-    gc.set_threshold(COLLECT_EVERY, 10, 10)
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
     try:
-        with _files_to_ourselves(settings.matrix_db_path, settings.matrix_store_path):
+        with _locked_files(settings.matrix_db_path, settings.matrix_store_path):
             anyio.run(_live, settings, registry)
     except (SurfacesError, ExceptionGroup) as error:
         cause = first_cause(error)
@@ -57,13 +56,13 @@ def run_daemon() -> None:
 
 
 @contextmanager
-def _files_to_ourselves(database: Path, store: Path) -> Iterator[None]:
-    """Hold the database and the store directory; where that is not possible, no file is made.
+def _locked_files(database: Path, store: Path) -> Iterator[None]:
+    """Lock the database and the store directory; when that fails, no file is made.
 
     Raises:
-        DatabaseLocked: another daemon holds one of them.
-        DatabaseUnusable: there is no place for a database, or it is another program's.
-        CommandFailed: there is no place for the store directory (exit 2).
+        DatabaseLocked: another daemon has locked one of them.
+        DatabaseUnusable: the database can't be made, or is another program's.
+        CommandFailed: the store directory can't be made (exit 2).
     """
     refuse_if_held(database, store)
     refuse_foreign_file(database)
@@ -72,23 +71,23 @@ def _files_to_ourselves(database: Path, store: Path) -> Iterator[None]:
             stack.enter_context(DaemonLock(database, store))
         except OSError as error:
             if error.filename is not None and Path(error.filename) == store:
-                advice = "name a directory that this user may make and write in"
-                said = f"MATRIX_STORE_PATH: {store} can't be made ({error.strerror}); {advice}"
-                raise CommandFailed(ExitCode.USAGE, said) from error
-            # A failed write does not say itself which file it was for.
+                advice = "set it to a directory that this user may create and write"
+                message = f"MATRIX_STORE_PATH: {store} can't be made ({error.strerror}); {advice}"
+                raise CommandFailed(ExitCode.USAGE, message) from error
+            # The error of a failed write does not name the file.
             raise unusable(Path(error.filename or lock_path(database)), error) from error
         yield
 
 
 def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
-    """Say what is to be done about an error, where that is not our own fault."""
+    """Return what the operator can do about an error; `None` for a fault of this program."""
     match cause:
         case DatabaseLocked():
             advice = "stop it first, or use another MATRIX_DB_PATH and MATRIX_STORE_PATH"
             return CommandFailed(ExitCode.LOCKED, f"{cause}; {advice}")
         case DatabaseBusy():
-            where = f"the database {settings.matrix_db_path} is kept locked by another program"
-            return CommandFailed(ExitCode.DATABASE, f"{where}; end that one, and start again")
+            where = f"the database {settings.matrix_db_path} is locked by another program"
+            return CommandFailed(ExitCode.DATABASE, f"{where}; end that program, and start again")
         case DatabaseFull():
             where = f"there is no space left for the database {settings.matrix_db_path}"
             advice = "free space on its disk, 8 MB or more, and start again: nothing is lost"
@@ -96,14 +95,14 @@ def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
         case DatabaseForeign():
             where = f"the database {settings.matrix_db_path} can't be used: {cause}"
             advice = (
-                "it was left as it is; set MATRIX_DB_PATH to the bot's own, or, if this one was that"
-                " and is damaged, move the file away: it is rebuilt from the homeserver"
+                "it was not changed; set MATRIX_DB_PATH to the bot's database, or, if this is the bot's"
+                " and it is damaged, move the file away: it is rebuilt from the homeserver"
             )
             return CommandFailed(ExitCode.DATABASE, f"{where}; {advice}")
         case DatabaseUnusable():
             advice = (
-                "free space or mend its permissions, or move the file away: it is rebuilt from the"
-                " homeserver"
+                "free space on its disk, correct its permissions, or move the file away: it is rebuilt"
+                " from the homeserver"
             )
             where = f"the database {settings.matrix_db_path} is unusable"
             return CommandFailed(ExitCode.DATABASE, f"{where}: {cause}; {advice}")
@@ -125,7 +124,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
     ):
         surroundings = Surroundings(
             clock=clock,
-            speech=speak(settings.surfaces_locale, settings.surfaces_brand),
+            catalog=catalog_for(settings.surfaces_locale, settings.surfaces_brand),
             access=Access(UserId(settings.matrix_user_id), settings.matrix_allowed_users),
             agents=lambda: agents,
             agent_retry_s=settings.agent_retry_s,
@@ -138,11 +137,13 @@ async def _live(settings: Settings, registry: Registry) -> None:
             journal=journal,
             clock=clock,
             surroundings=surroundings,
-            limits=Limits(calls=calls_that_fit(), answer_bytes=settings.agent_max_answer_kb * 1024),
+            limits=Limits(
+                calls=raise_file_limit(), answer_bytes=settings.agent_max_answer_kb * 1024
+            ),
         )
         async with anyio.create_task_group() as group:
-            group.start_soon(_listen_for_stop, bot)
             group.start_soon(_listen_for_reload, settings, agents)
+            group.start_soon(_listen_for_stop, bot)
             await bot.run()
             group.cancel_scope.cancel()
 
@@ -150,8 +151,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
 async def _listen_for_reload(settings: Settings, agents: Agents) -> None:
     """Read the agents file again at SIGHUP."""
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
-        if EARLY.came(signal.SIGHUP):
-            _reload(settings, agents)
+        deliver(signal.SIGHUP)
         async for _ in signals:
             _reload(settings, agents)
 
@@ -170,8 +170,7 @@ def _reload(settings: Settings, agents: Agents) -> None:
 
 async def _listen_for_stop(bot: Bot) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        if EARLY.came(signal.SIGTERM, signal.SIGINT):
-            bot.stop()
+        deliver(signal.SIGTERM, signal.SIGINT)
         async for number in signals:
             structlog.get_logger().info("signal_received", signal=signal.Signals(number).name)
             bot.stop()
@@ -191,19 +190,12 @@ async def _open_journal(path: Path) -> AsyncIterator[Journal]:
 async def _open_homeserver(
     settings: Settings, clock: SystemClock
 ) -> AsyncIterator[MatrixHomeserver]:
-    password, token = settings.matrix_password, settings.matrix_access_token
-    account = Account(
-        homeserver=settings.matrix_homeserver,
-        user_id=UserId(settings.matrix_user_id),
-        store_path=settings.matrix_store_path,
-        password=password.get_secret_value() if password else None,
-        access_token=token.get_secret_value() if token else None,
-    )
-    async with aclosing(MatrixHomeserver(account, on_change=_announce, clock=clock)) as homeserver:
+    homeserver = MatrixHomeserver(settings.account(), on_change=_log_outage, clock=clock)
+    async with aclosing(homeserver):
         yield homeserver
 
 
-def _announce(up: bool, reason: str, outage_s: float) -> None:
+def _log_outage(up: bool, reason: str, outage_s: float) -> None:
     """Log an outage of the homeserver once when it begins and once when it ends (contract L9)."""
     if up:
         structlog.get_logger().info("homeserver_reachable", outage_s=round(outage_s, 1))
@@ -212,11 +204,8 @@ def _announce(up: bool, reason: str, outage_s: float) -> None:
 
 
 def _set_up_logs(settings: Settings, registry: Registry) -> None:
-    """Set the log up so that it hides every secret known now; a reloaded registry may bring new ones."""
-    secrets = [secret.get_secret_value() for secret in _secrets(settings)]
+    """Configure the logs to hide all known secrets; called again after a reload, which may bring new ones."""
+    own = (settings.matrix_password, settings.matrix_access_token)
+    secrets = [secret.get_secret_value() for secret in own if secret]
     secrets += [agent.token for agent in registry.agents if agent.token]
     set_up_logs(settings.surfaces_log_format, settings.surfaces_log_level, secrets)
-
-
-def _secrets(settings: Settings) -> list[SecretStr]:
-    return [secret for secret in (settings.matrix_password, settings.matrix_access_token) if secret]

@@ -1,7 +1,7 @@
-"""The environment (contract section 2), read once, validated whole: all faults are told at once (E10).
+"""The settings from the environment (contract section 2), validated as a whole: all faults are reported at once (E10).
 
-Empty means unset; `.env` in the working directory is read, and the real environment wins over it. Secrets are never
-shown, not even when they are what is wrong.
+Empty means unset. `.env` in the working directory is read as well; the real environment has priority. Secrets are
+never shown, not even when they are the fault.
 """
 
 import json
@@ -12,37 +12,38 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from errno import EISDIR
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_platform import HIDDEN, base_from_ws_url, base_url_fault, may_be_secret
 from cli.errors import CommandFailed, ExitCode
+from machines.ids import UserId
+
+if TYPE_CHECKING:
+    from matrix import Account
 
 _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
-_SECRET = frozenset({"MATRIX_PASSWORD", "MATRIX_ACCESS_TOKEN"})
-
-
 _ENV_FILE = ".env"
 _HOMESERVER = "an http or https URL, such as https://matrix.example.org"
 
 
-class _Wrong(ValueError):
-    """A wrong value whose text is not to be shown; `found` says what it is."""
+class _Fault(ValueError):
+    """A fault whose text is complete. Any other `ValueError` says only what is expected, and the value is added."""
 
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(expected)
-        self.found = found
+
+def _wrong(found: str, expected: str) -> _Fault:
+    return _Fault(f"found {found}; expected {expected}")
 
 
 class _Environment(BaseSettings):
-    """The variables, and `.env` behind them.
+    """Reads the environment and `.env`.
 
     Raises:
-        CommandFailed: `.env` is there and can't be read.
+        CommandFailed: `.env` exists and can't be read.
     """
 
     model_config = SettingsConfigDict(
@@ -55,10 +56,10 @@ class _Environment(BaseSettings):
 
 
 def env_file_values() -> dict[str, str | None]:
-    """Return what `.env` says, also of variables that only the agents file names; `{}` where there is none.
+    """Return all variables of `.env`, also those that only the agents file names; `{}` without a file.
 
     Raises:
-        CommandFailed: it is there and can't be read.
+        CommandFailed: it exists and can't be read.
     """
     with _readable_env_file():
         return dotenv_values(_ENV_FILE, encoding="utf-8")
@@ -66,10 +67,10 @@ def env_file_values() -> dict[str, str | None]:
 
 @contextmanager
 def _readable_env_file() -> Iterator[None]:
-    """Turn what keeps `.env` from being read into a fault that names it and the reason."""
+    """Turn an error in reading `.env` into a fault with its path and the reason."""
     path = Path(_ENV_FILE).absolute()
     try:
-        if path.is_dir():  # which its readers would take for an absent file
+        if path.is_dir():  # the libraries that read it would take it for an absent file
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         yield
     except UnicodeDecodeError as error:
@@ -81,37 +82,61 @@ def _readable_env_file() -> Iterator[None]:
 
 
 class Places(_Environment):
-    """Where the local files are: all that `inspect-room` and a local `reset` need to be told."""
+    """Where the local files are: all that `inspect-room` and a local `reset` need."""
 
     matrix_db_path: Path = Path("lambda_matrix.db")
     matrix_store_path: Path = Path("matrix_store")
 
 
-class _Login(Places):
-    """The two secrets, of which one is needed; read apart, so that a list of faults is whole."""
+class AccountSettings(Places):
+    """What a command needs to act as the bot's account."""
 
-    matrix_password: SecretStr | None = None
+    matrix_homeserver: str = Field(
+        description="the homeserver's URL, such as https://matrix.example.org"
+    )
+    matrix_user_id: str = Field(description="the bot's full Matrix id, such as @lambda:example.org")
     matrix_access_token: SecretStr | None = None
+    matrix_password: SecretStr | None = None  # after the token, which its validator reads
 
+    @field_validator("matrix_db_path", "matrix_store_path")
+    @classmethod
+    def _is_private(cls, path: Path, info: ValidationInfo) -> Path:
+        """Refuse a database or store that others can read or write (contract E2)."""
+        is_store = info.field_name == "matrix_store_path"
+        kind, mode = ("a directory", 0o700) if is_store else ("a file", 0o600)
+        try:
+            found = stat.S_IMODE(path.stat().st_mode)
+        except FileNotFoundError:
+            return path
+        except OSError as error:
+            raise _Fault(f"{path} can't be inspected: {error.strerror}") from None
+        if path.is_dir() != is_store:
+            raise _Fault(f"{path} is not {kind}; expected {kind}")
+        if found & ~mode:
+            raise _Fault(
+                f"{path} has mode {found:04o}; expected {mode:04o} or stricter (chmod {mode:o} {path})"
+            )
+        return path
 
-class AccountSettings(_Login):
-    """What a command needs that acts in the account's name and is not the daemon."""
-
-    matrix_homeserver: str
-    matrix_user_id: str
+    @field_validator("matrix_password")
+    @classmethod
+    def _has_credentials(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("matrix_access_token") is None:
+            raise _wrong("nothing, and no MATRIX_ACCESS_TOKEN either", "one of the two")
+        return value
 
     @field_validator("matrix_homeserver")
     @classmethod
     def _homeserver(cls, value: str) -> str:
         try:
             url = urlsplit(value)
-            # Reading the port is what finds one that no port can be.
+            # An invalid port is found only by reading it.
             usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
             usable = usable and not re.search(r"\s", value)
         except ValueError:
-            raise _Wrong("a URL that can't be read", _HOMESERVER) from None
+            raise _wrong("a URL that can't be read", _HOMESERVER) from None
         if usable and (url.username is not None or url.password is not None):
-            raise _Wrong("a URL with a user name or password", _HOMESERVER)
+            raise _wrong("a URL with a user name or password", _HOMESERVER)
         if not usable or url.query or url.fragment:
             raise ValueError(_HOMESERVER)
         return value.rstrip("/")
@@ -123,14 +148,28 @@ class AccountSettings(_Login):
             raise ValueError("a full Matrix id, such as @lambda:example.org")
         return value
 
+    def account(self) -> "Account":
+        """Return the account for `matrix`."""
+        # Imported here: `inspect-room` needs no Matrix library, which takes longest to load.
+        from matrix import Account
+
+        password, token = self.matrix_password, self.matrix_access_token
+        return Account(
+            homeserver=self.matrix_homeserver,
+            user_id=UserId(self.matrix_user_id),
+            store_path=self.matrix_store_path,
+            password=password.get_secret_value() if password else None,
+            access_token=token.get_secret_value() if token else None,
+        )
+
 
 class AgentSettings(_Environment):
-    """Where the agents are; apart, so that the agents file is checked whatever else is wrong."""
+    """Where the agents are; a class of its own, so that the agents file is checked whatever else is wrong."""
 
     matrix_platform_backend: Literal["mock", "real"] = "mock"
     matrix_agent_registry_path: Path | None = None
-    agent_base_url: str | None = None
     agent_ws_url: str | None = None
+    agent_base_url: str | None = None  # last, because its validator reads the three above
     surfaces_workspace_dir: Path = Path("/agents")
 
     @field_validator("agent_ws_url")
@@ -142,36 +181,43 @@ class AgentSettings(_Environment):
             except ValueError as error:
                 expected = str(error).partition("; expected ")[2]
                 if "@" in value or may_be_secret(value):  # it may hold a password
-                    raise _Wrong("a URL that is not shown", expected) from None
+                    raise _wrong("a URL that is not shown", expected) from None
                 raise ValueError(expected) from None
             fault = base_url_fault(base)
             if fault is not None:
-                # What can be shown is shown as it was written, not as what was made of it.
+                # The message shows the configured value, not the base that was made from it.
                 shown = "a URL that is not shown" if may_be_secret(value) else repr(value)
                 found = fault[0].replace(json.dumps(base, ensure_ascii=False), shown)
-                raise _Wrong(found, fault[1])
+                raise _wrong(found, fault[1])
         return value
 
     @field_validator("agent_base_url")
     @classmethod
-    def _base_url(cls, value: str | None) -> str | None:
+    def _base_url(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
+            # A wrong AGENT_WS_URL is absent here, and a fault of its own.
+            others = (info.data["matrix_agent_registry_path"], info.data.get("agent_ws_url", ""))
+            if info.data.get("matrix_platform_backend") == "real" and others == (None, None):
+                raise _wrong(
+                    "nothing, and no MATRIX_AGENT_REGISTRY_PATH either",
+                    "one of the two, because MATRIX_PLATFORM_BACKEND is real",
+                )
             return None
         fault = base_url_fault(value)
         if fault is not None:
-            raise _Wrong(*fault)
+            raise _wrong(*fault)
         return value.rstrip("/")
 
     @property
     def base_url(self) -> str | None:
-        """The base of the agents without one of their own (contract E5)."""
+        """The base URL of agents that have none of their own (contract E5)."""
         if self.agent_base_url is not None or self.agent_ws_url is None:
             return self.agent_base_url
         return base_from_ws_url(self.agent_ws_url)
 
 
 class Settings(AccountSettings, AgentSettings):
-    """What the daemon is told. Field names are the variables' names, in lower case."""
+    """All settings of the daemon. A field has the name of its variable in lower case."""
 
     matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
     agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
@@ -193,7 +239,7 @@ class Settings(AccountSettings, AgentSettings):
         if wrong:
             expected = "full Matrix ids or globs such as @*:example.org, comma-separated"
             if any(map(may_be_secret, entries)):
-                raise _Wrong(HIDDEN, expected)
+                raise _wrong(HIDDEN, expected)
             raise ValueError(f"{expected}; not {wrong[0]!r}")
         return entries
 
@@ -203,45 +249,23 @@ class Settings(AccountSettings, AgentSettings):
         return value.lower() if isinstance(value, str) else value
 
 
-def load_settings(more_faults: Iterable[str] = ()) -> Settings:
-    """Read the environment; `more_faults` are told in the same line (of the agents file, E10).
+S = TypeVar("S", bound=AccountSettings)
+
+
+def load(cls: type[S], more_faults: Iterable[str] = ()) -> S:
+    """Read settings; `more_faults` (of the agents file) are reported in the same line (contract E10).
 
     Raises:
         CommandFailed: something is missing or wrong; one line names every variable that is.
     """
-    agents = load_agent_settings()
-    agent_faults = _agent_faults(agents) if agents is not None else []
-    return _load(Settings, [*agent_faults, *more_faults])
-
-
-def load_agent_settings() -> AgentSettings | None:
-    """Read where the agents are; `None` where that is wrong, which `load_settings` tells."""
-    try:
-        return AgentSettings()
-    except ValidationError:
-        return None
-
-
-def load_account() -> AccountSettings:
-    """Read what concerns the account, and nothing else, as `load_settings` does.
-
-    Raises:
-        CommandFailed: something is missing or wrong; one line names every variable that is (E10).
-    """
-    return _load(AccountSettings, ())
-
-
-S = TypeVar("S", bound=AccountSettings)
-
-
-def _load(cls: type[S], more_faults: Iterable[str]) -> S:
-    others = [*_login_faults(_Login()), *_mode_faults(Places()), *more_faults]
     try:
         settings = cls()
     except ValidationError as error:
-        raise _refused([*map(_fault, error.errors()), *others]) from error
-    if others:
-        raise _refused(others)
+        raise _refused(
+            [*(_described(cls, item) for item in error.errors()), *more_faults]
+        ) from error
+    if faults := list(more_faults):
+        raise _refused(faults)
     return settings
 
 
@@ -250,69 +274,12 @@ def _refused(faults: Iterable[str]) -> CommandFailed:
     return CommandFailed(ExitCode.USAGE, f"configuration: {lines}")
 
 
-def _login_faults(settings: _Login) -> list[str]:
-    if settings.matrix_password is None and settings.matrix_access_token is None:
-        return [
-            "MATRIX_PASSWORD: found nothing, and no MATRIX_ACCESS_TOKEN either; expected one of the two"
-        ]
-    return []
-
-
-def _agent_faults(settings: AgentSettings) -> list[str]:
-    if settings.matrix_platform_backend != "real":
-        return []
-    if settings.base_url is None and settings.matrix_agent_registry_path is None:
-        return [
-            "AGENT_BASE_URL: found nothing, and no MATRIX_AGENT_REGISTRY_PATH either; expected one of"
-            " the two, because MATRIX_PLATFORM_BACKEND is real"
-        ]
-    return []
-
-
-def _mode_faults(settings: Places) -> list[str]:
-    """Refuse a database or store that others can read or write (contract E2)."""
-    wanted = (
-        ("MATRIX_DB_PATH", settings.matrix_db_path, 0o600),
-        ("MATRIX_STORE_PATH", settings.matrix_store_path, 0o700),
-    )
-    faults = []
-    for variable, path, mode in wanted:
-        try:
-            found = stat.S_IMODE(path.stat().st_mode)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            faults.append(f"{variable}: {path} can't be looked at: {error.strerror}")
-            continue
-        is_directory = path.is_dir()
-        if is_directory != (mode == 0o700):
-            kind = "a directory" if mode == 0o700 else "a file"
-            faults.append(f"{variable}: {path} is not {kind}; expected {kind}")
-        elif found & ~mode:
-            faults.append(
-                f"{variable}: {path} has mode {found:04o}; expected {mode:04o} or stricter"
-                f" (chmod {mode:o} {path})"
-            )
-    return faults
-
-
-def _fault(item: Any) -> str:
-    variable = str(item["loc"][0]).upper() if item["loc"] else "the environment"
+def _described(cls: type[BaseSettings], item: Any) -> str:
+    field = item["loc"][0]
+    fault = item.get("ctx", {}).get("error")
     if item["type"] == "missing":
-        return f"{variable}: found nothing; expected {_EXPECTED.get(variable, 'a value')}"
-    wrong = item.get("ctx", {}).get("error")
-    if isinstance(wrong, _Wrong):
-        found = wrong.found
-    else:
+        fault = _wrong("nothing", cls.model_fields[field].description or "a value")
+    elif not isinstance(fault, _Fault):
         found = HIDDEN if may_be_secret(str(item["input"])) else repr(item["input"])
-    if variable in _SECRET:
-        found = "a secret that is not shown"
-    expected = item["msg"].removeprefix("Value error, ")
-    expected = re.sub(r"^Input should be ", "", expected)
-    return f"{variable}: found {found}; expected {expected}"
-
-
-_EXPECTED = {
-    "MATRIX_HOMESERVER": "the homeserver's URL, such as https://matrix.example.org",
-    "MATRIX_USER_ID": "the bot's full Matrix id, such as @lambda:example.org",
-}
+        fault = _wrong(found, re.sub(r"^(Value error, |Input should be )", "", item["msg"]))
+    return f"{field.upper()}: {fault}"

@@ -4,7 +4,7 @@ A message, a save, a load and the answer to a question are each one turn with on
 """
 
 from machines.case import Case, Message
-from machines.commands.base import Wish, answer
+from machines.commands.base import AgentPrompt, answer
 from machines.effects import HangUp, Send, Tell
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import (
@@ -26,31 +26,31 @@ from machines.user import Asked
 
 def begin_message(case: Case, message: Message) -> None:
     """Begin the turn of a message, or answer why there is none."""
-    binding, speech = case.room.binding, case.world.speech
+    binding, catalog = case.room.binding, case.world.catalog
     begun = message.begun if isinstance(message, MessageArrived) else ()
     asked = Asked(case.room.room_id, message.event_id, message.thread_root, begun)
     if binding is None or binding.room_type != "chat":
         case.effects.append(Tell(ActorKey(message.sender), OnboardingAsked(asked)))
     elif isinstance(message, FileArrived) and not binding.archived:
-        case.effects.append(answer(asked, speech.files_not_yet()))
+        case.effects.append(answer(asked, catalog.files_not_yet()))
     elif isinstance(message, MalformedArrived) and not binding.archived:
-        case.effects.append(answer(asked, speech.message_failed()))
+        case.effects.append(answer(asked, catalog.message_failed()))
     else:
         text = message.body if isinstance(message, MessageArrived) else ""
-        begin(case, asked, Wish(text))
+        begin(case, asked, AgentPrompt(text))
 
 
-def begin(case: Case, asked: Asked, prompt: Wish) -> None:
+def begin(case: Case, asked: Asked, prompt: AgentPrompt) -> None:
     """Ask this chat's agent, unless the chat is archived or the agent is gone (contracts K3, A3)."""
-    binding, speech, now = case.room.binding, case.world.speech, case.world.now
+    binding, catalog, now = case.room.binding, case.world.catalog, case.world.now
     event_id = asked.event_id
     if binding is None or binding.platform_chat_id is None or event_id is None:
         raise ValueError(f"{case.room.room_id} is not a chat with an agent")
     if binding.archived:
-        case.effects.append(answer(asked, speech.chat_is_archived()))
+        case.effects.append(answer(asked, catalog.chat_is_archived()))
         return
     if binding.agent_id is None or not case.world.agents.knows(binding.agent_id):
-        case.effects.append(answer(asked, speech.stale_agent(binding.agent_id or "")))
+        case.effects.append(answer(asked, catalog.stale_agent(binding.agent_id or "")))
         return
     request = AgentRequest(
         agent_id=binding.agent_id,

@@ -82,7 +82,7 @@ def _carry_out(case: Case, effect: object) -> None:
                 owner = case.room.binding.matrix_user_id
             fields = {"room_id": room_id, "matrix_user_id": owner, "report": report}
             case.effects.append(Log("room_recovery_failed", fields, warning=True))
-            case.say(case.world.speech.room_recovery_failed(), "recovery")
+            case.say(case.world.catalog.room_recovery_failed(), "recovery")
             case.room = replace(case.room, told=True)
         case EndConversation():
             drop_turn(case)
@@ -215,7 +215,7 @@ def _give_up_old_work(case: Case) -> None:
 def tell_of_overflow(case: Case, overflow: QueueOverflowed) -> None:
     """Say that messages are not kept any more: once, for as long as too many wait (contract D14)."""
     if case.room.state != "unregistered":
-        case.say(case.world.speech.too_many_waiting(), f"overflow.{overflow.first}")
+        case.say(case.world.catalog.too_many_waiting(), f"overflow.{overflow.first}")
 
 
 def note_outcome(case: Case, done: OrderDone) -> None:
@@ -238,7 +238,7 @@ def _replace_refused(case: Case, txn_id: TxnId, answers: EventId) -> None:
         return
     if case.turn is not None and case.turn.turn_id == answers:
         drop_turn(case)
-    text, asked = case.world.speech.answer_refused_by_server(), Asked(case.room.room_id, answers)
+    text, asked = case.world.catalog.answer_refused_by_server(), Asked(case.room.room_id, answers)
     part, is_edit, _ = txn_id.rpartition(".e")
     if not is_edit:
         case.effects.append(answer(asked, text, _REPLACEMENT.removeprefix(".")))

@@ -3,13 +3,13 @@
 from pathlib import PurePosixPath
 
 from machines.happenings import Activity, AgentDone, AttemptFailed
-from machines.speech import Speech
+from machines.i18n import Catalog
 from machines.talk import AgentRequest
 
 FILE_NAME_CHARS = 200
 
 
-def status_line(activity: Activity | None, catalog: Speech) -> str:
+def status_line(activity: Activity | None, catalog: Catalog) -> str:
     """Return the line about what the agent is doing; the final text never contains it."""
     if activity is None:
         return ""
@@ -18,7 +18,7 @@ def status_line(activity: Activity | None, catalog: Speech) -> str:
     return catalog.progress(activity.name)
 
 
-def whole_answer(request: AgentRequest, done: AgentDone, catalog: Speech) -> str:
+def whole_answer(request: AgentRequest, done: AgentDone, catalog: Catalog) -> str:
     """Return the final text of a reply (contracts K7, K8).
 
     It always contains the agent's own text: the agent may comment on a save, or explain its question.
@@ -35,12 +35,12 @@ def whole_answer(request: AgentRequest, done: AgentDone, catalog: Speech) -> str
     return "\n\n".join(said) if said else catalog.empty_answer()
 
 
-def without_answer(request: AgentRequest, catalog: Speech, sentence: str) -> str:
+def without_answer(request: AgentRequest, catalog: Catalog, sentence: str) -> str:
     """Return the end of a reply that has no whole answer: of a save or a load it says that this failed."""
     return _context_failed(request, catalog) or sentence
 
 
-def after_failure(request: AgentRequest, failed: AttemptFailed, catalog: Speech) -> str:
+def after_failure(request: AgentRequest, failed: AttemptFailed, catalog: Catalog) -> str:
     """Return the end of a reply after a failed attempt that is not repeated (contract D10)."""
     if failed.retryable:
         return without_answer(request, catalog, catalog.agent_gave_up(failed.kind))
@@ -48,7 +48,7 @@ def after_failure(request: AgentRequest, failed: AttemptFailed, catalog: Speech)
     return "\n\n".join(filter(None, sentences))
 
 
-def _context_failed(request: AgentRequest, catalog: Speech) -> str:
+def _context_failed(request: AgentRequest, catalog: Catalog) -> str:
     if request.context is None:
         return ""
     if request.context.action == "save":

@@ -20,6 +20,7 @@ from machines.happenings import (
     OnboardingAsked,
     OrderDone,
 )
+from machines.i18n import ChatLine
 from machines.ids import ActorKey, AgentId, RoomId, TxnId
 from machines.orders import (
     CreateRoom,
@@ -32,7 +33,6 @@ from machines.orders import (
     RoomCreated,
     SendMessage,
 )
-from machines.speech import ChatLine
 from machines.user import (
     NAME_STEP,
     USER,
@@ -109,7 +109,7 @@ def _begin(
         return household, (_turned_away(household.user, asked),)
     if isinstance(request, ChatsAsked):
         page = _chats_page(household, asked, world)
-        return household, (_tell(asked, page, world.speech.not_in_company("chats")),)
+        return household, (_tell(asked, page, world.catalog.not_in_company("chats")),)
     if isinstance(request, OnboardingAsked) and household.user.space_id and household.chats:
         return household, _point_to_what_exists(household, asked, world)
     name = request.name if isinstance(request, NewChatAsked) else ""
@@ -139,18 +139,18 @@ def _progress(
         if asked is None or done.order != _ORDERED[user.state]:
             return household, ()
         step = USER.step(user, StepRefused(done.outcome.reason))
-        failed = world.speech.new_failed if user.space_id else world.speech.setup_failed
+        failed = world.catalog.new_failed if user.space_id else world.catalog.setup_failed
         text = failed(done.outcome.reason)
         return replace(household, user=step.data), (*step.effects, _tell(asked, text, text))
     match user.state, done.outcome:
         case "naming", NameFound(name=name):
             # A Space that was refused is ordered again, and an order has a transaction id of its own.
             key = done.txn_id.removesuffix(NAME_STEP)
-            step = USER.step(user, NameKnown(name, world.speech.space_name(name), key))
+            step = USER.step(user, NameKnown(name, world.catalog.space_name(name), key))
             return replace(household, user=step.data), step.effects
         case "making_space", RoomCreated(room_id=room_id):
             chat = _next_chat(user, "", world)
-            space_name = world.speech.space_name(user.display_name)
+            space_name = world.catalog.space_name(user.display_name)
             step = USER.step(user, SpaceMade(room_id, chat, space_name))
             return replace(household, user=step.data), (*step.effects, _took(chat))
         case "making_chat", RoomCreated(room_id=room_id):
@@ -165,7 +165,7 @@ def _progress(
 
 
 def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect, ...]]:
-    user, speech = household.user, world.speech
+    user, catalog = household.user, world.catalog
     step = USER.step(user, ChatLinked())
     made, chat, asked = user.made, user.chat, user.asked
     if made is None or chat is None or asked is None:
@@ -176,13 +176,13 @@ def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect
     # The room's own row may say already what it will be.
     others = tuple(each for each in household.chats if each.room_id != made)
     household = replace(household, user=step.data, chats=(*others, summary))
-    hint = speech.mock_hint() if world.mock_agents else None
+    hint = catalog.mock_hint() if world.mock_agents else None
     welcome = Send(
-        SendMessage(made, speech.welcome(world.agents.label(chat.agent_id), hint), notice=True),
+        SendMessage(made, catalog.welcome(world.agents.label(chat.agent_id), hint), notice=True),
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
-    text = speech.chat_created if others else speech.entry_pointer
-    in_company = speech.chat_created_in_company() if others else speech.entry_pointer_in_company()
+    text = catalog.chat_created if others else catalog.entry_pointer
+    in_company = catalog.chat_created_in_company() if others else catalog.entry_pointer_in_company()
     pointer = _tell(asked, text(chat.name, world.link(made)), in_company)
     return household, (*step.effects, welcome, pointer)
 
@@ -192,10 +192,10 @@ def _point_to_what_exists(household: Household, asked: Asked, world: World) -> t
     user, current = household.user, [chat for chat in household.chats if not chat.archived]
     last = (current or household.chats)[-1]
     if asked.event_id is not None:
-        text = world.speech.entry_plain_text(last.name, world.link(last.room_id))
-        return (_tell(asked, text, world.speech.entry_pointer_in_company()),)
-    text = world.speech.already_here(last.name, world.link(last.room_id))
-    pointer = _tell(asked, text, world.speech.entry_pointer_in_company())
+        text = world.catalog.entry_plain_text(last.name, world.link(last.room_id))
+        return (_tell(asked, text, world.catalog.entry_pointer_in_company()),)
+    text = world.catalog.already_here(last.name, world.link(last.room_id))
+    pointer = _tell(asked, text, world.catalog.entry_pointer_in_company())
     rooms: list[RoomId] = [user.space_id] if user.space_id else []
     rooms += [chat.room_id for chat in current]
     key = f"{user.user_id}.{int(world.now * 1000)}.invite"
@@ -208,8 +208,8 @@ def _point_to_what_exists(household: Household, asked: Asked, world: World) -> t
 
 def _chats_page(household: Household, asked: Asked, world: World) -> str:
     if not household.chats:
-        return world.speech.no_chats()
-    return world.speech.chats_list(
+        return world.catalog.no_chats()
+    return world.catalog.chats_list(
         ChatLine(
             chat_id=chat.chat_id,
             name=chat.name,
@@ -248,7 +248,7 @@ def _next_chat(user: User, name: str, world: World) -> NewChat:
         chat_id=f"C{number}",
         platform_chat_id=world.next_platform_chat_id,
         agent_id=agent_id,
-        name=name or world.speech.chat_name(number),
+        name=name or world.catalog.chat_name(number),
     )
 
 

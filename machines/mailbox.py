@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from machines import commands
 from machines.case import Case, Message, Waiting
-from machines.commands import Place
+from machines.commands import CommandContext
 from machines.commands.base import answer
 from machines.dialogue import begin, begin_message, step_turn
 from machines.doorway import is_over, step_room
@@ -56,7 +56,7 @@ def _hear(case: Case, command: commands.Command | None, seq: int, since: float) 
     if case.room.state == "failed" and command is not None and not case.room.reminded:
         # A command wants an answer now; the repair may not be tried again for a while (C8, C10).
         case.room = replace(case.room, reminded=True, told=True)
-        case.say(case.world.speech.room_recovery_failed(), "reminder")
+        case.say(case.world.catalog.room_recovery_failed(), "reminder")
 
 
 def catch_up(case: Case) -> None:
@@ -141,7 +141,7 @@ def _command(case: Case, message: Message) -> commands.Command | None:
 def _run(case: Case, command: commands.Command, message: Message, seq: int) -> None:
     """Apply a command, and end the turn in hand if it wants that."""
     begun = message.begun if isinstance(message, MessageArrived) else ()
-    place = Place(
+    ctx = CommandContext(
         case.room,
         case.turn,
         message.sender,
@@ -152,16 +152,16 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
         begun,
     )
     case.effects.append(Consume(seq))
-    if command.chats_only and not place.is_chat:
-        case.effects.append(place.answer(case.world.speech.only_in_chat(command.name)))
+    if command.chats_only and not ctx.is_chat:
+        case.effects.append(ctx.answer(case.world.catalog.only_in_chat(command.name)))
         return
     if command.shows_choices and case.room.in_company:
-        case.effects.append(place.answer(case.world.speech.not_in_company(command.name)))
+        case.effects.append(ctx.answer(case.world.catalog.not_in_company(command.name)))
         return
-    applied = command.apply(place)
+    applied = command.apply(ctx)
     case.room = applied.room
     if applied.stops_turn:
         step_turn(case, UserStopped())
     case.do(applied.effects)
     if applied.asks is not None:
-        begin(case, place.asked, applied.asks)
+        begin(case, ctx.asked, applied.asks)

@@ -155,7 +155,7 @@ class TurnMachine(StateMachine):
     @staticmethod
     def take_output(data: ActiveTurn, fact: AgentOutput, context: World) -> "_Result":
         """Note the text and the status; the first text is gathered for a moment before it shows."""
-        status = status_line(fact.activity, context.speech)
+        status = status_line(fact.activity, context.catalog)
         first_text_at = 0.0
         # White space alone, or a tool that is done, is nothing to show.
         if fact.text.visible or status.strip():
@@ -184,7 +184,7 @@ class TurnMachine(StateMachine):
     def finish(data: ActiveTurn, fact: AgentDone, context: World) -> "_Result":
         """Show the whole text, for the last time; mark the message that shows the agent's question."""
         turn, attempt = data.turn, data.attempt
-        text = whole_answer(turn.request, fact, context.speech)
+        text = whole_answer(turn.request, fact, context.catalog)
         behind = NOTHING_FINISHED
         if attempt.text and text.startswith(str(attempt.text)):
             behind = reliable(attempt.finished, turn.reply)
@@ -204,13 +204,13 @@ class TurnMachine(StateMachine):
     @staticmethod
     def give_up(data: ActiveTurn, fact: AttemptFailed, context: World) -> "_Result":
         """End the reply with a sentence that says that there is no answer (contract D10)."""
-        ending = after_failure(data.turn.request, fact, context.speech)
+        ending = after_failure(data.turn.request, fact, context.catalog)
         return _end(data, context, ending, fact.reason)
 
     @staticmethod
     def cut_off(data: ActiveTurn, fact: AnswerTooLong, context: World) -> "_Result":
         """Keep the part of the answer that may be shown (contract E13)."""
-        request, catalog = data.turn.request, context.speech
+        request, catalog = data.turn.request, context.catalog
         if request.context is None:
             data = replace(data, attempt=replace(data.attempt, text=fact.text))
         ending = without_answer(request, catalog, catalog.answer_too_long())
@@ -219,7 +219,7 @@ class TurnMachine(StateMachine):
     @staticmethod
     def end_in_time(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
         """Keep what was said in the time that a turn may take, whatever the agent is doing (contract E13)."""
-        catalog = context.speech
+        catalog = context.catalog
         said = data.has_output()
         sentence = catalog.turn_too_long() if said else catalog.agent_gave_up("too_slow")
         ending = without_answer(data.turn.request, catalog, sentence)
@@ -244,12 +244,12 @@ class TurnMachine(StateMachine):
     @staticmethod
     def end_unrestored(data: ActiveTurn, fact: RoomLost, context: World) -> "_Result":
         """Say that the room could not be restored in time (contract C8)."""
-        return _cancel(data, context, context.speech.agent_gave_up("not_restored"), fact.reason)
+        return _cancel(data, context, context.catalog.agent_gave_up("not_restored"), fact.reason)
 
     @staticmethod
     def stop(data: ActiveTurn, fact: UserStopped, context: World) -> "_Result":
         """Keep what was said, and mark it as stopped (contract K9)."""
-        catalog = context.speech
+        catalog = context.catalog
         ending = catalog.stopped() if data.has_output() else catalog.stopped_nothing()
         return _cancel(data, context, ending, "")
 
@@ -269,7 +269,7 @@ def _ask(data: ActiveTurn, **changes: Any) -> _Result:
 
 
 def _out_of_retries(data: ActiveTurn, context: World, kind: str, fault: str) -> _Result:
-    catalog = context.speech
+    catalog = context.catalog
     ending = without_answer(data.turn.request, catalog, catalog.agent_gave_up(kind))
     return _cancel(data, context, ending, fault)
 

@@ -11,9 +11,9 @@ from urllib.parse import quote
 from msgspec import Struct
 from msgspec.structs import replace
 
+from machines.i18n import Catalog
 from machines.ids import AgentId, RoomId, UserId, server_of
 from machines.preferences import Preferences
-from machines.speech import Speech
 
 
 class Agents(Protocol):
@@ -62,7 +62,7 @@ class World(Struct, frozen=True):
     """
 
     now: float
-    speech: Speech
+    catalog: Catalog
     access: Access
     agents: Agents
     next_platform_chat_id: str

@@ -1,8 +1,8 @@
-"""The commands of a chat, each a value with a file of its own (contract section 9).
+"""The commands of a chat, each a class in a file of its own (contract section 9).
 
-`parse` makes the value from a message body; `apply` says what it does in the room it was written in. A command
-that concerns the user rather than the room tells the user's actor. To add one, write its file and name it in
-`COMMANDS`: `!help` and the reference are made from that.
+`parse` makes a command from a message body; its `apply` decides what it does in the room where it was written. A
+command that concerns the user rather than the room passes the request on to the user's actor. To add a command, write
+its file and add it to `COMMANDS`, from which `!help` and the reference are made. Start at `base`.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from machines.commands.agent import Agent
 from machines.commands.archive import Archive
-from machines.commands.base import Applied, Command, Place
+from machines.commands.base import Command, CommandContext
 from machines.commands.chats import Chats
 from machines.commands.clear import Clear
 from machines.commands.confirm import Cancel, No, Yes
@@ -24,7 +24,7 @@ from machines.commands.stop import Stop
 from machines.commands.switches import Safety, Skill, Skills
 from machines.commands.unknown import Unknown
 
-__all__ = ["ALIASES", "COMMANDS", "Applied", "Command", "Place", "parse", "parse_pick"]
+__all__ = ["ALIASES", "COMMANDS", "Command", "CommandContext", "parse", "parse_pick"]
 
 COMMANDS: Mapping[str, type[Command]] = {
     command.name: command
@@ -51,27 +51,24 @@ COMMANDS: Mapping[str, type[Command]] = {
     )
 }
 ALIASES: Mapping[str, type[Command]] = {"reset": Clear}
+_BY_NAME = {**COMMANDS, **ALIASES}
 
 _COMMAND = re.compile(r"!([^\W\d_][\w-]*)(?:\s+(.*))?", re.DOTALL)
-# No consent, and not for the agent to interpret either (contract K8).
+# Text directly after the word is no consent, and the agent must not interpret it either (contract K8).
 _QUALIFIED_ANSWER = re.compile(r"!(yes|no)((?![\w-])\S.*)", re.DOTALL | re.IGNORECASE)
 
 
 def parse(body: str) -> Command | None:
     """Return the command that a message is, or `None` when it is plain text.
 
-    The very first character is an ASCII `!` and a word follows it: with a space before it, or any
-    character that only looks like one, a message is plain text. Names are ASCII and case does not matter;
-    any other word is `Unknown`, which runs nothing. `!yes` and `!no` are answers with whatever follows them.
+    The very first character is an ASCII `!` and a word follows it. With a space before the `!`, or with a character
+    that only looks like one, a message is plain text. Names are ASCII and case does not matter; any other word is
+    `Unknown`, which runs nothing. `!yes` and `!no` are commands whatever follows them.
     """
     text = body.rstrip()
     match = _COMMAND.fullmatch(text) or _QUALIFIED_ANSWER.fullmatch(text)
     if match is None:
         return None
     name, argument = match[1], (match[2] or "").strip()
-    known = _by_name(name.lower()) if name.isascii() else None
+    known = _BY_NAME.get(name.lower()) if name.isascii() else None
     return known(argument) if known is not None else Unknown(name)
-
-
-def _by_name(name: str) -> type[Command] | None:
-    return COMMANDS.get(name) or ALIASES.get(name)

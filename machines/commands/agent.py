@@ -1,64 +1,58 @@
-"""`!agent [number|id]`: which agent new chats get (contract K5)."""
+"""`!agent [number|id]`: selects the agent of new chats (contract K5)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from msgspec.structs import replace
 
-from machines.commands.base import Applied, Command, Place, only_answer
-from machines.effects import SavePreferences, Send
-from machines.ids import AgentId, TxnId
-from machines.orders import StoreBinding
-from machines.speech import AgentLine
+from machines.commands.base import Applied, Command, CommandContext
+from machines.effects import SavePreferences
+from machines.i18n import AgentLine
+from machines.ids import AgentId
 
 
 @dataclass(frozen=True, slots=True)
 class Agent(Command):
-    """Lists the agents, or selects one for chats made from now on; a bound chat is never moved."""
+    """Lists the agents, or selects one for later chats; a bound chat keeps its agent."""
 
     name: ClassVar[str] = "agent"
 
     @property
     def shows_choices(self) -> bool:
-        """The list marks the selected one."""
+        """The list marks the selected agent."""
         return not self.argument
 
-    def apply(self, place: Place) -> Applied:
-        """Show or select; a chat that has no agent yet gets the selected one."""
-        world, speech = place.world, place.world.speech
-        agents = tuple(world.agents.all())
+    def apply(self, ctx: CommandContext) -> Applied:
+        """List or select; a chat that has no agent yet gets the selected one."""
+        known, catalog = ctx.step.agents, ctx.catalog
+        agents = tuple(known.all())
         if not self.argument:
-            selected = selected_agent(place)
+            selected = selected_agent(ctx)
             lines = (
-                AgentLine(number, each, world.agents.label(each), each == selected)
+                AgentLine(number, each, known.label(each), each == selected)
                 for number, each in enumerate(agents, start=1)
             )
-            return only_answer(place, speech.agent_list(lines))
+            return ctx.only_answer(catalog.agent_list(lines))
         chosen = _find(self.argument, agents)
         if chosen is None:
-            return only_answer(place, speech.agent_unknown(self.argument))
-        keep = SavePreferences(place.sender, replace(place.preferences, agent_id=chosen))
-        label, binding = world.agents.label(chosen), place.room.binding
-        if binding is None or not place.is_chat or binding.agent_id == chosen:
-            return Applied(place.room, (keep, place.answer(speech.agent_selected(label))))
+            return ctx.only_answer(catalog.agent_unknown(self.argument))
+        save = SavePreferences(ctx.sender, replace(ctx.preferences, agent_id=chosen))
+        label, binding = known.label(chosen), ctx.room.binding
+        if binding is None or not ctx.is_chat or binding.agent_id == chosen:
+            return Applied(ctx.room, (save, ctx.answer(catalog.agent_selected(label))))
         if binding.agent_id is not None:
-            here = world.agents.label(binding.agent_id)
-            said = speech.agent_bound_elsewhere(label, here)
-            return Applied(place.room, (keep, place.answer(said)))
-        bound = replace(binding, agent_id=chosen)
-        order = Send(
-            StoreBinding(place.room.room_id, bound.content()), TxnId(f"{place.event_id}.binding")
-        )
-        effects = (keep, order, place.answer(speech.agent_bound_here(label)))
-        return Applied(replace(place.room, binding=bound), effects)
+            text = catalog.agent_bound_elsewhere(label, known.label(binding.agent_id))
+            return Applied(ctx.room, (save, ctx.answer(text)))
+        room, order = ctx.rebind(replace(binding, agent_id=chosen))
+        return Applied(room, (save, order, ctx.answer(catalog.agent_bound_here(label))))
 
 
-def selected_agent(place: Place) -> AgentId:
-    """Return the agent that a new chat of whoever asks would get."""
-    chosen = place.preferences.agent_id
-    if chosen is not None and place.world.agents.knows(chosen):
+def selected_agent(ctx: CommandContext) -> AgentId:
+    """Return the agent that a new chat of the sender would get."""
+    chosen = ctx.preferences.agent_id
+    if chosen is not None and ctx.step.agents.knows(chosen):
         return chosen
-    return place.world.agents.default_for(place.sender)
+    return ctx.step.agents.default_for(ctx.sender)
 
 
 def _find(wanted: str, agents: tuple[AgentId, ...]) -> AgentId | None:

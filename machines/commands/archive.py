@@ -5,10 +5,7 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from machines.commands.base import Applied, Command, Place, only_answer
-from machines.effects import Send
-from machines.ids import TxnId
-from machines.orders import StoreBinding
+from machines.commands.base import Applied, Command, CommandContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +14,12 @@ class Archive(Command):
 
     name: ClassVar[str] = "archive"
     chats_only: ClassVar[bool] = True
+    waits: ClassVar[bool] = True  # messages before it are answered
 
-    @property
-    def waits(self) -> bool:
-        """Messages before it are answered."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
-        """Mark it here and on the homeserver."""
-        speech, binding = place.world.speech, place.room.binding
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Mark the chat in its row and on the homeserver."""
+        catalog, binding = ctx.catalog, ctx.room.binding
         if binding is None or binding.archived:
-            return only_answer(place, speech.already_archived())
-        room = replace(place.room, binding=replace(binding, archived=True))
-        order = StoreBinding(room.room_id, replace(binding, archived=True).content())
-        keep = Send(order, TxnId(f"{place.event_id}.binding"))
-        return Applied(room, (keep, place.answer(speech.archived_now())))
+            return ctx.only_answer(catalog.already_archived())
+        room, order = ctx.rebind(replace(binding, archived=True))
+        return Applied(room, (order, ctx.answer(catalog.archived_now())))

@@ -1,28 +1,50 @@
-"""What every command is and has: its place in the queue, where it was written, and how it is answered."""
+"""What all commands share: when a command runs, what it may know, and how it answers."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from machines.effects import Effect, Send
 from machines.facts import BegunPart
+from machines.i18n import Catalog
 from machines.ids import EventId, TxnId, UserId
-from machines.orders import SendMessage
+from machines.orders import SendMessage, StoreBinding
 from machines.preferences import Preferences
-from machines.room import Room
+from machines.room import Binding, Room
 from machines.talk import ConfirmationAnswer, ContextOrder
 from machines.turn_state import Turn
 from machines.user import Asked
 from machines.world import World
 
 
-class Place(Struct, frozen=True):
-    """Where a command was written: the room, the turn in hand there, who wrote it, and the answer it gets.
+class AgentPrompt(Struct, frozen=True):
+    """What a command sends to the agent of this chat; the agent's answer is the answer to the command."""
 
-    `begun` is what the room shows of that answer already (contract D12). `seq` is the inbox row of the command: what
-    has a lower number stood in the room before it was written.
+    text: str
+    confirmation: ConfirmationAnswer | None = None
+    context: ContextOrder | None = None
+
+
+class Applied(Struct, frozen=True):
+    """The result of a command: the new value of the room, the effects, and what happens to the agent.
+
+    `stops_turn` ends the turn in hand. `asks` begins a turn; then there is no other answer.
+    """
+
+    room: Room
+    effects: tuple[Effect, ...] = ()
+    stops_turn: bool = False
+    asks: AgentPrompt | None = None
+
+
+class CommandContext(Struct, frozen=True):
+    """What a command may know: the room, the turn in hand, the sender, and what the answer refers to.
+
+    `begun` are the parts of the answer that the room shows already (contract D12). `seq` is the inbox row of the
+    command: an event with a lower number was in the room before the command was written.
     """
 
     room: Room
@@ -30,14 +52,19 @@ class Place(Struct, frozen=True):
     sender: UserId
     event_id: EventId
     thread_root: EventId | None
-    world: World
+    step: World
     seq: int
     begun: tuple[BegunPart, ...] = ()
 
     @property
     def asked(self) -> Asked:
-        """The place as other actors know it."""
+        """The message to answer, as other actors know it."""
         return Asked(self.room.room_id, self.event_id, self.thread_root, self.begun)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The sentences of the configured language."""
+        return self.step.catalog
 
     @property
     def is_chat(self) -> bool:
@@ -46,40 +73,29 @@ class Place(Struct, frozen=True):
 
     @property
     def preferences(self) -> Preferences:
-        """The choices of whoever wrote it."""
-        return self.world.preferences(self.sender)
+        """The preferences of the sender."""
+        return self.step.preferences(self.sender)
 
     def answer(self, text: str) -> Send:
         """Return the one direct answer (contracts D2, K1)."""
         return answer(self.asked, text)
 
+    def only_answer(self, text: str) -> Applied:
+        """Return the result of a command that only answers."""
+        return Applied(self.room, (self.answer(text),))
 
-class Wish(Struct, frozen=True):
-    """What a command asks this chat's agent; the agent's answer is the command's."""
-
-    text: str
-    confirmation: ConfirmationAnswer | None = None
-    context: ContextOrder | None = None
-
-
-class Applied(Struct, frozen=True):
-    """What a command did: the room as it is now, the effects, and what becomes of the agent.
-
-    `stops_turn` ends the turn in hand; `asks` begins one, and then there is no other answer.
-    """
-
-    room: Room
-    effects: tuple[Effect, ...] = ()
-    stops_turn: bool = False
-    asks: Wish | None = None
+    def rebind(self, binding: Binding) -> tuple[Room, Send]:
+        """Return the room with a changed binding, and the order that stores it on the homeserver."""
+        order = StoreBinding(self.room.room_id, binding.content())
+        return replace(self.room, binding=binding), Send(order, TxnId(f"{self.event_id}.binding"))
 
 
 @dataclass(frozen=True, slots=True)
 class Command(ABC):
-    """A parsed command.
+    """A parsed command; `argument` is the text after its name.
 
-    One that `waits` keeps its place behind the messages before it, because it changes what later
-    messages mean; every other acts the moment it arrives.
+    A command that `waits` runs after the messages before it, because it changes what later messages mean. Every
+    other command runs the moment it arrives.
     """
 
     argument: str
@@ -89,32 +105,26 @@ class Command(ABC):
 
     @property
     def waits(self) -> bool:
-        """Whether it keeps its place."""
+        """Whether the command runs only after the messages before it."""
         return False
 
     @property
     def shows_choices(self) -> bool:
-        """Whether its answer shows what belongs to the user: no such thing is shown to others (contract O5)."""
+        """Whether the answer shows the user's own data, which others must not see (contract O5)."""
         return False
 
     @abstractmethod
-    def apply(self, place: Place) -> Applied:
-        """Say what it does. Pure."""
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Decide what the command does. Pure."""
+
+    def misused(self, ctx: CommandContext) -> Applied:
+        """Return the result for a missing or invalid argument: the answer shows the usage."""
+        return ctx.only_answer(ctx.catalog.wrong_usage(self.name))
 
 
 def answer(asked: Asked, text: str, step: str = "answer") -> Send:
-    """Return a notice that answers the message it was asked with, in its thread; a long one is sent in parts."""
+    """Return a notice that answers a message in its thread; a long one is sent in parts."""
     message = SendMessage(
         asked.room_id, text, notice=True, answers=asked.event_id, thread_root=asked.thread_root
     )
     return Send(message, TxnId(f"{asked.event_id}.{step}"), begun=asked.begun)
-
-
-def misused(place: Place, command: Command) -> Applied:
-    """Return what a command does whose argument makes no sense: it says how it is written."""
-    return only_answer(place, place.world.speech.wrong_usage(command.name))
-
-
-def only_answer(place: Place, text: str) -> Applied:
-    """Return what a command does that only answers."""
-    return Applied(place.room, (place.answer(text),))

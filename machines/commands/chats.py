@@ -1,9 +1,9 @@
-"""`!chats`: number, name, agent and state of each chat (contract K3)."""
+"""`!chats`: lists number, name, agent and state of each chat (contract K3)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from machines.commands.base import Applied, Command, Place
+from machines.commands.base import Applied, Command, CommandContext
 from machines.effects import Tell
 from machines.happenings import ChatsAsked
 from machines.ids import ActorKey
@@ -11,15 +11,11 @@ from machines.ids import ActorKey
 
 @dataclass(frozen=True, slots=True)
 class Chats(Command):
-    """Asks the user's actor, which knows all his chats."""
+    """Asks the user's actor, which knows all chats of its user."""
 
     name: ClassVar[str] = "chats"
+    shows_choices: ClassVar[bool] = True
 
-    @property
-    def shows_choices(self) -> bool:
-        """They are named."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
-        """Pass it on."""
-        return Applied(place.room, (Tell(ActorKey(place.sender), ChatsAsked(place.asked)),))
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Pass the request on."""
+        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), ChatsAsked(ctx.asked)),))

@@ -1,9 +1,9 @@
-"""`!yes`, `!no` and `!cancel`: what becomes of the agent's question, or of an open list (contracts K7, K8).
+"""`!yes`, `!no` and `!cancel`: answers to the agent's question, or to an open list (contracts K7, K8).
 
-A `!yes` or `!no` is an answer only to a question that the room showed before it was written, and only with nothing
-behind the word. The order is that of the room's timeline as the homeserver serves it, in which the event that shows
-the question stands among the messages of others; no clock is compared. Whatever else is written so gets the open
-question once more, which shows it, too.
+A `!yes` or `!no` counts only when the room showed the question before the command was written, and only when nothing
+follows the word. "Before" means the order of the room's timeline as the homeserver serves it, in which the event that
+shows the question stands among the user's messages; no clock is compared. In every other case the open question is
+shown again.
 """
 
 from dataclasses import dataclass
@@ -11,83 +11,75 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from machines.commands.base import Applied, Command, Place, Wish, only_answer
+from machines.commands.base import AgentPrompt, Applied, Command, CommandContext
 from machines.memory import Question
 from machines.notices import mark_question
 from machines.talk import ConfirmationAnswer
 
 
 @dataclass(frozen=True, slots=True)
-class Yes(Command):
-    """Agrees to what the agent asked; what the agent says to that is the answer."""
+class _Decision(Command):
+    """Answers the agent's question; what the agent says to that is the answer to the command."""
 
-    name: ClassVar[str] = "yes"
+    accepted: ClassVar[bool]
     chats_only: ClassVar[bool] = True
+    waits: ClassVar[bool] = True  # the agent is asked after the messages before it
 
-    @property
-    def waits(self) -> bool:
-        """The agent is asked, after the messages before it."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
-        """Answer the question, once."""
-        return _answer(place, self.argument, accepted=True)
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Answer the question once."""
+        memory = ctx.room.memory
+        question = memory.question
+        if question is None:
+            return ctx.only_answer(ctx.catalog.no_open_question())
+        room = replace(ctx.room, memory=replace(memory, question=None))
+        if question.expired(ctx.step.now):
+            return Applied(room, (ctx.answer(ctx.catalog.confirmation_expired()),))
+        if self.argument or not question.shown_before(ctx.seq):
+            return _show_again(ctx, question)
+        # The protocol's words, which do not depend on the language of the bot.
+        words = "yes" if self.accepted else "no"
+        answer = ConfirmationAnswer(question.id, self.accepted)
+        return Applied(room, asks=AgentPrompt(words, confirmation=answer))
 
 
 @dataclass(frozen=True, slots=True)
-class No(Command):
-    """Declines what the agent asked; what the agent says to that is the answer."""
+class Yes(_Decision):
+    """Agrees to what the agent asks."""
+
+    name: ClassVar[str] = "yes"
+    accepted: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class No(_Decision):
+    """Declines what the agent asks."""
 
     name: ClassVar[str] = "no"
-    chats_only: ClassVar[bool] = True
-
-    @property
-    def waits(self) -> bool:
-        """The agent is asked, after the messages before it."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
-        """Answer the question, once."""
-        return _answer(place, self.argument, accepted=False)
+    accepted: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Command):
-    """Leaves an open list, or drops an open question without an answer to the agent."""
+    """Closes an open list, or drops an open question without an answer to the agent."""
 
     name: ClassVar[str] = "cancel"
     chats_only: ClassVar[bool] = True
 
-    def apply(self, place: Place) -> Applied:
+    def apply(self, ctx: CommandContext) -> Applied:
         """Close what is open."""
-        speech, memory = place.world.speech, place.room.memory
-        closed = replace(place.room, memory=replace(memory, picking=False, question=None))
+        catalog, memory = ctx.catalog, ctx.room.memory
+        closed = replace(ctx.room, memory=replace(memory, picking=False, question=None))
         if memory.picking:
-            return Applied(closed, (place.answer(speech.load_left()),))
+            return Applied(closed, (ctx.answer(catalog.load_left()),))
         if memory.question is not None:
-            return Applied(closed, (place.answer(speech.question_dropped()),))
-        return only_answer(place, speech.cancel_nothing())
+            return Applied(closed, (ctx.answer(catalog.question_dropped()),))
+        return ctx.only_answer(catalog.cancel_nothing())
 
 
-def _answer(place: Place, argument: str, *, accepted: bool) -> Applied:
-    speech, memory = place.world.speech, place.room.memory
-    question = memory.question
-    if question is None:
-        return only_answer(place, speech.no_open_question())
-    room = replace(place.room, memory=replace(memory, question=None))
-    if question.expired(place.world.now):
-        return Applied(room, (place.answer(speech.confirmation_expired()),))
-    if argument or not question.shown_before(place.seq):
-        return _show_again(place, question)
-    # The words are the protocol's, in whichever language the bot speaks.
-    words = "yes" if accepted else "no"
-    return Applied(room, asks=Wish(words, confirmation=ConfirmationAnswer(question.id, accepted)))
-
-
-def _show_again(place: Place, question: Question) -> Applied:
-    """Leave the question open, and show it in the place of the answer."""
-    # One that an older version kept has no name yet.
-    question = replace(question, asked_in=question.asked_in or place.event_id)
-    room = replace(place.room, memory=replace(place.room.memory, question=question))
-    text = place.world.speech.question_again(question.title, question.description)
-    return Applied(room, tuple(mark_question((place.answer(text),), question.asked_in)))
+def _show_again(ctx: CommandContext, question: Question) -> Applied:
+    """Leave the question open, and answer with it."""
+    # A question stored by an older version has no `asked_in`.
+    question = replace(question, asked_in=question.asked_in or ctx.event_id)
+    room = replace(ctx.room, memory=replace(ctx.room.memory, question=question))
+    text = ctx.catalog.question_again(question.title, question.description)
+    return Applied(room, tuple(mark_question((ctx.answer(text),), question.asked_in)))

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from machines.commands.base import Applied, Command, Place, Wish, only_answer
+from machines.commands.base import AgentPrompt, Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
-from machines.speech import Speech
+from machines.i18n import Catalog
 from machines.talk import ContextOrder
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
@@ -17,38 +17,34 @@ _NUMBER = re.compile(r"[0-9]{1,4}")
 
 @dataclass(frozen=True, slots=True)
 class Context(Command):
-    """Shows the context's name, what it has used, and the saves; the agent is not asked."""
+    """Shows the name of the context, its tokens used and its saves; the agent is not asked."""
 
     name: ClassVar[str] = "context"
     chats_only: ClassVar[bool] = True
 
-    def apply(self, place: Place) -> Applied:
+    def apply(self, ctx: CommandContext) -> Applied:
         """Answer with the page."""
-        memory = place.room.memory
-        page = place.world.speech.context_page(memory.context_name, memory.tokens, memory.saves)
-        return only_answer(place, page)
+        memory = ctx.room.memory
+        page = ctx.catalog.context_page(memory.context_name, memory.tokens, memory.saves)
+        return ctx.only_answer(page)
 
 
 @dataclass(frozen=True, slots=True)
 class Save(Command):
-    """Asks the agent to keep the context under a name, one of its own where none is given."""
+    """Asks the agent to keep the context under a name, or under a generated one."""
 
     name: ClassVar[str] = "save"
     chats_only: ClassVar[bool] = True
+    waits: ClassVar[bool] = True  # the messages before it belong to the save
 
-    @property
-    def waits(self) -> bool:
-        """What was said before it belongs into the save."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
-        """Ask the agent, in words and in a field; the save is listed once the agent has answered."""
-        speech = place.world.speech
-        name = one_line(self.argument) or _free_name(speech, place.room.memory.saves)
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Ask the agent, in words and in a field; the save is listed after the agent has answered."""
+        catalog = ctx.catalog
+        name = one_line(self.argument) or _free_name(catalog, ctx.room.memory.saves)
         if len(name) > MAX_NAME_LENGTH:
-            return only_answer(place, speech.name_too_long(MAX_NAME_LENGTH))
-        wish = Wish(speech.please_save(name), context=ContextOrder("save", name))
-        return Applied(place.room, asks=wish)
+            return ctx.only_answer(catalog.name_too_long(MAX_NAME_LENGTH))
+        prompt = AgentPrompt(catalog.please_save(name), context=ContextOrder("save", name))
+        return Applied(ctx.room, asks=prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +53,15 @@ class Load(Command):
 
     name: ClassVar[str] = "load"
     chats_only: ClassVar[bool] = True
+    waits: ClassVar[bool] = True  # a number written before it picks nothing
 
-    @property
-    def waits(self) -> bool:
-        """A number written before it picks nothing."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
+    def apply(self, ctx: CommandContext) -> Applied:
         """Show the list, and leave it open."""
-        speech, memory = place.world.speech, place.room.memory
+        catalog, memory = ctx.catalog, ctx.room.memory
         if not memory.saves:
-            return only_answer(place, speech.load_none())
-        room = replace(place.room, memory=replace(memory, picking=True))
-        return Applied(room, (place.answer(speech.load_list(memory.saves)),))
+            return ctx.only_answer(catalog.load_none())
+        room = replace(ctx.room, memory=replace(memory, picking=True))
+        return Applied(room, (ctx.answer(catalog.load_list(memory.saves)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +69,25 @@ class Pick(Command):
     """A plain number while the list is open; it has no name, and is no command at any other time."""
 
     chats_only: ClassVar[bool] = True
+    waits: ClassVar[bool] = True  # it picks from the list that was open before it
 
-    @property
-    def waits(self) -> bool:
-        """It picks from the list that was open before it."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
-        """Ask the agent to go back to the save; `0` leaves the list, any other number keeps it open."""
-        speech, memory = place.world.speech, place.room.memory
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Ask the agent to go back to the save; `0` closes the list, an invalid number leaves it open."""
+        catalog, memory = ctx.catalog, ctx.room.memory
         number = int(self.argument)
-        closed = replace(place.room, memory=replace(memory, picking=False))
+        closed = replace(ctx.room, memory=replace(memory, picking=False))
         if number == 0:
-            return Applied(closed, (place.answer(speech.load_left()),))
+            return Applied(closed, (ctx.answer(catalog.load_left()),))
         if number > len(memory.saves):
-            return only_answer(place, speech.load_invalid(len(memory.saves)))
+            return ctx.only_answer(catalog.load_invalid(len(memory.saves)))
         name = memory.saves[number - 1]
-        wish = Wish(speech.please_load(name), context=ContextOrder("load", name))
-        return Applied(closed, asks=wish)
+        prompt = AgentPrompt(catalog.please_load(name), context=ContextOrder("load", name))
+        return Applied(closed, asks=prompt)
 
 
-def _free_name(speech: Speech, saves: tuple[str, ...]) -> str:
-    """Return a name that takes the place of no save, whatever names were given to those."""
-    numbered = (speech.save_name(number) for number in count(len(saves) + 1))
+def _free_name(catalog: Catalog, saves: tuple[str, ...]) -> str:
+    """Return a generated name that no save has."""
+    numbered = (catalog.save_name(number) for number in count(len(saves) + 1))
     return next(name for name in numbered if name not in saves)
 
 

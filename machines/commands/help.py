@@ -1,20 +1,20 @@
-"""`!help`: what one can do here."""
+"""`!help`: lists the commands."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from machines.commands.base import Applied, Command, Place, only_answer
+from machines.commands.base import Applied, Command, CommandContext
 
 
 @dataclass(frozen=True, slots=True)
 class Help(Command):
-    """Lists the commands there are."""
+    """Lists all commands."""
 
     name: ClassVar[str] = "help"
 
-    def apply(self, place: Place) -> Applied:
+    def apply(self, ctx: CommandContext) -> Applied:
         """Answer with the list."""
-        # The table of commands imports this file; the names are only known once it is whole.
+        # Imported here because the table of commands imports this file.
         from machines.commands import COMMANDS
 
-        return only_answer(place, place.world.speech.help(tuple(COMMANDS)))
+        return ctx.only_answer(ctx.catalog.help(tuple(COMMANDS)))

@@ -1,4 +1,4 @@
-"""What a chat may be called."""
+"""The rule for names of chats and saves."""
 
 MAX_NAME_LENGTH = 100
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from machines.commands.base import Applied, Command, Place, only_answer
+from machines.commands.base import Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
 from machines.effects import Tell
 from machines.happenings import NewChatAsked
@@ -12,13 +12,13 @@ from machines.ids import ActorKey
 
 @dataclass(frozen=True, slots=True)
 class New(Command):
-    """Asks the user's actor for a chat; the answer comes when it is there."""
+    """Asks the user's actor for a chat; the answer comes when the chat exists."""
 
     name: ClassVar[str] = "new"
 
-    def apply(self, place: Place) -> Applied:
-        """Pass it on."""
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Pass the request on."""
         name = one_line(self.argument)
         if len(name) > MAX_NAME_LENGTH:
-            return only_answer(place, place.world.speech.name_too_long(MAX_NAME_LENGTH))
-        return Applied(place.room, (Tell(ActorKey(place.sender), NewChatAsked(place.asked, name)),))
+            return ctx.only_answer(ctx.catalog.name_too_long(MAX_NAME_LENGTH))
+        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), NewChatAsked(ctx.asked, name)),))

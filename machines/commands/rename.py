@@ -1,11 +1,11 @@
-"""`!rename <name>`: the room's name and the chat's (contract K3)."""
+"""`!rename <name>`: renames the room and the chat (contract K3)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from msgspec.structs import replace
 
-from machines.commands.base import Applied, Command, Place, only_answer
+from machines.commands.base import Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
 from machines.effects import Send
 from machines.ids import TxnId
@@ -19,12 +19,12 @@ class Rename(Command):
     name: ClassVar[str] = "rename"
     chats_only: ClassVar[bool] = True
 
-    def apply(self, place: Place) -> Applied:
-        """Set both names in one step; the homeserver's follows through the outbox."""
-        speech, name = place.world.speech, one_line(self.argument)
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Set the name in the row, and order the same for the room on the homeserver."""
+        catalog, name = ctx.catalog, one_line(self.argument)
         if not name:
-            return only_answer(place, speech.rename_usage())
+            return self.misused(ctx)
         if len(name) > MAX_NAME_LENGTH:
-            return only_answer(place, speech.name_too_long(MAX_NAME_LENGTH))
-        order = Send(NameRoom(place.room.room_id, name), TxnId(f"{place.event_id}.name"))
-        return Applied(replace(place.room, name=name), (order, place.answer(speech.renamed(name))))
+            return ctx.only_answer(catalog.name_too_long(MAX_NAME_LENGTH))
+        order = Send(NameRoom(ctx.room.room_id, name), TxnId(f"{ctx.event_id}.name"))
+        return Applied(replace(ctx.room, name=name), (order, ctx.answer(catalog.renamed(name))))

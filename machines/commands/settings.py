@@ -1,31 +1,27 @@
-"""`!settings`: a page to read; other commands change what stands on it (contract K4)."""
+"""`!settings`: a read-only page; other commands change the settings (contract K4)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from machines.commands.agent import selected_agent
-from machines.commands.base import Applied, Command, Place, only_answer
+from machines.commands.base import Applied, Command, CommandContext
 
 
 @dataclass(frozen=True, slots=True)
 class Settings(Command):
-    """Shows the user's choices."""
+    """Shows the user's preferences."""
 
     name: ClassVar[str] = "settings"
+    shows_choices: ClassVar[bool] = True
 
-    @property
-    def shows_choices(self) -> bool:
-        """The page does."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
+    def apply(self, ctx: CommandContext) -> Applied:
         """Answer with the page."""
-        preferences = place.preferences
+        preferences = ctx.preferences
         skills, safety = preferences.switches("skills"), preferences.switches("safety")
-        page = place.world.speech.settings_page(
-            place.world.agents.label(selected_agent(place)),
+        page = ctx.catalog.settings_page(
+            ctx.step.agents.label(selected_agent(ctx)),
             tuple(name for name, on in skills.items() if on),
             preferences.soul,
             tuple(name for name, on in safety.items() if on),
         )
-        return only_answer(place, page)
+        return ctx.only_answer(page)

@@ -1,42 +1,42 @@
-"""`!soul [text]`: how the agent is to be, in the user's words (contract K4)."""
+"""`!soul [text]`: the user's own instructions for how the agent behaves (contract K4)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from msgspec.structs import replace
 
-from machines.commands.base import Applied, Command, Place, only_answer
+from machines.commands.base import Applied, Command, CommandContext
 from machines.effects import SavePreferences
 from machines.preferences import MAX_SOUL_LENGTH
 
 NONE = frozenset({"-", "none", "off"})
-"""What takes the soul away again."""
+"""Arguments that remove the soul."""
 
 
 @dataclass(frozen=True, slots=True)
 class Soul(Command):
-    """Shows the soul, sets it, or takes it away."""
+    """Shows, sets or removes the soul."""
 
     name: ClassVar[str] = "soul"
 
     @property
     def waits(self) -> bool:
-        """To look at it need not wait."""
+        """To show the soul changes nothing, so it does not wait."""
         return bool(self.argument)
 
     @property
     def shows_choices(self) -> bool:
-        """When it is looked at."""
+        """Without an argument the answer is the user's text."""
         return not self.argument
 
-    def apply(self, place: Place) -> Applied:
-        """Show it, or keep it for every message from now on."""
-        speech, preferences = place.world.speech, place.preferences
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Show the soul, or keep it for every message from now on."""
+        catalog, preferences = ctx.catalog, ctx.preferences
         if not self.argument:
-            return only_answer(place, speech.soul_shown(preferences.soul))
+            return ctx.only_answer(catalog.soul_shown(preferences.soul))
         if len(self.argument) > MAX_SOUL_LENGTH:
-            return only_answer(place, speech.soul_too_long(MAX_SOUL_LENGTH))
+            return ctx.only_answer(catalog.soul_too_long(MAX_SOUL_LENGTH))
         soul = "" if self.argument.lower() in NONE else self.argument
-        said = speech.soul_set() if soul else speech.soul_cleared()
-        keep = SavePreferences(place.sender, replace(preferences, soul=soul))
-        return Applied(place.room, (keep, place.answer(said)))
+        text = catalog.soul_set() if soul else catalog.soul_cleared()
+        save = SavePreferences(ctx.sender, replace(preferences, soul=soul))
+        return Applied(ctx.room, (save, ctx.answer(text)))

@@ -1,21 +1,20 @@
-"""`!stop`: end the running answer at once (contract K9)."""
+"""`!stop`: ends the running answer at once (contract K9)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from machines.commands.base import Applied, Command, Place, only_answer
+from machines.commands.base import Applied, Command, CommandContext
 
 
 @dataclass(frozen=True, slots=True)
 class Stop(Command):
-    """Ends the turn in hand; its reply keeps what was said and is marked stopped."""
+    """Ends the turn in hand; its reply keeps the text so far and is marked stopped."""
 
     name: ClassVar[str] = "stop"
     chats_only: ClassVar[bool] = True
 
-    def apply(self, place: Place) -> Applied:
-        """Stop, and say so."""
-        speech = place.world.speech
-        if place.turn is None:
-            return only_answer(place, speech.nothing_to_stop())
-        return Applied(place.room, (place.answer(speech.stop_done()),), stops_turn=True)
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Stop the turn and confirm it."""
+        if ctx.turn is None:
+            return ctx.only_answer(ctx.catalog.nothing_to_stop())
+        return Applied(ctx.room, (ctx.answer(ctx.catalog.stop_done()),), stops_turn=True)

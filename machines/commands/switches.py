@@ -1,12 +1,12 @@
-"""`!skills`, `!skill on|off <name>` and `!safety [on|off <name>]`: the switches of a user (contract K4)."""
+"""`!skills`, `!skill on|off <name>` and `!safety [on|off <name>]`: a user's switches (contract K4)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from machines.commands.base import Applied, Command, Place, misused, only_answer
+from machines.commands.base import Applied, Command, CommandContext
 from machines.effects import SavePreferences
+from machines.i18n import Switch
 from machines.preferences import Group
-from machines.speech import Switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,15 +14,11 @@ class Skills(Command):
     """Lists the skills."""
 
     name: ClassVar[str] = "skills"
+    shows_choices: ClassVar[bool] = True
 
-    @property
-    def shows_choices(self) -> bool:
-        """The list shows what is on."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
+    def apply(self, ctx: CommandContext) -> Applied:
         """Answer with the list."""
-        return only_answer(place, place.world.speech.skills_list(_lines(place, "skills")))
+        return ctx.only_answer(ctx.catalog.skills_list(_lines(ctx, "skills")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,60 +26,56 @@ class Skill(Command):
     """Turns a skill on or off."""
 
     name: ClassVar[str] = "skill"
+    waits: ClassVar[bool] = True  # messages before it are sent without the change
 
-    @property
-    def waits(self) -> bool:
-        """Messages before it are sent without it."""
-        return True
-
-    def apply(self, place: Place) -> Applied:
+    def apply(self, ctx: CommandContext) -> Applied:
         """Set the switch."""
-        wanted = _wanted(self.argument)
-        if wanted is None:
-            return misused(place, self)
-        on, name = wanted
-        speech, known = place.world.speech, place.preferences.switches("skills")
+        setting = _parse_setting(self.argument)
+        if setting is None:
+            return self.misused(ctx)
+        on, name = setting
+        catalog, known = ctx.catalog, ctx.preferences.switches("skills")
         if name not in known:
-            return only_answer(place, speech.skill_unknown(name, tuple(known)))
-        return _switch(place, "skills", name, on, speech.skill_switched(name, on))
+            return ctx.only_answer(catalog.skill_unknown(name, tuple(known)))
+        return _switch(ctx, "skills", name, on, catalog.skill_switched(name, on))
 
 
 @dataclass(frozen=True, slots=True)
 class Safety(Command):
-    """Lists what the agent asks before it does, or turns such a question on or off."""
+    """Lists the actions for which the agent has to ask, or turns such a rule on or off."""
 
     name: ClassVar[str] = "safety"
 
     @property
     def waits(self) -> bool:
-        """To look at the list need not wait."""
+        """To show the list changes nothing, so it does not wait."""
         return bool(self.argument)
 
     @property
     def shows_choices(self) -> bool:
-        """The list shows what is on."""
+        """The list shows which rules are on."""
         return not self.argument
 
-    def apply(self, place: Place) -> Applied:
+    def apply(self, ctx: CommandContext) -> Applied:
         """Answer with the list, or set the switch."""
-        speech = place.world.speech
+        catalog = ctx.catalog
         if not self.argument:
-            return only_answer(place, speech.safety_list(_lines(place, "safety")))
-        wanted = _wanted(self.argument)
-        if wanted is None:
-            return misused(place, self)
-        on, name = wanted
-        known = place.preferences.switches("safety")
+            return ctx.only_answer(catalog.safety_list(_lines(ctx, "safety")))
+        setting = _parse_setting(self.argument)
+        if setting is None:
+            return self.misused(ctx)
+        on, name = setting
+        known = ctx.preferences.switches("safety")
         if name not in known:
-            return only_answer(place, speech.safety_unknown(name, tuple(known)))
-        return _switch(place, "safety", name, on, speech.safety_switched(name, on))
+            return ctx.only_answer(catalog.safety_unknown(name, tuple(known)))
+        return _switch(ctx, "safety", name, on, catalog.safety_switched(name, on))
 
 
-def _lines(place: Place, group: Group) -> list[Switch]:
-    return [Switch(name, on) for name, on in place.preferences.switches(group).items()]
+def _lines(ctx: CommandContext, group: Group) -> list[Switch]:
+    return [Switch(name, on) for name, on in ctx.preferences.switches(group).items()]
 
 
-def _wanted(argument: str) -> tuple[bool, str] | None:
+def _parse_setting(argument: str) -> tuple[bool, str] | None:
     match argument.split():
         case [position, name] if position.lower() in ("on", "off"):
             return position.lower() == "on", name.lower()
@@ -91,6 +83,6 @@ def _wanted(argument: str) -> tuple[bool, str] | None:
             return None
 
 
-def _switch(place: Place, group: Group, name: str, on: bool, said: str) -> Applied:
-    preferences = place.preferences.switched(group, name, on)
-    return Applied(place.room, (SavePreferences(place.sender, preferences), place.answer(said)))
+def _switch(ctx: CommandContext, group: Group, name: str, on: bool, text: str) -> Applied:
+    preferences = ctx.preferences.switched(group, name, on)
+    return Applied(ctx.room, (SavePreferences(ctx.sender, preferences), ctx.answer(text)))

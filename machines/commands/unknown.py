@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from machines.commands.base import Applied, Command, Place, only_answer
+from machines.commands.base import Applied, Command, CommandContext
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Command):
     """A command that does not exist; `argument` is the word after the `!`."""
 
-    def apply(self, place: Place) -> Applied:
-        """Say so."""
-        return only_answer(place, place.world.speech.unknown_command(self.argument))
+    def apply(self, ctx: CommandContext) -> Applied:
+        """Answer that there is no such command."""
+        return ctx.only_answer(ctx.catalog.unknown_command(self.argument))

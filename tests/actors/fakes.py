@@ -41,7 +41,7 @@ from machines.world import Access
 from store import Journal
 from store.database import prepare, translated
 from store.records import Writes
-from tests.machines.support import ANNA, BOT, SPEECH, FewAgents
+from tests.machines.support import ANNA, BOT, CATALOG, FewAgents
 from tests.machines.topologies import bound, chat, space
 
 T = TypeVar("T")
@@ -329,7 +329,7 @@ class House:
     def bot(self) -> Bot:
         surroundings = Surroundings(
             clock=self.clock,
-            speech=SPEECH,
+            catalog=CATALOG,
             access=Access(BOT),
             agents=lambda: FewAgents(),
             agent_retry_s=120.0,

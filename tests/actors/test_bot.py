@@ -15,7 +15,7 @@ from machines.orders import NameRoom, SendMessage
 from machines.talk import AgentBroke, AgentEnded, AgentSaid
 from machines.topology import Topology
 from tests.actors.fakes import House, settle
-from tests.machines.support import SPEECH
+from tests.machines.support import CATALOG
 
 
 async def test_a_life_runs_through_its_states_and_each_is_kept_and_logged(house: House):
@@ -232,7 +232,7 @@ async def test_a_room_that_is_nothing_gets_one_warning_and_one_notice(house: Hou
             warnings = [line for line in logs if line["event"] == "room_recovery_failed"]
             assert len(warnings) == len(house.homeserver.said) == 1
     assert (warnings[0]["log_level"], warnings[0]["room_id"]) == ("warning", nowhere)
-    assert house.homeserver.said[0] == SPEECH.room_recovery_failed()
+    assert house.homeserver.said[0] == CATALOG.room_recovery_failed()
     assert house.agents.asked == []
 
 
@@ -330,7 +330,7 @@ async def test_a_first_try_that_gets_no_call_ends_in_time_and_the_room_goes_on(h
         assert len(house.agents.asked) == held
         assert house.homeserver.replies == []
         await house.clock.passes(2)
-        assert ("$4", SPEECH.agent_gave_up("no_call")) in house.homeserver.replies
+        assert ("$4", CATALOG.agent_gave_up("no_call")) in house.homeserver.replies
 
 
 async def test_a_turn_without_end_ends_in_time_and_leaves_no_timer(house: House):
@@ -341,10 +341,10 @@ async def test_a_turn_without_end_ends_in_time_and_leaves_no_timer(house: House)
         await house.clock.passes(1799)
         assert house.homeserver.replies == []
         await house.clock.passes(2)
-        assert house.homeserver.replies == [("$1", SPEECH.agent_gave_up("too_slow"))]
+        assert house.homeserver.replies == [("$1", CATALOG.agent_gave_up("too_slow"))]
         assert house.agents.closed == ["mute"]
         house.agents.says = lambda _: (AgentEnded(1),)
         house.homeserver.arrives(house.message(room, "hello"))
         await house.clock.passes(5)
-        assert house.homeserver.replies[1:] == [("$2", SPEECH.empty_answer())]
+        assert house.homeserver.replies[1:] == [("$2", CATALOG.empty_answer())]
         assert bot._crank._timers._next == {}

@@ -10,10 +10,10 @@ from machines.orders import SendMessage
 from machines.priority import Priority
 from store import inbox
 from tests.actors.fakes import House, settle
-from tests.machines.support import BERT, SPEECH
+from tests.machines.support import BERT, CATALOG
 
 HIGH, LOW = 300, 150
-NOTICE = SPEECH.too_many_waiting()
+NOTICE = CATALOG.too_many_waiting()
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +106,8 @@ async def test_stop_gets_through_in_a_room_that_takes_no_message_any_more(house:
         stop = house.message(room, "!stop")
         house.homeserver.arrives(stop)
         await settle()
-    assert (EventId("$1"), SPEECH.stopped_nothing()) in house.homeserver.replies
-    assert (stop.event_id, SPEECH.stop_done()) in house.homeserver.replies
+    assert (EventId("$1"), CATALOG.stopped_nothing()) in house.homeserver.replies
+    assert (stop.event_id, CATALOG.stop_done()) in house.homeserver.replies
 
 
 async def test_what_happens_to_a_room_is_kept_and_taken_beyond_the_bound(house: House):
@@ -132,7 +132,7 @@ async def test_what_waits_in_a_room_that_failed_is_bounded_and_its_cell_holds_no
         await flood(house, nowhere, 1)
         await flood(house, nowhere, 3 * HIGH)
         assert counts(house, nowhere)["waiting"] == HIGH
-        assert sorted(house.homeserver.said) == sorted([SPEECH.room_recovery_failed(), NOTICE])
+        assert sorted(house.homeserver.said) == sorted([CATALOG.room_recovery_failed(), NOTICE])
         cell = bot._crank._cells[nowhere]
         assert len(cell.value.waiting) == WINDOW
         assert all(cell.inbox.held(priority) == 0 for priority in Priority)

@@ -7,7 +7,7 @@ from actors.outbox import LANE_FULL
 from machines.ids import ActorKey, RoomId
 from store.records import InboxRow, RoomRows
 from tests.actors.fakes import House, settle
-from tests.machines.support import SPEECH, chat_room
+from tests.machines.support import CATALOG, chat_room
 
 ROUND = 16 * 2
 """What a room may take between two looks at its lane."""
@@ -76,7 +76,7 @@ async def test_stop_gets_through_while_answers_wait_to_be_sent(house: House):
         await pour(house, room, ["!stop"])
         assert "slow" in house.agents.closed
     bodies = house.database.rows("SELECT payload FROM outbox WHERE kind = 'SendMessage'")
-    assert any(SPEECH.stop_done() in payload for (payload,) in bodies)
+    assert any(CATALOG.stop_done() in payload for (payload,) in bodies)
 
 
 async def test_a_room_whose_messages_wait_for_its_lane_has_not_caught_up(house: House):

@@ -7,7 +7,7 @@ from actors.cells import WINDOW
 from machines.facts import BotRemoved
 from machines.ids import EventId, UserId
 from tests.actors.fakes import House, settle
-from tests.machines.support import SPEECH
+from tests.machines.support import CATALOG
 from tests.store.values import keep_facts
 
 MANY = 3_000
@@ -28,7 +28,7 @@ async def test_stop_ends_the_running_answer_however_much_waits_before_it(house: 
         house.agents.mute.add("1")
         house.homeserver.arrives(house.message(room, "!stop"))
         await settle()
-        assert stopped(house) == [SPEECH.stopped_nothing()]
+        assert stopped(house) == [CATALOG.stopped_nothing()]
         await house.clock.passes(1)
     assert [request.text for request in house.agents.asked] == ["0", "1"]
 
@@ -43,8 +43,8 @@ async def test_stop_gets_through_after_a_restart_with_everything_waiting(house: 
     await keep_facts(house.journal, [house.message(room, "one more"), stop], 1.0)
     async with house.living(killed=True):
         await settle()
-        assert stopped(house) == [SPEECH.stopped_nothing()]
-        assert (stop.event_id, SPEECH.stop_done()) in house.homeserver.replies
+        assert stopped(house) == [CATALOG.stopped_nothing()]
+        assert (stop.event_id, CATALOG.stop_done()) in house.homeserver.replies
 
 
 async def test_what_waits_behind_a_stop_is_answered_in_its_order(house: House):

@@ -8,14 +8,14 @@ from actors import crank
 from actors.cells import WINDOW
 from actors.queues import HELD
 from machines import conversation
+from machines.i18n import catalog_for
 from machines.ids import RoomId
 from machines.orders import LinkChild, SendMessage
-from machines.speech import speak
 from machines.talk import AgentEnded, AgentSaid
 from store.inbox import READ_AHEAD
 from tests.actors.fakes import House, settle
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 
 
 def bodies(house: House, room: RoomId | None = None) -> list[str]:
@@ -126,7 +126,7 @@ async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
                 house.message(well, "elsewhere"),
                 house.message(sick, "after"),
             )
-    assert sorted(bodies(house, sick)) == sorted(["before", SPEECH.message_failed(), "after"])
+    assert sorted(bodies(house, sick)) == sorted(["before", CATALOG.message_failed(), "after"])
     assert bodies(house, well) == ["elsewhere"]
     assert house.database.rows("SELECT event_id FROM inbox WHERE status = 'set_aside'") == [("$2",)]
     (fault,) = [line for line in logs if line["event"] == "actor_fault"]
@@ -156,7 +156,7 @@ async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(house
             house.message(room, "poison"),
             house.message(room, "after"),
         )
-    assert sorted(bodies(house, room)) == sorted(["before", SPEECH.message_failed(), "after"])
+    assert sorted(bodies(house, room)) == sorted(["before", CATALOG.message_failed(), "after"])
     assert house.database.rows("SELECT event_id FROM inbox WHERE status = 'set_aside'") == [("$2",)]
 
 

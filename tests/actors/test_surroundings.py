@@ -2,7 +2,7 @@
 
 from actors.surroundings import Surroundings
 from machines.world import Access
-from tests.machines.support import BOT, SPEECH, FewAgents
+from tests.machines.support import BOT, CATALOG, FewAgents
 
 
 class StoppedClock:
@@ -22,7 +22,7 @@ def surroundings(now: float) -> Surroundings:
     """The surroundings of a bot that knows no number yet."""
     return Surroundings(
         clock=StoppedClock(now),
-        speech=SPEECH,
+        catalog=CATALOG,
         access=Access(BOT),
         agents=lambda: FewAgents(),
         agent_retry_s=120.0,

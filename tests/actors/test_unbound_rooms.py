@@ -9,10 +9,10 @@ from machines.ids import ActorKey, EventId, RoomId, TxnId
 from machines.orders import Done, StoreBinding
 from store.records import OutboxRow, Writes
 from tests.actors.fakes import House, settle
-from tests.machines.support import ANNA, SPEECH
+from tests.machines.support import ANNA, CATALOG
 from tests.machines.topologies import space
 
-NOTICE = SPEECH.room_recovery_failed()
+NOTICE = CATALOG.room_recovery_failed()
 TWO_HOURS_S = 7200.0
 
 

@@ -16,9 +16,9 @@ from agent_platform import single_agent
 from cli.agents import Agents
 from machines.doubts import Doubts
 from machines.facts import Fact, Gap, SyncBatch
+from machines.i18n import catalog_for
 from machines.ids import AgentId, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.orders import Done, Order, Outcome, SendMessage
-from machines.speech import speak
 from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.world import Access
@@ -139,7 +139,7 @@ def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
     clock = SystemClock()
     surroundings = Surroundings(
         clock=clock,
-        speech=speak("en", "Lambda"),
+        catalog=catalog_for("en", "Lambda"),
         access=Access(BOT),
         agents=lambda: agents,
         agent_retry_s=120.0,

@@ -1,4 +1,4 @@
-"""The demo: it goes as promised, any client can log in to what stays up, and nothing of it is left behind."""
+"""The demo: all its steps pass, any client can log in with --keep, and nothing is left behind."""
 
 import os
 import signal
@@ -18,9 +18,9 @@ from rich.console import Console
 
 import cli.demo
 from cli.demo import run_demo
+from cli.demo_output import DemoOutput, excerpt, tail
+from cli.demo_script import PARTIAL, SeenReply, reply_fault
 from cli.errors import CommandFailed, ExitCode
-from cli.story import PARTIAL, Answer, fault_of
-from cli.telling import Teller, excerpt, tail
 from sandbox.errors import SynapseFailed
 from sandbox.person import Person
 
@@ -28,7 +28,7 @@ STEP_S = 60.0
 
 
 class RunningDemo:
-    """A demo as a process, and what it has told so far."""
+    """A demo as a process, and its output so far."""
 
     def __init__(self, process: anyio.abc.Process) -> None:
         self.process = process
@@ -38,7 +38,7 @@ class RunningDemo:
         self._stream = TextReceiveStream(process.stdout, errors="replace")
 
     async def tells(self, words: str) -> None:
-        """Wait until it tells these words, after those that were waited for before."""
+        """Wait for these words in the output, after those that were waited for before."""
         with anyio.fail_after(STEP_S):
             while (at := self.told.find(words, self._checked)) < 0:
                 try:
@@ -76,7 +76,7 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("d")
 
 
-async def test_it_is_told_to_its_end_stays_up_for_a_client_and_leaves_nothing_behind(
+async def test_it_runs_to_its_end_stays_up_for_a_client_and_leaves_nothing_behind(
     temporary: Path, tmp_path: Path
 ) -> None:
     async with running_demo("--keep", temporary=temporary, cwd=tmp_path) as demo:
@@ -164,7 +164,7 @@ def test_a_homeserver_that_does_not_start_fails_it_with_one_line(
     assert "its end" in capsys.readouterr().out
 
 
-WHOLE = Answer("$question", "$reply", "all of it", partial=False)
+WHOLE = SeenReply("$question", "$reply", "all of it", partial=False)
 
 
 @pytest.mark.parametrize(
@@ -181,20 +181,20 @@ WHOLE = Answer("$question", "$reply", "all of it", partial=False)
 def test_a_reply_is_whole_when_it_is_one_event_unmarked_and_complete(
     replies: list[str], content: Mapping[str, Any], fault: str | None
 ) -> None:
-    found = fault_of(replies, content, WHOLE, "all of it")
+    found = reply_fault(replies, content, WHOLE, "all of it")
     assert found is None if fault is None else fault in (found or "")
 
 
-def told(*, terminal: bool) -> tuple[Teller, StringIO]:
+def output_on(*, terminal: bool) -> tuple[DemoOutput, StringIO]:
     file = StringIO()
-    return Teller(Console(file=file, force_terminal=terminal, width=80, highlight=False)), file
+    return DemoOutput(Console(file=file, force_terminal=terminal, width=80, highlight=False)), file
 
 
-def test_elsewhere_than_on_a_terminal_every_showing_is_a_plain_line() -> None:
-    teller, file = told(terminal=False)
-    with teller.waiting("a while"), teller.growing("answering") as growing:
-        growing.show("first", "shows 5 characters")
-        growing.show("first and second", "shows 16 characters")
+def test_elsewhere_than_on_a_terminal_every_version_is_a_plain_line() -> None:
+    output, file = output_on(terminal=False)
+    with output.waiting("a while"), output.partial_answer("answering") as partial:
+        partial.show("first", "shows 5 characters")
+        partial.show("first and second", "shows 16 characters")
     lines = [line.split("  ", 2)[-1] for line in file.getvalue().splitlines()]
     assert [line.strip() for line in lines] == [
         "bot         shows 5 characters: “first”",
@@ -202,19 +202,19 @@ def test_elsewhere_than_on_a_terminal_every_showing_is_a_plain_line() -> None:
     ]
 
 
-def test_on_a_terminal_a_text_grows_in_place_and_is_cleared_away() -> None:
-    teller, file = told(terminal=True)
-    with teller.growing("answering") as growing:
-        growing.show("first", "shows 5 characters")
-        growing.show("first and second", "shows 16 characters")
+def test_on_a_terminal_a_text_is_updated_in_place_and_erased_at_the_end() -> None:
+    output, file = output_on(terminal=True)
+    with output.partial_answer("answering") as partial:
+        partial.show("first", "shows 5 characters")
+        partial.show("first and second", "shows 16 characters")
     assert "│ first and second" in file.getvalue()
-    # The last thing done is to erase the lines that the growing text stood in.
+    # At the end the lines of the text are erased.
     assert file.getvalue().rstrip().endswith("\x1b[2K")
 
 
-def test_what_somebody_wrote_is_never_taken_for_markup() -> None:
-    teller, file = told(terminal=True)
-    teller.step("bot", "says [bold]x[/bold]", "[red]y[/red]")
+def test_text_of_people_is_never_read_as_markup() -> None:
+    output, file = output_on(terminal=True)
+    output.step("bot", "says [bold]x[/bold]", "[red]y[/red]")
     assert "[bold]x[/bold]" in file.getvalue()
     assert "[red]y[/red]" in file.getvalue()
 

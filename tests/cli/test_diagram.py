@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from cli.diagram import _MIDDLES, _ROUTES, DiagramFormat, draw, moves, stays
+from cli.diagram import _CENTRES, _ROUTES, DiagramFormat, draw, moves, stays
 from machines.room import ROOM
 
 FORMATS = list(DiagramFormat)
@@ -66,7 +66,7 @@ def test_svg_is_well_formed_and_marks_one_box(state: str) -> None:
 
 
 def test_svg_has_a_place_for_every_state_and_line_of_the_declaration() -> None:
-    assert set(_MIDDLES) == set(ROOM.states)
+    assert set(_CENTRES) == set(ROOM.states)
     assert set(_ROUTES) == set(moves())
 
 

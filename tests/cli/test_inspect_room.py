@@ -187,7 +187,7 @@ def test_a_failed_room_shows_its_report_and_when_it_may_be_looked_at_again(
     assert found["repair_not_before"] == "2026-01-31T12:01:00.000Z"
     page = shell("inspect-room", CHAT).out
     assert "● failed since 2026-01-31 12:00:00 UTC" in page
-    assert "another look, at the earliest 2026-01-31 12:01:00 UTC" in page
+    assert "another repair, at the earliest 2026-01-31 12:01:00 UTC" in page
     assert '"remarks"' in page
 
 

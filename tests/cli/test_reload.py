@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from cli.early_signals import EARLY
+from cli import signals
 from cli.run import run_daemon
 from store.database import open_database
 from tests.cli.shell import Shell
@@ -62,9 +62,9 @@ def reloaded(monkeypatch: Any, capsys: Any, damage: Callable[[], None]) -> list[
         return await open_database(path)
 
     monkeypatch.setattr("cli.run.open_database", damage_first)
-    with EARLY:
-        os.kill(os.getpid(), signal.SIGHUP)
-        os.kill(os.getpid(), signal.SIGTERM)
+    with signals.blocked():
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
         run_daemon()
     err = capsys.readouterr().err
     assert SECRET not in err

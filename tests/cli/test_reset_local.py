@@ -475,7 +475,7 @@ def test_a_file_that_cant_be_removed_is_a_fault_with_a_remedy(
     def refuse(name: str, *, dir_fd: int) -> None:
         raise PermissionError(13, "Permission denied", name)
 
-    monkeypatch.setattr("cli.held_paths.os.unlink", refuse)
+    monkeypatch.setattr("cli.open_paths.os.unlink", refuse)
     result = shell("reset", "--json")
     assert result.code == 1
     assert f"{directory / 'bot.db'}: Permission denied" in result.err

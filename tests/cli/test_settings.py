@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cli import settings
 from cli.agents import load_configuration
 from cli.errors import CommandFailed, ExitCode
-from cli.settings import Places, Settings, load_settings
+from cli.settings import Places, Settings
 
 NEEDED = {
     "MATRIX_HOMESERVER": "https://matrix.example.org",
@@ -36,7 +37,7 @@ def load(monkeypatch: pytest.MonkeyPatch):
                 monkeypatch.delenv(name, raising=False)
             else:
                 monkeypatch.setenv(name, value)
-        return load_settings()
+        return settings.load(Settings)
 
     return load_with
 

@@ -16,7 +16,7 @@ from cli.app import app
 from cli.errors import ExitCode
 from cli.settings import Settings
 from machines.commands import COMMANDS
-from machines.speech import speak
+from machines.i18n import catalog_for
 from store.database import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -55,8 +55,8 @@ def test_the_readme_lists_every_variable_of_the_environment_with_its_default() -
 
 
 def test_the_readme_lists_every_command_of_a_chat_in_the_words_of_its_help() -> None:
-    speech = speak("en", "Lambda")
-    expected = [[f"`{speech.usage(name)}`", speech.say(f"help_{name}")] for name in COMMANDS]
+    catalog = catalog_for("en", "Lambda")
+    expected = [[f"`{catalog.usage(name)}`", catalog.format(f"help_{name}")] for name in COMMANDS]
     assert rows(README, "### Commands in a chat", "Command") == expected
 
 

@@ -31,11 +31,11 @@ from machines.happenings import (
     TimePassed,
 )
 from machines.household import Household
+from machines.i18n import Catalog, catalog_for
 from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome, SendMessage
 from machines.preferences import Preferences
 from machines.room import Binding, Room
-from machines.speech import Speech, speak
 from machines.user import User
 from machines.world import Access, World
 
@@ -47,7 +47,7 @@ ROOM = RoomId("!chat")
 SPACE = RoomId("!space")
 ENTRY = RoomId("!entry")
 AGENT = AgentId("default")
-SPEECH: Speech = speak("en", "Lambda")
+CATALOG: Catalog = catalog_for("en", "Lambda")
 CHAT_BINDING = Binding("chat", ANNA, "C1", "7", AGENT, SPACE)
 
 
@@ -82,7 +82,7 @@ def make_world(
 ) -> World:
     return World(
         now=now,
-        speech=SPEECH,
+        catalog=CATALOG,
         access=Access(BOT, allowed),
         agents=FewAgents(tuple(agents)),
         preferences=lambda user_id: chosen.get(user_id, Preferences()),

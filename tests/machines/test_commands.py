@@ -7,7 +7,7 @@ from machines.commands.unknown import Unknown
 from machines.effects import Ask, HangUp, TookPlatformChatId
 from machines.happenings import ChatsAsked, NewChatAsked
 from machines.orders import NameRoom, StoreBinding
-from tests.machines.support import ANNA, ROOM, SPEECH, RoomStory, entry_room
+from tests.machines.support import ANNA, CATALOG, ROOM, RoomStory, entry_room
 
 # -- what is a command -------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ def test_rename_changes_both_names():
     story = RoomStory()
     told = story.hears("!rename  My   plans ")
     assert told.orders[0] == NameRoom(ROOM, "My plans")
-    assert told.said == [SPEECH.renamed("My plans")]
+    assert told.said == [CATALOG.renamed("My plans")]
     assert story.it.room.name == "My plans"
 
 
@@ -136,7 +136,7 @@ def test_rename_changes_both_names():
 def test_rename_without_a_name_says_how_it_is_used(body):
     story = RoomStory()
     told = story.hears(body)
-    assert told.said == [SPEECH.rename_usage()]
+    assert told.said == [CATALOG.wrong_usage("rename")]
     assert len(told.orders) == 1
     assert story.it.room.name == "Chat 1"
 
@@ -145,10 +145,10 @@ def test_rename_without_a_name_says_how_it_is_used(body):
 def test_a_name_that_is_too_long_is_refused(command):
     story = RoomStory()
     told = story.hears(f"{command} {'x' * 101}")
-    assert told.said == [SPEECH.name_too_long(100)]
+    assert told.said == [CATALOG.name_too_long(100)]
     assert told.tells == []
     assert story.it.room.name == "Chat 1"
-    assert story.hears(f"{command} {'x' * 100}").said != [SPEECH.name_too_long(100)]
+    assert story.hears(f"{command} {'x' * 100}").said != [CATALOG.name_too_long(100)]
 
 
 def test_archive_waits_for_the_messages_before_it_and_then_ends_the_chat():
@@ -164,7 +164,7 @@ def test_archive_waits_for_the_messages_before_it_and_then_ends_the_chat():
     assert story.it.room.binding.archived
     (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
     assert kept.content["archived"] is True
-    assert told.said[-2:] == [SPEECH.archived_now(), SPEECH.chat_is_archived()]
+    assert told.said[-2:] == [CATALOG.archived_now(), CATALOG.chat_is_archived()]
     assert told.consumed == [3, 4]
 
 
@@ -172,7 +172,7 @@ def test_archiving_twice_says_so_and_writes_nothing():
     story = RoomStory()
     story.hears("!archive")
     told = story.hears("!archive")
-    assert told.said == [SPEECH.already_archived()]
+    assert told.said == [CATALOG.already_archived()]
     assert len(told.orders) == 1
 
 
@@ -189,10 +189,10 @@ def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
     assert told.of(HangUp) == [HangUp()]
     (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
     assert kept.content["platform_chat_id"] == "8"
-    assert SPEECH.context_cleared() in told.said
+    assert CATALOG.context_cleared() in told.said
     (reply,) = [message for message in told.messages if message.answers == "$1"]
     assert "I was just" in reply.body
-    assert SPEECH.stopped() in reply.body
+    assert CATALOG.stopped() in reply.body
     assert story.it.turn is None
 
 
@@ -201,7 +201,7 @@ def test_a_turn_that_is_cleared_before_it_said_anything_still_gets_its_reply():
     story.hears("one")
     told = story.hears("!clear")
     (reply,) = [message for message in told.messages if message.answers == "$1"]
-    assert reply.body == SPEECH.stopped_nothing()
+    assert reply.body == CATALOG.stopped_nothing()
 
 
 def test_messages_after_clear_use_the_fresh_context():
@@ -216,7 +216,7 @@ def test_what_concerns_a_chat_is_not_done_in_an_entry_room(body):
     story = RoomStory(room)
     told = story.hears(body)
     name = "!clear" if body == "!reset" else body.split()[0]
-    assert told.said == [SPEECH.only_in_chat(name)]
+    assert told.said == [CATALOG.only_in_chat(name)]
     assert len(told.orders) == 1
     assert story.it.room == room
 

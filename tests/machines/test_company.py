@@ -20,11 +20,11 @@ from machines.user import Asked, User
 from tests.machines.support import (
     ANNA,
     BERT,
+    CATALOG,
     CHAT_BINDING,
     ENTRY,
     ROOM,
     SPACE,
-    SPEECH,
     RoomStory,
     Told,
     UserStory,
@@ -71,9 +71,9 @@ def test_alone_with_its_user_the_bot_answers_plain_text():
 )
 def test_commands_that_show_what_is_somebodys_own_show_nothing_there(body):
     told = in_company().hears(body)
-    assert told.said == [SPEECH.not_in_company(body[1:].lower())]
+    assert told.said == [CATALOG.not_in_company(body[1:].lower())]
     assert told.messages[0].answers == "$1"
-    assert SPEECH.not_in_company(body[1:].lower()) not in in_company(1).hears(body).said
+    assert CATALOG.not_in_company(body[1:].lower()) not in in_company(1).hears(body).said
 
 
 @pytest.mark.parametrize("body", ["!help", "!nonsense", "!skill off files", "!soul Be brief."])

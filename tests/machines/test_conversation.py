@@ -31,10 +31,10 @@ from tests.machines.support import (
     ANNA,
     BERT,
     BOT,
+    CATALOG,
     CHAT_BINDING,
     ENTRY,
     ROOM,
-    SPEECH,
     STRANGER,
     RoomStory,
     chat_room,
@@ -87,7 +87,7 @@ def test_an_empty_answer_says_that_it_is_empty():
     for text in ("", " \n"):
         story = RoomStory()
         story.hears("hello")
-        assert story.ends(text).said == [SPEECH.empty_answer()]
+        assert story.ends(text).said == [CATALOG.empty_answer()]
 
 
 @pytest.mark.parametrize("sender", [BERT, STRANGER, BOT])
@@ -127,7 +127,7 @@ def test_plain_text_in_an_entry_room_never_reaches_an_agent_and_points_to_the_ch
 
 def test_an_archived_chat_says_so_instead_of_answering():
     told = RoomStory(chat_room(binding=replace(CHAT_BINDING, archived=True))).hears("hello")
-    assert told.said == [SPEECH.chat_is_archived()]
+    assert told.said == [CATALOG.chat_is_archived()]
     assert told.messages[0].answers == "$1"
     assert told.messages[0].notice
     assert told.of(Ask) == []
@@ -136,7 +136,7 @@ def test_an_archived_chat_says_so_instead_of_answering():
 @pytest.mark.parametrize("agent_id", [None, "gone"])
 def test_a_chat_whose_agent_is_not_there_is_stale_and_says_so(agent_id):
     told = RoomStory(chat_room(binding=replace(CHAT_BINDING, agent_id=agent_id))).hears("hello")
-    assert told.said == [SPEECH.stale_agent(agent_id or "")]
+    assert told.said == [CATALOG.stale_agent(agent_id or "")]
     assert told.messages[0].answers == "$1"
     assert told.of(Ask) == []
 
@@ -157,7 +157,7 @@ def test_a_message_that_can_not_be_read_is_said_to_be_so_in_its_place():
     assert story.take(bad, stored=True).effects == ()
     told = story.ends("done")
     notice = told.messages[-1]
-    assert (notice.body, notice.notice, notice.answers) == (SPEECH.message_failed(), True, "$bad")
+    assert (notice.body, notice.notice, notice.answers) == (CATALOG.message_failed(), True, "$bad")
     stranger = story.take(MalformedArrived(ROOM, EventId("$other"), BERT), stored=True)
     assert stranger.orders == []
 
@@ -269,7 +269,7 @@ def test_events_after_the_end_are_ignored():
 def test_an_answer_that_the_homeserver_refuses_gets_a_notice_in_its_place():
     refusal = Refused("too_large", "M_TOO_LARGE", "event too large")
     told = RoomStory().outcome("SendMessage", refusal, EventId("$1"))
-    assert told.said == [SPEECH.answer_refused_by_server()]
+    assert told.said == [CATALOG.answer_refused_by_server()]
     assert (told.messages[0].answers, told.messages[0].notice) == ("$1", True)
     assert told.consumed == [1]
 

@@ -15,9 +15,9 @@ from machines.talk import ConfirmationAnswer, ContextOrder
 from tests.machines.support import (
     ANNA,
     BERT,
+    CATALOG,
     CHAT_BINDING,
     ROOM,
-    SPEECH,
     RoomStory,
     chat_room,
     entry_room,
@@ -169,7 +169,7 @@ def test_a_save_that_failed_is_not_listed():
     story = RoomStory()
     story.hears("!save lunch")
     told = story.fails("NO", retryable=False)
-    assert told.said == [f"{SPEECH.save_failed('lunch')}\n\n{SPEECH.agent_error('NO')}"]
+    assert told.said == [f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO')}"]
     assert story.it.room.memory.saves == ()
 
 
@@ -177,14 +177,14 @@ def test_a_save_without_a_name_gets_one():
     story = RoomStory()
     context = story.hears("!save").only_ask.request.context
     assert context is not None
-    assert context.name == SPEECH.save_name(1)
+    assert context.name == CATALOG.save_name(1)
 
 
 def test_a_save_without_a_name_takes_the_place_of_no_other():
-    story = with_saves(SPEECH.save_name(2))
+    story = with_saves(CATALOG.save_name(2))
     context = story.hears("!save").only_ask.request.context
     assert context is not None
-    assert context.name == SPEECH.save_name(3)
+    assert context.name == CATALOG.save_name(3)
 
 
 def test_a_number_picks_from_the_open_list_and_only_then():
@@ -203,8 +203,8 @@ def test_a_wrong_number_keeps_the_list_open_and_zero_or_cancel_leaves_it():
     for leave in ("0", "!cancel"):
         story = with_saves("one")
         story.hears("!load")
-        assert story.hears("9").said == [SPEECH.load_invalid(1)]
-        assert story.hears(leave).said == [SPEECH.load_left()]
+        assert story.hears("9").said == [CATALOG.load_invalid(1)]
+        assert story.hears(leave).said == [CATALOG.load_left()]
         assert story.hears("1").only_ask.request.context is None
 
 
@@ -216,7 +216,7 @@ def test_plain_text_while_the_list_is_open_is_an_ordinary_message():
 
 def test_load_without_saves_says_so_and_opens_nothing():
     story = RoomStory()
-    assert story.hears("!load").said == [SPEECH.load_none()]
+    assert story.hears("!load").said == [CATALOG.load_none()]
     assert story.hears("1").only_ask.request.context is None
 
 
@@ -239,7 +239,7 @@ def test_a_question_is_answered_once_and_the_agents_words_are_the_reply(body, ac
     assert request.text == ("yes" if accepted else "no")
     (reply,) = story.ends("As you wish.").messages
     assert (reply.body, reply.answers) == ("As you wish.", "$2")
-    assert story.hears(body).said == [SPEECH.no_open_question()]
+    assert story.hears(body).said == [CATALOG.no_open_question()]
 
 
 def test_plain_yes_is_an_ordinary_message_and_leaves_the_question_open():
@@ -249,7 +249,7 @@ def test_plain_yes_is_an_ordinary_message_and_leaves_the_question_open():
     assert story.hears("!yes").only_ask.request.confirmation is not None
 
 
-QUESTION_AGAIN = SPEECH.question_again(QUESTION.title, QUESTION.description)
+QUESTION_AGAIN = CATALOG.question_again(QUESTION.title, QUESTION.description)
 
 
 @pytest.mark.parametrize("body", ["!yes", "!no"])
@@ -296,7 +296,7 @@ def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place()
     story.hears("!yes")
     told = story.ends("I could.", Confirmation("q1", "Another?", "To nobody."))
     assert told.of(Ask) == []
-    assert told.said[-1] == SPEECH.question_again("Another?", "To nobody.")
+    assert told.said[-1] == CATALOG.question_again("Another?", "To nobody.")
 
 
 def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_ones_event():
@@ -321,7 +321,7 @@ def test_an_answer_with_anything_behind_the_word_is_none_and_the_question_is_sho
     assert told.messages[0].answers == "$2"
     assert story.hears("!yes ").only_ask.request.confirmation is not None
     story.ends("Done.")
-    assert story.hears(body).said == [SPEECH.no_open_question()]
+    assert story.hears(body).said == [CATALOG.no_open_question()]
 
 
 def test_the_event_that_shows_a_question_is_the_last_of_its_reply():
@@ -342,7 +342,7 @@ def test_another_user_and_another_room_answer_no_question():
     story = asked_to_confirm()
     assert story.hears("!yes", sender=BERT).messages == []
     other = RoomStory(chat_room(room_id=RoomId("!other")))
-    assert other.hears("!yes").said == [SPEECH.no_open_question()]
+    assert other.hears("!yes").said == [CATALOG.no_open_question()]
     assert story.hears("!yes").only_ask.request.confirmation is not None
 
 
@@ -368,17 +368,17 @@ def test_a_question_expires_politely():
     story = asked_to_confirm()
     story.now += QUESTION_KEPT_S + 1
     told = story.hears("!yes")
-    assert told.said == [SPEECH.confirmation_expired()]
-    assert story.hears("!yes").said == [SPEECH.no_open_question()]
+    assert told.said == [CATALOG.confirmation_expired()]
+    assert story.hears("!yes").said == [CATALOG.no_open_question()]
 
 
 def test_cancel_drops_the_question_without_telling_the_agent():
     story = asked_to_confirm()
     told = story.hears("!cancel")
-    assert told.said == [SPEECH.question_dropped()]
+    assert told.said == [CATALOG.question_dropped()]
     assert told.of(Ask) == []
-    assert story.hears("!no").said == [SPEECH.no_open_question()]
-    assert story.hears("!cancel").said == [SPEECH.cancel_nothing()]
+    assert story.hears("!no").said == [CATALOG.no_open_question()]
+    assert story.hears("!cancel").said == [CATALOG.cancel_nothing()]
 
 
 def test_a_restart_in_the_middle_of_an_answer_to_a_question_asks_the_same_again():
@@ -398,7 +398,7 @@ def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
     told = story.hears("!stop")
     (reply,) = [message for message in told.messages if message.answers == "$1"]
     assert reply.body.startswith("Once upon a time")
-    assert SPEECH.stopped() in reply.body
+    assert CATALOG.stopped() in reply.body
     assert not reply.partial
     (said,) = [message for message in told.messages if message.answers == "$2"]
     assert said.notice
@@ -406,7 +406,7 @@ def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
 
 
 def test_stop_with_nothing_under_way_says_so():
-    assert RoomStory().hears("!stop").said == [SPEECH.nothing_to_stop()]
+    assert RoomStory().hears("!stop").said == [CATALOG.nothing_to_stop()]
 
 
 def test_the_message_behind_a_stopped_one_is_asked():

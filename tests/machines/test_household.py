@@ -28,7 +28,7 @@ from machines.orders import (
 )
 from machines.room import RoomMade, TopologyConfirmed
 from machines.user import Asked, User
-from tests.machines.support import ANNA, ENTRY, ROOM, SPACE, SPEECH, Told, UserStory, make_world
+from tests.machines.support import ANNA, CATALOG, ENTRY, ROOM, SPACE, Told, UserStory, make_world
 
 INVITED = Asked(ENTRY)
 WROTE = Asked(ENTRY, EventId("$hello"))
@@ -192,7 +192,7 @@ def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_t
     (link,) = [send for send in told.of(Send) if send.reports]
     told = story.outcome(link, Done())
     assert [chat.room_id for chat in story.it.chats] == [ROOM]
-    assert SPEECH.entry_pointer("Chat 1", make_world().link(ROOM)) in told.said
+    assert CATALOG.entry_pointer("Chat 1", make_world().link(ROOM)) in told.said
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
     refused = story.outcome(send, NO)
 
     assert story.it.user.state == "resting"
-    failed = SPEECH.new_failed if story.it.user.space_id else SPEECH.setup_failed
+    failed = CATALOG.new_failed if story.it.user.space_id else CATALOG.setup_failed
     assert refused.said == [failed("not here")]
     assert refused.messages[0].answers == "$hello"
     assert (story.it.user.asked, story.it.user.chat, story.it.user.made) == (None, None, None)
@@ -352,7 +352,7 @@ def test_chats_are_listed_with_number_name_agent_and_state():
 
 def test_a_user_without_chats_is_told_so():
     told = UserStory().take(ChatsAsked(WROTE))
-    assert told.said == [SPEECH.no_chats()]
+    assert told.said == [CATALOG.no_chats()]
     assert told.consumed == [1]
 
 

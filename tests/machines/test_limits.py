@@ -9,7 +9,7 @@ from machines.happenings import AnswerTooLong, CallDelayed, CallStarted, Resumed
 from machines.reply import GATHER_S
 from machines.turn_state import NO_ATTEMPT, Turn
 from store.codec import dump, read
-from tests.machines.support import SPEECH, RoomStory, Told
+from tests.machines.support import CATALOG, RoomStory, Told
 
 LIMITS = {"agent_retry_s": 120.0, "agent_max_turn_s": 600.0}
 HOUR_S = 3600.0
@@ -58,7 +58,7 @@ def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
     story = asked()
     took_s, told = until_it_ends(story)
     assert took_s == 600.0
-    assert told.said == [f"on and on\n\n{SPEECH.turn_too_long()}"]
+    assert told.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
     assert told.of(HangUp)
     assert not told.of(Ask)
     assert not told.messages[0].partial
@@ -76,7 +76,7 @@ def test_a_turn_without_any_text_ends_in_time_too(state):
     assert turn_of(story).state == state
     assert story.it.due_at() == 1600.0
     told = story.later(1600.0 - story.now)
-    assert told.said == [SPEECH.agent_gave_up("too_slow")]
+    assert told.said == [CATALOG.agent_gave_up("too_slow")]
     assert told.of(HangUp)
 
 
@@ -100,7 +100,7 @@ def test_the_time_of_a_turn_holds_through_a_restart():
     restarts(story, clock_moves_s=400.0)
     took_s, told = until_it_ends(story)
     assert took_s == pytest.approx(600.0 - 400.0 - GATHER_S)
-    assert told.said == [f"on and on\n\n{SPEECH.turn_too_long()}"]
+    assert told.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
 
 
 def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_its_time():
@@ -129,7 +129,7 @@ def test_a_turn_whose_time_ran_out_while_the_process_was_down_is_answered():
 def test_a_save_that_takes_too_long_is_reported_as_failed():
     story = RoomStory(world_options=LIMITS)
     story.hears("!save lunch")
-    assert story.later(600.0).said == [SPEECH.save_failed("lunch")]
+    assert story.later(600.0).said == [CATALOG.save_failed("lunch")]
 
 
 # -- length ------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(s
         story.later(GATHER_S)
     turn = turn_of(story)
     told = story.take(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
-    assert told.said == [f"so far and on\n\n{SPEECH.answer_too_long()}"]
+    assert told.said == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
     assert not told.messages[0].partial
     assert not told.of(Ask)
     assert story.it.turn is None
@@ -154,7 +154,7 @@ def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
     story.hears("!save lunch")
     turn = turn_of(story)
     told = story.take(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("blah")))
-    assert told.said == [SPEECH.save_failed("lunch")]
+    assert told.said == [CATALOG.save_failed("lunch")]
 
 
 # -- waiting for a call ------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_a_first_attempt_without_a_call_ends_with_the_time_for_retries_and_is_no
     assert story.it.due_at() == 1120.0
     assert story.later(119.9).effects == ()
     told = story.later(0.1)
-    assert told.said == [SPEECH.agent_gave_up("no_call")]
+    assert told.said == [CATALOG.agent_gave_up("no_call")]
     assert told.of(HangUp)
 
 
@@ -175,7 +175,7 @@ def test_a_later_attempt_without_a_call_names_the_failure_before_it():
     story.fails("unreachable")
     story.later(2.0)
     call(story, CallDelayed)
-    assert story.later(118.0).said == [SPEECH.agent_gave_up("unreachable")]
+    assert story.later(118.0).said == [CATALOG.agent_gave_up("unreachable")]
 
 
 def test_a_first_attempt_that_waited_for_its_call_has_its_full_time():
@@ -194,14 +194,14 @@ def test_a_later_attempt_whose_call_has_just_started_is_not_called_silent():
     call(story, CallDelayed)
     story.now += 117.5
     call(story, CallStarted)
-    assert story.later(0.5).said == [SPEECH.agent_gave_up("AGENT_BUSY")]
+    assert story.later(0.5).said == [CATALOG.agent_gave_up("AGENT_BUSY")]
 
 
 def test_a_turn_that_waits_for_a_call_can_be_stopped():
     story = asked()
     call(story, CallDelayed)
     told = story.hears("!stop")
-    assert SPEECH.stopped_nothing() in told.said
+    assert CATALOG.stopped_nothing() in told.said
     assert told.of(HangUp)
 
 
@@ -224,7 +224,7 @@ def test_the_ending_follows_a_code_block_that_was_not_finished(said_again):
     told = story.hears("!stop")
     (reply,) = [message for message in told.messages if message.answers == "$1"]
     assert reply.body.startswith("```py\ncode()\n")
-    assert reply.body.endswith(f"\ncode()\n```\n\n{SPEECH.stopped()}")
+    assert reply.body.endswith(f"\ncode()\n```\n\n{CATALOG.stopped()}")
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -238,5 +238,5 @@ def test_an_answer_of_the_greatest_length_is_stopped_at_once(shown):
     assert told.of(HangUp)
     assert story.it.turn is None
     replies = [message for message in told.messages if message.answers == "$1"]
-    assert any(message.body.endswith(SPEECH.stopped()) for message in replies)
+    assert any(message.body.endswith(CATALOG.stopped()) for message in replies)
     assert len(replies) == (1 if shown else 34)

@@ -10,7 +10,7 @@ from machines.ids import EventId, TxnId
 from machines.orders import Done
 from machines.priority import Priority, priority_of
 from machines.user import Asked
-from tests.machines.support import ANNA, BERT, CHAT_BINDING, ROOM, SPEECH, RoomStory, chat_room
+from tests.machines.support import ANNA, BERT, CATALOG, CHAT_BINDING, ROOM, RoomStory, chat_room
 
 FOUND = Observed(CHAT_BINDING, "Chat 1", False, False, "found", {})
 
@@ -60,7 +60,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_answer_before_it():
     assert stop.effects == ()
     told = story.take(FOUND)
     assert [ask.request.text for ask in told.of(Ask)] == ["one", "two"]
-    assert (EventId("$1"), SPEECH.stopped_nothing()) in [
+    assert (EventId("$1"), CATALOG.stopped_nothing()) in [
         (message.answers, message.body) for message in told.messages
     ]
     assert story.it.turn is not None
@@ -77,7 +77,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_ha
     told = story.take(FOUND)
     assert story.it.turn is not None
     assert story.it.turn.turn_id == "$2"
-    assert (EventId("$1"), SPEECH.stopped_nothing()) in [
+    assert (EventId("$1"), CATALOG.stopped_nothing()) in [
         (message.answers, message.body) for message in told.messages
     ]
 

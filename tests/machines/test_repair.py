@@ -11,10 +11,10 @@ from machines.room import Binding, Room
 from tests.machines.support import (
     ANNA,
     BERT,
+    CATALOG,
     CHAT_BINDING,
     ENTRY,
     ROOM,
-    SPEECH,
     STRANGER,
     RoomStory,
 )
@@ -87,7 +87,7 @@ def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
     (log,) = told.of(Log)
     assert (log.event, log.warning) == ("room_recovery_failed", True)
     assert log.fields == {"room_id": ROOM, "matrix_user_id": ANNA, "report": {"room_id": ROOM}}
-    assert told.said == [SPEECH.room_recovery_failed()]
+    assert told.said == [CATALOG.room_recovery_failed()]
     assert told.messages[0].answers is None, "those messages are still to be answered (D2)"
     assert told.messages[0].notice
     assert told.consumed == []
@@ -142,7 +142,7 @@ def test_a_further_failure_has_its_notice_when_somebody_has_written_since():
     story.hears("second")
     story.later(60.0)
     told = story.take(NOTHING)
-    assert told.said == [SPEECH.room_recovery_failed()]
+    assert told.said == [CATALOG.room_recovery_failed()]
     assert [log.event for log in told.of(Log)] == ["room_recovery_failed"]
     first, second = [
         send
@@ -181,7 +181,7 @@ def test_a_command_in_an_unbound_room_gets_the_same_repair_and_then_runs(body):
 def test_a_command_in_a_failed_room_waits_and_gets_the_notice_once_more():
     story = failed_room()
     told = story.hears("!help")
-    assert told.said == [SPEECH.room_recovery_failed()]
+    assert told.said == [CATALOG.room_recovery_failed()]
     assert told.messages[0].answers is None
     assert told.consumed == []
     assert story.hears("!chats").effects == ()

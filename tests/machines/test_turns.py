@@ -17,7 +17,7 @@ from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
 from machines.splitting import PART_BYTES, split
 from machines.turn_state import NO_ATTEMPT, Turn
 from store.codec import dump, read
-from tests.machines.support import ANNA, ROOM, SPEECH, RoomStory
+from tests.machines.support import ANNA, CATALOG, ROOM, RoomStory
 
 CONTRACT_INTERVAL_S = 1.5
 CONTRACT_EDITS = 20
@@ -96,7 +96,7 @@ def test_the_status_line_shows_below_the_text_and_not_in_the_final_text():
     turn = story.it.turn
     said = AgentOutput(turn.turn_id, turn.tries, AnswerText("So far."), Activity("tool", "search"))
     story.take(said)
-    assert story.later(GATHER_S).said == [f"So far.\n\n{SPEECH.tool_status('search')}"]
+    assert story.later(GATHER_S).said == [f"So far.\n\n{CATALOG.tool_status('search')}"]
     assert story.ends("So far, so good.").said == ["So far, so good."]
 
 
@@ -325,7 +325,7 @@ def test_however_often_it_is_retried_an_event_is_edited_at_most_twenty_times():
 def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
     story = asked()
     told = story.fails("BAD_INPUT", retryable=False)
-    assert told.said == [SPEECH.agent_error("BAD_INPUT")]
+    assert told.said == [CATALOG.agent_error("BAD_INPUT")]
     assert "BAD_INPUT" in told.said[0]
     assert story.it.turn is None
 
@@ -341,7 +341,7 @@ def test_when_no_further_attempt_fits_the_reply_says_that_there_is_no_answer():
         assert due is not None
         story.later(due - story.now)
         tries += 1
-    assert told.said == [SPEECH.agent_gave_up("unreachable")]
+    assert told.said == [CATALOG.agent_gave_up("unreachable")]
     assert (told.messages[0].answers, told.messages[0].partial) == ("$1", False)
     assert story.now - began <= 120.0
     assert tries > 5
@@ -356,7 +356,7 @@ def test_a_later_attempt_that_stays_silent_is_cancelled_when_the_time_for_retrie
     assert story.it.due_at() == gives_up_at
     told = story.later(gives_up_at - story.now)
     assert told.of(HangUp) == [HangUp()]
-    assert told.said == [SPEECH.agent_gave_up("silent")]
+    assert told.said == [CATALOG.agent_gave_up("silent")]
 
 
 def test_a_last_attempt_that_had_no_time_is_not_called_silent():
@@ -367,13 +367,13 @@ def test_a_last_attempt_that_had_no_time_is_not_called_silent():
     story.later(first_wait_s)
     told = story.later(0.1)
     assert told.of(HangUp)
-    assert told.said == [SPEECH.agent_gave_up("AGENT_BUSY")]
+    assert told.said == [CATALOG.agent_gave_up("AGENT_BUSY")]
 
 
 def test_with_no_time_for_retries_the_first_failure_is_the_last():
     story = RoomStory(world_options={"agent_retry_s": 0.0})
     story.hears("question")
-    assert story.fails("silent").said == [SPEECH.agent_gave_up("silent")]
+    assert story.fails("silent").said == [CATALOG.agent_gave_up("silent")]
 
 
 def test_the_next_turn_begins_when_the_one_before_has_failed():
@@ -445,7 +445,7 @@ def test_a_long_answer_that_is_not_repeated_keeps_all_that_was_shown(end):
     before = len(sends(story))
     story.now += 130
     told = story.fails("silent") if end == "gave up" else story.hears("!stop")
-    sentence = SPEECH.agent_gave_up("silent") if end == "gave up" else SPEECH.stopped()
+    sentence = CATALOG.agent_gave_up("silent") if end == "gave up" else CATALOG.stopped()
     closing = sends(story)[before]
     *finished, last = shown
     assert closing.order.edits == last
@@ -468,7 +468,7 @@ def test_a_row_of_an_earlier_version_with_the_whole_answer_is_continued():
     story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.take(Resumed())
     told = story.hears("!stop")
-    assert told.messages[0].body.endswith(SPEECH.stopped())
+    assert told.messages[0].body.endswith(CATALOG.stopped())
     assert len(told.messages[0].body) < PART_BYTES
 
 

@@ -25,13 +25,13 @@ from machines.happenings import AgentOutput, Observed, OrderDone, Resumed, TimeP
 from machines.ids import EventId, TxnId
 from machines.orders import Joined, Refused
 from machines.room import Room, RoomMade, TopologyConfirmed
-from tests.machines.support import ANNA, CHAT_BINDING, ROOM, SPEECH, RoomStory, Told
+from tests.machines.support import ANNA, CATALOG, CHAT_BINDING, ROOM, RoomStory, Told
 
 NOTHING = Observed(None, "", False, False, "nothing it could be", {"room_id": ROOM})
 A_CHAT = Observed(CHAT_BINDING, "Chat 1", False, False, "the homeserver shows what it is", {})
 DAY_S = 24 * 3600.0
 HOUR_S = 3600.0
-NOTICE = SPEECH.room_recovery_failed()
+NOTICE = CATALOG.room_recovery_failed()
 
 
 class Unbound(RoomStory):
@@ -271,7 +271,7 @@ def test_a_turn_is_given_up_after_a_day_and_its_reply_says_so():
     story.fails_until(lambda: story.it.turn is None)
     assert story.notices == 1
     last = [each for each in story.all if isinstance(each, Send)][-1].order
-    assert last.body == f"So far\n\n{SPEECH.agent_gave_up('not_restored')}"
+    assert last.body == f"So far\n\n{CATALOG.agent_gave_up('not_restored')}"
     assert any(isinstance(each, HangUp) for each in story.all)
     assert (last.answers, last.partial) == ("$1", False)
     assert story.it.due_at() is None

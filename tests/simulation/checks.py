@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from machines.speech import Speech
+from machines.i18n import Catalog
 from machines.talk import AgentRequest
 from tests.simulation.agents import AgentModel
 from tests.simulation.homeserver import ANSWERS, PART, PARTIAL, Event, Homeserver, Room
@@ -164,13 +164,13 @@ class Judge:
         said: list[Said],
         people: Iterable[Person],
         agents: AgentModel,
-        speech: Speech,
+        catalog: Catalog,
     ) -> None:
         self._server = server
         self._said = said
         self._people = people
         self._agents = agents
-        self._speech = speech
+        self._catalog = catalog
         # With the database gone nothing says that an unanswered `!new` had made its room already.
         self.may_repeat_commands = False
 
@@ -229,24 +229,24 @@ class Judge:
             raise Violation(f"the reply to {event_id} is not what the agent said: {text[:200]!r}")
 
     def _is_whole(self, said: Said, text: str) -> bool:
-        event_id, speech = said.event.event_id, self._speech
+        event_id, catalog = said.event.event_id, self._catalog
         given = self._agents.answers.get(event_id, [])
         if _squeezed(text) in {_squeezed(answer) for answer in given}:
             return True
-        if "" in given and text == speech.empty_answer():
+        if "" in given and text == catalog.empty_answer():
             return True
         return any(self._ends_so(event_id, text, end) for end in self._honest_ends(said))
 
     def _honest_ends(self, said: Said) -> list[str]:
         """Return what may stand in place of an answer, or behind what there was of it (D10, K9)."""
-        event_id, speech = said.event.event_id, self._speech
-        ends = [speech.agent_error(code) for code in self._agents.refusals.get(event_id, ())]
+        event_id, catalog = said.event.event_id, self._catalog
+        ends = [catalog.agent_error(code) for code in self._agents.refusals.get(event_id, ())]
         if self._agents.troubles.get(event_id):
             kinds = ("unreachable", "silent", "protocol", "broken_off", "AGENT_BUSY")
-            ends += [speech.agent_gave_up(kind) for kind in kinds]
+            ends += [catalog.agent_gave_up(kind) for kind in kinds]
         room_id = said.event.room_id
         if any((each.body, each.event.room_id) == ("!clear", room_id) for each in self._said):
-            ends += [speech.stopped(), speech.stopped_nothing()]
+            ends += [catalog.stopped(), catalog.stopped_nothing()]
         return ends
 
     def _ends_so(self, event_id: str, text: str, end: str) -> bool:

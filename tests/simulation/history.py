@@ -14,8 +14,8 @@ from actors.agent_calls import Limits
 from actors.bot import Bot
 from actors.surroundings import Surroundings
 from machines.errors import SurfacesError
+from machines.i18n import catalog_for
 from machines.ids import UserId
-from machines.speech import speak
 from machines.talk import AgentRequest
 from machines.world import Access
 from matrix import Account, MatrixHomeserver
@@ -89,14 +89,14 @@ class History:
         self.server = Homeserver(kernel, BOT, self.forks)
         self.server.news.append(self._welcome)
         self.said: list[Said] = []
-        self.speech = speak("en", "Lambda")
+        self.catalog = catalog_for("en", "Lambda")
         self.watch = Watch(self.server, self.said, blind=blind)
         self.agents = AgentModel(kernel, self.faults, self._asked)
         self.api = Api(self.server, self.faults, NAMES)
         self.network = Network(kernel, self.server, self.api, self.faults, self.watch.request)
         names = sorted(kernel.chance.sample(sorted(NAMES), kernel.chance.choice((1, 1, 2, 3))))
         self.people = [Person(kernel, self.server, name, self.said) for name in names]
-        self.judge = Judge(self.server, self.said, self.people, self.agents, self.speech)
+        self.judge = Judge(self.server, self.said, self.people, self.agents, self.catalog)
         self.judge.may_repeat_commands = self.faults.plan.losses > 0
         self.folder = folder
         self.process: Process | None = None
@@ -325,7 +325,7 @@ class History:
             clock=clock,
             surroundings=Surroundings(
                 clock=clock,
-                speech=self.speech,
+                catalog=self.catalog,
                 access=Access(BOT),
                 agents=lambda: agents,
                 agent_retry_s=120.0,

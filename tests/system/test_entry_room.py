@@ -3,13 +3,13 @@
 import anyio
 import pytest
 
-from machines.speech import speak
+from machines.i18n import catalog_for
 from sandbox.person import Person
 from tests.system.cast import PASSWORD, accept, answer_to, made_rooms, notice, onboard
 
 pytestmark = pytest.mark.anyio
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 
 
 async def leave_everything(home):
@@ -121,14 +121,14 @@ async def test_an_invitation_of_each_into_the_same_room_gives_each_a_space(
     await bob.join(first.entry)
     asked = await bob.send_text(first.entry, "!chats")
     answer = await answer_to(bob, first.entry, asked)
-    assert answer.body == SPEECH.not_in_company("chats")
+    assert answer.body == CATALOG.not_in_company("chats")
 
 
 async def test_with_a_third_person_there_nothing_of_anybody_is_shown(home, make_person):
     ann, bob = home.person, await make_person()
     before = await home.ask("hello", home.entry)
     await ann.invite(home.entry, bob.user_id)
-    assert await home.tell("!chats", home.entry) == SPEECH.not_in_company("chats")
+    assert await home.tell("!chats", home.entry) == CATALOG.not_in_company("chats")
     await bob.join(home.entry)
     home.person.watching.seen.clear()
 
@@ -143,10 +143,10 @@ async def test_with_a_third_person_there_nothing_of_anybody_is_shown(home, make_
     ]
     said = [await answer_to(ann, home.entry, asked) for asked in (called, replied, *commands)]
     pointer, again, chats, made, settings, soul, help_page = [event.body for event in said]
-    assert pointer == again == SPEECH.entry_pointer_in_company()
-    assert made == SPEECH.chat_created_in_company()
+    assert pointer == again == CATALOG.entry_pointer_in_company()
+    assert made == CATALOG.chat_created_in_company()
     assert [chats, settings, soul] == [
-        SPEECH.not_in_company(name) for name in ("chats", "settings", "soul")
+        CATALOG.not_in_company(name) for name in ("chats", "settings", "soul")
     ]
     assert "!new" in help_page
     answered = {event.answers for event in await ann.messages(home.entry)}

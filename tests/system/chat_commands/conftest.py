@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from machines.speech import CATALOGUES
+from machines.i18n import TEMPLATES
 from sandbox.agent_server import AgentServer
 from sandbox.person import Person
 from sandbox.synapse import Synapse
@@ -17,7 +17,7 @@ RETRY_S = 1.0
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session", params=sorted(CATALOGUES))
+@pytest.fixture(scope="session", params=sorted(TEMPLATES))
 async def standing_guest(
     request: pytest.FixtureRequest,
     synapse: Synapse,

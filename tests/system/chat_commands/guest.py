@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from machines.speech import Speech, speak
+from machines.i18n import Catalog, catalog_for
 from sandbox.person import Person
 from sandbox.room_event import RoomEvent
 from tests.system.cast import Bot, Home, answer_to, said
@@ -28,9 +28,9 @@ class Guest:
         return self.home.person
 
     @property
-    def speech(self) -> Speech:
+    def catalog(self) -> Catalog:
         """The sentences the bot is to speak in."""
-        return speak(self.locale, "Lambda")
+        return catalog_for(self.locale, "Lambda")
 
     async def open_chat(self, name: str = "") -> str:
         """Open a chat with `!new`, join it and return its room."""

@@ -11,8 +11,8 @@ from string import Formatter
 
 from machines.commands import ALIASES, COMMANDS
 from machines.commands.naming import MAX_NAME_LENGTH
+from machines.i18n import TEMPLATES
 from machines.preferences import MAX_SOUL_LENGTH
-from machines.speech import CATALOGUES
 
 TOO_LONG = "x" * (MAX_NAME_LENGTH + 1)
 Keys = tuple[str, ...]
@@ -112,7 +112,7 @@ def written(name: str, use: Use) -> str:
 def says(locale: str, keys: Keys, text: str) -> bool:
     """Whether a text is made of these sentences, beginning with the first, and of nothing else."""
     lines = [line for line in text.splitlines() if line.strip()]
-    first, *others = (_lines(CATALOGUES[locale][key]) for key in keys)
+    first, *others = (_lines(TEMPLATES[locale][key]) for key in keys)
     known = [*first, *(line for sentence in others for line in sentence)]
     return re.fullmatch(first[0], lines[0]) is not None and all(
         any(re.fullmatch(pattern, line) for pattern in known) for line in lines

@@ -21,24 +21,24 @@ async def test_an_agent_that_can_not_be_reached_is_told_in_one_plain_reply(guest
         reply = await only_reply(guest, "anyone there?")
     finally:
         await agent.accept()
-    assert reply == guest.speech.agent_gave_up("unreachable")
+    assert reply == guest.catalog.agent_gave_up("unreachable")
 
 
 async def test_an_agent_that_stays_busy_is_told_in_one_plain_reply(guest, agent):
     agent.script = lambda _: [Error("AGENT_BUSY")]
-    assert await only_reply(guest, "hello?") == guest.speech.agent_gave_up("AGENT_BUSY")
+    assert await only_reply(guest, "hello?") == guest.catalog.agent_gave_up("AGENT_BUSY")
 
 
 async def test_an_error_is_named_by_its_code(guest, agent):
     agent.script = lambda _: [Error("QUOTA_EXCEEDED", "none left this month")]
     reply = await only_reply(guest, "draw me a sheep")
-    assert reply == guest.speech.agent_error("QUOTA_EXCEEDED")
+    assert reply == guest.catalog.agent_error("QUOTA_EXCEEDED")
     assert "QUOTA_EXCEEDED" in reply
 
 
 async def test_an_empty_answer_is_told(guest, agent):
     agent.script = lambda _: [End()]
-    assert await only_reply(guest, "say nothing") == guest.speech.empty_answer()
+    assert await only_reply(guest, "say nothing") == guest.catalog.empty_answer()
 
 
 @pytest.mark.parametrize("words", ["", "So far, so good."])
@@ -59,10 +59,10 @@ async def test_tools_and_progress_show_below_the_growing_text_and_not_in_the_end
         yield End(3)
 
     agent.script = script
-    chat, person, speech = guest.home.chat, guest.person, guest.speech
+    chat, person, catalog = guest.home.chat, guest.person, guest.catalog
     asked = await person.send_text(chat, "look it up")
     for status, happened in zip(
-        (speech.tool_status("search"), speech.progress("reading 3 of 7")), go_on, strict=True
+        (catalog.tool_status("search"), catalog.progress("reading 3 of 7")), go_on, strict=True
     ):
         shown = await person.wait_for(
             lambda event, status=status: event.answers == asked and said(event).endswith(status)

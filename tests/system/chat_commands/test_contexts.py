@@ -2,14 +2,14 @@
 
 import pytest
 
-from machines.speech import speak
+from machines.i18n import catalog_for
 from sandbox.agent_script import End, Error, Text, Wait
 from tests.system.cast import answer_to, said
 from tests.system.chat_commands.guest import one_answer_each, open_chat
 
 pytestmark = pytest.mark.anyio
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_a_save_is_asked_for_in_words_and_in_a_field_and_answered_by_what_
 ):
     context = await context_of(agent, quiet)
     answer = await quiet.ask("!save before  lunch")
-    assert (answer.msgtype, answer.body) == ("m.notice", SPEECH.save_done("before lunch"))
+    assert (answer.msgtype, answer.body) == ("m.notice", CATALOG.save_done("before lunch"))
     request = agent.requests[-1]
     assert request.chat_id == context
     assert request.message_id == answer.answers
@@ -56,14 +56,14 @@ async def test_a_save_is_asked_for_in_words_and_in_a_field_and_answered_by_what_
 async def test_what_the_agent_says_to_a_save_is_part_of_its_answer(home, agent):
     agent.script = lambda _: [Text("I shall not forget."), End(1)]
     answer = await home.ask("!save lunch")
-    assert answer.body == f"{SPEECH.save_done('lunch')}\n\nI shall not forget."
+    assert answer.body == f"{CATALOG.save_done('lunch')}\n\nI shall not forget."
 
 
 async def test_a_save_that_the_agent_refuses_is_told_and_not_listed(home, agent):
     agent.script = lambda _: [Error("NO_ROOM", "full")]
-    expected = f"{SPEECH.save_failed('lunch')}\n\n{SPEECH.agent_error('NO_ROOM')}"
+    expected = f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO_ROOM')}"
     assert await home.tell("!save lunch") == expected
-    assert await home.tell("!load") == SPEECH.load_none()
+    assert await home.tell("!load") == CATALOG.load_none()
 
 
 async def test_saves_are_named_counted_and_listed_once_each(quiet, agent):
@@ -75,8 +75,8 @@ async def test_saves_are_named_counted_and_listed_once_each(quiet, agent):
     assert names[2] == names[4] == "lunch"
     # A name of the bot's own choice never takes the place of another save.
     assert len({*names}) == 4
-    assert await quiet.tell("!load") == SPEECH.load_list((names[0], names[1], names[3], "lunch"))
-    assert await quiet.tell("!cancel") == SPEECH.load_left()
+    assert await quiet.tell("!load") == CATALOG.load_list((names[0], names[1], names[3], "lunch"))
+    assert await quiet.tell("!cancel") == CATALOG.load_left()
 
 
 async def test_a_number_picks_from_the_open_list_once(quiet, agent):
@@ -84,8 +84,8 @@ async def test_a_number_picks_from_the_open_list_once(quiet, agent):
     for command in ("!save one", "!save two"):
         await quiet.tell(command)
     assert said(await quiet.ask("2")) == "echo: 2"
-    assert await quiet.tell("!load") == SPEECH.load_list(("one", "two"))
-    assert await quiet.tell("2") == SPEECH.load_picked("two")
+    assert await quiet.tell("!load") == CATALOG.load_list(("one", "two"))
+    assert await quiet.tell("2") == CATALOG.load_picked("two")
     request = agent.requests[-1]
     assert request.payload["context"] == {"action": "load", "name": "two"}
     assert "two" in request.text
@@ -99,11 +99,11 @@ async def test_zero_and_cancel_leave_the_list_and_other_words_do_not(quiet, agen
     await quiet.tell("!save one")
     await quiet.tell("!load")
     for outside in ("2", "9999"):
-        assert await quiet.tell(outside) == SPEECH.load_invalid(1)
+        assert await quiet.tell(outside) == CATALOG.load_invalid(1)
     for text in ("what was in it?", "1.", "1 or 2", "-1", "١"):
         assert said(await quiet.ask(text)) == f"echo: {text}"
     assert await quiet.tell("!help", quiet.entry)
-    assert await quiet.tell(leave) == SPEECH.load_left()
+    assert await quiet.tell(leave) == CATALOG.load_left()
     assert said(await quiet.ask("1")) == "echo: 1"
     assert orders(agent, context) == [("save", "one")]
 
@@ -114,17 +114,17 @@ async def test_a_list_that_is_asked_for_and_picked_from_in_one_breath(quiet, age
     asked = [await person.send_text(chat, body) for body in typed]
     answers = await one_answer_each(person, chat, asked)
     assert said(answers[0]) == said(answers[4]) == "echo: 1"
-    assert answers[3].body == SPEECH.load_picked("one")
+    assert answers[3].body == CATALOG.load_picked("one")
 
 
 async def test_the_page_counts_what_the_agent_says_it_used_and_asks_nobody(quiet, agent):
-    assert await quiet.tell("!context") == SPEECH.context_page("", None, ())
+    assert await quiet.tell("!context") == CATALOG.context_page("", None, ())
     await quiet.ask("one")
     await quiet.ask("two")
-    assert await quiet.tell("!context") == SPEECH.context_page("", 22, ())
+    assert await quiet.tell("!context") == CATALOG.context_page("", 22, ())
     await quiet.tell("!save lunch")
     heard = len(agent.requests)
-    assert await quiet.tell("!context") == SPEECH.context_page("lunch", 29, ("lunch",))
+    assert await quiet.tell("!context") == CATALOG.context_page("lunch", 29, ("lunch",))
     assert len(agent.requests) == heard
 
 
@@ -132,9 +132,9 @@ async def test_another_chat_has_saves_and_a_list_of_its_own(quiet, agent):
     other = await open_chat(quiet, "Other")
     await quiet.tell("!save here")
     await quiet.tell("!load")
-    assert await quiet.tell("!load", other) == SPEECH.load_none()
+    assert await quiet.tell("!load", other) == CATALOG.load_none()
     assert said(await quiet.ask("1", other)) == "echo: 1"
-    assert await quiet.tell("1") == SPEECH.load_picked("here")
+    assert await quiet.tell("1") == CATALOG.load_picked("here")
     assert await context_of(agent, quiet) != await context_of(agent, quiet, other)
 
 
@@ -145,11 +145,11 @@ async def test_a_cleared_chat_has_a_context_of_its_own_and_hangs_up_the_old_one(
     asked = await quiet.person.send_text(quiet.chat, "a long story")
     while (request := await agent.next_request()).message_id != asked:
         pass
-    assert await quiet.tell("!clear") == SPEECH.context_cleared()
+    assert await quiet.tell("!clear") == CATALOG.context_cleared()
     await agent.connections[request.connection - 1].closed.wait()
     agent.script = lambda request: [Text("afresh"), End(11)]
-    assert said(await answer_to(quiet.person, quiet.chat, asked)) == SPEECH.stopped_nothing()
+    assert said(await answer_to(quiet.person, quiet.chat, asked)) == CATALOG.stopped_nothing()
     after = [await context_of(agent, quiet, room) for room in (quiet.chat, other)]
     assert after[1] == before[1]
     assert after[0] not in {*before}
-    assert await quiet.tell("!context") == SPEECH.context_page("", 11, ())
+    assert await quiet.tell("!context") == CATALOG.context_page("", 11, ())

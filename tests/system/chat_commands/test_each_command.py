@@ -50,5 +50,5 @@ async def test_any_other_word_gets_one_line_that_names_help(guest):
 async def test_help_is_the_table_of_commands_in_the_words_of_the_language(guest):
     for room in (guest.home.chat, guest.home.entry):
         (answer,) = await guest.tell(room, "!help")
-        assert answer.body == guest.speech.help(COMMANDS)
+        assert answer.body == guest.catalog.help(COMMANDS)
         assert all(f"`!{name}" in answer.body for name in COMMANDS)

@@ -3,7 +3,7 @@
 import pytest
 
 from machines.commands import COMMANDS
-from machines.speech import speak
+from machines.i18n import catalog_for
 from sandbox.agent_script import End
 from tests.system.cast import notice, onboard, said
 from tests.system.chat_commands.guest import Guest, notices, one_answer_each
@@ -13,7 +13,7 @@ from tests.system.recovery.backstage import Backstage
 
 pytestmark = pytest.mark.anyio
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 # What comes behind it in the same room would be answered otherwise.
 LAST = "archive"
 EVERY = [*(name for name in COMMANDS if name != LAST), LAST]
@@ -50,13 +50,13 @@ async def test_commands_in_a_failed_room_get_the_notice_and_are_answered_once_af
         for room, names in said_in.items()
     }
     for room in said_in:
-        await notice(guest.person, room, SPEECH.room_recovery_failed())
+        await notice(guest.person, room, CATALOG.room_recovery_failed())
     # The bot goes on: another room of the same person is as it was.
-    assert (await guest.tell(home.entry, "!help"))[0].body == SPEECH.help(COMMANDS)
+    assert (await guest.tell(home.entry, "!help"))[0].body == CATALOG.help(COMMANDS)
     for room in said_in:
         told = await notices(guest.person, room, home.bot)
         # The notice of the failure, and once more for a command that came after it (contract C8).
-        assert told[1:] in [[SPEECH.room_recovery_failed()] * count for count in (1, 2)]
+        assert told[1:] in [[CATALOG.room_recovery_failed()] * count for count in (1, 2)]
         assert len(backstage.warnings(room)) == 1
         given = {event.answers for event in await guest.person.messages(room)}
         assert given.isdisjoint(asked[room])
@@ -90,7 +90,7 @@ async def test_each_command_in_a_room_that_can_be_explained_is_its_repair(behind
     for name, room in rooms.items():
         (answer,) = await one_answer_each(guest.person, room, [asked[name]])
         guest.hears(USES[name][0].says, answer)
-        assert SPEECH.room_recovery_failed() not in await notices(guest.person, room, home.bot)
+        assert CATALOG.room_recovery_failed() not in await notices(guest.person, room, home.bot)
     assert {room["state"] for room in await states(backstage, rooms)} == {"bound"}
     assert daemon.lines("actor_fault") == []
 
@@ -118,7 +118,7 @@ async def test_commands_in_a_stale_chat_are_answered_twice_and_nothing_is_sent_a
     heard = len(agent.connections)
 
     (answer,) = await guest.tell(guest.home.chat, "are you still there?")
-    assert answer.body == SPEECH.stale_agent("gone")
+    assert answer.body == CATALOG.stale_agent("gone")
     guest.hears(("stale_agent",), answer)
     assert "!new" in answer.body
     stale = {"save": ("stale_agent",)}

@@ -5,13 +5,13 @@ import pytest
 
 from agent_platform.playground import PLAYGROUND
 from agent_platform.sample_text import long_text
-from machines.speech import speak
+from machines.i18n import catalog_for
 from tests.system.cast import notice, onboard, said
 from tests.system.chat_commands.guest import open_chat
 
 pytestmark = pytest.mark.anyio
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 RETRY_S = "4"
 
 
@@ -41,7 +41,7 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
         await daemon.wait_live()
         home = await onboard(person, bot.user_id)
         welcome = await notice(person, home.chat)
-        for text in (welcome.body, SPEECH.mock_hint()):
+        for text in (welcome.body, CATALOG.mock_hint()):
             assert all(f"`{phrase}" in text for phrase in ("long", "tool", "confirm", "context"))
 
         phrases = (
@@ -66,21 +66,21 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
         assert '"files": false' in answers["context"]
         assert answers["slow 1"] == "That took me 1 s."
         assert [answers[phrase] for phrase in ("busy", "break")] == [echo("busy"), echo("break")]
-        assert answers["fail"] == SPEECH.agent_error("MOCK_FAILURE")
-        assert answers["empty"] == SPEECH.empty_answer()
-        assert answers["silent"] == SPEECH.agent_gave_up("silent")
+        assert answers["fail"] == CATALOG.agent_error("MOCK_FAILURE")
+        assert answers["empty"] == CATALOG.empty_answer()
+        assert answers["silent"] == CATALOG.agent_gave_up("silent")
         assert "May I do this: send it?" in answers["confirm send it"]
         asked_in = rooms["confirm send it"]
         assert said(await home.ask("!yes", asked_in)) == "Thank you. I did it: send it."
-        assert await home.tell("!yes", asked_in) == SPEECH.no_open_question()
+        assert await home.tell("!yes", asked_in) == CATALOG.no_open_question()
 
         saved = await home.tell("!save lunch", rooms["hello"])
-        assert saved.startswith(SPEECH.save_done("lunch"))
+        assert saved.startswith(CATALOG.save_done("lunch"))
         await home.tell("!load", rooms["hello"])
         picked = await home.tell("1", rooms["hello"])
-        assert picked.startswith(SPEECH.load_picked("lunch"))
+        assert picked.startswith(CATALOG.load_picked("lunch"))
         # A cleared chat begins with an empty memory: what is kept in the old one is not to be had.
         for command in ("!clear", "!load"):
             await home.tell(command, rooms["hello"])
-        error = SPEECH.agent_error("CONTEXT_UNKNOWN")
-        assert await home.tell("1", rooms["hello"]) == f"{SPEECH.load_failed('lunch')}\n\n{error}"
+        error = CATALOG.agent_error("CONTEXT_UNKNOWN")
+        assert await home.tell("1", rooms["hello"]) == f"{CATALOG.load_failed('lunch')}\n\n{error}"

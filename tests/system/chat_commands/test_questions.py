@@ -2,8 +2,8 @@
 
 import pytest
 
+from machines.i18n import catalog_for
 from machines.memory import QUESTION_KEPT_S
-from machines.speech import speak
 from sandbox.agent_script import End, Text, Update, Wait
 from tests.system.cast import onboard, said
 from tests.system.chat_commands.guest import one_answer_each, open_chat, reactions
@@ -11,7 +11,7 @@ from tests.system.recovery.backstage import Backstage
 
 pytestmark = pytest.mark.anyio
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 TITLE, DESCRIPTION = "Send the mail?", "To all *three* of them."
 
 
@@ -44,7 +44,7 @@ def confirmations(agent, message_ids=None):
 
 async def test_a_question_is_text_with_a_hint(asked_home):
     answer = await asked_home.ask("send it")
-    assert said(answer) == f"I could.\n\n{SPEECH.confirmation_question(TITLE, DESCRIPTION)}"
+    assert said(answer) == f"I could.\n\n{CATALOG.confirmation_question(TITLE, DESCRIPTION)}"
     assert all(hint in said(answer) for hint in ("!yes", "!no"))
     assert await reactions(asked_home.person, asked_home.chat) == []
 
@@ -63,7 +63,7 @@ async def test_an_answer_is_given_once_and_the_agents_words_are_the_reply_to_it(
     assert confirmations(agent, [answer.answers]) == expected
     before = len(agent.requests)
     for again in ("!yes", "!no"):
-        assert await asked_home.tell(again) == SPEECH.no_open_question()
+        assert await asked_home.tell(again) == CATALOG.no_open_question()
     assert len(agent.requests) == before
     assert await reactions(asked_home.person, asked_home.chat) == []
 
@@ -74,7 +74,7 @@ async def test_two_answers_in_one_breath_are_one_answer(asked_home, agent):
     asked = [await person.send_text(chat, body) for body in ("!yes", "!no", "!yes")]
     first, *others = await one_answer_each(person, chat, asked)
     assert said(first) == "q send it: sent"
-    assert [other.body for other in others] == [SPEECH.no_open_question()] * 2
+    assert [other.body for other in others] == [CATALOG.no_open_question()] * 2
     assert len(confirmations(agent, asked)) == 1
 
 
@@ -92,7 +92,7 @@ async def test_a_yes_written_while_text_still_streams_accepts_nothing_that_comes
     await person.wait_for(lambda event: event.answers == asked)
     early = await person.send_text(chat, "!yes")
     _, answer = await one_answer_each(person, chat, [asked, early])
-    assert (answer.body, answer.msgtype) == (SPEECH.question_again(TITLE, DESCRIPTION), "m.notice")
+    assert (answer.body, answer.msgtype) == (CATALOG.question_again(TITLE, DESCRIPTION), "m.notice")
     assert confirmations(agent, [early]) == []
     assert said(await asked_home.ask("!yes")) == "q send it: sent"
 
@@ -102,7 +102,7 @@ async def test_a_yes_with_more_behind_it_accepts_nothing_and_shows_the_question_
 ):
     await asked_home.ask("send it")
     before = len(agent.requests)
-    again = SPEECH.question_again(TITLE, DESCRIPTION)
+    again = CATALOG.question_again(TITLE, DESCRIPTION)
     assert await asked_home.tell("!yes but not my notes") == again
     assert await asked_home.tell("!no thanks") == again
     assert len(agent.requests) == before
@@ -130,16 +130,16 @@ async def test_a_room_has_one_open_question_and_it_is_the_newest(asked_home, age
     await asked_home.ask("send two")
     assert said(await asked_home.ask("yes")) == "echo: yes"
     assert said(await asked_home.ask("!yes")) == "q send two: sent"
-    assert await asked_home.tell("!yes") == SPEECH.no_open_question()
+    assert await asked_home.tell("!yes") == CATALOG.no_open_question()
     assert said(await asked_home.ask("!no", other)) == "q send three: kept"
 
 
 async def test_a_dropped_question_is_answered_to_nobody(asked_home, agent):
     await asked_home.ask("send it")
     before = len(agent.requests)
-    assert await asked_home.tell("!cancel") == SPEECH.question_dropped()
-    assert await asked_home.tell("!yes") == SPEECH.no_open_question()
-    assert await asked_home.tell("!cancel") == SPEECH.cancel_nothing()
+    assert await asked_home.tell("!cancel") == CATALOG.question_dropped()
+    assert await asked_home.tell("!yes") == CATALOG.no_open_question()
+    assert await asked_home.tell("!cancel") == CATALOG.cancel_nothing()
     assert len(agent.requests) == before
 
 
@@ -157,7 +157,7 @@ async def test_a_question_of_yesterday_expires_politely(make_bot, person, agent,
     )
     await backstage.start()
     before = len(agent.requests)
-    assert await home.tell("!yes") == SPEECH.confirmation_expired()
-    assert await home.tell("!yes") == SPEECH.no_open_question()
+    assert await home.tell("!yes") == CATALOG.confirmation_expired()
+    assert await home.tell("!yes") == CATALOG.no_open_question()
     assert len(agent.requests) == before
     assert said(await home.ask("hello")) == "echo: hello"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from machines.speech import AgentLine, speak
+from machines.i18n import AgentLine, catalog_for
 from sandbox.person import Person
 from tests.system.cast import PASSWORD, onboard, said
 from tests.system.chat_commands.agency import TOKENS, Agency, open_servers
@@ -14,7 +14,7 @@ from tests.system.conftest import register_bot
 
 pytestmark = pytest.mark.anyio
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 FAVOURITE = "beta"
 
 
@@ -66,7 +66,7 @@ async def who_answers(agency, home, room=None):
 
 
 def listed(agency, selected):
-    return SPEECH.agent_list(
+    return CATALOG.agent_list(
         AgentLine(number, name, name.capitalize(), name == selected)
         for number, name in enumerate(agency.servers, 1)
     )
@@ -95,14 +95,14 @@ async def test_each_agent_gets_its_own_token_and_no_log_line_any(agency, ann, bo
 
 async def test_an_agent_is_selected_by_number_or_id_for_new_chats_only(agency, ann, bob):
     first = ann.chat
-    assert await ann.tell("!agent 3", ann.entry) == SPEECH.agent_selected("Gamma")
+    assert await ann.tell("!agent 3", ann.entry) == CATALOG.agent_selected("Gamma")
     assert await ann.tell("!agent", ann.entry) == listed(agency, "gamma")
     third = await open_chat(ann, "Third")
-    assert await ann.tell("!agent beta") == SPEECH.agent_bound_elsewhere("Beta", "Alpha")
+    assert await ann.tell("!agent beta") == CATALOG.agent_bound_elsewhere("Beta", "Alpha")
     second = await open_chat(ann, "Second")
-    assert await ann.tell("!agent 2", second) == SPEECH.agent_selected("Beta")
+    assert await ann.tell("!agent 2", second) == CATALOG.agent_selected("Beta")
     for wrong in ("0", "4", "delta", "Beta", "2 3", "-1"):
-        assert await ann.tell(f"!agent {wrong}") == SPEECH.agent_unknown(wrong)
+        assert await ann.tell(f"!agent {wrong}") == CATALOG.agent_unknown(wrong)
     assert await ann.tell("!agent") == listed(agency, "beta")
     by_room = {first: "alpha", third: "gamma", second: "beta"}
     assert {room: await who_answers(agency, ann, room) for room in by_room} == by_room
@@ -119,22 +119,22 @@ async def test_a_reloaded_file_brings_agents_and_takes_them_away(agency, ann):
     async with open_servers(("delta",)) as servers:
         agency.write("alpha", "beta", more=(Entry("delta", servers["delta"].url),))
         assert (await agency.reload())["agents"] == ["alpha", "beta", "delta"]
-        assert await ann.tell("!agent delta") == SPEECH.agent_bound_elsewhere("Delta", "Alpha")
+        assert await ann.tell("!agent delta") == CATALOG.agent_bound_elsewhere("Delta", "Alpha")
         coming = await open_chat(ann, "Coming")
         answer = await ann.ask("who are you?", coming)
         assert [request.message_id for request in servers["delta"].requests] == [answer.answers]
 
         connections = [len(server.connections) for server in agency.servers.values()]
-        assert await ann.tell("and you?", going) == SPEECH.stale_agent("gamma")
-        assert "!new" in SPEECH.stale_agent("gamma")
-        assert SPEECH.say("chat_stale") in await ann.tell("!chats")
+        assert await ann.tell("and you?", going) == CATALOG.stale_agent("gamma")
+        assert "!new" in CATALOG.stale_agent("gamma")
+        assert CATALOG.format("chat_stale") in await ann.tell("!chats")
         assert [len(server.connections) for server in agency.servers.values()] == connections
         assert len(servers["delta"].connections) == 1
 
     agency.write(*agency.servers)
     await agency.reload()
     assert await who_answers(agency, ann, going) == "gamma"
-    assert await ann.tell("and you?", coming) == SPEECH.stale_agent("delta")
+    assert await ann.tell("and you?", coming) == CATALOG.stale_agent("delta")
 
 
 async def test_a_selected_agent_that_is_gone_gives_way_to_the_default(agency, ann):
@@ -189,7 +189,7 @@ async def test_without_a_file_there_is_one_agent_and_nothing_is_stale(
         answer = await home.ask("hello")
         assert said(answer) == "echo: hello"
         contexts |= {each.chat_id for each in agent.requests if each.message_id == answer.answers}
-        assert SPEECH.say("chat_stale") not in await home.tell("!chats")
+        assert CATALOG.format("chat_stale") not in await home.tell("!chats")
         assert await daemon.stop() == 0
     assert len(contexts) == 1
     assert "4242" not in contexts

@@ -5,7 +5,7 @@ All dialogues are under way at once when the daemon ends, each in a chat of its 
 
 import pytest
 
-from machines.speech import speak
+from machines.i18n import catalog_for
 from sandbox.agent_server import AgentServer
 from sandbox.person import Person
 from sandbox.proxy import Proxy
@@ -23,7 +23,7 @@ from tests.system.conftest import register_bot
 
 pytestmark = pytest.mark.anyio
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 
 
 @pytest.fixture(scope="module", params=[killed, drained], ids=lambda ending: ending.__name__)
@@ -54,7 +54,7 @@ async def test_a_story_in_hand_can_be_stopped_right_after_the_restart(scene):
     (answer,) = await guest.tell(room, "!stop")
     guest.hears(("stop_done",), answer)
     reply = await answer_to(guest.person, room, asked)
-    assert said(reply) == f"{STORY}\n\n{SPEECH.stopped()}"
+    assert said(reply) == f"{STORY}\n\n{CATALOG.stopped()}"
     assert len(await guest.person.replies_to(room, asked)) == 1
     for request in scene.requests(asked):
         await scene.agent.connections[request.connection - 1].closed.wait()
@@ -64,7 +64,7 @@ async def test_a_story_in_hand_can_be_stopped_right_after_the_restart(scene):
 async def test_an_open_list_is_still_open_and_picked_from_once(scene):
     guest, room = scene.guest, scene.rooms["list"]
     picked, plain = await guest.tell(room, "2", "2")
-    assert picked.body == SPEECH.load_picked("two")
+    assert picked.body == CATALOG.load_picked("two")
     assert said(plain) == "echo: 2"
     (request,) = scene.requests(picked.answers)
     assert request.payload["context"] == {"action": "load", "name": "two"}
@@ -74,7 +74,7 @@ async def test_an_open_question_is_still_open_and_answered_once(scene):
     guest, room = scene.guest, scene.rooms["question"]
     first, second = await guest.tell(room, "!no", "!yes")
     assert said(first) == "open: False"
-    assert second.body == SPEECH.no_open_question()
+    assert second.body == CATALOG.no_open_question()
     assert scene.confirmations("open") == {("open", False, first.answers)}
     assert len(scene.requests(first.answers)) == 1
     assert await reactions(guest.person, room) == []
@@ -87,19 +87,19 @@ async def test_an_answer_in_hand_is_asked_again_as_the_same_message_and_replied_
     assert scene.confirmations(HELD) == {(HELD, True, asked)}
     assert len(scene.requests(asked)) == 2
     (again,) = await guest.tell(room, "!yes")
-    assert again.body == SPEECH.no_open_question()
+    assert again.body == CATALOG.no_open_question()
     assert len(scene.confirmations(HELD)) == 1
 
 
 async def test_a_save_in_hand_is_asked_again_as_the_same_message_and_listed_once(scene):
     guest, room, asked = scene.guest, scene.rooms["save"], scene.asked["save"]
     (answer,) = await one_answer_each(guest.person, room, [asked])
-    assert (answer.msgtype, answer.body) == ("m.notice", SPEECH.save_done(HELD))
+    assert (answer.msgtype, answer.body) == ("m.notice", CATALOG.save_done(HELD))
     requests = scene.requests(asked)
     assert [request.payload["context"]["name"] for request in requests] == [HELD, HELD]
     assert len({request.chat_id for request in requests}) == 1
     (page,) = await guest.tell(room, "!load")
-    assert page.body == SPEECH.load_list((HELD,))
+    assert page.body == CATALOG.load_list((HELD,))
 
 
 async def test_a_chat_half_made_is_made_once(scene, synapse):

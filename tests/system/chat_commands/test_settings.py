@@ -2,13 +2,13 @@
 
 import pytest
 
-from machines.speech import speak
+from machines.i18n import catalog_for
 from tests.system.cast import onboard, said
 from tests.system.chat_commands.guest import one_answer_each, open_chat, words_of
 
 pytestmark = pytest.mark.anyio
 
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 CHOSEN = {
     "soul": "Be brief.",
     "skills": {"browser": True, "files": False},
@@ -57,7 +57,7 @@ async def test_a_choice_holds_for_the_very_next_message_and_for_none_before_it(h
 
 async def test_the_snapshot_shows_what_was_chosen_and_changes_nothing(home, agent):
     def page(soul, skills, safety):
-        return SPEECH.settings_page("Agent", skills, soul, safety)
+        return CATALOG.settings_page("Agent", skills, soul, safety)
 
     every = ("email-send", "file-delete", "social-post")
     assert await home.tell("!settings") == page("", ("web-search", "fetch-url", "files"), every)
@@ -80,5 +80,5 @@ async def test_choices_outlive_a_kill(make_bot, person, agent):
         await daemon.wait_live()
         assert await settings_of(agent, home) == CHOSEN
         assert "Be brief." in await home.tell("!soul")
-        assert said(answers[0]) == SPEECH.soul_set()
+        assert said(answers[0]) == CATALOG.soul_set()
         assert words_of(await one_answer_each(person, home.chat, asked)) == words_of(answers)

@@ -33,7 +33,7 @@ async def test_in_mid_stream_it_keeps_what_was_said_and_marks_it(guest, agent):
     await guest.person.wait_for(
         lambda event: event.answers == asked and "Once upon a time" in said(event)
     )
-    assert await stopped(guest, agent, asked) == f"Once upon a time\n\n{guest.speech.stopped()}"
+    assert await stopped(guest, agent, asked) == f"Once upon a time\n\n{guest.catalog.stopped()}"
 
 
 async def test_before_the_first_word_it_says_so(guest, agent):
@@ -41,7 +41,7 @@ async def test_before_the_first_word_it_says_so(guest, agent):
     asked = await guest.person.send_text(guest.home.chat, "tell me a story")
     while (await agent.next_request()).message_id != asked:
         pass
-    assert await stopped(guest, agent, asked) == guest.speech.stopped_nothing()
+    assert await stopped(guest, agent, asked) == guest.catalog.stopped_nothing()
 
 
 async def test_what_waits_behind_it_goes_on_and_a_second_one_has_nothing_to_stop(guest, agent):
@@ -53,7 +53,7 @@ async def test_what_waits_behind_it_goes_on_and_a_second_one_has_nothing_to_stop
     first, second = [await person.send_text(chat, text) for text in ("first", "second")]
     while (await agent.next_request()).message_id != first:
         pass
-    assert await stopped(guest, agent, first) == guest.speech.stopped_nothing()
+    assert await stopped(guest, agent, first) == guest.catalog.stopped_nothing()
     assert said(await answer_to(person, chat, second)) == "echo: second"
     (answer,) = await guest.tell(chat, "!stop")
     guest.hears(("nothing_to_stop",), answer)

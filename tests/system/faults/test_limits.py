@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from machines.speech import speak
+from machines.i18n import catalog_for
 from sandbox.agent_script import Raw, SendFile, Step, Text, Tool, Update
 from sandbox.agent_server import AgentServer
 from sandbox.person import Person
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 MAX_KB, MAX_TURN_S = 20, 4.0
 A_LITTLE_S = 6.0
-SPEECH = speak("en", "Lambda")
+CATALOG = catalog_for("en", "Lambda")
 QUESTION = {"kind": "confirmation", "id": "c", "title": "Sure? " * 500, "description": "…" * 9_000}
 HUGE = 4 * 1024 * 1024 - 200
 
@@ -83,7 +83,7 @@ async def test_an_agent_without_end_is_ended_and_nobody_else_notices(two_homes, 
         began_other = time.monotonic()
         assert said(await other.ask(f"{kind} {number}")) == f"echo: {kind} {number}"
         waits.append(time.monotonic() - began_other)
-    sentence = SPEECH.answer_too_long() if kind in TOO_LONG else SPEECH.agent_gave_up("too_slow")
+    sentence = CATALOG.answer_too_long() if kind in TOO_LONG else CATALOG.agent_gave_up("too_slow")
     end = await home.person.wait_for(
         lambda event: (
             event.answers == asked and PARTIAL not in event.content and sentence in said(event)

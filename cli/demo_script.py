@@ -1,7 +1,7 @@
-"""The story of `make demo` (contract S1): each act is done by somebody, told as it happens, and checked.
+"""The script of `make demo` (contract S1): each step is done, printed as it happens, and checked.
 
-An act that does not go as promised raises `PromiseBroken`. Everything is seen with the user's eyes, through the
-raw client-server API, but for `inspect-room` and the daemon's log, which are the operator's.
+A step that does not go as the contract says raises `CheckFailed`. The checks use the user's account and the raw
+client-server API; the operator's steps use `inspect-room` and the daemon's log.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 
 from agent_platform.sample_text import long_text
-from cli.telling import Teller, excerpt, tail
+from cli.demo_output import DemoOutput, excerpt, tail
 from sandbox.daemon import STOP_S, Daemon
 from sandbox.errors import NothingSeen
 from sandbox.person import Person
@@ -31,14 +31,14 @@ HELLO = (
     " ten, with nothing missing, nothing twice, and nothing out of order."
 )
 LONG_CHARS = 500
-"""Long enough for the kill to fall into the middle of the answer, short enough for a demo."""
-SHOWINGS_BEFORE_KILL = 2
+"""Long enough that the kill comes in the middle of the answer, short enough for a demo."""
+VERSIONS_BEFORE_KILL = 2
 ANSWER_S = 60.0
 LOG_LINES = 10
 
 
-class PromiseBroken(Exception):
-    """Something did not go as the contract says; `str()` is what, in one line, `detail` what was seen."""
+class CheckFailed(Exception):
+    """A step did not go as the contract says; `str()` is one line, `detail` is what was seen."""
 
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -46,8 +46,8 @@ class PromiseBroken(Exception):
 
 
 @dataclass(slots=True)
-class Answer:
-    """One reply as the user has seen it grow: its own event, and the events that showed it."""
+class SeenReply:
+    """One reply as the user has seen it: its own event, and that event with all its edits."""
 
     question: str
     event_id: str = ""
@@ -57,25 +57,25 @@ class Answer:
 
     @property
     def edits(self) -> int:
-        """How often the reply was edited so far."""
+        """The number of edits so far."""
         return max(0, len(self.seen) - 1)
 
 
-class Story:
-    """One telling. `bot` is the bot's Matrix id; the chat is known once the user was invited to it."""
+class DemoScript:
+    """One run of the demo. `bot` is the bot's Matrix id; the chat is known after the invitation to it."""
 
-    def __init__(self, teller: Teller, daemon: Daemon, person: Person, bot: str) -> None:
-        self._teller = teller
+    def __init__(self, output: DemoOutput, daemon: Daemon, person: Person, bot: str) -> None:
+        self._output = output
         self._daemon = daemon
         self._person = person
         self._bot = bot
         self._chat = ""
-        self._answers: list[tuple[Answer, str]] = []
+        self._answers: list[tuple[SeenReply, str]] = []
 
     async def start_daemon(self) -> None:
         """The operator starts the daemon."""
         began = time.monotonic()
-        with self._teller.waiting("the daemon starts"), self._expecting("the daemon to go live"):
+        with self._output.waiting("the daemon starts"), self._expecting("the daemon to go live"):
             await self._daemon.start()
             await self._daemon.wait_live()
         states = " → ".join(
@@ -84,121 +84,121 @@ class Story:
             if line["event"] == "bot_state_changed" and line["pid"] == self._daemon.pid
         )
         took_s = time.monotonic() - began
-        self._teller.step("operator", f"starts the daemon: {states} in {took_s:.1f} s")
+        self._output.step("operator", f"starts the daemon: {states} in {took_s:.1f} s")
 
-    async def meet(self) -> None:
-        """The user invites the bot, and gets a Space with a first chat."""
+    async def onboard(self) -> None:
+        """The user invites the bot and gets a Space with a first chat."""
         person = self._person
         entry = await person.create_room(invite=[self._bot], name="Hello bot")
-        self._teller.step("user", f"makes a room and invites {self._bot}")
-        with self._teller.waiting("the bot joins and makes a Space with a first chat"):
+        self._output.step("user", f"makes a room and invites {self._bot}")
+        with self._output.waiting("the bot joins and makes a Space with a first chat"):
             pointer = await self._notice(entry, "the bot's pointer in the room it was invited to")
             invited = await person.rooms_invited()
             for room_id in invited:
                 await person.join(room_id)
-        space = await self._look_around(invited)
+        space = await self._find_space_and_chat(invited)
         names = [await self._name(room_id) for room_id in (space, self._chat)]
-        self._teller.step("bot", f"makes the Space “{names[0]}” and in it the chat “{names[1]}”")
-        self._teller.quote(pointer.body)
+        self._output.step("bot", f"makes the Space “{names[0]}” and in it the chat “{names[1]}”")
+        self._output.quote(pointer.body)
         welcome = await self._notice(self._chat, "the welcome in the chat")
-        self._teller.step("user", f"accepts both invitations and reads in {names[1]}:")
-        self._teller.quote(welcome.body)
+        self._output.step("user", f"accepts both invitations and reads in {names[1]}:")
+        self._output.quote(welcome.body)
 
     async def ask(self) -> None:
-        """A question; the answer streams in."""
+        """The user asks a question; the answer streams in."""
         answer = await self._send(HELLO)
         began = time.monotonic()
         first_s = 0.0
-        with self._teller.growing("the bot is answering") as growing:
-            async for _ in self._showings(answer):
+        with self._output.partial_answer("the bot is answering") as partial:
+            async for _ in self._versions(answer):
                 first_s = first_s or time.monotonic() - began
-                growing.show(answer.text, f"shows {len(answer.text)} characters")
+                partial.show(answer.text, f"shows {len(answer.text)} characters")
         took_s = time.monotonic() - began
-        self._teller.step(
+        self._output.step(
             "bot", f"first words after {first_s:.1f} s, whole after {took_s:.1f} s", answer.text
         )
         if HELLO not in answer.text:
-            raise PromiseBroken(f"the answer does not hold the question: “{tail(answer.text)}”")
+            raise CheckFailed(f"the answer does not hold the question: “{tail(answer.text)}”")
         await self._check(answer, answer.text)
 
-    async def survive_a_kill(self) -> None:
-        """A question whose answer is cut by SIGKILL, and completed once after a restart."""
+    async def kill_and_restart(self) -> None:
+        """SIGKILL cuts an answer; after a restart it is completed once."""
         answer = await self._send(f"long {LONG_CHARS}")
         whole = long_text(LONG_CHARS)
-        showings = self._showings(answer)
-        with self._teller.growing("the bot is answering") as growing:
-            for _ in range(SHOWINGS_BEFORE_KILL):
-                await anext(showings)
-                growing.show(answer.text, f"shows {len(answer.text)} of {len(whole)} characters")
+        versions = self._versions(answer)
+        with self._output.partial_answer("the bot is answering") as partial:
+            for _ in range(VERSIONS_BEFORE_KILL):
+                await anext(versions)
+                partial.show(answer.text, f"shows {len(answer.text)} of {len(whole)} characters")
         await self._daemon.kill()
         killed_at = time.monotonic()
         if not answer.partial:
-            raise PromiseBroken("the answer was whole before the daemon could be killed")
+            raise CheckFailed("the answer was whole before the daemon could be killed")
         where = f"{len(answer.text)} of {len(whole)} characters"
-        self._teller.step(
+        self._output.step(
             "operator", f"kill -9 in mid-answer, at {where}; the room shows:", excerpt(answer.text)
         )
         await self.start_daemon()
         went_on_s = 0.0
-        with self._teller.growing("the same reply goes on") as growing:
-            async for _ in showings:
+        with self._output.partial_answer("the same reply goes on") as partial:
+            async for _ in versions:
                 went_on_s = went_on_s or time.monotonic() - killed_at
-                growing.show(answer.text, f"shows {len(answer.text)} of {len(whole)} characters")
+                partial.show(answer.text, f"shows {len(answer.text)} of {len(whole)} characters")
         took_s = time.monotonic() - killed_at
-        self._teller.step(
+        self._output.step(
             "bot",
             f"goes on in the same reply {went_on_s:.1f} s after the kill; whole after {took_s:.1f} s",
             excerpt(answer.text),
         )
         await self._check(answer, whole)
-        self._teller.step(
+        self._output.step(
             "user",
             f"sees one reply, {answer.edits} edits, all {len(whole)} characters, nothing twice",
         )
 
     async def inspect(self) -> None:
-        """The operator looks at the room's machine."""
-        with self._teller.waiting("inspect-room reads the database"):
+        """The operator inspects the room."""
+        with self._output.waiting("inspect-room reads the database"):
             page = await self._surfaces_bot("inspect-room", self._chat)
             record = json.loads(await self._surfaces_bot("inspect-room", self._chat, "--json"))
-        self._teller.step("operator", f"surfaces-bot inspect-room '{self._chat}'", page)
+        self._output.step("operator", f"surfaces-bot inspect-room '{self._chat}'", page)
         expected = {"state": "bound", "inbox_pending": 0, "outbox_pending": 0, "turn": None}
         found = {key: record[key] for key in expected}
         if found != expected:
-            raise PromiseBroken(f"inspect-room shows {found}; expected {expected}")
+            raise CheckFailed(f"inspect-room shows {found}; expected {expected}")
 
     async def stop_daemon(self) -> None:
-        """The operator stops the daemon, and everything said is still said once."""
+        """The operator stops the daemon; every reply is still there once."""
         began = time.monotonic()
         try:
-            with self._teller.waiting("the daemon drains"):
+            with self._output.waiting("the daemon drains"):
                 code = await self._daemon.stop()
         except TimeoutError as error:
-            raise PromiseBroken(f"the daemon did not end within {STOP_S:g} s of SIGTERM") from error
+            raise CheckFailed(f"the daemon did not end within {STOP_S:g} s of SIGTERM") from error
         took_s = time.monotonic() - began
         if code != 0:
-            raise PromiseBroken(f"the daemon ended with exit code {code} after SIGTERM")
+            raise CheckFailed(f"the daemon ended with exit code {code} after SIGTERM")
         for answer, whole in self._answers:
             await self._check(answer, whole)
-        self._teller.step("operator", f"stops the daemon: drained, exit code 0, {took_s:.1f} s")
+        self._output.step("operator", f"stops the daemon: drained, exit code 0, {took_s:.1f} s")
 
-    # -- what the acts are made of -----------------------------------------------------------------
+    # -- parts of the steps ------------------------------------------------------------------------
 
-    async def _look_around(self, invited: Sequence[str]) -> str:
-        """Tell the Space from the chat; there is to be exactly one of each (contract O1)."""
+    async def _find_space_and_chat(self, invited: Sequence[str]) -> str:
+        """Find the Space and the chat; there must be exactly one of each (contract O1)."""
         kinds: dict[bool, list[str]] = {True: [], False: []}
         for room_id in invited:
             created = await self._person.state_content(room_id, "m.room.create") or {}
             kinds[created.get("type") == "m.space"].append(room_id)
         if [len(kinds[True]), len(kinds[False])] != [1, 1]:
-            raise PromiseBroken(
+            raise CheckFailed(
                 f"the user was invited to {len(kinds[True])} Spaces and {len(kinds[False])} chats;"
                 " expected one of each"
             )
         (space,), (self._chat,) = kinds[True], kinds[False]
         child = await self._person.state_content(space, "m.space.child", self._chat) or {}
         if not child.get("via"):
-            raise PromiseBroken("the Space does not name the chat as its child")
+            raise CheckFailed("the Space does not name the chat as its child")
         return space
 
     async def _notice(self, room_id: str, what: str) -> RoomEvent:
@@ -213,12 +213,12 @@ class Story:
         content = await self._person.state_content(room_id, "m.room.name") or {}
         return str(content.get("name", ""))
 
-    async def _send(self, text: str) -> Answer:
-        self._teller.step("user", "asks:", text)
-        return Answer(await self._person.send_text(self._chat, text))
+    async def _send(self, text: str) -> SeenReply:
+        self._output.step("user", "asks:", text)
+        return SeenReply(await self._person.send_text(self._chat, text))
 
-    async def _showings(self, answer: Answer) -> AsyncIterator[None]:
-        """Yield each time the reply shows another text, up to its last edit; `answer` follows it."""
+    async def _versions(self, answer: SeenReply) -> AsyncIterator[None]:
+        """Yield for each version of the reply, up to its last edit; `answer` is updated before."""
         while answer.partial or not answer.seen:
             with self._expecting("the next words of an answer"):
                 event = await self._person.wait_for(
@@ -232,34 +232,34 @@ class Story:
             self._note(answer, event)
             yield
 
-    def _note(self, answer: Answer, event: RoomEvent) -> None:
+    def _note(self, answer: SeenReply, event: RoomEvent) -> None:
         if not answer.event_id:
             answer.event_id = event.event_id
         elif event.replaces != answer.event_id:
-            raise PromiseBroken("a second reply answers the same question")
+            raise CheckFailed("a second reply answers the same question")
         content = event.content.get("m.new_content", event.content)
         answer.seen.add(event.event_id)
         answer.text, answer.partial = content["body"], PARTIAL in content
 
-    async def _check(self, answer: Answer, whole: str) -> None:
+    async def _check(self, answer: SeenReply, whole: str) -> None:
         replies = await self._person.replies_to(self._chat, answer.question)
         content = await self._person.latest_content(self._chat, answer.event_id)
-        if fault := fault_of([reply.event_id for reply in replies], content, answer, whole):
-            raise PromiseBroken(fault)
+        if fault := reply_fault([reply.event_id for reply in replies], content, answer, whole):
+            raise CheckFailed(fault)
         if all(known is not answer for known, _ in self._answers):
             self._answers.append((answer, whole))
 
     async def _surfaces_bot(self, *arguments: str) -> str:
-        """Run a command of the shell as the operator would, and return what it prints."""
+        """Run a command of the shell as the operator would, and return its output."""
         inherited = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
         ended = await anyio.run_process(
             [sys.executable, "-m", "cli", *arguments],
             cwd=self._daemon.directory,
-            env=inherited | self._daemon.environment | {"COLUMNS": str(self._teller.width)},
+            env=inherited | self._daemon.environment | {"COLUMNS": str(self._output.width)},
             check=False,
         )
         if ended.returncode != 0:
-            raise PromiseBroken(
+            raise CheckFailed(
                 f"surfaces-bot {arguments[0]} ended with exit code {ended.returncode}:"
                 f" {ended.stderr.decode(errors='replace').strip()}"
             )
@@ -272,15 +272,15 @@ class Story:
         except NothingSeen as error:
             log = (json.dumps(line, ensure_ascii=False) for line in self._daemon.log[-LOG_LINES:])
             detail = "\n".join((str(error), "the daemon's last log lines:", *log))
-            raise PromiseBroken(f"waited in vain for {what}", detail) from error
+            raise CheckFailed(f"no sign of {what} in time", detail) from error
 
 
-def fault_of(
-    replies: Sequence[str], content: Mapping[str, Any], answer: Answer, whole: str
+def reply_fault(
+    replies: Sequence[str], content: Mapping[str, Any], answer: SeenReply, whole: str
 ) -> str | None:
     """Return what is wrong with a finished reply (contracts D1, D2, D6), or `None`.
 
-    `replies` are the events that answer the question, `content` is what the reply says after its edits.
+    `replies` are the events that answer the question, `content` is the reply's content after its edits.
     """
     if list(replies) != [answer.event_id]:
         return f"{len(replies)} events answer one question; expected exactly one"

@@ -1,7 +1,7 @@
-"""What the demo looks like: a line for each step, with the time since its beginning and who acts.
+"""The output of the demo: one line for each step, with the elapsed time and who acts.
 
-On a terminal, what takes a while shows that it is under way, and an answer grows in place. Elsewhere every
-line is plain and final, so that a log of the demo reads like the demo.
+On a terminal, a wait shows a spinner and a partial answer is updated in place. Elsewhere every line is plain and
+final.
 """
 
 import time
@@ -16,23 +16,23 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-Who = Literal["homeserver", "operator", "user", "bot"]
+Role = Literal["homeserver", "operator", "user", "bot"]
 
-_COLOURS: dict[Who, str] = {
+_COLOURS: dict[Role, str] = {
     "homeserver": "magenta",
     "operator": "yellow",
     "user": "cyan",
     "bot": "green",
 }
 _TIME_WIDTH = 7
-_WHO_WIDTH = max(map(len, _COLOURS))
-_INDENT = _TIME_WIDTH + _WHO_WIDTH + 4
+_ROLE_WIDTH = max(map(len, _COLOURS))
+_INDENT = _TIME_WIDTH + _ROLE_WIDTH + 4
 _GROWING_LINES = 12
 _EXCERPT_LINES = 7
 
 
-class Teller:
-    """Tells on one console; what people and servers wrote is never taken for markup."""
+class DemoOutput:
+    """Prints to one console; text of people and servers is never read as markup."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
@@ -40,30 +40,30 @@ class Teller:
 
     @property
     def elapsed_s(self) -> float:
-        """The time since the beginning."""
+        """The time since the start."""
         return time.monotonic() - self._began
 
-    def say(self, text: str = "", style: str = "") -> None:
+    def line(self, text: str = "", style: str = "") -> None:
         """Print a line that belongs to no step."""
         self._console.print(Text(text, style), soft_wrap=True)
 
-    def step(self, who: Who, text: str, quote: str = "") -> None:
-        """Print what somebody did, and below it what he wrote."""
+    def step(self, role: Role, text: str, quote: str = "") -> None:
+        """Print what somebody did, and below it what they wrote."""
         when = f"{self.elapsed_s:.1f} s".rjust(_TIME_WIDTH)
         if self._console.is_terminal:
             row = Table.grid(padding=(0, 2))
             row.add_column(width=_TIME_WIDTH, no_wrap=True)
-            row.add_column(width=_WHO_WIDTH, no_wrap=True)
+            row.add_column(width=_ROLE_WIDTH, no_wrap=True)
             row.add_column()
-            row.add_row(Text(when, "dim"), Text(who, f"bold {_COLOURS[who]}"), Text(text))
+            row.add_row(Text(when, "dim"), Text(role, f"bold {_COLOURS[role]}"), Text(text))
             self._console.print(row)
         else:
-            self._console.print(Text(f"{when}  {who:<{_WHO_WIDTH}}  {text}"), soft_wrap=True)
+            self._console.print(Text(f"{when}  {role:<{_ROLE_WIDTH}}  {text}"), soft_wrap=True)
         if quote:
             self.quote(quote)
 
     def quote(self, text: str) -> None:
-        """Print words under the step they belong to."""
+        """Print text below the step that it belongs to."""
         for line in text.splitlines():
             if not self._console.is_terminal:
                 quoted = f"{'':{_INDENT}}│ {line}".rstrip()
@@ -75,40 +75,40 @@ class Teller:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Show that something is under way; on a terminal only."""
+        """Show a spinner during a wait; on a terminal only."""
         line = Text(f"{text} …", "dim")
         with self._console.status(line) if self._console.is_terminal else nullcontext():
             yield
 
     @contextmanager
-    def growing(self, doing: str) -> Iterator["Growing"]:
-        """Show a text that grows: in place on a terminal, one line for each showing elsewhere."""
+    def partial_answer(self, doing: str) -> Iterator["PartialAnswer"]:
+        """Show a partial answer: in place on a terminal, elsewhere one line for each version."""
         if not self._console.is_terminal:
-            yield Growing(self, None, doing)
+            yield PartialAnswer(self, None, doing)
             return
         with Live(console=self._console, transient=True, refresh_per_second=10) as live:
-            growing = Growing(self, live, doing)
-            growing.show("", "")
-            yield growing
+            partial = PartialAnswer(self, live, doing)
+            partial.show("", "")
+            yield partial
 
     @property
     def width(self) -> int:
-        """Columns for quoted words."""
+        """Columns for quoted text."""
         return max(40, self._console.width - _INDENT - 2)
 
 
-class Growing:
-    """One text that grows before the reader's eyes."""
+class PartialAnswer:
+    """One answer, shown while it grows."""
 
-    def __init__(self, teller: Teller, live: Live | None, doing: str) -> None:
-        self._teller = teller
+    def __init__(self, output: DemoOutput, live: Live | None, doing: str) -> None:
+        self._output = output
         self._live = live
         self._doing = doing
 
     def show(self, text: str, remark: str) -> None:
-        """Show the text as it is now; `remark` says where it stands."""
+        """Show the text as it is now; `remark` describes its progress."""
         if self._live is None:
-            self._teller.step("bot", f"{remark}: “{tail(text)}”")
+            self._output.step("bot", f"{remark}: “{tail(text)}”")
             return
         spinner = Spinner("dots", Text(f"{self._doing}{remark and ': '}{remark}", "dim"))
         lines: list[RenderableType] = [
@@ -119,13 +119,13 @@ class Growing:
 
 
 def tail(text: str, length: int = 40) -> str:
-    """Return the last words of a text on one line."""
+    """Return the end of a text on one line."""
     flat = " ".join(text.split())
     return flat if len(flat) <= length else f"…{flat[-length:]}"
 
 
 def excerpt(text: str) -> str:
-    """Return a text with its middle left out when it is long."""
+    """Return a text; the middle of a long one is left out."""
     lines = text.splitlines()
     if len(lines) <= _EXCERPT_LINES:
         return text

@@ -1,10 +1,10 @@
-"""What is said about settings: skills, soul, safety and the choice of an agent (K4, K5)."""
+"""Sentences about settings: skills, soul, safety and the selected agent (K4, K5)."""
 
 from collections.abc import Iterable
 
 from msgspec import Struct
 
-from machines.speech.voice import Voice, plain, quoted
+from machines.i18n.formatter import Formatter, plain, quoted
 
 
 class Switch(Struct, frozen=True):
@@ -15,7 +15,7 @@ class Switch(Struct, frozen=True):
 
 
 class AgentLine(Struct, frozen=True):
-    """One row of `!agent`; `selected` is the one that new chats get."""
+    """One row of `!agent`; `selected` marks the agent of new chats."""
 
     number: int
     agent_id: str
@@ -23,14 +23,14 @@ class AgentLine(Struct, frozen=True):
     selected: bool = False
 
 
-class Settings(Voice):
-    """Sentences about what a user can set."""
+class Settings(Formatter):
+    """Answers to `!settings` and to the commands that change settings."""
 
     def settings_page(
         self, agent: str, skills: tuple[str, ...], soul: str, safety: tuple[str, ...]
     ) -> str:
         """Answer `!settings`: the selected agent, the skills and safety rules that are on, the soul."""
-        return self.say(
+        return self.format(
             "settings_page",
             agent=plain(agent),
             skills=self.names(skills),
@@ -44,30 +44,30 @@ class Settings(Voice):
 
     def skill_switched(self, name: str, on: bool) -> str:
         """Answer `!skill on|off`."""
-        return self.say("skill_switched", name=quoted(name), state=self.on_or_off(on))
+        return self.format("skill_switched", name=quoted(name), state=self.on_or_off(on))
 
     def skill_unknown(self, name: str, known: tuple[str, ...]) -> str:
         """Answer `!skill` with a name that no skill has."""
-        return self.say("skill_unknown", name=quoted(name), known=self.names(known))
+        return self.format("skill_unknown", name=quoted(name), known=self.names(known))
 
     def soul_shown(self, soul: str) -> str:
         """Answer `!soul`."""
         if not soul.strip():
-            return self.say("no_soul")
+            return self.format("no_soul")
         quote = "\n".join(f"> {line}" for line in soul.strip().splitlines())
-        return self.say("soul_shown", soul=quote)
+        return self.format("soul_shown", soul=quote)
 
     def soul_set(self) -> str:
         """Answer `!soul <text>`."""
-        return self.say("soul_set")
+        return self.format("soul_set")
 
     def soul_cleared(self) -> str:
-        """Answer the `!soul` that takes the text away."""
-        return self.say("soul_cleared")
+        """Answer a `!soul` that removes the text."""
+        return self.format("soul_cleared")
 
     def soul_too_long(self, limit: int) -> str:
         """Answer a soul of more than `limit` characters."""
-        return self.say("soul_too_long", limit=limit)
+        return self.format("soul_too_long", limit=limit)
 
     def safety_list(self, rules: Iterable[Switch]) -> str:
         """Answer `!safety`."""
@@ -75,16 +75,16 @@ class Settings(Voice):
 
     def safety_switched(self, name: str, on: bool) -> str:
         """Answer `!safety on|off`."""
-        return self.say("safety_switched", name=quoted(name), state=self.on_or_off(on))
+        return self.format("safety_switched", name=quoted(name), state=self.on_or_off(on))
 
     def safety_unknown(self, name: str, known: tuple[str, ...]) -> str:
         """Answer `!safety` with a name that no rule has."""
-        return self.say("safety_unknown", name=quoted(name), known=self.names(known))
+        return self.format("safety_unknown", name=quoted(name), known=self.names(known))
 
     def agent_list(self, agents: Iterable[AgentLine]) -> str:
         """Answer `!agent`."""
         lines = (
-            self.say(
+            self.format(
                 "agent_line_selected" if agent.selected else "agent_line",
                 number=agent.number,
                 label=plain(agent.label),
@@ -92,27 +92,29 @@ class Settings(Voice):
             )
             for agent in agents
         )
-        return "\n".join((self.say("agents_header"), "", *lines, "", self.say("agents_footer")))
+        return "\n".join(
+            (self.format("agents_header"), "", *lines, "", self.format("agents_footer"))
+        )
 
     def agent_selected(self, label: str) -> str:
         """Answer `!agent <number|id>` in the entry room or in a chat that has this agent."""
-        return self.say("agent_selected", label=plain(label))
+        return self.format("agent_selected", label=plain(label))
 
     def agent_bound_here(self, label: str) -> str:
         """Answer `!agent <number|id>` in a room that had no agent yet."""
-        return self.say("agent_bound_here", label=plain(label))
+        return self.format("agent_bound_here", label=plain(label))
 
     def agent_bound_elsewhere(self, label: str, here: str) -> str:
-        """Answer `!agent <number|id>` in a chat that stays with its own agent, `here`."""
-        return self.say("agent_bound_elsewhere", label=plain(label), here=plain(here))
+        """Answer `!agent <number|id>` in a chat that keeps its own agent, `here`."""
+        return self.format("agent_bound_elsewhere", label=plain(label), here=plain(here))
 
     def agent_unknown(self, wanted: str) -> str:
-        """Answer `!agent` with what is neither an id nor a number of the list."""
-        return self.say("agent_unknown", wanted=quoted(wanted))
+        """Answer `!agent` with an argument that is neither an id nor a number of the list."""
+        return self.format("agent_unknown", wanted=quoted(wanted))
 
     def _switches(self, header: str, none: str, switches: Iterable[Switch]) -> str:
         lines = [
-            self.say("switch_line", name=quoted(switch.name), state=self.on_or_off(switch.on))
+            self.format("switch_line", name=quoted(switch.name), state=self.on_or_off(switch.on))
             for switch in switches
         ]
-        return "\n".join((self.say(header), "", *lines)) if lines else self.say(none)
+        return "\n".join((self.format(header), "", *lines)) if lines else self.format(none)

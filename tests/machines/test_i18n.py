@@ -1,34 +1,33 @@
-"""Whatever the bot says, it says in every language, whole, and with nothing marked up by accident."""
+"""The sentences of the bot: complete in every language, and with no accidental markup."""
 
 import inspect
-from string import Formatter
+import string
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from machines.speech import (
-    CATALOGUES,
+from machines.i18n import (
+    TEMPLATES,
     AgentLine,
+    Catalog,
     ChatLine,
-    FileLine,
-    Speech,
     Switch,
-    speak,
+    catalog_for,
 )
-from machines.speech.voice import Count, Voice, plain, quoted
+from machines.i18n.formatter import Count, Formatter, plain, quoted
 
 COMMANDS = (
     "help", "new", "chats", "rename", "archive", "settings", "skills", "skill", "soul", "safety",
-    "agent", "context", "save", "load", "clear", "yes", "no", "cancel", "stop", "list", "remove",
+    "agent", "context", "save", "load", "clear", "yes", "no", "cancel", "stop",
 )  # fmt: skip
 SENTENCES = sorted(
     name
-    for name, _ in inspect.getmembers(Speech, inspect.isfunction)
-    if not name.startswith("_") and name not in vars(Voice)
+    for name, _ in inspect.getmembers(Catalog, inspect.isfunction)
+    if not name.startswith("_") and name not in vars(Formatter)
 )
-LANGUAGES = sorted(CATALOGUES)
+LANGUAGES = sorted(TEMPLATES)
 LINK = "https://matrix.to/#/!room"
 ARGUMENTS = {
     "commands": tuple(COMMANDS),
@@ -42,7 +41,6 @@ ARGUMENTS = {
     "skills": (Switch("search", on=True), Switch("draw", on=False)),
     "rules": (Switch("no-delete", on=True),),
     "agents": (AgentLine(1, "alpha", "Alpha", selected=True), AgentLine(2, "beta", "Beta")),
-    "files": (FileLine(1, "report.pdf", 1_234_567),),
     "saves": ("monday", "tuesday"),
     "known": ("search", "draw"),
     "safety": ("no-delete",),
@@ -65,25 +63,25 @@ KINDS = (
 
 
 @pytest.fixture(params=LANGUAGES)
-def speech(request):
-    return speak(request.param, "Lambda")
+def catalog(request):
+    return catalog_for(request.param, "Lambda")
 
 
 def fields(template):
     """The values that a template takes, and its plural forms."""
-    parsed = [(name, spec) for _, name, spec, _ in Formatter().parse(template) if name]
+    parsed = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template) if name]
     return {name for name, _ in parsed}, [spec.split("|") for _, spec in parsed if "|" in spec]
 
 
-def said(speech, name):
+def said(catalog, name):
     """What the sentence says to example values chosen by the names of its arguments."""
     values = {
         parameter.name: ARGUMENTS.get(parameter.name, 3 if parameter.annotation is int else "value")
-        for parameter in inspect.signature(getattr(speech, name)).parameters.values()
+        for parameter in inspect.signature(getattr(catalog, name)).parameters.values()
     }
     if name == "settings_page":
         values["skills"] = ("search",)
-    return getattr(speech, name)(**values)
+    return getattr(catalog, name)(**values)
 
 
 def words(markdown):
@@ -93,18 +91,18 @@ def words(markdown):
 
 
 def test_every_language_has_every_sentence():
-    keys = {locale: set(catalogue) for locale, catalogue in CATALOGUES.items()}
+    keys = {locale: set(templates) for locale, templates in TEMPLATES.items()}
     assert keys["en"] == keys["ru"]
 
 
-@pytest.mark.parametrize("key", sorted(CATALOGUES["en"]))
+@pytest.mark.parametrize("key", sorted(TEMPLATES["en"]))
 def test_a_sentence_takes_the_same_values_in_every_language(key):
-    assert fields(CATALOGUES["en"][key])[0] == fields(CATALOGUES["ru"][key])[0]
+    assert fields(TEMPLATES["en"][key])[0] == fields(TEMPLATES["ru"][key])[0]
 
 
 @pytest.mark.parametrize(("locale", "forms"), [("en", 2), ("ru", 3)])
 def test_a_word_for_a_number_has_all_the_forms_of_its_language(locale, forms):
-    for template in CATALOGUES[locale].values():
+    for template in TEMPLATES[locale].values():
         for spelt in fields(template)[1]:
             assert len(spelt) == forms
             assert all(spelt)
@@ -112,94 +110,92 @@ def test_a_word_for_a_number_has_all_the_forms_of_its_language(locale, forms):
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_no_sentence_is_empty(locale):
-    assert [key for key, template in CATALOGUES[locale].items() if not template.strip()] == []
+    assert [key for key, template in TEMPLATES[locale].items() if not template.strip()] == []
 
 
 @pytest.mark.parametrize("name", SENTENCES)
-def test_every_sentence_can_be_said(speech, name):
-    text = said(speech, name)
+def test_every_sentence_can_be_formatted(catalog, name):
+    text = said(catalog, name)
     assert text.strip()
     assert "{" not in text
 
 
-def test_every_template_is_used_by_a_sentence(speech, monkeypatch):
+def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
     used = set()
-    say = Voice.say
+    format_ = Formatter.format
 
     def noting(self, key, **values):
         used.add(key)
-        return say(self, key, **values)
+        return format_(self, key, **values)
 
-    monkeypatch.setattr(Voice, "say", noting)
+    monkeypatch.setattr(Formatter, "format", noting)
     for name in SENTENCES:
-        said(speech, name)
+        said(catalog, name)
     for kind in KINDS:
-        speech.agent_gave_up(kind)
+        catalog.agent_gave_up(kind)
     for command in COMMANDS:
-        speech.wrong_usage(command)
-    for size_bytes in (1, 10**3, 10**6, 10**9):
-        speech.file_size(size_bytes)
-    for empty in (speech.skills_list(()), speech.safety_list(()), speech.soul_shown("")):
+        catalog.wrong_usage(command)
+    for empty in (catalog.skills_list(()), catalog.safety_list(()), catalog.soul_shown("")):
         assert empty
-    speech.skill_switched("search", on=False)
-    assert set(speech.sentences) - used == set()
+    catalog.skill_switched("search", on=False)
+    assert set(catalog.sentences) - used == set()
 
 
 def test_the_languages_differ():
-    same = {key for key, text in CATALOGUES["en"].items() if text == CATALOGUES["ru"][key]}
+    same = {key for key, text in TEMPLATES["en"].items() if text == TEMPLATES["ru"][key]}
     same = {key for key in same if not key.startswith("usage_")}
     assert same <= {
         "space_name", "help_line", "chat_line", "progress", "switch_line", "agent_line",
-        "save_line", "file_line",
+        "save_line",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(("locale", "name"), [("en", "Chat 1"), ("ru", "Чат 1")])
 def test_rooms_are_named_as_promised(locale, name):
-    assert speak(locale, "Lambda").chat_name(1) == name
-    assert speak(locale, "Lambda_x").space_name("Ann *") == "Lambda_x — Ann *"
+    assert catalog_for(locale, "Lambda").chat_name(1) == name
+    assert catalog_for(locale, "Lambda_x").space_name("Ann *") == "Lambda_x — Ann *"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_explains_every_command_in_a_line_of_its_own(speech, command):
-    lines = speech.help([command]).splitlines()
+def test_help_explains_every_command_in_a_line_of_its_own(catalog, command):
+    lines = catalog.help([command]).splitlines()
     assert len(lines) == 3
     assert lines[-1].startswith(f"- `!{command}")
 
 
-def test_help_leaves_an_alias_to_the_command_it_stands_for(speech):
-    assert speech.help(["clear", "reset"]) == speech.help(["clear"])
-    assert "`!reset`" in speech.help(["clear"])
+def test_help_leaves_an_alias_to_the_command_it_stands_for(catalog):
+    assert catalog.help(["clear", "reset"]) == catalog.help(["clear"])
+    assert "`!reset`" in catalog.help(["clear"])
 
 
-def test_an_unknown_command_is_answered_in_one_line_that_names_help(speech):
-    text = speech.unknown_command("frob\n`nicate")
+def test_an_unknown_command_is_answered_in_one_line_that_names_help(catalog):
+    text = catalog.unknown_command("frob\n`nicate")
     assert "\n" not in text
     assert "`!help`" in text
 
 
 def test_a_final_failure_says_that_the_agent_could_not_answer():
-    english, russian = speak("en", "Lambda"), speak("ru", "Lambda")
+    english, russian = catalog_for("en", "Lambda"), catalog_for("ru", "Lambda")
     for kind in (*KINDS, "AGENT_BUSY", "unheard_of"):
         assert english.agent_gave_up(kind).startswith("The agent could not answer")
         assert russian.agent_gave_up(kind).startswith("Агент не смог ответить")
     assert english.agent_gave_up("AGENT_BUSY") == english.agent_gave_up("busy")
 
 
-def test_an_error_names_its_code(speech):
-    assert "`MODEL_OVERLOADED`" in speech.agent_error("MODEL_OVERLOADED")
+def test_an_error_names_its_code(catalog):
+    assert "`MODEL_OVERLOADED`" in catalog.agent_error("MODEL_OVERLOADED")
 
 
-def test_a_question_comes_with_its_hint(speech):
-    text = speech.confirmation_question("Delete *all*?", "Files:\n- a\n- b\n")
+def test_a_question_comes_with_its_hint(catalog):
+    text = catalog.confirmation_question("Delete *all*?", "Files:\n- a\n- b\n")
     assert "Delete \\*all\\*?" in text
     assert "\n\nFiles:\n- a\n- b\n\n" in text
     assert "`!yes`" in text.splitlines()[-1]
     assert "`!no`" in text.splitlines()[-1]
 
 
-def test_a_list_of_chats_marks_the_one_we_are_in(speech):
-    header, gap, here, *others = speech.chats_list(ARGUMENTS["chats"]).splitlines()
+def test_a_list_of_chats_marks_the_current_chat(catalog):
+    header, gap, here, *others = catalog.chats_list(ARGUMENTS["chats"]).splitlines()
     assert header
     assert not gap
     assert here.startswith(f"- C1 · [Budget]({LINK}) · Mock · ")
@@ -207,8 +203,8 @@ def test_a_list_of_chats_marks_the_one_we_are_in(speech):
     assert [line.count(" · ") for line in others] == [3, 3, 3]
 
 
-def test_a_soul_of_several_lines_stays_a_quote(speech):
-    assert speech.soul_shown("Be kind.\n\n# Be brief.").endswith("> Be kind.\n> \n> # Be brief.")
+def test_a_soul_of_several_lines_stays_a_quote(catalog):
+    assert catalog.soul_shown("Be kind.\n\n# Be brief.").endswith("> Be kind.\n> \n> # Be brief.")
 
 
 @pytest.mark.parametrize(
@@ -216,40 +212,36 @@ def test_a_soul_of_several_lines_stays_a_quote(speech):
     [(0, "файлов"), (1, "файл"), (2, "файла"), (5, "файлов"), (11, "файлов"), (14, "файлов"),
      (21, "файл"), (22, "файла"), (101, "файл"), (111, "файлов"), (112, "файлов")],
 )  # fmt: skip
-def test_russian_numbers_bring_the_right_form(number, word):
+def test_russian_numbers_select_the_right_form(number, word):
     assert f"{Count(number):файл|файла|файлов}" == word
 
 
-def test_english_numbers_bring_the_right_form():
+def test_english_numbers_select_the_right_form():
     assert [f"{Count(n):file|files}" for n in (0, 1, 2, 21)] == ["files", "file", "files", "files"]
 
 
-@pytest.mark.parametrize(
-    ("locale", "size", "tokens"), [("en", "1.2 MB", "12,345"), ("ru", "1,2 МБ", "12\u00a0345")]
-)
-def test_numbers_are_written_as_the_language_writes_them(locale, size, tokens):
-    speech = speak(locale, "Lambda")
-    assert speech.file_size(1_234_567) == size
-    assert tokens in speech.context_page("", 12345, ())
+@pytest.mark.parametrize(("locale", "tokens"), [("en", "12,345"), ("ru", "12\u00a0345")])
+def test_numbers_are_written_as_the_language_writes_them(locale, tokens):
+    assert tokens in catalog_for(locale, "Lambda").context_page("", 12345, ())
 
 
 @pytest.mark.parametrize("name", ["weekly_report", "C++ & C#", "Q3 (draft), 50%", "Чат 1", "a-b.c"])
-def test_an_ordinary_name_is_said_as_it_is(name):
+def test_an_ordinary_name_is_not_changed(name):
     assert plain(name) == name
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("ab_ *`[]()<>~|\\&;#x1!:/\n") | st.characters(codec="utf-8")))
-def test_a_name_marks_nothing_up(name):
+def test_a_name_adds_no_markup(name):
     shown = "".join(character for character in name if character != "\x00")
     assert words(f"x {plain(shown)} x") == f"x {' '.join(shown.split())} x"
     assert quoted(name).count("`") == 2
 
 
-def test_a_template_in_a_name_is_not_filled(speech):
-    assert "{brand}" in speech.renamed("{brand}")
+def test_a_template_in_a_name_is_not_filled(catalog):
+    assert "{brand}" in catalog.renamed("{brand}")
 
 
-def test_a_language_without_a_catalogue_is_refused():
+def test_a_language_without_templates_is_refused():
     with pytest.raises(KeyError):
-        speak("tlh", "Lambda")
+        catalog_for("tlh", "Lambda")

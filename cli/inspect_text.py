@@ -1,26 +1,26 @@
-"""What `inspect-room` shows to people: a calm page about one room, or one line a room.
+"""The text that `inspect-room` prints: a page about one room, or one line for each room.
 
-Plain text where stdout is no terminal. Whatever came from outside (names, reasons) is made printable first and
+Plain text where stdout is no terminal. Text from outside (names, reasons) has its control characters escaped and is
 never read as markup.
 """
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from cli.printable import printable
+from cli.terminal import aligned, escape_controls
 from machines.room import COOL_DOWN_S, ROOM, Binding
 from machines.turn_state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
 
 if TYPE_CHECKING:
-    from cli.inspect_server import Compared  # which loads a Matrix library
+    from cli.inspect_server import Compared  # it loads a Matrix library
 
 _COLOURS = {
     "bound": "green",
@@ -39,31 +39,33 @@ _LABEL_WIDTH = 16
 
 
 class Page:
-    """Writes to stdout, one line a fact."""
+    """Writes one line for each fact."""
 
-    def __init__(self, console: Console, now: float | None = None) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._now = time.time() if now is None else now
+        self._now = time.time()
 
     def room(self, sight: RoomSight, running: bool) -> None:
         """Show one room."""
         room = sight.room
-        self._line(Text(printable(room.name) or "(no name)", "bold"), f"  {room.room_id}")
+        self._line(Text(escape_controls(room.name) or "(no name)", "bold"), f"  {room.room_id}")
         self._line(self._state(room.state), *self._since(room.since), f" — {room.reason}")
         if room.state == "failed":
             self._line(
-                "A message starts another look, at the earliest ",
+                "A message starts another repair, at the earliest ",
                 *self._moment(room.repaired_at + COOL_DOWN_S),
             )
         if not running:
-            self._line(Text("No daemon runs: this is how the last one left it.", "bright_black"))
+            self._line(
+                Text("No daemon runs: this is the state that the last one left.", "bright_black")
+            )
         self._heading("Binding")
         for name, value in _binding(room.binding, room.owner_present, room.encrypted):
             self._fact(name, value)
         self._heading("Waiting")
         self._fact("inbox", str(sight.inbox_pending))
         self._fact("outbox", str(sight.outbox_pending))
-        self._given_up(sight.given_up, sight.given_up_total)
+        self._failures(sight.given_up, sight.given_up_total)
         self._heading("Turn in hand")
         self._turn(sight.turn, sight.reply_events)
         self._heading("Last transitions")
@@ -74,47 +76,45 @@ class Page:
         self._heading("Would accept now")
         self._line("  ", ", ".join(ROOM.accepts(room.state)))
 
-    def rooms(self, bot: BotSight, rooms: Iterable[RoomSight], running: bool) -> None:
+    def rooms(self, bot: BotSight, rooms: Sequence[RoomSight], running: bool) -> None:
         """Show the bot, and every room on one line."""
         life = bot.bot.life
-        self._line(Text(bot.bot.user_id or "(never logged in)", "bold"), _device(bot))
+        device = f"  device {bot.bot.device_id}" if bot.bot.device_id else ""
+        self._line(Text(bot.bot.user_id or "(never logged in)", "bold"), device)
         self._line(self._state(life.state), *self._since(life.since), f" — {life.reason}")
         held = "a daemon holds the database" if running else "no daemon runs"
         self._line(
             f"{held}; {bot.rooms} rooms, {bot.users} users, {bot.turns} turns in hand,"
             f" {bot.inbox_pending} waiting in inboxes, {bot.outbox_pending} in the outbox"
         )
-        self._given_up(bot.given_up, bot.given_up_total)
+        self._failures(bot.given_up, bot.given_up_total)
         self._line()
-        lines = [_columns(sight) for sight in rooms]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for state, *others in lines:
-            cells = [
-                cell.ljust(width) for cell, width in zip(others, widths[1:], strict=True) if width
-            ]
-            colour = _COLOURS.get(state, _OTHER_COLOUR)
-            self._line(Text(state.ljust(widths[0]), colour), "  ", "  ".join(cells).rstrip())
-        if not lines:
+        for state, *others in aligned([_columns(sight) for sight in rooms]):
+            colour = _COLOURS.get(state.rstrip(), _OTHER_COLOUR)
+            self._line(Text(state, colour), "  ", "  ".join(others).rstrip())
+        if not rooms:
             self._line("No room is known yet.")
 
     def server(self, compared: "Compared") -> None:
-        """Show what the homeserver says of the room now, and where that differs from the row."""
+        """Show the room as it is on the homeserver now, and the differences from the row."""
         sight = compared.sight
         self._heading("On the homeserver now")
-        self._fact("membership", sight.membership or f"not told — {sight.refusal or 'no member'}")
+        self._fact("membership", sight.membership or f"unknown — {sight.refusal or 'no member'}")
         if sight.refusal is None:
             self._fact("made by", sight.created_by or "–")
             if sight.owner_membership is not None:
                 self._fact("owner", sight.owner_membership)
             if sight.child_link is not None:
                 link = sight.child_link
-                via = ", ".join(link.via) or "nobody: the link is void"
+                via = ", ".join(link.via) or "no server: the link is void"
                 self._fact("Space link", f"set by {link.sender}, via {via}")
-        self._fact("binding", "kept" if sight.binding is not None else "none")
+        self._fact("binding", "stored" if sight.binding is not None else "none")
         if not compared.differences:
-            self._fact("differs", "in nothing")
+            self._fact("differences", "none")
         for each in compared.differences:
-            self._fact("differs", f"{each.field}: here {each.local!r}, there {each.server!r}")
+            self._fact(
+                "difference", f"{each.field}: here {each.local!r}, on the server {each.server!r}"
+            )
 
     # -- parts -------------------------------------------------------------------------------------
 
@@ -133,11 +133,11 @@ class Page:
             self._fact("last fault", turn.fault)
         self._fact("reply so far", ", ".join(reply_events) or "nothing shown yet")
 
-    def _given_up(self, last: tuple[GivenUp, ...], total: int) -> None:
+    def _failures(self, last: tuple[GivenUp, ...], total: int) -> None:
         if not total:
             return
         shown = f", the last {len(last)}" if len(last) < total else ""
-        self._fact("given up", f"{total}{shown}:")
+        self._fact("failures", f"{total}{shown}:")
         for item in last:
             event = f" {item.event_id}" if item.event_id else ""
             what = f"{_FATES[item.fate]}: {item.kind}{event} — {item.reason}"
@@ -146,22 +146,17 @@ class Page:
     def _timeline(self, transitions: tuple[Transition, ...]) -> None:
         if not transitions:
             self._line("  none yet")
-        width = max((len(f"{each.source} → {each.target}") for each in transitions), default=0)
-        events = max((len(each.event) for each in transitions), default=0)
-        for each in transitions:
+        rows = [(f"{each.source} → {each.target}", each.event, each.reason) for each in transitions]
+        for each, (change, *what) in zip(transitions, aligned(rows), strict=True):
             colour = _COLOURS.get(each.target, _OTHER_COLOUR)
-            self._line(
-                "  ",
-                Text(_clock(each.at), "bright_black"),
-                Text(f"  {f'{each.source} → {each.target}':<{width}}", colour),
-                f"  {each.event:<{events}}  {each.reason}",
-            )
+            at = Text(_clock(each.at), "bright_black")
+            self._line("  ", at, "  ", Text(change, colour), "  ", "  ".join(what))
 
     def _state(self, state: str) -> Text:
         return Text(f"● {state}", f"bold {_COLOURS.get(state, _OTHER_COLOUR)}")
 
     def _since(self, at: float) -> tuple[str | Text, ...]:
-        return (" since ", *self._moment(at)) if at else (" since ever",)
+        return (" since ", *self._moment(at)) if at else (" since the beginning",)
 
     def _moment(self, at: float) -> tuple[str | Text, ...]:
         return _clock(at), Text(f" ({_ago(self._now - at)})", "bright_black")
@@ -174,7 +169,7 @@ class Page:
         self._line("  ", Text(name.ljust(_LABEL_WIDTH), "bright_black"), *value)
 
     def _line(self, *parts: str | Text) -> None:
-        made = (part if isinstance(part, Text) else Text(printable(part)) for part in parts)
+        made = (part if isinstance(part, Text) else Text(escape_controls(part)) for part in parts)
         self._console.print(Text.assemble(*made), soft_wrap=True)
 
 
@@ -182,7 +177,7 @@ def _binding(
     binding: Binding | None, owner_present: bool, encrypted: bool
 ) -> Iterator[tuple[str, str]]:
     if binding is None:
-        yield "none", "nothing is known of what this room is"
+        yield "none", "nothing is known about this room"
         return
     yield "type", binding.room_type
     away = "" if owner_present else " (has left the room)"
@@ -203,7 +198,7 @@ def _columns(sight: RoomSight) -> tuple[str, ...]:
         f"inbox {sight.inbox_pending}" if sight.inbox_pending else "",
         f"outbox {sight.outbox_pending}" if sight.outbox_pending else "",
         f"turn {sight.turn.state}" if sight.turn is not None else "",
-        f"given up {sight.given_up_total}" if sight.given_up_total else "",
+        f"failures {sight.given_up_total}" if sight.given_up_total else "",
         "archived" if binding and binding.archived else "",
         "" if room.owner_present else "owner left",
     ]
@@ -213,13 +208,9 @@ def _columns(sight: RoomSight) -> tuple[str, ...]:
         (binding.chat_id if binding else None) or "–",
         room.room_id,
         binding.matrix_user_id if binding else "–",
-        printable(room.name),
+        escape_controls(room.name),
         ", ".join(note for note in notes if note),
     )
-
-
-def _device(bot: BotSight) -> str:
-    return f"  device {bot.bot.device_id}" if bot.bot.device_id else ""
 
 
 def _clock(at: float) -> str:
@@ -227,7 +218,7 @@ def _clock(at: float) -> str:
 
 
 def _ago(seconds: float) -> str:
-    """Return a distance in its one telling unit; what is to come is `in …`."""
+    """Return a duration in its largest useful unit; a time in the future is `in …`."""
     amount = abs(seconds)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if amount >= 2 * size:

@@ -1,7 +1,6 @@
-"""How a sentence is made: a template of the catalogue, filled with values that can't break it.
+"""Fills the template of a sentence with values that can't change its markup.
 
-Everything said is Markdown. A name comes from people, so it is made `plain`, or `quoted` as code;
-what is left of it reads the same and marks nothing up.
+All texts are Markdown. A name comes from people, so it is escaped (`plain`) or shown as code (`quoted`).
 """
 
 import re
@@ -12,14 +11,14 @@ _SPECIAL = re.compile(r"[\\`*\[\]<~|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 
 
 class Count(int):
-    """A number that brings its word along: `{count} {count:file|files}`.
+    """A number that selects the plural form of a word: `{count} {count:save|saves}`.
 
-    Two forms are for one and for more; three are the Russian ones for one, few and many. `{n:,}` and
-    `{n: }` group the thousands.
+    Two forms mean one and many (English), three mean one, few and many (Russian). `{n:,}` and `{n: }` group the
+    thousands.
     """
 
     def __format__(self, spec: str) -> str:
-        """Write the number, or the form of the word that goes with it."""
+        """Return the number, or the form of the word for this number."""
         if spec in {",", " "}:
             return format(int(self), ",").replace(",", "," if spec == "," else "\u00a0")
         match spec.split("|"):
@@ -34,14 +33,14 @@ class Count(int):
 
 
 @dataclass(frozen=True)
-class Voice:
-    """A catalogue and the brand it speaks for. The families of sentences derive from it."""
+class Formatter:
+    """The templates of a language and the brand. The classes with the sentences derive from it."""
 
     brand: str
     sentences: Mapping[str, str]
 
-    def say(self, key: str, **values: str | int) -> str:
-        """Fill the template `key`; a number can be spelt with its word (see `Count`)."""
+    def format(self, key: str, **values: str | int) -> str:
+        """Fill the template `key`; numbers select plural forms (see `Count`)."""
         filled = {
             name: Count(value) if isinstance(value, int) else value
             for name, value in ({"brand": plain(self.brand)} | values).items()
@@ -49,16 +48,16 @@ class Voice:
         return self.sentences[key].format_map(filled)
 
     def on_or_off(self, on: bool) -> str:
-        """Name the position of a switch."""
-        return self.say("on" if on else "off")
+        """The word for the position of a switch."""
+        return self.format("on" if on else "off")
 
     def names(self, names: tuple[str, ...]) -> str:
-        """Enumerate names; a dash when there is none."""
+        """Return the names as a list in one line, or a dash when there is none."""
         return ", ".join(map(quoted, names)) or "–"
 
 
 def plain(text: str) -> str:
-    """Return text in one line, with what Markdown would take for markup escaped."""
+    """Return text in one line, with the characters escaped that are markup in Markdown."""
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 

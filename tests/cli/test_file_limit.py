@@ -5,9 +5,9 @@ import resource
 import pytest
 
 from actors.agent_calls import Limits
-from cli.open_files import KEPT, calls_that_fit
+from cli.file_limit import RESERVED, raise_file_limit
 
-WANTED = Limits().calls + KEPT
+WANTED = Limits().calls + RESERVED
 UNLIMITED = resource.RLIM_INFINITY
 
 
@@ -16,7 +16,7 @@ UNLIMITED = resource.RLIM_INFINITY
     [
         ((1024, UNLIMITED), (WANTED, UNLIMITED), Limits().calls),
         ((1024, 500_000), (WANTED, 500_000), Limits().calls),
-        ((1024, 1024), (1024, 1024), 1024 - KEPT),
+        ((1024, 1024), (1024, 1024), 1024 - RESERVED),
         ((64, 64), (64, 64), 1),
         ((500_000, 500_000), None, Limits().calls),
         ((UNLIMITED, UNLIMITED), None, Limits().calls),
@@ -28,5 +28,5 @@ def test_the_limit_is_raised_as_far_as_wanted_and_the_calls_fit_below_it(
     changed = []
     monkeypatch.setattr(resource, "getrlimit", lambda which: before)
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: changed.append(limits))
-    assert calls_that_fit() == calls
+    assert raise_file_limit() == calls
     assert changed == ([] if after is None else [after])

@@ -1,4 +1,4 @@
-"""What the bot says in Russian. Fields as in the English catalogue; `{count:файл|файла|файлов}`."""
+"""The Russian templates. Fields as in English; words have three plural forms."""
 
 from collections.abc import Mapping
 
@@ -80,10 +80,6 @@ RUSSIAN: Mapping[str, str] = {
     "help_cancel": "закрыть вопрос или список без ответа",
     "usage_stop": "!stop",
     "help_stop": "прервать текущий ответ",
-    "usage_list": "!list",
-    "help_list": "показать файлы, которые уйдут со следующим сообщением",
-    "usage_remove": "!remove <номер|all>",
-    "help_remove": "убрать файлы из этого списка",
     "wrong_usage": "Команда пишется так: {usage}",
     "unknown_command": "Команды {command} нет. Какие есть, покажет `!help`.",
     "only_in_chat": "{command} работает в чате, а не здесь. Где ваши чаты, покажет `!chats`.",
@@ -121,10 +117,6 @@ RUSSIAN: Mapping[str, str] = {
     "too_many_waiting": (
         "Здесь ждёт ответа слишком много сообщений. Новые сообщения останутся без ответа, пока "
         "ожидающих не станет меньше; отправьте их, пожалуйста, позже ещё раз."
-    ),
-    "cannot_decrypt_yet": (
-        "Пока не получается расшифровать ваше сообщение: ключ к нему не пришёл, запрос отправлен. "
-        "Придёт ключ — придёт и ответ; а можно просто отправить сообщение ещё раз."
     ),
     # Answers
     "tool_status": "*Работает {tool}…*",
@@ -245,24 +237,5 @@ RUSSIAN: Mapping[str, str] = {
     ),
     # Files
     "files_not_yet": "Файлы я пока не принимаю. Напишите, пожалуйста, текстом.",
-    "file_staged": (
-        "Файл **{name}** ({size}) принят и уйдёт со следующим сообщением. В "
-        "очереди {count} {count:файл|файла|файлов}: `!list` покажет, `!remove` уберёт."
-    ),
-    "file_too_large": "Файл **{name}** слишком большой: не больше {limit} МБ, пожалуйста.",
-    "file_refused": "Файл **{name}** принять не удалось. Отправьте его ещё раз.",
-    "files_header": "Со следующим сообщением уйдут файлы:",
-    "file_line": "{number}. {name} ({size})",
-    "files_footer": "`!remove <номер>` уберёт один, `!remove all` — все.",
-    "no_files": "Файлов для следующего сообщения нет.",
-    "files_removed": "{count:Убран|Убрано|Убрано} {count} {count:файл|файла|файлов}.",
-    "file_number_unknown": (
-        "Такого номера нет: в списке {count} {count:файл|файла|файлов}. Его покажет `!list`."
-    ),
     "agent_file_failed": "Агент предложил файл **{name}**, но показать его нельзя.",
-    "bytes": "{size} Б",
-    "kilobytes": "{size} кБ",
-    "megabytes": "{size} МБ",
-    "gigabytes": "{size} ГБ",
-    "decimal_mark": ",",
 }

@@ -1,4 +1,4 @@
-"""What the bot says in English. Fields in braces; `{count:file|files}` is the word for a number."""
+"""The English templates. Fields are in braces; `{count:save|saves}` is a word with its plural forms."""
 
 from collections.abc import Mapping
 
@@ -79,10 +79,6 @@ ENGLISH: Mapping[str, str] = {
     "help_cancel": "leaves an open question or list",
     "usage_stop": "!stop",
     "help_stop": "ends the running answer",
-    "usage_list": "!list",
-    "help_list": "lists the files that go with your next message",
-    "usage_remove": "!remove <n|all>",
-    "help_remove": "takes files off that list",
     "wrong_usage": "Please write it like this: {usage}",
     "unknown_command": "There is no command {command}. `!help` lists those there are.",
     "only_in_chat": "{command} works in a chat, not here. `!chats` shows where yours are.",
@@ -118,10 +114,6 @@ ENGLISH: Mapping[str, str] = {
     "too_many_waiting": (
         "Too many messages are waiting for an answer here. What is sent from now on is not answered "
         "until fewer are waiting; please send it again later."
-    ),
-    "cannot_decrypt_yet": (
-        "I can't decrypt a message of yours yet: its key has not arrived, and I have asked for it. "
-        "When it comes, I answer; otherwise please send the message again."
     ),
     # Answers
     "tool_status": "*Using {tool}…*",
@@ -239,24 +231,5 @@ ENGLISH: Mapping[str, str] = {
     ),
     # Files
     "files_not_yet": "I can't take files yet. Please write what is in it.",
-    "file_staged": (
-        "Got **{name}** ({size}). It goes with your next message; {count} {count:file is|files are} "
-        "waiting. `!list` shows, `!remove` takes away."
-    ),
-    "file_too_large": "**{name}** is too large: {limit} MB at most, please.",
-    "file_refused": "**{name}** could not be taken. Please send it again.",
-    "files_header": "These files go with your next message:",
-    "file_line": "{number}. {name} ({size})",
-    "files_footer": "`!remove <number>` takes one away, `!remove all` all of them.",
-    "no_files": "No files are waiting for your next message.",
-    "files_removed": "{count} {count:file|files} taken away.",
-    "file_number_unknown": (
-        "That number is not in the list of {count} {count:file|files}. `!list` shows it."
-    ),
     "agent_file_failed": "The agent offered the file **{name}**, but it can't be shown.",
-    "bytes": "{size} B",
-    "kilobytes": "{size} kB",
-    "megabytes": "{size} MB",
-    "gigabytes": "{size} GB",
-    "decimal_mark": ".",
 }

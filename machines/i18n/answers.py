@@ -1,0 +1,99 @@
+"""Sentences in or beside an answer: status, endings, failures, questions (D9, D10, K8, K9)."""
+
+from machines.i18n.formatter import Formatter, plain, quoted
+
+
+class Answers(Formatter):
+    """Sentences about the agent's answer."""
+
+    def tool_status(self, tool_name: str) -> str:
+        """Status line of a partial answer: the tool that the agent is using."""
+        return self.format("tool_status", tool=quoted(tool_name))
+
+    def progress(self, text: str) -> str:
+        """Status line of a partial answer: the progress that the agent reports."""
+        return self.format("progress", text=plain(text))
+
+    def empty_answer(self) -> str:
+        """Replace an answer that ended without any text."""
+        return self.format("empty_answer")
+
+    def stopped(self) -> str:
+        """Follow the text that an answer had when `!stop` ended it."""
+        return self.format("stopped")
+
+    def stopped_nothing(self) -> str:
+        """Replace an answer that was stopped before it began."""
+        return self.format("stopped_nothing")
+
+    def stop_done(self) -> str:
+        """Answer `!stop` itself."""
+        return self.format("stop_done")
+
+    def nothing_to_stop(self) -> str:
+        """Answer `!stop` when no answer is running."""
+        return self.format("nothing_to_stop")
+
+    def answer_too_long(self) -> str:
+        """Follow the part of a too long answer that is shown (contract E13)."""
+        return self.format("answer_too_long")
+
+    def turn_too_long(self) -> str:
+        """Follow the text of an answer that ran out of time (contract E13)."""
+        return self.format("turn_too_long")
+
+    def agent_gave_up(self, kind: str) -> str:
+        """End a turn whose retries have all failed (contract D10).
+
+        `kind` is that of `machines.talk.AgentBroke`, the code `AGENT_BUSY`, `no_call` when the agent was never
+        asked, `too_slow` when the time for one answer is over, or `not_restored` when the room's repair failed.
+        """
+        key = f"gave_up_{kind.removeprefix('AGENT_').lower()}"
+        return self.format(key if key in self.sentences else "gave_up_somehow")
+
+    def agent_error(self, code: str) -> str:
+        """End a turn that the agent refused, naming its code."""
+        return self.format("agent_error", code=quoted(code))
+
+    def answer_refused_by_server(self) -> str:
+        """Replace an answer that the homeserver refuses (contract D9)."""
+        return self.format("answer_refused_by_server")
+
+    def message_failed(self) -> str:
+        """Answer a message that could not be processed (contract D9)."""
+        return self.format("message_failed")
+
+    def confirmation_question(self, title: str, description: str) -> str:
+        """Show the agent's question; the description is the agent's own Markdown."""
+        question = (self.format("confirmation_title", title=plain(title)), description.strip())
+        return "\n\n".join((*filter(None, question), self.format("confirmation_hint")))
+
+    def question_again(self, title: str, description: str) -> str:
+        """Answer a `!yes` or `!no` that does not count for the open question (contract K8)."""
+        return (
+            f"{self.format('question_again')}\n\n{self.confirmation_question(title, description)}"
+        )
+
+    def no_open_question(self) -> str:
+        """Answer `!yes` or `!no` when no question is open."""
+        return self.format("no_open_question")
+
+    def confirmation_expired(self) -> str:
+        """Answer `!yes` or `!no` when the question has expired."""
+        return self.format("confirmation_expired")
+
+    def question_dropped(self) -> str:
+        """Answer `!cancel` to an open question: the agent gets no answer."""
+        return self.format("question_dropped")
+
+    def cancel_nothing(self) -> str:
+        """Answer `!cancel` when nothing is open."""
+        return self.format("cancel_nothing")
+
+    def files_not_yet(self) -> str:
+        """Answer a file, which the bot does not take yet."""
+        return self.format("files_not_yet")
+
+    def agent_file_failed(self, name: str) -> str:
+        """Follow an answer when a file that the agent offers can't be shown."""
+        return self.format("agent_file_failed", name=plain(name))

@@ -1,0 +1,86 @@
+"""Sentences about chats: opened, listed, renamed, archived, failed (K2, K3, A3, C7)."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from machines.i18n.formatter import Formatter, plain
+
+
+class ChatLine(Struct, frozen=True):
+    """One row of `!chats`. `agent` is its label; `current` marks the chat where the command was written."""
+
+    chat_id: str
+    name: str
+    agent: str
+    state: Literal["open", "archived", "stale", "failed"]
+    link: str
+    current: bool = False
+
+
+class Chats(Formatter):
+    """Sentences about the chats of a user."""
+
+    def chat_created(self, name: str, link: str) -> str:
+        """Answer `!new` when the chat exists."""
+        return self.format("chat_created", name=plain(name), link=link)
+
+    def chat_created_in_company(self) -> str:
+        """Answer `!new` in a room with other people; names nothing (contract O5)."""
+        return self.format("chat_created_in_company")
+
+    def new_failed(self, reason: str) -> str:
+        """Answer `!new` when the homeserver refuses the room."""
+        return self.format("new_failed", reason=plain(reason))
+
+    def chats_list(self, chats: Iterable[ChatLine]) -> str:
+        """Answer `!chats`."""
+        lines = (
+            self.format(
+                "chat_line_here" if chat.current else "chat_line",
+                number=chat.chat_id,
+                name=plain(chat.name),
+                link=chat.link,
+                agent=plain(chat.agent),
+                state=self.format(f"chat_{chat.state}"),
+            )
+            for chat in chats
+        )
+        return "\n".join((self.format("chats_header"), "", *lines))
+
+    def no_chats(self) -> str:
+        """Answer `!chats` when there is none."""
+        return self.format("no_chats")
+
+    def renamed(self, name: str) -> str:
+        """Answer `!rename`."""
+        return self.format("renamed", name=plain(name))
+
+    def name_too_long(self, limit: int) -> str:
+        """Answer a name of more than `limit` characters, for a chat or a save."""
+        return self.format("name_too_long", limit=limit)
+
+    def archived_now(self) -> str:
+        """Answer `!archive`."""
+        return self.format("archived_now")
+
+    def already_archived(self) -> str:
+        """Answer `!archive` in an archived chat."""
+        return self.format("already_archived")
+
+    def chat_is_archived(self) -> str:
+        """Answer a message to an archived chat."""
+        return self.format("chat_is_archived")
+
+    def stale_agent(self, agent: str) -> str:
+        """Answer a message to a chat whose agent is no longer in the agents file (contract A3)."""
+        return self.format("stale_agent", agent=plain(agent))
+
+    def room_recovery_failed(self) -> str:
+        """Notice: the state of this room could not be restored (contract C7)."""
+        return self.format("room_recovery_failed")
+
+    def too_many_waiting(self) -> str:
+        """Notice: new messages are not kept, because too many are waiting (contract D14)."""
+        return self.format("too_many_waiting")
