@@ -15,9 +15,9 @@ from cli.errors import CommandFailed, ExitCode
 from machines.errors import CredentialsRefused
 from machines.ids import UserId
 from machines.room import Room
-from matrix.errand import kept_session
 from matrix.errors import HomeserverUnreachable, SessionAbsent, SessionUnusable
-from matrix.sighting import ServerSight, look
+from matrix.rooms.snapshot import ServerSight, look
+from matrix.session.one_shot import kept_session
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from cli.settings import Places, load_account
 from machines.errors import CredentialsRefused
 from machines.ids import RoomId, UserId
 from matrix import Account
-from matrix.errand import Errand, any_session
 from matrix.errors import HomeserverUnreachable, RequestRefused, SessionUnusable
-from matrix.leaving import leave_and_forget, memberships
+from matrix.rooms.leave import leave_and_forget, memberships
+from matrix.session.one_shot import Errand, any_session
 from store import DaemonLock, DatabaseLocked
 from store.errors import DatabaseForeign
 from store.lock import lock_path, refuse_if_held

@@ -6,9 +6,9 @@ request goes `performing` or `homeserver` → `transport` (retries) → `gate` (
 A sync response goes through `decoding` (facts) and `topology` (what is).
 """
 
+from matrix.client import MatrixHomeserver
 from matrix.errors import SessionMismatch, SessionUnusable
-from matrix.homeserver import MatrixHomeserver
-from matrix.login import Session
-from matrix.session import Account
+from matrix.session.file import Account
+from matrix.session.login import Session
 
 __all__ = ["Account", "MatrixHomeserver", "Session", "SessionMismatch", "SessionUnusable"]

@@ -23,8 +23,8 @@ from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.world import Access
 from matrix.clock import SystemClock
-from matrix.decoding import decode_sync
-from matrix.parsing import parse_json
+from matrix.http.parsing import parse_json
+from matrix.sync.decoding import decode_sync
 from store import Journal
 
 BOT = UserId("@bot:localhost")

@@ -13,9 +13,9 @@ import anyio
 from machines.ids import RoomId, TxnId, UserId
 from machines.orders import SendMessage
 from machines.topology import ObservedRoom, Topology
-from matrix.creating import RoomMaker
-from matrix.performing import Performer
-from matrix.transport import Transport
+from matrix.http.transport import Transport
+from matrix.rooms.create import RoomMaker
+from matrix.rooms.perform import Performer
 from tests.bench.figures import Beside, Figure, Goal
 from tests.matrix.markdown_corpus import corpus
 

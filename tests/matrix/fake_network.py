@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from matrix.errors import Unreachable
-from matrix.exchange import HttpAnswer, HttpRequest
+from matrix.http.backend import HttpAnswer, HttpRequest
 from tests.matrix.virtual_time import VirtualClock
 
 Behaviour = Callable[[HttpRequest], HttpAnswer]

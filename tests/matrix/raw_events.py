@@ -1,7 +1,7 @@
 """Builders of raw events and sync responses, as the homeserver would send them."""
 
 from machines.ids import RoomId, SyncToken, UserId
-from matrix.decoding import decode_sync
+from matrix.sync.decoding import decode_sync
 
 BOT = UserId("@bot:here")
 ME = UserId("@me:here")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import unquote
 
-from matrix.exchange import HttpAnswer, HttpRequest
+from matrix.http.backend import HttpAnswer, HttpRequest
 from tests.simulation.faults import Faults
 from tests.simulation.homeserver import Homeserver, Refusal
 from tests.simulation.room_api import RoomApi

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 
 from matrix.errors import Unreachable
-from matrix.exchange import Exchange, HttpAnswer, HttpRequest
+from matrix.http.backend import Exchange, HttpAnswer, HttpRequest
 from tests.simulation.api import Api, answer, segments
 from tests.simulation.faults import Fate, Faults
 from tests.simulation.homeserver import Homeserver

@@ -21,12 +21,12 @@ from actors.outbox import Outbox
 from actors.outcomes import Outcomes
 from actors.reconciler import Reconciler
 from machines import dialogue
-from matrix import decoding, history
-from matrix.creating import RoomMaker
-from matrix.gate import Gate
-from matrix.homeserver import MatrixHomeserver
-from matrix.performing import Performer
-from matrix.transport import Transport
+from matrix.client import MatrixHomeserver
+from matrix.http.circuit_breaker import Gate
+from matrix.http.transport import Transport
+from matrix.rooms.create import RoomMaker
+from matrix.rooms.perform import Performer
+from matrix.sync import decoding, history
 from store import Journal, inbox
 from store.queries import SQL
 from store.records import Writes

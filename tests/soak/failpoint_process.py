@@ -141,8 +141,8 @@ def _end_with_parent() -> None:
 
 
 def _set_fuse(fuse: _Fuse) -> None:
-    from matrix.exchange import NioExchange
-    from matrix.session import SessionFile
+    from matrix.http.backend import NioExchange
+    from matrix.session.file import SessionFile
     from store.journal import Journal
 
     journal: Any = Journal
@@ -165,8 +165,8 @@ def _set_fuse(fuse: _Fuse) -> None:
 def _hurry() -> None:
     """Shorten what the daemon waits for on purpose: this homeserver makes a room at once or not at all."""
     from machines import dialogue, reply
-    from matrix import creating
+    from matrix.rooms import create
 
     for module in (reply, dialogue):
         vars(module)["EDIT_INTERVAL_S"] = 0.15
-    creating.SETTLING_S = 0.0
+    create.SETTLING_S = 0.0

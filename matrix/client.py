@@ -1,0 +1,245 @@
+"""The Matrix homeserver as the runtime sees it: the parts of this package joined to one port.
+
+Everything here retries by itself whatever is worth it; a call returns when there is a definite answer,
+or raises one of `machines.errors`.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from machines.doubts import Doubts
+from machines.errors import CredentialsRefused, TokenUnknown
+from machines.facts import BotRemoved, Fact, Gap, SyncBatch
+from machines.ids import EventId, RoomId, SyncToken, TxnId
+from machines.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
+from machines.topology import Topology
+from matrix.clock import Clock, SystemClock
+from matrix.errors import RequestRefused
+from matrix.http.backend import Exchange, NioExchange
+from matrix.http.circuit_breaker import SHORTEST_WAIT_S, OnChange
+from matrix.http.parsing import parse_sync
+from matrix.http.request import Call, client_path
+from matrix.http.transport import Transport
+from matrix.rooms.confirm import confirm
+from matrix.rooms.create import RoomMaker
+from matrix.rooms.current_state import CurrentState
+from matrix.rooms.observe import Observer
+from matrix.rooms.perform import Performer
+from matrix.session.file import Account
+from matrix.session.login import Authenticator, Session
+from matrix.sync.decoding import JoinedRoom, decode_sync
+from matrix.sync.filters import initial_filter, live_filter
+from matrix.sync.full_state import FullState, FullStateReader, SyncReader, read_full_state
+from matrix.sync.history import find_sent, pages, read_back
+from matrix.sync.read_position import left_to_answer
+from matrix.sync.resuming import place_in, resumed
+
+SYNC_TIMEOUT_MS = 30_000
+
+# The homeserver answers a long poll a little late at most; a full state may take it minutes.
+_SYNC_GRACE_S = 15.0
+_INITIAL_SYNC_TIMEOUT_S = 300.0
+_TYPING_MS = 30_000
+
+
+class MatrixHomeserver:
+    """Implements the runtime's `Homeserver` port for one account.
+
+    `on_change` hears of every outage once when it begins and once when it ends. `exchange`, `clock`
+    and `chance` are replaced by simulations.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        on_change: OnChange,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+        exchange: Exchange | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._bot = account.user_id
+        self._clock = clock
+        self._own_exchange = NioExchange(account.homeserver) if exchange is None else None
+        network = exchange or self._own_exchange
+        assert network is not None
+        self._transport = Transport(network, clock, on_change, chance)
+        self._authenticator = Authenticator(account, self._transport)
+        self._current = CurrentState(self._transport, self._bot)
+        self._observer = Observer(self._current)
+        self._maker = RoomMaker(self._transport, self._current, clock)
+        self._performer = Performer(self._transport, self._maker, self._bot)
+        self._joined: set[RoomId] = set()
+
+    async def login(self) -> Session:
+        """Use the kept session or make one, keeping the device (contract L2).
+
+        Raises:
+            CredentialsRefused: the homeserver does not accept what was configured or kept.
+            SessionUnusable: the kept session belongs to another account, or can't be read or written.
+        """
+        return await self._authenticator.login()
+
+    async def session_ended(self) -> None:
+        """Return when the session has ended softly; every request waits for the next `login`."""
+        await self._transport.session_ended()
+
+    async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
+        """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
+
+        Without `since` the batch holds the messages that are not answered yet (contract D12).
+
+        Raises:
+            LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
+        """
+        query = {"timeout": "0", "full_state": "true", "filter": initial_filter(since, self._bot)}
+        if since is not None:
+            query["since"] = since
+        call = Call(
+            "GET",
+            client_path("sync"),
+            query=query,
+            lane="sync",
+            timeout_s=_INITIAL_SYNC_TIMEOUT_S,
+            patient=True,
+            long_poll=True,
+            read=lambda body: read_full_state(body, self._bot, since),
+            stream=lambda: FullStateReader(self._bot, since),
+        )
+        seen: FullState = await self._sync(call, since)
+        batch = seen.batch
+        if since is None:
+            batch = await resumed(self._transport, self._bot, batch, seen.unsettled)
+        self._joined = set(seen.topology.rooms)
+        topology = await self._observer.complete(seen.topology)
+        self._learn(topology)
+        self._performer.note(batch.facts)
+        return batch, topology
+
+    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+        """Return the topology with what is in doubt as it currently is (contract L3)."""
+        topology = await confirm(self._current, self._observer, topology, doubts)
+        self._learn(topology)
+        return topology
+
+    async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
+        """Look at one room and at the Spaces it may belong to, for one repair (contracts C7, C12).
+
+        `spaces` are those that the local rows name.
+        """
+        topology = await self._observer.observe(room_id, spaces)
+        self._learn(topology)
+        return topology
+
+    async def sync(self, since: SyncToken) -> SyncBatch:
+        """Long-poll (30 000 ms) for what came after `since` (contract L6).
+
+        Raises:
+            LoggedOut: the token ended softly; `login` again and repeat.
+            CredentialsRefused: the token ended for good.
+            TokenUnknown: `since` is not accepted.
+        """
+        shown: set[RoomId] = set()
+
+        def look(room_id: RoomId, _: JoinedRoom) -> None:
+            shown.add(room_id)
+
+        query = {"since": since, "filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
+        call = Call(
+            "GET",
+            client_path("sync"),
+            query=query,
+            # After a failure the homeserver shall answer at once: that ends the outage for all.
+            again=query | {"timeout": "0"},
+            lane="sync",
+            timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
+            patient=True,
+            long_poll=True,
+            read=lambda body: decode_sync(parse_sync(body), self._bot, since, look, self._joined),
+            stream=lambda: SyncReader(self._bot, since, look, self._joined),
+        )
+        asked_at = self._clock.now()
+        batch: SyncBatch = await self._sync(call, since)
+        self._joined -= {fact.room_id for fact in batch.facts if isinstance(fact, BotRemoved)}
+        self._joined |= shown
+        left_s = asked_at + SHORTEST_WAIT_S - self._clock.now()
+        if batch.token == since and left_s > 0:
+            # A long poll ends early because something came. One that brings no new token came from
+            # something broken, which must not be asked in a loop.
+            await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
+        self._performer.note(batch.facts)
+        return batch
+
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        """Yield what a gap holds, oldest first, a page at a time, up to its end (contract D4).
+
+        Raises:
+            TokenUnknown: the homeserver does not accept the gap's tokens.
+            HistoryUnavailable: the homeserver fails at this history.
+        """
+        async for facts in pages(self._transport, self._bot, gap):
+            self._performer.note(facts)
+            yield facts
+
+    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+        """Return the messages of a room behind the bot's place that have no answer yet (contract D12)."""
+        place = await self.fully_read(room_id)
+        events = await read_back(self._transport, self._bot, room_id, None, place)
+        return left_to_answer(events, room_id, place, self._bot)
+
+    async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
+        """Carry out one order; safe to repeat with the same `txn_id`."""
+        outcome = await self._performer.perform(order, txn_id)
+        if isinstance(order, CreateRoom) and isinstance(outcome, RoomCreated):
+            self._observer.remember_made(outcome.room_id, is_space=order.space)
+        return outcome
+
+    async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
+        """Look for a message that may have been sent, and whose transaction id may be forgotten (fact 7)."""
+        return await find_sent(self._transport, self._bot, message, since)
+
+    async def show_typing(self, room_id: RoomId, typing: bool) -> None:
+        """Show or end the typing notice; best effort, dropped while the homeserver is unwell."""
+        body = {"typing": True, "timeout": _TYPING_MS} if typing else {"typing": False}
+        path = client_path("rooms", room_id, "typing", self._bot)
+        await self._transport.best_effort(Call("PUT", path, body=body, lane="send"))
+
+    async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
+        """Set the read receipt and, where given, `m.fully_read` (contracts D6, D12); best effort."""
+        body = {"m.read": read}
+        if finished is not None:
+            body["m.fully_read"] = finished
+        path = client_path("rooms", room_id, "read_markers")
+        await self._transport.best_effort(Call("POST", path, body=body, lane="send"))
+
+    async def fully_read(self, room_id: RoomId) -> EventId | None:
+        """Return the bot's place in a room, as kept by the homeserver (contract D12)."""
+        return await place_in(self._transport, self._bot, room_id)
+
+    async def aclose(self) -> None:
+        """End all connections."""
+        if self._own_exchange is not None:
+            await self._own_exchange.aclose()
+
+    async def _sync(self, call: Call, since: SyncToken | None) -> Any:
+        try:
+            return await self._transport.request(call)
+        except RequestRefused as refused:
+            if refused.status in (401, 403):
+                raise CredentialsRefused(
+                    f"the homeserver refuses this account ({refused.errcode}: {refused.reason}):"
+                    " ask its operator"
+                ) from refused
+            if since is None:
+                raise
+            raise TokenUnknown(
+                f"the homeserver does not accept the sync token ({refused.errcode}:"
+                f" {refused.reason})"
+            ) from refused
+
+    def _learn(self, topology: Topology) -> None:
+        self._observer.remember(topology)
+        self._maker.remember(topology)
+        self._performer.remember(topology)
