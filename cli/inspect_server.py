@@ -16,8 +16,8 @@ from machines.errors import CredentialsRefused
 from machines.ids import UserId
 from machines.room import Room
 from matrix.errors import HomeserverUnreachable, SessionAbsent, SessionUnusable
-from matrix.rooms.snapshot import ServerSight, look
-from matrix.session.one_shot import kept_session
+from matrix.rooms.snapshot import RoomSnapshot, look
+from matrix.session.one_shot import stored_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Difference:
 class Compared:
     """What the homeserver shows, and the differences."""
 
-    sight: ServerSight
+    sight: RoomSnapshot
     differences: tuple[Difference, ...]
 
     def as_object(self) -> dict[str, Any]:
@@ -86,12 +86,12 @@ async def _look(store_path: Path, room: Room) -> Compared:
     binding = room.binding
     space_id = binding.space_id if binding is not None else None
     owner = binding.matrix_user_id if binding is not None else None
-    async with kept_session(store_path) as errand:
+    async with stored_session(store_path) as errand:
         sight = await look(errand, room.room_id, space_id, owner)
         return Compared(sight, tuple(differences(room, sight, errand.user_id)))
 
 
-def differences(room: Room, sight: ServerSight, bot: UserId) -> Iterator[Difference]:
+def differences(room: Room, sight: RoomSnapshot, bot: UserId) -> Iterator[Difference]:
     """Compare a row with what the homeserver shows."""
     is_in = sight.membership == "join"
     believed_in = room.state != "unregistered"

@@ -25,7 +25,7 @@ from machines.ids import RoomId, UserId
 from matrix import Account
 from matrix.errors import HomeserverUnreachable, RequestRefused, SessionUnusable
 from matrix.rooms.leave import leave_and_forget, memberships
-from matrix.session.one_shot import Errand, any_session
+from matrix.session.one_shot import OneShotClient, any_session
 from store import DaemonLock, DatabaseLocked
 from store.errors import DatabaseForeign
 from store.lock import lock_path, refuse_if_held
@@ -105,7 +105,7 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
 class _Leaving:
     """Leaves one room after the other; once the homeserver is gone, the rest has failed too."""
 
-    def __init__(self, portal: BlockingPortal, errand: Errand, status: Status) -> None:
+    def __init__(self, portal: BlockingPortal, errand: OneShotClient, status: Status) -> None:
         self._portal = portal
         self._errand = errand
         self._status = status

@@ -24,7 +24,7 @@ from machines.errors import CredentialsRefused, SurfacesError
 from machines.ids import UserId
 from machines.speech import speak
 from machines.world import Access
-from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
+from matrix import Account, MatrixClient, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
 from store import DaemonLock, DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, Journal
 from store.database import open_database
@@ -188,9 +188,7 @@ async def _open_journal(path: Path) -> AsyncIterator[Journal]:
 
 
 @asynccontextmanager
-async def _open_homeserver(
-    settings: Settings, clock: SystemClock
-) -> AsyncIterator[MatrixHomeserver]:
+async def _open_homeserver(settings: Settings, clock: SystemClock) -> AsyncIterator[MatrixClient]:
     password, token = settings.matrix_password, settings.matrix_access_token
     account = Account(
         homeserver=settings.matrix_homeserver,
@@ -199,7 +197,7 @@ async def _open_homeserver(
         password=password.get_secret_value() if password else None,
         access_token=token.get_secret_value() if token else None,
     )
-    async with aclosing(MatrixHomeserver(account, on_change=_announce, clock=clock)) as homeserver:
+    async with aclosing(MatrixClient(account, on_change=_announce, clock=clock)) as homeserver:
         yield homeserver
 
 

@@ -1,14 +1,14 @@
 """The only room that knows the homeserver: its HTTP, its JSON, its limits and its moods.
 
-`MatrixHomeserver` is what the rest of the program sees, through the runtime's `Homeserver` port. Inside, a
+`MatrixClient` is what the rest of the program sees, through the runtime's `Homeserver` port. Inside, a
 request goes `performing` or `homeserver` → `transport` (retries) → `gate` (outages) and `throttle`
-(rate limits) → `exchange` (nio, one HTTP request); an answer comes back through `answers` and `parsing`.
+(rate limits) → `backend` (nio, one HTTP request); an answer comes back through `answers` and `parsing`.
 A sync response goes through `decoding` (facts) and `topology` (what is).
 """
 
-from matrix.client import MatrixHomeserver
+from matrix.client import MatrixClient
 from matrix.errors import SessionMismatch, SessionUnusable
 from matrix.session.file import Account
 from matrix.session.login import Session
 
-__all__ = ["Account", "MatrixHomeserver", "Session", "SessionMismatch", "SessionUnusable"]
+__all__ = ["Account", "MatrixClient", "Session", "SessionMismatch", "SessionUnusable"]

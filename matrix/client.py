@@ -16,16 +16,17 @@ from machines.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
 from machines.topology import Topology
 from matrix.clock import Clock, SystemClock
 from matrix.errors import RequestRefused
-from matrix.http.backend import Exchange, NioExchange
-from matrix.http.circuit_breaker import SHORTEST_WAIT_S, OnChange
+from matrix.http.backend import HttpBackend
+from matrix.http.circuit_breaker import SHORTEST_WAIT_S, OnOutageChange
+from matrix.http.nio_backend import NioBackend
 from matrix.http.parsing import parse_sync
-from matrix.http.request import Call, client_path
+from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.rooms.confirm import confirm
-from matrix.rooms.create import RoomMaker
+from matrix.rooms.create import RoomCreator
 from matrix.rooms.current_state import CurrentState
 from matrix.rooms.observe import Observer
-from matrix.rooms.perform import Performer
+from matrix.rooms.perform import OrderPerformer
 from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
 from matrix.sync.decoding import JoinedRoom, decode_sync
@@ -33,7 +34,7 @@ from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader, read_full_state
 from matrix.sync.history import find_sent, pages, read_back
 from matrix.sync.read_position import left_to_answer
-from matrix.sync.resuming import place_in, resumed
+from matrix.sync.resuming import fetch_read_position, resumed
 
 SYNC_TIMEOUT_MS = 30_000
 
@@ -43,34 +44,34 @@ _INITIAL_SYNC_TIMEOUT_S = 300.0
 _TYPING_MS = 30_000
 
 
-class MatrixHomeserver:
+class MatrixClient:
     """Implements the runtime's `Homeserver` port for one account.
 
-    `on_change` hears of every outage once when it begins and once when it ends. `exchange`, `clock`
-    and `chance` are replaced by simulations.
+    `on_change` hears of every outage once when it begins and once when it ends. `backend`, `clock`
+    and `jitter` are replaced by simulations.
     """
 
     def __init__(
         self,
         account: Account,
         *,
-        on_change: OnChange,
+        on_change: OnOutageChange,
         clock: Clock | None = None,
-        chance: Callable[[], float] = random.random,
-        exchange: Exchange | None = None,
+        jitter: Callable[[], float] = random.random,
+        backend: HttpBackend | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self._bot = account.user_id
         self._clock = clock
-        self._own_exchange = NioExchange(account.homeserver) if exchange is None else None
-        network = exchange or self._own_exchange
+        self._own_backend = NioBackend(account.homeserver) if backend is None else None
+        network = backend or self._own_backend
         assert network is not None
-        self._transport = Transport(network, clock, on_change, chance)
+        self._transport = Transport(network, clock, on_change, jitter)
         self._authenticator = Authenticator(account, self._transport)
         self._current = CurrentState(self._transport, self._bot)
         self._observer = Observer(self._current)
-        self._maker = RoomMaker(self._transport, self._current, clock)
-        self._performer = Performer(self._transport, self._maker, self._bot)
+        self._maker = RoomCreator(self._transport, self._current, clock)
+        self._performer = OrderPerformer(self._transport, self._maker, self._bot)
         self._joined: set[RoomId] = set()
 
     async def login(self) -> Session:
@@ -97,15 +98,15 @@ class MatrixHomeserver:
         query = {"timeout": "0", "full_state": "true", "filter": initial_filter(since, self._bot)}
         if since is not None:
             query["since"] = since
-        call = Call(
+        call = Request(
             "GET",
             client_path("sync"),
             query=query,
-            lane="sync",
+            bucket="sync",
             timeout_s=_INITIAL_SYNC_TIMEOUT_S,
-            patient=True,
+            retry_forever=True,
             long_poll=True,
-            read=lambda body: read_full_state(body, self._bot, since),
+            parse=lambda body: read_full_state(body, self._bot, since),
             stream=lambda: FullStateReader(self._bot, since),
         )
         seen: FullState = await self._sync(call, since)
@@ -147,17 +148,17 @@ class MatrixHomeserver:
             shown.add(room_id)
 
         query = {"since": since, "filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
-        call = Call(
+        call = Request(
             "GET",
             client_path("sync"),
             query=query,
             # After a failure the homeserver shall answer at once: that ends the outage for all.
-            again=query | {"timeout": "0"},
-            lane="sync",
+            retry_query=query | {"timeout": "0"},
+            bucket="sync",
             timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
-            patient=True,
+            retry_forever=True,
             long_poll=True,
-            read=lambda body: decode_sync(parse_sync(body), self._bot, since, look, self._joined),
+            parse=lambda body: decode_sync(parse_sync(body), self._bot, since, look, self._joined),
             stream=lambda: SyncReader(self._bot, since, look, self._joined),
         )
         asked_at = self._clock.now()
@@ -193,7 +194,7 @@ class MatrixHomeserver:
         """Carry out one order; safe to repeat with the same `txn_id`."""
         outcome = await self._performer.perform(order, txn_id)
         if isinstance(order, CreateRoom) and isinstance(outcome, RoomCreated):
-            self._observer.remember_made(outcome.room_id, is_space=order.space)
+            self._observer.remember_created(outcome.room_id, is_space=order.space)
         return outcome
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
@@ -204,7 +205,7 @@ class MatrixHomeserver:
         """Show or end the typing notice; best effort, dropped while the homeserver is unwell."""
         body = {"typing": True, "timeout": _TYPING_MS} if typing else {"typing": False}
         path = client_path("rooms", room_id, "typing", self._bot)
-        await self._transport.best_effort(Call("PUT", path, body=body, lane="send"))
+        await self._transport.best_effort(Request("PUT", path, body=body, bucket="send"))
 
     async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
         """Set the read receipt and, where given, `m.fully_read` (contracts D6, D12); best effort."""
@@ -212,18 +213,18 @@ class MatrixHomeserver:
         if finished is not None:
             body["m.fully_read"] = finished
         path = client_path("rooms", room_id, "read_markers")
-        await self._transport.best_effort(Call("POST", path, body=body, lane="send"))
+        await self._transport.best_effort(Request("POST", path, body=body, bucket="send"))
 
     async def fully_read(self, room_id: RoomId) -> EventId | None:
         """Return the bot's place in a room, as kept by the homeserver (contract D12)."""
-        return await place_in(self._transport, self._bot, room_id)
+        return await fetch_read_position(self._transport, self._bot, room_id)
 
     async def aclose(self) -> None:
         """End all connections."""
-        if self._own_exchange is not None:
-            await self._own_exchange.aclose()
+        if self._own_backend is not None:
+            await self._own_backend.aclose()
 
-    async def _sync(self, call: Call, since: SyncToken | None) -> Any:
+    async def _sync(self, call: Request, since: SyncToken | None) -> Any:
         try:
             return await self._transport.request(call)
         except RequestRefused as refused:

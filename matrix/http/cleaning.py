@@ -1,8 +1,8 @@
-"""Take out of outgoing text and JSON what a homeserver chokes on (contract D9).
+"""Removes from outgoing text and JSON what a homeserver can't process (contract D9).
 
-Synapse answers 500, for ever, to a body with a lone surrogate or a number that is not finite, and
-room versions since 6 take no number but integers within ±(2**53 - 1) (Matrix spec, canonical JSON).
-What people and agents write may hold any of it, so every body goes through here before it is sent.
+Synapse answers 500, at every retry, to a body with a lone surrogate or a number that is not finite. Room versions since
+6 accept no numbers but integers within ±(2**53 - 1) (Matrix spec, canonical JSON). Text of users and agents may
+contain any of these, so every body is cleaned before it is sent.
 """
 
 import re
@@ -17,9 +17,9 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def clean_text(text: str) -> str:
     """Return `text` without control characters other than newline and tab.
 
-    A carriage return becomes a newline and a lone surrogate U+FFFD; two surrogates that belong
-    together, as when an agent's chunks end between them, become their character. The result takes
-    no more UTF-8 bytes than the text, a surrogate counting for three.
+    A carriage return becomes a newline, and a lone surrogate becomes U+FFFD. A surrogate pair, as when an agent's
+    chunks are split inside a character, becomes its character. The result takes no more UTF-8 bytes than the text,
+    where a surrogate counts as three.
     """
     if not _UNSENDABLE.search(text):
         return text
@@ -28,13 +28,13 @@ def clean_text(text: str) -> str:
 
 
 def clean_json(value: Any) -> Any:
-    """Return a JSON value with all its texts and keys cleaned, and all its numbers integers.
+    """Return a JSON value with all strings and keys cleaned, and all numbers as integers.
 
     A float without a fraction becomes an integer; any other float, and an integer out of range,
-    becomes its decimal text, which no reader can mistake for another number.
+    becomes its decimal text, so that no reader takes it for another number.
 
     Raises:
-        TypeError: the value is no JSON value.
+        TypeError: the value is not a JSON value.
     """
     match value:
         case str():

@@ -1,4 +1,4 @@
-"""Pauses the garbage collector where many objects are made at once and all of them are let go again."""
+"""Pauses the garbage collector while many short-lived objects are created at once."""
 
 import gc
 from collections.abc import Iterator
@@ -6,12 +6,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
-    """Pause garbage collection while a large answer is parsed or a long text is rendered.
+def gc_paused() -> Iterator[None]:
+    """Pause garbage collection while a large response is parsed or a long text is rendered.
 
-    The collector would walk the growing tree again and again, for two thirds of the time, and find no
-    garbage in it. It also holds the event loop while it does, from whichever thread: for 100 ms where the
-    tree is large.
+    The collector would traverse the growing tree again and again, for two thirds of the time, and find no
+    garbage in it. From any thread it also blocks the event loop: for 100 ms where the tree is large.
     """
     was_running = gc.isenabled()
     gc.disable()

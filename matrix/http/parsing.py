@@ -1,9 +1,8 @@
-"""JSON from the homeserver, read so that nothing a user can put into an event stops the bot.
+"""Parses JSON from the homeserver so that nothing a user can put into an event stops the bot (contract D9).
 
-msgspec's parser is the fastest and refuses some of what the homeserver may send, half a surrogate pair for one;
-that is left to Python's own. Two things neither survives can be caused by a message: nesting deeper than the
-interpreter's stack, and integers of more than 4 300 digits. Only when one of these happens the body is read with
-care: what is nested too deep, and what is too long to be a number, becomes null; the rest goes on (contract D9).
+msgspec's parser is the fastest, but refuses some valid JSON, such as half a surrogate pair; Python's parser then
+takes over. Neither can parse nesting deeper than the interpreter's stack, or integers of more than 4 300 digits, and a
+message can contain both. Only then, values that are nested too deep and numbers that are too long become null.
 """
 
 import json
@@ -15,8 +14,8 @@ import msgspec
 from matrix.errors import Unreachable
 
 ROOM_BYTES = 5 * 1024 * 1024
-"""The longest text of one room in a sync that is read: a Space of 10 000 chats has 4 MB, and the densest text of this
-length takes 100 ms to parse, during which the thread keeps the interpreter to itself."""
+"""The longest text of one room in a sync that is read. A Space of 10 000 chats has 4 MB. The densest text of this
+length takes 100 ms to parse, during which the parser's thread holds the interpreter lock."""
 MAX_DEPTH = 100
 MAX_NUMBER_LENGTH = 32
 
@@ -29,19 +28,19 @@ def parse_json(body: bytes | msgspec.Raw) -> Any:
     """Parse JSON from the homeserver.
 
     Raises:
-        Unreachable: it is not JSON: cut off, or not from a homeserver.
+        Unreachable: it is not JSON: it was cut off, or does not come from a homeserver.
     """
     try:
         return msgspec.json.decode(body)
     except _REFUSED_BY_MSGSPEC:
-        return _parse_with_care(bytes(body))
+        return _parse_defensively(bytes(body))
 
 
-def parse_answer(body: bytes) -> Any:
-    """Parse the answer to a request.
+def parse_response(body: bytes) -> Any:
+    """Parse the body of a response.
 
     Raises:
-        Unreachable: it is not a homeserver's.
+        Unreachable: it does not come from a homeserver.
     """
     content = parse_json(body)
     if not isinstance(content, dict | list):
@@ -50,12 +49,12 @@ def parse_answer(body: bytes) -> Any:
 
 
 def parse_sync(body: bytes) -> Any:
-    """Parse a sync response but for its joined rooms, which stay text for `parse_json` to read one by one.
+    """Parse a sync response except its joined rooms, which stay text, to be parsed one by one.
 
-    The trees of many rooms, all at once, take five times the memory of their text.
+    The parsed trees of all rooms together would take five times the memory of their text.
 
     Raises:
-        Unreachable: it is not a homeserver's, or has no `next_batch`.
+        Unreachable: it does not come from a homeserver, or has no `next_batch`.
     """
     response = _in_pieces(body)
     token = response.get("next_batch") if isinstance(response, dict) else None
@@ -76,7 +75,7 @@ def _in_pieces(body: bytes) -> Any:
     return parts | {"rooms": sections | {"join": joined}}
 
 
-def _parse_with_care(body: bytes) -> Any:
+def _parse_defensively(body: bytes) -> Any:
     try:
         return json.loads(body)
     except json.JSONDecodeError:
@@ -120,7 +119,7 @@ def _without_depth(body: bytes) -> bytes:
 
 
 def nested_deeper_than(value: object, depth: int) -> bool:
-    """Whether a parsed value nests deeper than that; stops looking as soon as it does."""
+    """Whether a parsed value nests deeper than `depth`; stops at the first value that does."""
     level = [value]
     for _ in range(depth):
         below: list[object] = []

@@ -1,8 +1,8 @@
-"""What the homeserver's rate limits ask of us (contract D8): wait as told, and do not all come back at once.
+"""Rate limits of the homeserver (contract D8): wait as long as it says, and resume one request at a time.
 
-A homeserver limits by kind of request: sending, inviting, joining, creating rooms. Each kind is a lane
-here. After a 429 its lane is narrow: requests pass one at a time, none before the time the server
-named, until a quiet period has gone by. Other lanes are not affected.
+A homeserver limits by kind of request: sending, inviting, joining, creating rooms. Each kind is a bucket here. After a
+429 the requests of its bucket pass one at a time, none before the time that the homeserver named, until a cool-down
+period without a 429 has passed. Other buckets are not affected.
 """
 
 from collections.abc import AsyncIterator
@@ -13,59 +13,59 @@ import anyio
 
 from matrix.clock import Clock
 
-LaneName = Literal["read", "sync", "send", "create", "join", "invite", "login"]
+BucketName = Literal["read", "sync", "send", "create", "join", "invite", "login"]
 
-NARROW_FOR_S = 3.0
-_WIDE = nullcontext()
+COOLDOWN_S = 3.0
+_UNLIMITED = nullcontext()
 
 
-class Lane:
-    """One kind of request, as wide as the homeserver allows."""
+class Bucket:
+    """The limit of one kind of request."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._one_at_a_time = anyio.Lock()
         self._resume_at = 0.0
-        self._narrow_until = 0.0
+        self._limited_until = 0.0
 
     @property
-    def is_narrow(self) -> bool:
-        """Whether the homeserver lately asked for patience."""
-        return self._clock.now() < self._narrow_until
+    def is_limited(self) -> bool:
+        """Whether a 429 came recently."""
+        return self._clock.now() < self._limited_until
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """Hold the right to make one request; waits while the lane is narrow."""
-        return self._narrow_turn() if self.is_narrow else _WIDE
+    def permit(self) -> AbstractAsyncContextManager[None]:
+        """Hold the permit for one request; waits while the bucket is limited."""
+        return self._limited_permit() if self.is_limited else _UNLIMITED
 
     @asynccontextmanager
-    async def _narrow_turn(self) -> AsyncIterator[None]:
+    async def _limited_permit(self) -> AsyncIterator[None]:
         async with self._one_at_a_time:
             wait_s = self._resume_at - self._clock.now()
             if wait_s > 0:
                 await self._clock.sleep(wait_s)
             yield
 
-    def limited(self, wait_s: float) -> None:
-        """The homeserver answered 429 and named a time."""
+    def limit(self, wait_s: float) -> None:
+        """Record a 429 and the wait that it asked for."""
         self._resume_at = max(self._resume_at, self._clock.now() + wait_s)
-        self._narrow_until = self._resume_at + NARROW_FOR_S
+        self._limited_until = self._resume_at + COOLDOWN_S
 
 
-class Throttle:
-    """All lanes of the daemon."""
+class RateLimits:
+    """All rate-limit buckets of the daemon."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lanes: dict[LaneName, Lane] = {}
+        self._buckets: dict[BucketName, Bucket] = {}
 
     @property
-    def is_on(self) -> bool:
-        """Whether sending is limited now: what may be dropped is dropped (contract D8)."""
-        return self.lane("send").is_narrow
+    def is_sending_limited(self) -> bool:
+        """Whether sending is limited now; droppable requests are then dropped (contract D8)."""
+        return self.bucket("send").is_limited
 
-    def lane(self, name: LaneName) -> Lane:
-        """Return the lane of that name."""
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = self._lanes[name] = Lane(self._clock)
-        return lane
+    def bucket(self, name: BucketName) -> Bucket:
+        """Return the bucket of that name."""
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = Bucket(self._clock)
+        return bucket

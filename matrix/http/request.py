@@ -1,4 +1,4 @@
-"""One request as the rest of the package asks for it, and the path it goes to."""
+"""One request as the rest of the package describes it, and the path of its endpoint."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from matrix.http.parsing import parse_answer
-from matrix.http.rate_limits import LaneName
-from matrix.sync.streaming import BodyReader
+from matrix.http.backend import BodyReader
+from matrix.http.parsing import parse_response
+from matrix.http.rate_limits import BucketName
 
 READ_TIMEOUT_S = 30.0
 
@@ -17,7 +17,7 @@ _ESCAPES = str.maketrans({chr(code): quote(chr(code), safe="") for code in range
 
 
 def _escaped(segment: str) -> str:
-    # A table does for ids, which come with every message, in a tenth of the time that `quote` takes.
+    # Ids come with every message; the table takes a tenth of the time that `quote` takes.
     return segment.translate(_ESCAPES) if segment.isascii() else quote(segment, safe="")
 
 
@@ -26,30 +26,37 @@ def client_path(*segments: str) -> str:
     return "/_matrix/client/v3/" + "/".join(map(_escaped, segments))
 
 
-class Call(Struct, frozen=True):
-    """One request as the rest of the package asks for it.
+class Request(Struct, frozen=True):
+    """One request to the homeserver, with the rules for retrying it.
 
-    `again` replaces the query when the request is repeated (a sync that follows an outage must not
-    long-poll). `repeatable` is false where a second request does a second thing: then `Unreachable` is
-    raised instead. `patient` requests are never given up as poison. `long_poll` requests are broken off
-    when the session ends and are the ones to raise `LoggedOut`. `droppable` ones raise `Dropped`
-    rather than wait. `anonymous` and `token` bypass the session, for login. `read` makes out of an answer's
-    body what is returned, in a thread where the body is large; it raises `Unreachable` when somebody else than
-    a homeserver gave it. `stream` makes what reads an answer that is too long to be held, to the same end.
+    `retry_query` replaces the query when the request is repeated (a sync after an outage must not long-poll).
+    Where a second request would have a second effect, `idempotent` is false; then `Unreachable` is raised instead of
+    a retry. `retry_forever` requests are never given up as poison. `long_poll` requests are cancelled when the
+    session ends; only they raise `LoggedOut`. `droppable` requests raise `Dropped` instead of waiting.
+    `unauthenticated` and `token` bypass the session, for login. `bucket` is the rate-limit bucket.
+
+    `parse` turns the response body into the result, in a thread where the body is large; it raises `Unreachable` when
+    the body does not come from a homeserver. `stream` makes the reader for a body that is too long to be held; it
+    must give the same result.
     """
 
     method: str
     path: str
     query: Mapping[str, str] | None = None
-    again: Mapping[str, str] | None = None
+    retry_query: Mapping[str, str] | None = None
     body: Mapping[str, Any] | None = None
-    lane: LaneName = "read"
+    bucket: BucketName = "read"
     timeout_s: float = READ_TIMEOUT_S
-    repeatable: bool = True
-    patient: bool = False
+    idempotent: bool = True
+    retry_forever: bool = False
     long_poll: bool = False
     droppable: bool = False
-    anonymous: bool = False
+    unauthenticated: bool = False
     token: str | None = None
-    read: Callable[[bytes], Any] = parse_answer
+    parse: Callable[[bytes], Any] = parse_response
     stream: Callable[[], BodyReader] | None = None
+
+    @property
+    def bypasses_session(self) -> bool:
+        """Whether the request does not use the session's token."""
+        return self.unauthenticated or self.token is not None

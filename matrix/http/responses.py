@@ -1,7 +1,7 @@
-"""What an HTTP answer means: done, wait, refused, or not a homeserver's answer at all.
+"""Classifies HTTP responses: success, rate limit, server error, refusal, or not a homeserver's response.
 
-A homeserver's refusal is JSON with an `errcode`. HTML, an empty body or cut-off JSON comes from a proxy
-in front of a homeserver that is gone, whatever the status says (fact 6).
+A homeserver's refusal is JSON with an `errcode`. HTML, an empty body or cut-off JSON comes from a proxy in front of a
+homeserver that is gone, whatever the status is (fact 6).
 """
 
 import math
@@ -12,61 +12,63 @@ from typing import Any
 from msgspec import Struct
 
 from matrix.errors import RequestRefused, Unreachable
-from matrix.http.backend import HttpAnswer
-from matrix.http.parsing import parse_answer, parse_json
+from matrix.http.backend import HttpResponse
+from matrix.http.parsing import parse_json, parse_response
 
 DEFAULT_WAIT_S = 1.0
 LONGEST_WAIT_S = 24 * 3600.0
 
 
-class Answered(Struct, frozen=True):
-    """It was done; `content` is what the body says."""
+class Success(Struct, frozen=True):
+    """The request was carried out; `content` is the parsed body."""
 
     content: Any
 
 
-class Limited(Struct, frozen=True):
-    """The homeserver asks for patience (429); nothing was done."""
+class RateLimited(Struct, frozen=True):
+    """The homeserver asks to wait (429); nothing was carried out."""
 
     wait_s: float
 
 
-class Unwell(Struct, frozen=True):
-    """An internal error of the homeserver: its own trouble, or this request's poison (fact 11)."""
+class ServerError(Struct, frozen=True):
+    """An internal error: the homeserver's own fault, or a poison request (fact 11)."""
 
     refusal: RequestRefused
 
 
-Verdict = Answered | Limited | Unwell | RequestRefused
+Response = Success | RateLimited | ServerError | RequestRefused
 
 
-def judge(answer: HttpAnswer, now: float, read: Callable[[bytes], Any] = parse_answer) -> Verdict:
-    """Say what an answer means; `now` is our clock's time, for want of the server's own.
+def classify(
+    response: HttpResponse, now: float, parse: Callable[[bytes], Any] = parse_response
+) -> Response:
+    """Classify a response; `now` is our clock's time, used where the server sends no time of its own.
 
-    `read` makes the content of what was done out of its body.
+    `parse` turns the body of a success into its content.
 
     Raises:
-        Unreachable: it is not a homeserver's.
+        Unreachable: it does not come from a homeserver.
     """
-    if 200 <= answer.status < 300:
-        return Answered(read(answer.body) if answer.content is None else answer.content)
-    error = _error_body(answer)
-    if answer.status == 429:
-        return Limited(_wait_s(answer, error or {}, now))
-    if answer.status == 413:
+    if 200 <= response.status < 300:
+        return Success(parse(response.body) if response.content is None else response.content)
+    error = _error_body(response)
+    if response.status == 429:
+        return RateLimited(_wait_s(response, error or {}, now))
+    if response.status == 413:
         # Often a proxy's own limit, in HTML; it means the same.
         return RequestRefused(413, "M_TOO_LARGE", "the request is too large")
-    if answer.status >= 500 and (error is not None or answer.status == 500):
-        # 502 and 504 with an errcode are Synapse's words for another homeserver's silence.
-        return Unwell(_refusal(answer.status, error or {}))
+    if response.status >= 500 and (error is not None or response.status == 500):
+        # Synapse answers 502 or 504 with an errcode when another homeserver does not answer it.
+        return ServerError(_refusal(response.status, error or {}))
     if error is None:
-        raise Unreachable("broken", f"HTTP {answer.status} that is not a homeserver's answer")
-    return _refusal(answer.status, error)
+        raise Unreachable("broken", f"HTTP {response.status} that is not a homeserver's answer")
+    return _refusal(response.status, error)
 
 
-def _error_body(answer: HttpAnswer) -> dict[str, Any] | None:
+def _error_body(response: HttpResponse) -> dict[str, Any] | None:
     try:
-        error = parse_json(answer.body)
+        error = parse_json(response.body)
     except Unreachable:
         return None
     if isinstance(error, dict) and isinstance(error.get("errcode"), str):
@@ -84,23 +86,23 @@ def _refusal(status: int, error: dict[str, Any]) -> RequestRefused:
     )
 
 
-def _wait_s(answer: HttpAnswer, error: dict[str, Any], now: float) -> float:
-    """Return the longer of what header and body ask for (contract D8)."""
-    asked = [_header_wait_s(answer, now), _body_wait_s(error)]
-    named = [wait_s for wait_s in asked if wait_s is not None]
+def _wait_s(response: HttpResponse, error: dict[str, Any], now: float) -> float:
+    """Return the longer of the waits in header and body (contract D8)."""
+    waits = [_header_wait_s(response, now), _body_wait_s(error)]
+    named = [wait_s for wait_s in waits if wait_s is not None]
     return min(max(named), LONGEST_WAIT_S) if named else DEFAULT_WAIT_S
 
 
-def _header_wait_s(answer: HttpAnswer, now: float) -> float | None:
-    value = answer.headers.get("retry-after", "").strip()
+def _header_wait_s(response: HttpResponse, now: float) -> float | None:
+    value = response.headers.get("retry-after", "").strip()
     try:
         wait_s = float(value)
     except ValueError:
         until = _http_date(value)
         if until is None:
             return None
-        # Against the server's own time, where it tells: our clocks need not agree.
-        wait_s = until - (_http_date(answer.headers.get("date", "")) or now)
+        # Relative to the server's own time where it sends one: the two clocks may differ.
+        wait_s = until - (_http_date(response.headers.get("date", "")) or now)
     return max(0.0, wait_s) if math.isfinite(wait_s) else None
 
 

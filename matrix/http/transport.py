@@ -1,310 +1,282 @@
-"""The only place that makes requests: each one is repeated until there is a definite answer.
+"""The only place that makes requests: each one is repeated until there is a definite response.
 
-What a request may meet, and what follows:
+The problems that a request may meet, and the reaction:
 
-- the homeserver is gone: the `Gate` closes and everybody waits (contract L9);
-- 429: its lane waits as told (contract D8);
+- the homeserver is gone: the circuit breaker opens and all requests wait (contract L9);
+- 429: the rate-limit bucket waits as long as the homeserver says (contract D8);
 - an internal error that only this request gets: a few tries within a minute, then it is refused as
-  unsendable (contract D9, fact 11);
-- the session ended softly: sync raises `LoggedOut`, everything else waits for the new token
-  (contract L10), so that an order in hand is neither lost nor refused;
+  unsendable (`poison`; contract D9, fact 11);
+- the session ended softly: sync raises `LoggedOut`, all other requests wait for the new token
+  (contract L10), so that an order under way is neither lost nor refused;
 - any other refusal is definite and raised as `RequestRefused`.
 """
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import anyio
 import anyio.to_thread
 import msgspec
 from msgspec.structs import replace
 
-from machines.errors import CredentialsRefused, LoggedOut
 from matrix.clock import Clock
-from matrix.errors import AnswerTooLong, Dropped, Redirected, RequestRefused, Unreachable
-from matrix.http.backend import Exchange, HttpAnswer, HttpRequest
-from matrix.http.circuit_breaker import Gate, OnChange
+from matrix.errors import Dropped, Redirected, RequestRefused, ResponseTooLong, Unreachable
+from matrix.http.access_token import AccessToken, ends_session
+from matrix.http.backend import HttpBackend, HttpRequest
+from matrix.http.circuit_breaker import CircuitBreaker, OnOutageChange
 from matrix.http.cleaning import clean_json
-from matrix.http.gc_pause import collector_paused
-from matrix.http.parsing import parse_answer
-from matrix.http.rate_limits import Throttle
-from matrix.http.request import Call, client_path
-from matrix.http.responses import Answered, Limited, Unwell, Verdict, judge
+from matrix.http.gc_pause import gc_paused
+from matrix.http.parsing import parse_response
+from matrix.http.poison import Failures
+from matrix.http.rate_limits import RateLimits
+from matrix.http.request import Request, client_path
+from matrix.http.responses import RateLimited, Response, ServerError, Success, classify
+
+MAX_CONCURRENT_READS = 20
+"""How many read requests a caller may have under way at once."""
 
 PROBE_TIMEOUT_S = 10.0
 BEST_EFFORT_TIMEOUT_S = 5.0
 
-# Parsing a larger answer would hold up every room for longer than 10 ms.
-_BIG_ANSWER_BYTES = 1024 * 1024
+# Parsing a larger response would block every room for longer than 10 ms.
+_BIG_RESPONSE_BYTES = 1024 * 1024
 
-# A request that alone fails is given up after the first time when other writes went through in
-# between, after the second when there was none that could tell (contract D9: within 60 s, of which the
-# last wait at the gate may take 20).
-_POISON_TRIES = 4
-_POISON_PROVED_S = 25.0
-_POISON_UNPROVED_S = 38.0
 _LONGEST_PAUSE_S = 8.0
-
-_SESSION_ENDED = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
-
-
-@dataclass(slots=True)
-class _Failures:
-    """How often one request has failed while the homeserver was well, and since when."""
-
-    last: RequestRefused | None = None
-    count: int = 0
-    since: float = 0.0
-    outages: int = 0
-    writes: int = 0
-
-    def are_poison(self, now: float, outages: int, writes: int) -> bool:
-        """Whether this request fails alone: often, for long, and with no outage in between."""
-        if self.last is None or outages != self.outages or self.count < _POISON_TRIES:
-            return False
-        if writes > self.writes:
-            return now - self.since >= _POISON_PROVED_S
-        # Anything but a plain 500 may be a part of the homeserver that is away for a while.
-        return self.last.status == 500 and now - self.since >= _POISON_UNPROVED_S
 
 
 class Transport:
-    """Makes requests in the name of the bot's session."""
+    """Makes requests in the bot's session."""
 
     def __init__(
         self,
-        exchange: Exchange,
+        backend: HttpBackend,
         clock: Clock,
-        on_change: OnChange,
-        chance: Callable[[], float] = random.random,
+        on_change: OnOutageChange,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._exchange = exchange
+        self._backend = backend
         self._clock = clock
-        self._gate = Gate(clock, chance, on_change)
-        self._throttle = Throttle(clock)
-        self._token: str | None = None
-        self._renewed: anyio.Event | None = None
-        self._ended = anyio.Event()
-        self._refused: CredentialsRefused | None = None
+        self._breaker = CircuitBreaker(clock, jitter, on_change)
+        self._rate_limits = RateLimits(clock)
+        self._token = AccessToken()
         self._long_polls: set[anyio.CancelScope] = set()
         self._writes = 0
         self._redirected: set[str] = set()
 
     @property
-    def is_pressed(self) -> bool:
-        """Whether what may be left out should be: the homeserver is gone or limits us (D8)."""
-        return not self._gate.is_open or self._throttle.is_on
+    def is_under_pressure(self) -> bool:
+        """Whether optional requests are left out: the homeserver is gone or limits us (contract D8)."""
+        return not self._breaker.is_closed or self._rate_limits.is_sending_limited
 
     def use_token(self, token: str) -> None:
-        """Take the session's new token; requests that waited for it go on."""
-        self._token = token
-        self._refused = None
-        if self._renewed is not None:
-            self._renewed.set()
-            self._renewed = None
-            self._ended = anyio.Event()
+        """Take the session's new token; requests that waited for it continue."""
+        self._token.replace(token)
 
     async def session_ended(self) -> None:
-        """Return when the session has ended softly and everything waits for `use_token`."""
-        await self._ended.wait()
+        """Return when the session has ended softly and all requests wait for `use_token`."""
+        await self._token.wait_ended()
 
-    async def request(self, call: Call) -> Any:
-        """Make a request, as often as it takes, and return what `call.read` makes of the answer.
+    async def request(self, request: Request) -> Any:
+        """Make a request, as often as needed, and return the content that `request.parse` makes of the response.
 
         Raises:
-            RequestRefused: the homeserver will not do it.
+            RequestRefused: the homeserver refuses it.
             LoggedOut: the session ended softly (long polls only; others wait for the new one).
             CredentialsRefused: the session ended for good.
-            Unreachable: no answer, and the request is not repeatable.
+            Unreachable: no response, and the request is not idempotent.
             Dropped: the request is droppable, and the homeserver is under pressure.
         """
-        body = None if call.body is None else _encode(call.body)
-        failures = _Failures()
-        query = call.query or {}
+        body = None if request.body is None else _encode(request.body)
+        failures = Failures()
+        query = request.query or {}
         while True:
-            token = await self._token_for(call)
-            if call.droppable and self.is_pressed:
+            token = await self._token_for(request)
+            if request.droppable and self.is_under_pressure:
                 raise Dropped
-            await self._gate.wait_open(self._probe)
-            self._give_up_poison(call, failures)
-            async with self._throttle.lane(call.lane).turn():
-                if not self._gate.is_open:
+            await self._breaker.wait_closed(self._probe)
+            self._give_up_poison(request, failures)
+            async with self._rate_limits.bucket(request.bucket).permit():
+                if not self._breaker.is_closed:
                     continue
-                # Read only now: while this waited in its lane the gate may have been closed and opened.
-                epoch, started = self._gate.epoch, self._clock.now()
-                request = HttpRequest(
-                    call.method, call.path, query, body, token, call.timeout_s, call.stream
+                # Read only now: the breaker may have opened and closed during the wait for the permit.
+                epoch, started = self._breaker.epoch, self._clock.now()
+                http_request = HttpRequest(
+                    request.method,
+                    request.path,
+                    query,
+                    body,
+                    token,
+                    request.timeout_s,
+                    request.stream,
                 )
-                verdict = await self._once(request, call)
-                if isinstance(verdict, Limited):
-                    self._throttle.lane(call.lane).limited(verdict.wait_s)
-            # Whatever is to be waited for now, the next of the lane need not wait for it.
-            match verdict:
+                response = await self._once(http_request, request)
+                if isinstance(response, RateLimited):
+                    self._rate_limits.bucket(request.bucket).limit(response.wait_s)
+            # The waits below are outside the permit: other requests of the bucket need not wait for them.
+            match response:
                 case None:
-                    continue  # broken off, because the session ended
+                    continue  # cancelled, because the session ended
                 case Unreachable(kind=kind):
-                    if call.droppable and kind != "connect":
-                        # It may yet be carried out, behind what comes after it: a repetition settles it.
-                        call = replace(call, droppable=False)
-                    await self._on_no_answer(call, verdict, failures, epoch, started)
-                case Answered(content=content):
-                    self._gate.succeeded()
-                    self._redirected.discard(call.path)
-                    self._writes += call.method != "GET"
+                    if request.droppable and kind != "connect":
+                        # It may still be carried out, after a later request; only a repetition gives certainty.
+                        request = replace(request, droppable=False)
+                    await self._on_no_response(request, response, failures, epoch, started)
+                case Success(content=content):
+                    self._breaker.record_success()
+                    self._redirected.discard(request.path)
+                    self._writes += request.method != "GET"
                     return content
-                case Limited():
-                    self._gate.succeeded()
-                case Unwell(refusal=refusal):
-                    self._gate.unwell(f"HTTP {refusal.status} {refusal.errcode}", epoch)
-                    await self._count_failure(call, refusal, failures)
+                case RateLimited():
+                    self._breaker.record_success()
+                case ServerError(refusal=refusal):
+                    self._breaker.record_server_error(_status_of(refusal), epoch)
+                    await self._count_failure(request, refusal, failures)
                 case RequestRefused():
-                    self._gate.succeeded()
-                    self._on_refusal(call, verdict, token)
-            query = call.again or query
+                    self._breaker.record_success()
+                    self._on_refusal(request, response, token)
+                case _:
+                    assert_never(response)
+            query = request.retry_query or query
 
-    async def best_effort(self, call: Call) -> None:
-        """Make a request once, shortly, and not at all under pressure; its failure is nobody's."""
-        if self.is_pressed or self._renewed is not None or self._token is None:
+    async def best_effort(self, request: Request) -> None:
+        """Make a request once, with a short timeout, and not at all under pressure; ignore its failure."""
+        if self.is_under_pressure or not self._token.is_usable:
             return
-        body = None if call.body is None else _encode(call.body)
-        request = HttpRequest(
-            call.method, call.path, call.query or {}, body, self._token, BEST_EFFORT_TIMEOUT_S
+        http_request = HttpRequest(
+            request.method,
+            request.path,
+            request.query or {},
+            None if request.body is None else _encode(request.body),
+            self._token.value,
+            BEST_EFFORT_TIMEOUT_S,
         )
-        verdict = await self._answer_to(request, call)
-        if isinstance(verdict, Limited):
-            self._throttle.lane(call.lane).limited(verdict.wait_s)
+        response = await self._respond(http_request, request.parse)
+        if isinstance(response, RateLimited):
+            self._rate_limits.bucket(request.bucket).limit(response.wait_s)
 
-    async def _once(self, request: HttpRequest, call: Call) -> Verdict | Unreachable | None:
-        """Make one request; `None` when the session's end broke it off."""
-        if not call.long_poll:
-            return await self._answer_to(request, call)
+    async def _token_for(self, request: Request) -> str | None:
+        if request.bypasses_session:
+            return request.token
+        return await self._token.get(wait=not request.long_poll)
+
+    async def _once(
+        self, http_request: HttpRequest, request: Request
+    ) -> Response | Unreachable | None:
+        """Make one request; `None` when it was cancelled because the session ended."""
+        if not request.long_poll:
+            return await self._respond(http_request, request.parse)
         with anyio.CancelScope() as scope:
             self._long_polls.add(scope)
             try:
-                return await self._answer_to(request, call)
+                return await self._respond(http_request, request.parse)
             finally:
                 self._long_polls.discard(scope)
         return None
 
-    async def _answer_to(self, request: HttpRequest, call: Call) -> Verdict | Unreachable:
+    async def _respond(
+        self, http_request: HttpRequest, parse: Callable[[bytes], Any] = parse_response
+    ) -> Response | Unreachable:
+        """Make one HTTP request and classify its response."""
         try:
-            return await self._judged(await self._exchange(request), call.read)
-        except Unreachable as trouble:
-            return trouble
-        except AnswerTooLong as trouble:
-            return RequestRefused(413, "M_TOO_LARGE", str(trouble))
+            http_response = await self._backend(http_request)
+            now = self._clock.now()
+            if len(http_response.body) <= _BIG_RESPONSE_BYTES:
+                return classify(http_response, now, parse)
+            with gc_paused():
+                return await anyio.to_thread.run_sync(classify, http_response, now, parse)
+        except Unreachable as failure:
+            return failure
+        except ResponseTooLong as failure:
+            return RequestRefused(413, "M_TOO_LARGE", str(failure))
 
-    async def _judged(
-        self, answer: HttpAnswer, read: Callable[[bytes], Any] = parse_answer
-    ) -> Verdict:
-        now = self._clock.now()
-        if len(answer.body) > _BIG_ANSWER_BYTES:
-            with collector_paused():
-                return await anyio.to_thread.run_sync(judge, answer, now, read)
-        return judge(answer, now, read)
-
-    async def _token_for(self, call: Call) -> str | None:
-        if call.anonymous or call.token is not None:
-            return call.token
-        while True:
-            if self._refused is not None:
-                raise self._refused
-            if self._renewed is None:
-                return self._token
-            if call.long_poll:
-                raise LoggedOut("the homeserver ended the session; it allows a new login")
-            await self._renewed.wait()
-
-    async def _on_no_answer(
-        self, call: Call, trouble: Unreachable, failures: _Failures, epoch: int, started: float
+    async def _on_no_response(
+        self,
+        request: Request,
+        failure: Unreachable,
+        failures: Failures,
+        epoch: int,
+        started: float,
     ) -> None:
-        # With others answered meanwhile, it is this request that is slow.
-        if trouble.kind != "timeout" or self._gate.last_success_at < started:
-            self._gate.failed(trouble.reason, epoch, certain=self._is_news(call, trouble))
-        if call.droppable:
+        # If other requests were answered meanwhile, only this one is slow.
+        if failure.kind != "timeout" or self._breaker.last_success_at < started:
+            certain = self._is_certain_outage(request, failure)
+            self._breaker.record_failure(failure.reason, epoch, certain=certain)
+        if request.droppable:
             raise Dropped from None
-        if not call.repeatable:
-            raise trouble
-        if trouble.kind == "connect":
-            failures.count = 0  # never sent: no fault of this request's
+        if not request.idempotent:
+            raise failure
+        if failure.kind == "connect":
+            failures.count = 0  # never sent, so the request did not cause the failure
             return
-        await self._count_failure(call, RequestRefused(504, "M_UNKNOWN", trouble.reason), failures)
+        refusal = RequestRefused(504, "M_UNKNOWN", failure.reason)
+        await self._count_failure(request, refusal, failures)
 
-    def _is_news(self, call: Call, trouble: Unreachable) -> bool:
-        """Whether the operator has to hear of it even if probes are answered: said once a path.
+    def _is_certain_outage(self, request: Request, failure: Unreachable) -> bool:
+        """Whether the operator must be told even if probes are answered: once for each path.
 
-        A redirect does not pass by itself, and what is asked patiently would never be given up.
+        A redirect does not end by itself, and a request that is retried forever would never report it.
         """
-        insists = call.patient or call.token is not None
-        if not isinstance(trouble, Redirected) or not insists or call.path in self._redirected:
+        insists = request.retry_forever or request.token is not None
+        if not isinstance(failure, Redirected) or not insists or request.path in self._redirected:
             return False
-        self._redirected.add(call.path)
+        self._redirected.add(request.path)
         return True
 
     async def _count_failure(
-        self, call: Call, refusal: RequestRefused, failures: _Failures
+        self, request: Request, refusal: RequestRefused, failures: Failures
     ) -> None:
-        """Note a failure, and wait before the next try where the gate does not."""
-        if call.droppable:
+        """Count a failure, and wait before the next try where the circuit breaker does not."""
+        if request.droppable:
             raise Dropped
-        if not call.repeatable:
+        if not request.idempotent:
             raise Unreachable("broken", str(refusal))
-        if failures.count == 0 or failures.outages != self._gate.outages:
-            failures.count, failures.since = 0, self._clock.now()
-            failures.outages, failures.writes = self._gate.outages, self._writes
-        failures.count += 1
-        failures.last = refusal
-        # One that fails again keeps a distance of its own even so: it may be alone at fault, and
-        # others would have nothing of a gate that it closes as soon as it is open.
-        if self._gate.is_open or failures.count > 1:
-            await self._clock.sleep(min(_LONGEST_PAUSE_S, self._gate.back_off_s(failures.count)))
+        failures.record(refusal, self._clock.now(), self._breaker.outages, self._writes)
+        # A request that fails again keeps a distance of its own in any case: it may be poison, and would
+        # otherwise open the breaker for all others as soon as it is closed.
+        if self._breaker.is_closed or failures.count > 1:
+            pause_s = min(_LONGEST_PAUSE_S, self._breaker.backoff_s(failures.count))
+            await self._clock.sleep(pause_s)
 
-    def _give_up_poison(self, call: Call, failures: _Failures) -> None:
-        """Refuse a request that the homeserver fails at while it does everything else (D9).
+    def _give_up_poison(self, request: Request, failures: Failures) -> None:
+        """Refuse a poison request (contract D9).
 
-        Asked when the gate is open again: only then it is known whether there was an outage.
+        Called when the breaker is closed again: only then it is known whether there was an outage.
         """
-        poison = failures.are_poison(self._clock.now(), self._gate.outages, self._writes)
-        if poison and failures.last is not None and not call.patient:
-            raise failures.last
+        poison = failures.poison(self._clock.now(), self._breaker.outages, self._writes)
+        if poison is not None and not request.retry_forever:
+            raise poison
 
-    def _on_refusal(self, call: Call, refusal: RequestRefused, token: str | None) -> None:
-        """Raise what a definite refusal means; return when the request shall wait or go on."""
-        bypasses = call.anonymous or call.token is not None
-        if bypasses or refusal.errcode not in _SESSION_ENDED:
+    def _on_refusal(self, request: Request, refusal: RequestRefused, token: str | None) -> None:
+        """Raise the error for a definite refusal; return when the request must wait or be repeated."""
+        if request.bypasses_session or not ends_session(refusal):
             raise refusal
-        if token != self._token:
+        if token != self._token.value:
             return  # the session was renewed meanwhile
-        if refusal.soft_logout:
-            if self._renewed is None:
-                self._renewed = anyio.Event()
-                self._ended.set()
-        else:
-            self._refused = CredentialsRefused(
-                "the homeserver ended this session for good"
-                f" ({refusal.errcode}: {refusal.reason}); to log in as a new device,"
-                " run `surfaces-bot reset` and start again"
-            )
+        self._token.end(refusal)
         for scope in self._long_polls:
             scope.cancel()
 
     async def _probe(self) -> str | None:
-        """Ask for something harmless; any definite answer says that the homeserver is back."""
-        path = client_path("account", "whoami") if self._token else "/_matrix/client/versions"
-        request = HttpRequest("GET", path, token=self._token, timeout_s=PROBE_TIMEOUT_S)
-        try:
-            verdict = await self._judged(await self._exchange(request))
-        except Unreachable as trouble:
-            return trouble.reason
-        except AnswerTooLong as trouble:
-            return str(trouble)
-        if isinstance(verdict, Unwell):
-            return f"HTTP {verdict.refusal.status} {verdict.refusal.errcode}"
-        return None
+        """Make a request without effects; any definite response means that the homeserver is back."""
+        token = self._token.value
+        path = client_path("account", "whoami") if token else "/_matrix/client/versions"
+        response = await self._respond(
+            HttpRequest("GET", path, token=token, timeout_s=PROBE_TIMEOUT_S)
+        )
+        match response:
+            case Unreachable(reason=reason):
+                return reason
+            case ServerError(refusal=refusal):
+                return _status_of(refusal)
+            case _:
+                return None
+
+
+def _status_of(refusal: RequestRefused) -> str:
+    return f"HTTP {refusal.status} {refusal.errcode}"
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:
-    # Cleaned here, at the one place everything passes: fact 11.
+    # Every body is cleaned here, the one place that all requests pass (fact 11).
     return msgspec.json.encode(clean_json(body))

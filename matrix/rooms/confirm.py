@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from machines.doubts import Doubts, Link
 from machines.ids import RoomId
 from machines.topology import ObservedRoom, Topology
+from matrix.http.transport import MAX_CONCURRENT_READS
 from matrix.rooms.current_state import CurrentState, StateReader
-from matrix.rooms.observe import MAX_CONCURRENT_READS, Observer
+from matrix.rooms.observe import Observer
 from matrix.sync.topology import child_link, observed_room, parents_of
 
 # Of the Spaces that a room claims as its parents.

@@ -14,11 +14,10 @@ from machines.orders import CreateRoom
 from machines.topology import Topology
 from matrix.clock import Clock
 from matrix.errors import RequestRefused, Unreachable
-from matrix.http.request import Call, client_path
-from matrix.http.transport import Transport
+from matrix.http.request import Request, client_path
+from matrix.http.transport import MAX_CONCURRENT_READS, Transport
 from matrix.rooms.current_state import CurrentState
 from matrix.rooms.initial_state import finish_room, room_body
-from matrix.rooms.observe import MAX_CONCURRENT_READS
 from matrix.sync.events import is_id
 from matrix.sync.topology import NONCE_KEY
 
@@ -36,7 +35,7 @@ SETTLING_S = 3.0
 _MAX_TRIES = 4
 
 
-class RoomMaker:
+class RoomCreator:
     """Makes rooms and knows the nonces of those that exist."""
 
     def __init__(self, transport: Transport, current: CurrentState, clock: Clock) -> None:
@@ -80,13 +79,13 @@ class RoomMaker:
 
     async def _create(self, order: CreateRoom) -> RoomId:
         answer = await self._transport.request(
-            Call(
+            Request(
                 "POST",
                 client_path("createRoom"),
                 body=room_body(order, self._bot),
-                lane="create",
+                bucket="create",
                 timeout_s=CREATE_TIMEOUT_S,
-                repeatable=False,
+                idempotent=False,
             )
         )
         room_id = answer.get("room_id") if isinstance(answer, dict) else None
@@ -110,7 +109,7 @@ class RoomMaker:
         """Look for a nonce in the joined rooms, asking only those not asked before."""
         if nonce in self._by_nonce:
             return self._by_nonce[nonce]
-        answer = await self._transport.request(Call("GET", client_path("joined_rooms")))
+        answer = await self._transport.request(Request("GET", client_path("joined_rooms")))
         joined = answer.get("joined_rooms") if isinstance(answer, dict) else None
         new = [
             RoomId(room_id)
@@ -134,7 +133,7 @@ class RoomMaker:
     async def _read_nonce(self, room_id: RoomId) -> None:
         try:
             content = await self._transport.request(
-                Call("GET", client_path("rooms", room_id, "state", "m.room.create", ""))
+                Request("GET", client_path("rooms", room_id, "state", "m.room.create", ""))
             )
             nonce = content.get(NONCE_KEY) if isinstance(content, dict) else None
             if type(nonce) is str and await self._is_ours(room_id):

@@ -11,7 +11,7 @@ from typing import Any
 
 from machines.ids import RoomId, UserId
 from matrix.errors import RequestRefused
-from matrix.http.request import Call, client_path
+from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.sync.events import is_id
 from matrix.sync.filters import BINDING_TYPE
@@ -109,7 +109,7 @@ class StateReader:
             if self._left <= 0:
                 return None
             self._left -= 1
-        call = Call("GET", client_path(*segments), query=query)
+        call = Request("GET", client_path(*segments), query=query)
         return await self._current.transport.request(call)
 
     async def _gives_events(self, room_id: RoomId) -> bool:

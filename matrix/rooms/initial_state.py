@@ -9,7 +9,7 @@ from typing import Any
 from machines.ids import RoomId, UserId, server_of
 from machines.orders import CreateRoom
 from matrix.errors import RequestRefused
-from matrix.http.request import Call, client_path
+from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.sync.topology import NONCE_KEY, StateMap, state_map
 
@@ -86,11 +86,11 @@ async def finish_room(
     Raises:
         RequestRefused: the homeserver will not do it.
     """
-    events = await transport.request(Call("GET", client_path("rooms", room_id, "state")))
+    events = await transport.request(Request("GET", client_path("rooms", room_id, "state")))
     state = state_map(events if isinstance(events, list) else [])
     for (kind, key), content in missing_state(state, order, bot).items():
         path = client_path("rooms", room_id, "state", kind, key)
-        await transport.request(Call("PUT", path, body=content, lane="send"))
+        await transport.request(Request("PUT", path, body=content, bucket="send"))
     await ensure_invited(transport, room_id, order.invite)
 
 
@@ -104,7 +104,7 @@ async def ensure_invited(transport: Transport, room_id: RoomId, user_id: UserId)
         return
     path = client_path("rooms", room_id, "invite")
     try:
-        await transport.request(Call("POST", path, body={"user_id": user_id}, lane="invite"))
+        await transport.request(Request("POST", path, body={"user_id": user_id}, bucket="invite"))
     except RequestRefused:
         # He may have come in between the two requests, or this was a repetition of the second.
         if await _membership(transport, room_id, user_id) not in ("join", "invite"):
@@ -114,7 +114,7 @@ async def ensure_invited(transport: Transport, room_id: RoomId, user_id: UserId)
 async def _membership(transport: Transport, room_id: RoomId, user_id: UserId) -> object:
     path = client_path("rooms", room_id, "state", "m.room.member", user_id)
     try:
-        content = await transport.request(Call("GET", path))
+        content = await transport.request(Request("GET", path))
     except RequestRefused as refused:
         if refused.status == 404:
             return None

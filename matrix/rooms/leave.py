@@ -9,7 +9,7 @@ from typing import Any
 from machines.ids import RoomId
 from matrix.errors import RequestRefused
 from matrix.http.cleaning import clean_text
-from matrix.session.one_shot import Errand
+from matrix.session.one_shot import OneShotClient
 from matrix.sync.events import is_id
 from matrix.sync.filters import names_filter
 from matrix.sync.topology import state_map
@@ -27,15 +27,15 @@ class Membership:
     invited: bool = False
 
 
-async def memberships(errand: Errand) -> tuple[Membership, ...]:
+async def memberships(client: OneShotClient) -> tuple[Membership, ...]:
     """Return the joined rooms and then the open invitations, each by room id; reads only.
 
     Raises:
         RequestRefused, HomeserverUnreachable: the homeserver does not tell.
     """
-    answer = await errand.get("joined_rooms")
+    answer = await client.get("joined_rooms")
     joined = answer.get("joined_rooms") if isinstance(answer, dict) else None
-    rooms = await errand.get(
+    rooms = await client.get(
         "sync",
         query={"timeout": "0", "set_presence": "offline", "filter": names_filter()},
         timeout_s=_SYNC_TIMEOUT_S,
@@ -54,22 +54,22 @@ async def memberships(errand: Errand) -> tuple[Membership, ...]:
     return tuple(found)
 
 
-async def leave_and_forget(errand: Errand, room_id: RoomId) -> str | None:
+async def leave_and_forget(client: OneShotClient, room_id: RoomId) -> str | None:
     """Leave a room, or turn its invitation down, and forget it; returns why that could not be done.
 
     Raises:
         HomeserverUnreachable: the homeserver does not answer.
     """
-    not_left = await _refusal(errand, room_id, "leave")
-    not_forgotten = await _refusal(errand, room_id, "forget")
+    not_left = await _refusal(client, room_id, "leave")
+    not_forgotten = await _refusal(client, room_id, "forget")
     if not_forgotten is None:
         return None  # whatever was said about leaving: a room one is in can't be forgotten
     return not_left or f"it was left, but not forgotten: {not_forgotten}"
 
 
-async def _refusal(errand: Errand, room_id: RoomId, deed: str) -> str | None:
+async def _refusal(client: OneShotClient, room_id: RoomId, deed: str) -> str | None:
     try:
-        await errand.post("rooms", room_id, deed, lane="join")
+        await client.post("rooms", room_id, deed, bucket="join")
     except RequestRefused as refused:
         return str(refused)
     return None

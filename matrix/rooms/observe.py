@@ -14,6 +14,7 @@ from machines.binding import read_claim
 from machines.ids import RoomId, UserId
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from matrix.errors import RequestRefused
+from matrix.http.transport import MAX_CONCURRENT_READS
 from matrix.rooms.current_state import CurrentState, StateEvent, StateReader
 from matrix.sync.events import is_id, own_membership, previous_membership
 from matrix.sync.topology import (
@@ -25,7 +26,6 @@ from matrix.sync.topology import (
     parents_of,
 )
 
-MAX_CONCURRENT_READS = 20
 MAX_REPAIR_REQUESTS = 18
 """What one repair may read, whatever the members of the room wrote into it; with what it writes at most 20 (C12)."""
 
@@ -61,7 +61,7 @@ class Observer:
                 if child.room_id in self._own_spaces and child.via:
                     self._holders.setdefault(child.room_id, set()).add(space.room_id)
 
-    def remember_made(self, room_id: RoomId, *, is_space: bool) -> None:
+    def remember_created(self, room_id: RoomId, *, is_space: bool) -> None:
         """Note a room that the bot has just made."""
         self._looked_into.add(room_id)
         if is_space:

@@ -1,6 +1,6 @@
 """Carries out the runtime's orders, one request or a few each, so that repeating one changes nothing.
 
-Messages are repeatable by their transaction id (fact 7), rooms by their nonce, everything else by its nature.
+Messages are idempotent by their transaction id (fact 7), rooms by their nonce, everything else by its nature.
 A definite no of the homeserver is an outcome, `Refused`; whatever is worth retrying is retried below, in
 the transport.
 """
@@ -36,10 +36,10 @@ from machines.orders import (
 from machines.topology import Topology
 from matrix.errors import Dropped, RequestRefused, refusal_of
 from matrix.http.cleaning import clean_text
-from matrix.http.gc_pause import collector_paused
-from matrix.http.request import Call, client_path
+from matrix.http.gc_pause import gc_paused
+from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
-from matrix.rooms.create import RoomMaker
+from matrix.rooms.create import RoomCreator
 from matrix.rooms.initial_state import ensure_invited
 from matrix.rooms.render import message_content
 from matrix.sync.events import is_id
@@ -58,10 +58,10 @@ _NO_PLAINTEXT = Refused(
 )
 
 
-class Performer:
+class OrderPerformer:
     """Carries out orders in the name of one bot."""
 
-    def __init__(self, transport: Transport, maker: RoomMaker, bot: UserId) -> None:
+    def __init__(self, transport: Transport, maker: RoomCreator, bot: UserId) -> None:
         self._transport = transport
         self._maker = maker
         self._bot = bot
@@ -152,7 +152,7 @@ class Performer:
         if len(order.body) <= _RENDERED_AT_ONCE_CHARS:
             return render()
         async with self._renderer:
-            with collector_paused():
+            with gc_paused():
                 return await anyio.to_thread.run_sync(render)
 
     async def _redact(self, order: RedactMessage, txn_id: TxnId) -> Outcome:
@@ -171,18 +171,18 @@ class Performer:
         self, path: str, content: Mapping[str, Any], *, droppable: bool = False
     ) -> Outcome:
         answer = await self._transport.request(
-            Call("PUT", path, body=content, lane="send", droppable=droppable)
+            Request("PUT", path, body=content, bucket="send", droppable=droppable)
         )
         event_id = answer.get("event_id") if isinstance(answer, dict) else None
         return Done(EventId(event_id) if is_id(event_id, "$") else None)
 
     async def _join(self, room_id: RoomId) -> Outcome:
         await self._transport.request(
-            Call(
+            Request(
                 "POST",
                 client_path("rooms", room_id, "join"),
                 body={},
-                lane="join",
+                bucket="join",
                 timeout_s=JOIN_TIMEOUT_S,
             )
         )
@@ -195,7 +195,7 @@ class Performer:
         for step in ("leave", "forget"):
             path = client_path("rooms", room_id, step)
             try:
-                await self._transport.request(Call("POST", path, body={}, lane="join"))
+                await self._transport.request(Request("POST", path, body={}, bucket="join"))
             except RequestRefused as refused:
                 # Not invited any more, or out of it already: what was wanted.
                 if refused.status not in (400, 403, 404):
@@ -206,7 +206,7 @@ class Performer:
         path = client_path("profile", user_id, "displayname")
         localpart = user_id[1:].partition(":")[0]
         try:
-            answer = await self._transport.request(Call("GET", path))
+            answer = await self._transport.request(Request("GET", path))
         except RequestRefused:
             # No profile, none that we may see, or one on a homeserver that is away.
             return NameFound(localpart)
@@ -216,7 +216,7 @@ class Performer:
 
     async def _store_binding(self, room_id: RoomId, content: Mapping[str, Any]) -> Outcome:
         path = client_path("user", self._bot, "rooms", room_id, "account_data", BINDING_TYPE)
-        await self._transport.request(Call("PUT", path, body=content, lane="send"))
+        await self._transport.request(Request("PUT", path, body=content, bucket="send"))
         return Done()
 
     async def _takes_no_plaintext(self, room_id: RoomId) -> bool:
@@ -237,7 +237,7 @@ class Performer:
         if known is None:
             path = client_path("rooms", room_id, "state", "m.room.encryption", "")
             try:
-                await self._transport.request(Call("GET", path))
+                await self._transport.request(Request("GET", path))
                 known = True
             except RequestRefused as refused:
                 if refused.status != 404:

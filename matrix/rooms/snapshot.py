@@ -9,7 +9,7 @@ from typing import Any
 
 from machines.ids import RoomId, UserId
 from matrix.errors import RequestRefused
-from matrix.session.one_shot import Errand
+from matrix.session.one_shot import OneShotClient
 from matrix.sync.filters import BINDING_TYPE
 from matrix.sync.topology import StateMap, observed_room, state_map
 
@@ -24,7 +24,7 @@ class ChildLink:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSight:
+class RoomSnapshot:
     """What the homeserver tells the bot; `None` where it tells nothing, and in `refusal` why.
 
     `membership` is the bot's own, `owner_membership` that of whom the room belongs to.
@@ -42,53 +42,53 @@ class ServerSight:
 
 
 async def look(
-    errand: Errand, room_id: RoomId, space_id: RoomId | None, owner: UserId | None
-) -> ServerSight:
+    client: OneShotClient, room_id: RoomId, space_id: RoomId | None, owner: UserId | None
+) -> RoomSnapshot:
     """Read a room's state, its binding, and its link in the Space that it is said to be in.
 
     Raises:
         HomeserverUnreachable: the homeserver does not answer.
     """
-    binding = await _binding(errand, room_id)
+    binding = await _binding(client, room_id)
     try:
-        state = await _state(errand, room_id)
+        state = await _state(client, room_id)
     except RequestRefused as refused:
-        return ServerSight(None, str(refused), binding=binding)
-    room = observed_room(room_id, state, binding, errand.user_id)
-    return ServerSight(
-        membership=_membership(state, errand.user_id),
+        return RoomSnapshot(None, str(refused), binding=binding)
+    room = observed_room(room_id, state, binding, client.user_id)
+    return RoomSnapshot(
+        membership=_membership(state, client.user_id),
         refusal=None,
         created_by=room.created_by,
         is_space=room.is_space,
         name=room.name,
         encrypted=room.encrypted,
         owner_membership=_membership(state, owner) if owner is not None else None,
-        child_link=await _link(errand, room_id, space_id) if space_id is not None else None,
+        child_link=await _link(client, room_id, space_id) if space_id is not None else None,
         binding=binding,
     )
 
 
-async def _link(errand: Errand, room_id: RoomId, space_id: RoomId) -> ChildLink | None:
+async def _link(client: OneShotClient, room_id: RoomId, space_id: RoomId) -> ChildLink | None:
     try:
-        state = await _state(errand, space_id)
+        state = await _state(client, space_id)
     except RequestRefused:
         return None
-    space = observed_room(space_id, state, None, errand.user_id)
+    space = observed_room(space_id, state, None, client.user_id)
     for child in space.children:
         if child.room_id == room_id:
             return ChildLink(space_id, child.sender, child.via)
     return None
 
 
-async def _state(errand: Errand, room_id: RoomId) -> StateMap:
-    events = await errand.get("rooms", room_id, "state")
+async def _state(client: OneShotClient, room_id: RoomId) -> StateMap:
+    events = await client.get("rooms", room_id, "state")
     return state_map(events if isinstance(events, list) else [])
 
 
-async def _binding(errand: Errand, room_id: RoomId) -> Mapping[str, Any] | None:
-    path = ("user", errand.user_id, "rooms", room_id, "account_data", BINDING_TYPE)
+async def _binding(client: OneShotClient, room_id: RoomId) -> Mapping[str, Any] | None:
+    path = ("user", client.user_id, "rooms", room_id, "account_data", BINDING_TYPE)
     try:
-        content = await errand.get(*path)
+        content = await client.get(*path)
     except RequestRefused:
         return None
     return content if isinstance(content, dict) and content else None

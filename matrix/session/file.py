@@ -1,7 +1,7 @@
-"""Who the bot is on the homeserver, kept in a file so that it stays one device for life (contract L2).
+"""The session file, which keeps the bot one device on the homeserver over all restarts (contract L2).
 
-`session.json` holds a device id that we chose ourselves and that is written *before* the login request: a
-bot killed between the homeserver's answer and the second write logs in again as the same device.
+The bot chooses its device id and writes it to `session.json` *before* the login request. So a bot that is killed
+between the homeserver's answer and the second write logs in again as the same device.
 """
 
 import json
@@ -33,8 +33,8 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSession:
-    """What `session.json` holds; `access_token` is `None` until the first login was answered."""
+class StoredSession:
+    """The content of `session.json`; `access_token` is `None` until the first login was answered."""
 
     homeserver: str
     user_id: UserId
@@ -43,7 +43,7 @@ class KeptSession:
 
     @classmethod
     def begin(cls, account: Account, device_id: DeviceId | None = None) -> Self:
-        """Make a session for an account that has none, with a new device id unless one is known."""
+        """Make a session for an account that has none; without `device_id`, choose a new one."""
         return cls(
             homeserver=_plain(account.homeserver),
             user_id=account.user_id,
@@ -51,31 +51,31 @@ class KeptSession:
         )
 
     def with_token(self, access_token: str) -> Self:
-        """Return this session as it is after a login."""
+        """Return this session with the token of a login."""
         return replace(self, access_token=access_token)
 
     def check(self, account: Account) -> None:
-        """Refuse to use this session for another account.
+        """Check that this session belongs to the configured account.
 
         Raises:
             SessionMismatch: the configuration names another user or homeserver.
         """
-        for what, kept, configured in (
+        for what, stored, configured in (
             ("user", self.user_id, account.user_id),
             ("homeserver", self.homeserver, _plain(account.homeserver)),
         ):
-            if kept != configured:
+            if stored != configured:
                 raise SessionMismatch(
-                    f"{account.store_path / SESSION_FILE} belongs to the {what} {kept}, but"
+                    f"{account.store_path / SESSION_FILE} belongs to the {what} {stored}, but"
                     f" {configured} is configured: set MATRIX_STORE_PATH to another directory,"
-                    " or run `surfaces-bot reset` to forget the kept session"
+                    " or run `surfaces-bot reset` to forget the stored session"
                 )
 
 
 def is_own_file_of_store(name: str, content: bytes) -> bool:
-    """Whether a file of a store directory is one that this package puts there (contract X7).
+    """Whether this package wrote a file of a store directory (contract X7).
 
-    The temporary file may be cut off anywhere: its writer was killed.
+    The temporary file may be cut off anywhere, if its writer was killed.
     """
     if name == SESSION_FILE:
         return _parse(content) is not None
@@ -83,7 +83,7 @@ def is_own_file_of_store(name: str, content: bytes) -> bool:
     return name == _TEMPORARY_FILE and _BEGINNING.startswith(whole)
 
 
-def _parse(content: bytes) -> KeptSession | None:
+def _parse(content: bytes) -> StoredSession | None:
     try:
         raw = json.loads(content)
     except ValueError:
@@ -97,7 +97,7 @@ def _parse(content: bytes) -> KeptSession | None:
         and isinstance(access_token, str | None)
     ):
         return None
-    return KeptSession(homeserver, UserId(user_id), DeviceId(device_id), access_token)
+    return StoredSession(homeserver, UserId(user_id), DeviceId(device_id), access_token)
 
 
 def _plain(homeserver: str) -> str:
@@ -105,17 +105,17 @@ def _plain(homeserver: str) -> str:
 
 
 class SessionFile:
-    """`session.json` in a store directory; every write replaces the file whole."""
+    """`session.json` in a store directory; every write replaces the whole file."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / SESSION_FILE
 
-    def read(self) -> KeptSession | None:
-        """Return the kept session, `None` when there is none.
+    def read(self) -> StoredSession | None:
+        """Return the stored session, `None` when there is none.
 
         Raises:
-            SessionUnusable: the file can't be read, or is not one of ours.
+            SessionUnusable: the file can't be read, or is not a session file of this bot.
         """
         try:
             content = self._path.read_bytes()
@@ -131,8 +131,8 @@ class SessionFile:
             )
         return session
 
-    def write(self, session: KeptSession) -> None:
-        """Keep a session durably: after a crash the file is the old one or the new one.
+    def write(self, session: StoredSession) -> None:
+        """Write a session durably: after a crash the file is the old one or the new one.
 
         Raises:
             SessionUnusable: the directory can't be written.

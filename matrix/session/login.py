@@ -1,11 +1,12 @@
-"""Logging in so that the device stays the same (contracts L2, L10, E1).
+"""Logs in so that the device stays the same (contracts L2, L10, E1).
 
-A kept token is tried first. Where the homeserver ended it softly, or a login was interrupted, the bot logs in
-with its password under the device id it has kept. Where the homeserver ended it for good, the device is
-gone: the operator decides what happens next, so this is an error and not a second device.
+The stored token is tried first. Where the homeserver ended it softly, or a login was interrupted, the bot logs in with
+its password under the stored device id. Where the homeserver ended it for good, the device is gone. This is an error
+and makes no second device: the operator decides what happens next.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -13,23 +14,23 @@ import anyio.to_thread
 from machines.errors import CredentialsRefused
 from machines.ids import DeviceId, UserId
 from matrix.errors import RequestRefused, SessionMismatch
-from matrix.http.request import Call, client_path
+from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
-from matrix.session.file import SESSION_FILE, Account, KeptSession, SessionFile
+from matrix.session.file import SESSION_FILE, Account, SessionFile, StoredSession
 
 DEVICE_NAME = "surfaces-bot"
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who the bot is on the homeserver; the access token stays inside `matrix`."""
+    """The bot's user and device on the homeserver; the access token stays inside `matrix`."""
 
     user_id: UserId
     device_id: DeviceId
 
 
 class Authenticator:
-    """Gives the transport a token that works."""
+    """Gives the transport a valid token."""
 
     def __init__(self, account: Account, transport: Transport) -> None:
         self._account = account
@@ -38,31 +39,35 @@ class Authenticator:
         self._one_at_a_time = anyio.Lock()
 
     async def login(self) -> Session:
-        """Use the kept session or make one, keeping the device.
+        """Use the stored session or make one, keeping the device.
 
-        Of several callers at once one logs in and the others find its session good: a second login of
-        a device ends the first one's token.
+        Of several concurrent callers one logs in, and the others use its session: a second login of a device would
+        end the token of the first.
 
         Raises:
-            CredentialsRefused: the homeserver does not accept what was configured or kept.
-            SessionUnusable: the kept session belongs to another account, or can't be read or written.
+            CredentialsRefused: the homeserver does not accept the configured or stored credentials.
+            SessionUnusable: the stored session belongs to another account, or can't be read or written.
         """
         async with self._one_at_a_time:
             return await self._login()
 
     async def _login(self) -> Session:
-        kept = await anyio.to_thread.run_sync(self._file.read)
-        if kept is not None:
-            kept.check(self._account)
+        stored = await anyio.to_thread.run_sync(self._file.read)
+        if stored is not None:
+            stored.check(self._account)
         if self._account.access_token is not None:
-            kept = await self._with_configured_token(kept, self._account.access_token)
-        elif kept is None or kept.access_token is None or not await self._still_good(kept):
-            kept = await self._with_password(kept)
-        assert kept.access_token is not None
-        self._transport.use_token(kept.access_token)
-        return Session(kept.user_id, kept.device_id)
+            session = await self._with_configured_token(stored, self._account.access_token)
+        elif stored is not None and await self._is_valid(stored):
+            session = stored
+        else:
+            session = await self._with_password(stored)
+        assert session.access_token is not None
+        self._transport.use_token(session.access_token)
+        return Session(session.user_id, session.device_id)
 
-    async def _with_configured_token(self, kept: KeptSession | None, token: str) -> KeptSession:
+    async def _with_configured_token(
+        self, stored: StoredSession | None, token: str
+    ) -> StoredSession:
         try:
             device_id = await self._device_of(token)
         except RequestRefused as refused:
@@ -74,89 +79,116 @@ class Authenticator:
             raise CredentialsRefused(
                 "MATRIX_ACCESS_TOKEN belongs to no device: use a token that a login gave"
             )
-        if kept is not None and kept.device_id != device_id:
+        if stored is not None and stored.device_id != device_id:
             raise SessionMismatch(
                 f"{self._account.store_path / SESSION_FILE} belongs to the device"
-                f" {kept.device_id}, but MATRIX_ACCESS_TOKEN to {device_id}: set"
+                f" {stored.device_id}, but MATRIX_ACCESS_TOKEN to {device_id}: set"
                 " MATRIX_STORE_PATH to another directory, or run `surfaces-bot reset`"
             )
-        session = KeptSession.begin(self._account, device_id).with_token(token)
-        if session != kept:
-            await self._keep(session)
+        session = StoredSession.begin(self._account, device_id).with_token(token)
+        if session != stored:
+            await self._store(session)
         return session
 
-    async def _still_good(self, kept: KeptSession) -> bool:
-        """Say whether the kept token works; false means that a new login is allowed (L10)."""
-        assert kept.access_token is not None
+    async def _is_valid(self, stored: StoredSession) -> bool:
+        """Whether the stored token works; false means that a new login is allowed (contract L10)."""
+        if stored.access_token is None:
+            return False
         try:
-            await self._device_of(kept.access_token)
+            await self._device_of(stored.access_token)
         except RequestRefused as refused:
             if refused.soft_logout:
                 return False
             raise CredentialsRefused(
-                f"the homeserver ended the session of device {kept.device_id} for good"
+                f"the homeserver ended the session of device {stored.device_id} for good"
                 f" ({refused.errcode}): to log in as a new device, run `surfaces-bot reset`"
                 " and start again"
             ) from refused
         return True
 
     async def _device_of(self, token: str) -> DeviceId | None:
-        who = await self._transport.request(
-            Call("GET", client_path("account", "whoami"), token=token, patient=True)
+        whoami = await self._transport.request(
+            Request("GET", client_path("account", "whoami"), token=token, retry_forever=True)
         )
-        user_id = who.get("user_id") if isinstance(who, dict) else None
+        user_id = whoami.get("user_id") if isinstance(whoami, dict) else None
         if user_id != self._account.user_id:
             raise CredentialsRefused(
                 f"the access token belongs to {user_id}, but MATRIX_USER_ID is"
                 f" {self._account.user_id}: set the one that fits the other"
             )
-        device_id = who.get("device_id")
+        device_id = whoami.get("device_id")
         return DeviceId(device_id) if isinstance(device_id, str) else None
 
-    async def _with_password(self, kept: KeptSession | None) -> KeptSession:
+    async def _with_password(self, stored: StoredSession | None) -> StoredSession:
         if self._account.password is None:
             raise CredentialsRefused("a new login is needed, but MATRIX_PASSWORD is not set")
-        session = kept or KeptSession.begin(self._account)
-        if kept is None:
-            await self._keep(session)
-        body = {
-            "type": "m.login.password",
-            "identifier": {"type": "m.id.user", "user": self._account.user_id},
-            "password": self._account.password,
-            "device_id": session.device_id,
-            "initial_device_display_name": DEVICE_NAME,
-        }
-        try:
-            answer = await self._transport.request(
-                Call(
-                    "POST",
-                    client_path("login"),
-                    body=body,
-                    lane="login",
-                    anonymous=True,
-                    patient=True,
-                )
-            )
-        except RequestRefused as refused:
-            raise CredentialsRefused(
-                f"the homeserver refused the login of {self._account.user_id}"
-                f" ({refused.errcode}: {refused.reason}): check MATRIX_USER_ID and MATRIX_PASSWORD"
-            ) from refused
-        session = self._check_login(answer, session)
-        await self._keep(session)
-        return session
-
-    def _check_login(self, answer: object, session: KeptSession) -> KeptSession:
-        said = answer if isinstance(answer, dict) else {}
-        token = said.get("access_token")
+        session = stored or StoredSession.begin(self._account)
+        if stored is None:
+            await self._store(session)
+        login = await request_login(
+            self._transport,
+            self._account,
+            device_name=DEVICE_NAME,
+            device_id=session.device_id,
+            retry=True,
+        )
+        token = login.get("access_token")
         if not isinstance(token, str):
             raise CredentialsRefused("the homeserver answered the login without an access token")
-        if said.get("user_id") != session.user_id:
-            raise CredentialsRefused(
-                f"the homeserver logged in {said.get('user_id')}, but MATRIX_USER_ID is"
-                f" {session.user_id}: set it to what the homeserver says"
-            )
-        return session.with_token(token)
+        if login.get("user_id") != session.user_id:
+            raise wrong_user(login, session.user_id)
+        session = session.with_token(token)
+        await self._store(session)
+        return session
 
-    async def _keep(self, session: KeptSession) -> None:
+    async def _store(self, session: StoredSession) -> None:
         await anyio.to_thread.run_sync(self._file.write, session)
+
+
+async def request_login(
+    transport: Transport,
+    account: Account,
+    *,
+    device_name: str,
+    device_id: DeviceId | None = None,
+    retry: bool,
+) -> dict[str, Any]:
+    """Log in with the password and return the homeserver's answer.
+
+    Raises:
+        CredentialsRefused: the homeserver refuses the login.
+        Unreachable: no answer, and `retry` is false.
+    """
+    body = {
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": account.user_id},
+        "password": account.password,
+        "initial_device_display_name": device_name,
+    }
+    if device_id is not None:
+        body["device_id"] = device_id
+    request = Request(
+        "POST",
+        client_path("login"),
+        body=body,
+        bucket="login",
+        unauthenticated=True,
+        idempotent=retry,
+        retry_forever=retry,
+    )
+    try:
+        login = await transport.request(request)
+    except RequestRefused as refused:
+        raise CredentialsRefused(
+            f"the homeserver refused the login of {account.user_id} ({refused.errcode}:"
+            f" {refused.reason}): check MATRIX_USER_ID and MATRIX_PASSWORD"
+        ) from refused
+    return login if isinstance(login, dict) else {}
+
+
+def wrong_user(login: dict[str, Any], expected: UserId) -> CredentialsRefused:
+    """Return the error for a login that the homeserver answered with another user's session."""
+    return CredentialsRefused(
+        f"the homeserver logged in {login.get('user_id')}, but MATRIX_USER_ID is"
+        f" {expected}: set it to what the homeserver says"
+    )

@@ -30,13 +30,13 @@ from matrix.sync.events import (
     Undecodable,
     decode_event,
     is_id,
-    last_arrival,
+    last_join_index,
     malformed_message,
     own_membership,
     removal,
 )
 from matrix.sync.key_messages import key_message, sender_of
-from matrix.sync.members import others_in
+from matrix.sync.members import other_member_count
 from matrix.sync.replies import unanswered
 
 JoinedRoom = dict[str, Any]
@@ -251,7 +251,7 @@ def _count_members(
 
     Without `since` all rooms are counted; what was counted is then in the topology, and only company is told.
     """
-    others = others_in(room)
+    others = other_member_count(room)
     if others is None:
         came = any(_is_coming(fact) for fact in batch.facts[first:])
         if came and since is not None:
@@ -271,7 +271,7 @@ def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object], *, wa
     that the bot had been put out of the room, and that the room is encrypted. What has its answer in
     the same timeline is shown once more, and dropped too.
     """
-    arrival = last_arrival(events, batch.bot, was_in=was_in)
+    arrival = last_join_index(events, batch.bot, was_in=was_in)
     for event in events[:arrival] if arrival > 0 else ():
         if own_membership(event, batch.bot) is not None or _is_encryption(event):
             _decode_into(batch, room_id, event, "timeline")

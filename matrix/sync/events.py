@@ -76,7 +76,7 @@ def previous_membership(event: dict[str, Any]) -> object:
     return previous.get("membership") if type(previous) is dict else None
 
 
-def last_arrival(events: Iterable[object], bot: UserId, *, was_in: bool) -> int:
+def last_join_index(events: Iterable[object], bot: UserId, *, was_in: bool) -> int:
     """Return the index of the bot's last join among events that are oldest first, -1 where there is none.
 
     A changed display name is a join event too. What the membership was before is told by the event (`prev_content`),

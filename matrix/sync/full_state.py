@@ -14,7 +14,7 @@ from machines.ids import EventId, RoomId, SyncToken, UserId
 from machines.topology import ObservedRoom, Topology
 from matrix.http.parsing import parse_sync
 from matrix.sync.decoding import JoinedRoom, SyncDecoder
-from matrix.sync.resuming import Unsettled, is_settled, place_in_sync
+from matrix.sync.resuming import Unsettled, is_settled, read_position_in_sync
 from matrix.sync.streaming import RoomSplitter
 from matrix.sync.topology import room_of_sync
 
@@ -84,7 +84,7 @@ class FullStateReader:
         if self._since is None and _may_ask_for_another_name(room):
             seen = replace(seen, name=None)
         self._rooms[room_id] = seen
-        place = place_in_sync(room)
+        place = read_position_in_sync(room)
         if not is_settled(room, place):
             self._unsettled[room_id] = place
 

@@ -12,10 +12,10 @@ from machines.ids import EventId, RoomId, SyncToken, UserId
 from machines.orders import SendMessage
 from matrix.errors import RequestRefused
 from matrix.http.cleaning import clean_text
-from matrix.http.request import Call, client_path
+from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.sync.decoding import decode_page
-from matrix.sync.events import last_arrival, own_membership, previous_membership
+from matrix.sync.events import last_join_index, own_membership, previous_membership
 from matrix.sync.filters import history_filter
 from matrix.sync.replies import ANSWERS_KEY, PART_KEY
 
@@ -42,7 +42,7 @@ async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tu
     own_joins = json.dumps({"types": ["m.room.member"], "senders": [bot]})
     async for events in _raw_pages(transport, gap, own_joins):
         own += events
-    index = last_arrival(own, bot, was_in=gap.was_in)
+    index = last_join_index(own, bot, was_in=gap.was_in)
     arrival = _event_id(own[index]) if index >= 0 else None
     was_in = arrival is None
     async for events in _raw_pages(transport, gap, history_filter()):
@@ -90,7 +90,7 @@ async def read_back(
 
 
 def _from_arrival(events: list[object], bot: UserId) -> list[object]:
-    return events[max(last_arrival(events, bot, was_in=False), 0) :]
+    return events[max(last_join_index(events, bot, was_in=False), 0) :]
 
 
 async def find_sent(
@@ -156,7 +156,7 @@ async def _walk(
         place = {"from": start} if start is not None else {}
         asked = query | place | {"limit": str(PAGE_SIZE), "filter": event_filter}
         page = await transport.request(
-            Call("GET", client_path("rooms", room_id, "messages"), query=asked)
+            Request("GET", client_path("rooms", room_id, "messages"), query=asked)
         )
         events = page.get("chunk") if isinstance(page, dict) else None
         if isinstance(events, list):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def others_in(room: Mapping[str, Any]) -> int | None:
+def other_member_count(room: Mapping[str, Any]) -> int | None:
     """Return how many are joined or invited besides the bot, `None` where a sync's room does not say."""
     summary = room.get("summary")
     if type(summary) is not dict:

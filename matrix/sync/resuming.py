@@ -15,9 +15,8 @@ from msgspec.structs import replace
 from machines.facts import Fact, SyncBatch
 from machines.ids import EventId, RoomId, UserId
 from matrix.errors import RequestRefused
-from matrix.http.request import Call, client_path
-from matrix.http.transport import Transport
-from matrix.rooms.observe import MAX_CONCURRENT_READS
+from matrix.http.request import Request, client_path
+from matrix.http.transport import MAX_CONCURRENT_READS, Transport
 from matrix.sync.events import is_id
 from matrix.sync.history import read_back
 from matrix.sync.read_position import left_to_answer
@@ -48,16 +47,16 @@ async def resumed(
     return replace(batch, facts=tuple(facts))
 
 
-async def place_in(transport: Transport, bot: UserId, room_id: RoomId) -> EventId | None:
+async def fetch_read_position(transport: Transport, bot: UserId, room_id: RoomId) -> EventId | None:
     """Return the bot's place in a room, as kept by the homeserver."""
     path = client_path("user", bot, "rooms", room_id, "account_data", "m.fully_read")
     try:
-        return _place(await transport.request(Call("GET", path)))
+        return _place(await transport.request(Request("GET", path)))
     except RequestRefused:
         return None
 
 
-def place_in_sync(room: Mapping[str, Any]) -> EventId | None:
+def read_position_in_sync(room: Mapping[str, Any]) -> EventId | None:
     """Return the bot's place as a sync shows it with a joined room."""
     found = None
     for event in _events(room, "account_data"):

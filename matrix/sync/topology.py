@@ -13,7 +13,7 @@ from machines.topology import ObservedChild, ObservedRoom
 from matrix.http.cleaning import clean_text
 from matrix.sync.events import is_id, own_membership, previous_membership
 from matrix.sync.filters import BINDING_TYPE
-from matrix.sync.members import others_in
+from matrix.sync.members import other_member_count
 
 NONCE_KEY = "org.lambda.surfaces.nonce"
 
@@ -23,7 +23,7 @@ StateMap = dict[tuple[str, str], dict[str, Any]]
 def room_of_sync(room_id: RoomId, room: Mapping[str, Any], bot: UserId) -> ObservedRoom:
     """Read one joined room of a full-state sync; never raises."""
     state = state_map([*_events(room, "state"), *_events(room, "timeline")])
-    return observed_room(room_id, state, binding_of(room), bot, others=others_in(room))
+    return observed_room(room_id, state, binding_of(room), bot, others=other_member_count(room))
 
 
 def binding_of(room: Mapping[str, Any]) -> Mapping[str, Any] | None:

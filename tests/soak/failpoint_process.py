@@ -141,16 +141,16 @@ def _end_with_parent() -> None:
 
 
 def _set_fuse(fuse: _Fuse) -> None:
-    from matrix.http.backend import NioExchange
+    from matrix.http.nio_backend import NioBackend
     from matrix.session.file import SessionFile
     from store.journal import Journal
 
     journal: Any = Journal
-    exchange: Any = NioExchange
+    backend: Any = NioBackend
     session: Any = SessionFile
     journal._write_group = fuse.around(journal._write_group, lambda *_: "a commit")
-    exchange.__call__ = fuse.around(
-        exchange.__call__, lambda _, request: f"{request.method} {request.path}"
+    backend.__call__ = fuse.around(
+        backend.__call__, lambda _, request: f"{request.method} {request.path}"
     )
     write = session.write
 

@@ -1,4 +1,4 @@
-"""The real HTTP exchange against servers that misbehave on the wire."""
+"""The real HTTP backend against servers that break the protocol or the connection."""
 
 import logging
 from contextlib import asynccontextmanager
@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from matrix.errors import AnswerTooLong, Unreachable
-from matrix.http.backend import HttpRequest, NioExchange
+from matrix.errors import ResponseTooLong, Unreachable
+from matrix.http.backend import HttpRequest
+from matrix.http.nio_backend import NioBackend
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +24,7 @@ async def serving(reply, seen=None):
             try:
                 request = await stream.receive()
             except anyio.EndOfStream:
-                return  # whoever called has thought better of it
+                return  # the client closed the connection
             if seen is not None:
                 seen.append(request)
             if reply is None:
@@ -34,21 +35,21 @@ async def serving(reply, seen=None):
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, handle)
-        exchange = NioExchange(f"http://127.0.0.1:{port}/")
+        backend = NioBackend(f"http://127.0.0.1:{port}/")
         try:
-            yield exchange
+            yield backend
         finally:
-            await exchange.aclose()
+            await backend.aclose()
             tasks.cancel_scope.cancel()
 
 
-async def test_a_request_is_made_as_told_with_the_token_in_its_header():
+async def test_a_request_is_sent_unchanged_with_the_token_in_its_header():
     seen = []
-    async with serving(OK, seen) as exchange:
-        answer = await exchange(
+    async with serving(OK, seen) as backend:
+        response = await backend(
             HttpRequest("PUT", "/a%2Fb", {"filter": '{"a": "b&c"}'}, b'{"x":1}', token="secret")
         )
-    assert (answer.status, answer.body, answer.headers["x-a"]) == (200, b"{}", "b")
+    assert (response.status, response.body, response.headers["x-a"]) == (200, b"{}", "b")
     head, _, body = seen[0].partition(b"\r\n\r\n")
     line, *headers = head.split(b"\r\n")
     assert line.startswith(b"PUT /a%2Fb?filter=%7B")
@@ -58,54 +59,54 @@ async def test_a_request_is_made_as_told_with_the_token_in_its_header():
     assert body == b'{"x":1}'
 
 
-async def test_an_answer_that_is_cut_off_is_none():
-    async with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}") as exchange:
-        with pytest.raises(Unreachable) as trouble:
-            await exchange(HttpRequest("GET", "/"))
-    assert trouble.value.kind == "broken"
+async def test_a_response_that_is_cut_off_is_unreachable():
+    async with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}") as backend:
+        with pytest.raises(Unreachable) as failure:
+            await backend(HttpRequest("GET", "/"))
+    assert failure.value.kind == "broken"
 
 
-async def test_what_is_not_http_is_no_answer():
-    async with serving(b"SSH-2.0-OpenSSH_9\r\n\r\n") as exchange:
-        with pytest.raises(Unreachable) as trouble:
-            await exchange(HttpRequest("GET", "/"))
-    assert trouble.value.kind == "broken"
+async def test_a_response_that_is_not_http_is_unreachable():
+    async with serving(b"SSH-2.0-OpenSSH_9\r\n\r\n") as backend:
+        with pytest.raises(Unreachable) as failure:
+            await backend(HttpRequest("GET", "/"))
+    assert failure.value.kind == "broken"
 
 
-async def test_silence_ends_with_the_time_that_was_given():
-    async with serving(None) as exchange:
-        with anyio.fail_after(5), pytest.raises(Unreachable) as trouble:
-            await exchange(HttpRequest("GET", "/", timeout_s=0.05))
-    assert trouble.value.kind == "timeout"
+async def test_a_server_that_does_not_answer_is_a_timeout():
+    async with serving(None) as backend:
+        with anyio.fail_after(5), pytest.raises(Unreachable) as failure:
+            await backend(HttpRequest("GET", "/", timeout_s=0.05))
+    assert failure.value.kind == "timeout"
 
 
-async def test_a_closed_port_means_that_nothing_was_sent():
-    async with serving(OK) as exchange:
+async def test_a_closed_port_is_a_connection_failure():
+    async with serving(OK) as backend:
         pass
-    with pytest.raises(Unreachable) as trouble:
-        await exchange(HttpRequest("GET", "/"))
-    await exchange.aclose()
-    assert trouble.value.kind == "connect"
+    with pytest.raises(Unreachable) as failure:
+        await backend(HttpRequest("GET", "/"))
+    await backend.aclose()
+    assert failure.value.kind == "connect"
 
 
-async def test_an_answer_without_end_is_not_read_to_the_end(monkeypatch):
-    monkeypatch.setattr("matrix.http.backend.MAX_ANSWER_BYTES", 1000)
+async def test_a_response_beyond_the_limit_is_not_read_to_the_end(monkeypatch):
+    monkeypatch.setattr("matrix.http.nio_backend.MAX_RESPONSE_BYTES", 1000)
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000
-    async with serving(reply) as exchange:
-        with pytest.raises(AnswerTooLong, match="longer than 1000 bytes"):
-            await exchange(HttpRequest("GET", "/"))
+    async with serving(reply) as backend:
+        with pytest.raises(ResponseTooLong, match="longer than 1000 bytes"):
+            await backend(HttpRequest("GET", "/"))
 
 
-async def test_a_long_page_of_a_proxy_is_no_answer_of_the_homeserver(monkeypatch):
-    monkeypatch.setattr("matrix.http.backend.MAX_ANSWER_BYTES", 1000)
+async def test_a_long_error_page_of_a_proxy_is_unreachable(monkeypatch):
+    monkeypatch.setattr("matrix.http.nio_backend.MAX_RESPONSE_BYTES", 1000)
     reply = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000
-    async with serving(reply) as exchange:
+    async with serving(reply) as backend:
         with pytest.raises(Unreachable, match="longer"):
-            await exchange(HttpRequest("GET", "/", stream=Joined))
+            await backend(HttpRequest("GET", "/", stream=Joined))
 
 
 class Joined:
-    """Reads in pieces, and makes one of them again."""
+    """Reads in pieces, and joins them."""
 
     def __init__(self):
         self.pieces = []
@@ -118,34 +119,34 @@ class Joined:
 
 
 @pytest.mark.parametrize(("size", "streamed"), [(1000, False), (1001, True), (50_000, True)])
-async def test_an_answer_too_long_to_be_held_is_read_in_pieces(monkeypatch, size, streamed):
-    monkeypatch.setattr("matrix.http.backend.MAX_ANSWER_BYTES", 1000)
-    monkeypatch.setattr("matrix.http.backend._FEED_BYTES", 100)
+async def test_a_response_too_long_to_be_held_is_read_in_pieces(monkeypatch, size, streamed):
+    monkeypatch.setattr("matrix.http.nio_backend.MAX_RESPONSE_BYTES", 1000)
+    monkeypatch.setattr("matrix.http.nio_backend._FEED_BYTES", 100)
     body = bytes(index % 251 for index in range(size))
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
-    async with serving(head + body) as exchange:
-        answer = await exchange(HttpRequest("GET", "/", stream=Joined))
-    assert (answer.body, answer.content) == ((b"", body) if streamed else (body, None))
+    async with serving(head + body) as backend:
+        response = await backend(HttpRequest("GET", "/", stream=Joined))
+    assert (response.body, response.content) == ((b"", body) if streamed else (body, None))
 
 
-async def test_an_answer_read_in_pieces_that_is_cut_off_is_none(monkeypatch):
-    monkeypatch.setattr("matrix.http.backend.MAX_ANSWER_BYTES", 1000)
+async def test_a_response_read_in_pieces_that_is_cut_off_is_unreachable(monkeypatch):
+    monkeypatch.setattr("matrix.http.nio_backend.MAX_RESPONSE_BYTES", 1000)
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 5000
-    async with serving(reply) as exchange:
+    async with serving(reply) as backend:
         with pytest.raises(Unreachable):
-            await exchange(HttpRequest("GET", "/", stream=Joined))
+            await backend(HttpRequest("GET", "/", stream=Joined))
 
 
 async def test_a_cancelled_request_leaves_the_connections_usable():
-    async with serving(OK) as exchange:
+    async with serving(OK) as backend:
         with anyio.CancelScope() as scope:
             scope.cancel()
-            await exchange(HttpRequest("GET", "/"))
-        assert (await exchange(HttpRequest("GET", "/"))).status == 200
+            await backend(HttpRequest("GET", "/"))
+        assert (await backend(HttpRequest("GET", "/"))).status == 200
 
 
-async def test_nothing_of_nios_reaches_the_log(caplog):
-    NioExchange("http://127.0.0.1:1")
+async def test_nio_writes_nothing_to_the_log(caplog):
+    NioBackend("http://127.0.0.1:1")
     with caplog.at_level(logging.DEBUG):
         logging.getLogger("nio.client.async_client").error("a token")
         logging.getLogger("nio.rooms").warning("a message")
@@ -153,9 +154,9 @@ async def test_nothing_of_nios_reaches_the_log(caplog):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
-async def test_a_request_whose_connection_breaks_is_made_once(method):
+async def test_a_request_whose_connection_breaks_is_sent_once(method):
     seen = []
-    async with serving(b"", seen) as exchange:
+    async with serving(b"", seen) as backend:
         with pytest.raises(Unreachable):
-            await exchange(HttpRequest(method, "/a"))
+            await backend(HttpRequest(method, "/a"))
     assert len(seen) == 1

@@ -1,4 +1,4 @@
-"""Whatever people and agents write can be sent."""
+"""Any text of users and agents can be sent."""
 
 import json
 
@@ -18,7 +18,7 @@ ANY_JSON = st.recursive(
 @pytest.mark.parametrize(
     "text", ["", "plain", "tab\tand\nnewline", "привет 👩\u200d👧", "\u2028\ufffd"]
 )
-def test_sound_text_stays_as_it_is(text):
+def test_valid_text_stays_unchanged(text):
     assert clean_text(text) is text
 
 
@@ -32,7 +32,7 @@ def test_sound_text_stays_as_it_is(text):
         ("one\r\ntwo\rthree", "one\ntwo\nthree"),
     ],
 )
-def test_what_breaks_a_homeserver_is_taken_out(text, cleaned):
+def test_characters_that_break_a_homeserver_are_removed(text, cleaned):
     assert clean_text(text) == cleaned
 
 
@@ -68,11 +68,11 @@ def test_numbers_that_json_cannot_carry_become_text(value, cleaned):
     assert type(result) is type(cleaned)
 
 
-def test_an_integer_too_long_to_write_in_decimal_is_written_all_the_same():
+def test_an_integer_too_long_for_decimal_becomes_hexadecimal():
     assert clean_json(10**5000).startswith("0x")
 
 
-def test_what_is_no_json_is_our_own_mistake():
+def test_a_value_that_is_not_json_is_a_type_error():
     with pytest.raises(TypeError, match="bytes"):
         clean_json({"key": b"bytes"})
 

@@ -1,4 +1,4 @@
-"""A redirect is a fault that names where it pointed; nothing is sent there (contract E11)."""
+"""A redirect is an error that names its target; nothing is sent there (contract E11)."""
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,11 +8,12 @@ import pytest
 from aiohttp import web
 
 from machines.ids import UserId
-from matrix import Account, MatrixHomeserver
+from matrix import Account, MatrixClient
 from matrix.errors import HomeserverUnreachable, Unreachable
-from matrix.http.backend import HttpRequest, NioExchange
+from matrix.http.backend import HttpRequest
+from matrix.http.nio_backend import NioBackend
 from matrix.session.one_shot import any_session
-from tests.matrix.conftest import HurriedClock
+from tests.matrix.conftest import InstantClock
 
 pytestmark = pytest.mark.anyio
 
@@ -23,19 +24,19 @@ STATUSES = (301, 302, 303, 307, 308)
 
 @dataclass
 class Servers:
-    """The configured homeserver, which redirects, and the other one, which notes what it gets."""
+    """The configured homeserver, which redirects, and the target, which records what it receives."""
 
     url: str = ""
     other: str = ""
     status: int = 307
     only: str = ""
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     got: list[str] = field(default_factory=list)
     often_asked: anyio.Event = field(default_factory=anyio.Event)
 
     async def redirect(self, request: web.Request) -> web.Response:
-        self.asked.append(request.path)
-        if len(self.asked) == OFTEN:
+        self.requests.append(request.path)
+        if len(self.requests) == OFTEN:
             self.often_asked.set()
         if self.only not in request.path:
             return web.json_response({"versions": ["v1.11"]})
@@ -68,7 +69,7 @@ async def servers(anyio_backend):
         found.url = await stack.enter_async_context(serving(found.redirect))
         found.other = await stack.enter_async_context(serving(found.note))
         yield found
-        assert found.got == [], "nothing is sent to where a redirect points"
+        assert found.got == [], "nothing is sent to the target of a redirect"
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -81,47 +82,45 @@ async def servers(anyio_backend):
     ],
     ids=lambda request: request.method,
 )
-async def test_a_redirect_is_named_and_not_followed(servers, status, request_):
+async def test_a_redirect_is_reported_and_not_followed(servers, status, request_):
     servers.status = status
-    exchange = NioExchange(servers.url)
+    backend = NioBackend(servers.url)
     try:
-        with pytest.raises(Unreachable) as trouble:
-            await exchange(request_)
+        with pytest.raises(Unreachable) as failure:
+            await backend(request_)
     finally:
-        await exchange.aclose()
-    assert servers.asked == [request_.path]
-    assert f"redirects to {servers.other}{request_.path}" in trouble.value.reason
-    assert "s3cret" not in trouble.value.reason
+        await backend.aclose()
+    assert servers.requests == [request_.path]
+    assert f"redirects to {servers.other}{request_.path}" in failure.value.reason
+    assert "s3cret" not in failure.value.reason
 
 
-@pytest.mark.parametrize("only", ["", "/login"], ids=["everything", "the login alone"])
-async def test_a_login_that_is_redirected_is_said_once_and_asked_again_slowly(
-    servers, tmp_path, only
-):
+@pytest.mark.parametrize("only", ["", "/login"], ids=["everything", "only the login"])
+async def test_a_redirected_login_is_reported_once_and_retried_slowly(servers, tmp_path, only):
     servers.only = only
-    told = []
-    clock = HurriedClock()
+    changes = []
+    clock = InstantClock()
     account = Account(servers.url, BOT, tmp_path / "store", password="p")
-    homeserver = MatrixHomeserver(
-        account, on_change=lambda up, reason, outage_s: told.append((up, reason)), clock=clock
+    client = MatrixClient(
+        account, on_change=lambda up, reason, outage_s: changes.append((up, reason)), clock=clock
     )
     started = clock.now()
     async with anyio.create_task_group() as group:
-        group.start_soon(homeserver.login)
+        group.start_soon(client.login)
         with anyio.fail_after(20):
             await servers.often_asked.wait()
         group.cancel_scope.cancel()
-    await homeserver.aclose()
-    assert [up for up, _ in told] == [False]
-    assert f"redirects to {servers.other}/_matrix/client" in told[0][1]
-    assert "s3cret" not in told[0][1]
+    await client.aclose()
+    assert [up for up, _ in changes] == [False]
+    assert f"redirects to {servers.other}/_matrix/client" in changes[0][1]
+    assert "s3cret" not in changes[0][1]
     assert clock.now() - started >= OFTEN - 2, "at most one request a second (contract L9)"
 
 
 @pytest.mark.parametrize(
     ("only", "token"),
     [("", None), ("", "s3cret"), ("/login", None), ("/whoami", "s3cret")],
-    ids=["everything", "everything, with a token", "the login alone", "the first look alone"],
+    ids=["everything", "everything, with a token", "only the login", "only the first request"],
 )
 async def test_a_command_ends_at_a_redirect(servers, tmp_path, only, token):
     servers.only = only
@@ -129,6 +128,6 @@ async def test_a_command_ends_at_a_redirect(servers, tmp_path, only, token):
     account = Account(servers.url, BOT, tmp_path / "store", password, token)
     with anyio.fail_after(30), pytest.raises(HomeserverUnreachable) as error:
         async with any_session(account):
-            pytest.fail("there is no session")
+            pytest.fail("no session is expected")
     assert f"redirects to {servers.other}/_matrix" in str(error.value)
     assert "s3cret" not in str(error.value)

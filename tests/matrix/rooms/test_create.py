@@ -11,12 +11,12 @@ from machines.ids import RoomId, TxnId, UserId
 from machines.orders import CreateRoom, Refused, RoomCreated
 from matrix.errors import Unreachable
 from matrix.http.transport import Transport
-from matrix.rooms.create import RoomMaker
+from matrix.rooms.create import RoomCreator
 from matrix.rooms.current_state import CurrentState
 from matrix.rooms.initial_state import missing_state, room_body
-from matrix.rooms.perform import Performer
+from matrix.rooms.perform import OrderPerformer
 from matrix.sync.topology import state_map
-from tests.matrix.fake_network import FakeNetwork, answer, error
+from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.virtual_time import VirtualClock
 
 pytestmark = pytest.mark.anyio
@@ -35,13 +35,13 @@ class Rooms:
         self.rooms: dict[str, list[dict]] = {}
         self.faults: list[str] = []
         self.pending: list[tuple[float, dict]] = []
-        self.network = FakeNetwork(self.clock, self.respond)
+        self.network = FakeBackend(self.clock, self.respond)
         transport = Transport(
             self.network, self.clock, lambda up, reason, outage_s: None, random.Random(1).random
         )
         transport.use_token("token")
-        maker = RoomMaker(transport, CurrentState(transport, BOT), self.clock)
-        self.performer = Performer(transport, maker, BOT)
+        maker = RoomCreator(transport, CurrentState(transport, BOT), self.clock)
+        self.performer = OrderPerformer(transport, maker, BOT)
 
     async def make(self, order=ORDER):
         async with self.clock.running():
@@ -81,20 +81,24 @@ class Rooms:
             case ["createRoom"]:
                 return self.create(body)
             case ["joined_rooms"]:
-                return answer({"joined_rooms": list(self.rooms)})
+                return json_response({"joined_rooms": list(self.rooms)})
             case ["rooms", room_id, "state"]:
-                return answer(self.rooms[room_id])
+                return json_response(self.rooms[room_id])
             case ["rooms", room_id, "invite"]:
                 self.put(room_id, "m.room.member", body["user_id"], {"membership": "invite"})
-                return answer({})
+                return json_response({})
             case ["rooms", room_id, "state", kind, key] if request.method == "PUT":
                 self.put(room_id, kind, key, body)
-                return answer({"event_id": "$x"})
+                return json_response({"event_id": "$x"})
             case ["rooms", room_id, "state", kind, key]:
                 event = state_map(self.rooms[room_id]).get((kind, key))
-                return error(404, "M_NOT_FOUND") if event is None else answer(event["content"])
+                return (
+                    error_response(404, "M_NOT_FOUND")
+                    if event is None
+                    else json_response(event["content"])
+                )
             case _:
-                return answer({})
+                return json_response({})
 
     def put(self, room_id, kind, key, content):
         self.rooms[room_id].append({"type": kind, "state_key": key, "content": content})
@@ -114,16 +118,16 @@ class Rooms:
                 raise Unreachable("connect", "connection refused")
             case "by halves":
                 self.add(body, whole=False)
-                return error(500)
+                return error_response(500)
             case "gateway":
                 self.add(body)
-                return error(504)
+                return error_response(504)
             case "limited":
-                return error(429, "M_LIMIT_EXCEEDED", retry_after_ms=3000)
+                return error_response(429, "M_LIMIT_EXCEEDED", retry_after_ms=3000)
             case "forbidden":
-                return error(403, "M_FORBIDDEN")
+                return error_response(403, "M_FORBIDDEN")
             case _:
-                return answer({"room_id": self.add(body)})
+                return json_response({"room_id": self.add(body)})
 
 
 @pytest.fixture
@@ -157,10 +161,10 @@ async def test_one_room_is_made_whatever_becomes_of_the_request(rooms, faults):
 async def test_a_room_that_is_whole_is_found_and_not_touched(rooms):
     await rooms.make()
     before = json.dumps(rooms.rooms)
-    asked = len(rooms.network.asked)
+    asked = len(rooms.network.requests)
     assert await rooms.make() == RoomCreated(RoomId("!r0"))
     assert json.dumps(rooms.rooms) == before
-    assert {request.method for _, request in rooms.network.asked[asked:]} == {"GET"}
+    assert {request.method for _, request in rooms.network.requests[asked:]} == {"GET"}
 
 
 async def test_a_room_whose_maker_was_killed_meanwhile_is_waited_for(rooms):

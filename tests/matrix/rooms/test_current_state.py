@@ -8,8 +8,9 @@ from machines.doubts import Doubts
 from machines.ids import RoomId, TxnId, UserId
 from machines.orders import CreateRoom, LinkChild, Refused, SendMessage, StoreBinding
 from machines.topology import ObservedRoom, Topology
-from matrix import MatrixHomeserver
-from matrix.http.backend import HttpAnswer, HttpRequest, NioExchange
+from matrix import MatrixClient
+from matrix.http.backend import HttpRequest, HttpResponse
+from matrix.http.nio_backend import NioBackend
 from matrix.rooms.observe import MAX_REPAIR_REQUESTS
 from tests.matrix.sync.test_syncing import TXN, created, entry_room
 
@@ -22,19 +23,19 @@ class Counted:
     """Real requests, counted; `content_only` answers as a homeserver that does not know `format=event`."""
 
     def __init__(self, url: str, *, content_only: bool = False) -> None:
-        self._exchange = NioExchange(url)
+        self._backend = NioBackend(url)
         self._content_only = content_only
         self.paths: list[str] = []
 
-    async def __call__(self, request: HttpRequest) -> HttpAnswer:
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
         self.paths.append(request.path)
         if self._content_only:
             kept = {key: value for key, value in request.query.items() if key != "format"}
             request = replace(request, query=kept)
-        return await self._exchange(request)
+        return await self._backend(request)
 
     async def aclose(self) -> None:
-        await self._exchange.aclose()
+        await self._backend.aclose()
 
 
 @pytest.fixture(params=[False, True], ids=["events", "contents"])
@@ -52,9 +53,7 @@ async def counted(account, content_only):
 @pytest.fixture
 async def fresh(account, bot, counted):
     """Another process of the bot, whose requests are counted."""
-    homeserver = MatrixHomeserver(
-        account, on_change=lambda up, reason, outage_s: None, exchange=counted
-    )
+    homeserver = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=counted)
     await homeserver.login()
     counted.paths.clear()
     return homeserver
@@ -171,12 +170,10 @@ async def test_a_room_is_not_taken_for_unencrypted_on_the_word_of_a_sync(
     assert outcome.kind == "encrypted"
 
 
-async def _as_if_it_saw(fresh, shown: Topology, account) -> MatrixHomeserver:
+async def _as_if_it_saw(fresh, shown: Topology, account) -> MatrixClient:
     """Return a process that knows the rooms from this topology alone."""
-    network = fresh._transport._exchange
-    another = MatrixHomeserver(
-        account, on_change=lambda up, reason, outage_s: None, exchange=network
-    )
+    network = fresh._transport._backend
+    another = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=network)
     await another.login()
     await another.confirm(shown, Doubts())
     return another

@@ -22,13 +22,13 @@ class Homeserver:
     def __init__(self, *refused, **answers):
         self.refused = refused
         self.answers = answers
-        self.asked = []
+        self.requests = []
 
     async def get(self, *segments, query=None, timeout_s=30.0):
         return self.answers[segments[-1]]
 
-    async def post(self, *segments, lane):
-        self.asked.append(segments)
+    async def post(self, *segments, bucket):
+        self.requests.append(segments)
         if segments[-1] in self.refused:
             raise RequestRefused(403, "M_FORBIDDEN", f"no {segments[-1]}")
         return {}
@@ -37,7 +37,7 @@ class Homeserver:
 async def test_a_room_is_left_and_then_forgotten():
     homeserver = Homeserver()
     assert await leave_and_forget(homeserver, ROOM) is None
-    assert homeserver.asked == [("rooms", ROOM, "leave"), ("rooms", ROOM, "forget")]
+    assert homeserver.requests == [("rooms", ROOM, "leave"), ("rooms", ROOM, "forget")]
 
 
 async def test_a_room_that_can_be_forgotten_was_left_already():

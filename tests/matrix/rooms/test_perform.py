@@ -20,7 +20,7 @@ from machines.orders import (
     SendMessage,
     StoreBinding,
 )
-from matrix import MatrixHomeserver
+from matrix import MatrixClient
 from sandbox.errors import MatrixRefused
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 TXN = TxnId("txn-1")
 
 
-async def created(bot: MatrixHomeserver, order: CreateRoom) -> RoomId:
+async def created(bot: MatrixClient, order: CreateRoom) -> RoomId:
     outcome = await bot.perform(order, TXN)
     assert isinstance(outcome, RoomCreated)
     return outcome.room_id

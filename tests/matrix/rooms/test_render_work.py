@@ -14,7 +14,7 @@ from markdown_it.parser_inline import ParserInline
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Done, SendMessage
 from matrix.rooms import perform
-from matrix.rooms.perform import Performer
+from matrix.rooms.perform import OrderPerformer
 from matrix.rooms.render import message_content, render
 from tests.matrix.markdown_corpus import BUILT, REPEATED, corpus
 
@@ -119,7 +119,7 @@ def performer(monkeypatch):
         return message_content(*args, **kwargs)
 
     monkeypatch.setattr(perform, "message_content", noted)
-    performer = Performer(Deaf(), None, UserId("@bot:localhost"))
+    performer = OrderPerformer(Deaf(), None, UserId("@bot:localhost"))
     performer._encrypted[ROOM] = False
     return performer, rendered_in
 
@@ -142,7 +142,7 @@ async def test_no_garbage_is_looked_for_while_a_long_text_is_rendered(monkeypatc
         return message_content(body, **kwargs)
 
     monkeypatch.setattr(perform, "message_content", noted)
-    performer = Performer(Deaf(), None, UserId("@bot:localhost"))
+    performer = OrderPerformer(Deaf(), None, UserId("@bot:localhost"))
     performer._encrypted[ROOM] = False
     await performer.perform(SendMessage(ROOM, "**a** " * 1000), TxnId("t"))
     assert (enabled, gc.isenabled()) == ([False], True)
@@ -161,7 +161,7 @@ async def test_long_texts_are_rendered_one_at_a_time(monkeypatch):
         return {"body": body}
 
     monkeypatch.setattr(perform, "message_content", slow)
-    performer = Performer(Deaf(), None, UserId("@bot:localhost"))
+    performer = OrderPerformer(Deaf(), None, UserId("@bot:localhost"))
     performer._encrypted[ROOM] = False
     async with anyio.create_task_group() as tasks:
         for number in range(4):

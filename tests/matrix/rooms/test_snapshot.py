@@ -9,7 +9,7 @@ from machines.ids import RoomId
 from matrix.http.transport import Transport
 from matrix.rooms.current_state import CurrentState
 from matrix.rooms.observe import Observer
-from tests.matrix.fake_network import FakeNetwork, answer, error
+from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.raw_events import BOT, event, member
 from tests.matrix.virtual_time import VirtualClock
 
@@ -27,16 +27,16 @@ async def test_a_binding_that_cannot_be_read_is_not_taken_for_none(status, shown
     def network(request):
         path = unquote(request.path)
         if "account_data" in path:
-            return error(status, "M_NOT_FOUND" if status == 404 else "M_UNKNOWN")
+            return error_response(status, "M_NOT_FOUND" if status == 404 else "M_UNKNOWN")
         if "m.room.member" in path:
-            return answer(OWN)
+            return json_response(OWN)
         if "m.room.create" in path:
-            return answer(CREATE)
-        return answer([OWN, CREATE]) if path.endswith("/state") else answer({})
+            return json_response(CREATE)
+        return json_response([OWN, CREATE]) if path.endswith("/state") else json_response({})
 
     clock = VirtualClock()
     transport = Transport(
-        FakeNetwork(clock, network), clock, lambda *_: None, random.Random(1).random
+        FakeBackend(clock, network), clock, lambda *_: None, random.Random(1).random
     )
     transport.use_token("token")
     async with clock.running():

@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 from machines.ids import SyncToken, UserId
-from matrix import Account, MatrixHomeserver
-from tests.matrix.fake_network import FakeNetwork, answer
+from matrix import Account, MatrixClient
+from tests.matrix.fake_backend import FakeBackend, json_response
 from tests.matrix.virtual_time import VirtualClock
 
 pytestmark = pytest.mark.anyio
@@ -17,19 +17,19 @@ class World:
     def __init__(self, path, sync_answer):
         self.clock = VirtualClock()
         self.changes: list[bool] = []
-        self.network = FakeNetwork(self.clock, self.answered)
+        self.network = FakeBackend(self.clock, self.answered)
         self.sync_answer = sync_answer
         account = Account("http://nowhere", UserId("@bot:localhost"), path)
-        self.homeserver = MatrixHomeserver(
+        self.homeserver = MatrixClient(
             account,
             on_change=lambda up, *_: self.changes.append(up),
             clock=self.clock,
-            exchange=self.network,
-            chance=lambda: 0.0,
+            backend=self.network,
+            jitter=lambda: 0.0,
         )
 
     def answered(self, request):
-        return answer(self.sync_answer if request.path.endswith("/sync") else {})
+        return json_response(self.sync_answer if request.path.endswith("/sync") else {})
 
     async def minute_of_syncs(self):
         """Sync as the bot does, for a minute; return the last token."""

@@ -44,19 +44,19 @@ def assert_full_state_says_the_same(response, batch):
         assert set(seen.unsettled) <= set(seen.topology.rooms)
 
 
-def damaged(value, chance):
+def damaged(value, jitter):
     """Copy a JSON value with a part of it, here or there, replaced by something else."""
-    if chance.random() < 0.06:
-        return chance.choice(JUNK)
+    if jitter.random() < 0.06:
+        return jitter.choice(JUNK)
     if isinstance(value, dict):
         return {
-            chance.choice(KEYS) if chance.random() < 0.03 else key: damaged(item, chance)
+            jitter.choice(KEYS) if jitter.random() < 0.03 else key: damaged(item, jitter)
             for key, item in value.items()
-            if chance.random() > 0.02
+            if jitter.random() > 0.02
         }
     if isinstance(value, list):
-        items = [damaged(item, chance) for item in value if chance.random() > 0.02]
-        return items * chance.choice([1, 1, 1, 2])
+        items = [damaged(item, jitter) for item in value if jitter.random() > 0.02]
+        return items * jitter.choice([1, 1, 1, 2])
     return value
 
 
@@ -133,12 +133,12 @@ def history_of_a_room():
 
 
 def test_no_damage_whatever_to_a_response_is_an_error():
-    chance = random.Random(20_000)
+    jitter = random.Random(20_000)
     seen = Counter()
     for _ in range(20_000):
-        batch = check(damaged(whole_response(), chance))
+        batch = check(damaged(whole_response(), jitter))
         seen.update(type(fact).__name__ for fact in batch.facts)
-        events = damaged(history_of_a_room(), chance)
+        events = damaged(history_of_a_room(), jitter)
         left_to_answer(events if isinstance(events, list) else [], ROOM, "$2", BOT)
         seen.update(quarantined.reason for quarantined in batch.quarantined)
     # The damage reaches everything and leaves enough standing.

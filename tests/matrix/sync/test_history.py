@@ -14,7 +14,7 @@ from matrix.sync.full_state import read_full_state
 from matrix.sync.history import pages, read_back
 from matrix.sync.read_position import left_to_answer
 from matrix.sync.resuming import resumed
-from tests.matrix.fake_network import FakeNetwork, answer, error
+from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.raw_events import BOT, ME, joined, member, text
 from tests.matrix.virtual_time import VirtualClock
 
@@ -33,15 +33,15 @@ def initial_body():
 def history(request):
     """Two pages, newest first; of one room the second is refused."""
     if request.query["from"] == "s1":
-        return answer({"chunk": [text("newest", "$3"), text("older", "$2")], "end": "p2"})
+        return json_response({"chunk": [text("newest", "$3"), text("older", "$2")], "end": "p2"})
     if REFUSED[1:] in request.path:
-        return error(403, "M_FORBIDDEN")
-    return answer({"chunk": [text("oldest", "$1"), member(BOT, "join", "$0")]})
+        return error_response(403, "M_FORBIDDEN")
+    return json_response({"chunk": [text("oldest", "$1"), member(BOT, "join", "$0")]})
 
 
 async def test_a_refused_history_is_logged_and_what_was_read_of_it_is_answered():
     clock = VirtualClock()
-    network = FakeNetwork(clock, history)
+    network = FakeBackend(clock, history)
     transport = Transport(network, clock, lambda *_: None, random.Random(1).random)
     transport.use_token("token")
     seen = read_full_state(initial_body(), BOT, None)
@@ -75,10 +75,10 @@ async def test_a_changed_name_does_not_end_the_history_and_the_join_does(told):
             member(BOT, "invite", "$2", sender=ME),
             text("from before", "$1"),
         ]
-        return answer({"chunk": newest_first, "end": "p2"})
+        return json_response({"chunk": newest_first, "end": "p2"})
 
     clock = VirtualClock()
-    network = FakeNetwork(clock, whole)
+    network = FakeBackend(clock, whole)
     transport = Transport(network, clock, lambda *_: None, random.Random(1).random)
     transport.use_token("token")
     async with clock.running():
@@ -95,7 +95,7 @@ async def test_a_gap_that_the_homeserver_cannot_show_is_told_from_a_room_that_th
     status, error_raised
 ):
     clock = VirtualClock()
-    network = FakeNetwork(clock, lambda _: error(status, "M_UNKNOWN"))
+    network = FakeBackend(clock, lambda _: error_response(status, "M_UNKNOWN"))
     transport = Transport(network, clock, lambda *_: None, random.Random(1).random)
     transport.use_token("token")
     gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in=True)
@@ -115,10 +115,10 @@ async def test_a_gap_that_fails_alone_is_not_taken_for_read():
     clock = VirtualClock()
 
     def network(request):
-        return error(500, "M_UNKNOWN") if "messages" in request.path else answer({})
+        return error_response(500, "M_UNKNOWN") if "messages" in request.path else json_response({})
 
     transport = Transport(
-        FakeNetwork(clock, network), clock, lambda *_: None, random.Random(1).random
+        FakeBackend(clock, network), clock, lambda *_: None, random.Random(1).random
     )
     transport.use_token("token")
     gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in=True)
@@ -130,10 +130,12 @@ async def test_a_gap_that_fails_alone_is_not_taken_for_read():
 @pytest.mark.parametrize(("was_in", "expected"), [(True, ["$1", "$3"]), (False, ["$3"])])
 async def test_a_gap_begins_after_the_join_only_where_the_bot_was_not_in_before(was_in, expected):
     def page(_):
-        return answer({"chunk": [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]})
+        return json_response(
+            {"chunk": [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]}
+        )
 
     clock = VirtualClock()
-    transport = Transport(FakeNetwork(clock, page), clock, lambda *_: None, random.Random(1).random)
+    transport = Transport(FakeBackend(clock, page), clock, lambda *_: None, random.Random(1).random)
     transport.use_token("token")
     gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in)
     async with clock.running():

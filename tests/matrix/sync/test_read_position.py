@@ -5,8 +5,8 @@ import pytest
 from machines.facts import BegunPart, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import CreateRoom, Done, JoinRoom, RoomCreated, SendMessage
-from matrix import MatrixHomeserver
-from matrix.http.backend import NioExchange
+from matrix import MatrixClient
+from matrix.http.nio_backend import NioBackend
 
 pytestmark = pytest.mark.anyio
 
@@ -123,15 +123,13 @@ async def test_rooms_with_nothing_new_cost_no_request(bot, account, person, chat
     await send(bot, chat, "t", answers=asked)
     await bot.mark_read(chat, asked, asked)
     paths: list[str] = []
-    network = NioExchange(account.homeserver)
+    network = NioBackend(account.homeserver)
 
     async def overheard(request):
         paths.append(request.path.rpartition("/")[2])
         return await network(request)
 
-    fresh = MatrixHomeserver(
-        account, on_change=lambda up, reason, outage_s: None, exchange=overheard
-    )
+    fresh = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=overheard)
     try:
         await fresh.login()
         await fresh.initial_sync(None)

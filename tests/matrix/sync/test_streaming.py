@@ -11,12 +11,12 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix import Account, MatrixHomeserver
+from matrix import Account, MatrixClient
 from matrix.errors import Unreachable
-from matrix.http.backend import HttpAnswer
+from matrix.http.backend import HttpResponse
 from matrix.http.parsing import ROOM_BYTES
 from matrix.sync.full_state import FullStateReader, SyncReader, read_full_state
-from tests.matrix.fake_network import FakeNetwork, answer
+from tests.matrix.fake_backend import FakeBackend, json_response
 from tests.matrix.raw_events import BOT, SINCE, event, text
 from tests.matrix.virtual_time import VirtualClock
 
@@ -184,9 +184,9 @@ CLIENT = """
 import json, resource, sys
 import anyio
 from machines.ids import UserId
-from matrix.http.request import Call
+from matrix.http.request import Request
 from matrix.clock import SystemClock
-from matrix.http.backend import NioExchange
+from matrix.http.nio_backend import NioBackend
 from matrix.sync.full_state import FullStateReader, read_full_state
 from matrix.http.transport import Transport
 
@@ -196,16 +196,16 @@ def peak_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 async def main(url):
-    exchange = NioExchange(url)
-    transport = Transport(exchange, SystemClock(), lambda *change: None)
+    backend = NioBackend(url)
+    transport = Transport(backend, SystemClock(), lambda *change: None)
     transport.use_token("token")
     before = peak_bytes()
-    seen = await transport.request(Call(
-        "GET", "/sync", lane="sync", timeout_s=120.0, patient=True, long_poll=True,
-        read=lambda body: read_full_state(body, BOT, None),
+    seen = await transport.request(Request(
+        "GET", "/sync", bucket="sync", timeout_s=120.0, retry_forever=True, long_poll=True,
+        parse=lambda body: read_full_state(body, BOT, None),
         stream=lambda: FullStateReader(BOT, None),
     ))
-    await exchange.aclose()
+    await backend.aclose()
     print(json.dumps({
         "grown": peak_bytes() - before,
         "rooms": sorted(seen.topology.rooms),
@@ -261,16 +261,16 @@ async def test_both_syncs_can_be_read_in_pieces(tmp_path):
 
     def in_two_pieces(request):
         if not request.path.endswith("/sync"):
-            return answer({})
+            return json_response({})
         body = json.dumps(SYNC).encode()
-        return HttpAnswer(200, {}, b"", in_pieces(request.stream(), body, 100))
+        return HttpResponse(200, {}, b"", in_pieces(request.stream(), body, 100))
 
     account = Account("http://nowhere", BOT, tmp_path)
-    homeserver = MatrixHomeserver(
+    homeserver = MatrixClient(
         account,
         on_change=lambda *change: None,
         clock=clock,
-        exchange=FakeNetwork(clock, in_two_pieces),
+        backend=FakeBackend(clock, in_two_pieces),
     )
     async with clock.running():
         first, topology = await homeserver.initial_sync(SINCE)
