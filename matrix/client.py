@@ -1,7 +1,7 @@
-"""The Matrix homeserver as the runtime sees it: the parts of this package joined to one port.
+"""The Matrix client of the runtime: implements its `Homeserver` port with the parts of this package.
 
-Everything here retries by itself whatever is worth it; a call returns when there is a definite answer,
-or raises one of `machines.errors`.
+Every call retries by itself what is worth a retry; it returns when there is a definite answer, or raises one of the
+errors in `machines.errors`.
 """
 
 import random
@@ -29,16 +29,17 @@ from matrix.rooms.observe import Observer
 from matrix.rooms.perform import OrderPerformer
 from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
-from matrix.sync.decoding import JoinedRoom, decode_sync
+from matrix.sync.decoding import decode_sync
 from matrix.sync.filters import initial_filter, live_filter
-from matrix.sync.full_state import FullState, FullStateReader, SyncReader, read_full_state
+from matrix.sync.full_state import FullState, FullStateReader, SyncReader
 from matrix.sync.history import find_sent, pages, read_back
-from matrix.sync.read_position import left_to_answer
-from matrix.sync.resuming import fetch_read_position, resumed
+from matrix.sync.read_position import fetch_read_position, left_to_answer
+from matrix.sync.resuming import resume_batch
+from matrix.sync.timeline import JoinedRoom
 
 SYNC_TIMEOUT_MS = 30_000
 
-# The homeserver answers a long poll a little late at most; a full state may take it minutes.
+# The homeserver answers a long poll only a little late; a full state may take it minutes.
 _SYNC_GRACE_S = 15.0
 _INITIAL_SYNC_TIMEOUT_S = 300.0
 _TYPING_MS = 30_000
@@ -47,8 +48,8 @@ _TYPING_MS = 30_000
 class MatrixClient:
     """Implements the runtime's `Homeserver` port for one account.
 
-    `on_change` hears of every outage once when it begins and once when it ends. `backend`, `clock`
-    and `jitter` are replaced by simulations.
+    `on_change` is called once when an outage begins and once when it ends. The simulation replaces `backend`,
+    `clock` and `jitter`.
     """
 
     def __init__(
@@ -60,26 +61,25 @@ class MatrixClient:
         jitter: Callable[[], float] = random.random,
         backend: HttpBackend | None = None,
     ) -> None:
-        clock = clock or SystemClock()
         self._bot = account.user_id
-        self._clock = clock
-        self._own_backend = NioBackend(account.homeserver) if backend is None else None
-        network = backend or self._own_backend
-        assert network is not None
-        self._transport = Transport(network, clock, on_change, jitter)
+        self._clock = clock or SystemClock()
+        self._own_backend: NioBackend | None = None
+        if backend is None:
+            backend = self._own_backend = NioBackend(account.homeserver)
+        self._transport = Transport(backend, self._clock, on_change, jitter)
         self._authenticator = Authenticator(account, self._transport)
         self._current = CurrentState(self._transport, self._bot)
         self._observer = Observer(self._current)
-        self._maker = RoomCreator(self._transport, self._current, clock)
-        self._performer = OrderPerformer(self._transport, self._maker, self._bot)
+        self._creator = RoomCreator(self._transport, self._current, self._clock)
+        self._performer = OrderPerformer(self._transport, self._creator, self._bot)
         self._joined: set[RoomId] = set()
 
     async def login(self) -> Session:
-        """Use the kept session or make one, keeping the device (contract L2).
+        """Use the stored session or make one, keeping the device (contract L2).
 
         Raises:
-            CredentialsRefused: the homeserver does not accept what was configured or kept.
-            SessionUnusable: the kept session belongs to another account, or can't be read or written.
+            CredentialsRefused: the homeserver does not accept the configured or stored credentials.
+            SessionUnusable: the stored session belongs to another account, or can't be read or written.
         """
         return await self._authenticator.login()
 
@@ -88,9 +88,9 @@ class MatrixClient:
         await self._transport.session_ended()
 
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
-        """One full-state sync with timeout 0 (contract L3): what came after `since`, and what is.
+        """Make one full-state sync with timeout 0 (contract L3): the events after `since`, and all rooms.
 
-        Without `since` the batch holds the messages that are not answered yet (contract D12).
+        Without `since` the batch has the unanswered messages (contract D12).
 
         Raises:
             LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
@@ -98,7 +98,7 @@ class MatrixClient:
         query = {"timeout": "0", "full_state": "true", "filter": initial_filter(since, self._bot)}
         if since is not None:
             query["since"] = since
-        call = Request(
+        request = Request(
             "GET",
             client_path("sync"),
             query=query,
@@ -106,103 +106,105 @@ class MatrixClient:
             timeout_s=_INITIAL_SYNC_TIMEOUT_S,
             retry_forever=True,
             long_poll=True,
-            parse=lambda body: read_full_state(body, self._bot, since),
+            parse=lambda body: FullStateReader(self._bot, since).whole(body),
             stream=lambda: FullStateReader(self._bot, since),
         )
-        seen: FullState = await self._sync(call, since)
-        batch = seen.batch
+        state: FullState = await self._sync(request, since)
+        batch = state.batch
         if since is None:
-            batch = await resumed(self._transport, self._bot, batch, seen.unsettled)
-        self._joined = set(seen.topology.rooms)
-        topology = await self._observer.complete(seen.topology)
-        self._learn(topology)
+            batch = await resume_batch(self._transport, self._bot, batch, state.unsettled)
+        self._joined = set(state.topology.rooms)
+        topology = await self._observer.complete(state.topology)
+        self._remember(topology)
         self._performer.note(batch.facts)
         return batch, topology
 
     async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
-        """Return the topology with what is in doubt as it currently is (contract L3)."""
+        """Return the topology with the doubtful parts read from the current state (contract L3)."""
         topology = await confirm(self._current, self._observer, topology, doubts)
-        self._learn(topology)
+        self._remember(topology)
         return topology
 
     async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
-        """Look at one room and at the Spaces it may belong to, for one repair (contracts C7, C12).
+        """Read one room and the Spaces that may contain it, for one repair (contracts C7, C12).
 
         `spaces` are those that the local rows name.
         """
         topology = await self._observer.observe(room_id, spaces)
-        self._learn(topology)
+        self._remember(topology)
         return topology
 
     async def sync(self, since: SyncToken) -> SyncBatch:
-        """Long-poll (30 000 ms) for what came after `since` (contract L6).
+        """Long-poll (30 000 ms) for the events after `since` (contract L6).
 
         Raises:
             LoggedOut: the token ended softly; `login` again and repeat.
             CredentialsRefused: the token ended for good.
             TokenUnknown: `since` is not accepted.
         """
-        shown: set[RoomId] = set()
+        synced: set[RoomId] = set()
 
-        def look(room_id: RoomId, _: JoinedRoom) -> None:
-            shown.add(room_id)
+        def on_room(room_id: RoomId, _: JoinedRoom) -> None:
+            synced.add(room_id)
 
         query = {"since": since, "filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
-        call = Request(
+        request = Request(
             "GET",
             client_path("sync"),
             query=query,
-            # After a failure the homeserver shall answer at once: that ends the outage for all.
+            # After a failure the homeserver must answer at once: that ends the outage for all requests.
             retry_query=query | {"timeout": "0"},
             bucket="sync",
             timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
             retry_forever=True,
             long_poll=True,
-            parse=lambda body: decode_sync(parse_sync(body), self._bot, since, look, self._joined),
-            stream=lambda: SyncReader(self._bot, since, look, self._joined),
+            parse=lambda body: decode_sync(
+                parse_sync(body), self._bot, since, on_room, self._joined
+            ),
+            stream=lambda: SyncReader(self._bot, since, on_room, self._joined),
         )
-        asked_at = self._clock.now()
-        batch: SyncBatch = await self._sync(call, since)
+        started_at = self._clock.now()
+        batch: SyncBatch = await self._sync(request, since)
         self._joined -= {fact.room_id for fact in batch.facts if isinstance(fact, BotRemoved)}
-        self._joined |= shown
-        left_s = asked_at + SHORTEST_WAIT_S - self._clock.now()
+        self._joined |= synced
+        left_s = started_at + SHORTEST_WAIT_S - self._clock.now()
         if batch.token == since and left_s > 0:
-            # A long poll ends early because something came. One that brings no new token came from
-            # something broken, which must not be asked in a loop.
+            # A long poll ends early only because of news. One that ends early without a new token comes from a
+            # broken server, which must not be asked in a tight loop.
             await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
         self._performer.note(batch.facts)
         return batch
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
-        """Yield what a gap holds, oldest first, a page at a time, up to its end (contract D4).
+        """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4).
 
         Raises:
             TokenUnknown: the homeserver does not accept the gap's tokens.
-            HistoryUnavailable: the homeserver fails at this history.
+            HistoryUnavailable: the homeserver can't return this history.
         """
         async for facts in pages(self._transport, self._bot, gap):
             self._performer.note(facts)
             yield facts
 
     async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
-        """Return the messages of a room behind the bot's place that have no answer yet (contract D12)."""
-        place = await self.fully_read(room_id)
-        events = await read_back(self._transport, self._bot, room_id, None, place)
-        return left_to_answer(events, room_id, place, self._bot)
+        """Return the messages after the room's read position that have no answer yet (contract D12)."""
+        position = await self.fully_read(room_id)
+        events = await read_back(self._transport, self._bot, room_id, None, position)
+        return left_to_answer(events, room_id, position, self._bot)
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
-        """Carry out one order; safe to repeat with the same `txn_id`."""
+        """Carry out one order; idempotent for the same `txn_id`."""
         outcome = await self._performer.perform(order, txn_id)
         if isinstance(order, CreateRoom) and isinstance(outcome, RoomCreated):
             self._observer.remember_created(outcome.room_id, is_space=order.space)
         return outcome
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
-        """Look for a message that may have been sent, and whose transaction id may be forgotten (fact 7)."""
+        """Search for a message that may have been sent, and whose transaction id may be forgotten (fact 7)."""
         return await find_sent(self._transport, self._bot, message, since)
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:
-        """Show or end the typing notice; best effort, dropped while the homeserver is unwell."""
+        """Show or end the typing notice; best effort, dropped while the homeserver is under pressure."""
         body = {"typing": True, "timeout": _TYPING_MS} if typing else {"typing": False}
         path = client_path("rooms", room_id, "typing", self._bot)
         await self._transport.best_effort(Request("PUT", path, body=body, bucket="send"))
@@ -216,17 +218,17 @@ class MatrixClient:
         await self._transport.best_effort(Request("POST", path, body=body, bucket="send"))
 
     async def fully_read(self, room_id: RoomId) -> EventId | None:
-        """Return the bot's place in a room, as kept by the homeserver (contract D12)."""
+        """Return the bot's read position in a room from the homeserver (contract D12)."""
         return await fetch_read_position(self._transport, self._bot, room_id)
 
     async def aclose(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         if self._own_backend is not None:
             await self._own_backend.aclose()
 
-    async def _sync(self, call: Request, since: SyncToken | None) -> Any:
+    async def _sync(self, request: Request, since: SyncToken | None) -> Any:
         try:
-            return await self._transport.request(call)
+            return await self._transport.request(request)
         except RequestRefused as refused:
             if refused.status in (401, 403):
                 raise CredentialsRefused(
@@ -240,7 +242,7 @@ class MatrixClient:
                 f" {refused.reason})"
             ) from refused
 
-    def _learn(self, topology: Topology) -> None:
+    def _remember(self, topology: Topology) -> None:
         self._observer.remember(topology)
-        self._maker.remember(topology)
+        self._creator.remember(topology)
         self._performer.remember(topology)

@@ -16,10 +16,10 @@ from matrix.clock import Clock
 from matrix.errors import RequestRefused, Unreachable
 from matrix.http.request import Request, client_path
 from matrix.http.transport import MAX_CONCURRENT_READS, Transport
+from matrix.keys import NONCE_KEY
+from matrix.raw_events import is_id
 from matrix.rooms.current_state import CurrentState
 from matrix.rooms.initial_state import finish_room, room_body
-from matrix.sync.events import is_id
-from matrix.sync.topology import NONCE_KEY
 
 # Making a room takes Synapse a second or more when it is busy; giving up early makes two.
 CREATE_TIMEOUT_S = 90.0

@@ -13,9 +13,9 @@ from machines.ids import RoomId, UserId
 from matrix.errors import RequestRefused
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
-from matrix.sync.events import is_id
-from matrix.sync.filters import BINDING_TYPE
-from matrix.sync.topology import StateMap, members_of, state_map
+from matrix.keys import BINDING_TYPE
+from matrix.raw_events import StateMap, is_id, state_map
+from matrix.sync.topology import members_of
 
 StateEvent = Mapping[str, Any]
 _AS_EVENT = {"format": "event"}

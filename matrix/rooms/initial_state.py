@@ -11,7 +11,8 @@ from machines.orders import CreateRoom
 from matrix.errors import RequestRefused
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
-from matrix.sync.topology import NONCE_KEY, StateMap, state_map
+from matrix.keys import NONCE_KEY
+from matrix.raw_events import StateMap, state_map
 
 OWNER_LEVEL = 100
 

@@ -9,10 +9,9 @@ from typing import Any
 from machines.ids import RoomId
 from matrix.errors import RequestRefused
 from matrix.http.cleaning import clean_text
+from matrix.raw_events import is_id, state_map
 from matrix.session.one_shot import OneShotClient
-from matrix.sync.events import is_id
 from matrix.sync.filters import names_filter
-from matrix.sync.topology import state_map
 
 # A homeserver may take its time over an account with thousands of rooms.
 _SYNC_TIMEOUT_S = 300.0

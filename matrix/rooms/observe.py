@@ -15,10 +15,10 @@ from machines.ids import RoomId, UserId
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from matrix.errors import RequestRefused
 from matrix.http.transport import MAX_CONCURRENT_READS
+from matrix.raw_events import StateMap, is_id
 from matrix.rooms.current_state import CurrentState, StateEvent, StateReader
-from matrix.sync.events import is_id, own_membership, previous_membership
+from matrix.sync.membership import own_membership, previous_membership
 from matrix.sync.topology import (
-    StateMap,
     child_link,
     inviter,
     members_of,

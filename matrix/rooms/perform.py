@@ -39,11 +39,11 @@ from matrix.http.cleaning import clean_text
 from matrix.http.gc_pause import gc_paused
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
+from matrix.keys import BINDING_TYPE
+from matrix.raw_events import is_id
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.initial_state import ensure_invited
 from matrix.rooms.render import message_content
-from matrix.sync.events import is_id
-from matrix.sync.filters import BINDING_TYPE
 
 # Joining a room on another homeserver takes as long as that one does.
 JOIN_TIMEOUT_S = 60.0

@@ -15,8 +15,8 @@ import nh3
 
 from machines.ids import EventId
 from matrix.http.cleaning import clean_text
+from matrix.keys import QUESTION_KEY
 from matrix.rooms.markdown import Markdown
-from matrix.sync.events import QUESTION_KEY
 
 CONTENT_BYTES = 45_000
 """Largest content, as canonical JSON. Encryption makes it a third larger, and the server's limit

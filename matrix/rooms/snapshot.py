@@ -9,9 +9,10 @@ from typing import Any
 
 from machines.ids import RoomId, UserId
 from matrix.errors import RequestRefused
+from matrix.keys import BINDING_TYPE
+from matrix.raw_events import StateMap, state_map
 from matrix.session.one_shot import OneShotClient
-from matrix.sync.filters import BINDING_TYPE
-from matrix.sync.topology import StateMap, observed_room, state_map
+from matrix.sync.topology import observed_room
 
 
 @dataclass(frozen=True, slots=True)

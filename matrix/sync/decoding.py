@@ -1,126 +1,86 @@
-"""A raw sync response to a `SyncBatch`: every single event guarded, the rest always goes on.
+"""Decodes a raw sync response into a `SyncBatch`; a malformed part never affects the others.
 
-A malformed event, room or response part becomes a `Quarantined` with its reason, never an exception
-(contract D9, fact 1). Nothing is decided here but what contract D5 rules out for ever: own messages,
-notices, edits, redactions, and anything from before the bot joined.
+A malformed event, room or response part becomes a `Quarantined` with its reason, never an exception (contract D9,
+fact 1). The only events dropped here are those that the bot never reacts to (contract D5): own messages, notices,
+edits, redactions, and anything from before the bot joined.
 """
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Raw
 
-from machines.facts import (
-    BotRemoved,
-    BotReturned,
-    Fact,
-    Gap,
-    InviteArrived,
-    KeyMessage,
-    MemberChanged,
-    MembersCounted,
-    Quarantined,
-    SyncBatch,
-)
-from machines.ids import EventId, RoomId, SyncToken, UserId
+from machines.facts import Gap, Quarantined, SyncBatch
+from machines.ids import RoomId, SyncToken, UserId
 from matrix.http.parsing import ROOM_BYTES, parse_json
-from matrix.sync.events import (
-    Undecodable,
-    decode_event,
-    is_id,
-    last_join_index,
-    malformed_message,
-    own_membership,
-    removal,
-)
+from matrix.raw_events import is_id
+from matrix.sync.batch import BatchBuilder
+from matrix.sync.fields import Undecodable
 from matrix.sync.key_messages import key_message, sender_of
-from matrix.sync.members import other_member_count
-from matrix.sync.replies import unanswered
+from matrix.sync.timeline import JoinedRoom, decode_invite, decode_joined, decode_left
 
-JoinedRoom = dict[str, Any]
-"""What a sync shows of one joined room."""
-
-Source = Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
+OnRoom = Callable[[RoomId, JoinedRoom], None]
 
 _SECTIONS = ("join", "invite", "leave")
 
 TOO_LARGE = f"the homeserver tells more than {ROOM_BYTES} bytes of the room"
 
 
-@dataclass(slots=True)
-class _Batch:
-    """A batch in the making."""
-
-    bot: UserId
-    facts: list[Fact] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    to_device: list[KeyMessage] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
-    oversized: set[RoomId] = field(default_factory=set)
-
-    def quarantine(
-        self, source: Source, reason: str, room_id: RoomId | None = None, event: object = None
-    ) -> None:
-        event_id = event.get("event_id") if type(event) is dict else None
-        known = EventId(event_id) if is_id(event_id, "$") else None
-        self.quarantined.append(Quarantined(source, room_id, known, reason))
-
-
 def decode_sync(
     response: object,
     bot: UserId,
     since: SyncToken | None,
-    look: Callable[[RoomId, JoinedRoom], None] | None = None,
-    known: Container[RoomId] = frozenset(),
+    on_room: OnRoom | None = None,
+    joined_before: Container[RoomId] = frozenset(),
 ) -> SyncBatch:
-    """Decode a sync response; never raises, unless a room that `parse_sync` left as text is no JSON.
+    """Decode a sync response; never raises, unless a room that `parse_sync` left as text is not JSON.
 
-    Without a `next_batch` the token stays `since`: nothing is skipped, the homeserver is asked again. `look`
-    is shown each joined room while it is there. `known` are the rooms that the bot was in before this sync.
+    Without a `next_batch` the token stays `since`, so that nothing is skipped and the same sync is requested again.
+    `on_room` is called with each joined room while it is in memory. `joined_before` are the rooms that the bot was in
+    before this sync.
     """
-    return SyncDecoder(bot, since, look, known).finish(response)
+    return SyncDecoder(bot, since, on_room, joined_before).finish(response)
 
 
 class _Oversized:
-    """Stands for a room of which there was too much."""
+    """Replaces a room that is too large."""
 
 
 class SyncDecoder:
     """Decodes a response whose rooms may come one by one, before the rest of it.
 
-    `oversized` are the rooms that were left out because there is too much of them.
+    `oversized` are the rooms that were left out because they are too large.
     """
 
     def __init__(
         self,
         bot: UserId,
         since: SyncToken | None,
-        look: Callable[[RoomId, JoinedRoom], None] | None = None,
-        known: Container[RoomId] = frozenset(),
+        on_room: OnRoom | None = None,
+        joined_before: Container[RoomId] = frozenset(),
     ) -> None:
-        self._batch = _Batch(bot)
+        self._batch = BatchBuilder(bot)
         self._since = since
-        self._look = look
-        self._known = known
+        self._on_room = on_room
+        self._joined_before = joined_before
         self.oversized: set[RoomId] = self._batch.oversized
 
     def room(self, section: str, room_id: str, text: bytes | None) -> None:
-        """Decode one room; without its text it is left out, and that is told."""
+        """Decode one room; without its text it is recorded as oversized."""
         if section in _SECTIONS:
-            told = {room_id: _Oversized() if text is None else Raw(text)}
-            self._decode(section, {section: told})
+            room = _Oversized() if text is None else Raw(text)
+            self._decode(section, {section: {room_id: room}})
 
     def finish(self, response: object) -> SyncBatch:
-        """Decode the rest of the response, and return all of it."""
+        """Decode the rest of the response, and return the whole batch."""
         batch = self._batch
         body = response if type(response) is dict else {}
         token = body.get("next_batch")
         if type(token) is not str or not token:
             batch.quarantine("sync", "the response has no next_batch")
             token = self._since or ""
-        rooms = _part(batch, body, "rooms")
+        rooms = batch.object_in(body, "rooms")
         for section in _SECTIONS:
             self._decode(section, rooms)
         _decode_to_device(batch, body)
@@ -136,220 +96,43 @@ class SyncDecoder:
         batch = self._batch
         for room_id, room in _rooms(batch, rooms, section):
             if section == "join":
-                was_in = room_id in self._known
-                _decode_joined(batch, room_id, room, self._since, was_in=was_in)
-                if self._look is not None:
-                    self._look(room_id, room)
+                was_in = room_id in self._joined_before
+                decode_joined(batch, room_id, room, self._since, was_in=was_in)
+                if self._on_room is not None:
+                    self._on_room(room_id, room)
             elif section == "invite":
-                _decode_invite(batch, room_id, room)
+                decode_invite(batch, room_id, room)
             else:
-                _decode_left(batch, room_id, room)
+                decode_left(batch, room_id, room)
         if section == "join" and self._since is not None:
-            # What was said there is read from the room's history.
-            known = {gap.room_id for gap in batch.gaps}
+            # The messages of an oversized room are read from its history.
+            with_gap = {gap.room_id for gap in batch.gaps}
             since = self._since
-            batch.gaps += [Gap(each, since, since) for each in batch.oversized - known]
-
-
-def decode_page(
-    events: Iterable[object], room_id: RoomId, bot: UserId, *, was_in: bool = False
-) -> tuple[Fact, ...]:
-    """Decode a page of history, oldest first, fenced like a timeline (fact 4)."""
-    batch = _Batch(bot)
-    _decode_timeline(batch, room_id, list(events), was_in=was_in)
-    if any(map(_is_coming, batch.facts)):
-        batch.facts.insert(0, MembersCounted(room_id, None))
-    return tuple(batch.facts)
-
-
-def _part(batch: _Batch, parent: dict[str, Any], name: str) -> dict[str, Any]:
-    part = parent.get(name)
-    if part is None:
-        return {}
-    if type(part) is not dict:
-        batch.quarantine("sync", f"{name} is not an object")
-        return {}
-    return part
+            batch.gaps += [Gap(room_id, since, since) for room_id in batch.oversized - with_gap]
 
 
 def _rooms(
-    batch: _Batch, rooms: dict[str, Any], section: str
+    batch: BatchBuilder, rooms: dict[str, Any], section: str
 ) -> Iterable[tuple[RoomId, dict[str, Any]]]:
-    for room_id, told in _part(batch, rooms, section).items():
+    for room_id, raw in batch.object_in(rooms, section).items():
         if not is_id(room_id, "!"):
             batch.quarantine("sync", f"a key of rooms.{section} is not a room id")
             continue
-        if type(told) is _Oversized or (type(told) is Raw and memoryview(told).nbytes > ROOM_BYTES):
+        if type(raw) is _Oversized or (type(raw) is Raw and memoryview(raw).nbytes > ROOM_BYTES):
             batch.quarantine("sync", TOO_LARGE, RoomId(room_id))
             batch.oversized.add(RoomId(room_id))
             continue
-        room = parse_json(told) if type(told) is Raw else told
+        room = parse_json(raw) if type(raw) is Raw else raw
         if type(room) is not dict:
             batch.quarantine("sync", f"rooms.{section} holds no object", RoomId(room_id))
         else:
             yield RoomId(room_id), room
 
 
-def _events(
-    batch: _Batch, parent: dict[str, Any], name: str, source: Source, room_id: RoomId | None
-) -> list[object]:
-    section = parent.get(name)
-    if section is None:
-        return []
-    events = section.get("events", []) if type(section) is dict else None
-    if type(events) is not list:
-        batch.quarantine(source, f"{name}.events is not a list", room_id)
-        return []
-    return events
-
-
-def _decode_joined(
-    batch: _Batch,
-    room_id: RoomId,
-    room: dict[str, Any],
-    since: SyncToken | None,
-    *,
-    was_in: bool,
-) -> None:
-    state = _events(batch, room, "state", "state", room_id)
-    for event in state:
-        if _is_encryption(event):
-            _decode_into(batch, room_id, event, "state")
-    events = _events(batch, room, "timeline", "timeline", room_id)
-    first = len(batch.facts)
-    was_in = was_in or _was_in(state, events, batch.bot)
-    joined_here = _decode_timeline(batch, room_id, events, was_in=was_in)
-    _count_members(batch, room_id, room, first, since)
-    timeline = room.get("timeline")
-    if since is None or joined_here or type(timeline) is not dict:
-        return
-    if timeline.get("limited") is True:
-        # The journal reads up to the end of the batch, so that nothing is lost where this token is missing.
-        before = timeline.get("prev_batch")
-        end = SyncToken(before) if type(before) is str and before else since
-        batch.gaps.append(Gap(room_id, since, end, was_in))
-
-
-def _was_in(state: list[object], timeline: list[object], bot: UserId) -> bool:
-    """Whether the state before a timeline says that the bot was in the room already."""
-    later = [
-        event.get("event_id")
-        for event in timeline
-        if type(event) is dict and own_membership(event, bot) is not None
-    ]
-    return any(
-        content.get("membership") == "join" and event.get("event_id") not in later
-        for event in state
-        if type(event) is dict and (content := own_membership(event, bot)) is not None
-    )
-
-
-def _count_members(
-    batch: _Batch, room_id: RoomId, room: dict[str, Any], first: int, since: SyncToken | None
-) -> None:
-    """Say before the timeline's facts (from `first` on) how many others are in the room, where that changed.
-
-    Without `since` all rooms are counted; what was counted is then in the topology, and only company is told.
-    """
-    others = other_member_count(room)
-    if others is None:
-        came = any(_is_coming(fact) for fact in batch.facts[first:])
-        if came and since is not None:
-            batch.facts.insert(first, MembersCounted(room_id, None))
-    elif since is not None or others > 1:
-        batch.facts.insert(first, MembersCounted(room_id, others))
-
-
-def _is_coming(fact: Fact) -> bool:
-    return isinstance(fact, MemberChanged) and fact.membership in ("join", "invite")
-
-
-def _decode_timeline(batch: _Batch, room_id: RoomId, events: list[object], *, was_in: bool) -> bool:
-    """Decode in order; return whether the bot's own join stands in this timeline.
-
-    What stands before the last join was sent before the bot was there and is dropped (fact 4), except
-    that the bot had been put out of the room, and that the room is encrypted. What has its answer in
-    the same timeline is shown once more, and dropped too.
-    """
-    arrival = last_join_index(events, batch.bot, was_in=was_in)
-    for event in events[:arrival] if arrival > 0 else ():
-        if own_membership(event, batch.bot) is not None or _is_encryption(event):
-            _decode_into(batch, room_id, event, "timeline")
-    if arrival > 0 and any(
-        isinstance(fact, BotRemoved) and fact.room_id == room_id for fact in batch.facts
-    ):
-        _decode_return(batch, room_id, events[arrival])
-    here, first = events[arrival + 1 :], len(batch.facts)
-    for event in here:
-        _decode_into(batch, room_id, event, "timeline")
-    if len(batch.facts) > first:
-        batch.facts[first:] = unanswered(batch.facts[first:], here, batch.bot)
-    return arrival >= 0
-
-
-def _decode_return(batch: _Batch, room_id: RoomId, event: object) -> None:
-    """Tell that the bot is in again: a room that heard of the removal alone would wait for a message."""
-    event_id = event.get("event_id") if type(event) is dict else None
-    if is_id(event_id, "$"):
-        batch.facts.append(BotReturned(room_id, EventId(event_id)))
-
-
-def _is_encryption(event: object) -> bool:
-    return type(event) is dict and event.get("type") == "m.room.encryption"
-
-
-def _decode_into(batch: _Batch, room_id: RoomId, event: object, source: Source) -> None:
-    try:
-        fact = decode_event(event, room_id, batch.bot)
-    except Undecodable as reason:
-        batch.quarantine(source, str(reason), room_id, event)
-        fact = malformed_message(event, room_id, batch.bot)
-    if fact is not None:
-        batch.facts.append(fact)
-
-
-def _decode_invite(batch: _Batch, room_id: RoomId, room: dict[str, Any]) -> None:
-    inviter: UserId | None = None
-    encrypted = False
-    for event in _events(batch, room, "invite_state", "invite", room_id):
-        if type(event) is not dict:
-            continue  # stripped state is hearsay; only the invitation itself is needed
-        content = own_membership(event, batch.bot)
-        if content is not None and content.get("membership") == "invite":
-            sender = event.get("sender")
-            inviter = UserId(sender) if is_id(sender, "@") else None
-        elif event.get("type") == "m.room.encryption" and event.get("state_key") == "":
-            encrypted = True
-    if inviter is None:
-        batch.quarantine("invite", "the invitation does not say who sent it", room_id)
-    else:
-        batch.facts.append(InviteArrived(room_id, inviter, encrypted))
-
-
-def _decode_left(batch: _Batch, room_id: RoomId, room: dict[str, Any]) -> None:
-    """Decode a room that the bot is out of; its last messages can't be answered any more."""
-    events = _events(batch, room, "state", "leave", room_id)
-    events = events + _events(batch, room, "timeline", "leave", room_id)
-    for event in reversed(events):
-        content = own_membership(event, batch.bot)
-        if content is not None and content.get("membership") in ("leave", "ban"):
-            assert isinstance(event, dict)
-            try:
-                fact = removal(event, room_id, batch.bot)
-            except Undecodable as reason:
-                batch.quarantine("leave", str(reason), room_id, event)
-                break
-            if fact is not None:
-                batch.facts.append(fact)
-            return
-    gone = "the homeserver says that the bot is not in it"
-    batch.facts.append(BotRemoved(room_id, None, None, gone))
-
-
-def _decode_to_device(batch: _Batch, body: dict[str, Any]) -> None:
+def _decode_to_device(batch: BatchBuilder, body: dict[str, Any]) -> None:
     """Keep the key messages; all that one sender sent in vain for one reason is one line."""
     refused: Counter[tuple[UserId | None, str]] = Counter()
-    for message in _events(batch, body, "to_device", "to_device", None):
+    for message in batch.events_in(body, "to_device", "to_device", None):
         try:
             batch.to_device.append(key_message(message))
         except Undecodable as reason:

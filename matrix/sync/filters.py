@@ -1,7 +1,7 @@
-"""What the bot asks the homeserver to leave out of a sync (contract L3).
+"""Filters for syncs and history (contract L3).
 
-Filters are passed inline, so that nothing has to be uploaded or kept. Only the types that are decoded are
-asked for; a `limited` timeline then counts these alone.
+Filters are passed inline, so that nothing has to be uploaded or stored. They select only the types that are decoded;
+the limit of a timeline then counts only these.
 """
 
 import json
@@ -9,8 +9,7 @@ import secrets
 from typing import Any
 
 from machines.ids import SyncToken, UserId
-
-BINDING_TYPE = "org.lambda.surfaces.room"
+from matrix.keys import BINDING_TYPE
 
 TIMELINE_LIMIT = 50
 _NOTHING = {"not_types": ["*"]}
@@ -39,10 +38,10 @@ def live_filter() -> str:
 
 
 def initial_filter(since: SyncToken | None, bot: UserId) -> str:
-    """Return the filter of the one full-state sync, different at every start.
+    """Return the filter of the full-state sync, different at every start.
 
-    Synapse keeps an answer for two minutes under user, filter and `since`, and would give an old one
-    after a restart with the database deleted (fact 18): so one type in it never occurs.
+    Synapse caches a response for two minutes by user, filter and `since`, and would return an outdated one after a
+    restart with the database deleted (fact 18). So the filter contains a unique event type, which never occurs.
     """
     timeline: dict[str, Any] = {
         "types": (*_MESSAGES, *_TOPOLOGY),
@@ -50,20 +49,20 @@ def initial_filter(since: SyncToken | None, bot: UserId) -> str:
         "lazy_load_members": True,
     }
     if since is None:
-        # Of thousands of rooms it is only asked whether the last message is one already finished (D12).
+        # Only one question has to be answered for each room: is its last message already finished (D12)?
         timeline = {"types": ("m.room.message", "m.room.encrypted"), "not_senders": [bot]}
         timeline |= {"limit": 1, "lazy_load_members": True}
-    never = f"org.lambda.surfaces.start.{secrets.token_hex(8)}"
+    unique_type = f"org.lambda.surfaces.start.{secrets.token_hex(8)}"
     return _compact(
         {
-            "presence": {"not_types": ["*", never]},
+            "presence": {"not_types": ["*", unique_type]},
             "account_data": _NOTHING,
             "room": {
                 "account_data": {"types": [BINDING_TYPE, "m.fully_read"]},
                 "ephemeral": _NOTHING,
-                # Our own membership tells who invited us; lazy loading always includes it.
+                # The bot's own membership says who invited it; lazy loading always includes it.
                 "state": {"types": (*_TOPOLOGY, "m.room.member"), "lazy_load_members": True},
-                # State that changed within the timeline's span may stand in either of the two.
+                # State that changed during the timeline may be in either section.
                 "timeline": timeline,
             },
         }
@@ -71,15 +70,15 @@ def initial_filter(since: SyncToken | None, bot: UserId) -> str:
 
 
 def names_filter() -> str:
-    """Return the filter of a full sync that shows which rooms there are, invitations too, and their names.
+    """Return the filter of a full sync that lists all rooms and invitations with their names.
 
-    It is different each time, because an answer of two minutes ago is no answer (fact 18).
+    It is different each time, because Synapse would return a cached response (fact 18).
     """
     unique = secrets.token_hex(8)
     names = {"types": ["m.room.name"], "lazy_load_members": True}
     return _compact(
         {
-            "presence": {"not_types": ["*", f"org.lambda.surfaces.look.{unique}"]},
+            "presence": {"not_types": ["*", f"org.lambda.surfaces.unique.{unique}"]},
             "account_data": _NOTHING,
             "room": {
                 "account_data": _NOTHING,
@@ -92,7 +91,7 @@ def names_filter() -> str:
 
 
 def history_filter() -> str:
-    """Return the filter for pages of history, which hold what a timeline would (contract D4)."""
+    """Return the filter for pages of history, with the event types of a timeline (contract D4)."""
     return _compact({"types": _MESSAGES, "lazy_load_members": True})
 
 

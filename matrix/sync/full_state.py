@@ -1,10 +1,10 @@
-"""The one full-state sync of a start, read room by room (contract L3).
+"""Readers of sync responses: the full-state sync of a start (contract L3), and the live sync in pieces.
 
-For 10 000 rooms it is 19 MB of text, and a tree of 100 MB if it is read as a whole. So each room is read, looked at
-from all sides, and let go before the next.
+The full state of 10 000 rooms is 19 MB of text, and 100 MB as a parsed tree. So each room is parsed, read for all
+purposes, and freed before the next one.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,120 +13,110 @@ from machines.facts import SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from machines.topology import ObservedRoom, Topology
 from matrix.http.parsing import parse_sync
-from matrix.sync.decoding import JoinedRoom, SyncDecoder
-from matrix.sync.resuming import Unsettled, is_settled, read_position_in_sync
+from matrix.raw_events import as_dict, section_events
+from matrix.sync.decoding import OnRoom, SyncDecoder
+from matrix.sync.read_position import is_settled, read_position_in
+from matrix.sync.resuming import Unsettled
 from matrix.sync.streaming import RoomSplitter
+from matrix.sync.timeline import JoinedRoom
 from matrix.sync.topology import room_of_sync
 
 _RENAME = "!rename"
 
 
 class FullState(Struct, frozen=True):
-    """All that is taken from a full-state sync."""
+    """The result of a full-state sync."""
 
     batch: SyncBatch
     topology: Topology
     unsettled: Unsettled
 
 
-def read_full_state(body: bytes, bot: UserId, since: SyncToken | None) -> FullState:
-    """Read the body of the response.
+class SyncReader:
+    """Reads a live sync response in pieces."""
 
-    Raises:
-        Unreachable: it is not a homeserver's.
-    """
-    return FullStateReader(bot, since).whole(body)
+    def __init__(
+        self,
+        bot: UserId,
+        since: SyncToken | None,
+        on_room: OnRoom | None = None,
+        joined_before: Container[RoomId] = frozenset(),
+    ) -> None:
+        self._decoder = SyncDecoder(bot, since, on_room, joined_before)
+        self._splitter = RoomSplitter(self._decoder.room)
+
+    def feed(self, piece: bytes) -> None:
+        """Read the next piece.
+
+        Raises:
+            Unreachable: it does not come from a homeserver.
+        """
+        self._splitter.feed(piece)
+
+    def finish(self) -> SyncBatch:
+        """Return the batch.
+
+        Raises:
+            Unreachable: the response was cut off, or does not come from a homeserver.
+        """
+        return self._decoder.finish(self._splitter.finish())
 
 
 class FullStateReader:
-    """Reads a response, whole or in pieces where it is too long for that."""
+    """Reads a full-state response, whole or in pieces."""
 
     def __init__(self, bot: UserId, since: SyncToken | None) -> None:
         self._bot = bot
         self._rooms: dict[RoomId, ObservedRoom] = {}
         self._unsettled: dict[RoomId, EventId | None] = {}
         self._since = since
-        self._decoder = SyncDecoder(bot, since, self._look)
+        self._decoder = SyncDecoder(bot, since, self._read_room)
         self._splitter = RoomSplitter(self._decoder.room)
 
     def whole(self, body: bytes) -> FullState:
-        """Read all of it at once.
+        """Read a complete response.
 
         Raises:
-            Unreachable: it is not a homeserver's.
+            Unreachable: it does not come from a homeserver.
         """
-        return self._read(parse_sync(body))
+        return self._result(parse_sync(body))
 
     def feed(self, piece: bytes) -> None:
         """Read the next piece.
 
         Raises:
-            Unreachable: it is not a homeserver's.
+            Unreachable: it does not come from a homeserver.
         """
         self._splitter.feed(piece)
 
     def finish(self) -> FullState:
-        """Return what was read in pieces.
+        """Return the result of the pieces.
 
         Raises:
-            Unreachable: it was cut off, or is not a homeserver's.
+            Unreachable: the response was cut off, or does not come from a homeserver.
         """
-        return self._read(self._splitter.finish())
+        return self._result(self._splitter.finish())
 
-    def _read(self, response: object) -> FullState:
+    def _result(self, response: object) -> FullState:
         batch = self._decoder.finish(response)
         topology = Topology(self._bot, self._rooms, unread=frozenset(self._decoder.oversized))
         return FullState(batch, topology, self._unsettled)
 
-    def _look(self, room_id: RoomId, room: JoinedRoom) -> None:
-        seen = room_of_sync(room_id, room, self._bot)
-        # The state shown may be that before the last message: what a `!rename` asked for came behind it.
-        if self._since is None and _may_ask_for_another_name(room):
-            seen = replace(seen, name=None)
-        self._rooms[room_id] = seen
-        place = read_position_in_sync(room)
-        if not is_settled(room, place):
-            self._unsettled[room_id] = place
+    def _read_room(self, room_id: RoomId, room: JoinedRoom) -> None:
+        observed = room_of_sync(room_id, room, self._bot)
+        # The state may be that before the last message: a `!rename` there changed the name afterwards.
+        if self._since is None and _may_rename(room):
+            observed = replace(observed, name=None)
+        self._rooms[room_id] = observed
+        position = read_position_in(room)
+        if not is_settled(room, position):
+            self._unsettled[room_id] = position
 
 
-class SyncReader:
-    """Reads the response of a long poll in pieces."""
-
-    def __init__(
-        self,
-        bot: UserId,
-        since: SyncToken,
-        look: Callable[[RoomId, JoinedRoom], None] | None = None,
-        known: Container[RoomId] = frozenset(),
-    ) -> None:
-        self._decoder = SyncDecoder(bot, since, look, known)
-        self._splitter = RoomSplitter(self._decoder.room)
-
-    def feed(self, piece: bytes) -> None:
-        """Read the next piece.
-
-        Raises:
-            Unreachable: it is not a homeserver's.
-        """
-        self._splitter.feed(piece)
-
-    def finish(self) -> SyncBatch:
-        """Return what was read.
-
-        Raises:
-            Unreachable: it was cut off, or is not a homeserver's.
-        """
-        return self._decoder.finish(self._splitter.finish())
-
-
-def _may_ask_for_another_name(room: JoinedRoom) -> bool:
-    """Whether the last message of others is a `!rename`, or can't be read."""
-    timeline = room.get("timeline")
-    events = timeline.get("events") if type(timeline) is dict else None
-    last = events[-1] if type(events) is list and events else None
-    if type(last) is not dict:
-        return False
-    content = last.get("content")
-    body = content.get("body") if type(content) is dict else None
+def _may_rename(room: JoinedRoom) -> bool:
+    """Whether the last message of others is a `!rename`, or is encrypted."""
+    events = section_events(room, "timeline")
+    last = as_dict(events[-1]) if events else {}
+    body = as_dict(last.get("content")).get("body")
     asks = type(body) is str and body.lstrip().lower().startswith(_RENAME)
     return asks or last.get("type") == "m.room.encrypted"

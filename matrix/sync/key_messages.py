@@ -13,7 +13,8 @@ from msgspec import json
 from machines.facts import KeyMessage
 from machines.ids import UserId
 from matrix.http.parsing import nested_deeper_than
-from matrix.sync.events import Undecodable, is_id
+from matrix.raw_events import is_id
+from matrix.sync.fields import Undecodable
 
 TYPES = frozenset(
     {

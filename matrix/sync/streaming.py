@@ -1,19 +1,19 @@
-"""Splits a sync response that is too long to be held, room by room, as it arrives (contract D14, fact 24).
+"""Splits a sync response that is too long to be held into its rooms, while it arrives (contract D14, fact 24).
 
-A homeserver does not bound a sync: a few users with many large state events make hundreds of megabytes. So no more
-than one room's text is in memory at a time, and of a room that is larger than `ROOM_BYTES` nothing is kept. Only
-brackets and strings are looked at here; what is between them is read by `parsing`, as ever.
+A homeserver does not limit the size of a sync: a few users with many large state events make hundreds of megabytes. So
+the text of only one room at a time is in memory, and a room that is larger than `ROOM_BYTES` is left out. This file
+finds only brackets and strings; `parsing` parses the text between them.
 """
 
 import re
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from matrix.errors import Unreachable
 from matrix.http.parsing import ROOM_BYTES, parse_json, parse_sync
 
 REST_BYTES = 32 * 1024 * 1024
-"""All of a response but its rooms. Key messages are most of it, of which a homeserver sends a hundred at a time."""
+"""The limit for a response without its rooms. Most of it are key messages, at most a hundred in a response."""
 
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _STEP = re.compile(rb'[^"{}\[\]]*+(?:(' + _TEXT + rb")|([{}\[\]]))", re.DOTALL)
@@ -23,39 +23,21 @@ _OUTSIDE, _RESPONSE, _ROOMS, _SECTION = range(4)
 _ROOMS_KEY = b'"rooms"'
 
 TakeRoom = Callable[[str, str, bytes | None], None]
-"""Takes a room's section, id and text; no text where there was too much of it."""
-
-
-class BodyReader(Protocol):
-    """Reads the body of an answer in pieces; called from threads, one piece at a time."""
-
-    def feed(self, piece: bytes) -> None:
-        """Take the next piece.
-
-        Raises:
-            Unreachable: it is not a homeserver's.
-        """
-
-    def finish(self) -> Any:
-        """Return what was read.
-
-        Raises:
-            Unreachable: it was cut off, or is not a homeserver's.
-        """
+"""Called with a room's section, id and text, or no text where the room was too large."""
 
 
 class RoomSplitter:
-    """Takes a response in pieces, hands out its rooms, and keeps the rest."""
+    """Takes a response in pieces, calls `take` with each room, and keeps the rest."""
 
     def __init__(self, take: TakeRoom) -> None:
         self._take = take
         self._tail = b""
         self._level = _OUTSIDE
-        self._begun = False
+        self._started = False
         self._key = b'""'
         self._section = ""
         self._depth = 0
-        """How deep inside a value that is taken as a whole; 0 is outside of one."""
+        """The depth inside a value that is taken as a whole; 0 is outside of such a value."""
         self._room: str | None = None
         self._kept: list[bytes] = []
         self._kept_bytes = 0
@@ -63,16 +45,16 @@ class RoomSplitter:
         self._rest_bytes = 0
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece.
+        """Read the next piece.
 
         Raises:
-            Unreachable: it is not a homeserver's.
+            Unreachable: it does not come from a homeserver.
         """
         data, at = self._tail + piece, 0
         while True:
-            begun = at
-            at = self._through(data, at) if self._depth else self._step(data, at)
-            if at == begun:
+            start = at
+            at = self._skip_value(data, at) if self._depth else self._step(data, at)
+            if at == start:
                 break
         self._tail = data[at:]
         if len(self._tail) > ROOM_BYTES:
@@ -82,14 +64,14 @@ class RoomSplitter:
         """Return the response without its rooms.
 
         Raises:
-            Unreachable: it was cut off, or is not a homeserver's.
+            Unreachable: it was cut off, or does not come from a homeserver.
         """
-        if self._level != _OUTSIDE or not self._begun:
+        if self._level != _OUTSIDE or not self._started:
             raise Unreachable("broken", "the answer is cut off")
         return parse_sync(b"".join(self._rest))
 
     def _step(self, data: bytes, at: int) -> int:
-        """Go on to the next string or bracket, and return where it ends; stay where there is none yet."""
+        """Read up to the next string or bracket and return its end, or `at` where there is none yet."""
         found = _STEP.match(data, at)
         if found is None:
             return at
@@ -110,9 +92,9 @@ class RoomSplitter:
 
     def _open(self, bracket: bytes) -> None:
         if self._level == _OUTSIDE:
-            if self._begun or bracket != b"{":
+            if self._started or bracket != b"{":
                 raise Unreachable("broken", "the answer is not a JSON object")
-            self._level, self._begun = _RESPONSE, True
+            self._level, self._started = _RESPONSE, True
         elif bracket == b"{" and self._level == _RESPONSE and self._key == _ROOMS_KEY:
             self._level = _ROOMS
         elif bracket == b"{" and self._level == _ROOMS:
@@ -123,17 +105,17 @@ class RoomSplitter:
                 self._room = str(parse_json(self._key))
                 self._kept, self._kept_bytes = [bracket], 1
 
-    def _through(self, data: bytes, at: int) -> int:
-        """Go through a value as far as there is one, and return where that is."""
-        begun = at
+    def _skip_value(self, data: bytes, at: int) -> int:
+        """Read the current value as far as it has arrived, and return that position."""
+        start = at
         while self._depth and (found := _BRACKET.match(data, at)) is not None:
             self._depth += 1 if found[1] in b"{[" else -1
             at = found.end()
         if self._room is None:
-            self._keep(data[begun:at])
-        elif at > begun:
-            self._kept_bytes += at - begun
-            self._kept.append(data[begun:at])
+            self._keep(data[start:at])
+        elif at > start:
+            self._kept_bytes += at - start
+            self._kept.append(data[start:at])
             if self._kept_bytes > ROOM_BYTES:
                 self._kept.clear()
             if not self._depth:

@@ -1,7 +1,7 @@
-"""What a full-state sync, or one room's raw state, shows of the bot's rooms (contract C1).
+"""Reads the topology of a room from a full-state sync or from the room's raw state (contract C1).
 
-Raw server state only, never a client library's room model (fact 10); nothing is judged. Who invited the
-bot is read from its own membership event: Synapse keeps `prev_sender` and `prev_content` in its
+Only raw server state is used, never a client library's room model (fact 10); nothing is decided here. The user who
+invited the bot is read from the bot's own membership event: Synapse includes `prev_sender` and `prev_content` in its
 `unsigned`, in syncs and in `/state` alike, so that no history has to be read (contract O6).
 """
 
@@ -11,40 +11,25 @@ from typing import Any
 from machines.ids import RoomId, UserId
 from machines.topology import ObservedChild, ObservedRoom
 from matrix.http.cleaning import clean_text
-from matrix.sync.events import is_id, own_membership, previous_membership
-from matrix.sync.filters import BINDING_TYPE
-from matrix.sync.members import other_member_count
-
-NONCE_KEY = "org.lambda.surfaces.nonce"
-
-StateMap = dict[tuple[str, str], dict[str, Any]]
+from matrix.keys import BINDING_TYPE, NONCE_KEY
+from matrix.raw_events import StateMap, as_dict, is_id, section_events, state_map
+from matrix.sync.membership import other_member_count, own_membership, previous_membership
 
 
 def room_of_sync(room_id: RoomId, room: Mapping[str, Any], bot: UserId) -> ObservedRoom:
     """Read one joined room of a full-state sync; never raises."""
-    state = state_map([*_events(room, "state"), *_events(room, "timeline")])
+    state = state_map([*section_events(room, "state"), *section_events(room, "timeline")])
     return observed_room(room_id, state, binding_of(room), bot, others=other_member_count(room))
 
 
 def binding_of(room: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the raw content of the binding in a sync's room (contract R4)."""
-    for event in _events(room, "account_data"):
+    """Return the raw content of the room's binding (contract R4)."""
+    for event in section_events(room, "account_data"):
         if type(event) is dict and event.get("type") == BINDING_TYPE:
             content = event.get("content")
             if type(content) is dict and content:
                 return content
     return None
-
-
-def state_map(events: Iterable[object]) -> StateMap:
-    """Index state events by type and key; of several the last one counts."""
-    state: StateMap = {}
-    for event in events:
-        if type(event) is dict:
-            kind, key = event.get("type"), event.get("state_key")
-            if type(kind) is str and type(key) is str and type(event.get("content")) is dict:
-                state[kind, key] = event
-    return state
 
 
 def observed_room(
@@ -55,12 +40,12 @@ def observed_room(
     members: tuple[UserId, ...] | None = None,
     others: int | None = None,
 ) -> ObservedRoom:
-    """Put one room together; what is malformed counts as absent."""
+    """Build the observed room; a malformed value counts as absent."""
     create = state.get(("m.room.create", ""), {})
-    create_content = _dict(create.get("content"))
+    create_content = as_dict(create.get("content"))
     created_at_ms = create.get("origin_server_ts")
     nonce = create_content.get(NONCE_KEY)
-    name = _dict(state.get(("m.room.name", ""), {}).get("content")).get("name")
+    name = as_dict(state.get(("m.room.name", ""), {}).get("content")).get("name")
     is_space = create_content.get("type") == "m.space"
     return ObservedRoom(
         room_id=room_id,
@@ -79,12 +64,12 @@ def observed_room(
 
 
 def inviter(membership: dict[str, Any] | None, bot: UserId) -> UserId | None:
-    """Return who sent the invitation that the bot's membership followed from, if it says so."""
+    """Return who sent the invitation before the bot's membership, `None` where the event does not say."""
     if membership is None or own_membership(membership, bot) is None:
         return None
     if previous_membership(membership) != "invite":
         return None
-    return _user(_dict(membership.get("unsigned")).get("prev_sender"))
+    return _user(as_dict(membership.get("unsigned")).get("prev_sender"))
 
 
 def members_of(state: StateMap, bot: UserId) -> tuple[UserId, ...]:
@@ -115,7 +100,7 @@ def child_link(event: Mapping[str, Any] | None) -> ObservedChild | None:
     child, sender = event.get("state_key"), _user(event.get("sender"))
     if not is_id(child, "!") or sender is None:
         return None
-    via = _dict(event.get("content")).get("via")
+    via = as_dict(event.get("content")).get("via")
     servers = via if type(via) is list else []
     named = tuple(server for server in servers if type(server) is str)
     return ObservedChild(RoomId(child), sender, named)
@@ -126,15 +111,6 @@ def _children(state: StateMap) -> Iterable[ObservedChild]:
         link = child_link(event)
         if link is not None:
             yield link
-
-
-def _events(room: Mapping[str, Any], section: str) -> list[object]:
-    events = _dict(room.get(section)).get("events")
-    return events if type(events) is list else []
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if type(value) is dict else {}
 
 
 def _user(value: object) -> UserId | None:

@@ -26,7 +26,7 @@ from matrix.http.circuit_breaker import CircuitBreaker
 from matrix.http.transport import Transport
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.perform import OrderPerformer
-from matrix.sync import decoding, history
+from matrix.sync import history, timeline
 from store import Journal, inbox
 from store.queries import SQL
 from store.records import Writes
@@ -78,7 +78,9 @@ def _events_taken_twice(stack: ExitStack) -> None:
         return lambda raw, actor, event, event_id, *rest: original(raw, actor, event, None, *rest)
 
     # What stands before its answer in one timeline never comes as far as the inbox.
-    stack.enter_context(patch.object(decoding, "unanswered", lambda facts, events, bot: facts))
+    stack.enter_context(
+        patch.object(timeline, "without_answered", lambda facts, events, bot: facts)
+    )
     _replace(stack, inbox, "_put_inbox", made)
 
 
@@ -206,7 +208,7 @@ def _new_transaction_at_each_try(stack: ExitStack) -> None:
 
 
 def _no_fence_at_join(stack: ExitStack) -> None:
-    for module in (decoding, history):
+    for module in (timeline, history):
         stack.enter_context(patch.object(module, "last_join_index", lambda *_, **__: -1))
 
 

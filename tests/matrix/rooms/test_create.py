@@ -11,11 +11,11 @@ from machines.ids import RoomId, TxnId, UserId
 from machines.orders import CreateRoom, Refused, RoomCreated
 from matrix.errors import Unreachable
 from matrix.http.transport import Transport
+from matrix.raw_events import state_map
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.current_state import CurrentState
 from matrix.rooms.initial_state import missing_state, room_body
 from matrix.rooms.perform import OrderPerformer
-from matrix.sync.topology import state_map
 from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.virtual_time import VirtualClock
 

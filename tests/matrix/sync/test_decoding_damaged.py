@@ -10,9 +10,19 @@ from hypothesis import strategies as st
 from machines.facts import MessageArrived, SyncBatch
 from matrix.errors import Unreachable
 from matrix.sync.decoding import decode_sync
-from matrix.sync.full_state import read_full_state
 from matrix.sync.read_position import left_to_answer
-from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, event, joined, left, member, text
+from tests.matrix.raw_events import (
+    BOT,
+    ME,
+    ROOM,
+    SINCE,
+    event,
+    joined,
+    left,
+    member,
+    read_full_state,
+    text,
+)
 
 
 def check(response):

@@ -12,7 +12,8 @@ from machines.facts import (
     MessageArrived,
 )
 from machines.ids import EventId
-from matrix.sync.decoding import decode_page, decode_sync
+from matrix.sync.decoding import decode_sync
+from matrix.sync.timeline import decode_page
 from tests.matrix.raw_events import (
     BOT,
     ME,
@@ -52,7 +53,7 @@ def test_a_changed_display_name_of_the_bot_is_no_join():
 
 def test_a_changed_name_is_no_join_either_where_the_server_does_not_tell_what_was_before():
     renamed = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
-    batch = decode_sync(joined(*renamed, limited=True), BOT, SINCE, known={ROOM})
+    batch = decode_sync(joined(*renamed, limited=True), BOT, SINCE, joined_before={ROOM})
     assert [fact.event_id for fact in batch.facts] == ["$1", "$3"]
     assert [gap.was_in for gap in batch.gaps] == [True]
     in_before = joined(*renamed, state=[member(BOT, "join", "$0")])
@@ -72,7 +73,7 @@ def test_a_join_is_one_without_being_told_what_was_before_it(state):
 
 def test_a_return_is_one_without_being_told_what_was_before_it():
     here = [member(BOT, "leave", "$1", sender=ME), text("a", "$2"), member(BOT, "join", "$3")]
-    batch = decode_sync(joined(*here, text("b", "$4")), BOT, SINCE, known={ROOM})
+    batch = decode_sync(joined(*here, text("b", "$4")), BOT, SINCE, joined_before={ROOM})
     assert [type(fact).__name__ for fact in batch.facts] == [
         "BotRemoved",
         "BotReturned",

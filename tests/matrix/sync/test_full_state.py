@@ -8,8 +8,7 @@ import pytest
 from machines.ids import RoomId
 from matrix.errors import Unreachable
 from matrix.http.parsing import MAX_DEPTH
-from matrix.sync.full_state import read_full_state
-from tests.matrix.raw_events import BOT, ME, SINCE, event, text
+from tests.matrix.raw_events import BOT, ME, SINCE, event, read_full_state, text
 
 ONE, OTHER = RoomId("!one"), RoomId("!other")
 

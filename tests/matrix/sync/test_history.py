@@ -10,12 +10,11 @@ from machines.errors import HistoryUnavailable, TokenUnknown
 from machines.facts import Gap, MessageArrived
 from machines.ids import RoomId, SyncToken
 from matrix.http.transport import Transport
-from matrix.sync.full_state import read_full_state
 from matrix.sync.history import pages, read_back
 from matrix.sync.read_position import left_to_answer
-from matrix.sync.resuming import resumed
+from matrix.sync.resuming import resume_batch
 from tests.matrix.fake_backend import FakeBackend, error_response, json_response
-from tests.matrix.raw_events import BOT, ME, joined, member, text
+from tests.matrix.raw_events import BOT, ME, joined, member, read_full_state, text
 from tests.matrix.virtual_time import VirtualClock
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +46,7 @@ async def test_a_refused_history_is_logged_and_what_was_read_of_it_is_answered()
     seen = read_full_state(initial_body(), BOT, None)
     with capture_logs() as log:
         async with clock.running():
-            batch = await resumed(transport, BOT, seen.batch, seen.unsettled)
+            batch = await resume_batch(transport, BOT, seen.batch, seen.unsettled)
     said = {room: [] for room in (REFUSED, READABLE)}
     for fact in batch.facts:
         assert isinstance(fact, MessageArrived)

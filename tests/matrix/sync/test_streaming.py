@@ -15,9 +15,9 @@ from matrix import Account, MatrixClient
 from matrix.errors import Unreachable
 from matrix.http.backend import HttpResponse
 from matrix.http.parsing import ROOM_BYTES
-from matrix.sync.full_state import FullStateReader, SyncReader, read_full_state
+from matrix.sync.full_state import FullStateReader, SyncReader
 from tests.matrix.fake_backend import FakeBackend, json_response
-from tests.matrix.raw_events import BOT, SINCE, event, text
+from tests.matrix.raw_events import BOT, SINCE, event, read_full_state, text
 from tests.matrix.virtual_time import VirtualClock
 
 MB = 1024 * 1024
@@ -187,7 +187,7 @@ from machines.ids import UserId
 from matrix.http.request import Request
 from matrix.clock import SystemClock
 from matrix.http.nio_backend import NioBackend
-from matrix.sync.full_state import FullStateReader, read_full_state
+from matrix.sync.full_state import FullStateReader
 from matrix.http.transport import Transport
 
 BOT = UserId("@bot:localhost")
@@ -202,7 +202,7 @@ async def main(url):
     before = peak_bytes()
     seen = await transport.request(Request(
         "GET", "/sync", bucket="sync", timeout_s=120.0, retry_forever=True, long_poll=True,
-        parse=lambda body: read_full_state(body, BOT, None),
+        parse=lambda body: FullStateReader(BOT, None).whole(body),
         stream=lambda: FullStateReader(BOT, None),
     ))
     await backend.aclose()

@@ -1,13 +1,12 @@
-"""Which messages in a piece of a timeline are answered in it, by the bot's own events (contract D2).
+"""Relates the bot's own replies in a piece of a timeline to the messages that they answer (contract D2).
 
-The database knows what was answered. Where it was lost or put back only the homeserver can tell: in the
-history that is read back (contract D12), and when a sync shows once more what it has shown before (contract
-D1), with the answer behind it. What is encrypted can't be seen here.
+Normally the database knows which messages are answered. Where it was lost or restored from a backup, only the
+homeserver can tell: in the history that is read back (contract D12), and when a sync repeats old events together with
+their answers (contract D1). Encrypted events can't be related here.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -20,19 +19,16 @@ from machines.facts import (
     MessageArrived,
 )
 from machines.ids import EventId, UserId
-from matrix.sync.events import is_id
-
-ANSWERS_KEY = "org.lambda.surfaces.answers"
-PART_KEY = "org.lambda.surfaces.part"
-PARTIAL_KEY = "org.lambda.surfaces.partial"
+from matrix.keys import ANSWERS_KEY, PART_KEY, PARTIAL_KEY
+from matrix.raw_events import as_dict, is_id
 
 MESSAGES = (MessageArrived, FileArrived, MalformedArrived, EncryptedArrived)
-"""The facts that want an answer."""
+"""The events that get an answer."""
 
 
 @dataclass(slots=True)
 class _ReplyEvent:
-    """One of the bot's own events that answer something, as it reads after its edits."""
+    """One event of a reply by the bot, with its edits applied."""
 
     event_id: EventId
     answers: str
@@ -41,10 +37,10 @@ class _ReplyEvent:
     edits: int = 0
 
 
-def unanswered(facts: list[Fact], events: Sequence[object], bot: UserId) -> list[Fact]:
-    """Return the facts without the messages that have their whole answer in these events; never raises.
+def without_answered(facts: list[Fact], events: Sequence[object], bot: UserId) -> list[Fact]:
+    """Return the decoded events without the messages whose complete answer is in `events`; never raises.
 
-    A message whose answer is not finished is told with what was begun of it.
+    A message with an incomplete answer gets the parts of that answer (`begun`).
     """
     replies: dict[str, list[_ReplyEvent]] = {}
     for reply in _replies(events, bot):
@@ -71,18 +67,17 @@ def _begun(fact: Fact, series: list[_ReplyEvent]) -> Fact:
 
 def _replies(events: Sequence[object], bot: UserId) -> list[_ReplyEvent]:
     replies: dict[str, _ReplyEvent] = {}
-    for raw in events:
-        event = _dict(raw)
+    for event in map(as_dict, events):
         if event.get("sender") != bot or event.get("type") != "m.room.message":
             continue
-        content = _dict(event.get("content"))
-        relation = _dict(content.get("m.relates_to"))
+        content = as_dict(event.get("content"))
+        relation = as_dict(content.get("m.relates_to"))
         if relation.get("rel_type") == "m.replace":
             target = relation.get("event_id")
             edited = replies.get(target) if type(target) is str else None
             if edited is not None:
                 edited.edits += 1
-                new_content = _dict(content.get("m.new_content"))
+                new_content = as_dict(content.get("m.new_content"))
                 edited.partial = new_content.get(PARTIAL_KEY) is True
             continue
         event_id, answers, part = event.get("event_id"), content.get(ANSWERS_KEY), 1
@@ -92,7 +87,3 @@ def _replies(events: Sequence[object], bot: UserId) -> list[_ReplyEvent]:
             partial = content.get(PARTIAL_KEY) is True
             replies[event_id] = _ReplyEvent(EventId(event_id), answers, part, partial)
     return list(replies.values())
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if type(value) is dict else {}
