@@ -16,7 +16,7 @@ from machines.errors import CredentialsRefused
 from machines.ids import UserId
 from machines.room import Room
 from matrix.errors import HomeserverUnreachable, SessionAbsent, SessionUnusable
-from matrix.rooms.snapshot import RoomSnapshot, look
+from matrix.rooms.snapshot import RoomSnapshot, read_snapshot
 from matrix.session.one_shot import stored_session
 
 
@@ -87,7 +87,7 @@ async def _look(store_path: Path, room: Room) -> Compared:
     space_id = binding.space_id if binding is not None else None
     owner = binding.matrix_user_id if binding is not None else None
     async with stored_session(store_path) as errand:
-        sight = await look(errand, room.room_id, space_id, owner)
+        sight = await read_snapshot(errand, room.room_id, space_id, owner)
         return Compared(sight, tuple(differences(room, sight, errand.user_id)))
 
 

@@ -33,9 +33,6 @@ from matrix.http.rate_limits import RateLimits
 from matrix.http.request import Request, client_path
 from matrix.http.responses import RateLimited, Response, ServerError, Success, classify
 
-MAX_CONCURRENT_READS = 20
-"""How many read requests a caller may have under way at once."""
-
 PROBE_TIMEOUT_S = 10.0
 BEST_EFFORT_TIMEOUT_S = 5.0
 

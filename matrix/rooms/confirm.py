@@ -1,27 +1,26 @@
-"""Reads from the current state what a full-state sync left in doubt (contract L3), a few requests a room."""
+"""Reads the doubtful parts of a full-state sync from the current state (contract L3), with a few requests a room."""
 
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
 
-import anyio
 from msgspec.structs import replace
 
 from machines.doubts import Doubts, Link
 from machines.ids import RoomId
 from machines.topology import ObservedRoom, Topology
-from matrix.http.transport import MAX_CONCURRENT_READS
+from matrix.http.concurrency import run_reads
 from matrix.rooms.current_state import CurrentState, StateReader
 from matrix.rooms.observe import Observer
 from matrix.sync.topology import child_link, observed_room, parents_of
 
-# Of the Spaces that a room claims as its parents.
+# The limit for the Spaces that a room claims as its parents.
 _MAX_CLAIMS = 4
 
 
 async def confirm(
     current: CurrentState, observer: Observer, topology: Topology, doubts: Doubts
 ) -> Topology:
-    """Return the topology with what was in doubt as it currently is; what can't be read stays as it was."""
+    """Return the topology with its doubtful parts read again; a part that can't be read stays unchanged."""
     return await _Confirmation(current.reader(), observer, topology).read(doubts)
 
 
@@ -33,27 +32,21 @@ class _Confirmation:
         self._observer = observer
         self._topology = topology
         self._rooms = dict(topology.rooms)
-        self._limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
 
     async def read(self, doubts: Doubts) -> Topology:
         """Read the rooms themselves first, then the links, because a claim may name a Space just read."""
         links = set(doubts.linked)
         joined = await self._reader.joined_rooms() if doubts.unseen else None
-        async with anyio.create_task_group() as tasks:
-            for room_id in doubts.created | (doubts.unseen & (joined or frozenset())):
-                tasks.start_soon(self._limited, self._read_room, room_id)
-            for room_id in doubts.named:
-                tasks.start_soon(self._limited, self._read_name, room_id)
-            for room_id in doubts.unlinked:
-                tasks.start_soon(self._limited, self._read_claims, room_id, links)
-        async with anyio.create_task_group() as tasks:
-            for link in self._to_own_spaces(links):
-                tasks.start_soon(self._limited, self._read_link, link)
+        to_read = doubts.created | (doubts.unseen & (joined or frozenset()))
+        await run_reads(
+            [
+                *(partial(self._read_room, room_id) for room_id in to_read),
+                *(partial(self._read_name, room_id) for room_id in doubts.named),
+                *(partial(self._read_claims, room_id, links) for room_id in doubts.unlinked),
+            ]
+        )
+        await run_reads(partial(self._read_link, link) for link in self._to_own_spaces(links))
         return replace(self._topology, rooms=self._rooms)
-
-    async def _limited(self, read: Any, *arguments: Any) -> None:
-        async with self._limit:
-            await read(*arguments)
 
     async def _read_room(self, room_id: RoomId) -> None:
         read = await self._observer.read(self._reader, room_id)
@@ -81,7 +74,7 @@ class _Confirmation:
     async def _read_link(self, link: Link) -> None:
         space_id, room_id = link
         current = child_link(await self._reader.event(space_id, "m.space.child", room_id))
-        if current is not None:  # state is replaced, never taken away: an absent link was never set
+        if current is not None:  # state is replaced, never removed: an absent link was never set
             space = self._rooms[space_id]
             others = tuple(child for child in space.children if child.room_id != room_id)
             self._rooms[space_id] = replace(space, children=(*others, current))

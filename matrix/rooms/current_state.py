@@ -1,8 +1,8 @@
-"""Reads the current state of rooms, single events at a time, with a bounded number of requests (contracts L3, C12).
+"""Reads the current state of rooms, one event at a time, with a limited number of requests (contracts L3, C12).
 
-A full-state sync shows the state after a room's last event, which is not the current state where two events followed
-the same one (fact 19). `/rooms/{id}/state/{type}/{key}` gives the current state. It is asked with `format=event`,
-because who sent an event decides what it counts for (contract C2); of a homeserver that knows only the contents the
+A full-state sync returns the state after a room's last event, which is not the current state where two events have the
+same predecessor (fact 19). `/rooms/{id}/state/{type}/{key}` returns the current state. It is requested with
+`format=event`, because the sender of an event matters (contract C2). On a homeserver that returns only contents, the
 whole state of the room is read instead.
 """
 
@@ -14,7 +14,7 @@ from matrix.errors import RequestRefused
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.keys import BINDING_TYPE
-from matrix.raw_events import StateMap, is_id, state_map
+from matrix.raw_events import StateMap, as_dict, joined_room_ids, state_map
 from matrix.sync.topology import members_of
 
 StateEvent = Mapping[str, Any]
@@ -22,21 +22,21 @@ _AS_EVENT = {"format": "event"}
 
 
 class CurrentState:
-    """The current state of the bot's rooms; `reader` counts the requests of one look."""
+    """The current state of the bot's rooms, read through a `StateReader`."""
 
     def __init__(self, transport: Transport, bot: UserId) -> None:
         self.transport = transport
         self.bot = bot
         self.gives_events: bool | None = None
-        """Whether the homeserver knows `format=event`; `None` until it was asked."""
+        """Whether the homeserver supports `format=event`; `None` until the first request."""
 
     def reader(self, limit: int | None = None) -> "StateReader":
-        """Return a reader that makes at most `limit` requests; what is beyond reads as absent."""
+        """Return a reader that makes at most `limit` requests; beyond the limit everything is absent."""
         return StateReader(self, limit)
 
 
 class StateReader:
-    """The reads of one look. What is absent, refused or beyond the limit is `None`."""
+    """Reads state with a limited number of requests. What is absent, refused or beyond the limit is `None`."""
 
     def __init__(self, current: CurrentState, limit: int | None) -> None:
         self._current = current
@@ -44,11 +44,11 @@ class StateReader:
 
     @property
     def left(self) -> int | None:
-        """How many more requests may be made; `None` where they are not limited."""
+        """The number of requests left; `None` without a limit."""
         return self._left
 
     async def own_membership(self, room_id: RoomId) -> StateEvent | None:
-        """Return the bot's own `m.room.member` event; `None` too where it may not look."""
+        """Return the bot's own `m.room.member` event."""
         return await self.event(room_id, "m.room.member", self._current.bot)
 
     async def event(self, room_id: RoomId, kind: str, key: str = "") -> StateEvent | None:
@@ -60,7 +60,7 @@ class StateReader:
         return None if state is None else state.get((kind, key))
 
     async def whole(self, room_id: RoomId) -> StateMap | None:
-        """Return a room's whole state, in one request; only for rooms in which the bot alone sets state."""
+        """Return a room's whole state, in one request; only for rooms in which only the bot can set state."""
         events = await self.get("rooms", room_id, "state")
         return state_map(events) if isinstance(events, list) else None
 
@@ -68,8 +68,8 @@ class StateReader:
         """Return a room's binding (contract R4); the homeserver keeps it for rooms that were left, too.
 
         Raises:
-            RequestRefused: the homeserver fails at it. A room without a binding is given new numbers, so this must
-                not be taken for one.
+            RequestRefused: the homeserver can't return it. This does not mean that there is no binding: a room without
+                one would get new numbers.
         """
         segments = ("user", self._current.bot, "rooms", room_id, "account_data", BINDING_TYPE)
         try:
@@ -84,21 +84,17 @@ class StateReader:
         """Return the other members of a room, joined or invited."""
         query = {"not_membership": "leave"}
         answer = await self.get("rooms", room_id, "members", query=query)
-        events = answer.get("chunk") if isinstance(answer, dict) else None
+        events = as_dict(answer).get("chunk")
         if not isinstance(events, list):
             return None
         return members_of(state_map(events), self._current.bot)
 
     async def joined_rooms(self) -> frozenset[RoomId] | None:
         """Return the rooms that the bot is joined to."""
-        answer = await self.get("joined_rooms")
-        joined = answer.get("joined_rooms") if isinstance(answer, dict) else None
-        if not isinstance(joined, list):
-            return None
-        return frozenset(RoomId(room_id) for room_id in joined if is_id(room_id, "!"))
+        return joined_room_ids(await self.get("joined_rooms"))
 
     async def get(self, *segments: str, query: Mapping[str, str] | None = None) -> Any:
-        """Return what a read request answers."""
+        """Return the answer of a read request."""
         try:
             return await self._ask(segments, query)
         except RequestRefused:
@@ -113,15 +109,15 @@ class StateReader:
         return await self._current.transport.request(call)
 
     async def _gives_events(self, room_id: RoomId) -> bool:
-        """Find out once whether the homeserver gives events or contents.
+        """Detect once whether the homeserver returns events or only contents.
 
-        The bot's own membership tells: its content has a `membership`, an event has it one level deeper. It is
-        written by the bot, so that no user can make a content look like an event.
+        It is detected from the bot's own membership: a content has `membership` at the top level, an event has it
+        inside `content`. The bot writes this event, so no user can make a content look like an event.
         """
         if self._current.gives_events is None:
             own = await self._state_event(room_id, "m.room.member", self._current.bot)
             if not isinstance(own, dict):
-                return True  # it may not look into this room, and will not see another event of it
+                return True  # the bot may not read this room, so no other event of it is returned either
             self._current.gives_events = "membership" not in own
         return self._current.gives_events
 

@@ -1,7 +1,7 @@
-"""What a room of the bot looks like, and what is missing from one that was made by halves.
+"""The initial state of the bot's rooms, and the completion of a partly created room.
 
-A homeserver that is killed in the middle of `createRoom` leaves a room with only its first events. It
-carries the nonce, so it is the one wanted (contract O3); what it lacks is added here.
+A homeserver that is killed during `createRoom` leaves a room with only its first events. It carries the nonce, so it
+is the room of the order (contract O3); its missing state is added here.
 """
 
 from typing import Any
@@ -16,10 +16,10 @@ from matrix.raw_events import StateMap, state_map
 
 OWNER_LEVEL = 100
 
-# Since this version the creator stands above all levels and must not be listed (fact 9).
+# Since this room version the creator is above all power levels and must not be listed (fact 9).
 _CREATORS_ABOVE_LEVELS = 12
 
-# Only the bot may invite or change state: no exceptions among the events, nobody above 0 but the bot.
+# Only the bot may invite or change state: there are no exceptions for event types, and all others have level 0.
 _LEVELS: dict[str, Any] = {
     **dict.fromkeys(("invite", "kick", "ban", "redact", "state_default"), OWNER_LEVEL),
     "users_default": 0,
@@ -29,10 +29,10 @@ _LEVELS: dict[str, Any] = {
 
 
 def room_body(order: CreateRoom, bot: UserId) -> dict[str, Any]:
-    """Return the `createRoom` request: private, and only the bot may invite or change state (O1).
+    """Return the `createRoom` body: a private room in which only the bot may invite or change state (contract O1).
 
-    Preset `trusted_private_chat` would give the user the bot's own power. The `users` of the power
-    levels are left to the homeserver, which knows its room version.
+    The preset `trusted_private_chat` would give the user the same power as the bot. The homeserver sets `users` in the
+    power levels, because it depends on the room version.
     """
     creation: dict[str, Any] = {NONCE_KEY: order.nonce}
     if order.space:
@@ -63,7 +63,7 @@ def _initial_state(order: CreateRoom, bot: UserId) -> dict[tuple[str, str], dict
 def missing_state(
     state: StateMap, order: CreateRoom, bot: UserId
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return what the homeserver would have put into the room and did not, in the order to send it."""
+    """Return the state that a completely created room would have, and this one lacks, in the order to send it."""
     levels = dict(_LEVELS)
     create = state.get(("m.room.create", ""), {}).get("content", {})
     version = create.get("room_version", "1")
@@ -82,10 +82,10 @@ def missing_state(
 async def finish_room(
     transport: Transport, room_id: RoomId, order: CreateRoom, bot: UserId
 ) -> None:
-    """Add what a room found by its nonce lacks, its invitation included; a whole one stays as it is.
+    """Add the missing state and invitation to a room found by its nonce; a complete room stays unchanged.
 
     Raises:
-        RequestRefused: the homeserver will not do it.
+        RequestRefused: the homeserver refuses it.
     """
     events = await transport.request(Request("GET", client_path("rooms", room_id, "state")))
     state = state_map(events if isinstance(events, list) else [])
@@ -96,10 +96,10 @@ async def finish_room(
 
 
 async def ensure_invited(transport: Transport, room_id: RoomId, user_id: UserId) -> None:
-    """Invite a user unless he is joined or invited already (contract O2).
+    """Invite a user unless they are already joined or invited (contract O2).
 
     Raises:
-        RequestRefused: the homeserver will not do it, e.g. because he is banned.
+        RequestRefused: the homeserver refuses it, for example because they are banned.
     """
     if await _membership(transport, room_id, user_id) in ("join", "invite"):
         return
@@ -107,7 +107,7 @@ async def ensure_invited(transport: Transport, room_id: RoomId, user_id: UserId)
     try:
         await transport.request(Request("POST", path, body={"user_id": user_id}, bucket="invite"))
     except RequestRefused:
-        # He may have come in between the two requests, or this was a repetition of the second.
+        # They may have joined between the two requests, or this was a retry of the second one.
         if await _membership(transport, room_id, user_id) not in ("join", "invite"):
             raise
 

@@ -1,10 +1,10 @@
-"""A Markdown parser that does no more than a bounded amount of work (contract D14).
+"""A Markdown parser with a limited amount of work (contract D14).
 
-CommonMark has inputs whose cost grows faster than their length: a long link that is defined once and used a
-thousand times, brackets and quotes that are opened again and again, a table whose short rows are filled up. The
-parser counts its steps: each position in a line of text, each line against each block around it, each bracket that
-is looked behind once more, each link that is written out. What needs more than `STEPS` raises `TooComplex`. The
-count depends on nothing but the text: the same text has the same HTML on any machine.
+The cost of some CommonMark inputs grows faster than their length: a long link that is defined once and used a thousand
+times, brackets and quotes that are opened again and again, a table whose short rows are filled up. So the parser counts
+its steps: each position in a line of text, each line for each block around it, each second read behind a bracket,
+each link that is written out. A text that needs more than `STEPS` raises `TooComplex`. The count depends only on the
+text, so the same text has the same HTML on any machine.
 """
 
 import copy
@@ -21,21 +21,21 @@ from markdown_it.token import Token
 
 MAX_NESTING = 40
 MAX_TAG_DEPTH = 80
-"""The spec forbids to nest tags more than 100 levels deep."""
+"""The spec forbids nesting tags more than 100 levels deep."""
 STEPS = 400_000
 """A step takes about half a microsecond. The densest lines of 16 000 characters, the size of a part, need 256 000."""
 STEPS_ALWAYS = 4_000
 STEPS_A_CHAR = 25
-"""A short text is not allowed a long text's work."""
+"""A short text gets a lower limit."""
 TOKENS = 30_000
-"""Blocks and cells, of which each begins and ends with a token. Their HTML alone would be larger than an event."""
+"""The limit for tokens, of which each block and cell has two. The HTML of more would be larger than an event."""
 TOKENS_ALWAYS = 400
 TOKENS_A_CHAR = 4
-"""Most in Markdown takes more than two characters a block; rows that are filled up take none."""
+"""Almost every block takes more than two characters; only cells that fill up a row take none."""
 MAX_HTML_CHARS = 200_000
-"""Well above the largest HTML that fits into an event, of which the sanitiser may take something away."""
+"""Well above the largest HTML that fits into an event, because the sanitiser may remove a part of it."""
 
-_LOOK_UP_STEPS = 2
+_LOOK_AHEAD_STEPS = 2
 _POSITION_STEPS = 8
 _LINE_STEPS = 8
 _LINK_STEPS = 50
@@ -46,13 +46,13 @@ _BLOCKS_ENDED_BY_OTHERS = ["paragraph", "reference", "blockquote", "list"]
 
 
 class TooComplex(ValueError):
-    """The text needs more work than it may, or nests too deeply; it can be shown as it is."""
+    """The text needs too much work, or nests too deeply; it is shown unrendered."""
 
 
 class Markdown(MarkdownIt):
-    """CommonMark with tables and strikethrough, without raw HTML; images are links.
+    """CommonMark with tables and strikethrough, without raw HTML; images become links.
 
-    One instance is set up once; each text is parsed by a copy, which counts its own steps.
+    The instance is configured once; each text is parsed by a copy, which counts its own steps.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Markdown(MarkdownIt):
         """Return the HTML of a text, not sanitised.
 
         Raises:
-            TooComplex: it needs more steps, nests deeper, or becomes longer, than it may.
+            TooComplex: it exceeds a limit for steps, nesting or length.
         """
         parser = copy.copy(self)
         parser.steps_left = min(STEPS, STEPS_ALWAYS + STEPS_A_CHAR * len(text))
@@ -86,53 +86,53 @@ class Markdown(MarkdownIt):
         """Count steps.
 
         Raises:
-            TooComplex: there were too many.
+            TooComplex: the limit is exceeded.
         """
         self.steps_left -= steps
         if self.steps_left < 0:
             raise TooComplex
 
     def normalizeLink(self, url: str) -> str:  # noqa: N802 - the library's name
-        """Count what it costs to encode a link."""
+        """Count the cost of encoding a link."""
         self.spend(_LINK_STEPS + len(url))
         return super().normalizeLink(url)
 
     def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
-        """Take absolute links of the spec's schemes; others stay the text they are."""
+        """Accept absolute links with the spec's schemes; others stay text."""
         return _LINK.match(url) is not None
 
 
 class _Inline(ParserInline):
-    """Counts each look at a position, also where what was found before is only looked up."""
+    """Counts each read of a position, also where the result is cached."""
 
     def skipToken(self, state: StateInline) -> None:  # noqa: N802 - the library's name
-        """Count a look ahead."""
-        _work_of(state.md).spend(_LOOK_UP_STEPS)
+        """Count a look-ahead."""
+        _as_markdown(state.md).spend(_LOOK_AHEAD_STEPS)
         super().skipToken(state)
 
 
 def _count_position(state: StateInline, _silent: bool) -> bool:
-    """Count an attempt at the rules for text; stands first among them, and never applies."""
-    _work_of(state.md).spend(_POSITION_STEPS)
+    """Count an attempt at the rules for text; it is the first of them, and never matches."""
+    _as_markdown(state.md).spend(_POSITION_STEPS)
     return False
 
 
 def _count_line(state: StateBlock, _start: int, _end: int, _silent: bool) -> bool:
-    """Count an attempt at the rules for blocks; stands first among them, and never applies."""
-    parser = _work_of(state.md)
+    """Count an attempt at the rules for blocks; it is the first of them, and never matches."""
+    parser = _as_markdown(state.md)
     parser.spend(_LINE_STEPS)
     if len(state.tokens) > parser.most_tokens:
         raise TooComplex
     return False
 
 
-def _work_of(parser: MarkdownIt) -> Markdown:
+def _as_markdown(parser: MarkdownIt) -> Markdown:
     assert isinstance(parser, Markdown)
     return parser
 
 
 def _link_images(state: StateCore) -> None:
-    """Replace each image by a link to it, or by its description where it is in a link already."""
+    """Replace each image by a link to it, or by its description where it is inside a link."""
     for block in state.tokens:
         if not any(token.type == "image" for token in block.children or ()):
             continue
@@ -158,7 +158,7 @@ def _description(image: Token) -> str:
 
 
 def _is_too_deep(tokens: Sequence[Token]) -> bool:
-    """Whether the parser gave up on nested blocks, or tags would nest deeper than they may."""
+    """Whether the parser stopped at nested blocks, or tags would nest too deeply."""
     depth = 0
     for block in tokens:
         depth += block.nesting
@@ -173,7 +173,7 @@ def _is_too_deep(tokens: Sequence[Token]) -> bool:
 
 
 def _html_chars(tokens: Sequence[Token]) -> int:
-    """Estimate the length of the HTML: what is written as often as it is referred to counts as often."""
+    """Estimate the length of the HTML; a link that is used several times counts each time."""
     chars = 0
     for block in tokens:
         chars += _MARKUP_CHARS + len(block.info)

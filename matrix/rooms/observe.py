@@ -1,21 +1,21 @@
-"""Looks at rooms through read requests: what the sync did not tell, and one room for one repair (contract C7).
+"""Observes rooms for reconciliation: what the initial sync left out, and one room for one repair (contract C7).
 
-Only GET requests; a room that can't be read is left out of what is observed, and reconciliation says why.
+Makes only GET requests. A room that can't be read is left out, and reconciliation reports it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-import anyio
 from msgspec.structs import replace
 
 from machines.binding import read_claim
 from machines.ids import RoomId, UserId
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from matrix.errors import RequestRefused
-from matrix.http.transport import MAX_CONCURRENT_READS
-from matrix.raw_events import StateMap, is_id
+from matrix.http.concurrency import run_reads
+from matrix.raw_events import StateMap, as_dict, is_id
 from matrix.rooms.current_state import CurrentState, StateEvent, StateReader
 from matrix.sync.membership import own_membership, previous_membership
 from matrix.sync.topology import (
@@ -27,29 +27,29 @@ from matrix.sync.topology import (
 )
 
 MAX_REPAIR_REQUESTS = 18
-"""What one repair may read, whatever the members of the room wrote into it; with what it writes at most 20 (C12)."""
+"""The limit for one repair, whatever the room's members wrote into it; with its writes at most 20 (contract C12)."""
 
-# Of the Spaces that a room names, and of those that link it; what is beyond is not looked at.
+# The limits for Spaces that a room names, and for Spaces that link it; the others are not read.
 _MAX_NAMED_SPACES = 4
 _MAX_LINKING_SPACES = 2
 
-# A membership event is replaced at every change of the bot's display name.
+# Every change of the bot's display name replaces its membership event.
 _MAX_EARLIER_MEMBERSHIPS = 5
 
 
 class Observer:
-    """Reads rooms in the name of one bot."""
+    """Reads the rooms of one bot."""
 
     def __init__(self, current: CurrentState) -> None:
         self._current = current
         self._bot = current.bot
-        self._looked_into: set[RoomId] = set()
+        self._known: set[RoomId] = set()
         self._own_spaces: set[RoomId] = set()
-        self._holders: dict[RoomId, set[RoomId]] = {}
+        self._containing: dict[RoomId, set[RoomId]] = {}
 
     def remember(self, topology: Topology) -> None:
-        """Note the bot's own Spaces, among which a room without a claim is looked for, and what holds them."""
-        self._looked_into.update(topology.rooms)
+        """Record the bot's own Spaces, which are searched for rooms without a claim, and which contain others."""
+        self._known.update(topology.rooms)
         own = {
             room.room_id: room
             for room in topology.rooms.values()
@@ -59,47 +59,45 @@ class Observer:
         for space in own.values():
             for child in space.children:
                 if child.room_id in self._own_spaces and child.via:
-                    self._holders.setdefault(child.room_id, set()).add(space.room_id)
+                    self._containing.setdefault(child.room_id, set()).add(space.room_id)
 
     def remember_created(self, room_id: RoomId, *, is_space: bool) -> None:
-        """Note a room that the bot has just made."""
-        self._looked_into.add(room_id)
+        """Record a room that the bot has just created."""
+        self._known.add(room_id)
         if is_space:
             self._own_spaces.add(room_id)
 
     # -- at start ----------------------------------------------------------------------------------
 
     async def complete(self, topology: Topology) -> Topology:
-        """Add what the sync does not tell: members of unbound Spaces, who invited us, former chats' numbers.
+        """Add what the sync leaves out: members of unbound Spaces, who invited the bot, the numbers of former chats.
 
         Contracts C3, O6, R3.
         """
         rooms = dict(topology.rooms)
         former: dict[RoomId, Mapping[str, Any]] = {}
         reader = self._current.reader()
-        async with anyio.create_task_group() as tasks:
-            limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
 
-            async def look(room: ObservedRoom) -> None:
-                async with limit:
-                    rooms[room.room_id] = await self._complete_room(reader, room)
+        async def complete(room: ObservedRoom) -> None:
+            rooms[room.room_id] = await self._complete_room(reader, room)
 
-            async def look_back(room_id: RoomId) -> None:
-                async with limit:
-                    with suppress(RequestRefused):
-                        binding = await reader.binding(room_id)
-                        if binding is not None:
-                            former[room_id] = binding
+        async def read_former(room_id: RoomId) -> None:
+            with suppress(RequestRefused):
+                binding = await reader.binding(room_id)
+                if binding is not None:
+                    former[room_id] = binding
 
-            for room in topology.rooms.values():
-                if self._is_incomplete(room):
-                    tasks.start_soon(look, room)
-            for room_id in self._former_chats(topology):
-                tasks.start_soon(look_back, room_id)
+        incomplete = filter(self._is_incomplete, topology.rooms.values())
+        await run_reads(
+            [
+                *(partial(complete, room) for room in incomplete),
+                *(partial(read_former, room_id) for room_id in self._former_chats(topology)),
+            ]
+        )
         return replace(topology, rooms=rooms, former=former)
 
     def _former_chats(self, topology: Topology) -> set[RoomId]:
-        """Return the rooms that the bot linked into its Spaces and is not joined to any more."""
+        """Return the rooms that the bot linked into its Spaces and has left since."""
         return {
             child.room_id
             for space in topology.rooms.values()
@@ -125,10 +123,10 @@ class Observer:
     # -- one room ----------------------------------------------------------------------------------
 
     async def observe(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
-        """Look at one room, and at the Spaces that may hold it (contracts C7, C12).
+        """Read one room, and the Spaces that may contain it (contracts C7, C12).
 
-        `spaces` are those that the local rows name. A room that somebody else made is no chat, whatever it
-        claims: no Space is looked at for it (contract C2).
+        `spaces` are those that the local rows name. A room that somebody else created is not a chat, whatever it
+        claims: no Space is read for it (contract C2).
         """
         reader = self._current.reader(MAX_REPAIR_REQUESTS)
         rooms: dict[RoomId, ObservedRoom] = {}
@@ -138,18 +136,18 @@ class Observer:
             rooms[room_id] = room
             if room.created_by == self._bot and not room.is_space:
                 named = _named_spaces(room, state, spaces)
-                for space in await self._linking_spaces(reader, room, named):
+                for space in await self._find_linking_spaces(reader, room, named):
                     rooms[space.room_id] = space
-                    for holder in await self._holders_of(reader, space.room_id):
-                        rooms.setdefault(holder.room_id, holder)
+                    for parent in await self._spaces_containing(reader, space.room_id):
+                        rooms.setdefault(parent.room_id, parent)
         return Topology(self._bot, rooms, whole=False)
 
     async def read(
         self, reader: StateReader, room_id: RoomId
     ) -> tuple[ObservedRoom, StateMap] | None:
-        """Read one room with its state, as far as it was needed; `None` where the bot is not in it.
+        """Read one room with the state that was needed; `None` where the bot is not in it.
 
-        `None` too where the homeserver fails at its binding.
+        `None` too where the homeserver can't return its binding.
         """
         own = await reader.own_membership(room_id)
         create = await reader.event(room_id, "m.room.create") if _is_join(own) else None
@@ -159,39 +157,39 @@ class Observer:
             binding = await reader.binding(room_id)
         except RequestRefused:
             return None
+        is_own = create.get("sender") == self._bot
         state: StateMap = {}
-        if create.get("sender") == self._bot:
+        if is_own:
             state = await reader.whole(room_id) or {}
         else:
-            # Its members may have written any amount of state into it.
+            # Its members may have written any amount of state into it, so the whole state is not read.
             for kind in ("m.room.name", "m.room.encryption"):
                 event = await reader.event(room_id, kind)
                 if event is not None:
                     state[kind, ""] = dict(event)
         state["m.room.create", ""] = dict(create)
         state["m.room.member", self._bot] = dict(own)
-        is_own = create.get("sender") == self._bot
         members = members_of(state, self._bot) if is_own else await reader.members(room_id)
         room = observed_room(room_id, state, binding, self._bot, members)
         if not is_own and room.invited_by is None:
             room = replace(room, invited_by=await self.inviter(reader, room_id, own))
         return room, state
 
-    async def _linking_spaces(
+    async def _find_linking_spaces(
         self, reader: StateReader, room: ObservedRoom, named: Sequence[RoomId]
     ) -> list[ObservedRoom]:
-        """Return the Spaces that link a room: of those that are named, or else of all that the bot made."""
-        found = await self._among(reader, room.room_id, named)
+        """Return the Spaces that link a room: among the named ones, or else among all that the bot created."""
+        found = await self._linking_among(reader, room.room_id, named)
         if found:
             return found
-        asked = self._own_spaces | set(named)
-        found = await self._among(reader, room.room_id, sorted(asked - set(named)))
+        searched = self._own_spaces | set(named)
+        found = await self._linking_among(reader, room.room_id, sorted(searched - set(named)))
         if found:
             return found
-        await self._note_new_spaces(reader)
-        return await self._among(reader, room.room_id, sorted(self._own_spaces - asked))
+        await self._read_new_spaces(reader)
+        return await self._linking_among(reader, room.room_id, sorted(self._own_spaces - searched))
 
-    async def _among(
+    async def _linking_among(
         self, reader: StateReader, room_id: RoomId, space_ids: Iterable[RoomId]
     ) -> list[ObservedRoom]:
         found: list[ObservedRoom] = []
@@ -207,7 +205,7 @@ class Observer:
     async def _space(
         self, reader: StateReader, space_id: RoomId, link: ObservedChild
     ) -> ObservedRoom | None:
-        """Read a Space as far as the room that it links is concerned."""
+        """Read a Space, with only the given link as its children."""
         own = await reader.own_membership(space_id)
         create = await reader.event(space_id, "m.room.create") if _is_join(own) else None
         if create is None:
@@ -226,41 +224,41 @@ class Observer:
             space = await self._complete_room(reader, space)
         return space
 
-    async def _note_new_spaces(self, reader: StateReader) -> None:
-        """Look for Spaces that came to be without this process, through another client of the account."""
+    async def _read_new_spaces(self, reader: StateReader) -> None:
+        """Read joined rooms that this process does not know: another client of the account may have created Spaces."""
         for room_id in sorted(await reader.joined_rooms() or ()):
-            if room_id in self._looked_into:
+            if room_id in self._known:
                 continue
             if reader.left == 0:
                 return
             create = await reader.event(room_id, "m.room.create")
-            self._looked_into.add(room_id)
+            self._known.add(room_id)
             state = {("m.room.create", ""): dict(create)} if create is not None else {}
             room = observed_room(room_id, state, None, self._bot)
             self.remember(Topology(self._bot, {room_id: room}))
 
-    async def _holders_of(self, reader: StateReader, space_id: RoomId) -> list[ObservedRoom]:
-        """Return the bot's Spaces that a Space stands in; nothing in such a Space counts (contract C2).
+    async def _spaces_containing(self, reader: StateReader, space_id: RoomId) -> list[ObservedRoom]:
+        """Return the bot's Spaces that contain a Space; nothing in such a Space counts (contract C2).
 
-        Those that are known to hold it are asked anew, and as many others as the limit allows: a link may have
-        been set since the Spaces were read.
+        Those that are known to contain it are read again, and as many others as the limit allows: a link may have been
+        set since the Spaces were read.
         """
-        known = sorted(self._holders.get(space_id, ()))
+        known = sorted(self._containing.get(space_id, ()))
         others = sorted(self._own_spaces - {space_id, *known})
-        holders: list[ObservedRoom] = []
-        for holder_id in (*known, *others):
-            link = child_link(await reader.event(holder_id, "m.space.child", space_id))
+        parents: list[ObservedRoom] = []
+        for parent_id in (*known, *others):
+            link = child_link(await reader.event(parent_id, "m.space.child", space_id))
             if link is not None and link.via:
-                holder = ObservedRoom(holder_id, self._bot, 0, is_space=True, children=(link,))
-                holders.append(holder)
+                parent = ObservedRoom(parent_id, self._bot, 0, is_space=True, children=(link,))
+                parents.append(parent)
             if reader.left == 0:
                 break
-        return holders
+        return parents
 
     async def inviter(
         self, reader: StateReader, room_id: RoomId, membership: object
     ) -> UserId | None:
-        """Follow the bot's own membership back to the invitation, event by event, never by history."""
+        """Follow the bot's own membership back to the invitation, event by event, without reading history."""
         for _ in range(_MAX_EARLIER_MEMBERSHIPS):
             if not isinstance(membership, dict):
                 return None
@@ -270,13 +268,12 @@ class Observer:
             if content.get("membership") == "invite":
                 sender = membership.get("sender")
                 return UserId(sender) if is_id(sender, "@") else None
-            told = inviter(membership, self._bot)
-            if told is not None:
-                return told
+            direct = inviter(membership, self._bot)
+            if direct is not None:
+                return direct
             if previous_membership(membership) in ("leave", "ban"):
                 return None  # joined without an invitation
-            unsigned = membership.get("unsigned")
-            earlier = unsigned.get("replaces_state") if isinstance(unsigned, dict) else None
+            earlier = as_dict(membership.get("unsigned")).get("replaces_state")
             if not is_id(earlier, "$"):
                 return None
             membership = await reader.get("rooms", room_id, "event", earlier)
@@ -284,7 +281,7 @@ class Observer:
 
 
 def _is_join(membership: StateEvent | None) -> bool:
-    """Whether the bot is in the room; after leaving, the homeserver still shows the state as it was."""
+    """Whether the bot is in the room; after it left, the homeserver still returns the old state."""
     return membership is not None and membership["content"].get("membership") == "join"
 
 

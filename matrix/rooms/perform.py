@@ -1,8 +1,7 @@
-"""Carries out the runtime's orders, one request or a few each, so that repeating one changes nothing.
+"""Carries out the runtime's orders, each with one or a few requests, so that repeating an order changes nothing.
 
-Messages are idempotent by their transaction id (fact 7), rooms by their nonce, everything else by its nature.
-A definite no of the homeserver is an outcome, `Refused`; whatever is worth retrying is retried below, in
-the transport.
+Messages are idempotent by their transaction id (fact 7), rooms by their nonce, and the other orders by themselves. A
+definite refusal of the homeserver is an outcome (`Refused`); retries are made in the transport.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,15 +39,15 @@ from matrix.http.gc_pause import gc_paused
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.keys import BINDING_TYPE
-from matrix.raw_events import is_id
+from matrix.raw_events import as_dict, is_id
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.initial_state import ensure_invited
 from matrix.rooms.render import message_content
 
-# Joining a room on another homeserver takes as long as that one does.
+# Joining a room on another homeserver may take long.
 JOIN_TIMEOUT_S = 60.0
 
-# Markup as dense as it can be takes about 10 µs a character to render.
+# The densest markup takes about 10 µs a character to render.
 _RENDERED_AT_ONCE_CHARS = 500
 
 _NO_PLAINTEXT = Refused(
@@ -59,35 +58,35 @@ _NO_PLAINTEXT = Refused(
 
 
 class OrderPerformer:
-    """Carries out orders in the name of one bot."""
+    """Carries out the orders of one bot."""
 
-    def __init__(self, transport: Transport, maker: RoomCreator, bot: UserId) -> None:
+    def __init__(self, transport: Transport, creator: RoomCreator, bot: UserId) -> None:
         self._transport = transport
-        self._maker = maker
+        self._creator = creator
         self._bot = bot
         self._encrypted: dict[RoomId, bool] = {}
         self._renderer = anyio.Lock()
 
     def note(self, facts: Iterable[Fact]) -> None:
-        """Learn which rooms have become encrypted."""
+        """Record which rooms have become encrypted."""
         for fact in facts:
             if isinstance(fact, EncryptionEnabled):
                 self._encrypted[fact.room_id] = True
 
     def remember(self, topology: Topology) -> None:
-        """Learn from rooms that were read already which are encrypted.
+        """Record which of the observed rooms are encrypted.
 
-        Encryption is never taken back. That a room is not encrypted is no view's word: before the first message
-        it is asked for as it currently is (contract L3).
+        Encryption can't be turned off again. That a room is *not* encrypted is not taken from here: before the first
+        message the current state is read (contract L3).
         """
         for room in topology.rooms.values():
             if room.encrypted:
                 self._encrypted[room.room_id] = True
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
-        """Carry out one order; safe to repeat with the same `txn_id`.
+        """Carry out one order; idempotent for the same `txn_id`.
 
-        A droppable message that is left out under pressure is `Done` without an event.
+        A droppable message that was left out under pressure is `Done` without an event.
         """
         try:
             return await self._dispatch(order, txn_id)
@@ -109,7 +108,7 @@ class OrderPerformer:
             case LookUpName(user_id=user_id):
                 return await self._look_up_name(user_id)
             case CreateRoom():
-                return RoomCreated(await self._maker.make(order))
+                return RoomCreated(await self._creator.create(order))
             case LinkChild(space_id=space_id, room_id=room_id):
                 content = {"via": [server_of(self._bot)]}
                 return await self._set_state(space_id, "m.space.child", room_id, content)
@@ -124,7 +123,7 @@ class OrderPerformer:
                 assert_never(order)
 
     async def _send(self, order: SendMessage, txn_id: TxnId) -> Outcome:
-        if await self._takes_no_plaintext(order.room_id):
+        if await self._must_not_write(order.room_id):
             return _NO_PLAINTEXT
         if order.edits is not None and order.edits_event_id is None:
             return Refused("invalid", "M_NOT_FOUND", "the message to edit was never sent")
@@ -133,10 +132,10 @@ class OrderPerformer:
         return await self._write(path, content, droppable=order.droppable)
 
     async def _content(self, order: SendMessage) -> Mapping[str, Any]:
-        """Render a message, and a long one in a thread: it may take some tenths of a second.
+        """Render a message; a long one in a thread, because it may take some tenths of a second.
 
-        The parser is Python, so the thread shares the interpreter with the event loop, which gets it back
-        within 5 ms (`sys.getswitchinterval`); with one text at a time there is but one thread to wait for.
+        The parser is Python, so the thread shares the interpreter with the event loop, which gets it back within 5 ms
+        (`sys.getswitchinterval`). One text is rendered at a time, so that the loop waits for only one thread.
         """
         render = partial(
             message_content,
@@ -164,7 +163,7 @@ class OrderPerformer:
     async def _set_state(
         self, room_id: RoomId, kind: str, key: str, content: Mapping[str, Any]
     ) -> Outcome:
-        """Set room state; the homeserver makes no second event of the same content."""
+        """Set room state; for the same content the homeserver makes no second event."""
         return await self._write(client_path("rooms", room_id, "state", kind, key), content)
 
     async def _write(
@@ -173,7 +172,7 @@ class OrderPerformer:
         answer = await self._transport.request(
             Request("PUT", path, body=content, bucket="send", droppable=droppable)
         )
-        event_id = answer.get("event_id") if isinstance(answer, dict) else None
+        event_id = as_dict(answer).get("event_id")
         return Done(EventId(event_id) if is_id(event_id, "$") else None)
 
     async def _join(self, room_id: RoomId) -> Outcome:
@@ -186,18 +185,18 @@ class OrderPerformer:
                 timeout_s=JOIN_TIMEOUT_S,
             )
         )
-        # What was known of the room may be from before the bot was in it.
+        # Known encryption may be from before the bot was in the room.
         self._encrypted.pop(room_id, None)
         return Joined(room_id, await self._is_encrypted(room_id))
 
     async def _reject(self, room_id: RoomId) -> Outcome:
-        """Turn an invitation down, and forget the room so that nothing of it is kept (O4)."""
+        """Reject an invitation and forget the room, so that nothing of it is stored (contract O4)."""
         for step in ("leave", "forget"):
             path = client_path("rooms", room_id, step)
             try:
                 await self._transport.request(Request("POST", path, body={}, bucket="join"))
             except RequestRefused as refused:
-                # Not invited any more, or out of it already: what was wanted.
+                # Not invited any more, or already left: the order is fulfilled.
                 if refused.status not in (400, 403, 404):
                     raise
         return Done()
@@ -208,9 +207,9 @@ class OrderPerformer:
         try:
             answer = await self._transport.request(Request("GET", path))
         except RequestRefused:
-            # No profile, none that we may see, or one on a homeserver that is away.
+            # No profile, a private one, or one on a homeserver that is away.
             return NameFound(localpart)
-        name = answer.get("displayname") if isinstance(answer, dict) else None
+        name = as_dict(answer).get("displayname")
         shown = " ".join(clean_text(name).split()) if isinstance(name, str) else ""
         return NameFound(shown or localpart)
 
@@ -219,10 +218,10 @@ class OrderPerformer:
         await self._transport.request(Request("PUT", path, body=content, bucket="send"))
         return Done()
 
-    async def _takes_no_plaintext(self, room_id: RoomId) -> bool:
-        """Say whether nothing may be written; of a room the bot is out of, the homeserver decides.
+    async def _must_not_write(self, room_id: RoomId) -> bool:
+        """Whether the room is encrypted; where the bot is not in the room, false, because the homeserver decides.
 
-        It refuses what is new there, and knows what was sent while the bot was in (fact 7).
+        It refuses a new message there, and recognises one that was sent while the bot was in the room (fact 7).
         """
         try:
             return await self._is_encrypted(room_id)
@@ -232,7 +231,7 @@ class OrderPerformer:
             return False
 
     async def _is_encrypted(self, room_id: RoomId) -> bool:
-        """Say whether a room takes no plaintext, asking the homeserver once where it is not known."""
+        """Whether a room is encrypted; the homeserver is asked once, where it is not known."""
         known = self._encrypted.get(room_id)
         if known is None:
             path = client_path("rooms", room_id, "state", "m.room.encryption", "")

@@ -1,9 +1,9 @@
-"""Turn Markdown into the message events that carry it (contract D7).
+"""Renders Markdown into the content of message events (contract D7).
 
-The plain body of a message is the Markdown itself. Beside it stands HTML of the subset that the
-Matrix spec suggests (client-server API, "m.room.message msgtypes"), rendered without raw HTML and
-sanitised afterwards. Text that the renderer can't do justice to (nested beyond reason, or leaving
-nothing to see) goes without HTML. Nobody is ever mentioned: an agent may not ring people's phones.
+The plain body of a message is the Markdown itself. With it goes HTML of the subset that the Matrix spec suggests
+(client-server API, "m.room.message msgtypes"), rendered without raw HTML and sanitised afterwards. Text that can't be
+rendered (too deeply nested, or without visible text) has no HTML. A message mentions nobody, so that an agent can't
+cause push notifications.
 """
 
 import html
@@ -15,12 +15,12 @@ import nh3
 
 from machines.ids import EventId
 from matrix.http.cleaning import clean_text
-from matrix.keys import QUESTION_KEY
+from matrix.keys import ANSWERS_KEY, PART_KEY, PARTIAL_KEY, QUESTION_KEY
 from matrix.rooms.markdown import Markdown
 
 CONTENT_BYTES = 45_000
-"""Largest content, as canonical JSON. Encryption makes it a third larger, and the server's limit
-for a whole event is 65 536 bytes."""
+"""The largest content, as canonical JSON. Encryption makes it a third larger, and the server's limit for a whole event
+is 65 536 bytes."""
 
 FALLBACK_CHARS = 500
 
@@ -29,8 +29,8 @@ BLOCKS = frozenset({"p", "div", "blockquote", "pre", "hr", "br", "ul", "ol", "li
 TABLES = frozenset({"table", "caption", "thead", "tbody", "tr", "th", "td"})
 INLINE = frozenset({"a", "b", "strong", "i", "em", "u", "s", "del", "sup", "sub", "code", "span"})
 ALLOWED_TAGS = HEADINGS | BLOCKS | TABLES | INLINE | {"details", "summary"}
-"""What the spec suggests to permit, but for `img`: an answer loads nothing."""
-# Without the "*", the sanitiser's own `lang` and `title` would pass on every tag.
+"""The tags that the spec suggests, except `img`: an answer must not load anything."""
+# Without the "*", the sanitiser would allow `lang` and `title` on every tag.
 ALLOWED_ATTRIBUTES: dict[str, set[str]] = {
     "a": {"href"},
     "ol": {"start"},
@@ -39,7 +39,7 @@ ALLOWED_ATTRIBUTES: dict[str, set[str]] = {
 }
 ALLOWED_SCHEMES = frozenset({"https", "http", "ftp", "mailto", "magnet"})
 
-# A line that starts with a letter and holds nothing that could mean something in Markdown.
+# A line that starts with a letter and contains no Markdown syntax.
 _PLAIN_LINE = re.compile(r"[^\W\d_][^\\`*_~<>&|\[\]\s]*(?: [^\\`*_~<>&|\[\]\s]+)*")
 _LANGUAGE = re.compile(r"language-\S+")
 _TAG = re.compile(r"<[^>]*>")
@@ -47,12 +47,12 @@ _MARKUP = re.compile(r"<(?!/?p>|br>)")
 
 
 def render(markdown: str) -> str:
-    """Return the HTML of a Markdown text; line ends stay line ends, as people expect of a chat."""
+    """Return the HTML of a Markdown text; line breaks are kept, as usual in a chat."""
     markdown = clean_text(markdown)
     try:
         rendered = _CLEANER.clean(_MARKDOWN.html(markdown)).rstrip()
     except (LookupError, RuntimeError, TypeError, ValueError):
-        # The text is an agent's: whatever the libraries trip over, it can be shown as it is.
+        # An agent may write any text. Where the libraries fail at it, it is shown unrendered.
         return _as_text(markdown)
     if not _text_of(rendered) and "<hr>" not in rendered:
         return _as_text(markdown)
@@ -72,27 +72,26 @@ def message_content(
     edits_event_id: EventId | None = None,
     shows_question: EventId | None = None,
 ) -> dict[str, Any]:
-    """Return the content of the `m.room.message` that says `body` (contracts D2, D6, D7, D13).
+    """Return the content of an `m.room.message` with this body (contracts D2, D6, D7, D13).
 
-    For an edit, `m.new_content` is the whole new message and what stands beside it is for clients
-    that know no edits. An edit can't move a message between threads, so its `thread_root` is not
-    looked at. A body of `machines.splitting.PART_BYTES` always fits into `CONTENT_BYTES`: the
-    fallback of an edit is shortened first, then the HTML is left out.
+    For an edit, `m.new_content` is the whole new message, and the rest is a fallback for clients without edits. An edit
+    can't move a message between threads, so its `thread_root` is ignored. A body of `machines.splitting.PART_BYTES`
+    always fits into `CONTENT_BYTES`: the fallback of an edit is shortened first, then the HTML is left out.
     """
     body = clean_text(body)
     marks: dict[str, Any] = {"m.mentions": {}}
     if answers is not None:
-        marks["org.lambda.surfaces.answers"] = answers
+        marks[ANSWERS_KEY] = answers
     if part is not None:
-        marks["org.lambda.surfaces.part"] = part
+        marks[PART_KEY] = part
     if partial:
-        marks["org.lambda.surfaces.partial"] = True
+        marks[PARTIAL_KEY] = True
     msgtype = "m.notice" if notice else "m.text"
     message: dict[str, Any] = {"msgtype": msgtype, "body": body, **marks}
     formatted = message | _formatted(body)
 
-    # Only in the event itself: a server that shows `m.new_content` in the place of the edited event (Matrix 1.4 to
-    # 1.6) would else date the question back to that event's place in the timeline.
+    # Only in the event itself: a server that returns `m.new_content` as the content of the edited event (Matrix 1.4
+    # to 1.6) would otherwise move the question to that event's position in the timeline.
     question = {QUESTION_KEY: shows_question} if shows_question is not None else {}
     if edits_event_id is None:
         relation = question | (_thread(thread_root, answers) if thread_root else {})
@@ -109,7 +108,7 @@ def message_content(
 
 
 def _formatted(body: str) -> dict[str, str]:
-    """Return the HTML keys of a message, none when the HTML would show the very same."""
+    """Return the HTML keys of a message, none when the HTML would look the same as the body."""
     if _PLAIN_LINE.fullmatch(body):
         return {}
     rendered = render(body)
@@ -130,7 +129,7 @@ def _thread(root: EventId, answers: EventId | None) -> dict[str, Any]:
 
 
 def _first_that_fits(*contents: dict[str, Any]) -> dict[str, Any]:
-    """Return the first content within the budget; the last one, if none is."""
+    """Return the first content within `CONTENT_BYTES`, or else the last one."""
     for content in contents:
         if len(msgspec.json.encode(content)) <= CONTENT_BYTES:
             return content
@@ -142,12 +141,12 @@ def _as_text(text: str) -> str:
 
 
 def _text_of(rendered: str) -> list[str]:
-    """Return the words that a reader sees."""
+    """Return the visible words."""
     return html.unescape(_TAG.sub("", rendered)).split()
 
 
 def _kept_attribute(tag: str, attribute: str, value: str) -> str | None:
-    """Keep of a code block's classes only the one that names its language."""
+    """Keep only the class of a code block that names its language."""
     if (tag, attribute) == ("code", "class") and not _LANGUAGE.fullmatch(value):
         return None
     return value
@@ -160,6 +159,6 @@ _CLEANER = nh3.Cleaner(
     attribute_filter=_kept_attribute,
     url_schemes=set(ALLOWED_SCHEMES),
     url_relative="deny",
-    # `rel` is not among the attributes of the spec: it is the reading client that sets it.
+    # `rel` is not among the attributes of the spec; the client sets it.
     link_rel=None,
 )

@@ -1,6 +1,6 @@
-"""One room as the homeserver shows it just now, for `inspect-room --server`: read requests only.
+"""A snapshot of one room on the homeserver, for `inspect-room --server`; makes read requests only.
 
-Nothing is judged here, and a user may have written any of it but the binding, which is the bot's own account data.
+Nothing is decided here. Users may have written all values except the binding, which is the bot's own account data.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ class ChildLink:
 
 @dataclass(frozen=True, slots=True)
 class RoomSnapshot:
-    """What the homeserver tells the bot; `None` where it tells nothing, and in `refusal` why.
+    """The room as the homeserver shows it to the bot; where it refuses to, `refusal` is the reason.
 
-    `membership` is the bot's own, `owner_membership` that of whom the room belongs to.
+    `membership` is the bot's own, `owner_membership` that of the room's owner.
     """
 
     membership: str | None
@@ -42,10 +42,10 @@ class RoomSnapshot:
     binding: Mapping[str, Any] | None = None
 
 
-async def look(
+async def read_snapshot(
     client: OneShotClient, room_id: RoomId, space_id: RoomId | None, owner: UserId | None
 ) -> RoomSnapshot:
-    """Read a room's state, its binding, and its link in the Space that it is said to be in.
+    """Read a room's state, its binding, and its link in the given Space.
 
     Raises:
         HomeserverUnreachable: the homeserver does not answer.

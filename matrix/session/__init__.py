@@ -1,4 +1,4 @@
-"""The bot's session on the homeserver: login, the session file, and the client of one-shot commands.
+"""The bot's session on the homeserver.
 
-Start reading at `login`.
+Start reading at `login`. `file` stores the session; `one_shot` is the client for commands without the daemon.
 """

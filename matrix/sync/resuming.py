@@ -7,13 +7,14 @@ which gets no answer: a question may come before it.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
-import anyio
 from msgspec.structs import replace
 
 from machines.facts import Fact, SyncBatch
 from machines.ids import EventId, RoomId, UserId
-from matrix.http.transport import MAX_CONCURRENT_READS, Transport
+from matrix.http.concurrency import run_reads
+from matrix.http.transport import Transport
 from matrix.sync.history import read_back
 from matrix.sync.read_position import left_to_answer
 from matrix.sync.reply_relations import MESSAGES
@@ -27,16 +28,12 @@ async def resume_batch(
 ) -> SyncBatch:
     """Return an initial batch with the unanswered messages instead of the last messages."""
     found: dict[RoomId, tuple[Fact, ...]] = {}
-    async with anyio.create_task_group() as tasks:
-        limit = anyio.CapacityLimiter(MAX_CONCURRENT_READS)
 
-        async def read(room_id: RoomId, position: EventId | None) -> None:
-            async with limit:
-                events = await read_back(transport, bot, room_id, batch.token, position)
-            found[room_id] = left_to_answer(events, room_id, position, bot)
+    async def read(room_id: RoomId, position: EventId | None) -> None:
+        events = await read_back(transport, bot, room_id, batch.token, position)
+        found[room_id] = left_to_answer(events, room_id, position, bot)
 
-        for room_id, position in unsettled.items():
-            tasks.start_soon(read, room_id, position)
+    await run_reads(partial(read, *each) for each in unsettled.items())
     facts: list[Fact] = [fact for fact in batch.facts if not isinstance(fact, MESSAGES)]
     for room_id in unsettled:
         facts.extend(found[room_id])
