@@ -11,8 +11,7 @@ from machines.facts import (
     QuestionShown,
 )
 from machines.ids import EventId, SyncToken
-from matrix.sync.decoding import decode_sync
-from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, event, facts, joined, text
+from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, decode_sync, event, facts, joined, text
 
 
 def test_a_text_becomes_a_message():

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from machines.facts import MessageArrived, SyncBatch
 from matrix.errors import Unreachable
-from matrix.sync.decoding import decode_sync
 from matrix.sync.read_position import left_to_answer
 from tests.matrix.raw_events import (
     BOT,
     ME,
     ROOM,
     SINCE,
+    decode_sync,
     event,
     joined,
     left,

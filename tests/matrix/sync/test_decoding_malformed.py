@@ -6,10 +6,9 @@ import pytest
 
 from machines.facts import MalformedArrived
 from machines.ids import EventId
-from matrix.sync.decoding import decode_sync
 from matrix.sync.key_messages import MAX_BYTES, TYPES
 from matrix.sync.timeline import decode_page
-from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, event, joined, member, text
+from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, decode_sync, event, joined, member, text
 
 MALFORMED = [
     None,

@@ -12,13 +12,13 @@ from machines.facts import (
     MessageArrived,
 )
 from machines.ids import EventId
-from matrix.sync.decoding import decode_sync
 from matrix.sync.timeline import decode_page
 from tests.matrix.raw_events import (
     BOT,
     ME,
     ROOM,
     SINCE,
+    decode_sync,
     event,
     facts,
     joined,

@@ -202,8 +202,7 @@ async def main(url):
     before = peak_bytes()
     seen = await transport.request(Request(
         "GET", "/sync", bucket="sync", timeout_s=120.0, retry_forever=True, long_poll=True,
-        parse=lambda body: FullStateReader(BOT, None).whole(body),
-        stream=lambda: FullStateReader(BOT, None),
+        reader=lambda: FullStateReader(BOT, None),
     ))
     await backend.aclose()
     print(json.dumps({
@@ -263,7 +262,7 @@ async def test_both_syncs_can_be_read_in_pieces(tmp_path):
         if not request.path.endswith("/sync"):
             return json_response({})
         body = json.dumps(SYNC).encode()
-        return HttpResponse(200, {}, b"", in_pieces(request.stream(), body, 100))
+        return HttpResponse(200, {}, b"", in_pieces(request.reader(), body, 100))
 
     account = Account("http://nowhere", BOT, tmp_path)
     homeserver = MatrixClient(
