@@ -15,9 +15,9 @@ from cli.errors import CommandFailed, ExitCode
 from machines.errors import CredentialsRefused
 from machines.ids import UserId
 from machines.room import Room
-from matrix.errand import kept_session
 from matrix.errors import HomeserverUnreachable, SessionAbsent, SessionUnusable
-from matrix.sighting import ServerSight, look
+from matrix.rooms.snapshot import RoomSnapshot, read_snapshot
+from matrix.session.one_shot import stored_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +33,26 @@ class Difference:
 class Compared:
     """The room on the homeserver, and the differences from the row."""
 
-    sight: ServerSight
+    snapshot: RoomSnapshot
     differences: tuple[Difference, ...]
 
     def as_object(self) -> dict[str, Any]:
         """Return the object for `--json`."""
-        sight, link = self.sight, self.sight.child_link
+        snapshot, link = self.snapshot, self.snapshot.child_link
         return {
-            "membership": sight.membership,
-            "refusal": sight.refusal,
-            "created_by": sight.created_by,
-            "is_space": sight.is_space,
-            "name": sight.name,
-            "encrypted": sight.encrypted,
-            "owner_membership": sight.owner_membership,
+            "membership": snapshot.membership,
+            "refusal": snapshot.refusal,
+            "created_by": snapshot.created_by,
+            "is_space": snapshot.is_space,
+            "name": snapshot.name,
+            "encrypted": snapshot.encrypted,
+            "owner_membership": snapshot.owner_membership,
             "child_link": (
                 {"space_id": link.space_id, "sender": link.sender, "via": list(link.via)}
                 if link is not None
                 else None
             ),
-            "binding": dict(sight.binding) if sight.binding is not None else None,
+            "binding": dict(snapshot.binding) if snapshot.binding is not None else None,
             "differences": [
                 {"field": each.field, "local": each.local, "server": each.server}
                 for each in self.differences
@@ -84,39 +84,39 @@ async def _look(store_path: Path, room: Room) -> Compared:
     binding = room.binding
     space_id = binding.space_id if binding is not None else None
     owner = binding.matrix_user_id if binding is not None else None
-    async with kept_session(store_path) as errand:
-        sight = await look(errand, room.room_id, space_id, owner)
-        return Compared(sight, tuple(differences(room, sight, errand.user_id)))
+    async with stored_session(store_path) as client:
+        snapshot = await read_snapshot(client, room.room_id, space_id, owner)
+        return Compared(snapshot, tuple(differences(room, snapshot, client.user_id)))
 
 
-def differences(room: Room, sight: ServerSight, bot: UserId) -> Iterator[Difference]:
+def differences(room: Room, snapshot: RoomSnapshot, bot: UserId) -> Iterator[Difference]:
     """Compare a row with the room on the homeserver."""
-    is_in = sight.membership == "join"
+    is_in = snapshot.membership == "join"
     believed_in = room.state != "unregistered"
     if is_in != believed_in:
-        yield Difference("membership", "join" if believed_in else "leave", sight.membership)
+        yield Difference("membership", "join" if believed_in else "leave", snapshot.membership)
     if not is_in:
         return
-    if (sight.name or "") != room.name:
-        yield Difference("name", room.name, sight.name)
-    if sight.encrypted != room.encrypted:
-        yield Difference("encrypted", room.encrypted, sight.encrypted)
+    if (snapshot.name or "") != room.name:
+        yield Difference("name", room.name, snapshot.name)
+    if snapshot.encrypted != room.encrypted:
+        yield Difference("encrypted", room.encrypted, snapshot.encrypted)
     binding = room.binding
     if binding is None:
-        if sight.binding is not None:
-            yield Difference("binding", None, dict(sight.binding))
+        if snapshot.binding is not None:
+            yield Difference("binding", None, dict(snapshot.binding))
         return
-    stored = sight.binding or {}
+    stored = snapshot.binding or {}
     for field, local in binding.content().items():
         if stored.get(field) != local:
             yield Difference(field, local, stored.get(field))
-    if binding.room_type != "entry" and sight.created_by != bot:
-        yield Difference("created_by", bot, sight.created_by)
-    is_there = sight.owner_membership in ("join", "invite")
+    if binding.room_type != "entry" and snapshot.created_by != bot:
+        yield Difference("created_by", bot, snapshot.created_by)
+    is_there = snapshot.owner_membership in ("join", "invite")
     if binding.room_type == "chat" and room.owner_present != is_there:
         present = "join" if room.owner_present else "leave"
-        yield Difference("owner_membership", present, sight.owner_membership)
-    link = sight.child_link
+        yield Difference("owner_membership", present, snapshot.owner_membership)
+    link = snapshot.child_link
     if binding.room_type == "chat" and (link is None or link.sender != bot or not link.via):
         found = None if link is None else {"sender": link.sender, "via": list(link.via)}
         yield Difference("child_link", {"space_id": binding.space_id, "sender": bot}, found)

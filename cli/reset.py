@@ -28,9 +28,9 @@ from cli.settings import AccountSettings, Places, load
 from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.errors import CredentialsRefused
 from machines.ids import RoomId
-from matrix.errand import Errand, any_session
 from matrix.errors import HomeserverUnreachable, RequestRefused, SessionUnusable
-from matrix.leaving import leave_and_forget, memberships
+from matrix.rooms.leave import leave_and_forget, memberships
+from matrix.session.one_shot import OneShotClient, any_session
 from store import DaemonLock, DatabaseLocked
 from store.errors import DatabaseForeign
 from store.lock import lock_path, refuse_if_held
@@ -90,7 +90,7 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
         _lock_out_daemon(settings, dry_run),
         _errors_translated(),
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(any_session(settings.account())) as errand,
+        portal.wrap_async_context_manager(any_session(settings.account())) as client,
     ):
         plan = plan_server(
             ServerLine(
@@ -98,16 +98,16 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
                 room.name,
                 "would_decline" if room.invited else "would_leave_and_forget",
             )
-            for room in portal.call(memberships, errand)
+            for room in portal.call(memberships, client)
         )
         if dry_run:
             return plan
         if not yes:
             _confirm(plan, settings.matrix_user_id)
-        return _leave_rooms(plan, portal, errand)
+        return _leave_rooms(plan, portal, client)
 
 
-def _leave_rooms(plan: Summary, portal: BlockingPortal, errand: Errand) -> Summary:
+def _leave_rooms(plan: Summary, portal: BlockingPortal, client: OneShotClient) -> Summary:
     """Leave one room after the other; when the homeserver stops answering, the rest has failed too."""
     unreachable: str | None = None
 
@@ -116,7 +116,7 @@ def _leave_rooms(plan: Summary, portal: BlockingPortal, errand: Errand) -> Summa
         if unreachable is None:
             status.update(f"leaving {room_id}")
             try:
-                return portal.call(leave_and_forget, errand, room_id)
+                return portal.call(leave_and_forget, client, room_id)
             except HomeserverUnreachable as error:
                 unreachable = str(error)
         return unreachable

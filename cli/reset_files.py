@@ -20,7 +20,7 @@ from cli.reset_plan import LocalLine
 from cli.settings import Places
 from machines.ids import DeviceId
 from matrix.errors import SessionUnusable
-from matrix.session import SessionFile, is_own_file_of_store
+from matrix.session.file import SessionFile, is_own_file_of_store
 from store.errors import DatabaseUnusable
 from store.lock import is_lock_content
 from store.ownership import is_own_file

@@ -23,7 +23,7 @@ from machines.errors import CredentialsRefused, SurfacesError
 from machines.i18n import catalog_for
 from machines.ids import UserId
 from machines.world import Access
-from matrix import MatrixHomeserver, SessionMismatch, SessionUnusable
+from matrix import MatrixClient, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
 from store import DaemonLock, DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, Journal
 from store.database import open_database
@@ -187,10 +187,8 @@ async def _open_journal(path: Path) -> AsyncIterator[Journal]:
 
 
 @asynccontextmanager
-async def _open_homeserver(
-    settings: Settings, clock: SystemClock
-) -> AsyncIterator[MatrixHomeserver]:
-    homeserver = MatrixHomeserver(settings.account(), on_change=_log_outage, clock=clock)
+async def _open_homeserver(settings: Settings, clock: SystemClock) -> AsyncIterator[MatrixClient]:
+    homeserver = MatrixClient(settings.account(), on_change=_log_outage, clock=clock)
     async with aclosing(homeserver):
         yield homeserver
 

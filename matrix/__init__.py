@@ -1,14 +1,18 @@
-"""The only room that knows the homeserver: its HTTP, its JSON, its limits and its moods.
+"""The only package that knows the homeserver: HTTP, sync, rooms, session.
 
-`MatrixHomeserver` is what the rest of the program sees, through the runtime's `Homeserver` port. Inside, a
-request goes `performing` or `homeserver` → `transport` (retries) → `gate` (outages) and `throttle`
-(rate limits) → `exchange` (nio, one HTTP request); an answer comes back through `answers` and `parsing`.
-A sync response goes through `decoding` (facts) and `topology` (what is).
+Start reading at `client`: `MatrixClient` implements the runtime's `Homeserver` port.
+
+- `http`: every request passes `http.transport`, with retries, circuit breaker and rate limits.
+- `sync`: sync responses and history, decoded into the Matrix events of `machines.facts`.
+- `rooms`: orders are carried out (`rooms.perform`), and current room state is read (`rooms.observe`).
+- `session`: login, the session file, and the client for one-shot commands.
+
+Imports go down only: `client` → `rooms` → `session`, `sync` → `http` → `raw_events`, `keys`, `clock`, `errors`.
 """
 
+from matrix.client import MatrixClient
 from matrix.errors import SessionMismatch, SessionUnusable
-from matrix.homeserver import MatrixHomeserver
-from matrix.login import Session
-from matrix.session import Account
+from matrix.session.file import Account
+from matrix.session.login import Session
 
-__all__ = ["Account", "MatrixHomeserver", "Session", "SessionMismatch", "SessionUnusable"]
+__all__ = ["Account", "MatrixClient", "Session", "SessionMismatch", "SessionUnusable"]

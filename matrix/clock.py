@@ -1,4 +1,4 @@
-"""Time as this package needs it: injected, so that an hour of outage takes a test no time."""
+"""The clock of this package and of the runtime; tests inject a virtual one."""
 
 import time
 from typing import Protocol
@@ -21,9 +21,9 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, read once: from then on time passes and is never set.
+    """The machine's clock, read once; after that, changes of the system time have no effect.
 
-    A wall clock that is put back by an hour would hold up every retry and every edit for that hour.
+    If the system time is set back by an hour, a wall clock would delay every retry and every edit for that hour.
     """
 
     def __init__(self) -> None:
@@ -39,5 +39,5 @@ class SystemClock:
 
 
 def _passed() -> float:
-    """Return the seconds since some moment; where the system tells, those of its sleep count too."""
+    """Return the seconds since some fixed moment, including the system's sleep where the platform supports it."""
     return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)

@@ -1,8 +1,7 @@
-"""What can go wrong between the bot and its homeserver.
+"""Errors between the bot and its homeserver.
 
-`Unreachable`, `RequestRefused` and `Dropped` stay inside this package: the transport retries the first,
-the performers turn the second into a `Refused` outcome. What crosses the border is in
-`machines.errors`, and the two errors about the kept session, which the operator has to mend.
+The subclasses of `MatrixError` stay inside this package: the transport retries `Unreachable`, and `rooms.perform` turns
+`RequestRefused` into a `Refused` outcome. The others are for the commands of `cli`, as those of `machines.errors` are.
 """
 
 from typing import Literal
@@ -27,11 +26,11 @@ _KIND_OF_ERRCODE: dict[str, RefusalKind] = {
 
 
 class MatrixError(SurfacesError):
-    """Base of what goes wrong inside `matrix`."""
+    """Base of the errors inside `matrix`."""
 
 
 class Unreachable(MatrixError):
-    """No answer of a homeserver came back: the network's or the server's fault, worth a retry.
+    """No response of a homeserver came back: the fault of the network or the server, to be retried.
 
     `connect` means that the request was never sent; after `timeout` and `broken` it may have been
     carried out.
@@ -43,19 +42,19 @@ class Unreachable(MatrixError):
         self.reason = reason
 
 
-class AnswerTooLong(MatrixError):
-    """The homeserver's answer is longer than what may be held; it would be as long the next time."""
+class ResponseTooLong(MatrixError):
+    """The homeserver's response is longer than the limit; a retry would not help."""
 
 
 class Redirected(Unreachable):
-    """The answer sent us elsewhere, where nothing of ours goes: MATRIX_HOMESERVER or a proxy is to be mended (E11)."""
+    """The response is a redirect, which is never followed; MATRIX_HOMESERVER or a proxy must be corrected (E11)."""
 
     def __init__(self, target: str) -> None:
         super().__init__("broken", f"it redirects to {target}, which is not followed")
 
 
 class RequestRefused(MatrixError):
-    """The homeserver answered, and will not do it: a 4xx, or a 5xx that only this request gets."""
+    """The homeserver refuses the request: a 4xx, or a 5xx that only this request gets."""
 
     def __init__(
         self, status: int, errcode: str, reason: str, *, soft_logout: bool = False
@@ -68,27 +67,27 @@ class RequestRefused(MatrixError):
 
 
 class Dropped(MatrixError):
-    """A request that may be left out was left out, because the homeserver is under pressure (D8)."""
+    """A droppable request was left out, because the homeserver is under pressure (contract D8)."""
 
 
 class SessionUnusable(SurfacesError):
-    """The kept session can't be read (the operator's to mend; exit 2)."""
+    """The stored session can't be read or written (the operator must correct it; exit 2)."""
 
 
 class SessionAbsent(SurfacesError):
-    """There is no kept session where one is needed (the daemon never logged in; exit 2)."""
+    """A command needs the stored session, and there is none (the daemon never logged in; exit 2)."""
 
 
 class HomeserverUnreachable(SurfacesError):
-    """A command needs the homeserver now, and it does not answer (exit 1); the daemon would wait."""
+    """A command needs the homeserver, which does not answer (exit 1); the daemon would wait."""
 
 
 class SessionMismatch(SessionUnusable):
-    """The kept session belongs to another account, device or homeserver than the configured one."""
+    """The stored session belongs to another account, device or homeserver than the configured one."""
 
 
 def refusal_of(refused: RequestRefused) -> Refused:
-    """Say to the runtime what kind of refusal this is."""
+    """Return the outcome that tells the runtime what kind of refusal this is."""
     if refused.status >= 500:
         kind: RefusalKind = "unsendable"
     else:

@@ -13,9 +13,9 @@ import anyio
 from machines.ids import RoomId, TxnId, UserId
 from machines.orders import SendMessage
 from machines.topology import ObservedRoom, Topology
-from matrix.creating import RoomMaker
-from matrix.performing import Performer
-from matrix.transport import Transport
+from matrix.http.transport import Transport
+from matrix.rooms.create import RoomCreator
+from matrix.rooms.perform import OrderPerformer
 from tests.bench.figures import Beside, Figure, Goal
 from tests.matrix.markdown_corpus import corpus
 
@@ -41,7 +41,7 @@ def measure() -> Iterator[Figure]:
 
 
 async def _worst() -> tuple[float, float]:
-    performer = Performer(cast("Transport", _Sink()), cast("RoomMaker", None), _BOT)
+    performer = OrderPerformer(cast("Transport", _Sink()), cast("RoomCreator", None), _BOT)
     performer.remember(Topology(_BOT, {_ROOM: ObservedRoom(_ROOM, _BOT, 0)}))
     held = taken = 0.0
 

@@ -14,7 +14,7 @@ BOT = UserId("@lambda:example.org")
 
 @dataclass
 class FakeAccount:
-    """Satisfies what `matrix.leaving` needs of an `Errand`; `posts` are the requests that change something.
+    """Satisfies what `matrix.rooms.leave` needs of an `OneShotClient`; `posts` are the requests that change something.
 
     A room in `refusing` can't be left; from the room `dies_at` on nothing is answered any more.
     """
@@ -46,7 +46,7 @@ class FakeAccount:
             }
         }
 
-    async def post(self, *segments: str, lane: str) -> Any:
+    async def post(self, *segments: str, bucket: str) -> Any:
         """Leave or forget a room."""
         _, room, deed = segments
         self.dead = self.dead or room == self.dies_at

@@ -1,4 +1,4 @@
-"""One Synapse for all tests here that need a real homeserver, and accounts of their own on it."""
+"""One Synapse for all tests here that need a real homeserver; each test has its own accounts on it."""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from machines.ids import UserId
-from matrix import Account, MatrixHomeserver
+from matrix import Account, MatrixClient
 from matrix.clock import SystemClock
 from sandbox.person import Person
 from sandbox.synapse import Synapse
@@ -18,8 +18,8 @@ PASSWORD = "a password of no importance"
 _numbers = itertools.count(1)
 
 
-class HurriedClock(SystemClock):
-    """A clock on which every wait is over at once: for tests of what is done, not of when."""
+class InstantClock(SystemClock):
+    """A clock on which every wait ends at once; for tests that do not depend on time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,24 +50,24 @@ async def account(synapse: Synapse, tmp_path: Path) -> Account:
 @pytest.fixture
 async def open_bot(
     account: Account,
-) -> AsyncIterator[Callable[[], Awaitable[MatrixHomeserver]]]:
-    """Start the bot's side as a new process would: logged in, with nothing remembered."""
+) -> AsyncIterator[Callable[[], Awaitable[MatrixClient]]]:
+    """Return a function that opens a new, logged-in client without state, as a new process would."""
     async with AsyncExitStack() as stack:
 
-        async def open_once() -> MatrixHomeserver:
-            homeserver = MatrixHomeserver(
-                account, on_change=lambda up, reason, outage_s: None, clock=HurriedClock()
+        async def open_once() -> MatrixClient:
+            client = MatrixClient(
+                account, on_change=lambda up, reason, outage_s: None, clock=InstantClock()
             )
-            stack.push_async_callback(homeserver.aclose)
-            await homeserver.login()
-            return homeserver
+            stack.push_async_callback(client.aclose)
+            await client.login()
+            return client
 
         yield open_once
 
 
 @pytest.fixture
-async def bot(open_bot: Callable[[], Awaitable[MatrixHomeserver]]) -> MatrixHomeserver:
-    """The bot's side, logged in."""
+async def bot(open_bot: Callable[[], Awaitable[MatrixClient]]) -> MatrixClient:
+    """A logged-in client of the bot."""
     return await open_bot()
 
 
@@ -81,7 +81,7 @@ async def person(synapse: Synapse) -> AsyncIterator[Person]:
 
 @pytest.fixture
 def renamed_bot(account: Account) -> Callable[[str], Awaitable[None]]:
-    """Change the bot's display name, as its operator may."""
+    """Return a function that changes the bot's display name."""
 
     async def rename(name: str) -> None:
         async with Person(account.homeserver, account.user_id, PASSWORD) as operator:

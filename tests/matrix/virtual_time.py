@@ -1,4 +1,4 @@
-"""Time that passes only when everybody waits for it, so that an hour takes a test no time."""
+"""Virtual time: it passes only when all tasks wait, so that an hour takes a test no time."""
 
 import heapq
 import itertools
@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.lowlevel
 
-# Turns of the event loop after which every task that can run has run into its next wait.
+# After so many iterations of the event loop every runnable task waits again.
 SETTLING_TURNS = 50
 
 
 class VirtualClock:
-    """A clock whose sleepers are woken in order by `running`."""
+    """A clock that wakes its sleepers in order while `running`."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self._now = now
@@ -36,7 +36,7 @@ class VirtualClock:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Let time pass, as fast as the tasks allow, for as long as the block lasts."""
+        """Let time pass, as fast as the tasks allow, inside the block."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run)
             yield

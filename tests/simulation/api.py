@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import unquote
 
-from matrix.exchange import HttpAnswer, HttpRequest
+from matrix.http.backend import HttpRequest, HttpResponse
 from tests.simulation.faults import Faults
 from tests.simulation.homeserver import Homeserver, Refusal
 from tests.simulation.room_api import RoomApi
@@ -18,10 +18,10 @@ def segments(request: HttpRequest) -> list[str]:
     return [unquote(part) for part in request.path.removeprefix(_PREFIX).split("/")]
 
 
-def answer(status: int, content: Any, **headers: str) -> HttpAnswer:
+def answer(status: int, content: Any, **headers: str) -> HttpResponse:
     """Return an answer as JSON."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return HttpAnswer(status, names, json.dumps(content).encode())
+    return HttpResponse(status, names, json.dumps(content).encode())
 
 
 class Api:
@@ -33,7 +33,7 @@ class Api:
         self._names = names
         self._rooms = RoomApi(server)
 
-    def handle(self, request: HttpRequest, *, partial_room: bool = False) -> HttpAnswer:
+    def handle(self, request: HttpRequest, *, partial_room: bool = False) -> HttpResponse:
         """Carry a request out and answer it."""
         body = json.loads(request.body) if request.body else {}
         try:

@@ -18,7 +18,7 @@ from machines.i18n import catalog_for
 from machines.ids import UserId
 from machines.talk import AgentRequest
 from machines.world import Access
-from matrix import Account, MatrixHomeserver
+from matrix import Account, MatrixClient
 from matrix.clock import SystemClock
 from store import Journal
 from store.database import prepare
@@ -309,12 +309,12 @@ class History:
     async def _bot(self, process: Process) -> None:
         clock = VirtualClock(self.kernel)
         account = Account("http://hs", BOT, self.folder, password="secret")
-        homeserver = MatrixHomeserver(
+        homeserver = MatrixClient(
             account,
             on_change=lambda up, reason, outage_s: self.kernel.note(f"reachable: {up} ({reason})"),
             clock=clock,
-            chance=self.kernel.chance.random,
-            exchange=self.network.exchange_of(process),
+            jitter=self.kernel.chance.random,
+            backend=self.network.backend_of(process),
         )
         agents = Agents()
         bot = Bot(

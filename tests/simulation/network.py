@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 
 from matrix.errors import Unreachable
-from matrix.exchange import Exchange, HttpAnswer, HttpRequest
+from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
 from tests.simulation.api import Api, answer, segments
 from tests.simulation.faults import Fate, Faults
 from tests.simulation.homeserver import Homeserver
@@ -18,7 +18,7 @@ from tests.simulation.process import Process
 from tests.simulation.syncing import has_news, position_of
 
 Inspect = Callable[[list[str], str, dict[str, object]], None]
-_HTML = HttpAnswer(502, {"content-type": "text/html"}, b"<html><body>Bad Gateway</body></html>")
+_HTML = HttpResponse(502, {"content-type": "text/html"}, b"<html><body>Bad Gateway</body></html>")
 _PACE_S = 0.999
 _STILL_S = 2.0
 """So long after its death what a process asked for may still be carried out."""
@@ -33,25 +33,25 @@ class Flight:
         self.path = segments(request)
         self.departed = process.kernel.now
         self.fate: Fate = "well"
-        self.answered: asyncio.Future[HttpAnswer] = process.loop.create_future()
+        self.answered: asyncio.Future[HttpResponse] = process.loop.create_future()
 
     @property
     def waits(self) -> bool:
         """Whether anybody still listens."""
         return not self.process.dead and not self.answered.done()
 
-    def settle(self, outcome: HttpAnswer | Unreachable) -> None:
+    def settle(self, outcome: HttpResponse | Unreachable) -> None:
         """Give the answer, or the reason why there is none."""
         if not self.waits:
             return
-        if isinstance(outcome, HttpAnswer):
+        if isinstance(outcome, HttpResponse):
             self.answered.set_result(outcome)
         else:
             self.answered.set_exception(outcome)
 
 
 class Network:
-    """Makes the `Exchange` of each process."""
+    """Makes the `HttpBackend` of each process."""
 
     def __init__(
         self, kernel: Kernel, server: Homeserver, api: Api, faults: Faults, inspect: Inspect
@@ -69,15 +69,15 @@ class Network:
         self.requests = 0
         server.news.append(lambda event: kernel.after(0.001, self._answer_polls))
 
-    def exchange_of(self, process: Process) -> Exchange:
-        """Return the exchange of one process."""
+    def backend_of(self, process: Process) -> HttpBackend:
+        """Return the HTTP backend of one process."""
 
-        async def exchange(request: HttpRequest) -> HttpAnswer:
+        async def backend(request: HttpRequest) -> HttpResponse:
             if process.dead:
                 await process.limbo()
             return await self._depart(Flight(process, request)).answered
 
-        return exchange
+        return backend
 
     # -- the way there -----------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Network:
         else:
             self._carry_out(flight)
 
-    def _fail(self, flight: Flight, outcome: HttpAnswer | Unreachable) -> None:
+    def _fail(self, flight: Flight, outcome: HttpResponse | Unreachable) -> None:
         # What was on its way before says nothing about now, and nobody listens for what is best effort.
         is_news = flight.departed >= self._down_since and flight.path[-1] != "read_markers"
         if flight.waits and is_news and "typing" not in flight.path:
@@ -165,7 +165,7 @@ class Network:
             process.may_die(f"after {what}")
         self._return(flight, reply)
 
-    def _refusal(self, fate: Fate) -> HttpAnswer:
+    def _refusal(self, fate: Fate) -> HttpResponse:
         if fate == "gateway":
             return _HTML
         if fate == "error":
@@ -179,8 +179,8 @@ class Network:
 
     # -- the way back ------------------------------------------------------------------------------
 
-    def _return(self, flight: Flight, reply: HttpAnswer) -> None:
-        outcome: HttpAnswer | Unreachable = reply
+    def _return(self, flight: Flight, reply: HttpResponse) -> None:
+        outcome: HttpResponse | Unreachable = reply
         match flight.fate:
             case "unanswered" | "partial":
                 outcome = Unreachable("broken", "reset")
@@ -188,7 +188,7 @@ class Network:
                 return
             case "truncated":
                 body = reply.body[: self._kernel.chance.randrange(len(reply.body))]
-                outcome = HttpAnswer(reply.status, reply.headers, body)
+                outcome = HttpResponse(reply.status, reply.headers, body)
             case "error_done":
                 outcome = self._refusal("error")
             case "gateway_done":

@@ -21,12 +21,12 @@ from actors.outbox import Outbox
 from actors.outcomes import Outcomes
 from actors.reconciler import Reconciler
 from machines import dialogue
-from matrix import decoding, history
-from matrix.creating import RoomMaker
-from matrix.gate import Gate
-from matrix.homeserver import MatrixHomeserver
-from matrix.performing import Performer
-from matrix.transport import Transport
+from matrix.client import MatrixClient
+from matrix.http.circuit_breaker import CircuitBreaker
+from matrix.http.transport import Transport
+from matrix.rooms.create import RoomCreator
+from matrix.rooms.perform import OrderPerformer
+from matrix.sync import history, timeline
 from store import Journal, inbox
 from store.queries import SQL
 from store.records import Writes
@@ -78,7 +78,9 @@ def _events_taken_twice(stack: ExitStack) -> None:
         return lambda raw, actor, event, event_id, *rest: original(raw, actor, event, None, *rest)
 
     # What stands before its answer in one timeline never comes as far as the inbox.
-    stack.enter_context(patch.object(decoding, "unanswered", lambda facts, events, bot: facts))
+    stack.enter_context(
+        patch.object(timeline, "without_answered", lambda facts, events, bot: facts)
+    )
     _replace(stack, inbox, "_put_inbox", made)
 
 
@@ -206,43 +208,43 @@ def _new_transaction_at_each_try(stack: ExitStack) -> None:
 
 
 def _no_fence_at_join(stack: ExitStack) -> None:
-    for module in (decoding, history):
-        stack.enter_context(patch.object(module, "last_arrival", lambda *_, **__: -1))
+    for module in (timeline, history):
+        stack.enter_context(patch.object(module, "last_join_index", lambda *_, **__: -1))
 
 
 def _nonce_not_looked_for(stack: ExitStack) -> None:
-    async def nothing(self: RoomMaker, nonce: str) -> None:
+    async def nothing(self: RoomCreator, nonce: str) -> None:
         return None
 
-    stack.enter_context(patch.object(RoomMaker, "_find", nothing))
+    stack.enter_context(patch.object(RoomCreator, "_find", nothing))
 
 
 def _encryption_overlooked(stack: ExitStack) -> None:
-    async def no(self: Performer, room_id: Any) -> bool:
+    async def no(self: OrderPerformer, room_id: Any) -> bool:
         return False
 
-    stack.enter_context(patch.object(Performer, "_is_encrypted", no))
+    stack.enter_context(patch.object(OrderPerformer, "_is_encrypted", no))
 
 
 def _every_edit_may_be_dropped(stack: ExitStack) -> None:
     def made(original: Any) -> Any:
-        async def _send(self: Performer, order: Any, txn_id: Any) -> Any:
+        async def _send(self: OrderPerformer, order: Any, txn_id: Any) -> Any:
             return await original(self, replace(order, droppable=True), txn_id)
 
         return _send
 
-    _replace(stack, Performer, "_send", made)
+    _replace(stack, OrderPerformer, "_send", made)
 
 
 def _sync_taken_for_current_state(stack: ExitStack) -> None:
-    async def unchanged(self: MatrixHomeserver, topology: Any, doubts: Any) -> Any:
+    async def unchanged(self: MatrixClient, topology: Any, doubts: Any) -> Any:
         return topology
 
-    stack.enter_context(patch.object(MatrixHomeserver, "confirm", unchanged))
+    stack.enter_context(patch.object(MatrixClient, "confirm", unchanged))
 
 
 def _no_back_off(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(Gate, "back_off_s", lambda self, failures: 0.1))
+    stack.enter_context(patch.object(CircuitBreaker, "backoff_s", lambda self, failures: 0.1))
 
 
 def _run(raw: Any, statement: str, **values: Any) -> int:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from matrix.exchange import HttpRequest
+from matrix.http.backend import HttpRequest
 from tests.simulation.homeserver import Event, Homeserver, Refusal, Room
 from tests.simulation.syncing import messages, position_of
 

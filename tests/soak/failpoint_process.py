@@ -141,16 +141,16 @@ def _end_with_parent() -> None:
 
 
 def _set_fuse(fuse: _Fuse) -> None:
-    from matrix.exchange import NioExchange
-    from matrix.session import SessionFile
+    from matrix.http.nio_backend import NioBackend
+    from matrix.session.file import SessionFile
     from store.journal import Journal
 
     journal: Any = Journal
-    exchange: Any = NioExchange
+    backend: Any = NioBackend
     session: Any = SessionFile
     journal._write_group = fuse.around(journal._write_group, lambda *_: "a commit")
-    exchange.__call__ = fuse.around(
-        exchange.__call__, lambda _, request: f"{request.method} {request.path}"
+    backend.__call__ = fuse.around(
+        backend.__call__, lambda _, request: f"{request.method} {request.path}"
     )
     write = session.write
 
@@ -165,8 +165,8 @@ def _set_fuse(fuse: _Fuse) -> None:
 def _hurry() -> None:
     """Shorten what the daemon waits for on purpose: this homeserver makes a room at once or not at all."""
     from machines import dialogue, reply
-    from matrix import creating
+    from matrix.rooms import create
 
     for module in (reply, dialogue):
         vars(module)["EDIT_INTERVAL_S"] = 0.15
-    creating.SETTLING_S = 0.0
+    create.SETTLING_S = 0.0

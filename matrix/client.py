@@ -1,0 +1,242 @@
+"""The Matrix client of the runtime: implements its `Homeserver` port with the parts of this package.
+
+Every call retries by itself what is worth a retry; it returns when there is a definite answer, or raises one of the
+errors in `machines.errors`.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from machines.doubts import Doubts
+from machines.errors import CredentialsRefused, TokenUnknown
+from machines.facts import BotRemoved, Fact, Gap, SyncBatch
+from machines.ids import EventId, RoomId, SyncToken, TxnId
+from machines.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
+from machines.topology import Topology
+from matrix.clock import Clock, SystemClock
+from matrix.errors import RequestRefused
+from matrix.http.backend import HttpBackend
+from matrix.http.circuit_breaker import SHORTEST_WAIT_S, OnOutageChange
+from matrix.http.nio_backend import NioBackend
+from matrix.http.request import Request, client_path
+from matrix.http.transport import Transport
+from matrix.rooms.confirm import confirm
+from matrix.rooms.create import RoomCreator
+from matrix.rooms.current_state import CurrentState
+from matrix.rooms.observe import Observer
+from matrix.rooms.perform import OrderPerformer
+from matrix.session.file import Account
+from matrix.session.login import Authenticator, Session
+from matrix.sync.filters import initial_filter, live_filter
+from matrix.sync.full_state import FullState, FullStateReader, SyncReader
+from matrix.sync.history import find_sent, pages, read_back
+from matrix.sync.read_position import fetch_read_position, left_to_answer
+from matrix.sync.resuming import resume_batch
+from matrix.sync.timeline import JoinedRoom
+
+SYNC_TIMEOUT_MS = 30_000
+
+# The homeserver answers a long poll only a little late; a full state may take it minutes.
+_SYNC_GRACE_S = 15.0
+_INITIAL_SYNC_TIMEOUT_S = 300.0
+_TYPING_MS = 30_000
+
+
+class MatrixClient:
+    """Implements the runtime's `Homeserver` port for one account.
+
+    `on_change` is called once when an outage begins and once when it ends. The simulation replaces `backend`,
+    `clock` and `jitter`.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        on_change: OnOutageChange,
+        clock: Clock | None = None,
+        jitter: Callable[[], float] = random.random,
+        backend: HttpBackend | None = None,
+    ) -> None:
+        self._bot = account.user_id
+        self._clock = clock or SystemClock()
+        self._own_backend: NioBackend | None = None
+        if backend is None:
+            backend = self._own_backend = NioBackend(account.homeserver)
+        self._transport = Transport(backend, self._clock, on_change, jitter)
+        self._authenticator = Authenticator(account, self._transport)
+        self._current = CurrentState(self._transport, self._bot)
+        self._observer = Observer(self._current)
+        self._creator = RoomCreator(self._transport, self._current, self._clock)
+        self._performer = OrderPerformer(self._transport, self._creator, self._bot)
+        self._joined: set[RoomId] = set()
+
+    async def login(self) -> Session:
+        """Use the stored session or make one, keeping the device (contract L2).
+
+        Raises:
+            CredentialsRefused: the homeserver does not accept the configured or stored credentials.
+            SessionUnusable: the stored session belongs to another account, or can't be read or written.
+        """
+        return await self._authenticator.login()
+
+    async def session_ended(self) -> None:
+        """Return when the session has ended softly; every request waits for the next `login`."""
+        await self._transport.session_ended()
+
+    async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
+        """Make one full-state sync with timeout 0 (contract L3): the events after `since`, and all rooms.
+
+        Without `since` the batch has the unanswered messages (contract D12).
+
+        Raises:
+            LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
+        """
+        query = {"timeout": "0", "full_state": "true", "filter": initial_filter(since, self._bot)}
+        if since is not None:
+            query["since"] = since
+        request = Request(
+            "GET",
+            client_path("sync"),
+            query=query,
+            bucket="sync",
+            timeout_s=_INITIAL_SYNC_TIMEOUT_S,
+            retry_forever=True,
+            long_poll=True,
+            reader=lambda: FullStateReader(self._bot, since),
+        )
+        state: FullState = await self._sync(request, since)
+        batch = state.batch
+        if since is None:
+            batch = await resume_batch(self._transport, self._bot, batch, state.unsettled)
+        self._joined = set(state.topology.rooms)
+        topology = await self._observer.complete(state.topology)
+        self._remember(topology)
+        self._performer.note(batch.facts)
+        return batch, topology
+
+    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+        """Return the topology with the doubtful parts read from the current state (contract L3)."""
+        topology = await confirm(self._current, self._observer, topology, doubts)
+        self._remember(topology)
+        return topology
+
+    async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
+        """Read one room and the Spaces that may contain it, for one repair (contracts C7, C12).
+
+        `spaces` are those that the local rows name.
+        """
+        topology = await self._observer.observe(room_id, spaces)
+        self._remember(topology)
+        return topology
+
+    async def sync(self, since: SyncToken) -> SyncBatch:
+        """Long-poll (30 000 ms) for the events after `since` (contract L6).
+
+        Raises:
+            LoggedOut: the token ended softly; `login` again and repeat.
+            CredentialsRefused: the token ended for good.
+            TokenUnknown: `since` is not accepted.
+        """
+        synced: set[RoomId] = set()
+
+        def on_room(room_id: RoomId, _: JoinedRoom) -> None:
+            synced.add(room_id)
+
+        query = {"since": since, "filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
+        request = Request(
+            "GET",
+            client_path("sync"),
+            query=query,
+            # After a failure the homeserver must answer at once: that ends the outage for all requests.
+            retry_query=query | {"timeout": "0"},
+            bucket="sync",
+            timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
+            retry_forever=True,
+            long_poll=True,
+            reader=lambda: SyncReader(self._bot, since, on_room, self._joined),
+        )
+        started_at = self._clock.now()
+        batch: SyncBatch = await self._sync(request, since)
+        self._joined -= {fact.room_id for fact in batch.facts if isinstance(fact, BotRemoved)}
+        self._joined |= synced
+        left_s = started_at + SHORTEST_WAIT_S - self._clock.now()
+        if batch.token == since and left_s > 0:
+            # A long poll ends early only because of news. One that ends early without a new token comes from a
+            # broken server, which must not be asked in a tight loop.
+            await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
+        self._performer.note(batch.facts)
+        return batch
+
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4).
+
+        Raises:
+            TokenUnknown: the homeserver does not accept the gap's tokens.
+            HistoryUnavailable: the homeserver can't return this history.
+        """
+        async for facts in pages(self._transport, self._bot, gap):
+            self._performer.note(facts)
+            yield facts
+
+    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+        """Return the messages after the room's read position that have no answer yet (contract D12)."""
+        position = await self.fully_read(room_id)
+        events = await read_back(self._transport, self._bot, room_id, None, position)
+        return left_to_answer(events, room_id, position, self._bot)
+
+    async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
+        """Carry out one order; idempotent for the same `txn_id`."""
+        outcome = await self._performer.perform(order, txn_id)
+        if isinstance(order, CreateRoom) and isinstance(outcome, RoomCreated):
+            self._observer.remember_created(outcome.room_id, is_space=order.space)
+        return outcome
+
+    async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
+        """Search for a message that may have been sent, and whose transaction id may be forgotten (fact 7)."""
+        return await find_sent(self._transport, self._bot, message, since)
+
+    async def show_typing(self, room_id: RoomId, typing: bool) -> None:
+        """Show or end the typing notice; best effort, dropped while the homeserver is under pressure."""
+        body = {"typing": True, "timeout": _TYPING_MS} if typing else {"typing": False}
+        path = client_path("rooms", room_id, "typing", self._bot)
+        await self._transport.best_effort(Request("PUT", path, body=body, bucket="send"))
+
+    async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
+        """Set the read receipt and, where given, `m.fully_read` (contracts D6, D12); best effort."""
+        body = {"m.read": read}
+        if finished is not None:
+            body["m.fully_read"] = finished
+        path = client_path("rooms", room_id, "read_markers")
+        await self._transport.best_effort(Request("POST", path, body=body, bucket="send"))
+
+    async def fully_read(self, room_id: RoomId) -> EventId | None:
+        """Return the bot's read position in a room from the homeserver (contract D12)."""
+        return await fetch_read_position(self._transport, self._bot, room_id)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._own_backend is not None:
+            await self._own_backend.aclose()
+
+    async def _sync(self, request: Request, since: SyncToken | None) -> Any:
+        try:
+            return await self._transport.request(request)
+        except RequestRefused as refused:
+            if refused.status in (401, 403):
+                raise CredentialsRefused(
+                    f"the homeserver refuses this account ({refused.errcode}: {refused.reason}):"
+                    " ask its operator"
+                ) from refused
+            if since is None:
+                raise
+            raise TokenUnknown(
+                f"the homeserver does not accept the sync token ({refused.errcode}:"
+                f" {refused.reason})"
+            ) from refused
+
+    def _remember(self, topology: Topology) -> None:
+        self._observer.remember(topology)
+        self._creator.remember(topology)
+        self._performer.remember(topology)

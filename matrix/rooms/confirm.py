@@ -1,0 +1,80 @@
+"""Reads the doubtful parts of a full-state sync from the current state (contract L3), with a few requests a room."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from msgspec.structs import replace
+
+from machines.doubts import Doubts, Link
+from machines.ids import RoomId
+from machines.topology import ObservedRoom, Topology
+from matrix.http.concurrency import run_reads
+from matrix.rooms.current_state import CurrentState, StateReader
+from matrix.rooms.observe import Observer
+from matrix.sync.topology import child_link, observed_room, parents_of
+
+# The limit for the Spaces that a room claims as its parents.
+_MAX_CLAIMS = 4
+
+
+async def confirm(
+    current: CurrentState, observer: Observer, topology: Topology, doubts: Doubts
+) -> Topology:
+    """Return the topology with its doubtful parts read again; a part that can't be read stays unchanged."""
+    return await _Confirmation(current.reader(), observer, topology).read(doubts)
+
+
+class _Confirmation:
+    """One pass over the doubts of one topology."""
+
+    def __init__(self, reader: StateReader, observer: Observer, topology: Topology) -> None:
+        self._reader = reader
+        self._observer = observer
+        self._topology = topology
+        self._rooms = dict(topology.rooms)
+
+    async def read(self, doubts: Doubts) -> Topology:
+        """Read the rooms themselves first, then the links, because a claim may name a Space just read."""
+        links = set(doubts.linked)
+        joined = await self._reader.joined_rooms() if doubts.unseen else None
+        to_read = doubts.created | (doubts.unseen & (joined or frozenset()))
+        await run_reads(
+            [
+                *(partial(self._read_room, room_id) for room_id in to_read),
+                *(partial(self._read_name, room_id) for room_id in doubts.named),
+                *(partial(self._read_claims, room_id, links) for room_id in doubts.unlinked),
+            ]
+        )
+        await run_reads(partial(self._read_link, link) for link in self._to_own_spaces(links))
+        return replace(self._topology, rooms=self._rooms)
+
+    async def _read_room(self, room_id: RoomId) -> None:
+        read = await self._observer.read(self._reader, room_id)
+        if read is not None:
+            self._rooms[room_id] = read[0]
+
+    async def _read_name(self, room_id: RoomId) -> None:
+        event = await self._reader.event(room_id, "m.room.name")
+        if event is not None:
+            state = {("m.room.name", ""): dict(event)}
+            named = observed_room(room_id, state, None, self._topology.bot)
+            self._rooms[room_id] = replace(self._rooms[room_id], name=named.name)
+
+    async def _read_claims(self, room_id: RoomId, links: set[Link]) -> None:
+        state = await self._reader.whole(room_id)
+        for space_id in parents_of(state or {})[:_MAX_CLAIMS]:
+            links.add((space_id, room_id))
+
+    def _to_own_spaces(self, links: Iterable[Link]) -> list[Link]:
+        return sorted(link for link in links if self._is_own_space(self._rooms.get(link[0])))
+
+    def _is_own_space(self, room: ObservedRoom | None) -> bool:
+        return room is not None and room.is_space and room.created_by == self._topology.bot
+
+    async def _read_link(self, link: Link) -> None:
+        space_id, room_id = link
+        current = child_link(await self._reader.event(space_id, "m.space.child", room_id))
+        if current is not None:  # state is replaced, never removed: an absent link was never set
+            space = self._rooms[space_id]
+            others = tuple(child for child in space.children if child.room_id != room_id)
+            self._rooms[space_id] = replace(space, children=(*others, current))

@@ -1,0 +1,89 @@
+"""Relates the bot's own replies in a piece of a timeline to the messages that they answer (contract D2).
+
+Normally the database knows which messages are answered. Where it was lost or restored from a backup, only the
+homeserver can tell: in the history that is read back (contract D12), and when a sync repeats old events together with
+their answers (contract D1). Encrypted events can't be related here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from machines.facts import (
+    BegunPart,
+    EncryptedArrived,
+    Fact,
+    FileArrived,
+    MalformedArrived,
+    MessageArrived,
+)
+from machines.ids import EventId, UserId
+from matrix.keys import ANSWERS_KEY, PART_KEY, PARTIAL_KEY
+from matrix.raw_events import as_dict, is_id
+
+MESSAGES = (MessageArrived, FileArrived, MalformedArrived, EncryptedArrived)
+"""The events that get an answer."""
+
+
+@dataclass(slots=True)
+class _ReplyEvent:
+    """One event of a reply by the bot, with its edits applied."""
+
+    event_id: EventId
+    answers: str
+    part: int
+    partial: bool
+    edits: int = 0
+
+
+def without_answered(facts: list[Fact], events: Sequence[object], bot: UserId) -> list[Fact]:
+    """Return the decoded events without the messages whose complete answer is in `events`; never raises.
+
+    A message with an incomplete answer gets the parts of that answer (`begun`).
+    """
+    replies: dict[str, list[_ReplyEvent]] = {}
+    for reply in _replies(events, bot):
+        replies.setdefault(reply.answers, []).append(reply)
+    if not replies:
+        return facts
+    left: list[Fact] = []
+    for fact in facts:
+        series = replies.get(fact.event_id, []) if isinstance(fact, MESSAGES) else []
+        if not series:
+            left.append(fact)
+        elif any(reply.partial for reply in series):
+            left.append(_begun(fact, series))
+    return left
+
+
+def _begun(fact: Fact, series: list[_ReplyEvent]) -> Fact:
+    if not isinstance(fact, MessageArrived):
+        return fact
+    series.sort(key=lambda reply: reply.part)
+    parts = tuple(BegunPart(reply.event_id, reply.edits) for reply in series)
+    return replace(fact, begun=parts)
+
+
+def _replies(events: Sequence[object], bot: UserId) -> list[_ReplyEvent]:
+    replies: dict[str, _ReplyEvent] = {}
+    for event in map(as_dict, events):
+        if event.get("sender") != bot or event.get("type") != "m.room.message":
+            continue
+        content = as_dict(event.get("content"))
+        relation = as_dict(content.get("m.relates_to"))
+        if relation.get("rel_type") == "m.replace":
+            target = relation.get("event_id")
+            edited = replies.get(target) if type(target) is str else None
+            if edited is not None:
+                edited.edits += 1
+                new_content = as_dict(content.get("m.new_content"))
+                edited.partial = new_content.get(PARTIAL_KEY) is True
+            continue
+        event_id, answers, part = event.get("event_id"), content.get(ANSWERS_KEY), 1
+        if type(content.get(PART_KEY)) is int:
+            part = content[PART_KEY]
+        if is_id(event_id, "$") and type(answers) is str:
+            partial = content.get(PARTIAL_KEY) is True
+            replies[event_id] = _ReplyEvent(EventId(event_id), answers, part, partial)
+    return list(replies.values())

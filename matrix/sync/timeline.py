@@ -1,0 +1,188 @@
+"""Decodes the rooms of a sync and pages of history; each event is decoded independently of the others.
+
+Nothing from before the bot's last join is decoded (fact 4), and no message that has its answer in the same timeline.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from machines.facts import (
+    BotRemoved,
+    BotReturned,
+    Fact,
+    Gap,
+    InviteArrived,
+    MemberChanged,
+    MembersCounted,
+)
+from machines.ids import EventId, RoomId, SyncToken, UserId
+from matrix.raw_events import is_id
+from matrix.sync.batch import BatchBuilder, Source
+from matrix.sync.events import decode_event, malformed_message
+from matrix.sync.fields import Undecodable
+from matrix.sync.membership import (
+    bot_removed,
+    last_join_index,
+    other_member_count,
+    own_membership,
+)
+from matrix.sync.reply_relations import without_answered
+
+JoinedRoom = dict[str, Any]
+"""A joined room of a sync response."""
+
+
+def decode_page(
+    events: Iterable[object], room_id: RoomId, bot: UserId, *, was_in: bool = False
+) -> tuple[Fact, ...]:
+    """Decode a page of history, oldest first, by the rules of a timeline."""
+    batch = BatchBuilder(bot)
+    _decode_timeline(batch, room_id, list(events), was_in=was_in)
+    if any(map(_is_arrival, batch.facts)):
+        batch.facts.insert(0, MembersCounted(room_id, None))
+    return tuple(batch.facts)
+
+
+def decode_joined(
+    batch: BatchBuilder,
+    room_id: RoomId,
+    room: JoinedRoom,
+    since: SyncToken | None,
+    *,
+    was_in: bool,
+) -> None:
+    """Decode a joined room; where its timeline is limited, add a gap."""
+    state = batch.events_in(room, "state", "state", room_id)
+    for event in state:
+        if _is_encryption(event):
+            _decode_into(batch, room_id, event, "state")
+    events = batch.events_in(room, "timeline", "timeline", room_id)
+    first = len(batch.facts)
+    was_in = was_in or _was_in(state, events, batch.bot)
+    has_join = _decode_timeline(batch, room_id, events, was_in=was_in)
+    _count_members(batch, room_id, room, first, since)
+    timeline = room.get("timeline")
+    if since is None or has_join or type(timeline) is not dict:
+        return
+    if timeline.get("limited") is True:
+        # Without this token the gap ends at the end of the batch, so that nothing is lost.
+        before = timeline.get("prev_batch")
+        end = SyncToken(before) if type(before) is str and before else since
+        batch.gaps.append(Gap(room_id, since, end, was_in))
+
+
+def decode_invite(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) -> None:
+    """Decode an open invitation."""
+    inviter: UserId | None = None
+    encrypted = False
+    for event in batch.events_in(room, "invite_state", "invite", room_id):
+        if type(event) is not dict:
+            continue  # stripped state can't be trusted; only the invitation itself is needed
+        content = own_membership(event, batch.bot)
+        if content is not None and content.get("membership") == "invite":
+            sender = event.get("sender")
+            inviter = UserId(sender) if is_id(sender, "@") else None
+        elif event.get("type") == "m.room.encryption" and event.get("state_key") == "":
+            encrypted = True
+    if inviter is None:
+        batch.quarantine("invite", "the invitation does not say who sent it", room_id)
+    else:
+        batch.facts.append(InviteArrived(room_id, inviter, encrypted))
+
+
+def decode_left(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) -> None:
+    """Decode a room that the bot has left; its last messages can't be answered any more."""
+    events = batch.events_in(room, "state", "leave", room_id)
+    events = events + batch.events_in(room, "timeline", "leave", room_id)
+    for event in reversed(events):
+        content = own_membership(event, batch.bot)
+        if content is not None and content.get("membership") in ("leave", "ban"):
+            assert isinstance(event, dict)
+            try:
+                removed = bot_removed(event, room_id, batch.bot)
+            except Undecodable as reason:
+                batch.quarantine("leave", str(reason), room_id, event)
+                break
+            if removed is not None:
+                batch.facts.append(removed)
+            return
+    not_in_it = "the homeserver says that the bot is not in it"
+    batch.facts.append(BotRemoved(room_id, None, None, not_in_it))
+
+
+def _was_in(state: list[object], timeline: list[object], bot: UserId) -> bool:
+    """Whether the state before a timeline says that the bot was already in the room."""
+    later = [
+        event.get("event_id")
+        for event in timeline
+        if type(event) is dict and own_membership(event, bot) is not None
+    ]
+    return any(
+        content.get("membership") == "join" and event.get("event_id") not in later
+        for event in state
+        if type(event) is dict and (content := own_membership(event, bot)) is not None
+    )
+
+
+def _count_members(
+    batch: BatchBuilder, room_id: RoomId, room: JoinedRoom, first: int, since: SyncToken | None
+) -> None:
+    """Insert the number of other members, where it changed, before the timeline's events (from `first` on).
+
+    Without `since` every room has a count, and the topology has it too; then only rooms with several others need it.
+    """
+    others = other_member_count(room)
+    if others is None:
+        arrived = any(_is_arrival(fact) for fact in batch.facts[first:])
+        if arrived and since is not None:
+            batch.facts.insert(first, MembersCounted(room_id, None))
+    elif since is not None or others > 1:
+        batch.facts.insert(first, MembersCounted(room_id, others))
+
+
+def _is_arrival(fact: Fact) -> bool:
+    return isinstance(fact, MemberChanged) and fact.membership in ("join", "invite")
+
+
+def _decode_timeline(
+    batch: BatchBuilder, room_id: RoomId, events: list[object], *, was_in: bool
+) -> bool:
+    """Decode events in order; return whether the bot's own join is among them.
+
+    Events before the last join are dropped (fact 4), except the bot's removal and the start of encryption.
+    """
+    join_index = last_join_index(events, batch.bot, was_in=was_in)
+    for event in events[:join_index] if join_index > 0 else ():
+        if own_membership(event, batch.bot) is not None or _is_encryption(event):
+            _decode_into(batch, room_id, event, "timeline")
+    if join_index > 0 and any(
+        isinstance(fact, BotRemoved) and fact.room_id == room_id for fact in batch.facts
+    ):
+        _decode_return(batch, room_id, events[join_index])
+    after_join, first = events[join_index + 1 :], len(batch.facts)
+    for event in after_join:
+        _decode_into(batch, room_id, event, "timeline")
+    if len(batch.facts) > first:
+        batch.facts[first:] = without_answered(batch.facts[first:], after_join, batch.bot)
+    return join_index >= 0
+
+
+def _decode_return(batch: BatchBuilder, room_id: RoomId, event: object) -> None:
+    """Add that the bot is back in a room: after the removal alone the room would wait for a message."""
+    event_id = event.get("event_id") if type(event) is dict else None
+    if is_id(event_id, "$"):
+        batch.facts.append(BotReturned(room_id, EventId(event_id)))
+
+
+def _is_encryption(event: object) -> bool:
+    return type(event) is dict and event.get("type") == "m.room.encryption"
+
+
+def _decode_into(batch: BatchBuilder, room_id: RoomId, event: object, source: Source) -> None:
+    try:
+        fact = decode_event(event, room_id, batch.bot)
+    except Undecodable as reason:
+        batch.quarantine(source, str(reason), room_id, event)
+        fact = malformed_message(event, room_id, batch.bot)
+    if fact is not None:
+        batch.facts.append(fact)

@@ -1,0 +1,198 @@
+"""Rooms are made once, whatever becomes of the request (contracts O3, K2; fact 5)."""
+
+import json
+import random
+from urllib.parse import unquote
+
+import pytest
+from msgspec.structs import replace
+
+from machines.ids import RoomId, TxnId, UserId
+from machines.orders import CreateRoom, Refused, RoomCreated
+from matrix.errors import Unreachable
+from matrix.http.transport import Transport
+from matrix.raw_events import state_map
+from matrix.rooms.create import RoomCreator
+from matrix.rooms.current_state import CurrentState
+from matrix.rooms.initial_state import missing_state, room_body
+from matrix.rooms.perform import OrderPerformer
+from tests.matrix.fake_backend import FakeBackend, error_response, json_response
+from tests.matrix.virtual_time import VirtualClock
+
+pytestmark = pytest.mark.anyio
+
+BOT = UserId("@bot:here")
+USER = UserId("@user:here")
+SPACE = RoomId("!space")
+ORDER = CreateRoom("nonce", "Chat 1", USER, parent=SPACE)
+
+
+class Rooms:
+    """A homeserver that makes rooms; `faults` are what becomes of the next `createRoom` requests."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.rooms: dict[str, list[dict]] = {}
+        self.faults: list[str] = []
+        self.pending: list[tuple[float, dict]] = []
+        self.network = FakeBackend(self.clock, self.respond)
+        transport = Transport(
+            self.network, self.clock, lambda up, reason, outage_s: None, random.Random(1).random
+        )
+        transport.use_token("token")
+        maker = RoomCreator(transport, CurrentState(transport, BOT), self.clock)
+        self.performer = OrderPerformer(transport, maker, BOT)
+
+    async def make(self, order=ORDER):
+        async with self.clock.running():
+            return await self.performer.perform(order, TxnId("t"))
+
+    def add(self, body, whole=True):
+        room_id = f"!r{len(self.rooms)}"
+        create = {"type": "m.room.create", "state_key": "", "sender": BOT}
+        create["content"] = {"room_version": "12", **body["creation_content"]}
+        own = {"type": "m.room.member", "state_key": BOT, "sender": BOT}
+        own["content"] = {"membership": "join"}
+        state = [create, own]
+        if whole:
+            state += [{**event, "sender": BOT} for event in body["initial_state"]]
+            levels = {"type": "m.room.power_levels", "state_key": "", "content": {}}
+            name = {"type": "m.room.name", "state_key": "", "content": {"name": body["name"]}}
+            guest = {
+                "type": "m.room.member",
+                "state_key": USER,
+                "content": {"membership": "invite"},
+            }
+            rules = {"type": "m.room.join_rules", "state_key": "", "content": {}}
+            seen = {"type": "m.room.history_visibility", "state_key": "", "content": {}}
+            state += [levels, name, guest, rules, seen]
+        self.rooms[room_id] = state
+        return room_id
+
+    def respond(self, request):
+        for due, body in list(self.pending):
+            if self.clock.now() >= due:
+                self.pending.remove((due, body))
+                self.add(body)
+        body = json.loads(request.body) if request.body else {}
+        _, _, path = request.path.partition("/v3/")
+        parts = [unquote(part) for part in path.split("/")]
+        match parts:
+            case ["createRoom"]:
+                return self.create(body)
+            case ["joined_rooms"]:
+                return json_response({"joined_rooms": list(self.rooms)})
+            case ["rooms", room_id, "state"]:
+                return json_response(self.rooms[room_id])
+            case ["rooms", room_id, "invite"]:
+                self.put(room_id, "m.room.member", body["user_id"], {"membership": "invite"})
+                return json_response({})
+            case ["rooms", room_id, "state", kind, key] if request.method == "PUT":
+                self.put(room_id, kind, key, body)
+                return json_response({"event_id": "$x"})
+            case ["rooms", room_id, "state", kind, key]:
+                event = state_map(self.rooms[room_id]).get((kind, key))
+                return (
+                    error_response(404, "M_NOT_FOUND")
+                    if event is None
+                    else json_response(event["content"])
+                )
+            case _:
+                return json_response({})
+
+    def put(self, room_id, kind, key, content):
+        self.rooms[room_id].append({"type": kind, "state_key": key, "content": content})
+
+    def create(self, body):
+        fault = self.faults.pop(0) if self.faults else ""
+        match fault:
+            case "lost answer":
+                self.add(body)
+                raise Unreachable("broken", "connection reset")
+            case "slow":
+                self.pending.append((self.clock.now() + 8, body))
+                raise Unreachable("timeout", "no answer in time")
+            case "never arrived":
+                raise Unreachable("broken", "connection reset")
+            case "no connection":
+                raise Unreachable("connect", "connection refused")
+            case "by halves":
+                self.add(body, whole=False)
+                return error_response(500)
+            case "gateway":
+                self.add(body)
+                return error_response(504)
+            case "limited":
+                return error_response(429, "M_LIMIT_EXCEEDED", retry_after_ms=3000)
+            case "forbidden":
+                return error_response(403, "M_FORBIDDEN")
+            case _:
+                return json_response({"room_id": self.add(body)})
+
+
+@pytest.fixture
+def rooms():
+    return Rooms()
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [],
+        ["lost answer"],
+        ["slow"],
+        ["gateway"],
+        ["never arrived"],
+        ["no connection", "no connection", "lost answer"],
+        ["limited", "never arrived", "slow"],
+        ["by halves"],
+    ],
+    ids=lambda faults: ", ".join(faults) or "none",
+)
+async def test_one_room_is_made_whatever_becomes_of_the_request(rooms, faults):
+    rooms.faults = faults
+    assert await rooms.make() == RoomCreated(RoomId("!r0"))
+    assert len(rooms.rooms) == 1
+    assert missing_state(state_map(rooms.rooms["!r0"]), ORDER, BOT) == {}
+    invited = [e for e in rooms.rooms["!r0"] if e["state_key"] == USER]
+    assert [event["content"]["membership"] for event in invited] == ["invite"]
+
+
+async def test_a_room_that_is_whole_is_found_and_not_touched(rooms):
+    await rooms.make()
+    before = json.dumps(rooms.rooms)
+    asked = len(rooms.network.requests)
+    assert await rooms.make() == RoomCreated(RoomId("!r0"))
+    assert json.dumps(rooms.rooms) == before
+    assert {request.method for _, request in rooms.network.requests[asked:]} == {"GET"}
+
+
+async def test_a_room_whose_maker_was_killed_meanwhile_is_waited_for(rooms):
+    rooms.pending.append((rooms.clock.now() + 2, json.loads(json.dumps(room_body(ORDER, BOT)))))
+    again = replace(ORDER, repeated=True)
+    assert await rooms.make(again) == RoomCreated(RoomId("!r0"))
+    assert rooms.network.times("/createRoom") == []
+
+
+async def test_a_refusal_to_make_a_room_is_an_outcome(rooms):
+    rooms.faults = ["forbidden"]
+    outcome = await rooms.make()
+    assert isinstance(outcome, Refused)
+    assert outcome.kind == "forbidden"
+
+
+async def test_a_homeserver_that_breaks_at_this_room_alone_is_given_up_on(rooms):
+    rooms.faults = ["never arrived"] * 100
+    outcome = await rooms.make()
+    assert isinstance(outcome, Refused)
+    assert outcome.kind == "unsendable"
+    assert len(rooms.network.times("/createRoom")) < 10
+
+
+def test_older_room_versions_get_the_bots_power_spelt_out():
+    create = {"type": "m.room.create", "state_key": "", "content": {"room_version": "11"}}
+    levels = missing_state(state_map([create]), ORDER, BOT)["m.room.power_levels", ""]
+    assert levels["users"] == {BOT: 100}
+    create["content"]["room_version"] = "12"
+    levels = missing_state(state_map([create]), ORDER, BOT)["m.room.power_levels", ""]
+    assert "users" not in levels

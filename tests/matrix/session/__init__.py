@@ -1,0 +1,1 @@
+"""Tests of login and the session file."""

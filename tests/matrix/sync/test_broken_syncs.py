@@ -1,0 +1,62 @@
+"""Syncs that say nothing, over and over: what answers them is asked once a second at most."""
+
+from itertools import pairwise
+
+import anyio
+import pytest
+
+from machines.ids import SyncToken, UserId
+from matrix import Account, MatrixClient
+from tests.matrix.fake_backend import FakeBackend, json_response
+from tests.matrix.virtual_time import VirtualClock
+
+pytestmark = pytest.mark.anyio
+
+
+class World:
+    def __init__(self, path, sync_answer):
+        self.clock = VirtualClock()
+        self.changes: list[bool] = []
+        self.network = FakeBackend(self.clock, self.answered)
+        self.sync_answer = sync_answer
+        account = Account("http://nowhere", UserId("@bot:localhost"), path)
+        self.homeserver = MatrixClient(
+            account,
+            on_change=lambda up, *_: self.changes.append(up),
+            clock=self.clock,
+            backend=self.network,
+            jitter=lambda: 0.0,
+        )
+
+    def answered(self, request):
+        return json_response(self.sync_answer if request.path.endswith("/sync") else {})
+
+    async def minute_of_syncs(self):
+        """Sync as the bot does, for a minute; return the last token."""
+        token = SyncToken("s1")
+        async with self.clock.running(), anyio.create_task_group() as group:
+            group.start_soon(self._end_after_a_minute, group.cancel_scope)
+            while True:
+                token = (await self.homeserver.sync(token)).token
+        return token
+
+    async def _end_after_a_minute(self, scope):
+        await self.clock.sleep(60)
+        scope.cancel()
+
+
+@pytest.mark.parametrize("body", [{}, [], {"next_batch": 7}, {"next_batch": ""}, {"rooms": {}}])
+async def test_an_answer_without_a_token_is_an_outage_of_its_own(tmp_path, body):
+    world = World(tmp_path, body)
+    await world.minute_of_syncs()
+    times = world.network.times()
+    assert 2 < len(times) <= 90
+    assert all(later - one >= 0.999 for one, later in pairwise(world.network.times("/sync")))
+
+
+async def test_a_token_that_stays_the_same_at_once_is_asked_for_once_a_second(tmp_path):
+    world = World(tmp_path, {"next_batch": "s1"})
+    assert await world.minute_of_syncs() == "s1"
+    times = world.network.times("/sync")
+    assert 50 <= len(times) <= 61
+    assert world.changes == []

@@ -1,0 +1,176 @@
+"""What becomes of messages in a raw sync response: what is said, what is a gap, and what is nothing to act on."""
+
+import pytest
+
+from machines.facts import (
+    EncryptedArrived,
+    EncryptionEnabled,
+    FileArrived,
+    Gap,
+    MessageArrived,
+    QuestionShown,
+)
+from machines.ids import EventId, SyncToken
+from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, decode_sync, event, facts, joined, text
+
+
+def test_a_text_becomes_a_message():
+    assert facts(joined(text("hello"))) == [
+        MessageArrived(ROOM, EventId("$1"), ME, "hello", 5, None)
+    ]
+
+
+def test_a_message_in_a_thread_names_its_root():
+    relation = {
+        "rel_type": "m.thread",
+        "event_id": "$root",
+        "m.in_reply_to": {"event_id": "$x"},
+        "is_falling_back": True,
+    }
+    (fact,) = facts(joined(text("hello", relation=relation)))
+    assert fact.thread_root == "$root"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("> <@you:here> old\n> more\n\nnew\n> quoted by hand", "new\n> quoted by hand"),
+        ("> * <@you:here> waves\n\nnew", "new"),
+        ("> <@you:here> !archive\n\n!help", "!help"),
+        ("no fallback", "no fallback"),
+        ("> a quote of my own\n\nnew", "> a quote of my own\n\nnew"),
+    ],
+)
+def test_a_reply_is_read_without_what_it_quotes(body, said):
+    relation = {"m.in_reply_to": {"event_id": "$0"}}
+    (fact,) = facts(joined(text(body, relation=relation)))
+    assert fact.body == said
+
+
+def test_a_message_says_whether_it_mentions_the_bot_and_what_it_replies_to():
+    relation = {"m.in_reply_to": {"event_id": "$own"}}
+    mentioned = {"user_ids": [ME, BOT]}
+    (reply, mention, other, file) = facts(
+        joined(
+            text("you", "$1", relation),
+            event(
+                event_id="$2", content={"msgtype": "m.text", "body": "x", "m.mentions": mentioned}
+            ),
+            text(f"{BOT}, hello", "$3"),
+            event(
+                event_id="$4", content={"msgtype": "m.file", "body": "x", "m.mentions": mentioned}
+            ),
+        )
+    )
+    assert (reply.replies_to, reply.addressed) == ("$own", False)
+    assert (mention.replies_to, mention.addressed) == (None, True)
+    assert not other.addressed
+    assert file.addressed
+
+
+def test_a_message_in_a_thread_is_no_reply_to_what_stands_before_it_there():
+    relation = {"rel_type": "m.thread", "event_id": "$root", "is_falling_back": True}
+    relation["m.in_reply_to"] = {"event_id": "$x"}
+    (fact,) = facts(joined(text("hello", relation=relation)))
+    assert fact.replies_to is None
+
+
+@pytest.mark.parametrize(
+    "mentions", [None, 5, [], {"user_ids": None}, {"user_ids": BOT}, {"room": True}]
+)
+def test_malformed_mentions_mention_nobody(mentions):
+    content = {"msgtype": "m.text", "body": "x", "m.mentions": mentions}
+    (fact,) = facts(joined(event(content=content)))
+    assert not fact.addressed
+
+
+def test_a_quote_in_a_message_that_is_no_reply_stays():
+    (fact,) = facts(joined(text("> <@you:here> old\n\nnew")))
+    assert fact.body == "> <@you:here> old\n\nnew"
+
+
+def test_files_of_all_kinds_arrive_with_their_name():
+    for msgtype in ("m.file", "m.image", "m.audio", "m.video"):
+        content = {"msgtype": msgtype, "body": "a caption", "filename": "a.pdf", "url": "mxc://x/y"}
+        assert facts(joined(event(content=content))) == [
+            FileArrived(ROOM, EventId("$1"), ME, "a.pdf", 5, None)
+        ]
+
+
+def test_an_own_event_that_shows_a_question_stands_in_its_place_among_the_messages():
+    mark = {"org.lambda.surfaces.question": "$asked"}
+    own = event(sender=BOT, event_id="$2", content={"msgtype": "m.text", "body": "?", **mark})
+    foreign = event(event_id="$3", content={"msgtype": "m.notice", "body": "?", **mark})
+    found = facts(joined(text("!yes", "$1"), own, foreign, text("!yes", "$4")))
+    assert [fact.event_id for fact in found] == ["$1", "$2", "$4"]
+    assert found[1] == QuestionShown(ROOM, EventId("$2"), EventId("$asked"))
+
+
+@pytest.mark.parametrize("named", [None, 5, "", "$", "@x:y", ["$1"], "$" * 300])
+def test_an_own_event_that_names_no_question_shows_none(named):
+    content = {"msgtype": "m.text", "body": "?", "org.lambda.surfaces.question": named}
+    assert not facts(joined(event(sender=BOT, content=content)))
+
+
+def test_what_is_never_acted_on_is_no_fact():
+    assert not facts(
+        joined(
+            text("own", sender=BOT),
+            event(content={"msgtype": "m.notice", "body": "x"}),
+            event(content={"msgtype": "m.emote", "body": "x"}),
+            event(content={"msgtype": "m.location", "body": "x", "geo_uri": "geo:1,2"}),
+            text("* edited", relation={"rel_type": "m.replace", "event_id": "$0"}),
+            event(content={}, unsigned={"redacted_because": {}}),
+            event("m.room.redaction", redacts="$0", content={}),
+            event("m.reaction", content={"m.relates_to": {"key": "x"}}),
+            text("in state", state_key=""),
+            event("m.room.encrypted", state_key="", content={"algorithm": "a", "ciphertext": "b"}),
+            event("m.room.encrypted", sender=BOT, content={}),
+            event("m.room.member", content={"membership": "join"}),
+            event("m.room.topic", state_key="", content={"topic": "x"}),
+        )
+    )
+
+
+def test_an_encrypted_event_is_kept_with_what_its_key_will_need():
+    content = {
+        "algorithm": "m.megolm.v1.aes-sha2",
+        "ciphertext": "AwgA",
+        "session_id": "S",
+        "sender_key": 5,
+        "junk": {"deep": [[[[]]]]},
+        "m.relates_to": {"rel_type": "m.thread", "event_id": "$root"},
+    }
+    (fact,) = facts(joined(event("m.room.encrypted", content=content)))
+    assert isinstance(fact, EncryptedArrived)
+    assert fact.content == {
+        "algorithm": "m.megolm.v1.aes-sha2",
+        "ciphertext": "AwgA",
+        "session_id": "S",
+        "m.relates_to": {"rel_type": "m.thread", "event_id": "$root"},
+    }
+
+
+def test_a_gap_is_named_by_its_two_ends():
+    batch = decode_sync(joined(text("late"), limited=True), BOT, SINCE)
+    assert batch.gaps == (Gap(ROOM, SINCE, SyncToken("p1")),)
+
+
+def test_a_limited_timeline_that_does_not_say_where_it_begins_is_a_gap_all_the_same():
+    response = joined(text("late"), limited=True)
+    del response["rooms"]["join"][ROOM]["timeline"]["prev_batch"]
+    batch = decode_sync(response, BOT, SINCE)
+    assert [(gap.room_id, gap.since) for gap in batch.gaps] == [(ROOM, SINCE)]
+    assert batch.quarantined == ()
+    assert decode_sync(joined(text("late"), limited=True), BOT, None).gaps == ()
+
+
+def test_encryption_counts_wherever_it_stands():
+    encryption = event("m.room.encryption", state_key="", content={"algorithm": "x"})
+    assert facts(joined(state=[encryption])) == [EncryptionEnabled(ROOM, EventId("$1"))]
+    assert facts(joined(encryption)) == [EncryptionEnabled(ROOM, EventId("$1"))]
+
+
+def test_lone_surrogates_never_reach_the_journal():
+    (fact,) = facts(joined(text("a\ud800b")))
+    assert fact.body.encode()

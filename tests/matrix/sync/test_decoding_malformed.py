@@ -1,0 +1,143 @@
+"""What is malformed in a sync response is set aside with its reason, and its neighbours go on (contract D9)."""
+
+import json
+
+import pytest
+
+from machines.facts import MalformedArrived
+from machines.ids import EventId
+from matrix.sync.key_messages import MAX_BYTES, TYPES
+from matrix.sync.timeline import decode_page
+from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, decode_sync, event, joined, member, text
+
+MALFORMED = [
+    None,
+    5,
+    "text",
+    [],
+    {},
+    {"type": None},
+    {"type": ["m.room.message"]},
+    {"type": "m.room.message"},
+    event(event_id=None),
+    event(event_id="no-sigil"),
+    event(event_id="$" + "x" * 300),
+    event(event_id="$\ud800"),
+    event(sender=None),
+    event(sender="me"),
+    event(sender={"a": 1}),
+    event(content=None),
+    event(content=[]),
+    event(content={"body": "no msgtype"}),
+    event(content={"msgtype": 5, "body": "x"}),
+    event(content={"msgtype": ["m.text"], "body": "x"}),
+    event(content={"msgtype": "m.text"}),
+    event(content={"msgtype": "m.text", "body": None}),
+    event(content={"msgtype": "m.text", "body": {"a": "b"}}),
+    event(content={"msgtype": "m.file"}),
+    event(content={"msgtype": "m.text", "body": "x", "m.relates_to": "y"}),
+    event() | {"origin_server_ts": "soon"},
+    event() | {"origin_server_ts": True},
+    event() | {"origin_server_ts": 1e400},
+    event() | {"origin_server_ts": -1},
+    event() | {"origin_server_ts": 10**30},
+    event("m.room.encrypted", content={}),
+    event("m.room.encrypted", content={"algorithm": 5, "ciphertext": []}),
+    member("@x:y", "dancing"),
+    member("@x:y", ["join"]),
+    member("not a user", "join"),
+    event("m.room.member", state_key=["@x:y"], content={"membership": "join"}),
+]
+
+
+@pytest.mark.parametrize("bad", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_event_is_set_aside_and_its_neighbours_go_on(bad):
+    batch = decode_sync(joined(text("a", "$a"), bad, text("b", "$b")), BOT, SINCE)
+    told = [fact for fact in batch.facts if not isinstance(fact, MalformedArrived)]
+    assert [fact.event_id for fact in told] == ["$a", "$b"]
+    (quarantined,) = batch.quarantined
+    assert (quarantined.source, quarantined.room_id) == ("timeline", ROOM)
+    assert quarantined.reason
+    assert decode_page([text("a", "$a"), bad], ROOM, BOT) == batch.facts[:-1]
+
+
+def test_of_a_malformed_message_is_told_who_sent_it_where_that_is_known():
+    known = event(content={"msgtype": "m.text"})
+    for bad in (known, known | {"content": 5}, known | {"origin_server_ts": "soon"}):
+        (fact,) = decode_sync(joined(bad), BOT, SINCE).facts
+        assert fact == MalformedArrived(ROOM, EventId("$1"), ME)
+    for nobody in (known | {"sender": "me"}, known | {"event_id": 5}, known | {"sender": BOT}):
+        assert decode_sync(joined(nobody), BOT, SINCE).facts == ()
+
+
+@pytest.mark.parametrize("bad", [None, 5, "x", [], {"timeline": []}, {"timeline": {"events": 5}}])
+def test_a_malformed_room_leaves_the_other_rooms_alone(bad):
+    response = joined(text("a", "$a"))
+    response["rooms"]["join"] = {"!bad": bad, "no room id": {}, **response["rooms"]["join"]}
+    response["rooms"]["invite"] = {"!i": bad}
+    response["rooms"]["leave"] = bad
+    batch = decode_sync(response, BOT, SINCE)
+    assert [fact for fact in batch.facts if fact.room_id == ROOM]
+    assert batch.quarantined
+
+
+@pytest.mark.parametrize("response", [None, [], 5, {}, {"next_batch": 5}, {"next_batch": ""}])
+def test_a_response_without_a_token_skips_nothing(response):
+    assert decode_sync(response, BOT, SINCE).token == SINCE
+
+
+def to_device(*events):
+    return decode_sync({"next_batch": "s", "to_device": {"events": list(events)}}, BOT, SINCE)
+
+
+def key(kind="m.room.encrypted", sender=ME, **content):
+    return {"type": kind, "sender": sender, "content": content}
+
+
+def test_key_messages_of_known_types_are_kept_as_they_came():
+    messages = [key(kind, a=[1, {"b": None}]) for kind in sorted(TYPES)]
+    batch = to_device(*messages)
+    assert [json.loads(each.payload) for each in batch.to_device] == messages
+    assert [(each.sender, each.type) for each in batch.to_device] == [
+        (ME, kind) for kind in sorted(TYPES)
+    ]
+    assert batch.quarantined == ()
+
+
+def deep():
+    bottomless = current = {}
+    for _ in range(200):
+        current["x"] = current = {}
+    return bottomless
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        5,
+        {},
+        {"type": 1},
+        key("m.x"),
+        key("m.room_key"),
+        key("m.forwarded_room_key"),
+        key("m.secret.send"),
+        key(sender=None),
+        key(sender="no user"),
+        key() | {"content": []},
+        key(deep=deep()),
+        key(large="x" * MAX_BYTES),
+        key(large="\u20ac" * (MAX_BYTES // 3)),
+    ],
+    ids=repr,
+)
+def test_other_to_device_messages_are_not_kept_and_stop_nothing(message):
+    batch = to_device(message, key())
+    assert len(batch.to_device) == 1
+    assert [(q.source, q.times) for q in batch.quarantined] == [("to_device", 1)]
+
+
+def test_what_one_sender_sends_in_vain_is_one_line():
+    kinds = [key(f"m.x{number}") for number in range(50)]
+    batch = to_device(*kinds, key("m.x", sender="@other:here"))
+    assert [(q.sender, q.times) for q in batch.quarantined] == [(ME, 50), ("@other:here", 1)]

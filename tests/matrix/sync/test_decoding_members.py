@@ -1,0 +1,175 @@
+"""What a raw sync response says of who is in a room: the bot's own coming and going, invitations, others."""
+
+import pytest
+
+from machines.facts import (
+    BotRemoved,
+    BotReturned,
+    EncryptionEnabled,
+    InviteArrived,
+    MemberChanged,
+    MembersCounted,
+    MessageArrived,
+)
+from machines.ids import EventId
+from matrix.sync.timeline import decode_page
+from tests.matrix.raw_events import (
+    BOT,
+    ME,
+    ROOM,
+    SINCE,
+    decode_sync,
+    event,
+    facts,
+    joined,
+    left,
+    member,
+    text,
+)
+
+
+def test_nothing_from_before_the_bots_own_join_counts():
+    response = joined(
+        text("before", "$1"),
+        member(BOT, "invite", "$2", sender=ME),
+        text("still before", "$3"),
+        event("m.room.encryption", event_id="$e", state_key="", content={}),
+        member(BOT, "join", "$4", previous="invite"),
+        text("after", "$5"),
+        limited=True,
+    )
+    batch = decode_sync(response, BOT, SINCE)
+    assert batch.facts == (
+        EncryptionEnabled(ROOM, EventId("$e")),
+        MessageArrived(ROOM, EventId("$5"), ME, "after", 5, None),
+    )
+    assert batch.gaps == ()
+
+
+def test_a_changed_display_name_of_the_bot_is_no_join():
+    response = joined(text("a", "$1"), member(BOT, "join", "$2", previous="join"), text("b", "$3"))
+    assert [fact.event_id for fact in facts(response)] == ["$1", "$3"]
+
+
+def test_a_changed_name_is_no_join_either_where_the_server_does_not_tell_what_was_before():
+    renamed = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
+    batch = decode_sync(joined(*renamed, limited=True), BOT, SINCE, joined_before={ROOM})
+    assert [fact.event_id for fact in batch.facts] == ["$1", "$3"]
+    assert [gap.was_in for gap in batch.gaps] == [True]
+    in_before = joined(*renamed, state=[member(BOT, "join", "$0")])
+    assert [fact.event_id for fact in facts(in_before)] == ["$1", "$3"]
+    page = decode_page(renamed, ROOM, BOT, was_in=True)
+    assert [fact.event_id for fact in page] == ["$1", "$3"]
+
+
+@pytest.mark.parametrize(
+    "state", [[], [member(BOT, "invite", "$0", sender=ME)], [member(BOT, "join", "$2")]]
+)
+def test_a_join_is_one_without_being_told_what_was_before_it(state):
+    here = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
+    here += [member(BOT, "join", "$4"), text("c", "$5")]
+    assert [fact.event_id for fact in facts(joined(*here, state=state))] == ["$3", "$5"]
+
+
+def test_a_return_is_one_without_being_told_what_was_before_it():
+    here = [member(BOT, "leave", "$1", sender=ME), text("a", "$2"), member(BOT, "join", "$3")]
+    batch = decode_sync(joined(*here, text("b", "$4")), BOT, SINCE, joined_before={ROOM})
+    assert [type(fact).__name__ for fact in batch.facts] == [
+        "BotRemoved",
+        "BotReturned",
+        "MessageArrived",
+    ]
+
+
+def test_being_removed_and_coming_back_within_one_sync_is_told_in_order():
+    response = joined(
+        text("a", "$1"),
+        member(BOT, "leave", "$2", sender=ME, previous="join"),
+        text("b", "$3"),
+        member(BOT, "join", "$4", previous="invite"),
+        text("c", "$5"),
+    )
+    removed, returned, message = facts(response)
+    assert isinstance(removed, BotRemoved)
+    assert isinstance(returned, BotReturned)
+    assert message.event_id == "$5"
+
+
+@pytest.mark.parametrize(
+    ("removal", "reason"),
+    [
+        (member(BOT, "leave", sender=ME, previous="join", reason="bye"), f"kicked by {ME}: bye"),
+        (member(BOT, "ban", sender=ME, previous="join"), f"banned by {ME}"),
+        (member(BOT, "leave", previous="join"), "the bot left"),
+    ],
+)
+def test_a_removal_says_who_and_why(removal, reason):
+    (fact,) = facts(left(text("x"), removal))
+    assert isinstance(fact, BotRemoved)
+    assert fact.reason == reason
+
+
+def test_a_room_that_is_gone_without_a_word_is_a_removal_too():
+    (fact,) = facts(left())
+    assert (fact.event_id, fact.sender) == (None, None)
+
+
+def test_an_invitation_that_ends_is_no_removal():
+    assert not facts(left(member(BOT, "leave", sender=ME, previous="invite")))
+    assert not facts(left(member(BOT, "leave", previous="invite")))
+
+
+def test_an_invitation_names_its_sender_and_what_the_room_claims():
+    stripped = [
+        {"type": "m.room.create", "sender": "@other:here", "state_key": "", "content": {}},
+        {"type": "m.room.member", "sender": "@x:y", "state_key": ME, "content": {}},
+        {
+            "type": "m.room.member",
+            "sender": ME,
+            "state_key": BOT,
+            "content": {"membership": "invite"},
+        },
+    ]
+    response = {"next_batch": "s", "rooms": {"invite": {ROOM: {"invite_state": {}}}}}
+    response["rooms"]["invite"][ROOM]["invite_state"]["events"] = stripped
+    assert facts(response) == [InviteArrived(ROOM, ME, encrypted=False)]
+    stripped.append({"type": "m.room.encryption", "state_key": "", "content": {}})
+    assert facts(response) == [InviteArrived(ROOM, ME, encrypted=True)]
+
+
+def test_the_comings_and_goings_of_others_are_told():
+    response = joined(member(ME, "leave", "$9"))
+    assert facts(response) == [MemberChanged(ROOM, EventId("$9"), ME, "leave")]
+
+
+def counted(joined_members, invited, *events, since=SINCE):
+    response = joined(*events)
+    summary = {"m.joined_member_count": joined_members, "m.invited_member_count": invited}
+    response["rooms"]["join"][ROOM]["summary"] = summary
+    return facts(response, since)
+
+
+def test_who_reads_along_is_told_before_what_stands_in_the_timeline():
+    found = counted(2, 1, text("!chats", "$1"), member(ME, "join", "$2"))
+    assert found[0] == MembersCounted(ROOM, 2)
+    assert [fact.event_id for fact in found[1:]] == ["$1", "$2"]
+
+
+def test_without_a_summary_somebody_who_came_leaves_the_number_unknown():
+    for membership in ("join", "invite"):
+        found = facts(joined(text("x", "$1"), member(ME, membership, "$2")))
+        assert found[0] == MembersCounted(ROOM, None)
+    page = decode_page([member(ME, "join", "$2")], ROOM, BOT)
+    assert page[0] == MembersCounted(ROOM, None)
+
+
+@pytest.mark.parametrize(
+    ("joined_members", "invited"), [(None, 0), (2, None), ("2", 0), (0, 0), (2, -1), (True, 1)]
+)
+def test_a_summary_that_does_not_add_up_tells_no_number(joined_members, invited):
+    assert counted(joined_members, invited) == []
+
+
+def test_a_full_state_tells_of_company_only():
+    assert counted(2, 0, since=None) == []
+    assert counted(2, 1, since=None) == [MembersCounted(ROOM, 2)]

@@ -1,0 +1,136 @@
+"""A full-state sync read room by room: all that is taken from it, whatever stands in it, in little memory."""
+
+import json
+import tracemalloc
+
+import pytest
+
+from machines.ids import RoomId
+from matrix.errors import Unreachable
+from matrix.http.parsing import MAX_DEPTH
+from tests.matrix.raw_events import BOT, ME, SINCE, event, read_full_state, text
+
+ONE, OTHER = RoomId("!one"), RoomId("!other")
+
+
+def room(*timeline, place=None, **more):
+    """A room made by the bot, as a full-state sync shows it."""
+    create = event("m.room.create", BOT, "$c", state_key="", content={})
+    places = [] if place is None else [{"type": "m.fully_read", "content": {"event_id": place}}]
+    return {
+        "state": {"events": [create]},
+        "timeline": {"events": list(timeline)},
+        "account_data": {"events": places},
+        **more,
+    }
+
+
+def body(**rooms):
+    return json.dumps({"next_batch": "s1", "rooms": {"join": rooms}}).encode()
+
+
+def test_each_room_is_in_the_batch_in_the_topology_and_known_as_settled_or_not():
+    raw = body(
+        **{
+            ONE: room(text("a question", "$q"), place="$before"),
+            OTHER: room(text("answered", "$a"), place="$a"),
+            "!never": room(text("never finished one", "$n")),
+            "!silent": room(place="$before"),
+        }
+    )
+    seen = read_full_state(raw, BOT, None)
+    assert [fact.event_id for fact in seen.batch.facts] == ["$q", "$a", "$n"]
+    assert list(seen.topology.rooms) == [ONE, OTHER, "!never", "!silent"]
+    assert {each.created_by for each in seen.topology.rooms.values()} == {BOT}
+    assert seen.unsettled == {ONE: "$before", "!never": None}
+
+
+@pytest.mark.parametrize(
+    ("last", "since", "believed"),
+    [
+        (text("!rename Plans", "$r"), None, False),
+        (event("m.room.encrypted", ME, "$e", content={}), None, False),
+        (text("hello", "$h"), None, True),
+        (text("!rename Plans", "$r"), SINCE, True),
+    ],
+)
+def test_a_name_that_may_be_older_than_a_rename_is_left_out(last, since, believed):
+    shown = room(last)
+    name = event("m.room.name", BOT, "$n", state_key="", content={"name": "Old"})
+    shown["state"]["events"].append(name)
+    seen = read_full_state(body(**{ONE: shown}), BOT, since)
+    assert seen.topology.rooms[ONE].name == ("Old" if believed else None)
+
+
+DEEP = "[" * 50_000 + "]" * 50_000
+HARD_TO_READ = {
+    "bottomless": f'{{"state": {{"events": [{DEEP}]}}, "deep": {DEEP}}}'.encode(),
+    "endless number": b'{"state": {"events": [' + b"9" * 5_000 + b"]}}",
+    "no UTF-8": b'{"state": {"events": ["\xff\xfe"]}}',
+    "half a pair": b'{"state": {"events": ["\\ud800"]}}',
+    "not a number": b'{"state": {"events": [NaN, 1e400]}}',
+}
+
+
+@pytest.mark.parametrize("hostile", HARD_TO_READ.values(), ids=HARD_TO_READ.keys())
+def test_a_room_that_is_hard_to_read_hides_no_other_one(hostile):
+    raw = body(**{ONE: "HOSTILE", OTHER: room(text("hello", "$1"))}).replace(b'"HOSTILE"', hostile)
+    seen = read_full_state(raw, BOT, SINCE)
+    assert list(seen.topology.rooms) == [ONE, OTHER]
+    assert [(fact.room_id, fact.event_id) for fact in seen.batch.facts] == [(OTHER, "$1")]
+
+
+def test_a_room_nested_as_deep_as_its_piece_can_just_be_read_is_read():
+    # Its depth counts from the piece, not from the whole: either may be the one that is too deep.
+    for depth in range(MAX_DEPTH, 1_100, 50):
+        nested = b"[" * depth + b"]" * depth
+        raw = body(**{ONE: room(text("hello", "$1"), deep="DEEP")}).replace(b'"DEEP"', nested)
+        assert [fact.event_id for fact in read_full_state(raw, BOT, SINCE).batch.facts] == ["$1"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]",
+        b'{"rooms": {}}',
+        b'{"next_batch": 7}',
+        b'{"next_batch": ""}',
+        body(**{ONE: room()})[:-1],
+        b'{"next_batch": "s1", "rooms": {"join": {"!one": {]}}}',
+    ],
+)
+def test_what_is_no_sync_response_is_no_answer(raw):
+    with pytest.raises(Unreachable):
+        read_full_state(raw, BOT, SINCE)
+
+
+def test_only_one_room_at_a_time_is_held_as_a_tree():
+    padding = {f"k{number}": [number, {}] for number in range(100)}
+    raw = body(**{f"!{number}": room(text("hello", "$1"), more=padding) for number in range(1_000)})
+    assert (
+        most_memory(lambda: read_full_state(raw, BOT, SINCE))
+        < most_memory(lambda: json.loads(raw)) / 4
+    )
+
+
+def most_memory(read):
+    """Return the most bytes of Python's objects that reading took, besides the text."""
+    tracemalloc.start()
+    try:
+        read()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return peak
+
+
+def test_whatever_else_stands_in_the_response_is_read_too():
+    invited = {"type": "m.room.member", "sender": ME, "state_key": BOT}
+    invited["content"] = {"membership": "invite"}
+    rooms = {"join": None, "invite": {"!i": {"invite_state": {"events": [invited]}}}}
+    devices = {"events": [{"type": "m.room.encrypted", "sender": ME, "content": {}}]}
+    raw = json.dumps({"next_batch": "s1", "rooms": rooms, "to_device": devices}).encode()
+    batch = read_full_state(raw, BOT, SINCE).batch
+    assert [fact.room_id for fact in batch.facts] == ["!i"]
+    assert [(each.sender, each.type) for each in batch.to_device] == [(ME, "m.room.encrypted")]

@@ -1,0 +1,138 @@
+"""What a bot without a database takes up again, and what it leaves alone (contract D12)."""
+
+import pytest
+
+from machines.facts import BegunPart, MessageArrived
+from machines.ids import EventId, RoomId, TxnId, UserId
+from machines.orders import CreateRoom, Done, JoinRoom, RoomCreated, SendMessage
+from matrix import MatrixClient
+from matrix.http.nio_backend import NioBackend
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def chat(bot, person):
+    outcome = await bot.perform(CreateRoom("c", "Chat", UserId(person.user_id)), TxnId("c"))
+    assert isinstance(outcome, RoomCreated)
+    await person.join(outcome.room_id)
+    return outcome.room_id
+
+
+async def messages_left(open_bot) -> list[MessageArrived]:
+    batch, _ = await (await open_bot()).initial_sync(None)
+    return [fact for fact in batch.facts if isinstance(fact, MessageArrived)]
+
+
+async def left_open(open_bot) -> list[str]:
+    return [fact.event_id for fact in await messages_left(open_bot)]
+
+
+async def send(bot, chat: RoomId, txn_id: str, **marks) -> EventId:
+    outcome = await bot.perform(SendMessage(chat, "an answer", **marks), TxnId(txn_id))
+    assert isinstance(outcome, Done)
+    assert outcome.event_id is not None
+    return outcome.event_id
+
+
+async def test_what_stands_before_the_place_is_settled(bot, open_bot, person, chat):
+    first, second, third = [await person.send_text(chat, str(n)) for n in range(3)]
+    assert await left_open(open_bot) == [first, second, third]
+    await bot.mark_read(chat, EventId(third), EventId(second))
+    assert await left_open(open_bot) == [third]
+
+
+async def test_what_has_its_answer_is_settled(bot, open_bot, person, chat):
+    first, second = [EventId(await person.send_text(chat, str(n))) for n in range(2)]
+    await send(bot, chat, "t", answers=first)
+    assert await left_open(open_bot) == [second]
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        {"msgtype": "m.notice", "body": "a notice"},
+        {"msgtype": "m.text", "body": "* x", "m.relates_to": {"rel_type": "m.replace"}},
+        {"msgtype": "m.emote", "body": "waves"},
+    ],
+    ids=["notice", "edit", "emote"],
+)
+async def test_a_question_is_left_to_answer_behind_what_asks_nothing(
+    open_bot, person, chat, behind
+):
+    asked = await person.send_text(chat, "a question")
+    await person.send_event(chat, "m.room.message", behind)
+    assert await left_open(open_bot) == [asked]
+
+
+async def test_an_answer_that_is_not_finished_settles_nothing_until_it_is(
+    bot, open_bot, person, chat
+):
+    asked = EventId(await person.send_text(chat, "a question"))
+    reply = await send(bot, chat, "t-1", answers=asked, partial=True)
+    assert await left_open(open_bot) == [asked]
+    await send(bot, chat, "t-2", answers=asked, edits=TxnId("t-1"), edits_event_id=reply)
+    assert await left_open(open_bot) == []
+
+
+async def test_an_answer_whose_last_part_is_not_finished_settles_nothing(
+    bot, open_bot, person, chat
+):
+    asked = EventId(await person.send_text(chat, "a long question"))
+    await send(bot, chat, "t-1", answers=asked, part=1)
+    await send(bot, chat, "t-2", answers=asked, part=2, partial=True)
+    assert await left_open(open_bot) == [asked]
+
+
+async def test_nobody_else_can_settle_anything(open_bot, person, chat):
+    asked = await person.send_text(chat, "a question")
+    forged = await person.send_text(chat, "x", **{"org.lambda.surfaces.answers": asked})
+    assert await left_open(open_bot) == [asked, forged]
+
+
+async def test_what_was_begun_of_an_answer_is_told_in_order_with_its_edits(
+    bot, open_bot, person, chat
+):
+    asked = EventId(await person.send_text(chat, "a long question"))
+    second = await send(bot, chat, "t-2", answers=asked, part=2, partial=True)
+    first = await send(bot, chat, "t-1", answers=asked, part=1, partial=True)
+    for number in range(3):
+        edit = TxnId(f"e-{number}")
+        await send(bot, chat, edit, answers=asked, edits=TxnId("t-1"), edits_event_id=first)
+    (left,) = await messages_left(open_bot)
+    assert left.begun == (BegunPart(first, edits=3), BegunPart(second, edits=0))
+
+
+async def test_a_long_backlog_is_read_back_to_the_place(bot, open_bot, person, chat):
+    place = EventId(await person.send_text(chat, "finished"))
+    await bot.mark_read(chat, place, place)
+    sent = [await person.send_text(chat, str(number)) for number in range(230)]
+    assert await left_open(open_bot) == sent
+
+
+async def test_nothing_from_before_the_join_is_taken_up(bot, open_bot, person, account):
+    room = RoomId(await person.create_room(invite=[account.user_id]))
+    await person.send_text(room, "before")
+    await bot.perform(JoinRoom(room), TxnId("j"))
+    after = await person.send_text(room, "after")
+    assert await left_open(open_bot) == [after]
+
+
+async def test_rooms_with_nothing_new_cost_no_request(bot, account, person, chat):
+    asked = EventId(await person.send_text(chat, "a question"))
+    await send(bot, chat, "t", answers=asked)
+    await bot.mark_read(chat, asked, asked)
+    paths: list[str] = []
+    network = NioBackend(account.homeserver)
+
+    async def overheard(request):
+        paths.append(request.path.rpartition("/")[2])
+        return await network(request)
+
+    fresh = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=overheard)
+    try:
+        await fresh.login()
+        await fresh.initial_sync(None)
+    finally:
+        await network.aclose()
+    assert paths == ["whoami", "sync"]

@@ -1,0 +1,57 @@
+"""What a sync shows once more with the bot's answer behind it is not answered again (contracts D1, D12)."""
+
+import pytest
+
+from machines.facts import BegunPart, MessageArrived
+from machines.ids import EventId
+from matrix.sync.timeline import decode_page
+from tests.matrix.raw_events import BOT, ME, ROOM, event, facts, joined, text
+
+
+def reply(event_id, answers, *, partial=False, sender=BOT, **more):
+    content = {"msgtype": "m.text", "body": "an answer", "org.lambda.surfaces.answers": answers}
+    if partial:
+        content["org.lambda.surfaces.partial"] = True
+    return event(event_id=event_id, sender=sender, content=content | more)
+
+
+def edit(event_id, target, answers, *, partial=False):
+    relation = {"rel_type": "m.replace", "event_id": target}
+    new = reply("", answers, partial=partial)["content"]
+    more = {"m.relates_to": relation, "m.new_content": new}
+    return reply(event_id, answers, partial=partial, **more)
+
+
+def ids(found):
+    return [fact.event_id for fact in found]
+
+
+def test_a_message_with_its_whole_answer_behind_it_is_not_told_again():
+    shown = [text("asked", "$1"), reply("$2", "$1"), text("new", "$3")]
+    assert ids(facts(joined(*shown))) == ["$3"]
+    assert ids(decode_page(shown, ROOM, BOT)) == ["$3"]
+
+
+def test_an_answer_counts_as_it_reads_after_its_last_edit():
+    begun = [text("asked", "$1"), reply("$2", "$1", partial=True), edit("$3", "$2", "$1")]
+    assert facts(joined(*begun)) == []
+
+
+def test_a_message_whose_answer_is_not_finished_is_told_with_what_was_begun_of_it():
+    begun = [
+        text("asked", "$1"),
+        reply("$2", "$1", partial=True),
+        edit("$3", "$2", "$1", partial=True),
+    ]
+    (fact,) = facts(joined(*begun))
+    assert isinstance(fact, MessageArrived)
+    assert fact.begun == (BegunPart(EventId("$2"), edits=1),)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [reply("$2", "$1", sender=ME), reply("$2", "$0"), event(event_id="$2", sender=BOT)],
+    ids=["another's", "to something else", "to nothing"],
+)
+def test_nothing_else_settles_a_message(behind):
+    assert "$1" in ids(facts(joined(text("asked", "$1"), behind)))
