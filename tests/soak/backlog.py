@@ -13,12 +13,12 @@ from functools import partial
 
 import anyio
 
-from sandbox.agent_script import End, Request, Step, Text
 from sandbox.person import Person
 from sandbox.synapse import Synapse
 from tests.soak.stage import Stage, say, set_up
 from tests.soak.traffic import answer_to
 from tests.soak.verdict import Verdict, judge
+from tests.support.agent_script import End, Request, Step, Text
 from tests.system.cast import answer_to as answered
 
 CHATS_EACH = 5

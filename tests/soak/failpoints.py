@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from sandbox.agent_server import AgentServer
 from sandbox.errors import SandboxError
-from sandbox.memory_homeserver.process import MemoryHomeserver
 from sandbox.person import Person
 from tests.soak.failpoint_process import DIED, FailpointDaemon
 from tests.soak.failpoint_story import Told, converse, faults_in, script
 from tests.soak.stage import say
+from tests.support.agent_server import AgentServer
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 AT_ONCE = 10
 SECOND_DEATHS_WITHIN = 40

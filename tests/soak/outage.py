@@ -15,13 +15,13 @@ from itertools import pairwise, takewhile
 
 import anyio
 
-from sandbox.agent_script import End, Request, Step, Text, Wait
 from sandbox.daemon import LogLine
 from sandbox.person import Person
-from sandbox.proxy import Passage
 from tests.soak.stage import Stage, say, set_up
 from tests.soak.traffic import answer_to
 from tests.soak.verdict import Verdict, judge
+from tests.support.agent_script import End, Request, Step, Text, Wait
+from tests.support.proxy import Passage
 from tests.system.cast import answer_to as answered
 
 PEOPLE = 2

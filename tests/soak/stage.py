@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from sandbox.agent_script import Script
-from sandbox.agent_server import AgentServer
 from sandbox.daemon import Daemon
 from sandbox.person import Person
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
+from tests.support.agent_script import Script
+from tests.support.agent_server import AgentServer
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD, onboard
 
 PEOPLE = 5

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import anyio
 
-from sandbox.agent_script import Drop, End, Error, Request, Step, Text, Wait
 from sandbox.errors import MatrixRefused
 from sandbox.person import Person
+from tests.support.agent_script import Drop, End, Error, Request, Step, Text, Wait
 
 LONG = "at length"
 _PARAGRAPHS = 500

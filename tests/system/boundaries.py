@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 
 from sandbox.person import Person
-from sandbox.proxy import Fault, Hold, Passage, Proxy
 from sandbox.synapse import Synapse
+from tests.support.proxy import Fault, Hold, Passage, Proxy
 from tests.system.cast import PASSWORD, Bot
 from tests.system.conftest import MakeBot, MakePerson
 

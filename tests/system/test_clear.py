@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
 from sandbox.person import Person
+from tests.support.agent_script import End, Text, Wait
 from tests.system.cast import BINDING, PASSWORD, onboard, said
 
 pytestmark = pytest.mark.anyio

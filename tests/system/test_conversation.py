@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
+from tests.support.agent_script import End, Text, Wait
 from tests.system.cast import PARTIAL, answer_to, replies, said
 
 pytestmark = pytest.mark.anyio

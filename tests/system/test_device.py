@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from sandbox.person import Person
-from sandbox.proxy import Hold
 from sandbox.synapse import Synapse
+from tests.support.proxy import Hold
 from tests.system.cast import PASSWORD, notice, onboard
 from tests.system.conftest import register_bot
 

@@ -5,8 +5,8 @@ import json
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
 from sandbox.person import Person
+from tests.support.agent_script import End, Text, Wait
 from tests.system.cast import answer_to, onboard
 from tests.system.commands import command, files
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sandbox.proxy import Answer
+from tests.support.proxy import Answer
 from tests.system.cast import onboard
 
 pytestmark = pytest.mark.anyio

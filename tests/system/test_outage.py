@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
 from tests.soak import outage
+from tests.support.proxy import Proxy
 from tests.system.conftest import register_bot
 
 pytestmark = pytest.mark.anyio

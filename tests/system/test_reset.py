@@ -6,7 +6,7 @@ import random
 import pytest
 
 from sandbox.person import Person
-from sandbox.proxy import Answer
+from tests.support.proxy import Answer
 from tests.system.cast import PASSWORD, onboard
 from tests.system.commands import command, files, typing
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from sandbox.agent_script import End, Error, Raw, Text
 from sandbox.person import Person
-from sandbox.proxy import Answer
+from tests.support.agent_script import End, Error, Raw, Text
+from tests.support.proxy import Answer
 from tests.system.cast import PASSWORD, onboard
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ import time
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
-from sandbox.proxy import Delay
+from tests.support.agent_script import End, Text, Wait
+from tests.support.proxy import Delay
 from tests.system.cast import PARTIAL, answer_to, onboard
 
 pytestmark = pytest.mark.anyio

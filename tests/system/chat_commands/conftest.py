@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from machines.speech import CATALOGUES
-from sandbox.agent_server import AgentServer
 from sandbox.person import Person
 from sandbox.synapse import Synapse
+from tests.support.agent_server import AgentServer
 from tests.system.cast import PASSWORD, onboard
 from tests.system.chat_commands.guest import Guest
 from tests.system.conftest import register_bot

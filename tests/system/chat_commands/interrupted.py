@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from sandbox.agent_script import End, Request, Step, Text, Update, Wait
-from sandbox.agent_server import AgentServer
-from sandbox.proxy import Delay, Passage, Proxy
+from tests.support.agent_script import End, Request, Step, Text, Update, Wait
+from tests.support.agent_server import AgentServer
+from tests.support.proxy import Delay, Passage, Proxy
 from tests.system.cast import said
 from tests.system.chat_commands.guest import Guest, open_chat
 

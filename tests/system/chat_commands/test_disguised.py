@@ -2,8 +2,8 @@
 
 import pytest
 
-from sandbox.agent_script import End, Text, echo
 from sandbox.person import Person
+from tests.support.agent_script import End, Text, echo
 from tests.system.cast import PASSWORD, children, said
 from tests.system.chat_commands.guest import words_of
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sandbox.proxy import Hold
+from tests.support.proxy import Hold
 from tests.system.cast import PARTIAL, onboard
 from tests.system.chat_commands.registry_file import Entry, write_registry
 

@@ -6,9 +6,9 @@ All dialogues are under way at once when the daemon ends, each in a chat of its 
 import pytest
 
 from machines.speech import speak
-from sandbox.agent_server import AgentServer
 from sandbox.person import Person
-from sandbox.proxy import Proxy
+from tests.support.agent_server import AgentServer
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD, answer_to, children, made_rooms, onboard, said
 from tests.system.chat_commands.guest import Guest, one_answer_each, reactions
 from tests.system.chat_commands.interrupted import (

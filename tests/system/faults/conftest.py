@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.agent_server import AgentServer
 from sandbox.person import Person
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
+from tests.support.agent_server import AgentServer
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD, onboard
 from tests.system.conftest import register_bot
 from tests.system.faults.scene import RETRY_S, TIMEOUT_S, Scene

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sandbox.daemon import Daemon, LogLine
 from sandbox.person import Person
-from sandbox.proxy import Fault, Passage, Proxy
+from tests.support.proxy import Fault, Passage, Proxy
 from tests.system.cast import Bot, Home, answer_to, said
 
 RETRY_S = 2.5

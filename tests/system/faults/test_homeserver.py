@@ -5,8 +5,8 @@ from itertools import pairwise
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
-from sandbox.proxy import Answer, Change, Cut
+from tests.support.agent_script import End, Text, Wait
+from tests.support.proxy import Answer, Change, Cut
 from tests.system.faults.scene import probes, sends, syncs, whenever
 
 pytestmark = pytest.mark.anyio

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from machines.speech import speak
-from sandbox.agent_script import Raw, SendFile, Step, Text, Tool, Update
-from sandbox.agent_server import AgentServer
 from sandbox.person import Person
 from sandbox.synapse import Synapse
+from tests.support.agent_script import Raw, SendFile, Step, Text, Tool, Update
+from tests.support.agent_server import AgentServer
 from tests.system.cast import PARTIAL, PASSWORD, Home, onboard, said
 from tests.system.conftest import register_bot
 

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from sandbox.proxy import Answer, Change
+from tests.support.proxy import Answer, Change
 from tests.system.faults.scene import syncs
 
 pytestmark = pytest.mark.anyio

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from sandbox.agent_script import End, Text, Wait, echo
-from sandbox.proxy import Answer
+from tests.support.agent_script import End, Text, Wait, echo
+from tests.support.proxy import Answer
 from tests.system.cast import PARTIAL
 from tests.system.faults.scene import answers, sends, whenever
 

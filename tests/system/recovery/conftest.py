@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from sandbox.agent_server import AgentServer
 from sandbox.person import Person
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
+from tests.support.agent_server import AgentServer
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD
 from tests.system.conftest import MakeBot, register_bot
 from tests.system.recovery.backstage import Backstage

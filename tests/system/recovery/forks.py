@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import anyio
 
 from sandbox.person import Person
-from sandbox.proxy import Passage, Proxy
+from tests.support.proxy import Passage, Proxy
 from tests.system.cast import Home, notice
 from tests.system.conftest import MakePerson
 from tests.system.recovery.backstage import Backstage

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from sandbox.proxy import Hold, Proxy
+from tests.support.proxy import Hold, Proxy
 from tests.system.cast import answer_to, onboard
 from tests.system.recovery.backstage import Backstage
 from tests.system.recovery.conftest import MakeBackstage

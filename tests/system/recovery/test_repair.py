@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sandbox.proxy import Hold, Proxy
+from tests.support.proxy import Hold, Proxy
 from tests.system.cast import answer_to, notice, onboard, replies
 from tests.system.recovery.backstage import Backstage
 from tests.system.recovery.conftest import MakeBackstage

@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
-from sandbox.proxy import Answer, Passage, Proxy
+from tests.support.agent_script import End, Text, Wait
+from tests.support.proxy import Answer, Passage, Proxy
 from tests.system.cast import PARTIAL, answer_to, onboard, replies
 from tests.system.recovery.backstage import Backstage
 from tests.system.recovery.conftest import MakeBackstage

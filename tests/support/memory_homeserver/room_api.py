@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from sandbox.memory_homeserver.request import Request
-from sandbox.memory_homeserver.syncing import messages, position_of, token
-from sandbox.memory_homeserver.world import Event, JsonObject, Refused, Room, World
+from tests.support.memory_homeserver.request import Request
+from tests.support.memory_homeserver.syncing import messages, position_of, token
+from tests.support.memory_homeserver.world import Event, JsonObject, Refused, Room, World
 
 # Accepted and not kept: nobody is there to see them.
 _UNSEEN = ("typing", "receipt", "read_markers")

@@ -1,4 +1,4 @@
-"""The process: `python -m sandbox.memory_homeserver` says where it listens, and serves."""
+"""The process: `python -m tests.support.memory_homeserver` says where it listens, and serves."""
 
 import argparse
 import asyncio
@@ -7,10 +7,10 @@ import sys
 
 from aiohttp import web
 
-from sandbox.memory_homeserver.api import Api
-from sandbox.memory_homeserver.bench import Bench
-from sandbox.memory_homeserver.world import World
 from sandbox.parent_watch import die_with_parent
+from tests.support.memory_homeserver.api import Api
+from tests.support.memory_homeserver.bench import Bench
+from tests.support.memory_homeserver.world import World
 
 
 async def _serve(port: int, server_name: str, put_delay_ms: float) -> None:
@@ -21,13 +21,13 @@ async def _serve(port: int, server_name: str, put_delay_ms: float) -> None:
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     taken = runner.addresses[0][1]
-    print(json.dumps({"port": taken, "url": f"http://127.0.0.1:{taken}"}), flush=True)  # noqa: T201
+    print(json.dumps({"port": taken, "url": f"http://127.0.0.1:{taken}"}), flush=True)
     await asyncio.Event().wait()  # until the process is told to end
 
 
 def main() -> None:
     """Read the command line and serve until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(prog="sandbox.memory_homeserver", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tests.support.memory_homeserver", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 (default) takes a free one")
     parser.add_argument("--server-name", default="localhost")
     parser.add_argument("--put-delay-ms", type=float, default=0.0, help="time a sent message takes")

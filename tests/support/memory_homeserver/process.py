@@ -39,7 +39,7 @@ class MemoryHomeserver:
 
     async def __aenter__(self) -> Self:
         self._process = await anyio.open_process(
-            [sys.executable, "-m", "sandbox.memory_homeserver", *self._arguments],
+            [sys.executable, "-m", "tests.support.memory_homeserver", *self._arguments],
             stdin=subprocess.PIPE,
             stderr=None,
             start_new_session=True,

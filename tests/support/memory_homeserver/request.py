@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from sandbox.memory_homeserver.world import JsonObject, Refused
+from tests.support.memory_homeserver.world import JsonObject, Refused
 
 
 @dataclass(slots=True)

@@ -13,11 +13,11 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from sandbox.memory_homeserver.bench import Bench
-from sandbox.memory_homeserver.request import Request
-from sandbox.memory_homeserver.room_api import answer_about_room
-from sandbox.memory_homeserver.syncing import Filter, position_of, sync
-from sandbox.memory_homeserver.world import JsonObject, Refused, World
+from tests.support.memory_homeserver.bench import Bench
+from tests.support.memory_homeserver.request import Request
+from tests.support.memory_homeserver.room_api import answer_about_room
+from tests.support.memory_homeserver.syncing import Filter, position_of, sync
+from tests.support.memory_homeserver.world import JsonObject, Refused, World
 
 _LOG = logging.getLogger(__name__)
 

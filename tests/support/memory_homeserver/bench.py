@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.memory_homeserver.world import JsonObject, Room, World
+from tests.support.memory_homeserver.world import JsonObject, Room, World
 
 _BINDING = "org.lambda.surfaces.room"
 _ANSWERS = "org.lambda.surfaces.answers"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sandbox.memory_homeserver.forks import Forks
-from sandbox.memory_homeserver.world import AccountData, Event, Refused, Room, World
+from tests.support.memory_homeserver.forks import Forks
+from tests.support.memory_homeserver.world import AccountData, Event, Refused, Room, World
 
 _DEFAULT_LIMIT = 10
 _STRIPPED = ("m.room.create", "m.room.join_rules", "m.room.name", "m.room.encryption")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sandbox.memory_homeserver.world import Event, Room
+    from tests.support.memory_homeserver.world import Event, Room
 
 
 @dataclass(slots=True)

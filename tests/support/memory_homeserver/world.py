@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.memory_homeserver.forks import Fork, Forks, place
+from tests.support.memory_homeserver.forks import Fork, Forks, place
 
 JsonObject = dict[str, Any]
 

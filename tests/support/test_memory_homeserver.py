@@ -13,11 +13,11 @@ import anyio
 import pytest
 
 from sandbox.errors import MatrixRefused
-from sandbox.memory_homeserver.process import MemoryHomeserver
 from sandbox.person import Person
 from sandbox.room_event import ANSWERS
 from sandbox.session import escaped
 from sandbox.synapse import Synapse
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 LogIn = Callable[[str], Awaitable[Person]]
 BOT = "@bot:localhost"

@@ -2,7 +2,7 @@
 
 It speaks the agent protocol over real WebSockets, so that tests and the demo see the bot as an
 agent would. It shares no code with the bot's own client: each checks the other. As a process
-(`python -m sandbox.agent_server`) it echoes, and prints one JSON line with its URL when it is
+(`python -m tests.support.agent_server`) it echoes, and prints one JSON line with its URL when it is
 ready.
 """
 
@@ -21,7 +21,7 @@ from typing import Any, Self
 import anyio
 from aiohttp import WSMsgType, web
 
-from sandbox.agent_script import (
+from tests.support.agent_script import (
     GREETING,
     Close,
     Connection,
@@ -281,7 +281,7 @@ async def _run(port: int, pace_s: float) -> None:
 def main() -> None:
     """Run a scripted agent until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox.agent_server", description=main.__doc__
+        prog="python -m tests.support.agent_server", description=main.__doc__
     )
     parser.add_argument("--port", type=int, default=0, help="port on loopback (0: a free one)")
     parser.add_argument("--pace-ms", type=float, default=30.0, help="pause between two chunks")
