@@ -9,11 +9,13 @@ from typing import Any
 from machines.speech import Speech
 from machines.talk import AgentRequest
 from tests.simulation.agents import AgentModel
-from tests.simulation.homeserver import ANSWERS, PART, PARTIAL, Event, Homeserver, Room
+from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Violation
 from tests.simulation.people import Person, Said
 from tests.simulation.process import Process
-from tests.simulation.syncing import position_of
+from tests.support.content_keys import ANSWERS, BINDING, PART, PARTIAL
+from tests.support.memory_homeserver.rooms import Event, Room
+from tests.support.memory_homeserver.sync import position_of
 
 _WAITS = "status = 'waiting'"
 
@@ -24,7 +26,7 @@ class Watch:
     `blind` leaves out the checks of what is inside the bot: a planted bug is to be found by its effects.
     """
 
-    def __init__(self, server: Homeserver, said: list[Said], *, blind: bool) -> None:
+    def __init__(self, server: SimulatedHomeserver, said: list[Said], *, blind: bool) -> None:
         self._server = server
         self._said = said
         self._blind = blind
@@ -160,7 +162,7 @@ class Judge:
 
     def __init__(
         self,
-        server: Homeserver,
+        server: SimulatedHomeserver,
         said: list[Said],
         people: Iterable[Person],
         agents: AgentModel,
@@ -295,10 +297,9 @@ class Judge:
             if room.creator != bot or ("m.room.member", person.user_id) not in room.state:
                 continue
             made["spaces" if room.is_space else "chats"] += 1
-            binding = self._server.account_data.get(room.room_id, {}).get(
-                "org.lambda.surfaces.room"
-            )
-            if binding is None or binding["matrix_user_id"] != person.user_id:
+            entry = self._server.account_data.get((bot, room.room_id), {}).get(BINDING)
+            binding = {} if entry is None else entry.content
+            if binding.get("matrix_user_id") != person.user_id:
                 raise Violation(f"{room.room_id} is bound as {json.dumps(binding)} (R4)")
             if not room.is_space:
                 contexts[str(binding["platform_chat_id"])] += 1

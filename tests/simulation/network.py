@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 from matrix.errors import Unreachable
 from matrix.exchange import Exchange, HttpAnswer, HttpRequest
-from tests.simulation.api import Api, answer, segments
+from tests.simulation.api import Api, answer
 from tests.simulation.faults import Fate, Faults
-from tests.simulation.homeserver import Homeserver
+from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.process import Process
-from tests.simulation.syncing import has_news, position_of
+from tests.support.memory_homeserver.request import path_parts
+from tests.support.memory_homeserver.sync import has_news, position_of
 
 Inspect = Callable[[list[str], str, dict[str, object]], None]
 _HTML = HttpAnswer(502, {"content-type": "text/html"}, b"<html><body>Bad Gateway</body></html>")
@@ -30,7 +31,7 @@ class Flight:
     def __init__(self, process: Process, request: HttpRequest) -> None:
         self.process = process
         self.request = request
-        self.path = segments(request)
+        self.path = path_parts(request.path)
         self.departed = process.kernel.now
         self.fate: Fate = "well"
         self.answered: asyncio.Future[HttpAnswer] = process.loop.create_future()
@@ -54,7 +55,12 @@ class Network:
     """Makes the `Exchange` of each process."""
 
     def __init__(
-        self, kernel: Kernel, server: Homeserver, api: Api, faults: Faults, inspect: Inspect
+        self,
+        kernel: Kernel,
+        server: SimulatedHomeserver,
+        api: Api,
+        faults: Faults,
+        inspect: Inspect,
     ) -> None:
         self._kernel = kernel
         self._server = server
@@ -67,7 +73,7 @@ class Network:
         self._last_knock = 0.0
         self._down_since = 0.0
         self.requests = 0
-        server.news.append(lambda event: kernel.after(0.001, self._answer_polls))
+        server.listeners.append(lambda event: kernel.after(0.001, self._answer_polls))
 
     def exchange_of(self, process: Process) -> Exchange:
         """Return the exchange of one process."""
@@ -202,17 +208,20 @@ class Network:
     def _poll(self, flight: Flight) -> None:
         query = flight.request.query
         wait_s = int(query["timeout"]) / 1000
-        known = flight.request.token in self._server.tokens
-        if not known or not wait_s or has_news(self._server, position_of(query["since"])):
+        known = flight.request.token in self._server.sessions
+        if not known or not wait_s or self._has_news(flight):
             self._carry_out(flight)
             return
         self._polls.append(flight)
         self._kernel.after(wait_s, self._end_poll, flight)
 
+    def _has_news(self, flight: Flight) -> bool:
+        since = position_of(flight.request.query["since"])
+        return has_news(self._server, self._server.bot, since)
+
     def _answer_polls(self) -> None:
         for flight in list(self._polls):
-            since = position_of(flight.request.query["since"])
-            if not flight.waits or has_news(self._server, since):
+            if not flight.waits or self._has_news(flight):
                 self._end_poll(flight)
 
     def _end_poll(self, flight: Flight) -> None:

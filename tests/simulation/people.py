@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.simulation.forks import Forks
-from tests.simulation.homeserver import Event, Homeserver, Room
+from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel
+from tests.support.memory_homeserver.rooms import AccountData, Event, Room
 
 Kind = Literal["text", "command", "notice", "edit"]
 
@@ -24,7 +25,9 @@ class Said:
 class Person:
     """One user with an entry room, who talks wherever he is."""
 
-    def __init__(self, kernel: Kernel, server: Homeserver, user_id: str, said: list[Said]) -> None:
+    def __init__(
+        self, kernel: Kernel, server: SimulatedHomeserver, user_id: str, said: list[Said]
+    ) -> None:
         self._kernel = kernel
         self._server = server
         self.user_id = user_id
@@ -32,7 +35,7 @@ class Person:
         self.entry: Room | None = None
         self.renamed: dict[str, tuple[str, str]] = {}
         self._numbers = 0
-        server.news.append(self._see)
+        server.listeners.append(self._see)
 
     # -- the beginning -----------------------------------------------------------------------------
 
@@ -65,8 +68,10 @@ class Person:
         self._server.set_membership(again, self.user_id, bot, "invite")
         self._kernel.note(f"{self.user_id} invites the bot to {again.room_id} too")
 
-    def _see(self, event: Event) -> None:
+    def _see(self, event: Event | AccountData) -> None:
         """Follow an invitation of the bot, sooner or later."""
+        if isinstance(event, AccountData):
+            return
         if (event.type, event.state_key) == ("m.room.member", self.user_id) and (
             event.content["membership"] == "invite"
         ):
