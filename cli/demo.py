@@ -21,8 +21,8 @@ from cli.story import PromiseBroken, Story
 from cli.telling import Teller
 from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -19,8 +19,8 @@ from agent_platform.sample_text import long_text
 from cli.telling import Teller, excerpt, tail
 from sandbox.daemon import STOP_S, Daemon
 from sandbox.errors import NothingSeen
-from sandbox.person import Person
 from sandbox.room_event import RoomEvent
+from sandbox.user_client import Person
 
 PARTIAL = "org.lambda.surfaces.partial"
 HELLO = (

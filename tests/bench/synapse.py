@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from sandbox.person import Person
 from sandbox.session import MatrixSession, escaped
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.bench.bots import INSTANT, NIO, PASSWORD, Kind, daemon_of
 from tests.bench.figures import Beside, Figure
 from tests.bench.resources import peak_rss_mib

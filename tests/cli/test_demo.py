@@ -22,7 +22,7 @@ from cli.errors import CommandFailed, ExitCode
 from cli.story import PARTIAL, Answer, fault_of
 from cli.telling import Teller, excerpt, tail
 from sandbox.errors import SynapseFailed
-from sandbox.person import Person
+from sandbox.user_client import Person
 
 STEP_S = 60.0
 

@@ -11,8 +11,8 @@ import pytest
 from machines.ids import UserId
 from matrix import Account, MatrixHomeserver
 from matrix.clock import SystemClock
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 
 PASSWORD = "a password of no importance"
 _numbers = itertools.count(1)

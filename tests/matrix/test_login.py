@@ -12,8 +12,8 @@ from machines.orders import LookUpName, NameFound
 from matrix import Account, MatrixHomeserver
 from matrix.errors import SessionMismatch, SessionUnusable
 from matrix.session import KeptSession, SessionFile
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.matrix.conftest import PASSWORD, HurriedClock
 
 pytestmark = pytest.mark.anyio

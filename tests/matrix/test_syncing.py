@@ -13,7 +13,7 @@ from machines.facts import (
 )
 from machines.ids import RoomId, SyncToken, TxnId, UserId
 from machines.orders import CreateRoom, JoinRoom, LinkChild, RoomCreated, StoreBinding
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.matrix.conftest import PASSWORD
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ import pytest
 
 from sandbox import synapse as synapse_module
 from sandbox.errors import MatrixRefused, SynapseFailed
-from sandbox.person import Person
 from sandbox.ports import free_port
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 
 KEEPER = """
 import anyio, json

@@ -11,8 +11,8 @@ from machines.talk import AgentRequest
 from tests.simulation.agents import AgentModel
 from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Violation
-from tests.simulation.people import Person, Said
 from tests.simulation.process import Process
+from tests.simulation.users import Person, Said
 from tests.support.content_keys import ANSWERS, BINDING, PART, PARTIAL
 from tests.support.memory_homeserver.rooms import Event, Room
 from tests.support.memory_homeserver.sync import position_of

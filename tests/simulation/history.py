@@ -31,8 +31,8 @@ from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.loop import Killed, tamed
 from tests.simulation.network import Network
-from tests.simulation.people import Person, Said
 from tests.simulation.process import Connection, Process
+from tests.simulation.users import Person, Said
 from tests.support.memory_homeserver.rooms import AccountData, Event
 from tests.support.memory_homeserver.sync import has_news, position_of
 

@@ -11,8 +11,8 @@ from functools import partial
 import anyio
 
 from sandbox.errors import SandboxError
-from sandbox.person import Person
 from sandbox.room_event import RoomEvent
+from sandbox.user_client import Person
 from tests.soak.chaos import SoakFailed, Toll, kill_again_and_again
 from tests.soak.stage import Stage, say, set_up
 from tests.soak.traffic import Talk

@@ -13,8 +13,8 @@ from functools import partial
 
 import anyio
 
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.soak.stage import Stage, say, set_up
 from tests.soak.traffic import answer_to
 from tests.soak.verdict import Verdict, judge

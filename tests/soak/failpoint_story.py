@@ -7,8 +7,8 @@ whether each promise was kept exactly once.
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sandbox.person import Person
 from sandbox.room_event import RoomEvent
+from sandbox.user_client import Person
 from tests.support.agent_script import End, Request, Step, Text, Wait
 from tests.support.agent_server import AgentServer
 from tests.system.cast import BINDING, PARTIAL, accept, answer_to, children, made_rooms, notice

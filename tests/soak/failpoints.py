@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from sandbox.errors import SandboxError
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.soak.failpoint_process import DIED, FailpointDaemon
 from tests.soak.failpoint_story import Told, converse, faults_in, script
 from tests.soak.stage import say

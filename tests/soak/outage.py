@@ -16,7 +16,7 @@ from itertools import pairwise, takewhile
 import anyio
 
 from sandbox.daemon import LogLine
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.soak.stage import Stage, say, set_up
 from tests.soak.traffic import answer_to
 from tests.soak.verdict import Verdict, judge

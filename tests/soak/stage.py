@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from sandbox.daemon import Daemon
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.support.agent_script import Script
 from tests.support.agent_server import AgentServer
 from tests.support.proxy import Proxy

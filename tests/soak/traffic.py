@@ -11,7 +11,7 @@ import aiohttp
 import anyio
 
 from sandbox.errors import MatrixRefused
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.agent_script import Drop, End, Error, Request, Step, Text, Wait
 
 LONG = "at length"

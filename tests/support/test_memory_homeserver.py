@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from sandbox.errors import MatrixRefused
-from sandbox.person import Person
 from sandbox.room_event import ANSWERS
 from sandbox.session import escaped
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.support.memory_homeserver.process import MemoryHomeserver
 
 LogIn = Callable[[str], Awaitable[Person]]

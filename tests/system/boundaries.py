@@ -12,8 +12,8 @@ from typing import Any
 
 import anyio
 
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.support.proxy import Fault, Hold, Passage, Proxy
 from tests.system.cast import PASSWORD, Bot
 from tests.system.conftest import MakeBot, MakePerson

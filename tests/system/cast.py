@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.daemon import Daemon
-from sandbox.person import Person
 from sandbox.room_event import ANSWERS, RoomEvent
+from sandbox.user_client import Person
 
 PASSWORD = "a password of no importance"
 PARTIAL = "org.lambda.surfaces.partial"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.daemon import Daemon
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.support.agent_script import echo
 from tests.support.agent_server import AgentServer
 from tests.support.proxy import Proxy

@@ -6,7 +6,7 @@ What each command says, in both languages, is `chat_commands`' to prove.
 import anyio
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.cast import BINDING, PASSWORD, accept, children, is_space, notice, said
 
 pytestmark = pytest.mark.anyio

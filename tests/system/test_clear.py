@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.agent_script import End, Text, Wait
 from tests.system.cast import BINDING, PASSWORD, onboard, said
 

@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.support.proxy import Hold
 from tests.system.cast import PASSWORD, notice, onboard
 from tests.system.conftest import register_bot

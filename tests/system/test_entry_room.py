@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from machines.speech import speak
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.cast import PASSWORD, accept, answer_to, made_rooms, notice, onboard
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ say to those before it has been said when that one is answered.
 
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.cast import PASSWORD, accept, notice, replies, said
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ import json
 import anyio
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.agent_script import End, Text, Wait
 from tests.system.cast import answer_to, onboard
 from tests.system.commands import command, files

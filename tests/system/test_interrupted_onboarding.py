@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.boundaries import Theatre, Work
 from tests.system.cast import BINDING, Home, accept, children, made_rooms, notice, said
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.proxy import Answer
 from tests.system.cast import PASSWORD, onboard
 from tests.system.commands import command, files, typing

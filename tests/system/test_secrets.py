@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.agent_script import End, Error, Raw, Text
 from tests.support.proxy import Answer
 from tests.system.cast import PASSWORD, onboard

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from machines.speech import CATALOGUES
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.support.agent_server import AgentServer
 from tests.system.cast import PASSWORD, onboard
 from tests.system.chat_commands.guest import Guest

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from machines.speech import Speech, speak
-from sandbox.person import Person
 from sandbox.room_event import RoomEvent
+from sandbox.user_client import Person
 from tests.system.cast import Bot, Home, answer_to, said
 from tests.system.chat_commands.phrases import Keys, says
 

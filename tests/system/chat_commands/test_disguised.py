@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.agent_script import End, Text, echo
 from tests.system.cast import PASSWORD, children, said
 from tests.system.chat_commands.guest import words_of

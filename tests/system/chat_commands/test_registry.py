@@ -5,7 +5,7 @@ import json
 import pytest
 
 from machines.speech import AgentLine, speak
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.cast import PASSWORD, onboard, said
 from tests.system.chat_commands.agency import TOKENS, Agency, open_servers
 from tests.system.chat_commands.guest import open_chat

@@ -6,7 +6,7 @@ All dialogues are under way at once when the daemon ends, each in a chat of its 
 import pytest
 
 from machines.speech import speak
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.agent_server import AgentServer
 from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD, answer_to, children, made_rooms, onboard, said

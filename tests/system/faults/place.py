@@ -2,7 +2,7 @@
 
 import json
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from store.readonly import read
 from tests.system.cast import answer_to, said
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.daemon import Daemon, LogLine
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.proxy import Fault, Passage, Proxy
 from tests.system.cast import Bot, Home, answer_to, said
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.cast import PASSWORD, onboard
 from tests.system.conftest import register_bot
 from tests.system.faults.place import DATABASE, Place

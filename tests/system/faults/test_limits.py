@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from machines.speech import speak
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.support.agent_script import Raw, SendFile, Step, Text, Tool, Update
 from tests.support.agent_server import AgentServer
 from tests.system.cast import PARTIAL, PASSWORD, Home, onboard, said

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.cast import PASSWORD, answer_to, onboard
 from tests.system.conftest import register_bot
 from tests.system.faults.place import Place

@@ -14,8 +14,8 @@ from typing import Any
 import anyio
 
 from sandbox.daemon import LogLine
-from sandbox.person import Person
 from sandbox.session import escaped
+from sandbox.user_client import Person
 from tests.system.cast import BINDING, Bot
 
 # Contract R3, as `inspect-room --json` names it (contract I3).

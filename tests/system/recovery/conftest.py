@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 from tests.support.agent_server import AgentServer
 from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.cast import BINDING, Home
 from tests.system.recovery.backstage import Backstage
 

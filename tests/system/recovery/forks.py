@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import anyio
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.proxy import Passage, Proxy
 from tests.system.cast import Home, notice
 from tests.system.conftest import MakePerson

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from sandbox.errors import MatrixRefused
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.system.cast import PASSWORD, Home, onboard
 from tests.system.conftest import register_bot
 from tests.system.recovery.backstage import Backstage

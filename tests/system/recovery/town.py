@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from sandbox.person import Person
+from sandbox.user_client import Person
 from tests.support.proxy import Proxy
 from tests.system.cast import Home, onboard
 from tests.system.recovery.backstage import Backstage

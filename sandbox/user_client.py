@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from sandbox.errors import MatrixRefused, SandboxError
+from sandbox.event_stream import Watching, history
 from sandbox.http import JsonObject
 from sandbox.room_event import RoomEvent
 from sandbox.session import MatrixSession, escaped
-from sandbox.watching import Watching, history
 
 _MEGOLM = {"algorithm": "m.megolm.v1.aes-sha2"}
 

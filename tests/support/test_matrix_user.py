@@ -7,9 +7,9 @@ import anyio
 import pytest
 
 from sandbox.errors import MatrixRefused, NothingSeen
-from sandbox.person import Person
 from sandbox.room_event import ANSWERS
 from sandbox.synapse import Synapse
+from sandbox.user_client import Person
 
 
 async def person(synapse: Synapse, name: str) -> Person:
