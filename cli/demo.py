@@ -22,7 +22,7 @@ from cli.telling import Teller
 from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError
 from sandbox.synapse import Synapse
-from sandbox.user_client import Person
+from sandbox.user_client import UserClient
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -97,7 +97,7 @@ async def _play(teller: Teller, stage: AsyncExitStack, *, keep: bool, told: anyi
         },
     )
     stage.push_async_exit(daemon)
-    person = await stage.enter_async_context(Person(synapse.url, user, passwords["user"]))
+    person = await stage.enter_async_context(UserClient(synapse.url, user, passwords["user"]))
     story = Story(teller, daemon, person, bot)
     await story.start_daemon()
     await story.meet()

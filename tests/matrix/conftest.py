@@ -12,7 +12,7 @@ from machines.ids import UserId
 from matrix import Account, MatrixHomeserver
 from matrix.clock import SystemClock
 from sandbox.synapse import Synapse
-from sandbox.user_client import Person
+from tests.support.matrix_user import MatrixUser
 
 PASSWORD = "a password of no importance"
 _numbers = itertools.count(1)
@@ -72,10 +72,10 @@ async def bot(open_bot: Callable[[], Awaitable[MatrixHomeserver]]) -> MatrixHome
 
 
 @pytest.fixture
-async def person(synapse: Synapse) -> AsyncIterator[Person]:
+async def person(synapse: Synapse) -> AsyncIterator[MatrixUser]:
     """A new user, logged in."""
     user_id = await synapse.register(f"person{next(_numbers)}", PASSWORD)
-    async with Person(synapse.url, user_id, PASSWORD) as person:
+    async with MatrixUser(synapse.url, user_id, PASSWORD) as person:
         yield person
 
 
@@ -84,7 +84,7 @@ def renamed_bot(account: Account) -> Callable[[str], Awaitable[None]]:
     """Change the bot's display name, as its operator may."""
 
     async def rename(name: str) -> None:
-        async with Person(account.homeserver, account.user_id, PASSWORD) as operator:
+        async with MatrixUser(account.homeserver, account.user_id, PASSWORD) as operator:
             await operator.set_display_name(name)
 
     return rename

@@ -13,8 +13,8 @@ from matrix import Account, MatrixHomeserver
 from matrix.errors import SessionMismatch, SessionUnusable
 from matrix.session import KeptSession, SessionFile
 from sandbox.synapse import Synapse
-from sandbox.user_client import Person
 from tests.matrix.conftest import PASSWORD, HurriedClock
+from tests.support.matrix_user import MatrixUser
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ def kept(account):
 
 async def devices(account):
     """The account's devices, seen through the bot's own token."""
-    async with Person(
+    async with MatrixUser(
         account.homeserver, account.user_id, access_token=kept(account)["access_token"]
     ) as look:
         return [device["device_id"] for device in await look.devices()]
@@ -104,7 +104,7 @@ async def test_a_token_is_used_with_the_device_it_belongs_to(account, tmp_path):
 
 async def test_a_token_of_another_device_than_the_kept_one_is_not_used(account):
     await login(account)
-    async with Person(account.homeserver, account.user_id, PASSWORD) as other:
+    async with MatrixUser(account.homeserver, account.user_id, PASSWORD) as other:
         token = other.session.access_token
         with pytest.raises(SessionMismatch, match="device"):
             await login(replace(account, password=None, access_token=token))
@@ -113,7 +113,7 @@ async def test_a_token_of_another_device_than_the_kept_one_is_not_used(account):
 async def test_a_device_that_was_logged_out_for_good_is_not_replaced_behind_ones_back(account):
     await login(account)
     before = kept(account)
-    async with Person(
+    async with MatrixUser(
         account.homeserver, account.user_id, access_token=before["access_token"]
     ) as look:
         await look.session.request("POST", "/logout", {})

@@ -32,7 +32,7 @@ from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.loop import Killed, tamed
 from tests.simulation.network import Network
 from tests.simulation.process import Connection, Process
-from tests.simulation.users import Person, Said
+from tests.simulation.users import SentMessage, SimulatedUser
 from tests.support.memory_homeserver.rooms import AccountData, Event
 from tests.support.memory_homeserver.sync import has_news, position_of
 
@@ -90,14 +90,14 @@ class History:
         self.server = SimulatedHomeserver(kernel, BOT, self.forks)
         self.server.display_names.update(NAMES)
         self.server.listeners.append(self._welcome)
-        self.said: list[Said] = []
+        self.said: list[SentMessage] = []
         self.speech = speak("en", "Lambda")
         self.watch = Watch(self.server, self.said, blind=blind)
         self.agents = AgentModel(kernel, self.faults, self._asked)
         self.api = Api(self.server, self.faults)
         self.network = Network(kernel, self.server, self.api, self.faults, self.watch.request)
         names = sorted(kernel.chance.sample(sorted(NAMES), kernel.chance.choice((1, 1, 2, 3))))
-        self.people = [Person(kernel, self.server, name, self.said) for name in names]
+        self.people = [SimulatedUser(kernel, self.server, name, self.said) for name in names]
         self.judge = Judge(self.server, self.said, self.people, self.agents, self.speech)
         self.judge.may_repeat_commands = self.faults.plan.losses > 0
         self.folder = folder
@@ -248,7 +248,7 @@ class History:
         if forks.interrupts():
             self._end_soon(forks.chance.uniform(0.0, 8.0))
 
-    def _ask(self, person: Person, room_id: str) -> None:
+    def _ask(self, person: SimulatedUser, room_id: str) -> None:
         """Let a person ask something, unless all has been asked and the bot is to end."""
         if not self.over:
             person.ask(room_id)

@@ -8,9 +8,9 @@ import pytest
 
 from machines.speech import speak
 from sandbox.synapse import Synapse
-from sandbox.user_client import Person
 from tests.support.agent_script import Raw, SendFile, Step, Text, Tool, Update
 from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PARTIAL, PASSWORD, Home, onboard, said
 from tests.system.conftest import register_bot
 
@@ -55,8 +55,8 @@ async def two_homes(
     users = [await synapse.register(f"a-limited-person-{n}", PASSWORD) for n in range(2)]
     async with (
         bot.daemon as daemon,
-        Person(synapse.url, users[0], PASSWORD) as one,
-        Person(synapse.url, users[1], PASSWORD) as other,
+        MatrixUser(synapse.url, users[0], PASSWORD) as one,
+        MatrixUser(synapse.url, users[1], PASSWORD) as other,
     ):
         await daemon.wait_live()
         yield await onboard(one, bot.user_id), await onboard(other, bot.user_id)
