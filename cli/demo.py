@@ -21,8 +21,8 @@ from cli.errors import CommandFailed, ExitCode
 from cli.terminal import replace_unencodable
 from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from sandbox.user_client import UserClient
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -99,7 +99,7 @@ async def _play(
         },
     )
     stack.push_async_exit(daemon)
-    person = await stack.enter_async_context(Person(synapse.url, user, passwords["user"]))
+    person = await stack.enter_async_context(UserClient(synapse.url, user, passwords["user"]))
     script = DemoScript(output, daemon, person, bot)
     await script.start_daemon()
     await script.onboard()

@@ -18,9 +18,9 @@ import anyio
 from agent_platform.sample_text import long_text
 from cli.demo_output import DemoOutput, excerpt, tail
 from sandbox.daemon import STOP_S, Daemon
-from sandbox.errors import NothingSeen
-from sandbox.person import Person
+from sandbox.errors import WaitTimeout
 from sandbox.room_event import RoomEvent
+from sandbox.user_client import UserClient
 
 PARTIAL = "org.lambda.surfaces.partial"
 HELLO = (
@@ -64,7 +64,7 @@ class SeenReply:
 class DemoScript:
     """One run of the demo. `bot` is the bot's Matrix id; the chat is known after the invitation to it."""
 
-    def __init__(self, output: DemoOutput, daemon: Daemon, person: Person, bot: str) -> None:
+    def __init__(self, output: DemoOutput, daemon: Daemon, person: UserClient, bot: str) -> None:
         self._output = output
         self._daemon = daemon
         self._person = person
@@ -269,7 +269,7 @@ class DemoScript:
     def _expecting(self, what: str) -> Iterator[None]:
         try:
             yield
-        except NothingSeen as error:
+        except WaitTimeout as error:
             log = (json.dumps(line, ensure_ascii=False) for line in self._daemon.log[-LOG_LINES:])
             detail = "\n".join((str(error), "the daemon's last log lines:", *log))
             raise CheckFailed(f"no sign of {what} in time", detail) from error

@@ -97,7 +97,7 @@ class Page:
 
     def server(self, compared: "Compared") -> None:
         """Show the room as it is on the homeserver now, and the differences from the row."""
-        sight = compared.sight
+        sight = compared.snapshot
         self._heading("On the homeserver now")
         self._fact("membership", sight.membership or f"unknown — {sight.refusal or 'no member'}")
         if sight.refusal is None:

@@ -1,5 +1,5 @@
-"""A homeserver and people on loopback, for the demo, the system tests and the benchmarks.
+"""Everything that `surfaces-bot demo` starts and uses on loopback: Synapse, the daemon, and a user's client.
 
-Nothing here is part of a bot in service. What the sandbox starts, it also ends, and what it
-writes stays in a directory of its own.
+It ships in the wheel, so it has nothing that only tests use: that is in `tests/support/`. The sandbox ends all that it
+starts, and writes only into a directory of its own. Start reading at `synapse` and `user_client`.
 """

@@ -1,6 +1,7 @@
 """The daemon as a process: started, watched through its log, stopped, killed, started again.
 
-The demo and the system tests see the product as an operator does: environment in, log lines and exit code out.
+The demo and the system tests use the product as an operator does: through its environment, its log lines and its
+exit code.
 """
 
 import asyncio
@@ -15,18 +16,17 @@ from typing import Any, Self
 
 import anyio
 
-from sandbox.errors import NothingSeen
+from sandbox.errors import WaitTimeout
 
 STOP_S = 15.0
 LogLine = dict[str, Any]
 
 
 class Daemon:
-    """One configured daemon and the processes that it is run as, one after the other.
+    """One configured daemon, run as one process after the other.
 
-    `directory` is its working directory; `environment` is all it gets besides `PATH` and a locale. Log lines of
-    all its processes are kept in `log`, in order. `program` is what Python runs, for whoever compares
-    the daemon with another.
+    `directory` is its working directory; `environment` is all it gets besides `PATH`, `HOME` and a locale. `log` has
+    the log lines of all its processes, in order. `program` is what Python runs; benchmarks run other bots with it.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Daemon:
         self.other_output: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -54,13 +54,13 @@ class Daemon:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Also for who is cancelled: what is left behind would go on writing.
+        # Also when cancelled: a process that is left behind would continue to write.
         with anyio.CancelScope(shield=True):
             await self.kill()
 
     @property
     def pid(self) -> int:
-        """The process id of the process that runs."""
+        """The id of the running process."""
         if self._process is None:
             raise RuntimeError("the daemon does not run")
         return self._process.pid
@@ -71,7 +71,7 @@ class Daemon:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Start a process; `wait_live` tells when it takes messages."""
+        """Start a process; `wait_live` waits until it accepts messages."""
         base = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -81,7 +81,7 @@ class Daemon:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=2**22,
-            start_new_session=True,  # Ctrl-C is for us; it ends when we end it
+            start_new_session=True,  # Ctrl-C must not reach it; this object ends it
         )
         self._reader = asyncio.create_task(self._read(self._process))
 
@@ -95,10 +95,10 @@ class Daemon:
     async def wait_log(
         self, predicate: Callable[[LogLine], bool], timeout_s: float = 30.0
     ) -> LogLine:
-        """Return the first log line, past or to come, that fits.
+        """Return the first log line, past or future, that the predicate accepts.
 
         Raises:
-            NothingSeen: the time is over, or the process ended without such a line.
+            WaitTimeout: there was none in time, or before the process ended.
         """
         with anyio.move_on_after(timeout_s):
             while True:
@@ -107,16 +107,16 @@ class Daemon:
                     return found
                 if self._reader is not None and self._reader.done():
                     break
-                await self._news.wait()
+                await self._changed.wait()
         tail = "\n".join([*(json.dumps(line) for line in self.log[-10:]), *self.other_output[-5:]])
-        raise NothingSeen(f"no such log line within {timeout_s} s; the last ones were:\n{tail}")
+        raise WaitTimeout(f"no such log line within {timeout_s} s; the last ones were:\n{tail}")
 
     def lines(self, event: str) -> list[LogLine]:
         """Return all lines of one log event so far, of all processes."""
         return [line for line in self.log if line["event"] == event]
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process that runs."""
+        """Send a signal to the running process."""
         os.kill(self.pid, number)
 
     async def stop(self) -> int:
@@ -152,11 +152,11 @@ class Daemon:
                 self.other_output.append(text)
             else:
                 self.log.append(line | {"pid": process.pid})
-            self._tell()
-        # After this task is done, so that nobody goes on waiting for an ended process.
-        asyncio.get_running_loop().call_soon(self._tell)
+            self._notify()
+        # After this task is done, so that no task continues to wait for an ended process.
+        asyncio.get_running_loop().call_soon(self._notify)
 
-    def _tell(self) -> None:
-        """Wake everyone who waits; a fresh event each time, because several may wait at once."""
-        self._news.set()
-        self._news = anyio.Event()
+    def _notify(self) -> None:
+        """Wake all waiting tasks; a new event each time, because several may wait."""
+        self._changed.set()
+        self._changed = anyio.Event()

@@ -1,8 +1,8 @@
-"""What can go wrong in the sandbox: whoever uses it gets one of these."""
+"""The errors of the sandbox."""
 
 
 class SandboxError(Exception):
-    """Base of everything the sandbox raises on its own account."""
+    """Base of all errors that the sandbox raises itself."""
 
 
 class SynapseFailed(SandboxError):
@@ -10,10 +10,10 @@ class SynapseFailed(SandboxError):
 
 
 class MatrixRefused(SandboxError):
-    """The homeserver answered a person's request with an error.
+    """The homeserver answered a user's request with an error.
 
     `status` is the HTTP status, `errcode` the Matrix error code ("" when there was none) and
-    `retry_after_ms` what a rate limit asked for.
+    `retry_after_ms` the wait that a rate limit asked for.
     """
 
     def __init__(
@@ -31,5 +31,5 @@ class MatrixRefused(SandboxError):
         self.retry_after_ms = retry_after_ms
 
 
-class NothingSeen(SandboxError, TimeoutError):
-    """What a person waited for did not come in time; the message says what came instead."""
+class WaitTimeout(SandboxError, TimeoutError):
+    """The expected event did not come in time; the message has the last events before."""

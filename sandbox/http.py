@@ -1,4 +1,4 @@
-"""One JSON request to a homeserver, with errors that say what was refused and why."""
+"""One JSON request to a homeserver; an error has the request and the reason."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ async def request_json(
     """Send `body` as JSON and return the JSON answer.
 
     Raises:
-        MatrixRefused: the server answered with anything but success.
+        MatrixRefused: the answer is not a success.
     """
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     async with session.request(

@@ -1,24 +1,24 @@
-"""Ends this process when the one that started it is gone, however it went.
+"""Ends this process when its parent process has ended, in whatever way.
 
-The parent keeps the write end of our standard input open and never writes; when the pipe
-closes, so do we. This works on every POSIX system and needs no code between fork and exec.
+The parent keeps the write end of this process's standard input open and never writes; the process ends when the pipe
+closes. This works on every POSIX system and needs no code between fork and exec.
 """
 
 import os
 import shutil
 import threading
 
-# A directory that the parent made for us and would have removed.
+# A temporary directory of the parent, which the parent can no longer remove.
 TEMPORARY_VARIABLE = "SANDBOX_TEMPORARY_DIRECTORY"
 
 
 def die_with_parent() -> None:
-    """Start to watch; the end, when it comes, is immediate."""
+    """Start to watch the parent; this process ends at once when the parent does."""
     threading.Thread(target=_watch, name="parent-watch", daemon=True).start()
 
 
 def _watch() -> None:
-    # Not through sys.stdin, whose lock would hold up the end of the interpreter.
+    # Not through sys.stdin: its lock would block the shutdown of the interpreter.
     while os.read(0, 1):
         pass
     if temporary := os.environ.get(TEMPORARY_VARIABLE):

@@ -1,16 +1,15 @@
-"""Free ports on loopback for servers that cannot be asked which one they took."""
+"""Free ports on loopback, for servers that can't report the port that they took."""
 
 import random
 import socket
 
-# Below what Linux and macOS hand out for outgoing connections. A port from that range could be
-# taken by any client while our server is down for a restart, even by a client that is trying
-# to reach this very server.
+# Below the range that Linux and macOS use for outgoing connections. Any client could take a port of that range while
+# the server restarts, even a client that tries to reach this server.
 _FIRST, _LAST = 20_000, 32_000
 
 
 def free_port() -> int:
-    """Pick a loopback port that nobody listens on right now; somebody may before you do."""
+    """Return a loopback port that is free now; another process may take it first."""
     while True:
         port = random.randint(_FIRST, _LAST)
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

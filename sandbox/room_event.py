@@ -1,9 +1,9 @@
-"""An event as a person sees it, whatever part of a sync response it came in."""
+"""An event as a user's client receives it, from any part of a sync response."""
 
 from dataclasses import dataclass
 from typing import Any, Self
 
-# The content keys by which a reply names the message it answers (contract D2).
+# The content key in which a reply names the message that it answers (contract D2).
 ANSWERS = "org.lambda.surfaces.answers"
 
 
@@ -11,9 +11,9 @@ ANSWERS = "org.lambda.surfaces.answers"
 class RoomEvent:
     """One event of one room.
 
-    Invitations, typing and receipts are seen as events too: an invitation is the person's own
-    `m.room.member` with membership `invite`, the others are `m.typing` and `m.receipt`. What
-    such events lack is empty (`event_id`, `sender`) or 0 (`sent_at_ms`).
+    Invitations, typing and receipts are events too: an invitation is the user's own `m.room.member` with membership
+    `invite`, the others are `m.typing` and `m.receipt`. Fields that such events lack are empty (`event_id`, `sender`)
+    or 0 (`sent_at_ms`).
     """
 
     room_id: str

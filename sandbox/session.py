@@ -1,4 +1,4 @@
-"""A logged-in session of one account: requests with its token, nothing more."""
+"""A logged-in session of one account: requests with its token."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -14,9 +14,9 @@ _CLIENT_API = "/_matrix/client/v3"
 
 
 class MatrixSession:
-    """An async context manager that logs in with a password, or goes on with a given token.
+    """An async context manager that logs in with a password, or continues a session with its token.
 
-    It does not log out at its end: the device stays, as a closed laptop's does.
+    It does not log out at its end: the device stays.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class MatrixSession:
         """
         if self._http is None:
             raise SandboxError("use a session inside its `async with` block")
-        # The token goes with each request: it may be renewed by a new login.
+        # Read for each request, because a new login may replace the token.
         headers = {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
         return await request_json(
             self._http,

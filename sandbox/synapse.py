@@ -1,8 +1,8 @@
-"""A real Synapse on loopback, started and ended like any other resource.
+"""A real Synapse on loopback, as an async context manager.
 
-One `Synapse` is one server with its data: it can be stopped, killed, paused and started again
-on the same port with the same data. It dies with the process that started it, and a temporary
-directory goes with it. Configuration is in `synapse_config`, the process in `synapse_process`.
+One `Synapse` is one server with its data: it can be stopped, killed, paused and started again on the same port with
+the same data. It ends with the process that started it, and its temporary directory is then removed. Its
+configuration is in `synapse_config`, the process in `synapse_process`.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ _LOG_TAIL_LINES = 30
 class Synapse:
     """A Synapse homeserver; an async context manager that starts and stops it.
 
-    `directory` keeps its data; without one it lives in a temporary directory. `settings` are
-    Synapse's own configuration options and win over ours, e.g. `{"session_lifetime": "1s"}`.
+    `directory` keeps its data; without one it is a temporary directory. `settings` are configuration options of
+    Synapse that replace those of `synapse_config`, e.g. `{"session_lifetime": "1s"}`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Synapse:
 
     @property
     def url(self) -> str:
-        """The base URL; known once started, and the same after every restart."""
+        """The base URL: known after the first start, and the same after every restart."""
         if self._port is None:
             raise SynapseFailed("Synapse was never started, so it has no URL yet")
         return f"http://127.0.0.1:{self._port}"
@@ -92,7 +92,7 @@ class Synapse:
         self._clean_up()
 
     async def start(self) -> None:
-        """Start, and return when requests are served.
+        """Start the server, and return when it serves requests.
 
         Raises:
             SynapseFailed: it ended, or was not ready within `START_TIMEOUT_S`.
@@ -114,47 +114,47 @@ class Synapse:
                 return
 
     async def stop(self) -> None:
-        """Ask it to end (SIGTERM), and kill it when it has not after `STOP_TIMEOUT_S`."""
+        """Stop the server with SIGTERM, or with SIGKILL after `STOP_TIMEOUT_S`."""
         if self._process is None:
             return
         if self._process.returncode is None:
-            self.resume()  # a paused process would not notice
+            self.resume()  # a paused process does not handle signals
             self._process.terminate()
         with anyio.move_on_after(STOP_TIMEOUT_S):
             await self._process.wait()
         await self._reap()
 
     async def kill(self) -> None:
-        """End it at once (SIGKILL), as a crash would."""
+        """End the server at once (SIGKILL), as in a crash."""
         if self._process is not None:
             await self._reap()
 
     async def restart(self) -> None:
-        """Stop it and start it again on the same port with the same data."""
+        """Stop the server and start it again on the same port with the same data."""
         await self.stop()
         await self.start()
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay open, nothing is answered."""
+        """Pause the server (SIGSTOP): connections stay open, and nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Continue the server after `pause`."""
         os.kill(self.pid, signal.SIGCONT)
 
-    async def register(self, username: str, password: str, *, admin: bool = False) -> str:
-        """Make an account and return its full Matrix id."""
+    async def register(self, username: str, password: str) -> str:
+        """Create an account and return its full Matrix id."""
         url = f"{self.url}/_synapse/admin/v1/register"
         async with aiohttp.ClientSession() as session:
             nonce = (await request_json(session, "GET", url))["nonce"]
-            fields = [nonce, username, password, "admin" if admin else "notadmin"]
+            fields = [nonce, username, password, "notadmin"]
             secret = self._config["registration_shared_secret"].encode()
             account = {
                 "nonce": nonce,
                 "username": username,
                 "password": password,
-                "admin": admin,
-                "inhibit_login": True,  # the account's first device is to be its owner's
+                "admin": False,
+                "inhibit_login": True,  # so that the user's own login makes the first device
                 "mac": hmac.new(secret, "\0".join(fields).encode(), hashlib.sha1).hexdigest(),
             }
             user_id: str = (await request_json(session, "POST", url, account))["user_id"]
@@ -174,7 +174,7 @@ class Synapse:
     async def _launch(self, port: int) -> None:
         config_path = self.directory / "homeserver.yaml"
         config_path.write_text(json.dumps(self._config | {"listeners": [listener(port)]}))
-        # A socket path must be short, and the directory's need not be.
+        # The path of a socket must be short, and that of the directory may be long.
         with tempfile.TemporaryDirectory(prefix="synapse-") as short:
             notify_path = str(Path(short) / "notify")
             notices = await anyio.create_unix_datagram_socket(local_path=notify_path)
@@ -187,10 +187,10 @@ class Synapse:
                         stderr=log,
                         cwd=self.directory,
                         env=self._environment(notify_path),
-                        start_new_session=True,  # Ctrl-C is for us; it ends when we end it
+                        start_new_session=True,  # Ctrl-C must not reach it; this object ends it
                     )
                 try:
-                    ready = await self._hear_ready(notices)
+                    ready = await self._wait_ready(notices)
                 except BaseException:
                     with anyio.CancelScope(shield=True):
                         await self._reap()
@@ -207,18 +207,18 @@ class Synapse:
             environment[TEMPORARY_VARIABLE] = self._temporary.name
         return environment
 
-    async def _hear_ready(self, notices: anyio.abc.UNIXDatagramSocket) -> bool:
-        """Wait for the notice that the listener is open (systemd's protocol) or for the end."""
+    async def _wait_ready(self, notices: anyio.abc.UNIXDatagramSocket) -> bool:
+        """Wait until the listener is open (systemd's notify protocol) or the process has ended."""
         process = self._running()
         ready = False
         with anyio.move_on_after(START_TIMEOUT_S):
             async with anyio.create_task_group() as group:
 
-                async def give_up_at_the_end() -> None:
+                async def cancel_at_exit() -> None:
                     await process.wait()
                     group.cancel_scope.cancel()
 
-                group.start_soon(give_up_at_the_end)
+                group.start_soon(cancel_at_exit)
                 while not ready:
                     message, _ = await notices.receive()
                     ready = b"READY=1" in message

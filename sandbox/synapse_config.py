@@ -1,8 +1,8 @@
-"""The configuration of a sandbox Synapse: loopback, no other server, nothing slow.
+"""The configuration of a sandbox Synapse: on loopback, without other servers, and fast.
 
-Options are described in Synapse's configuration manual. What is set here keeps the server from
-reaching out (federation, key servers, statistics), makes it quick (cheap password hashes, no
-background extras) and turns the rate limits off, unless a test wants them.
+Synapse's configuration manual describes the options. These keep the server from contacting others (federation, key
+servers, statistics), make it fast (cheap password hashes, no background services) and turn the rate limits off, unless
+a test asks for them.
 """
 
 import base64
@@ -40,7 +40,7 @@ _NO_RATE_LIMITS: dict[str, Any] = {
 def synapse_config(
     directory: Path, server_name: str, rate_limits: RateLimits, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Build everything but the listeners, which depend on the port; `settings` win."""
+    """Return the configuration without the listeners, which depend on the port; `settings` replace its options."""
     config: dict[str, Any] = {
         "server_name": server_name,
         "report_stats": False,
@@ -69,7 +69,7 @@ def synapse_config(
 
 
 def listener(port: int) -> dict[str, Any]:
-    """Describe the one listener: client API and admin API, on loopback only."""
+    """Return the one listener: client API and admin API, on loopback only."""
     return {
         "port": port,
         "bind_addresses": ["127.0.0.1"],

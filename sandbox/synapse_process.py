@@ -1,4 +1,4 @@
-"""The process in which Synapse runs: its ordinary main program, and an end tied to its parent's.
+"""The process in which Synapse runs: Synapse's main program, which ends with its parent process.
 
 Run by `sandbox.synapse`: `python -m sandbox.synapse_process --config-path …`.
 """

@@ -21,7 +21,8 @@ from machines.talk import (
     AgentUsesTool,
     ConfirmationAnswer,
 )
-from sandbox.agent_script import (
+from tests.agent_platform.support import QUICK, asked, request, said
+from tests.support.agent_script import (
     NO_STATUS,
     WRONG_FIRST_FRAME,
     Close,
@@ -37,8 +38,7 @@ from sandbox.agent_script import (
     Update,
     Wait,
 )
-from sandbox.agent_server import AgentServer
-from tests.agent_platform.support import QUICK, asked, request, said
+from tests.support.agent_server import AgentServer
 
 NOTHING_MORE = Wait(math.inf)
 

@@ -14,8 +14,8 @@ _START_TIMEOUT_S = 20.0
 
 @asynccontextmanager
 async def agent_process() -> AsyncIterator[str]:
-    """Run `sandbox.agent_server` without pauses; yields its URL."""
-    command = [sys.executable, "-m", "sandbox.agent_server", "--pace-ms", "0"]
+    """Run `tests.support.agent_server` without pauses; yields its URL."""
+    command = [sys.executable, "-m", "tests.support.agent_server", "--pace-ms", "0"]
     async with await anyio.open_process(command, stdin=subprocess.DEVNULL, stderr=None) as process:
         try:
             assert process.stdout is not None

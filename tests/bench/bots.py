@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sandbox.daemon import Daemon
-from sandbox.memory_homeserver.process import MemoryHomeserver
 from tests.bench.figures import BenchFailed
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 BOT = "@bot:localhost"
 PASSWORD = "a password of no importance"

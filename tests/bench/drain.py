@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import anyio
 
-from sandbox.memory_homeserver.process import MemoryHomeserver
 from tests.bench.agent_process import agent_process
 from tests.bench.bots import BOT, DAEMON, INSTANT, NIO, Kind, check, running
 from tests.bench.figures import Beside, Figure, Goal
 from tests.bench.resources import cpu_s
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 TITLE = "Drain: thousands of messages at once over 50 rooms"
 _ROOMS = 50

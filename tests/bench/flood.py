@@ -12,10 +12,10 @@ import aiohttp
 import anyio
 
 from sandbox.http import JsonObject, request_json
-from sandbox.memory_homeserver.process import MemoryHomeserver
 from tests.bench.bots import BOT, INSTANT, NIO, PASSWORD, Kind, check, running
 from tests.bench.figures import Beside, Figure, Goal
 from tests.bench.instant_daemon import MUTE_CONTEXT
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 TITLE = "Flood: 500 at once, or 30 000 unanswered, in one room, 100/s in 200 others"
 _FLOOD = 500

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import anyio
 
-from sandbox.memory_homeserver.process import MemoryHomeserver
 from tests.bench.bots import BOT, INSTANT, NIO, Kind, check, running
 from tests.bench.figures import Beside, Figure, Goal
 from tests.bench.resources import cpu_s
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 TITLE = "Latency: 20 messages a second over 20 rooms"
 _ROOMS = 20

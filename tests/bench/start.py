@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from sandbox.daemon import Daemon
-from sandbox.memory_homeserver.process import MemoryHomeserver
 from tests.bench.bots import BOT, INSTANT, NIO, Kind, check, daemon_of
 from tests.bench.figures import Beside, Figure, Goal
 from tests.bench.resources import peak_rss_mib
 from tests.bench.table import number
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 TITLE = "Start to first answered message"
 _CHATS = (100, 1_000, 10_000)

@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from sandbox.person import Person
 from sandbox.session import MatrixSession, escaped
 from sandbox.synapse import Synapse
 from tests.bench.bots import INSTANT, NIO, PASSWORD, Kind, daemon_of
 from tests.bench.figures import Beside, Figure
 from tests.bench.resources import peak_rss_mib
+from tests.support.matrix_user import MatrixUser
 
 TITLE = "Start to first answered message, on Synapse"
 _USERS = 30
@@ -41,12 +41,12 @@ async def _measured() -> list[list[tuple[float, float]]]:
         owners = [await homeserver.register(f"user{n}", PASSWORD) for n in range(_USERS)]
         async with MatrixSession(homeserver.url, bot_id, PASSWORD) as bot:
             chat = await _populate(bot, owners)
-        async with Person(homeserver.url, owners[0], PASSWORD) as owner:
+        async with MatrixUser(homeserver.url, owners[0], PASSWORD) as owner:
             await owner.join(chat)
             return [await _starts(kind, homeserver.url, owner, chat) for kind in (INSTANT, NIO)]
 
 
-async def _starts(kind: Kind, url: str, owner: Person, chat: str) -> list[tuple[float, float]]:
+async def _starts(kind: Kind, url: str, owner: MatrixUser, chat: str) -> list[tuple[float, float]]:
     starts = []
     with TemporaryDirectory() as name:
         bot = daemon_of(kind, url, Path(name))
@@ -60,7 +60,7 @@ async def _starts(kind: Kind, url: str, owner: Person, chat: str) -> list[tuple[
     return starts
 
 
-async def _answered(owner: Person, chat: str) -> None:
+async def _answered(owner: MatrixUser, chat: str) -> None:
     asked = await owner.send_text(chat, "Hello")
     await owner.wait_for(lambda event: event.answers == asked)
 

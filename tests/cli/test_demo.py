@@ -22,7 +22,7 @@ from cli.demo_output import DemoOutput, excerpt, tail
 from cli.demo_script import PARTIAL, SeenReply, reply_fault
 from cli.errors import CommandFailed, ExitCode
 from sandbox.errors import SynapseFailed
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 
 STEP_S = 60.0
 
@@ -95,7 +95,7 @@ async def test_it_runs_to_its_end_stays_up_for_a_client_and_leaves_nothing_behin
         ):
             await demo.tells(words)
         url, user, password = (shown(demo.told, key) for key in ("homeserver", "user", "password"))
-        async with Person(url, user, password) as person:
+        async with MatrixUser(url, user, password) as person:
             chats = [room for room in await person.joined_rooms() if await is_chat(person, room)]
             question = await person.send_text(chats[0], "Are you still there?")
             await person.wait_for(lambda event: event.answers == question)
@@ -114,7 +114,7 @@ def shown(told: str, key: str) -> str:
     return next(line[1] for line in lines if len(line) == 2 and line[0] == key)
 
 
-async def is_chat(person: Person, room_id: str) -> bool:
+async def is_chat(person: MatrixUser, room_id: str) -> bool:
     name = await person.state_content(room_id, "m.room.name")
     return name == {"name": "Chat 1"}
 

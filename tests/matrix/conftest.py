@@ -11,8 +11,8 @@ import pytest
 from machines.ids import UserId
 from matrix import Account, MatrixClient
 from matrix.clock import SystemClock
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from tests.support.matrix_user import MatrixUser
 
 PASSWORD = "a password of no importance"
 _numbers = itertools.count(1)
@@ -72,10 +72,10 @@ async def bot(open_bot: Callable[[], Awaitable[MatrixClient]]) -> MatrixClient:
 
 
 @pytest.fixture
-async def person(synapse: Synapse) -> AsyncIterator[Person]:
+async def person(synapse: Synapse) -> AsyncIterator[MatrixUser]:
     """A new user, logged in."""
     user_id = await synapse.register(f"person{next(_numbers)}", PASSWORD)
-    async with Person(synapse.url, user_id, PASSWORD) as person:
+    async with MatrixUser(synapse.url, user_id, PASSWORD) as person:
         yield person
 
 
@@ -84,7 +84,7 @@ def renamed_bot(account: Account) -> Callable[[str], Awaitable[None]]:
     """Return a function that changes the bot's display name."""
 
     async def rename(name: str) -> None:
-        async with Person(account.homeserver, account.user_id, PASSWORD) as operator:
+        async with MatrixUser(account.homeserver, account.user_id, PASSWORD) as operator:
             await operator.set_display_name(name)
 
     return rename

@@ -10,9 +10,9 @@ import pytest
 
 from sandbox import synapse as synapse_module
 from sandbox.errors import MatrixRefused, SynapseFailed
-from sandbox.person import Person
 from sandbox.ports import free_port
 from sandbox.synapse import Synapse
+from tests.support.matrix_user import MatrixUser
 
 KEEPER = """
 import anyio, json
@@ -31,7 +31,7 @@ async def test_it_keeps_port_and_data_through_kill_restart_and_pause(tmp_path: P
     async with Synapse(tmp_path, server_name="example.test") as server:
         url = server.url
         assert await server.register("ann", "secret") == "@ann:example.test"
-        async with Person(url, "ann", "secret") as ann:
+        async with MatrixUser(url, "ann", "secret") as ann:
             room_id = await ann.create_room(name="before")
             await server.kill()
             await server.start()
@@ -88,7 +88,7 @@ async def test_it_dies_with_the_process_that_started_it() -> None:
     assert not Path(directory).exists()
 
 
-async def say_often(person: Person, room_id: str) -> None:
+async def say_often(person: MatrixUser, room_id: str) -> None:
     for n in range(3):
         await person.send_text(room_id, f"{n}")
 
@@ -97,7 +97,7 @@ async def test_rate_limits_can_be_wanted() -> None:
     limits = {"rc_message": {"per_second": 0.1, "burst_count": 1}}
     async with Synapse(rate_limits=limits) as server:
         await server.register("ann", "secret")
-        async with Person(server.url, "ann", "secret") as ann:
+        async with MatrixUser(server.url, "ann", "secret") as ann:
             room_id = await ann.create_room()
             with pytest.raises(MatrixRefused) as refusal:
                 await say_often(ann, room_id)

@@ -1,4 +1,4 @@
-"""The agents: each answers what it is asked, or does not, at any frame; and remembers who asked what."""
+"""The simulated agents: they answer requests or fail at any frame, and record what they answered."""
 
 from collections.abc import AsyncGenerator, Callable
 
@@ -24,14 +24,14 @@ _WORDS = ("alpha ", "beta ", "gamma ", "delta ", "line\n", "epsilon ", "paragrap
 
 
 class Agents:
-    """The one agent of single-agent mode, as decisions see it."""
+    """The registry of single-agent mode, as the machines see it."""
 
     def default_for(self, user_id: UserId) -> AgentId:
         """Return the one agent."""
         return AgentId("default")
 
     def knows(self, agent_id: AgentId) -> bool:
-        """There is no stale check with a single agent."""
+        """Return True: a single agent is never stale."""
         return True
 
     def all(self) -> tuple[AgentId, ...]:
@@ -44,8 +44,10 @@ class Agents:
 
 
 class AgentModel:
-    """Plays every agent. `answers` are the whole answers given to each message, `begun` also those that were not
-    brought to their end, `refusals` the codes.
+    """Answers as every agent.
+
+    By message id, `answers` are the complete answers, `begun` also those that were not finished, `refusals` the error
+    codes, and `troubles` counts the failures.
     """
 
     def __init__(
@@ -60,10 +62,10 @@ class AgentModel:
         self.begun: dict[str, list[str]] = {}
 
     def platform_of(self, process: Process) -> "Platform":
-        """Return the agents' port as one process has it."""
+        """Return the agent platform for one process."""
         return Platform(self, process)
 
-    async def play(self, process: Process, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+    async def answer(self, process: Process, request: AgentRequest) -> AsyncGenerator[Frame, None]:
         """Answer one request."""
         if process.dead:
             await process.limbo()
@@ -125,12 +127,12 @@ class AgentModel:
 
 
 class Platform:
-    """Implements the runtime's `AgentPlatform` port for one process."""
+    """Implements the `AgentPlatform` port for one process."""
 
     def __init__(self, model: AgentModel, process: Process) -> None:
         self._model = model
         self._process = process
 
     def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
-        """Ask once."""
-        return self._model.play(self._process, request)
+        """Send one request."""
+        return self._model.answer(self._process, request)

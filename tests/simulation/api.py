@@ -1,102 +1,64 @@
-"""The part of the client-server API that the bot uses, put to the model."""
+"""Passes the bot's requests on to the homeserver in memory, and draws what a homeserver is free to choose."""
 
 import json
 from typing import Any
-from urllib.parse import unquote
 
 from matrix.http.backend import HttpRequest, HttpResponse
 from tests.simulation.faults import Faults
-from tests.simulation.homeserver import Homeserver, Refusal
-from tests.simulation.room_api import RoomApi
-from tests.simulation.syncing import position_of, sync
+from tests.simulation.homeserver import SimulatedHomeserver
+from tests.support.memory_homeserver import client_api
+from tests.support.memory_homeserver.request import Request
+from tests.support.memory_homeserver.rooms import Refused
+from tests.support.memory_homeserver.sync import empty_sync, sync
 
-_PREFIX = "/_matrix/client/v3/"
-
-
-def segments(request: HttpRequest) -> list[str]:
-    """Return the path behind the prefix, decoded."""
-    return [unquote(part) for part in request.path.removeprefix(_PREFIX).split("/")]
+_PAGE_SIZES = (1, 2, 3, 100)
 
 
 def answer(status: int, content: Any, **headers: str) -> HttpResponse:
-    """Return an answer as JSON."""
+    """Return an answer with JSON content; bytes are JSON already."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return HttpResponse(status, names, json.dumps(content).encode())
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return HttpResponse(status, names, body)
 
 
 class Api:
-    """Answers requests. Long polls are `network`'s; this answers a sync at once."""
+    """Answers requests. `network` does the long polls: a sync is answered at once here."""
 
-    def __init__(self, server: Homeserver, faults: Faults, names: dict[str, str]) -> None:
+    def __init__(self, server: SimulatedHomeserver, faults: Faults) -> None:
         self._server = server
         self._faults = faults
-        self._names = names
-        self._rooms = RoomApi(server)
 
-    def handle(self, request: HttpRequest, *, partial_room: bool = False) -> HttpResponse:
-        """Carry a request out and answer it."""
-        body = json.loads(request.body) if request.body else {}
+    def handle(self, http: HttpRequest, *, partial_room: bool = False) -> HttpResponse:
+        """Carry a request out; with `partial_room` a room is left with only some of its first events."""
+        request = Request.read(http.method, http.path, http.query, http.body, http.token or "")
         try:
-            content = self._dispatch(request, segments(request), body, partial_room)
-        except Refusal as refusal:
+            return answer(200, self._answer(request, partial_room))
+        except Refused as refusal:
+            if refusal.errcode == "M_UNRECOGNIZED":
+                raise  # the homeserver in memory lacks what the bot asks for
             return answer(refusal.status, refusal.body)
-        return answer(200, content)
 
-    def _dispatch(
-        self, request: HttpRequest, path: list[str], body: dict[str, Any], partial_room: bool
-    ) -> Any:
-        server = self._server
-        if path == ["login"]:
-            return self._log_in(body)
-        if path[-1] == "versions":
-            return {"versions": ["v1.11"]}
-        device = server.device(request.token)
-        match path:
-            case ["account", "whoami"]:
-                return {"user_id": server.bot, "device_id": device}
+    def _answer(self, request: Request, partial_room: bool) -> Any:
+        chance = self._server.kernel.chance
+        match request.parts:
             case ["sync"]:
                 return self._sync(request)
-            case ["joined_rooms"]:
-                rooms = server.rooms.values()
-                joined = [room.room_id for room in rooms if room.membership(server.bot) == "join"]
-                return {"joined_rooms": joined}
-            case ["createRoom"]:
-                events = server.kernel.chance.randint(2, 7) if partial_room else None
-                return {"room_id": server.create_room(server.bot, body, events).room_id}
-            case ["profile", user_id, "displayname"]:
-                return {"displayname": self._names[user_id]}
-            case ["rooms", room_id, *rest]:
-                return self._rooms.handle(request, room_id, rest, body, device)
-            case ["user", _, "rooms", room_id, "account_data", kind]:
-                return self._account_data(request.method, room_id, kind, body)
+            case ["createRoom"] if partial_room:
+                client_api.authenticate(self._server, request)
+                events = chance.randint(2, 7)
+                room = self._server.create_room(self._server.bot, request.body, events)
+                return {"room_id": room.room_id}
+            case ["rooms", _, "messages"]:
+                request.query = {**request.query, "limit": str(chance.choice(_PAGE_SIZES))}
+                return client_api.answer(self._server, request)
             case _:
-                raise AssertionError(f"the model knows no {request.method} {request.path}")
+                return client_api.answer(self._server, request)
 
-    def _log_in(self, body: dict[str, Any]) -> Any:
-        if body.get("password") != "secret":
-            raise Refusal(403, "M_FORBIDDEN")
-        device = body["device_id"]
-        token = self._server.log_in(device)
-        return {"user_id": self._server.bot, "device_id": device, "access_token": token}
-
-    def _sync(self, request: HttpRequest) -> Any:
-        query, chance = request.query, self._server.kernel.chance
-        wanted = json.loads(query["filter"])
-        limit = wanted["room"]["timeline"]["limit"]
+    def _sync(self, request: Request) -> bytes:
+        client_api.authenticate(self._server, request)
+        asked = client_api.sync_request(self._server, request)
+        chance = self._server.kernel.chance
         if self._faults.gappy and chance.random() < 0.5:
-            limit = chance.choice((1, 2, 3, 5))
-        overlap = chance.randint(1, 4) if self._faults.repeats_events() else 0
-        since = position_of(query["since"]) if "since" in query else None
-        full_state = query.get("full_state") == "true"
-        return sync(
-            self._server, since, wanted, full_state=full_state, limit=limit, overlap=overlap
-        )
-
-    def _account_data(self, method: str, room_id: str, kind: str, body: dict[str, Any]) -> Any:
-        data = self._server.account_data.setdefault(room_id, {})
-        if method == "PUT":
-            data[kind] = body
-            return {}
-        if kind not in data:
-            raise Refusal(404, "M_NOT_FOUND")
-        return data[kind]
+            asked.wanted.limit = chance.choice((1, 2, 3, 5))
+        asked.overlap = chance.randint(1, 4) if self._faults.repeats_events() else 0
+        return sync(self._server, asked) or empty_sync(self._server.position)

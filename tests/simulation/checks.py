@@ -9,11 +9,13 @@ from typing import Any
 from machines.i18n import Catalog
 from machines.talk import AgentRequest
 from tests.simulation.agents import AgentModel
-from tests.simulation.homeserver import ANSWERS, PART, PARTIAL, Event, Homeserver, Room
+from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Violation
-from tests.simulation.people import Person, Said
 from tests.simulation.process import Process
-from tests.simulation.syncing import position_of
+from tests.simulation.users import SentMessage, SimulatedUser
+from tests.support.content_keys import ANSWERS, BINDING, PART, PARTIAL
+from tests.support.memory_homeserver.rooms import Event, Room
+from tests.support.memory_homeserver.sync import position_of
 
 _WAITS = "status = 'waiting'"
 
@@ -24,13 +26,15 @@ class Watch:
     `blind` leaves out the checks of what is inside the bot: a planted bug is to be found by its effects.
     """
 
-    def __init__(self, server: Homeserver, said: list[Said], *, blind: bool) -> None:
+    def __init__(
+        self, server: SimulatedHomeserver, said: list[SentMessage], *, blind: bool
+    ) -> None:
         self._server = server
         self._said = said
         self._blind = blind
         self._kernel = server.kernel
         self._token = 0
-        self._in_gaps: list[Said] = []
+        self._in_gaps: list[SentMessage] = []
         self._chat_of: dict[str, str] = {}
         self.raw: sqlite3.Connection | None = None
         self.process: Process | None = None
@@ -160,9 +164,9 @@ class Judge:
 
     def __init__(
         self,
-        server: Homeserver,
-        said: list[Said],
-        people: Iterable[Person],
+        server: SimulatedHomeserver,
+        said: list[SentMessage],
+        people: Iterable[SimulatedUser],
         agents: AgentModel,
         catalog: Catalog,
     ) -> None:
@@ -193,7 +197,7 @@ class Judge:
 
     # -- one message -------------------------------------------------------------------------------
 
-    def _deserves_one(self, said: Said) -> bool:
+    def _deserves_one(self, said: SentMessage) -> bool:
         room = self._server.rooms[said.event.room_id]
         if said.kind not in ("text", "command") or room.is_encrypted:
             return False
@@ -201,7 +205,7 @@ class Judge:
             room, self._server.bot
         )
 
-    def _judge_message(self, said: Said) -> None:
+    def _judge_message(self, said: SentMessage) -> None:
         replies, event_id = self._replies(said), said.event.event_id
         room = self._server.rooms[said.event.room_id]
         if not self._deserves_one(said):
@@ -228,7 +232,7 @@ class Judge:
         if is_chat and not self._is_whole(said, text):
             raise Violation(f"the reply to {event_id} is not what the agent said: {text[:200]!r}")
 
-    def _is_whole(self, said: Said, text: str) -> bool:
+    def _is_whole(self, said: SentMessage, text: str) -> bool:
         event_id, catalog = said.event.event_id, self._catalog
         given = self._agents.answers.get(event_id, [])
         if _squeezed(text) in {_squeezed(answer) for answer in given}:
@@ -237,7 +241,7 @@ class Judge:
             return True
         return any(self._ends_so(event_id, text, end) for end in self._honest_ends(said))
 
-    def _honest_ends(self, said: Said) -> list[str]:
+    def _honest_ends(self, said: SentMessage) -> list[str]:
         """Return what may stand in place of an answer, or behind what there was of it (D10, K9)."""
         event_id, catalog = said.event.event_id, self._catalog
         ends = [catalog.agent_error(code) for code in self._agents.refusals.get(event_id, ())]
@@ -256,7 +260,7 @@ class Judge:
         begun = self._agents.begun.get(event_id, [""])
         return any(_squeezed(each).startswith(said) for each in begun)
 
-    def _replies(self, said: Said) -> list[Event]:
+    def _replies(self, said: SentMessage) -> list[Event]:
         room = self._server.rooms[said.event.room_id]
         return [
             event
@@ -287,7 +291,7 @@ class Judge:
                     raise Violation(f"{said.event.event_id} was answered before its turn (D1)")
                 last = replies[0].position if replies else last
 
-    def _judge_rooms(self, person: Person) -> None:
+    def _judge_rooms(self, person: SimulatedUser) -> None:
         """One Space, one first chat, one chat for each `!new`, all bound and of different contexts."""
         bot, made = self._server.bot, Counter[str]()
         contexts: Counter[str] = Counter()
@@ -295,10 +299,9 @@ class Judge:
             if room.creator != bot or ("m.room.member", person.user_id) not in room.state:
                 continue
             made["spaces" if room.is_space else "chats"] += 1
-            binding = self._server.account_data.get(room.room_id, {}).get(
-                "org.lambda.surfaces.room"
-            )
-            if binding is None or binding["matrix_user_id"] != person.user_id:
+            entry = self._server.account_data.get((bot, room.room_id), {}).get(BINDING)
+            binding = {} if entry is None else entry.content
+            if binding.get("matrix_user_id") != person.user_id:
                 raise Violation(f"{room.room_id} is bound as {json.dumps(binding)} (R4)")
             if not room.is_space:
                 contexts[str(binding["platform_chat_id"])] += 1
@@ -331,11 +334,11 @@ def _is_passing(body: dict[str, Any]) -> bool:
     return bool(body.get("m.new_content", {}).get(PARTIAL))
 
 
-def _counts(said: Said) -> bool:
+def _counts(said: SentMessage) -> bool:
     return said.kind in ("text", "command")
 
 
-def _meant_for_bot(room: Room, said: Said, bot: str) -> bool:
+def _meant_for_bot(room: Room, said: SentMessage, bot: str) -> bool:
     """Whether the bot was in the room when this was written."""
     arrival = room.arrival(bot)
     return arrival is not None and arrival < said.event.position and room.membership(bot) == "join"

@@ -1,25 +1,20 @@
-"""Which events of a room happen at the same time: each follows the same event, and neither the other.
+"""Draws which events of a room are sent at the same time (design fact 19), so that each follows the same event.
 
-A homeserver that gets two events at once lets both follow what was there before, and the room has two ends until
-the next event joins them. The current state has both sides; what a sync calls a room's state is that after the
-last event, and lacks the other side (design fact 19). Here it is drawn which events come at once. The draws are of
-a generator of their own, so that a history without forks is the same as if there were none of this.
+The draws are of a generator of their own, so that a history without forks is the same as if there were no forks.
 """
 
 import random
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from tests.simulation.homeserver import Event, Room
+from tests.support.memory_homeserver.rooms import Event, Room
 
 AT_ONCE_MS = 500
 """Events so close to each other may have been sent at the same time."""
 INTERRUPTIONS = 4
-"""So often at most a process is ended because somebody was just being welcomed."""
+"""How often at most a process is ended because a user is just being welcomed."""
 
 
 class Forks:
-    """The dice for all that has to do with forks; `rate` is how many of the events that can be siblings are."""
+    """The draws about forks. `rate` is the share of events that are sent at the same time, of those that can be."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(f"forks of {seed}")
@@ -29,7 +24,7 @@ class Forks:
         self._interruptions = 0
 
     def likely(self, probability: float = 1.0) -> bool:
-        """Throw the dice; never in a history without forks."""
+        """Draw whether something happens; never in a history without forks."""
         return self.rate > 0 and self.chance.random() < self.rate * probability
 
     def interrupts(self) -> bool:
@@ -39,30 +34,26 @@ class Forks:
         self._interruptions += 1
         return True
 
-    def splits(
-        self, room: "Room", sender: str, kind: str, content: Any, state_key: str | None, now_ms: int
-    ) -> bool:
-        """Whether an event does not follow the last one, but what the last one follows."""
-        if not self.rate or not room.made:
+    def splits(self, room: Room, last: Event, event: Event) -> bool:
+        """Whether an event is sent at the same time as the last one."""
+        if not self.rate or room.created_with is None:
             return False
-        last = room.events[-1]
         return (
-            (state_key is not None or last.state_key is not None)
-            and sender != last.sender
-            and now_ms - last.sent_at_ms <= AT_ONCE_MS
-            and can_be_siblings(room, last, sender, kind, content, state_key)
+            (event.state_key is not None or last.state_key is not None)
+            and event.sender != last.sender
+            and event.sent_at_ms - last.sent_at_ms <= AT_ONCE_MS
+            and can_be_siblings(room, last, event)
             and self.likely()
         )
 
 
-def can_be_siblings(
-    room: "Room", last: "Event", sender: str, kind: str, content: Any, state_key: str | None
-) -> bool:
+def can_be_siblings(room: Room, last: Event, event: Event) -> bool:
     """Whether an event would be allowed, and possible, if the last one had not happened yet."""
-    if last.event_id in room.made_with or last.event_id in repr(content):
+    if room.created_with is None or last.index < room.created_with:
         return False
-    concerned = {sender} if kind != "m.room.member" or state_key is None else {sender, state_key}
-    return all(
-        last.before.get(("m.room.member", user_id)) is room.state.get(("m.room.member", user_id))
-        for user_id in concerned
-    )
+    if last.event_id in repr(event.content):
+        return False
+    users = {event.sender, event.state_key} if event.type == "m.room.member" else {event.sender}
+    before = room.state_of_first(last.follows)
+    members = [("m.room.member", user_id) for user_id in users if user_id is not None]
+    return all(before.get(member) is room.state.get(member) for member in members)

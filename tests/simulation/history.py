@@ -14,7 +14,6 @@ from actors.agent_calls import Limits
 from actors.bot import Bot
 from actors.surroundings import Surroundings
 from machines.errors import SurfacesError
-from machines.i18n import catalog_for
 from machines.ids import UserId
 from machines.talk import AgentRequest
 from machines.world import Access
@@ -27,13 +26,14 @@ from tests.simulation.api import Api
 from tests.simulation.checks import Judge, Watch
 from tests.simulation.faults import Faults, plan
 from tests.simulation.forks import Forks
-from tests.simulation.homeserver import Event, Homeserver
+from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.loop import Killed, tamed
 from tests.simulation.network import Network
-from tests.simulation.people import Person, Said
 from tests.simulation.process import Connection, Process
-from tests.simulation.syncing import has_news, position_of
+from tests.simulation.users import SentMessage, SimulatedUser
+from tests.support.memory_homeserver.rooms import AccountData, Event
+from tests.support.memory_homeserver.sync import has_news, position_of
 
 BOT = UserId("@bot:hs")
 NAMES = {"@ann:hs": "Ann", "@bob:hs": "Bob", "@cid:hs": "Cid"}
@@ -86,16 +86,17 @@ class History:
         if self.forks is not None and self.forks.rate > 0:
             drawn.losses = max(drawn.losses, self.forks.losses)
         self.faults = Faults(kernel, drawn)
-        self.server = Homeserver(kernel, BOT, self.forks)
-        self.server.news.append(self._welcome)
-        self.said: list[Said] = []
+        self.server = SimulatedHomeserver(kernel, BOT, self.forks)
+        self.server.display_names.update(NAMES)
+        self.server.listeners.append(self._welcome)
+        self.said: list[SentMessage] = []
         self.catalog = catalog_for("en", "Lambda")
         self.watch = Watch(self.server, self.said, blind=blind)
         self.agents = AgentModel(kernel, self.faults, self._asked)
-        self.api = Api(self.server, self.faults, NAMES)
+        self.api = Api(self.server, self.faults)
         self.network = Network(kernel, self.server, self.api, self.faults, self.watch.request)
         names = sorted(kernel.chance.sample(sorted(NAMES), kernel.chance.choice((1, 1, 2, 3))))
-        self.people = [Person(kernel, self.server, name, self.said) for name in names]
+        self.people = [SimulatedUser(kernel, self.server, name, self.said) for name in names]
         self.judge = Judge(self.server, self.said, self.people, self.agents, self.catalog)
         self.judge.may_repeat_commands = self.faults.plan.losses > 0
         self.folder = folder
@@ -175,7 +176,7 @@ class History:
             if self.raw.execute(f"SELECT 1 FROM {what}").fetchone():
                 return f"there are {what}"
         row = self.raw.execute("SELECT sync_token FROM bot").fetchone()
-        if not row[0] or has_news(self.server, position_of(row[0])):
+        if not row[0] or has_news(self.server, BOT, position_of(row[0])):
             return "the sync is behind"
         unanswered = self.judge.unanswered()
         return f"unanswered: {', '.join(unanswered)}" if unanswered else ""
@@ -234,17 +235,19 @@ class History:
             self.process.stopped_at = self.kernel.now
             self.stop()
 
-    def _welcome(self, event: Event) -> None:
+    def _welcome(self, event: Event | AccountData) -> None:
         """Let people talk in a chat that was just linked, and perhaps end the process about then."""
         forks = self.forks
-        if forks is None or event.type != "m.space.child" or not forks.likely():
+        if isinstance(event, AccountData) or event.type != "m.space.child":
+            return
+        if forks is None or not forks.likely():
             return
         for person in self.people:
             self.kernel.after(forks.chance.uniform(0.0, 6.0), self._ask, person, event.state_key)
         if forks.interrupts():
             self._end_soon(forks.chance.uniform(0.0, 8.0))
 
-    def _ask(self, person: Person, room_id: str) -> None:
+    def _ask(self, person: SimulatedUser, room_id: str) -> None:
         """Let a person ask something, unless all has been asked and the bot is to end."""
         if not self.over:
             person.ask(room_id)
@@ -259,7 +262,7 @@ class History:
         hidden = [
             room
             for room in self.server.rooms.values()
-            if room.state.get(link) is not room.events[-1].after.get(link)
+            if room.state.get(link) is not room.state_after(room.events[-1]).get(link)
         ]
         if hidden and self.forks.interrupts():
             self._end_soon(self.forks.chance.uniform(0.0, 2.0))

@@ -1,7 +1,7 @@
-"""What lies between the bot and the homeserver: requests and answers that are late, lost, doubled or broken.
+"""The network between the bot and the homeserver: requests and answers are delayed, lost, repeated or cut off.
 
-It also keeps watch over what passes: nothing may be sent before its commit or before reconciliation
-(contracts D1, L4), and not more than one request a second while the homeserver is gone (contract L9).
+It also checks the requests: nothing may be sent before its commit or before reconciliation (contracts D1, L4), and
+at most one request a second while the homeserver is down (contract L9).
 """
 
 import asyncio
@@ -10,39 +10,40 @@ from collections.abc import Callable
 
 from matrix.errors import Unreachable
 from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
-from tests.simulation.api import Api, answer, segments
+from tests.simulation.api import Api, answer
 from tests.simulation.faults import Fate, Faults
-from tests.simulation.homeserver import Homeserver
+from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.process import Process
-from tests.simulation.syncing import has_news, position_of
+from tests.support.memory_homeserver.request import path_parts
+from tests.support.memory_homeserver.sync import has_news, position_of
 
 Inspect = Callable[[list[str], str, dict[str, object]], None]
 _HTML = HttpResponse(502, {"content-type": "text/html"}, b"<html><body>Bad Gateway</body></html>")
-_PACE_S = 0.999
-_STILL_S = 2.0
-"""So long after its death what a process asked for may still be carried out."""
+_MIN_GAP_S = 0.999
+_LATE_S = 2.0
+"""How long after its end the requests of a process may still be carried out."""
 
 
-class Flight:
-    """One request on its way. `settle` ends it once; what comes later is not heard."""
+class PendingRequest:
+    """One request that has no answer yet. `finish` completes it once; later answers are ignored."""
 
     def __init__(self, process: Process, request: HttpRequest) -> None:
         self.process = process
         self.request = request
-        self.path = segments(request)
-        self.departed = process.kernel.now
+        self.path = path_parts(request.path)
+        self.sent_at = process.kernel.now
         self.fate: Fate = "well"
         self.answered: asyncio.Future[HttpResponse] = process.loop.create_future()
 
     @property
-    def waits(self) -> bool:
-        """Whether anybody still listens."""
+    def is_open(self) -> bool:
+        """Whether the bot still waits for the answer."""
         return not self.process.dead and not self.answered.done()
 
-    def settle(self, outcome: HttpResponse | Unreachable) -> None:
+    def finish(self, outcome: HttpResponse | Unreachable) -> None:
         """Give the answer, or the reason why there is none."""
-        if not self.waits:
+        if not self.is_open:
             return
         if isinstance(outcome, HttpResponse):
             self.answered.set_result(outcome)
@@ -54,20 +55,24 @@ class Network:
     """Makes the `HttpBackend` of each process."""
 
     def __init__(
-        self, kernel: Kernel, server: Homeserver, api: Api, faults: Faults, inspect: Inspect
+        self,
+        kernel: Kernel,
+        server: SimulatedHomeserver,
+        api: Api,
+        faults: Faults,
+        inspect: Inspect,
     ) -> None:
         self._kernel = kernel
         self._server = server
         self._api = api
         self._faults = faults
         self._inspect = inspect
-        self._polls: list[Flight] = []
-        self._in_the_air: list[Flight] = []
+        self._polls: list[PendingRequest] = []
         self._known_down_by: Process | None = None
-        self._last_knock = 0.0
+        self._last_request_at = 0.0
         self._down_since = 0.0
         self.requests = 0
-        server.news.append(lambda event: kernel.after(0.001, self._answer_polls))
+        server.listeners.append(lambda event: kernel.after(0.001, self._answer_polls))
 
     def backend_of(self, process: Process) -> HttpBackend:
         """Return the HTTP backend of one process."""
@@ -75,77 +80,82 @@ class Network:
         async def backend(request: HttpRequest) -> HttpResponse:
             if process.dead:
                 await process.limbo()
-            return await self._depart(Flight(process, request)).answered
+            return await self._send(PendingRequest(process, request)).answered
 
         return backend
 
-    # -- the way there -----------------------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------
 
-    def _depart(self, flight: Flight) -> Flight:
+    def _send(self, pending: PendingRequest) -> PendingRequest:
         kernel, chance = self._kernel, self._kernel.chance
         self.requests += 1
-        request = flight.request
-        flight.fate = fate = self._faults.fate_of(request.path, request.method)
-        self._watch_pace(flight)
+        request = pending.request
+        pending.fate = fate = self._faults.fate_of(request.path, request.method)
+        self._check_pace(pending)
         body = json.loads(request.body) if request.body else {}
-        self._inspect(flight.path, request.method, body)
-        kernel.after(request.timeout_s, flight.settle, Unreachable("timeout", "no answer in time"))
+        self._inspect(pending.path, request.method, body)
+        kernel.after(request.timeout_s, pending.finish, Unreachable("timeout", "no answer in time"))
         latency_s = chance.choice((0.001, 0.002, 0.01, 0.05))
         if fate == "slow":
             latency_s = chance.uniform(0.5, 20.0)
         if fate == "refused":
-            kernel.after(latency_s, flight.settle, Unreachable("connect", "refused"))
+            kernel.after(latency_s, pending.finish, Unreachable("connect", "refused"))
         elif fate == "lost":
-            kernel.after(latency_s, flight.settle, Unreachable("broken", "reset"))
+            kernel.after(latency_s, pending.finish, Unreachable("broken", "reset"))
         elif fate == "late":
-            kernel.after(latency_s, flight.settle, Unreachable("broken", "reset"))
-            kernel.after(latency_s + chance.uniform(0.1, 2.0), self._arrive, flight)
+            kernel.after(latency_s, pending.finish, Unreachable("broken", "reset"))
+            kernel.after(latency_s + chance.uniform(0.1, 2.0), self._arrive, pending)
         elif fate != "hangs":
-            kernel.after(latency_s, self._arrive, flight)
+            kernel.after(latency_s, self._arrive, pending)
             if fate == "twice":
-                kernel.after(latency_s + chance.uniform(0.0, 1.0), self._arrive, flight)
-        return flight
+                kernel.after(latency_s + chance.uniform(0.0, 1.0), self._arrive, pending)
+        return pending
 
-    def _watch_pace(self, flight: Flight) -> None:
-        """While the homeserver is known to be gone, requests keep a second's distance."""
-        if self._known_down_by is flight.process and self._faults.outage is not None:
-            distance_s = self._kernel.now - self._last_knock
-            if distance_s < _PACE_S:
+    def _check_pace(self, pending: PendingRequest) -> None:
+        """Check that requests are a second apart while the bot knows that the homeserver is down."""
+        if self._known_down_by is pending.process and self._faults.outage is not None:
+            gap_s = self._kernel.now - self._last_request_at
+            if gap_s < _MIN_GAP_S:
                 raise Violation(
-                    f"{flight.request.path} comes {distance_s:.3f} s after another request,"
-                    " and the homeserver is known to be gone (contract L9)"
+                    f"{pending.request.path} comes {gap_s:.3f} s after another request,"
+                    " and the homeserver is known to be down (contract L9)"
                 )
-        self._last_knock = self._kernel.now
+        self._last_request_at = self._kernel.now
 
-    def _arrive(self, flight: Flight) -> None:
+    def _arrive(self, pending: PendingRequest) -> None:
         outage = self._faults.outage
         if outage is not None:
-            self._kernel.note(f"   down {flight.request.method} {'/'.join(flight.path)}")
+            self._kernel.note(f"   down {pending.request.method} {'/'.join(pending.path)}")
             if outage == "refused":
-                self._fail(flight, Unreachable("connect", "refused"))
+                self._fail(pending, Unreachable("connect", "refused"))
             elif outage == "gateway":
-                self._fail(flight, _HTML)
+                self._fail(pending, _HTML)
             return
-        if flight.path == ["sync"]:
-            self._poll(flight)
+        if pending.path == ["sync"]:
+            self._poll(pending)
         else:
-            self._carry_out(flight)
+            self._carry_out(pending)
 
-    def _fail(self, flight: Flight, outcome: HttpResponse | Unreachable) -> None:
-        # What was on its way before says nothing about now, and nobody listens for what is best effort.
-        is_news = flight.departed >= self._down_since and flight.path[-1] != "read_markers"
-        if flight.waits and is_news and "typing" not in flight.path:
-            self._known_down_by = flight.process
-        flight.settle(outcome)
+    def _fail(self, pending: PendingRequest, outcome: HttpResponse | Unreachable) -> None:
+        # A request from before the outage proves nothing, and the bot ignores failures of best-effort requests.
+        is_news = pending.sent_at >= self._down_since and pending.path[-1] != "read_markers"
+        if pending.is_open and is_news and "typing" not in pending.path:
+            self._known_down_by = pending.process
+        pending.finish(outcome)
 
     # -- at the homeserver -------------------------------------------------------------------------
 
-    def _carry_out(self, flight: Flight) -> None:
-        kernel, request, process, fate = self._kernel, flight.request, flight.process, flight.fate
-        what = f"{request.method} {'/'.join(flight.path)}"
+    def _carry_out(self, pending: PendingRequest) -> None:
+        kernel, request, process, fate = (
+            self._kernel,
+            pending.request,
+            pending.process,
+            pending.fate,
+        )
+        what = f"{request.method} {'/'.join(pending.path)}"
         if fate in ("error", "gateway", "limited"):
             kernel.note(f"   {fate} {what}")
-            self._return(flight, self._refusal(fate))
+            self._return(pending, self._refusal(fate))
             return
         if self._faults.ends_session():
             kernel.note("LOGGED OUT SOFTLY")
@@ -154,16 +164,16 @@ class Network:
         if not process.dead:
             process.may_die(f"before {what}")
         if process.dead and (
-            kernel.now > process.died_at + _STILL_S
-            or flight.path == ["login"]
+            kernel.now > process.died_at + _LATE_S
+            or pending.path == ["login"]
             or kernel.likely(0.5)
         ):
-            return  # the connection broke with the process that it was of
+            return  # the connection was lost with its process
         reply = self._api.handle(request, partial_room=fate == "partial")
         kernel.note(f"   {fate} {what} {request.body or b''!r} -> {reply.status} {reply.body!r}")
         if not process.dead:
             process.may_die(f"after {what}")
-        self._return(flight, reply)
+        self._return(pending, reply)
 
     def _refusal(self, fate: Fate) -> HttpResponse:
         if fate == "gateway":
@@ -177,11 +187,11 @@ class Network:
         body = {"errcode": "M_LIMIT_EXCEEDED", "error": "!", "retry_after_ms": wait_ms}
         return answer(429, body)
 
-    # -- the way back ------------------------------------------------------------------------------
+    # -- answers ------------------------------------------------------------------------------
 
-    def _return(self, flight: Flight, reply: HttpResponse) -> None:
+    def _return(self, pending: PendingRequest, reply: HttpResponse) -> None:
         outcome: HttpResponse | Unreachable = reply
-        match flight.fate:
+        match pending.fate:
             case "unanswered" | "partial":
                 outcome = Unreachable("broken", "reset")
             case "unanswered_hangs":
@@ -195,44 +205,49 @@ class Network:
                 outcome = _HTML
             case _:
                 pass
-        self._kernel.after(self._kernel.chance.choice((0.001, 0.005, 0.03)), flight.settle, outcome)
+        self._kernel.after(
+            self._kernel.chance.choice((0.001, 0.005, 0.03)), pending.finish, outcome
+        )
 
     # -- long polls --------------------------------------------------------------------------------
 
-    def _poll(self, flight: Flight) -> None:
-        query = flight.request.query
+    def _poll(self, pending: PendingRequest) -> None:
+        query = pending.request.query
         wait_s = int(query["timeout"]) / 1000
-        known = flight.request.token in self._server.tokens
-        if not known or not wait_s or has_news(self._server, position_of(query["since"])):
-            self._carry_out(flight)
+        known = pending.request.token in self._server.sessions
+        if not known or not wait_s or self._has_news(pending):
+            self._carry_out(pending)
             return
-        self._polls.append(flight)
-        self._kernel.after(wait_s, self._end_poll, flight)
+        self._polls.append(pending)
+        self._kernel.after(wait_s, self._end_poll, pending)
+
+    def _has_news(self, pending: PendingRequest) -> bool:
+        since = position_of(pending.request.query["since"])
+        return has_news(self._server, self._server.bot, since)
 
     def _answer_polls(self) -> None:
-        for flight in list(self._polls):
-            since = position_of(flight.request.query["since"])
-            if not flight.waits or has_news(self._server, since):
-                self._end_poll(flight)
+        for pending in list(self._polls):
+            if not pending.is_open or self._has_news(pending):
+                self._end_poll(pending)
 
-    def _end_poll(self, flight: Flight) -> None:
-        if flight in self._polls:
-            self._polls.remove(flight)
-            if flight.waits:
-                self._carry_out(flight)
+    def _end_poll(self, pending: PendingRequest) -> None:
+        if pending in self._polls:
+            self._polls.remove(pending)
+            if pending.is_open:
+                self._carry_out(pending)
 
     # -- outages -----------------------------------------------------------------------------------
 
     def go_down(self) -> None:
-        """Break every long poll off."""
+        """Abort every long poll."""
         self._known_down_by = None
         self._down_since = self._kernel.now
         polls, self._polls = self._polls, []
-        for flight in polls:
+        for pending in polls:
             if self._faults.outage != "hangs":
-                self._fail(flight, Unreachable("broken", "reset"))
+                self._fail(pending, Unreachable("broken", "reset"))
 
     def end_sessions(self) -> None:
         """Answer the long polls of tokens that ended."""
-        for flight in list(self._polls):
-            self._end_poll(flight)
+        for pending in list(self._polls):
+            self._end_poll(pending)

@@ -1,11 +1,14 @@
 """The model of forks is Synapse's: what a sync shows of a forked room, and what the room's state is."""
 
+import json
+
 import pytest
 
 from tests.simulation.forks import Forks, can_be_siblings
-from tests.simulation.homeserver import Homeserver
+from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel
-from tests.simulation.syncing import sync
+from tests.support.memory_homeserver.rooms import Event
+from tests.support.memory_homeserver.sync import Filter, SyncRequest, sync
 
 BOT, ANN = "@bot:hs", "@ann:hs"
 LINK = ("m.space.child", "!chat")
@@ -14,11 +17,11 @@ LINKS = {"room": {"timeline": {"types": ["m.room.message"]}, "state": {"types": 
 
 
 @pytest.fixture
-def server() -> Homeserver:
+def server() -> SimulatedHomeserver:
     """A homeserver on which nothing is a sibling unless a test says so."""
     forks = Forks(0)
     forks.rate = 0.0
-    return Homeserver(Kernel(0), BOT, forks)
+    return SimulatedHomeserver(Kernel(0), BOT, forks)
 
 
 @pytest.fixture
@@ -37,10 +40,17 @@ def say(server, space, **more):
     return server.send(space, ANN, "m.room.message", {"body": "hello"}, **more)
 
 
-def shown(server, space, since, wanted, *, full_state=False, limit=50):
+def room_in_sync(server, space, since, wanted, *, full_state=False, limit=50):
+    """Return what a sync shows of the Space, or None."""
+    request = SyncRequest(BOT, since, Filter(wanted), full_state)
+    request.wanted.limit = limit
+    answer = json.loads(sync(server, request) or '{"rooms": {"join": {}}}')
+    return answer["rooms"]["join"].get(space.room_id)
+
+
+def shown(*args, **options):
     """Return the types of the state and of the timeline that a sync shows."""
-    answer = sync(server, since, wanted, full_state=full_state, limit=limit, overlap=0)
-    part = answer["rooms"]["join"].get(space.room_id)
+    part = room_in_sync(*args, **options)
     if part is None:
         return None
     return tuple([each["type"] for each in part[name]["events"]] for name in ("state", "timeline"))
@@ -70,8 +80,7 @@ def test_of_what_was_set_anew_beside_the_last_event_the_old_value_is_shown(serve
     link(server, space, "1")
     link(server, space, "2")
     say(server, space, at_once=True)
-    answer = sync(server, None, LINKS, full_state=False, limit=1, overlap=0)
-    (event,) = answer["rooms"]["join"][space.room_id]["state"]["events"]
+    (event,) = room_in_sync(server, space, None, LINKS, limit=1)["state"]["events"]
     assert event["content"]["order"] == "1"
     assert space.state[LINK].content["order"] == "2"
 
@@ -80,9 +89,9 @@ def test_the_next_event_joins_both_ends_and_a_long_poll_shows_what_was_missing(s
     link(server, space)
     beside = say(server, space, at_once=True)
     since = server.position
-    assert len(space.ends) == 2
+    assert LINK not in space.state_after(beside)
     last = say(server, space)
-    assert set(last.follows) == {space.state[LINK].event_id, beside.event_id}
+    assert LINK in space.state_after(last)
     assert shown(server, space, since, LINKS) == ([LINK[0]], ["m.room.message"])
     state, _ = shown(server, space, server.position, LINKS, full_state=True)
     assert state == [LINK[0]]
@@ -109,8 +118,7 @@ def test_what_changed_after_the_first_event_shown_is_shown_as_it_was_or_as_it_is
     link(server, space, "2")
     orders = set()
     for _ in range(20):
-        answer = sync(server, None, LINKS, full_state=False, limit=1, overlap=0)
-        (event,) = answer["rooms"]["join"][space.room_id]["state"]["events"]
+        (event,) = room_in_sync(server, space, None, LINKS, limit=1)["state"]["events"]
         orders.add(event["content"]["order"])
     assert orders == {"1", "2"}
 
@@ -118,17 +126,25 @@ def test_what_changed_after_the_first_event_shown_is_shown_as_it_was_or_as_it_is
 def test_what_needs_the_last_event_follows_it(server, space):
     server.set_membership(space, BOT, "@bob:hs", "invite")
     last = space.events[-1]
-    assert not can_be_siblings(space, last, "@bob:hs", "m.room.member", {}, "@bob:hs")
-    assert can_be_siblings(space, last, ANN, "m.room.message", {}, None)
-    assert not can_be_siblings(space, last, ANN, "m.room.message", {"of": last.event_id}, None)
+
+    def can_be(sender, kind, content, key):
+        place = {"position": server.position + 1, "index": len(space.events)}
+        place |= {"event_id": "$new", "sent_at_ms": 0, "follows": len(space.events)}
+        event = Event(
+            room_id=space.room_id, type=kind, sender=sender, content=content, state_key=key, **place
+        )
+        return can_be_siblings(space, last, event)
+
+    assert not can_be("@bob:hs", "m.room.member", {"membership": "join"}, "@bob:hs")
+    assert can_be(ANN, "m.room.message", {}, None)
+    assert not can_be(ANN, "m.room.message", {"of": last.event_id}, None)
 
 
 def test_without_forks_every_event_follows_the_last_one():
-    server = Homeserver(Kernel(0), BOT)
+    server = SimulatedHomeserver(Kernel(0), BOT)
     room = server.create_room(BOT, {"invite": [ANN]})
     server.set_membership(room, ANN, ANN, "join")
     for _ in range(3):
         link(server, room, at_once=True)
         say(server, room, at_once=True)
-    chain = [event.follows for event in room.events]
-    assert chain == [(), *[(event.event_id,) for event in room.events[:-1]]]
+    assert [event.follows for event in room.events] == list(range(len(room.events)))

@@ -11,12 +11,12 @@ from functools import partial
 import anyio
 
 from sandbox.errors import SandboxError
-from sandbox.person import Person
 from sandbox.room_event import RoomEvent
 from tests.soak.chaos import SoakFailed, Toll, kill_again_and_again
 from tests.soak.stage import Stage, say, set_up
 from tests.soak.traffic import Talk
 from tests.soak.verdict import Verdict, first_signs, judge
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import answer_to
 
 SETTLED_AFTER_S = 180.0
@@ -79,7 +79,7 @@ async def _settle(stage: Stage, talk: Talk) -> int:
     """Wait until each room's last message is answered; return in how many rooms it is not."""
     waiting = len(stage.rooms)
 
-    async def last_word(person: Person, room: str) -> None:
+    async def last_word(person: MatrixUser, room: str) -> None:
         nonlocal waiting
         await answer_to(person, room, await talk.say_last(person, room), SETTLED_AFTER_S)
         waiting -= 1

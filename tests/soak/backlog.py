@@ -13,12 +13,12 @@ from functools import partial
 
 import anyio
 
-from sandbox.agent_script import End, Request, Step, Text
-from sandbox.person import Person
 from sandbox.synapse import Synapse
 from tests.soak.stage import Stage, say, set_up
 from tests.soak.traffic import answer_to
 from tests.soak.verdict import Verdict, judge
+from tests.support.agent_script import End, Request, Step, Text
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import answer_to as answered
 
 CHATS_EACH = 5
@@ -82,7 +82,7 @@ async def come_back(
         last_words = await _write(stage, messages // rooms)
         progress("the bot comes back …")
         assert stage.proxy is not None
-        before = len(stage.proxy.passages)
+        before = len(stage.proxy.requests)
         began = time.monotonic()
         await stage.daemon.start()
         await stage.daemon.wait_live()
@@ -90,8 +90,8 @@ async def come_back(
         for person, room, message_id in last_words:
             await answered(person, room, message_id, WITHIN_S)
         answered_after_s = time.monotonic() - began
-        passages = stage.proxy.passages[before:]
-        pages = sum(passage.path.endswith("/messages") for passage in passages)
+        requests = stage.proxy.requests[before:]
+        pages = sum(proxied.path.endswith("/messages") for proxied in requests)
         verdict = Verdict()
         for person, room in stage.rooms:
             verdict += judge(await person.messages(room), person.user_id, stage.bot)
@@ -99,11 +99,11 @@ async def come_back(
     return Outcome(verdict, pages, live_after_s, answered_after_s)
 
 
-async def _write(stage: Stage, each: int) -> list[tuple[Person, str, str]]:
+async def _write(stage: Stage, each: int) -> list[tuple[MatrixUser, str, str]]:
     """Say so many things in every room; return the last of each."""
-    last_words: list[tuple[Person, str, str]] = []
+    last_words: list[tuple[MatrixUser, str, str]] = []
 
-    async def write(person: Person, room: str) -> None:
+    async def write(person: MatrixUser, room: str) -> None:
         message_id = ""
         for number in range(each):
             message_id = await person.send_text(room, f"number {number}")

@@ -7,10 +7,10 @@ whether each promise was kept exactly once.
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sandbox.agent_script import End, Request, Step, Text, Wait
-from sandbox.agent_server import AgentServer
-from sandbox.person import Person
 from sandbox.room_event import RoomEvent
+from tests.support.agent_script import End, Request, Step, Text, Wait
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import BINDING, PARTIAL, accept, answer_to, children, made_rooms, notice
 
 STORY = "Tell me a story"
@@ -39,7 +39,7 @@ class Told:
     said: tuple[tuple[str, str, str | None], ...]
 
 
-async def converse(person: Person, bot: str) -> Told:
+async def converse(person: MatrixUser, bot: str) -> Told:
     """Have the conversation, however often the bot dies meanwhile."""
     said: list[tuple[str, str, str | None]] = []
 
@@ -70,7 +70,9 @@ async def converse(person: Person, bot: str) -> Told:
     return Told(entry, space, chat, garden, tuple(said))
 
 
-async def faults_in(told: Told, person: Person, witness: Person, agent: AgentServer) -> list[str]:
+async def faults_in(
+    told: Told, person: MatrixUser, witness: MatrixUser, agent: AgentServer
+) -> list[str]:
     """Return what is not as promised; `witness` is the bot's own session, and its daemon has ended."""
     faults: list[str] = []
     histories = {
@@ -112,7 +114,7 @@ def _faults_of_reply(
     return [f"the reply to {message_id} says {content['body'][:60]!r}"]
 
 
-async def _faults_of_contexts(told: Told, witness: Person, agent: AgentServer) -> list[str]:
+async def _faults_of_contexts(told: Told, witness: MatrixUser, agent: AgentServer) -> list[str]:
     """Two chats and one rotation are three contexts; the newest are what the homeserver keeps (A5, K6)."""
     contexts: dict[str, set[str]] = {}
     for request in agent.requests:

@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from sandbox.agent_server import AgentServer
 from sandbox.errors import SandboxError
-from sandbox.memory_homeserver.process import MemoryHomeserver
-from sandbox.person import Person
 from tests.soak.failpoint_process import DIED, FailpointDaemon
 from tests.soak.failpoint_story import Told, converse, faults_in, script
 from tests.soak.stage import say
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 AT_ONCE = 10
 SECOND_DEATHS_WITHIN = 40
@@ -123,7 +123,7 @@ async def _play(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Ou
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="failpoint-")))
         agent = await stack.enter_async_context(AgentServer(script))
-        person = await stack.enter_async_context(Person(homeserver.url, f"ann{number}", "-"))
+        person = await stack.enter_async_context(MatrixUser(homeserver.url, f"ann{number}", "-"))
         daemon = FailpointDaemon(
             directory,
             {
@@ -149,7 +149,7 @@ async def _play(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Ou
         if told is not None and not faults:
             faults = [] if code in (0, DIED) else [f"exit code {code}"]
             kept = json.loads((directory / "matrix_store" / "session.json").read_text())
-            witness = Person(homeserver.url, bot, access_token=kept["access_token"])
+            witness = MatrixUser(homeserver.url, bot, access_token=kept["access_token"])
             faults += await faults_in(told, person, await stack.enter_async_context(witness), agent)
         return Outcome(deaths, tuple(died_at), daemon.passed, tuple(faults))
 

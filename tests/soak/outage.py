@@ -15,13 +15,13 @@ from itertools import pairwise, takewhile
 
 import anyio
 
-from sandbox.agent_script import End, Request, Step, Text, Wait
 from sandbox.daemon import LogLine
-from sandbox.person import Person
-from sandbox.proxy import Passage
 from tests.soak.stage import Stage, say, set_up
 from tests.soak.traffic import answer_to
 from tests.soak.verdict import Verdict, judge
+from tests.support.agent_script import End, Request, Step, Text, Wait
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import ProxiedRequest
 from tests.system.cast import answer_to as answered
 
 PEOPLE = 2
@@ -122,7 +122,7 @@ async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) ->
         progress(f"{len(waiting)} answers are under way; the homeserver is killed …")
         log_before = len(stage.daemon.log)
         await stage.synapse.kill()
-        killed_at, asked_before = time.time(), len(stage.proxy.passages)
+        killed_at, asked_before = time.time(), len(stage.proxy.requests)
         await stage.proxy.wait_until(lambda: _since(stage, asked_before, killed_at) != [])
         agent.gone.set()
         await anyio.sleep(max(0.0, killed_at + seconds - time.time()))
@@ -131,7 +131,7 @@ async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) ->
         back_at = time.time()
         asked = _since(stage, asked_before, killed_at)
         # It is back a moment before we hear so: what follows the first answer is no outage any more.
-        away = list(takewhile(lambda passage: passage.status is None, asked))
+        away = list(takewhile(lambda proxied: proxied.status is None, asked))
         agent.back.set()
         answer_after_s = await _answers(waiting, back_at)
         log = [line for line in stage.daemon.log[log_before:] if _tells_of_change(line)]
@@ -141,7 +141,7 @@ async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) ->
         for person, room in stage.rooms:
             verdict += judge(await person.messages(room), person.user_id, stage.bot)
         await stage.daemon.stop()
-    moments = [passage.at for passage in away]
+    moments = [proxied.at for proxied in away]
     return Outcome(
         away_s=back_at - killed_at,
         requests=len(away),
@@ -153,7 +153,7 @@ async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) ->
     )
 
 
-async def _ask(stage: Stage) -> list[tuple[Person, str, str]]:
+async def _ask(stage: Stage) -> list[tuple[MatrixUser, str, str]]:
     """Ask something in every room, and wait until the bot has taken all of it."""
     waiting = [
         (person, room, await person.send_text(room, f"{(_THROUGH, _INTO)[number % 2]}{_MUCH}"))
@@ -165,16 +165,16 @@ async def _ask(stage: Stage) -> list[tuple[Person, str, str]]:
     return waiting
 
 
-def _since(stage: Stage, before: int, moment: float) -> list[Passage]:
+def _since(stage: Stage, before: int, moment: float) -> list[ProxiedRequest]:
     assert stage.proxy is not None
-    return [passage for passage in stage.proxy.passages[before:] if passage.at > moment]
+    return [proxied for proxied in stage.proxy.requests[before:] if proxied.at > moment]
 
 
-async def _answers(waiting: list[tuple[Person, str, str]], back_at: float) -> list[float]:
+async def _answers(waiting: list[tuple[MatrixUser, str, str]], back_at: float) -> list[float]:
     """Return how long after the homeserver's return each answer is whole."""
     after_s: list[float] = []
 
-    async def one(person: Person, room: str, message_id: str) -> None:
+    async def one(person: MatrixUser, room: str, message_id: str) -> None:
         await answered(person, room, message_id, _WITHIN_S)
         after_s.append(time.time() - back_at)
 

@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from sandbox.agent_script import Script
-from sandbox.agent_server import AgentServer
 from sandbox.daemon import Daemon
-from sandbox.person import Person
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
+from tests.support.agent_script import Script
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD, onboard
 
 PEOPLE = 5
@@ -32,7 +32,7 @@ class Stage:
     bot: str
     daemon: Daemon
     agent: AgentServer
-    rooms: tuple[tuple[Person, str], ...]
+    rooms: tuple[tuple[MatrixUser, str], ...]
     proxy: Proxy | None
 
 
@@ -60,7 +60,7 @@ async def set_up(
             proxy = await stack.enter_async_context(Proxy(url))
             url = proxy.url
             if timeline_limit is not None:
-                proxy.reword = _limiting(timeline_limit)
+                proxy.rewrite_path = _limiting(timeline_limit)
         agent = await stack.enter_async_context(AgentServer(script))
         unique = secrets.token_hex(4)
         bot = await server.register(f"bot-{unique}", PASSWORD)
@@ -74,15 +74,15 @@ async def set_up(
         }
         daemon = await stack.enter_async_context(Daemon(directory, environment))
         await daemon.wait_live()
-        rooms: list[tuple[Person, str]] = []
+        rooms: list[tuple[MatrixUser, str]] = []
 
-        async def settle_in(person: Person) -> None:
+        async def settle_in(person: MatrixUser) -> None:
             rooms.extend([(person, room) for room in await _chats(person, bot, chats_each)])
 
         async with anyio.create_task_group() as group:
             for number in range(1, people + 1):
                 user_id = await server.register(f"person-{unique}-{number}", PASSWORD)
-                person = Person(server.url, user_id, PASSWORD)
+                person = MatrixUser(server.url, user_id, PASSWORD)
                 group.start_soon(settle_in, await stack.enter_async_context(person))
         yield Stage(server, bot, daemon, agent, tuple(rooms), proxy)
 
@@ -92,7 +92,7 @@ def _limiting(limit: int) -> Callable[[str], str]:
     return lambda path: re.sub(r"%22limit%22(%3A|:)\d+", rf"%22limit%22\g<1>{limit}", path)
 
 
-async def _chats(person: Person, bot: str, count: int) -> list[str]:
+async def _chats(person: MatrixUser, bot: str, count: int) -> list[str]:
     home = await onboard(person, bot)
     chats = [home.chat]
     for number in range(2, count + 1):

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import anyio
 
-from sandbox.agent_script import Drop, End, Error, Request, Step, Text, Wait
 from sandbox.errors import MatrixRefused
-from sandbox.person import Person
+from tests.support.agent_script import Drop, End, Error, Request, Step, Text, Wait
+from tests.support.matrix_user import MatrixUser
 
 LONG = "at length"
 _PARAGRAPHS = 500
@@ -57,7 +57,7 @@ class Talk:
             yield Wait(pause_s)
         yield End(len(text.split()))
 
-    async def speak(self, person: Person, room: str, name: str) -> None:
+    async def speak(self, person: MatrixUser, room: str, name: str) -> None:
         """Say one thing after the other in a room, without waiting for answers, until it is over."""
         number = 0
         while not self.over.is_set():
@@ -66,7 +66,7 @@ class Talk:
             with anyio.move_on_after(self._chance.uniform(0.0, _LONGEST_PAUSE_S)):
                 await self.over.wait()
 
-    async def say_last(self, person: Person, room: str) -> str:
+    async def say_last(self, person: MatrixUser, room: str) -> str:
         """Say one more thing; when it is answered, everything before it is (contract D1)."""
         return await self._say(person, room, "and that was the last thing")
 
@@ -80,7 +80,7 @@ class Talk:
             f"{label} {' '.join(self._chance.choices(_WORDS, k=self._chance.choice((4, 9, 300))))}"
         )
 
-    async def _say(self, person: Person, room: str, text: str) -> str:
+    async def _say(self, person: MatrixUser, room: str, text: str) -> str:
         txn_id = f"said-{self._chance.getrandbits(64):x}"
         content = {"msgtype": "m.text", "body": text}
         event_id = await persist(

@@ -12,9 +12,9 @@ from typing import Any
 
 import anyio
 
-from sandbox.person import Person
-from sandbox.proxy import Fault, Hold, Passage, Proxy
 from sandbox.synapse import Synapse
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Fault, Hold, ProxiedRequest, Proxy
 from tests.system.cast import PASSWORD, Bot
 from tests.system.conftest import MakeBot, MakePerson
 
@@ -26,7 +26,7 @@ class Scene:
     """One person in front of one bot, and what is remembered between two steps of the work."""
 
     bot: Bot
-    person: Person
+    person: MatrixUser
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -45,7 +45,7 @@ class Work:
     begin: Step
     ended: Step
     use: Step
-    check: Callable[[Person, Sequence[Scene]], Awaitable[None]]
+    check: Callable[[MatrixUser, Sequence[Scene]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class Stage:
     make_person: MakePerson
     scenes: list[Scene] = field(default_factory=list)
 
-    async def undisturbed(self, work: Work) -> list[Passage]:
+    async def undisturbed(self, work: Work) -> list[ProxiedRequest]:
         """Have the work done and return the requests it took."""
         scene = await self._prepared(work)
-        before = len(self.proxy.passages)
+        before = len(self.proxy.requests)
         await work.begin(scene)
         await work.ended(scene)
         assert await self.bot.daemon.stop() == 0
-        requests = [each for each in self.proxy.passages[before:] if is_order(each)]
+        requests = [each for each in self.proxy.requests[before:] if is_order(each)]
         await self._start()
         await work.use(scene)
         return requests
@@ -74,20 +74,20 @@ class Stage:
         scene = await self._prepared(work)
         orders = 0
 
-        def fault(passage: Passage) -> Fault | None:
+        def fault(proxied: ProxiedRequest) -> Fault | None:
             nonlocal orders
-            orders += is_order(passage)
+            orders += is_order(proxied)
             if orders < request:
                 return None
             # What comes at the same time, and behind it, has not been done either.
-            return Hold(done and orders == request and is_order(passage))
+            return Hold(done and orders == request and is_order(proxied))
 
-        struck = len(self.proxy.struck)
+        faulted = len(self.proxy.faulted)
         self.proxy.fault = fault
         await work.begin(scene)
-        await self.proxy.wait_until(lambda: any(map(is_order, self.proxy.struck[struck:])))
+        await self.proxy.wait_until(lambda: any(map(is_order, self.proxy.faulted[faulted:])))
         await self.bot.daemon.kill()
-        self.proxy.lift()
+        self.proxy.clear_fault()
         await self._start()
         await work.ended(scene)
         await work.use(scene)
@@ -103,9 +103,9 @@ class Stage:
         await self.bot.daemon.wait_live()
 
 
-def is_order(passage: Passage) -> bool:
+def is_order(proxied: ProxiedRequest) -> bool:
     """Whether it changes anything; reading, typing and read markers are not part of any work."""
-    return passage.write > 0 and not {"typing", "read_markers"} & set(passage.path.split("/"))
+    return proxied.write > 0 and not {"typing", "read_markers"} & set(proxied.path.split("/"))
 
 
 class Theatre:
@@ -153,5 +153,5 @@ class Theatre:
                 stage = Stage(bot, proxy, self._make_person)
                 yield stage
                 assert await daemon.stop() == 0
-            async with Person(self._synapse.url, bot.user_id, PASSWORD) as witness:
+            async with MatrixUser(self._synapse.url, bot.user_id, PASSWORD) as witness:
                 await work.check(witness, stage.scenes)

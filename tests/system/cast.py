@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.daemon import Daemon
-from sandbox.person import Person
 from sandbox.room_event import ANSWERS, RoomEvent
+from tests.support.matrix_user import MatrixUser
 
 PASSWORD = "a password of no importance"
 PARTIAL = "org.lambda.surfaces.partial"
@@ -24,7 +24,7 @@ class Bot:
 class Home:
     """A person who has been welcomed: the entry room, the Space and the first chat, all joined."""
 
-    person: Person
+    person: MatrixUser
     bot: str
     entry: str
     space: str
@@ -44,7 +44,7 @@ class Home:
 
 
 async def answer_to(
-    person: Person, room: str, message_id: str, timeout_s: float = 30.0
+    person: MatrixUser, room: str, message_id: str, timeout_s: float = 30.0
 ) -> RoomEvent:
     """Wait for the finished one-part answer to a message: the event itself or its last edit."""
     return await person.wait_for(
@@ -60,7 +60,7 @@ def said(event: RoomEvent) -> str:
     return str(event.content.get("m.new_content", event.content)["body"])
 
 
-async def accept(person: Person, bot: str) -> tuple[str, str]:
+async def accept(person: MatrixUser, bot: str) -> tuple[str, str]:
     """Accept the bot's two invitations; return the Space and the chat."""
     space = chat = None
     while space is None or chat is None:
@@ -82,13 +82,13 @@ async def accept(person: Person, bot: str) -> tuple[str, str]:
     return space, chat
 
 
-async def is_space(person: Person, room: str) -> bool:
+async def is_space(person: MatrixUser, room: str) -> bool:
     """Tell a Space from any other room."""
     create = await person.state_content(room, "m.room.create") or {}
     return create.get("type") == "m.space"
 
 
-async def notice(person: Person, room: str, *words: str) -> RoomEvent:
+async def notice(person: MatrixUser, room: str, *words: str) -> RoomEvent:
     """Wait for a notice that answers nothing, and has these words."""
     return await person.wait_for(
         lambda event: (
@@ -100,7 +100,7 @@ async def notice(person: Person, room: str, *words: str) -> RoomEvent:
     )
 
 
-async def onboard(person: Person, bot: str, **room: Any) -> Home:
+async def onboard(person: MatrixUser, bot: str, **room: Any) -> Home:
     """Invite the bot, accept what it offers, and wait until it has said all it has to say."""
     entry = await person.create_room(invite=[bot], **room)
     space, chat = await accept(person, bot)
@@ -109,7 +109,7 @@ async def onboard(person: Person, bot: str, **room: Any) -> Home:
     return Home(person, bot, entry, space, chat)
 
 
-async def made_rooms(witness: Person) -> tuple[list[str], list[str]]:
+async def made_rooms(witness: MatrixUser) -> tuple[list[str], list[str]]:
     """Return the Spaces and the other rooms that the witness's own account has made and is in."""
     spaces: list[str] = []
     others: list[str] = []
@@ -121,7 +121,7 @@ async def made_rooms(witness: Person) -> tuple[list[str], list[str]]:
     return spaces, others
 
 
-async def children(person: Person, space: str) -> dict[str, dict[str, Any]]:
+async def children(person: MatrixUser, space: str) -> dict[str, dict[str, Any]]:
     """Return the rooms that a Space names as its own, with the content of each link."""
     return {
         event.state_key or "": event.content
@@ -130,7 +130,7 @@ async def children(person: Person, space: str) -> dict[str, dict[str, Any]]:
     }
 
 
-async def replies(person: Person, room: str) -> list[RoomEvent]:
+async def replies(person: MatrixUser, room: str) -> list[RoomEvent]:
     """Return all events of a room that answer something, edits left out, oldest first."""
     return [
         event

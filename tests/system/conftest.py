@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.agent_script import echo
-from sandbox.agent_server import AgentServer
 from sandbox.daemon import Daemon
-from sandbox.person import Person
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
+from tests.support.agent_script import echo
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD, Bot, Home, onboard
 
 MakeBot = Callable[..., Awaitable[Bot]]
-MakePerson = Callable[..., Awaitable[Person]]
+MakePerson = Callable[..., Awaitable[MatrixUser]]
 
 # The daemon runs the code beside these tests, whatever else is installed.
 _HERE = str(Path(__file__).parents[2])
@@ -92,9 +92,9 @@ async def make_person(synapse: Synapse) -> AsyncIterator[MakePerson]:
     """Make people, each with an account and a session."""
     async with AsyncExitStack() as stack:
 
-        async def make(display_name: str | None = None) -> Person:
+        async def make(display_name: str | None = None) -> MatrixUser:
             user_id = await synapse.register(f"a-person-{next(_numbers)}", PASSWORD)
-            person = await stack.enter_async_context(Person(synapse.url, user_id, PASSWORD))
+            person = await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
             if display_name is not None:
                 await person.set_display_name(display_name)
             return person
@@ -103,13 +103,13 @@ async def make_person(synapse: Synapse) -> AsyncIterator[MakePerson]:
 
 
 @pytest.fixture
-async def person(make_person: MakePerson) -> Person:
+async def person(make_person: MakePerson) -> MatrixUser:
     """Somebody new."""
     return await make_person()
 
 
 @pytest.fixture
-async def home(standing_bot: Bot, agent: AgentServer, person: Person) -> Home:
+async def home(standing_bot: Bot, agent: AgentServer, person: MatrixUser) -> Home:
     """Somebody who has been welcomed by the bot that stays up."""
     return await onboard(person, standing_bot.user_id)
 

@@ -6,7 +6,7 @@ What each command says, in both languages, is `chat_commands`' to prove.
 import anyio
 import pytest
 
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import BINDING, PASSWORD, accept, children, is_space, notice, said
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ async def name_of(home, room):
 
 
 async def binding(synapse, home, room):
-    async with Person(synapse.url, home.bot, PASSWORD) as operator:
+    async with MatrixUser(synapse.url, home.bot, PASSWORD) as operator:
         return await operator.account_data(BINDING, room)
 
 

@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
-from sandbox.person import Person
+from tests.support.agent_script import End, Text, Wait
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import BINDING, PASSWORD, onboard, said
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def test_only_this_chat_gets_a_context_and_none_is_used_twice(home, agent,
         assert await context(home, agent, other) == untouched
     assert len({*used, untouched}) == 5
     assert sorted(used, key=int) == used
-    async with Person(synapse.url, home.bot, PASSWORD) as operator:
+    async with MatrixUser(synapse.url, home.bot, PASSWORD) as operator:
         kept = await operator.account_data(BINDING, home.chat)
     assert kept is not None
     assert kept["platform_chat_id"] == used[-1]

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
+from tests.support.agent_script import End, Text, Wait
 from tests.system.cast import PARTIAL, answer_to, replies, said
 
 pytestmark = pytest.mark.anyio
@@ -112,7 +112,7 @@ async def test_a_message_is_marked_read_when_it_is_taken_and_typing_is_shown_mea
 
 
 def last_seen(home, predicate):
-    return [event for event in home.person.watching.seen if predicate(event)][-1]
+    return [event for event in home.person.stream.seen if predicate(event)][-1]
 
 
 async def test_the_agent_is_asked_with_the_message_and_nothing_else(home, agent):

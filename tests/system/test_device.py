@@ -3,9 +3,9 @@
 import anyio
 import pytest
 
-from sandbox.person import Person
-from sandbox.proxy import Hold
 from sandbox.synapse import Synapse
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Hold
 from tests.system.cast import PASSWORD, notice, onboard
 from tests.system.conftest import register_bot
 
@@ -18,7 +18,7 @@ LOGIN = "/_matrix/client/v3/login"
 
 async def devices(synapse, bot):
     """The account's devices, without the one that this look makes."""
-    async with Person(synapse.url, bot.user_id, PASSWORD) as operator:
+    async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as operator:
         own = operator.session.device_id
         return [each["device_id"] for each in await operator.devices() if each["device_id"] != own]
 
@@ -50,11 +50,11 @@ async def test_a_kill_during_the_very_first_login_makes_no_second_device(
     make_bot, synapse, proxy, done
 ):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
-    proxy.fault = lambda passage: Hold(done) if passage.path == LOGIN else None
+    proxy.fault = lambda proxied: Hold(done) if proxied.path == LOGIN else None
     async with bot.daemon as daemon:
-        await proxy.wait_until(lambda: bool(proxy.struck))
+        await proxy.wait_until(lambda: bool(proxy.faulted))
         await daemon.kill()
-        proxy.lift()
+        proxy.clear_fault()
         await daemon.start()
         await daemon.wait_live()
         assert await devices(synapse, bot) == [device_said(daemon)]
@@ -62,7 +62,7 @@ async def test_a_kill_during_the_very_first_login_makes_no_second_device(
 
 async def test_a_token_brings_its_device_with_it(make_bot, person, synapse):
     bot = await make_bot(MATRIX_PASSWORD="")
-    async with Person(synapse.url, bot.user_id, PASSWORD) as operator:
+    async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as operator:
         bot.daemon.environment["MATRIX_ACCESS_TOKEN"] = operator.session.access_token or ""
         async with bot.daemon as daemon:
             await daemon.wait_live()
@@ -84,7 +84,7 @@ async def test_a_session_that_ends_softly_is_renewed_on_the_same_device(agent, t
             # A session ends while the bot has something to do; a person's own ends as fast.
             with anyio.fail_after(60):
                 while len(states := daemon.lines("bot_state_changed")) < len(RENEWED):
-                    async with Person(synapse.url, user_id, PASSWORD) as ann:
+                    async with MatrixUser(synapse.url, user_id, PASSWORD) as ann:
                         entry = await ann.create_room(invite=[bot.user_id])
                         await notice(ann, entry)
             assert [line["to"] for line in states[: len(RENEWED)]] == RENEWED
@@ -95,7 +95,7 @@ async def test_a_session_that_is_ended_for_good_ends_the_daemon(make_bot, synaps
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        async with Person(synapse.url, bot.user_id, PASSWORD) as operator:
+        async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as operator:
             await operator.session.request("POST", "/logout/all", {})
         assert await daemon.wait_ended() == 3
         assert daemon.lines("bot_state_changed")[-1]["to"] == "failed"

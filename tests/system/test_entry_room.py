@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from machines.i18n import catalog_for
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PASSWORD, accept, answer_to, made_rooms, notice, onboard
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ async def test_an_invitation_to_another_room_makes_nothing_and_points_to_what_ex
 
 async def test_who_has_left_is_invited_again_where_he_is_missing(home):
     await leave_everything(home)
-    home.person.watching.seen.clear()
+    home.person.stream.seen.clear()
     room = await home.person.create_room(invite=[home.bot])
     assert await accept(home.person, home.bot) == (home.space, home.chat)
     await notice(home.person, room)
@@ -37,7 +37,7 @@ async def test_who_has_left_is_invited_again_where_he_is_missing(home):
 
 async def test_who_is_missing_in_the_chat_only_is_invited_to_the_chat_only(home):
     await home.person.leave(home.chat)
-    home.person.watching.seen.clear()
+    home.person.stream.seen.clear()
     room = await home.person.create_room(invite=[home.bot])
     await notice(home.person, room)
     await home.person.wait_for(
@@ -62,7 +62,7 @@ async def test_two_invitations_at_once_make_one_space(make_bot, person, synapse)
         for entry in entries:
             pointer = await notice(person, entry)
             assert chat.removeprefix("!") in pointer.content["formatted_body"]
-        async with Person(synapse.url, bot.user_id, PASSWORD) as witness:
+        async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as witness:
             assert await made_rooms(witness) == ([space], [chat])
 
 
@@ -130,7 +130,7 @@ async def test_with_a_third_person_there_nothing_of_anybody_is_shown(home, make_
     await ann.invite(home.entry, bob.user_id)
     assert await home.tell("!chats", home.entry) == CATALOG.not_in_company("chats")
     await bob.join(home.entry)
-    home.person.watching.seen.clear()
+    home.person.stream.seen.clear()
 
     plain = await ann.send_text(home.entry, "lunch?")
     mentioned = {"m.mentions": {"user_ids": [home.bot]}}

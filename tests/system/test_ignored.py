@@ -6,7 +6,7 @@ say to those before it has been said when that one is answered.
 
 import pytest
 
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PASSWORD, accept, notice, replies, said
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ async def test_what_an_agent_says_is_no_command(home):
 async def test_other_people_in_a_chat_are_not_answered(home, agent, make_person, synapse):
     guest = await make_person()
     # Only the bot's own account can bring somebody in.
-    async with Person(synapse.url, home.bot, PASSWORD) as operator:
+    async with MatrixUser(synapse.url, home.bot, PASSWORD) as operator:
         await operator.invite(home.chat, guest.user_id)
     await guest.join(home.chat)
     asked = len(agent.requests)
@@ -87,7 +87,7 @@ async def test_what_was_said_before_the_bot_came_is_not_answered(standing_bot, p
 
 async def test_its_own_words_do_not_set_it_talking_to_itself(home, agent, synapse):
     asked = len(agent.requests)
-    async with Person(synapse.url, home.bot, PASSWORD) as bot:
+    async with MatrixUser(synapse.url, home.bot, PASSWORD) as bot:
         await bot.send_text(home.chat, "hello, me")
         await bot.send_text(home.chat, "!help")
     await home.ask("a question")

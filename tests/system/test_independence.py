@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
+from tests.support.agent_script import End, Text, Wait
 from tests.system.cast import answer_to, onboard, said
 
 pytestmark = pytest.mark.anyio

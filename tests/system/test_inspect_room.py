@@ -5,8 +5,8 @@ import json
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
-from sandbox.person import Person
+from tests.support.agent_script import End, Text, Wait
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import answer_to, onboard
 from tests.system.commands import command, files
 
@@ -116,18 +116,20 @@ async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, syna
     home = await onboard(person, bot.user_id, name="Hello")
     assert await bot.daemon.stop() == 0
     session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
-    async with Person(synapse.url, bot.user_id, access_token=session["access_token"]) as account:
+    async with MatrixUser(
+        synapse.url, bot.user_id, access_token=session["access_token"]
+    ) as account:
         devices = await account.devices()
         left = files(bot.daemon.directory)
-        already = len(proxy.passages)
+        already = len(proxy.requests)
         for room in (home.chat, home.space, home.entry):
             server = (await inspected(bot, room, "--server"))["server"]
             assert server["membership"] == "join"
             assert server["differences"] == []
             assert server["binding"]["matrix_user_id"] == person.user_id
         page = await command(bot, "inspect-room", home.chat, "--server")
-        assert "differences     none" in page.out
-        assert {passage.method for passage in proxy.passages[already:]} == {"GET"}
+        assert "differs         in nothing" in page.out
+        assert {proxied.method for proxied in proxy.requests[already:]} == {"GET"}
         assert await account.devices() == devices
         assert files(bot.daemon.directory) == left
 
@@ -153,7 +155,9 @@ async def test_a_session_that_is_over_is_said_so(make_bot, synapse, person):
     home = await onboard(person, bot.user_id)
     assert await bot.daemon.stop() == 0
     session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
-    async with Person(synapse.url, bot.user_id, access_token=session["access_token"]) as account:
+    async with MatrixUser(
+        synapse.url, bot.user_id, access_token=session["access_token"]
+    ) as account:
         await account.session.request("POST", "/logout", {})
     result = await command(bot, "inspect-room", home.chat, "--server")
     assert result.code == 3

@@ -6,7 +6,7 @@ from collections import Counter
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
+from tests.support.agent_script import End, Text, Wait
 from tests.system.cast import PARTIAL, onboard, replies, said
 
 pytestmark = pytest.mark.anyio

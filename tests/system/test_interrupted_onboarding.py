@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.boundaries import Theatre, Work
 from tests.system.cast import BINDING, Home, accept, children, made_rooms, notice, said
 
@@ -41,7 +41,7 @@ async def check(witness, scenes):
         assert await spoken(home, home.chat) == ["m.notice", "m.text"]
 
 
-async def check_links(witness: Person, home: Home) -> None:
+async def check_links(witness: MatrixUser, home: Home) -> None:
     links = await children(witness, home.space)
     assert {room: link["via"] for room, link in links.items()} == {home.chat: ["localhost"]}
     parent = await witness.state_content(home.chat, "m.space.parent", home.space)
@@ -49,7 +49,7 @@ async def check_links(witness: Person, home: Home) -> None:
     assert parent["via"] == ["localhost"]
 
 
-async def check_bindings(witness: Person, home: Home) -> None:
+async def check_bindings(witness: MatrixUser, home: Home) -> None:
     about = {"matrix_user_id": home.person.user_id, "archived": False}
     blank = dict.fromkeys(("chat_id", "platform_chat_id", "agent_id", "space_id"))
     for room, room_type in ((home.entry, "entry"), (home.space, "space")):

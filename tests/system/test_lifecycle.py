@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sandbox.proxy import Answer
+from tests.support.proxy import Answer
 from tests.system.cast import onboard
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +55,7 @@ async def test_it_looks_once_at_everything_and_then_polls(make_bot, person, prox
         await daemon.wait_live()
         home = await onboard(person, bot.user_id)
         await home.ask("hello")
-        first, *others = [each for each in proxy.passages if each.path.endswith("/v3/sync")]
+        first, *others = [each for each in proxy.requests if each.path.endswith("/v3/sync")]
         assert (first.query["timeout"], first.query["full_state"]) == ("0", "true")
         assert {each.query["timeout"] for each in others} == {"30000"}
         assert {each.query.get("full_state") for each in others} == {None}
@@ -75,9 +75,9 @@ async def test_a_signal_drains_an_idle_daemon_at_once(make_bot, number):
 
 async def test_a_daemon_that_is_not_live_yet_can_be_stopped_too(make_bot, proxy):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
-    proxy.fault = lambda passage: Answer(502, b"<html>out of order</html>")
+    proxy.fault = lambda proxied: Answer(502, b"<html>out of order</html>")
     async with bot.daemon as daemon:
-        await proxy.wait_until(lambda: bool(proxy.struck))
+        await proxy.wait_until(lambda: bool(proxy.faulted))
         asked = time.monotonic()
         assert await daemon.stop() == 0
         assert time.monotonic() - asked < PROMPTLY_S

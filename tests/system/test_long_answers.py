@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sandbox.agent_script import End, Text
+from tests.support.agent_script import End, Text
 from tests.system.cast import PARTIAL, answer_to
 
 pytestmark = pytest.mark.anyio

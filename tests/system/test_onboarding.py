@@ -93,7 +93,7 @@ async def test_a_start_alone_makes_no_room_and_invites_nobody(make_bot, proxy):
         await daemon.stop()
         await daemon.start()
         await daemon.wait_live()
-        assert {passage.path for passage in proxy.writes} == {"/_matrix/client/v3/login"}
+        assert {proxied.path for proxied in proxy.writes} == {"/_matrix/client/v3/login"}
         assert await daemon.stop() == 0
 
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
 from tests.soak import outage
+from tests.support.proxy import Proxy
 from tests.system.conftest import register_bot
 
 pytestmark = pytest.mark.anyio
@@ -26,8 +26,8 @@ async def mortal() -> AsyncIterator[Synapse]:
         yield synapse
 
 
-def waits(passages):
-    return [later.at - earlier.at for earlier, later in pairwise(passages)]
+def waits(requests):
+    return [later.at - earlier.at for earlier, later in pairwise(requests)]
 
 
 async def test_a_start_without_a_homeserver_waits_for_it(mortal, agent, tmp_path):
@@ -35,8 +35,8 @@ async def test_a_start_without_a_homeserver_waits_for_it(mortal, agent, tmp_path
         bot = await register_bot(mortal, tmp_path, agent, MATRIX_HOMESERVER=proxy.url)
         await mortal.stop()
         async with bot.daemon as daemon:
-            await proxy.wait_until(lambda: len(proxy.passages) >= 3)
-            assert min(waits(proxy.passages)) >= A_SECOND
+            await proxy.wait_until(lambda: len(proxy.requests) >= 3)
+            assert min(waits(proxy.requests)) >= A_SECOND
             await mortal.start()
             await daemon.wait_live(PATIENCE_S)
             assert len(daemon.lines("homeserver_unreachable")) == 1

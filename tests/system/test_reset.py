@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from sandbox.person import Person
-from sandbox.proxy import Answer
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Answer
 from tests.system.cast import PASSWORD, onboard
 from tests.system.commands import command, files, typing
 
@@ -28,7 +28,7 @@ async def lived(bot, person):
 def witness(bot, url):
     """The bot's own session, from the side."""
     session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
-    return Person(url, bot.user_id, access_token=session["access_token"])
+    return MatrixUser(url, bot.user_id, access_token=session["access_token"])
 
 
 async def memberships(account):
@@ -45,11 +45,11 @@ async def test_a_dry_run_only_reads_and_the_real_run_does_what_it_listed(
         rooms = {home.entry, home.space, home.chat}
         assert await memberships(account) == (rooms, {invited})
         devices, left = await account.devices(), files(bot.daemon.directory)
-        already = len(proxy.passages)
+        already = len(proxy.requests)
 
         planned = await command(bot, *SERVER, "--dry-run")
         assert planned.code == 0, planned.err
-        assert {passage.method for passage in proxy.passages[already:]} == {"GET"}
+        assert {proxied.method for proxied in proxy.requests[already:]} == {"GET"}
         assert (await account.devices(), files(bot.daemon.directory)) == (devices, left)
         assert await memberships(account) == (rooms, {invited})
         names = {line["room_id"]: line["name"] for line in planned.json["server"]}
@@ -80,9 +80,9 @@ async def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
     home = await lived(bot, person)
     refusal = json.dumps({"errcode": "M_FORBIDDEN", "error": "not today"}).encode()
 
-    def refuse(passage):
-        of_chat = home.chat.removeprefix("!") in passage.path
-        return Answer(403, refusal) if passage.write and of_chat else None
+    def refuse(proxied):
+        of_chat = home.chat.removeprefix("!") in proxied.path
+        return Answer(403, refusal) if proxied.write and of_chat else None
 
     proxy.fault = refuse
     done = await command(bot, *SERVER, "--yes")
@@ -93,7 +93,7 @@ async def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
     assert {line["action"] for line in lines.values()} == {"left_and_forgotten"}
     async with witness(bot, synapse.url) as account:
         assert await account.joined_rooms() == [home.chat]
-    proxy.lift()
+    proxy.clear_fault()
     assert (await command(bot, *SERVER, "--yes")).json["server"] == [
         {"room_id": home.chat, "name": "Chat 1", "action": "left_and_forgotten"}
     ]
@@ -105,9 +105,9 @@ async def test_the_homeservers_patience_is_kept(make_bot, proxy, synapse, person
     limited = json.dumps({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 300}).encode()
     answered = []
 
-    def limit_the_first_two(passage):
-        if passage.write and len(answered) < 2:
-            answered.append(passage)
+    def limit_the_first_two(proxied):
+        if proxied.write and len(answered) < 2:
+            answered.append(proxied)
             return Answer(429, limited)
         return None
 
@@ -115,7 +115,7 @@ async def test_the_homeservers_patience_is_kept(make_bot, proxy, synapse, person
     proxy.fault = limit_the_first_two
     done = await command(bot, *SERVER, "--yes")
     assert done.code == 0, done.err
-    first, second, third, *_ = (passage.at for passage in proxy.writes[already:])
+    first, second, third, *_ = (proxied.at for proxied in proxy.writes[already:])
     assert min(second - first, third - second) >= 0.3
     async with witness(bot, synapse.url) as account:
         assert await memberships(account) == (set(), set())
@@ -124,7 +124,7 @@ async def test_the_homeservers_patience_is_kept(make_bot, proxy, synapse, person
 async def test_without_a_session_it_logs_in_and_out_and_leaves_no_device(make_bot, synapse, person):
     bot = await make_bot()
     room = await person.create_room(invite=[bot.user_id], name="Hello")
-    async with Person(synapse.url, bot.user_id, PASSWORD) as account:
+    async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
         devices = [device["device_id"] for device in await account.devices()]
         assert len(devices) == 1, "the witness's own"
         planned = await command(bot, *SERVER, "--dry-run")
@@ -141,7 +141,7 @@ async def test_without_a_session_it_logs_in_and_out_and_leaves_no_device(make_bo
 async def test_a_configured_token_is_used_as_it_is(make_bot, synapse, person):
     bot = await make_bot()
     room = await person.create_room(invite=[bot.user_id], name="Hello")
-    async with Person(synapse.url, bot.user_id, PASSWORD) as account:
+    async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
         token = account.session.access_token
         settings = {"MATRIX_PASSWORD": "", "MATRIX_ACCESS_TOKEN": token}
         planned = await command(bot, *SERVER, "--dry-run", **settings)
@@ -173,7 +173,7 @@ async def test_on_a_terminal_it_is_done_only_when_confirmed_in_writing(make_bot,
         refused = await command(bot, *SERVER, stdin=terminal)
     assert (refused.code, refused.out) == (2, "")
     assert (await person.members(room))[bot.user_id] == "invite"
-    async with Person(synapse.url, bot.user_id, PASSWORD) as account:
+    async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
         assert len(await account.devices()) == 1, "the witness's own, and none of the refused run"
     with typing(bot.user_id) as terminal:
         done = await command(bot, *SERVER, stdin=terminal)
@@ -189,11 +189,11 @@ async def test_it_refuses_while_a_daemon_runs_and_asks_the_homeserver_nothing(
     await bot.daemon.start()
     await bot.daemon.wait_live()
     home = await onboard(person, bot.user_id)
-    already = len(proxy.passages)
+    already = len(proxy.requests)
     for arguments in (("reset",), (*SERVER, "--yes")):
         result = await command(bot, *arguments)
         assert (result.code, result.out) == (5, "")
-    asked = [passage.path.rsplit("/", 1)[-1] for passage in proxy.passages[already:]]
+    asked = [proxied.path.rsplit("/", 1)[-1] for proxied in proxy.requests[already:]]
     assert not {"login", "whoami", "joined_rooms", "leave"} & set(asked)
     for arguments in (("reset", "--json", "--dry-run"), (*SERVER, "--dry-run")):
         planned = await command(bot, *arguments)
@@ -223,7 +223,7 @@ async def test_generated_situations_end_as_their_dry_runs_say(make_bot, make_per
     chance = random.Random(12)
     bot = await make_bot()
     people = [await make_person() for _ in range(2)]
-    async with Person(synapse.url, bot.user_id, PASSWORD) as account:
+    async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
         for _ in range(SITUATIONS):
             expected, invited = {}, set()
             for number in range(chance.randint(0, 4)):

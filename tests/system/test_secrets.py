@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from sandbox.agent_script import End, Error, Raw, Text
-from sandbox.person import Person
-from sandbox.proxy import Answer
+from tests.support.agent_script import End, Error, Raw, Text
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Answer
 from tests.system.cast import PASSWORD, onboard
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,9 @@ async def test_a_log_at_its_most_talkative_holds_no_secret_and_no_message(
         }
         assert len(tokens) == 1
         # The token is the one that opens the bot's account.
-        async with Person(synapse.url, bot.user_id, access_token=next(iter(tokens))) as operator:
+        async with MatrixUser(
+            synapse.url, bot.user_id, access_token=next(iter(tokens))
+        ) as operator:
             assert operator.user_id == bot.user_id
         assert await daemon.stop() == 0
         assert daemon.other_output == []
@@ -77,12 +79,12 @@ async def test_control_characters_of_others_can_not_move_a_terminals_cursor(
 ):
     bot = await make_bot(SURFACES_LOG_FORMAT=log_format, MATRIX_HOMESERVER=proxy.url)
     refusal = {"errcode": "M_FORBIDDEN", "error": "\x1b[2J\x1b[Hroot logged in\u202e\u2028"}
-    proxy.fault = lambda passage: (
-        Answer(403, json.dumps(refusal).encode()) if "/send/" in passage.path else None
+    proxy.fault = lambda proxied: (
+        Answer(403, json.dumps(refusal).encode()) if "/send/" in proxied.path else None
     )
     async with bot.daemon as daemon:
         await person.create_room(invite=[bot.user_id])
-        await proxy.wait_until(lambda: bool(proxy.struck))
+        await proxy.wait_until(lambda: bool(proxy.faulted))
         assert await daemon.stop() == 0
         shown = daemon.other_output + [json.dumps(line, ensure_ascii=False) for line in daemon.log]
         assert any("root logged in" in line for line in shown)

@@ -35,9 +35,9 @@ async def test_an_invitation_of_somebody_not_allowed_is_rejected_and_that_is_all
             "invite_rejected"
         ]
         about_it = [
-            passage.path.rpartition("/")[2]
-            for passage in proxy.writes[seen:]
-            if room[1:] in passage.path
+            proxied.path.rpartition("/")[2]
+            for proxied in proxy.writes[seen:]
+            if room[1:] in proxied.path
         ]
         assert about_it == ["leave", "forget"]
         assert await stranger.rooms_invited() == []

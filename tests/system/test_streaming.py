@@ -6,8 +6,8 @@ import time
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
-from sandbox.proxy import Delay
+from tests.support.agent_script import End, Text, Wait
+from tests.support.proxy import Delay
 from tests.system.cast import PARTIAL, answer_to, onboard
 
 pytestmark = pytest.mark.anyio
@@ -108,9 +108,9 @@ async def test_the_distance_counts_from_when_the_text_was_really_there(
 
         agent.script = script
         # The homeserver is a second late with everything that is said.
-        proxy.fault = lambda passage: Delay(1.0) if passage.path.endswith(".1") else None
+        proxy.fault = lambda proxied: Delay(1.0) if proxied.path.endswith(".1") else None
         message_id = await person.send_text(home.chat, "slowly, please")
         await answer_to(person, home.chat, message_id)
         shown = await versions(home, message_id)
-        assert len(proxy.struck) == 1
+        assert len(proxy.faulted) == 1
         assert min(distances(shown)) >= BETWEEN_EDITS_MS

@@ -12,9 +12,9 @@ from machines.orders import LookUpName, NameFound
 from matrix import Account, MatrixClient
 from matrix.errors import SessionMismatch, SessionUnusable
 from matrix.session.file import SessionFile, StoredSession
-from sandbox.person import Person
 from sandbox.synapse import Synapse
 from tests.matrix.conftest import PASSWORD, InstantClock
+from tests.support.matrix_user import MatrixUser
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ def stored(account):
 
 async def devices(account):
     """Return the account's devices, read with the bot's own token."""
-    async with Person(
+    async with MatrixUser(
         account.homeserver, account.user_id, access_token=stored(account)["access_token"]
     ) as operator:
         return [device["device_id"] for device in await operator.devices()]
@@ -104,7 +104,7 @@ async def test_a_token_is_used_with_the_device_it_belongs_to(account, tmp_path):
 
 async def test_a_token_of_another_device_than_the_stored_one_is_not_used(account):
     await login(account)
-    async with Person(account.homeserver, account.user_id, PASSWORD) as other:
+    async with MatrixUser(account.homeserver, account.user_id, PASSWORD) as other:
         token = other.session.access_token
         with pytest.raises(SessionMismatch, match="device"):
             await login(replace(account, password=None, access_token=token))
@@ -113,7 +113,7 @@ async def test_a_token_of_another_device_than_the_stored_one_is_not_used(account
 async def test_a_device_that_was_logged_out_for_good_is_not_replaced(account):
     await login(account)
     before = stored(account)
-    async with Person(
+    async with MatrixUser(
         account.homeserver, account.user_id, access_token=before["access_token"]
     ) as operator:
         await operator.session.request("POST", "/logout", {})

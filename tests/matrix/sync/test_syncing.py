@@ -13,8 +13,8 @@ from machines.facts import (
 )
 from machines.ids import RoomId, SyncToken, TxnId, UserId
 from machines.orders import CreateRoom, JoinRoom, LinkChild, RoomCreated, StoreBinding
-from sandbox.person import Person
 from tests.matrix.conftest import PASSWORD
+from tests.support.matrix_user import MatrixUser
 
 pytestmark = pytest.mark.anyio
 
@@ -208,7 +208,7 @@ async def test_a_space_made_through_another_client_meanwhile_is_found_by_what_it
     bot, account, person
 ):
     await bot.initial_sync(None)
-    async with Person(account.homeserver, account.user_id, PASSWORD) as other_client:
+    async with MatrixUser(account.homeserver, account.user_id, PASSWORD) as other_client:
         space = await other_client.create_room(creation_content={"type": "m.space"})
         room = await other_client.create_room(invite=[person.user_id])
         await other_client.send_state(space, "m.space.child", {"via": ["localhost"]}, room)
@@ -225,7 +225,7 @@ async def test_the_numbers_of_a_chat_that_the_bot_was_put_out_of_are_still_read(
     content = {"chat_id": "C1", "platform_chat_id": "7", "room_type": "chat"}
     await bot.perform(StoreBinding(chat, content), TXN)
     await person.join(chat)
-    async with Person(person.session.url, account.user_id, PASSWORD) as same_account:
+    async with MatrixUser(person.session.url, account.user_id, PASSWORD) as same_account:
         await same_account.leave(chat)
     _, topology = await (await open_bot()).initial_sync(None)
     assert chat not in topology.rooms

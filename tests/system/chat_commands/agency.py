@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.agent_script import Request
-from sandbox.agent_server import AgentServer
 from sandbox.daemon import LogLine
+from tests.support.agent_script import Request
+from tests.support.agent_server import AgentServer
 from tests.system.cast import Bot
 from tests.system.chat_commands.registry_file import Entry, write_registry
 

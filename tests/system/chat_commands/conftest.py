@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from machines.i18n import TEMPLATES
-from sandbox.agent_server import AgentServer
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PASSWORD, onboard
 from tests.system.chat_commands.guest import Guest
 from tests.system.conftest import register_bot
@@ -35,7 +35,7 @@ async def standing_guest(
     )
     # The same language may be set up again, in whatever order the tests come.
     user_id = await synapse.register(f"a-guest-{locale}-{next(_numbers)}", PASSWORD)
-    async with bot.daemon as daemon, Person(synapse.url, user_id, PASSWORD) as person:
+    async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
         await daemon.wait_live()
         yield Guest(bot, await onboard(person, bot.user_id), locale)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from machines.i18n import Catalog, catalog_for
-from sandbox.person import Person
 from sandbox.room_event import RoomEvent
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import Bot, Home, answer_to, said
 from tests.system.chat_commands.phrases import Keys, says
 
@@ -23,7 +23,7 @@ class Guest:
     locale: str = "en"
 
     @property
-    def person(self) -> Person:
+    def person(self) -> MatrixUser:
         """Who talks."""
         return self.home.person
 
@@ -58,7 +58,7 @@ async def open_chat(home: Home, name: str = "") -> str:
     return room
 
 
-async def one_answer_each(person: Person, room: str, asked: Sequence[str]) -> list[RoomEvent]:
+async def one_answer_each(person: MatrixUser, room: str, asked: Sequence[str]) -> list[RoomEvent]:
     """Return the finished answers to messages, in their order; see that no message has two."""
     answers = [await answer_to(person, room, message_id) for message_id in asked]
     counted = [event.answers for event in await person.messages(room) if not event.replaces]
@@ -66,7 +66,7 @@ async def one_answer_each(person: Person, room: str, asked: Sequence[str]) -> li
     return answers
 
 
-async def notices(person: Person, room: str, bot: str) -> list[str]:
+async def notices(person: MatrixUser, room: str, bot: str) -> list[str]:
     """Return what the bot has said in a room that answers nothing."""
     return [
         event.body
@@ -75,7 +75,7 @@ async def notices(person: Person, room: str, bot: str) -> list[str]:
     ]
 
 
-async def reactions(person: Person, room: str) -> list[RoomEvent]:
+async def reactions(person: MatrixUser, room: str) -> list[RoomEvent]:
     """Return the reactions in a room."""
     return [event for event in await person.messages(room) if event.type == "m.reaction"]
 

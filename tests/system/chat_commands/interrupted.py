@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from sandbox.agent_script import End, Request, Step, Text, Update, Wait
-from sandbox.agent_server import AgentServer
-from sandbox.proxy import Delay, Passage, Proxy
+from tests.support.agent_script import End, Request, Step, Text, Update, Wait
+from tests.support.agent_server import AgentServer
+from tests.support.proxy import Delay, ProxiedRequest, Proxy
 from tests.system.cast import said
 from tests.system.chat_commands.guest import Guest, open_chat
 
@@ -104,8 +104,8 @@ async def _half_a_chat(scene: Interrupted, proxy: Proxy) -> None:
     """Ask for a chat, and return while the homeserver is about to make its room."""
     came = anyio.Event()
 
-    def slow(passage: Passage) -> Delay | None:
-        if not passage.path.endswith("/createRoom"):
+    def slow(proxied: ProxiedRequest) -> Delay | None:
+        if not proxied.path.endswith("/createRoom"):
             return None
         came.set()
         return Delay(ROOM_TAKES_S)

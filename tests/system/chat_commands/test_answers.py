@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Error, Text, Tool, ToolResult, Update, Wait
+from tests.support.agent_script import End, Error, Text, Tool, ToolResult, Update, Wait
 from tests.system.cast import PARTIAL, answer_to, said
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,7 @@
 import pytest
 
 from machines.i18n import catalog_for
-from sandbox.agent_script import End, Error, Text, Wait
+from tests.support.agent_script import End, Error, Text, Wait
 from tests.system.cast import answer_to, said
 from tests.system.chat_commands.guest import one_answer_each, open_chat
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sandbox.agent_script import End, Text, echo
-from sandbox.person import Person
+from tests.support.agent_script import End, Text, echo
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PASSWORD, children, said
 from tests.system.chat_commands.guest import words_of
 
@@ -128,7 +128,7 @@ async def test_letters_that_look_alike_make_another_word(guest, agent, chat):
 async def test_somebody_else_in_the_chat_commands_nothing(guest, chat, make_person, synapse):
     other = await make_person()
     # Only the bot's own account can bring somebody in.
-    async with Person(synapse.url, guest.home.bot, PASSWORD) as operator:
+    async with MatrixUser(synapse.url, guest.home.bot, PASSWORD) as operator:
         await operator.invite(chat, other.user_id)
     await other.join(chat)
     asked = [await other.send_text(chat, command) for command in (*COMMANDS, "!stop", "!help")]

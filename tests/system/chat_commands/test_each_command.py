@@ -3,7 +3,7 @@
 import pytest
 
 from machines.commands import COMMANDS
-from sandbox.agent_script import End
+from tests.support.agent_script import End
 from tests.system.chat_commands.phrases import UNKNOWN, USES, WORDS, written
 
 pytestmark = pytest.mark.anyio

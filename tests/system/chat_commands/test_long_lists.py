@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sandbox.proxy import Hold
+from tests.support.proxy import Hold
 from tests.system.cast import PARTIAL, onboard
 from tests.system.chat_commands.registry_file import Entry, write_registry
 
@@ -57,14 +57,14 @@ async def test_a_list_that_was_cut_off_is_completed_with_the_database_lost(
     await daemon.start()
     await daemon.wait_live()
     home = await onboard(person, many_agents.user_id)
-    proxy.fault = lambda passage: Hold() if re.search(r"%24[^/]*\.2$", passage.path) else None
+    proxy.fault = lambda proxied: Hold() if re.search(r"%24[^/]*\.2$", proxied.path) else None
     message_id = await person.send_text(home.chat, "!agent")
     await person.wait_for(lambda event: event.answers == message_id)
     await daemon.kill()
     (first,) = await parts_of(home, message_id)
     assert first[PARTIAL] is True
 
-    proxy.lift()
+    proxy.clear_fault()
     for file in daemon.directory.glob("lambda_matrix.db*"):
         file.unlink()
     await daemon.start()

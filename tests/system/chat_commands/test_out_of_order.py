@@ -4,7 +4,7 @@ import pytest
 
 from machines.commands import COMMANDS
 from machines.i18n import catalog_for
-from sandbox.agent_script import End
+from tests.support.agent_script import End
 from tests.system.cast import notice, onboard, said
 from tests.system.chat_commands.guest import Guest, notices, one_answer_each
 from tests.system.chat_commands.phrases import USES, written

@@ -4,7 +4,7 @@ import pytest
 
 from machines.i18n import catalog_for
 from machines.memory import QUESTION_KEPT_S
-from sandbox.agent_script import End, Text, Update, Wait
+from tests.support.agent_script import End, Text, Update, Wait
 from tests.system.cast import onboard, said
 from tests.system.chat_commands.guest import one_answer_each, open_chat, reactions
 from tests.system.recovery.backstage import Backstage

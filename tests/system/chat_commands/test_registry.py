@@ -5,7 +5,7 @@ import json
 import pytest
 
 from machines.i18n import AgentLine, catalog_for
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PASSWORD, onboard, said
 from tests.system.chat_commands.agency import TOKENS, Agency, open_servers
 from tests.system.chat_commands.guest import open_chat
@@ -31,8 +31,8 @@ async def standing(synapse, session_agent, tmp_path_factory):
         agency.write(*servers)
         async with (
             bot.daemon as daemon,
-            Person(synapse.url, users[0], PASSWORD) as ann,
-            Person(synapse.url, users[1], PASSWORD) as bob,
+            MatrixUser(synapse.url, users[0], PASSWORD) as ann,
+            MatrixUser(synapse.url, users[1], PASSWORD) as bob,
         ):
             await daemon.wait_live()
             yield agency, await onboard(ann, bot.user_id), await onboard(bob, bot.user_id)

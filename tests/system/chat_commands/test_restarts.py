@@ -6,9 +6,9 @@ All dialogues are under way at once when the daemon ends, each in a chat of its 
 import pytest
 
 from machines.i18n import catalog_for
-from sandbox.agent_server import AgentServer
-from sandbox.person import Person
-from sandbox.proxy import Proxy
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD, answer_to, children, made_rooms, onboard, said
 from tests.system.chat_commands.guest import Guest, one_answer_each, reactions
 from tests.system.chat_commands.interrupted import (
@@ -35,7 +35,7 @@ async def scene(request, synapse, tmp_path_factory):
     async with (
         Proxy(synapse.url) as proxy,
         AgentServer(Holding()) as agent,
-        Person(synapse.url, user_id, PASSWORD) as person,
+        MatrixUser(synapse.url, user_id, PASSWORD) as person,
     ):
         bot = await register_bot(synapse, directory, agent, MATRIX_HOMESERVER=proxy.url)
         async with bot.daemon as daemon:
@@ -43,7 +43,7 @@ async def scene(request, synapse, tmp_path_factory):
             guest = Guest(bot, await onboard(person, bot.user_id))
             scene = await begin_everything(guest, agent, proxy)
             await end(guest)
-            proxy.lift()
+            proxy.clear_fault()
             await daemon.start()
             await daemon.wait_live()
             yield scene
@@ -111,7 +111,7 @@ async def test_a_chat_half_made_is_made_once(scene, synapse):
         await guest.person.join(room)
     linked = set(await children(guest.person, home.space))
     assert len(linked) == 1 + len(scene.rooms) + 1
-    async with Person(synapse.url, home.bot, PASSWORD) as witness:
+    async with MatrixUser(synapse.url, home.bot, PASSWORD) as witness:
         spaces, chats = await made_rooms(witness)
     assert (spaces, set(chats)) == ([home.space], linked)
     (garden,) = linked - {home.chat, *scene.rooms.values()}

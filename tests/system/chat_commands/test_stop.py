@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sandbox.agent_script import End, Text, Tool, Wait
+from tests.support.agent_script import End, Text, Tool, Wait
 from tests.system.cast import PARTIAL, answer_to, said
 
 pytestmark = pytest.mark.anyio

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.agent_server import AgentServer
-from sandbox.person import Person
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD, onboard
 from tests.system.conftest import register_bot
 from tests.system.faults.scene import RETRY_S, TIMEOUT_S, Scene
@@ -28,7 +28,7 @@ async def standing_scene(
             AGENT_TIMEOUT_S=str(TIMEOUT_S),
         )
         user_id = await synapse.register("a-patient-person", PASSWORD)
-        async with bot.daemon as daemon, Person(synapse.url, user_id, PASSWORD) as person:
+        async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
             await daemon.wait_live()
             yield Scene(proxy, bot, await onboard(person, bot.user_id))
 
@@ -38,4 +38,4 @@ async def scene(standing_scene: Scene, agent: AgentServer) -> AsyncIterator[Scen
     """The scene, with nothing failing at the beginning and at the end."""
     standing_scene.begin()
     yield standing_scene
-    standing_scene.proxy.lift()
+    standing_scene.proxy.clear_fault()

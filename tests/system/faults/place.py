@@ -2,8 +2,8 @@
 
 import json
 
-from sandbox.person import Person
 from store.readonly import read
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import answer_to, said
 
 DATABASE = "lambda_matrix.db"
@@ -43,7 +43,7 @@ class Place:
         )
         store = self.daemon.directory / "matrix_store" / "session.json"
         access_token = json.loads(store.read_text())["access_token"]
-        async with Person(url, self.bot, access_token=access_token) as bot:
+        async with MatrixUser(url, self.bot, access_token=access_token) as bot:
             params = {"since": token, "filter": _ALL}
             answer = await bot.session.request("GET", "/sync", params=params)
         shown = json.dumps(answer.get("rooms", {}).get("join", {}))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.daemon import Daemon, LogLine
-from sandbox.person import Person
-from sandbox.proxy import Fault, Passage, Proxy
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Fault, ProxiedRequest, Proxy
 from tests.system.cast import Bot, Home, answer_to, said
 
 RETRY_S = 2.5
@@ -20,10 +20,10 @@ class Scene:
     bot: Bot
     home: Home
     log_before: int = 0
-    struck_before: int = field(default=0)
+    faulted_before: int = field(default=0)
 
     @property
-    def person(self) -> Person:
+    def person(self) -> MatrixUser:
         """Who talks."""
         return self.home.person
 
@@ -33,14 +33,14 @@ class Scene:
         return self.bot.daemon
 
     @property
-    def struck(self) -> list[Passage]:
+    def faulted(self) -> list[ProxiedRequest]:
         """The requests that had a fault in this test."""
-        return self.proxy.struck[self.struck_before :]
+        return self.proxy.faulted[self.faulted_before :]
 
     def begin(self) -> None:
         """Forget what earlier tests saw."""
         self.log_before = len(self.daemon.log)
-        self.struck_before = len(self.proxy.struck)
+        self.faulted_before = len(self.proxy.faulted)
 
     def logged(self, event: str) -> list[LogLine]:
         """Return the lines of one event in this test."""
@@ -62,26 +62,28 @@ class Scene:
         assert await self.only_answer(message_id) == "echo: and now?"
 
 
-def whenever(does: Callable[[Passage], bool], fault: Fault) -> Callable[[Passage], Fault | None]:
+def whenever(
+    does: Callable[[ProxiedRequest], bool], fault: Fault
+) -> Callable[[ProxiedRequest], Fault | None]:
     """Return what gives this fault to the requests that fit."""
-    return lambda passage: fault if does(passage) else None
+    return lambda proxied: fault if does(proxied) else None
 
 
-def sends(passage: Passage) -> bool:
+def sends(proxied: ProxiedRequest) -> bool:
     """Whether it sends a message."""
-    return passage.method == "PUT" and "/send/m.room.message/" in passage.path
+    return proxied.method == "PUT" and "/send/m.room.message/" in proxied.path
 
 
-def answers(message_id: str) -> Callable[[Passage], bool]:
+def answers(message_id: str) -> Callable[[ProxiedRequest], bool]:
     """Return what tells the first event of the answer to a message, whose transaction is named after both."""
-    return lambda passage: sends(passage) and passage.path.endswith(f"{message_id[1:]}.1")
+    return lambda proxied: sends(proxied) and proxied.path.endswith(f"{message_id[1:]}.1")
 
 
-def probes(passage: Passage) -> bool:
+def probes(proxied: ProxiedRequest) -> bool:
     """Whether it only asks if somebody is there."""
-    return passage.path.endswith("/account/whoami")
+    return proxied.path.endswith("/account/whoami")
 
 
-def syncs(passage: Passage) -> bool:
+def syncs(proxied: ProxiedRequest) -> bool:
     """Whether it is a sync."""
-    return passage.path.endswith("/sync")
+    return proxied.path.endswith("/sync")

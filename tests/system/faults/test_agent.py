@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sandbox.agent_script import (
+from tests.support.agent_script import (
     WRONG_FIRST_FRAME,
     Close,
     Drop,

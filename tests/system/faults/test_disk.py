@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PASSWORD, onboard
 from tests.system.conftest import register_bot
 from tests.system.faults.place import DATABASE, Place
@@ -22,7 +22,7 @@ async def settled_place(synapse, session_agent, tmp_path_factory):
     """A bot that has welcomed somebody; every test leaves it as whole as it found it."""
     bot = await register_bot(synapse, tmp_path_factory.mktemp("disk"), session_agent)
     user_id = await synapse.register("a-person-with-a-disk", PASSWORD)
-    async with bot.daemon as daemon, Person(synapse.url, user_id, PASSWORD) as person:
+    async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
         await daemon.wait_live()
         place = Place(bot, await onboard(person, bot.user_id))
         assert await daemon.stop() == 0

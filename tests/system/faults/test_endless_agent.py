@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sandbox.agent_script import (
+from tests.support.agent_script import (
     NO_STATUS,
     Close,
     End,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.agent_script import End, Text
 from sandbox.daemon import Daemon
-from sandbox.memory_homeserver.process import MemoryHomeserver
+from tests.support.agent_script import End, Text
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
 pytestmark = pytest.mark.anyio
 

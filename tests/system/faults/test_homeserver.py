@@ -5,8 +5,8 @@ from itertools import pairwise
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
-from sandbox.proxy import Answer, Change, Cut
+from tests.support.agent_script import End, Text, Wait
+from tests.support.proxy import Answer, Change, Cut
 from tests.system.faults.scene import probes, sends, syncs, whenever
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ A_SECOND = 0.95
 
 def moments(scene):
     """Return when somebody asked whether the homeserver is back."""
-    return [passage.at for passage in scene.struck if probes(passage)]
+    return [proxied.at for proxied in scene.faulted if probes(proxied)]
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
@@ -36,13 +36,13 @@ async def test_an_outage_is_waited_out_and_the_answer_comes_once(scene, outage):
     scene.proxy.fault = lambda _: outage
     asked = await scene.say("is anybody there?")
     await scene.proxy.wait_until(lambda: len(moments(scene)) >= 2)
-    scene.proxy.lift()
+    scene.proxy.clear_fault()
     assert await scene.only_answer(asked) == "echo: is anybody there?"
     await scene.goes_on()
     # What was under way when it began fails with it; from then on one at a time asks, a second apart.
-    under_way = next(n for n, passage in enumerate(scene.struck) if probes(passage))
+    under_way = next(n for n, proxied in enumerate(scene.faulted) if probes(proxied))
     assert under_way <= 5
-    assert all(map(probes, scene.struck[under_way:]))
+    assert all(map(probes, scene.faulted[under_way:]))
     assert all(later - one >= A_SECOND for one, later in pairwise(moments(scene)))
     assert len(scene.logged("homeserver_unreachable")) == 1
     assert len(scene.logged("homeserver_reachable")) == 1
@@ -61,7 +61,7 @@ async def test_a_homeserver_that_hangs_is_waited_for(scene, synapse, agent):
         go.set()
         # The whole answer is out of the agent's hands, and can't be sent.
         await agent.connections[opened - 1].closed.wait()
-        await scene.proxy.wait_until(lambda: any(map(sends, scene.proxy.passages[-3:])))
+        await scene.proxy.wait_until(lambda: any(map(sends, scene.proxy.requests[-3:])))
     finally:
         synapse.resume()
     assert await scene.only_answer(asked) == "echo: are you frozen?"
@@ -78,11 +78,11 @@ async def test_a_homeserver_that_hangs_is_waited_for(scene, synapse, agent):
 )
 async def test_a_limit_is_kept_as_long_as_the_homeserver_says(scene, body, headers):
     left = [Answer(429, body, headers), Answer(429, body, headers)]
-    scene.proxy.fault = lambda passage: left.pop() if sends(passage) and left else None
-    before = len(scene.proxy.passages)
+    scene.proxy.fault = lambda proxied: left.pop() if sends(proxied) and left else None
+    before = len(scene.proxy.requests)
     asked = await scene.say("may I?")
     assert await scene.only_answer(asked) == "echo: may I?"
-    times = [passage.at for passage in scene.proxy.passages[before:] if sends(passage)]
+    times = [proxied.at for proxied in scene.proxy.requests[before:] if sends(proxied)]
     assert len(times) == 3
     assert all(later - one >= 2.45 for one, later in pairwise(times))
     assert scene.logged("homeserver_unreachable") == []
@@ -98,19 +98,19 @@ async def test_a_limit_drops_edits_in_between_and_never_the_last(scene, agent):
             yield Wait(0.1)
         yield End()
 
-    def limited(passage):
+    def limited(proxied):
         # The answer's first text may pass, its edits are limited, two seconds each.
-        if not sends(passage) or ".e" not in passage.path or passage.number in struck:
+        if not sends(proxied) or ".e" not in proxied.path or proxied.number in faulted:
             return None
-        struck.add(passage.number)
+        faulted.add(proxied.number)
         return Answer(429, b'{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2000}', JSON)
 
-    struck: set[int] = set()
+    faulted: set[int] = set()
     agent.script = slowly
-    scene.proxy.fault = lambda passage: limited(passage) if len(struck) < 2 else None
+    scene.proxy.fault = lambda proxied: limited(proxied) if len(faulted) < 2 else None
     asked = await scene.say("a long story, please")
     assert await scene.only_answer(asked) == whole.strip()
-    assert len(struck) == 2
+    assert len(faulted) == 2
     # Six seconds of text would have been some four edits.
     edits = [event for event in await scene.person.messages(scene.home.chat) if event.replaces]
     assert 1 <= sum(event.answers == asked for event in edits) <= 3
@@ -123,7 +123,7 @@ async def test_a_sync_that_fails_alone_delays_nobody_who_is_being_answered(scene
     scene.proxy.fault = whenever(syncs, left[0])
     agent.hold()
     asked = await scene.say("second")
-    await scene.proxy.wait_until(lambda: any(map(syncs, scene.struck)))
+    await scene.proxy.wait_until(lambda: any(map(syncs, scene.faulted)))
     agent.release()
-    scene.proxy.lift()
+    scene.proxy.clear_fault()
     assert await scene.only_answer(asked) == "echo: second"

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from machines.i18n import catalog_for
-from sandbox.agent_script import Raw, SendFile, Step, Text, Tool, Update
-from sandbox.agent_server import AgentServer
-from sandbox.person import Person
 from sandbox.synapse import Synapse
+from tests.support.agent_script import Raw, SendFile, Step, Text, Tool, Update
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PARTIAL, PASSWORD, Home, onboard, said
 from tests.system.conftest import register_bot
 
@@ -55,8 +55,8 @@ async def two_homes(
     users = [await synapse.register(f"a-limited-person-{n}", PASSWORD) for n in range(2)]
     async with (
         bot.daemon as daemon,
-        Person(synapse.url, users[0], PASSWORD) as one,
-        Person(synapse.url, users[1], PASSWORD) as other,
+        MatrixUser(synapse.url, users[0], PASSWORD) as one,
+        MatrixUser(synapse.url, users[1], PASSWORD) as other,
     ):
         await daemon.wait_live()
         yield await onboard(one, bot.user_id), await onboard(other, bot.user_id)

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from sandbox.proxy import Answer, Change
+from tests.support.proxy import Answer, Change
 from tests.system.faults.scene import syncs
 
 pytestmark = pytest.mark.anyio
@@ -126,7 +126,7 @@ async def test_what_is_malformed_is_set_apart_and_its_neighbours_are_answered(sc
         return with_poison(body, poison)
 
     before = set_apart(scene)
-    scene.proxy.fault = lambda passage: Change(spoil) if syncs(passage) else None
+    scene.proxy.fault = lambda proxied: Change(spoil) if syncs(proxied) else None
     # The long poll that is under way passes as it is.
     first = await scene.say("am I beside it?")
     assert await scene.only_answer(first) == "echo: am I beside it?"
@@ -134,7 +134,7 @@ async def test_what_is_malformed_is_set_apart_and_its_neighbours_are_answered(sc
     for number, message_id in enumerate(beside):
         assert await scene.only_answer(message_id) == f"echo: and I, {number}?"
     assert poisoned
-    scene.proxy.lift()
+    scene.proxy.clear_fault()
     await scene.goes_on()
     found = sum(line["times"] for line in scene.logged("event_quarantined"))
     assert set_apart(scene) - before == found
@@ -151,13 +151,13 @@ NO_SYNCS = {
 
 @pytest.mark.parametrize("body", NO_SYNCS.values(), ids=NO_SYNCS)
 async def test_answers_that_are_no_syncs_are_not_asked_for_in_a_loop(scene, body):
-    scene.proxy.fault = lambda passage: Answer(200, body, JSON) if syncs(passage) else None
+    scene.proxy.fault = lambda proxied: Answer(200, body, JSON) if syncs(proxied) else None
     # Ends the long poll that passes.
     first = await scene.say("a last good sync")
     await scene.only_answer(first)
-    await scene.proxy.wait_until(lambda: len(scene.struck) >= 3)
-    times = [passage.at for passage in scene.struck]
+    await scene.proxy.wait_until(lambda: len(scene.faulted) >= 3)
+    times = [proxied.at for proxied in scene.faulted]
     asked = await scene.say("is it better now?")
-    scene.proxy.lift()
+    scene.proxy.clear_fault()
     assert await scene.only_answer(asked) == "echo: is it better now?"
     assert times[-1] - times[0] >= 0.95

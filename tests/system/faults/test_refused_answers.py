@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from sandbox.agent_script import End, Text, Wait, echo
-from sandbox.proxy import Answer
+from tests.support.agent_script import End, Text, Wait, echo
+from tests.support.proxy import Answer
 from tests.system.cast import PARTIAL
 from tests.system.faults.scene import answers, sends, whenever
 
@@ -37,7 +37,7 @@ async def refused(scene, agent, refusal):
 async def test_a_refused_answer_is_replaced_and_its_room_goes_on(scene, agent, refusal):
     asked = await refused(scene, agent, refusal)
     assert INSTEAD in await scene.only_answer(asked)
-    assert len(scene.struck) == 1
+    assert len(scene.faulted) == 1
     await scene.goes_on()
     assert len(scene.logged("order_refused")) == 1
     assert scene.logged("homeserver_unreachable") == []
@@ -48,14 +48,14 @@ async def test_an_answer_that_breaks_the_homeserver_is_given_up_within_a_minute(
     asked = await refused(scene, agent, BREAKS_IT)
     behind = await scene.say("I wait behind it")
     # That another room is answered meanwhile proves whose fault it is.
-    await scene.proxy.wait_until(lambda: len(scene.struck) >= 2)
+    await scene.proxy.wait_until(lambda: len(scene.faulted) >= 2)
     neighbour = await scene.person.send_text(scene.home.entry, "!help")
     await scene.person.wait_for(lambda event: event.answers == neighbour, timeout_s=10.0)
     assert INSTEAD in await scene.only_answer(asked, WITHIN_S)
     assert time.monotonic() - began < WITHIN_S
     assert await scene.only_answer(behind) == "echo: I wait behind it"
     # It was tried again, but a handful of times and not in a loop.
-    assert 4 <= len(scene.struck) <= 30
+    assert 4 <= len(scene.faulted) <= 30
     assert len(scene.logged("order_refused")) == 1
     assert scene.logged("homeserver_unreachable") == []
 
@@ -68,8 +68,8 @@ async def test_an_edit_that_is_refused_ends_the_reply_that_stands(scene, agent):
         yield End()
 
     agent.script = script
-    scene.proxy.fault = lambda passage: (
-        REFUSALS["forbidden"] if sends(passage) and passage.path.endswith(".e1") else None
+    scene.proxy.fault = lambda proxied: (
+        REFUSALS["forbidden"] if sends(proxied) and proxied.path.endswith(".e1") else None
     )
     asked = await scene.say("begin, and fail to end")
     await scene.person.wait_for(lambda event: event.answers == asked and event.replaces is not None)

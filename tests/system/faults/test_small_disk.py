@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PASSWORD, answer_to, onboard
 from tests.system.conftest import register_bot
 from tests.system.faults.place import Place
@@ -56,7 +56,7 @@ async def settled_place(synapse, session_agent, tmp_path_factory):
     user_id = await synapse.register("a-person-with-a-small-disk", PASSWORD)
     with mounted(tmp_path_factory.mktemp("small-disk")) as disk:
         bot = await register_bot(synapse, disk, session_agent)
-        async with bot.daemon as daemon, Person(synapse.url, user_id, PASSWORD) as person:
+        async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
             await daemon.wait_live()
             place = Place(bot, await onboard(person, bot.user_id))
             assert await daemon.stop() == 0

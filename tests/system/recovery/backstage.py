@@ -14,8 +14,8 @@ from typing import Any
 import anyio
 
 from sandbox.daemon import LogLine
-from sandbox.person import Person
 from sandbox.session import escaped
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import BINDING, Bot
 
 # Contract R3, as `inspect-room --json` names it (contract I3).
@@ -45,11 +45,11 @@ class Backstage:
         return self.bot.daemon.directory / "lambda_matrix.db"
 
     @asynccontextmanager
-    async def account(self) -> AsyncIterator[Person]:
+    async def account(self) -> AsyncIterator[MatrixUser]:
         """The bot's own session, as it keeps it."""
         kept = self.bot.daemon.directory / "matrix_store" / "session.json"
         token = json.loads(kept.read_text())["access_token"]
-        async with Person(self._url, self.bot.user_id, access_token=token) as account:
+        async with MatrixUser(self._url, self.bot.user_id, access_token=token) as account:
             yield account
 
     # -- the database

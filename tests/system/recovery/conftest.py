@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from sandbox.agent_server import AgentServer
-from sandbox.person import Person
-from sandbox.proxy import Proxy
 from sandbox.synapse import Synapse
+from tests.support.agent_server import AgentServer
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Proxy
 from tests.system.cast import PASSWORD
 from tests.system.conftest import MakeBot, register_bot
 from tests.system.recovery.backstage import Backstage
@@ -45,7 +45,9 @@ async def settled_town(
         people = []
         for number in range(PEOPLE):
             user_id = await synapse.register(f"a-neighbour-{number}", PASSWORD)
-            people.append(await stack.enter_async_context(Person(synapse.url, user_id, PASSWORD)))
+            people.append(
+                await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
+            )
         stack.push_async_callback(bot.daemon.kill)
         await bot.daemon.start()
         await bot.daemon.wait_live()
@@ -58,5 +60,5 @@ async def settled_town(
 async def town(settled_town: Town, agent: AgentServer) -> AsyncIterator[Town]:
     """The town with its bot down, at the beginning and at the end of a test."""
     yield settled_town
-    settled_town.proxy.lift()
+    settled_town.proxy.clear_fault()
     await settled_town.backstage.bot.daemon.kill()

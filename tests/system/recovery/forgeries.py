@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import BINDING, Home
 from tests.system.recovery.backstage import Backstage
 
@@ -30,7 +30,7 @@ class Scene:
         return self.forger.bot
 
     @property
-    def person(self) -> Person:
+    def person(self) -> MatrixUser:
         return self.forger.person
 
     async def room(self, **options: Any) -> str:

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import anyio
 
-from sandbox.person import Person
-from sandbox.proxy import Passage, Proxy
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import ProxiedRequest, Proxy
 from tests.system.cast import Home, notice
 from tests.system.conftest import MakePerson
 from tests.system.recovery.backstage import Backstage
@@ -72,13 +72,13 @@ async def onboard_at_once(backstage: Backstage, proxy: Proxy, make_person: MakeP
     raise AssertionError(f"no room forked in {ATTEMPTS} attempts")
 
 
-async def _come_at_the_link(person: Person, bot: str, proxy: Proxy) -> Home:
+async def _come_at_the_link(person: MatrixUser, bot: str, proxy: Proxy) -> Home:
     linking = anyio.Event()
     rooms: list[str] = []
 
-    def watch(passage: Passage) -> None:
-        path = passage.path.split("/")
-        if passage.method == "PUT" and CHILD in path:
+    def watch(proxied: ProxiedRequest) -> None:
+        path = proxied.path.split("/")
+        if proxied.method == "PUT" and CHILD in path:
             rooms.extend(unquote(path[path.index(CHILD) + step]) for step in (-2, 1))
             linking.set()
 
@@ -86,7 +86,7 @@ async def _come_at_the_link(person: Person, bot: str, proxy: Proxy) -> Home:
     entry = await person.create_room(invite=[bot])
     with anyio.fail_after(30):
         await linking.wait()
-    proxy.lift()
+    proxy.clear_fault()
     space, chat = rooms
     await person.join(space)
     await person.join(chat)
@@ -113,7 +113,7 @@ async def link_at_once(backstage: Backstage, home: Home) -> None:
 
 
 async def _both(
-    account: Person, person: Person, room: str, state: tuple[str, Mapping[str, Any], str]
+    account: MatrixUser, person: MatrixUser, room: str, state: tuple[str, Mapping[str, Any], str]
 ) -> None:
     """Set a state event in the bot's name while a person writes something that the bot never reads."""
     async with anyio.create_task_group() as group:

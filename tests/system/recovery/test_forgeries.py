@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from sandbox.errors import MatrixRefused
-from sandbox.person import Person
+from tests.support.matrix_user import MatrixUser
 from tests.system.cast import PASSWORD, Home, onboard
 from tests.system.conftest import register_bot
 from tests.system.recovery.backstage import Backstage
@@ -43,7 +43,7 @@ async def forged(synapse, session_agent, tmp_path_factory):
         homes: list[Home] = []
         for name in ("a-victim", "a-forger"):
             user_id = await synapse.register(name, PASSWORD)
-            person = await stack.enter_async_context(Person(synapse.url, user_id, PASSWORD))
+            person = await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
             homes.append(await onboard(person, bot.user_id))
         scene = Scene(*homes, backstage)
         began = len(session_agent.requests)
@@ -75,7 +75,7 @@ async def forged(synapse, session_agent, tmp_path_factory):
 
 def said_so_far(scene) -> set[str]:
     """Return the messages that the forger has seen so far."""
-    return {event.event_id for event in scene.person.watching.seen if event.msgtype}
+    return {event.event_id for event in scene.person.stream.seen if event.msgtype}
 
 
 async def reacted(scene, room, known) -> None:

@@ -8,8 +8,8 @@ from collections import Counter
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait, echo
-from sandbox.proxy import Proxy
+from tests.support.agent_script import End, Text, Wait, echo
+from tests.support.proxy import Proxy
 from tests.system.cast import PARTIAL, onboard, replies, said
 from tests.system.recovery.backstage import Backstage
 from tests.system.recovery.conftest import MakeBackstage

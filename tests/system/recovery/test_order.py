@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from sandbox.proxy import Hold, Proxy
+from tests.support.proxy import Hold, Proxy
 from tests.system.cast import answer_to, onboard
 from tests.system.recovery.backstage import Backstage
 from tests.system.recovery.conftest import MakeBackstage
@@ -34,28 +34,28 @@ async def test_what_came_while_the_bot_was_down_waits_for_reconciliation(
     if cold:
         backstage.lose_database()
     await backstage.bind(home.chat, {})
-    proxy.fault = lambda passage: (
-        Hold() if passage.write and "/account_data/" in passage.path else None
+    proxy.fault = lambda proxied: (
+        Hold() if proxied.write and "/account_data/" in proxied.path else None
     )
-    earlier = len(proxy.passages)
+    earlier = len(proxy.requests)
     await backstage.bot.daemon.start()
-    await proxy.wait_until(lambda: len(proxy.struck) == 1)
+    await proxy.wait_until(lambda: len(proxy.faulted) == 1)
     # The bot is in the middle of its reconciliation, and all that it has is waiting.
     seen = await backstage.inspect()
     assert seen["bot"]["state"] == "reconcile"
     assert seen["bot"]["inbox_pending"] >= 2
     assert seen["bot"]["turns"] == 0
     assert backstage.bot.daemon.lines("bot_live")[1:] == []
-    writes = {each.path.split("/")[-1] for each in proxy.passages[earlier:] if each.write}
+    writes = {each.path.split("/")[-1] for each in proxy.requests[earlier:] if each.write}
     assert writes == {"org.lambda.surfaces.room"}
-    proxy.lift()
+    proxy.clear_fault()
     for message_id in asked:
         await answer_to(person, home.chat, message_id)
     complete = at(backstage.report())
     requests = [each for each in agent.requests if each.message_id == asked[0]]
     assert len(requests) == 1
     assert requests[0].at > complete
-    sent = [each for each in proxy.passages[earlier:] if "/send/" in each.path]
+    sent = [each for each in proxy.requests[earlier:] if "/send/" in each.path]
     assert sent
     assert min(each.at for each in sent) > complete
 

@@ -129,7 +129,7 @@ async def test_an_owner_who_leaves_changes_nothing_and_is_shown(backstage, agent
     assert after | {"owner_present": True} == before
     # A further invitation of the bot brings him back in (O2).
     await person.create_room(invite=[home.bot])
-    await person.wait_for(lambda _: home.chat in person.watching.invitations)
+    await person.wait_for(lambda _: home.chat in person.stream.invitations)
     await person.join(home.chat)
     await home.ask("after")
     assert (await backstage.inspect(home.chat))["owner_present"] is True

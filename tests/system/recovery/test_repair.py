@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sandbox.proxy import Hold, Proxy
+from tests.support.proxy import Hold, Proxy
 from tests.system.cast import answer_to, notice, onboard, replies
 from tests.system.recovery.backstage import Backstage
 from tests.system.recovery.conftest import MakeBackstage
@@ -41,8 +41,8 @@ async def backstage(make_backstage: MakeBackstage, proxy: Proxy) -> Backstage:
     return await make_backstage(MATRIX_HOMESERVER=proxy.url)
 
 
-def is_binding(passage) -> bool:
-    return passage.method == "PUT" and "/account_data/" in passage.path
+def is_binding(proxied) -> bool:
+    return proxied.method == "PUT" and "/account_data/" in proxied.path
 
 
 def arrows(room) -> list[tuple[str, str, str]]:
@@ -69,13 +69,13 @@ async def test_an_older_room_is_bound_by_its_first_message_which_is_answered(
         older = await account.create_room(invite=[person.user_id], name="From before")
     await backstage.link(home.space, older)
     await person.join(older)
-    proxy.fault = lambda passage: Hold() if is_binding(passage) else None
+    proxy.fault = lambda proxied: Hold() if is_binding(proxied) else None
     asked = await person.send_text(older, "do you know me?")
-    await proxy.wait_until(lambda: len(proxy.struck) == 1)
+    await proxy.wait_until(lambda: len(proxy.faulted) == 1)
     # Its numbers are kept on the homeserver before anybody uses them (C4).
     waiting = await backstage.inspect(older)
     assert (waiting["state"], waiting["inbox_pending"], waiting["turn"]) == ("reconciling", 1, None)
-    proxy.lift()
+    proxy.clear_fault()
     assert (await answer_to(person, older, asked)).body == "echo: do you know me?"
     (request,) = [each for each in agent.requests if each.message_id == asked]
     room = await backstage.inspect(older)
@@ -158,12 +158,12 @@ async def test_a_later_repair_is_tried_after_the_cool_down_and_what_waited_is_an
     tried_at = time.time() - COOL_DOWN_S + 4.0
     backstage.damage("UPDATE rooms SET repaired_at = ? WHERE room_id = ?", tried_at, home.chat)
     state = f"/rooms/{home.chat}/state"
-    proxy.fault = lambda passage: Hold() if passage.path.endswith(state) else None
+    proxy.fault = lambda proxied: Hold() if proxied.path.endswith(state) else None
     await backstage.start()
-    await proxy.wait_until(lambda: len(proxy.struck) == 1)
-    assert proxy.struck[0].at >= tried_at + COOL_DOWN_S
+    await proxy.wait_until(lambda: len(proxy.faulted) == 1)
+    assert proxy.faulted[0].at >= tried_at + COOL_DOWN_S
     await backstage.link(home.space, home.chat)
-    proxy.lift()
+    proxy.clear_fault()
     asked.append(await person.send_text(home.chat, "four"))
     for message_id in asked:
         await answer_to(person, home.chat, message_id)

@@ -35,10 +35,10 @@ async def test_a_second_start_writes_nothing(town, cold):
     await backstage.start()
     assert await daemon.stop() == 0
     before, rows = await snapshot(town), backstage.rows()
-    asked = len(town.proxy.passages)
+    asked = len(town.proxy.requests)
     report = await backstage.start()
     assert await daemon.stop() == 0
-    assert [str(each) for each in town.proxy.passages[asked:] if each.write] == []
+    assert [str(each) for each in town.proxy.requests[asked:] if each.write] == []
     assert (report["rooms_recovered"], report["backfilled"]) == (0, 0)
     assert report["rooms_unchanged"] == 18
     assert backstage.rows() == rows
@@ -48,12 +48,12 @@ async def test_a_second_start_writes_nothing(town, cold):
 async def test_a_start_without_a_database_reads_and_nothing_else(town):
     town.backstage.lose_database()
     before = await snapshot(town)
-    asked = len(town.proxy.passages)
+    asked = len(town.proxy.requests)
     await town.backstage.start()
     await town.backstage.bot.daemon.stop()
-    passages = town.proxy.passages[asked:]
-    assert passages
-    assert [str(each) for each in passages if each.write] == []
+    requests = town.proxy.requests[asked:]
+    assert requests
+    assert [str(each) for each in requests if each.write] == []
     assert await snapshot(town) == before
 
 
@@ -62,10 +62,10 @@ async def test_a_start_that_has_bindings_to_write_writes_those_alone(town):
     content = (await backstage.bindings(chat))[chat]
     await backstage.bind(chat, content | {"space_id": None})
     before = await snapshot(town)
-    asked = len(town.proxy.passages)
+    asked = len(town.proxy.requests)
     await backstage.start()
     await backstage.bot.daemon.stop()
-    (write,) = [each for each in town.proxy.passages[asked:] if each.write]
+    (write,) = [each for each in town.proxy.requests[asked:] if each.write]
     assert write.method == "PUT"
     assert write.path.endswith("/account_data/org.lambda.surfaces.room")
     after = await snapshot(town)

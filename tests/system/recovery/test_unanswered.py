@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
-from sandbox.agent_script import End, Text, Wait
-from sandbox.proxy import Answer, Passage, Proxy
+from tests.support.agent_script import End, Text, Wait
+from tests.support.proxy import Answer, ProxiedRequest, Proxy
 from tests.system.cast import PARTIAL, answer_to, onboard, replies
 from tests.system.recovery.backstage import Backstage
 from tests.system.recovery.conftest import MakeBackstage
@@ -29,15 +29,15 @@ async def lose(backstage) -> None:
     backstage.lose_database()
 
 
-def is_marker(passage: Passage) -> bool:
-    return passage.path.endswith("/read_markers")
+def is_marker(proxied: ProxiedRequest) -> bool:
+    return proxied.path.endswith("/read_markers")
 
 
 async def place_reached(backstage, proxy, room, message_id) -> None:
     """Wait until the homeserver has been told that the bot is finished with a message."""
 
     def told() -> int:
-        return len([each for each in proxy.passages if is_marker(each) and each.status == 200])
+        return len([each for each in proxy.requests if is_marker(each) and each.status == 200])
 
     async with backstage.account() as account:
         while True:
@@ -61,7 +61,7 @@ async def test_what_waits_behind_the_place_is_answered_once_and_in_order(
     await backstage.start()
     home = await onboard(person, backstage.bot.user_id)
     second = await open_chat(home, "Second")
-    proxy.fault = lambda passage: Answer(200, b"{}") if is_marker(passage) else None
+    proxy.fault = lambda proxied: Answer(200, b"{}") if is_marker(proxied) else None
     old = {home.chat: [], second: []}
 
     async def talk(room) -> None:
@@ -72,7 +72,7 @@ async def test_what_waits_behind_the_place_is_answered_once_and_in_order(
     async with anyio.create_task_group() as group:
         for room in old:
             group.start_soon(talk, room)
-    proxy.lift()
+    proxy.clear_fault()
     # The second room's place is known, the first one's is not: nothing was ever kept of it.
     old[second].append(await person.send_text(second, "and this"))
     await answer_to(person, second, old[second][-1])

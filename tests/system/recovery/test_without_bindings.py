@@ -13,7 +13,7 @@ async def kept(town):
         rooms += [neighbour.home.space, neighbour.home.entry]
     kept = await town.backstage.bindings(*rooms)
     yield kept
-    town.proxy.lift()
+    town.proxy.clear_fault()
     await town.backstage.bot.daemon.kill()
     for room, content in kept.items():
         await town.backstage.bind(room, content)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import anyio
 
-from sandbox.person import Person
-from sandbox.proxy import Proxy
+from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Proxy
 from tests.system.cast import Home, onboard
 from tests.system.recovery.backstage import Backstage
 
@@ -65,7 +65,7 @@ async def open_chat(home: Home, name: str) -> str:
     return invitation.room_id
 
 
-async def settle(person: Person, bot: str) -> Neighbour:
+async def settle(person: MatrixUser, bot: str) -> Neighbour:
     """Live there for a while. Whatever was said and done is answered, and stands on the homeserver too."""
     home = await onboard(person, bot)
     further = [await open_chat(home, name) for name in ("Garden", "Kitchen", "Cellar")]
@@ -80,11 +80,11 @@ async def settle(person: Person, bot: str) -> Neighbour:
     return neighbour
 
 
-async def settle_all(people: list[Person], bot: str) -> tuple[Neighbour, ...]:
+async def settle_all(people: list[MatrixUser], bot: str) -> tuple[Neighbour, ...]:
     """Settle several people at once."""
     settled: dict[str, Neighbour] = {}
 
-    async def one(person: Person) -> None:
+    async def one(person: MatrixUser) -> None:
         settled[person.user_id] = await settle(person, bot)
 
     async with anyio.create_task_group() as group:

@@ -1,8 +1,7 @@
-"""What a scripted agent does with a message: the steps a test or the demo can put together.
+"""Scripts for the agent of tests: the steps with which it answers a message.
 
-A script is a function from a received request to steps, given at once or as an async generator that
-waits for whatever it likes between them. Steps are sent as they are, faults included: an agent that
-misbehaves is written in one line.
+A script is a function from a received request to steps, as a sequence or as an async generator that may wait between
+them. Steps are sent unchecked, so that a test can write a faulty agent in one line.
 """
 
 from collections.abc import (
@@ -22,17 +21,17 @@ import anyio
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One `USER_MESSAGE` as it arrived, for assertions."""
+    """One received `USER_MESSAGE`."""
 
     order: int
     """Counted from 1 over all connections of the server."""
     connection: int
-    """The number of the connection it came in by, counted from 1."""
+    """The number of its connection, counted from 1."""
     chat_id: str
     """The `platform_chat_id` in the address."""
     payload: Mapping[str, Any]
     headers: Mapping[str, str]
-    """The headers of the opening request, their names in lower case."""
+    """The headers of the opening request, with names in lower case."""
     at: float = field(compare=False)
     """Seconds since the epoch."""
 
@@ -49,23 +48,23 @@ class Request:
 
 @dataclass(slots=True)
 class Connection:
-    """One WebSocket that was opened to the server."""
+    """One WebSocket connection to the server."""
 
     number: int
     chat_id: str
     headers: dict[str, str]
     at: float
     closed: anyio.Event = field(default_factory=anyio.Event)
-    """Set when it is over, whoever ended it."""
+    """Set when either side has closed it."""
     close_code: int | None = None
-    """The code of the other side's closing frame; None when there was none."""
+    """The code of the client's closing frame; None when there was none."""
 
 
 class Waitable(Protocol):
-    """Anything with `wait()`, such as an event."""
+    """An object with `wait()`, such as an event."""
 
     async def wait(self) -> Any:
-        """Return when it happened."""
+        """Return when the event is set."""
         ...
 
 
@@ -147,7 +146,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Cut the TCP connection without a word."""
+    """Cut the TCP connection without a closing frame."""
 
 
 Step = (
@@ -156,9 +155,9 @@ Step = (
 Script = Callable[[Request], Iterable[Step] | AsyncIterable[Step]]
 
 GREETING: tuple[Step, ...] = (Status(),)
-"""What a server says when a connection opens."""
+"""The frames that a server sends when a connection opens."""
 NO_STATUS: tuple[Step, ...] = ()
-"""An opening that says nothing at all."""
+"""An opening without any frame."""
 WRONG_FIRST_FRAME: tuple[Step, ...] = (Text("too early"), Status())
 """An opening that does not begin with `STATUS`."""
 
@@ -190,7 +189,7 @@ def frame_of(step: Step) -> dict[str, Any] | None:
 async def stepwise(
     steps: Iterable[Step] | AsyncIterable[Step],
 ) -> AsyncGenerator[Step, None]:
-    """Yield a script's steps, however it gives them; closing this closes the script."""
+    """Yield a script's steps, synchronous or asynchronous; closing this generator closes the script."""
     if isinstance(steps, AsyncGenerator):
         async with aclosing(steps):
             async for step in steps:

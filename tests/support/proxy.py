@@ -1,8 +1,8 @@
-"""An HTTP proxy on loopback between the daemon and its homeserver: it records, and fails where it is told to.
+"""An HTTP proxy on loopback between the daemon and its homeserver that records requests and injects faults.
 
-The daemon believes it to be the homeserver. Every request is numbered as it arrives; `fault` decides for each
-what goes wrong with it, and on which side of the homeserver: before it was done there, or after it was done and
-before the daemon hears of it. That is what tells apart the two halves of an interruption.
+The daemon is configured with the proxy as its homeserver. Requests are numbered as they arrive; `fault` decides what
+fails in each, and when: before the homeserver has carried the request out, or after it, before the daemon has the
+answer. A test of an interruption needs both.
 """
 
 import time
@@ -18,19 +18,19 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from sandbox.errors import NothingSeen
+from sandbox.errors import WaitTimeout
 
 HOST = "127.0.0.1"
 
-# What belongs to one connection, or is made anew for the other one.
-_NOT_PASSED_ON = frozenset(
+# Headers that belong to one connection, or are written anew for the other one.
+_OWN_HEADERS = frozenset(
     {"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"}
 )
 
 
 @dataclass(slots=True)
-class Passage:
-    """One request as it came by."""
+class ProxiedRequest:
+    """One request and the status of its answer."""
 
     number: int
     """Counted from 1 over all requests."""
@@ -43,7 +43,7 @@ class Passage:
     at: float
     """Seconds since the epoch."""
     status: int | None = None
-    """What the homeserver answered; `None` while, or because, it did not."""
+    """The status of the homeserver's answer; `None` without an answer."""
 
     def __str__(self) -> str:
         return f"{self.number}: {self.method} {self.path}"
@@ -51,21 +51,21 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Say nothing until `lift`, then cut; with `done` the homeserver has done it already."""
+    """Answer nothing until `clear_fault`, then cut; with `done` the homeserver carries the request out first."""
 
     done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Cut the connection without a word; with `done` the homeserver has done it already."""
+    """Cut the connection; with `done` the homeserver carries the request out first."""
 
     done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer this in the place of the homeserver, which hears nothing of it."""
+    """Answer without passing the request on."""
 
     status: int
     body: bytes = b""
@@ -74,14 +74,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Pass it on only after so many seconds: a homeserver that is slow to take it."""
+    """Pass the request on after so many seconds, as a slow homeserver does."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Hand on what the homeserver answers with another body."""
+    """Change the body of the homeserver's answer."""
 
     body: Callable[[bytes], bytes]
 
@@ -89,33 +89,32 @@ class Change:
 Fault = Hold | Cut | Answer | Delay | Change
 
 
-def no_fault(_: Passage) -> Fault | None:
-    """Let everything pass."""
+def no_fault(_: ProxiedRequest) -> Fault | None:
+    """Pass every request on."""
     return None
 
 
-def as_asked(raw_path: str) -> str:
-    """Ask the homeserver what the daemon asks."""
+def unchanged_path(raw_path: str) -> str:
+    """Pass the path on as it is."""
     return raw_path
 
 
 class Proxy:
     """A proxy to the homeserver at `target`; an async context manager that listens while it is entered.
 
-    `fault` may be replaced at any time, and so may `reword`, which says what to ask the homeserver instead of
-    a path with its query. A homeserver that can't be reached is a cut connection, as it would be without the
-    proxy, but counted.
+    `fault` may be replaced at any time, and so may `rewrite_path`, which changes a path with its query. When the
+    homeserver can't be reached, the connection is cut, and the request is still recorded.
     """
 
     def __init__(self, target: str) -> None:
         self.target = target.rstrip("/")
-        self.fault: Callable[[Passage], Fault | None] = no_fault
-        self.reword: Callable[[str], str] = as_asked
-        self.passages: list[Passage] = []
-        self.struck: list[Passage] = []
-        """Those with a fault, once it has had its effect."""
+        self.fault: Callable[[ProxiedRequest], Fault | None] = no_fault
+        self.rewrite_path: Callable[[str], str] = unchanged_path
+        self.requests: list[ProxiedRequest] = []
+        self.faulted: list[ProxiedRequest] = []
+        """The requests that had a fault, added when the fault takes effect."""
         self._writes = 0
-        self._lifted = anyio.Event()
+        self._cleared = anyio.Event()
         self._changed = anyio.Condition()
         self._exit = AsyncExitStack()
         self._port = 0
@@ -126,9 +125,9 @@ class Proxy:
         return f"http://{HOST}:{self._port}"
 
     @property
-    def writes(self) -> list[Passage]:
+    def writes(self) -> list[ProxiedRequest]:
         """The requests that are no `GET`."""
-        return [passage for passage in self.passages if passage.write]
+        return [proxied for proxied in self.requests if proxied.write]
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=None)
@@ -152,7 +151,7 @@ class Proxy:
         site = web.TCPSite(runner, HOST, 0)
         await site.start()
         self._port = runner.addresses[0][1]
-        self._exit.callback(self.lift)
+        self._exit.callback(self.clear_fault)
         return self
 
     async def __aexit__(
@@ -164,25 +163,27 @@ class Proxy:
         with anyio.CancelScope(shield=True):
             await self._exit.aclose()
 
-    def lift(self) -> None:
-        """Let everything pass from now on, and cut what is held."""
+    def clear_fault(self) -> None:
+        """Pass every request on from now on, and cut the connections of requests that are held."""
         self.fault = no_fault
-        self._lifted.set()
-        self._lifted = anyio.Event()
+        self._cleared.set()
+        self._cleared = anyio.Event()
 
     async def wait_until(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-        """Return when `condition` holds; it is asked again after every request and every fault.
+        """Return when `condition` holds; it is checked again after every request and every fault.
 
         Raises:
-            NothingSeen: it never held in time; the message has the last requests.
+            WaitTimeout: it did not hold in time; the message has the last requests.
         """
         with anyio.move_on_after(timeout_s):
             async with self._changed:
                 while not condition():
                     await self._changed.wait()
                 return
-        last = "".join(f"\n  {passage}" for passage in self.passages[-10:])
-        raise NothingSeen(f"waited {timeout_s} s in vain at the proxy; the last requests:{last}")
+        last = "".join(f"\n  {proxied}" for proxied in self.requests[-10:])
+        raise WaitTimeout(
+            f"the condition did not hold within {timeout_s} s; the last requests:{last}"
+        )
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         write = 0
@@ -190,45 +191,45 @@ class Proxy:
             self._writes += 1
             write = self._writes
         path = request.raw_path.partition("?")[0]
-        number, query = len(self.passages) + 1, dict(request.query)
-        passage = Passage(number, write, request.method, path, query, time.time())
-        self.passages.append(passage)
-        fault = self.fault(passage)
-        await self._tell()
+        number, query = len(self.requests) + 1, dict(request.query)
+        proxied = ProxiedRequest(number, write, request.method, path, query, time.time())
+        self.requests.append(proxied)
+        fault = self.fault(proxied)
+        await self._notify()
         match fault:
             case None:
-                return await self._forward(request, passage) or _cut(request)
+                return await self._forward(request, proxied) or _cut(request)
             case Delay(seconds):
                 await anyio.sleep(seconds)
-                await self._strike(passage)
-                return await self._forward(request, passage) or _cut(request)
+                await self._record_fault(proxied)
+                return await self._forward(request, proxied) or _cut(request)
             case Answer(status, body, headers):
-                await self._strike(passage)
+                await self._record_fault(proxied)
                 return web.Response(status=status, body=body, headers=headers)
             case Change(body):
-                answer = await self._forward(request, passage)
+                answer = await self._forward(request, proxied)
                 if answer is None or not isinstance(answer.body, bytes):
                     return _cut(request)
                 answer.body = body(answer.body)
-                await self._strike(passage)
+                await self._record_fault(proxied)
                 return answer
             case Hold(done) | Cut(done):
-                lifted = self._lifted
+                cleared = self._cleared
                 if done:
-                    await self._forward(request, passage)
-                await self._strike(passage)
+                    await self._forward(request, proxied)
+                await self._record_fault(proxied)
                 if isinstance(fault, Hold):
-                    await lifted.wait()
+                    await cleared.wait()
                 return _cut(request)
 
-    async def _forward(self, request: web.Request, passage: Passage) -> web.Response | None:
-        """Have the homeserver do it; `None` when it can't be reached."""
+    async def _forward(self, request: web.Request, proxied: ProxiedRequest) -> web.Response | None:
+        """Pass the request on and return the answer; `None` when the homeserver can't be reached."""
         headers = CIMultiDict(
             (name, value)
             for name, value in request.headers.items()
-            if name.lower() not in _NOT_PASSED_ON
+            if name.lower() not in _OWN_HEADERS
         )
-        url = URL(f"{self.target}{self.reword(request.raw_path)}", encoded=True)
+        url = URL(f"{self.target}{self.rewrite_path(request.raw_path)}", encoded=True)
         try:
             async with self._upstream.request(
                 request.method, url, headers=headers, data=await request.read()
@@ -236,20 +237,20 @@ class Proxy:
                 body = await answer.read()
         except aiohttp.ClientError:
             return None
-        passage.status = answer.status
-        await self._tell()
+        proxied.status = answer.status
+        await self._notify()
         kept = {
             name: value
             for name, value in answer.headers.items()
-            if name.lower() not in _NOT_PASSED_ON
+            if name.lower() not in _OWN_HEADERS
         }
         return web.Response(status=answer.status, body=body, headers=kept)
 
-    async def _strike(self, passage: Passage) -> None:
-        self.struck.append(passage)
-        await self._tell()
+    async def _record_fault(self, proxied: ProxiedRequest) -> None:
+        self.faulted.append(proxied)
+        await self._notify()
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 

@@ -1,7 +1,7 @@
-"""The control endpoints under `/_bench/`: fill the world, let everybody speak, measure.
+"""The control endpoints under `/_bench/`: they create users with chats, send their messages, and measure the replies.
 
-The clock of every measurement is this process's own: from the moment a message stands in the
-log to the moment its reply has been read from the wire.
+All times are of this process's clock: from the moment a message is in the log to the moment its reply has been read
+from the connection.
 """
 
 import asyncio
@@ -9,17 +9,16 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.memory_homeserver.world import JsonObject, Room, World
+from tests.support.content_keys import ANSWERS, BINDING, PARTIAL
+from tests.support.memory_homeserver.homeserver import Homeserver
+from tests.support.memory_homeserver.rooms import JsonObject, Room
 
-_BINDING = "org.lambda.surfaces.room"
-_ANSWERS = "org.lambda.surfaces.answers"
-_PARTIAL = "org.lambda.surfaces.partial"
-_BOT_ALONE = {"invite": 100, "state_default": 100}
+_ONLY_THE_BOT_INVITES = {"invite": 100, "state_default": 100}
 
 
 @dataclass(slots=True)
 class Injected:
-    """One message of an owner and what became of it; times in seconds of a monotonic clock."""
+    """One message of an owner and its replies; times in seconds of a monotonic clock."""
 
     number: int
     room_id: str
@@ -42,10 +41,10 @@ class _Counters:
 
 
 class Bench:
-    """Knows which rooms are chats, who owns them, and what was asked and answered."""
+    """Keeps the chats with their owners, and counts the messages of the owners and the replies to them."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, server: Homeserver) -> None:
+        self._server = server
         self._chats: list[tuple[Room, str]] = []
         self._counters = _Counters()
         self._progress = asyncio.Event()
@@ -55,7 +54,7 @@ class Bench:
 
         `populate` {bot, users, chats = 1} · `inject` {messages, rooms = all, first = 0, body_bytes = 20} ·
         `fork` {room_id, sender}, which lets the room's next state event and what the sender sends next after it
-        be sent at the same time (`World.fork`) ·
+        be sent at the same time (`Homeserver.fork`) ·
         `stats` {rooms = false, since = 0} · `wait` {finished, timeout_s = 60, since = 0}, which answers
         like `stats` when that many messages have their whole reply · `reset`, of the counters only.
         """
@@ -68,7 +67,7 @@ class Bench:
                 body_bytes = request.get("body_bytes", 20)
                 return self.inject(request["messages"], rooms, first, body_bytes)
             case "fork":
-                self._world.fork(self._world.room(request["room_id"]), request["sender"])
+                self._server.fork(self._server.room(request["room_id"]), request["sender"])
             case "wait":
                 await self._wait(request["finished"], request.get("timeout_s", 60.0))
             case "reset":
@@ -80,11 +79,11 @@ class Bench:
         return self.stats(rooms=request.get("rooms", False), since=request.get("since", 0))
 
     def populate(self, bot: str, users: int, chats: int) -> JsonObject:
-        """Make users with a Space and chats each, exactly as the bot would have made them."""
+        """Create users with a Space and chats each, exactly as the bot creates them."""
         fresh: list[JsonObject] = []
         platform_chat_id = len(self._chats)
         for n in range(users):
-            owner = f"@user{len(self._chats)}-{n}:{self._world.server_name}"
+            owner = f"@user{len(self._chats)}-{n}:{self._server.server_name}"
             space = self._bots_room(
                 bot, owner, name=f"Lambda — {owner}", creation_content={"type": "m.space"}
             )
@@ -93,45 +92,45 @@ class Bench:
             for number in range(1, chats + 1):
                 platform_chat_id += 1
                 chat = self._bots_room(bot, owner, name=f"Chat {number}")
-                via = {"via": [self._world.server_name]}
-                self._world.send(space, bot, "m.space.child", via, chat.room_id)
+                via = {"via": [self._server.server_name]}
+                self._server.send(space, bot, "m.space.child", via, chat.room_id)
                 parent = via | {"canonical": True}
-                self._world.send(chat, bot, "m.space.parent", parent, space.room_id)
-                place = {
+                self._server.send(chat, bot, "m.space.parent", parent, space.room_id)
+                binding = {
                     "room_type": "chat",
                     "chat_id": f"C{number}",
                     "platform_chat_id": str(platform_chat_id),
                     "agent_id": "default",
                 }
-                self._bind(bot, owner, space, chat, place)
+                self._bind(bot, owner, space, chat, binding)
                 self._chats.append((chat, owner))
                 rooms.append(chat.room_id)
             fresh.append({"user_id": owner, "space_id": space.room_id, "rooms": rooms})
         return {"users": fresh}
 
     def inject(self, messages: int, rooms: int, first: int, body_bytes: int) -> JsonObject:
-        """Let the owners of `rooms` chats, from the `first` on, say `messages` things at once, in turn.
+        """Send `messages` messages at once, by the owners of `rooms` chats from the `first` on, in turn.
 
-        The next call goes on with the chat whose turn it is.
+        The next call goes on with the next chat.
         """
         said = len(self._counters.injected)
         for n in range(said, said + messages):
             room, owner = self._chats[first + n % rooms]
             body = f"message {n} ".ljust(body_bytes, "x")
             content = {"msgtype": "m.text", "body": body, "m.mentions": {}}
-            event = self._world.send(room, owner, "m.room.message", content)
+            event = self._server.send(room, owner, "m.room.message", content)
             self._counters.injected[event.event_id] = Injected(n, room.room_id, time.perf_counter())
         return {"injected": messages}
 
-    def saw(self, room_id: str, content: JsonObject, *, is_new: bool) -> None:
-        """Count a message that somebody sent with a `PUT`."""
+    def count(self, room_id: str, content: JsonObject, *, is_new: bool) -> None:
+        """Count a message that was sent with a `PUT`."""
         counters = self._counters
         counters.puts += 1
         if not is_new:
             counters.repeated_puts += 1
             return
         new_content = content.get("m.new_content", content)
-        answers = content.get(_ANSWERS) or new_content.get(_ANSWERS)
+        answers = content.get(ANSWERS) or new_content.get(ANSWERS)
         message = counters.injected.get(answers) if answers else None
         if message is None:
             return
@@ -147,13 +146,13 @@ class Bench:
             counters.out_of_order += message.number < newest
             counters.newest_answered[room_id] = max(newest, message.number)
             message.first_reply_at = message.first_reply_at or now
-        if message.finished_at is None and not new_content.get(_PARTIAL):
+        if message.finished_at is None and not new_content.get(PARTIAL):
             message.finished_at = now
             counters.finished += 1
             self._progress.set()
 
     def stats(self, *, rooms: bool = False, since: int = 0) -> JsonObject:
-        """Sum up what came back since the last reset; `rooms` adds the replies of each room.
+        """Sum up the replies since the last reset; `rooms` adds the number of replies of each room.
 
         The times are those of the messages from number `since` on.
         """
@@ -194,16 +193,20 @@ class Bench:
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError:
-            pass  # the caller sees by the numbers how far it got
+            pass  # the numbers tell the caller how many are finished
 
     def _bots_room(self, bot: str, owner: str, **options: Any) -> Room:
-        request = {"invite": [owner], "power_level_content_override": _BOT_ALONE, **options}
-        room = self._world.create_room(bot, request)
-        self._world.set_membership(room, owner, owner, "join")
+        request = {
+            "invite": [owner],
+            "power_level_content_override": _ONLY_THE_BOT_INVITES,
+            **options,
+        }
+        room = self._server.create_room(bot, request)
+        self._server.set_membership(room, owner, owner, "join")
         return room
 
-    def _bind(self, bot: str, owner: str, space: Room, room: Room, place: JsonObject) -> None:
-        """Keep the binding where the bot does: in its account data for the room (contract R4)."""
+    def _bind(self, bot: str, owner: str, space: Room, room: Room, fields: JsonObject) -> None:
+        """Store the binding of a room as the bot does, in its account data (contract R4)."""
         binding = {
             "chat_id": None,
             "platform_chat_id": None,
@@ -211,9 +214,9 @@ class Bench:
             "matrix_user_id": owner,
             "space_id": space.room_id,
             "archived": False,
-            **place,
+            **fields,
         }
-        self._world.set_account_data(bot, room.room_id, _BINDING, binding)
+        self._server.set_account_data(bot, room.room_id, BINDING, binding)
 
 
 def _percentiles(seconds: list[float]) -> JsonObject:

@@ -1,7 +1,7 @@
-"""What a person has seen, and waiting for what is still to come.
+"""The events that a session has received, and waiting for more of them.
 
-Everything that a sync brings is kept in order of arrival. Waiting is long-polling: the
-homeserver answers the moment there is something, so nothing here ever sleeps.
+All events of all syncs are kept in their order. Waiting is long-polling: the homeserver answers as soon as there is
+an event, so nothing here sleeps.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from sandbox.errors import NothingSeen
+from sandbox.errors import WaitTimeout
 from sandbox.http import JsonObject
 from sandbox.room_event import RoomEvent
 from sandbox.session import MatrixSession, escaped
@@ -19,8 +19,8 @@ _FILTER = '{"presence":{"types":[]},"room":{"timeline":{"limit":100}}}'
 _SHOWN_IN_ERRORS = 10
 
 
-class Watching:
-    """The events one session has seen; several tasks may wait on it at once."""
+class EventStream:
+    """The events that one session has received; several tasks may wait at once."""
 
     def __init__(self, session: MatrixSession) -> None:
         self.seen: list[RoomEvent] = []
@@ -32,10 +32,10 @@ class Watching:
     async def wait_for(
         self, predicate: Callable[[RoomEvent], bool], timeout_s: float = 30.0
     ) -> RoomEvent:
-        """Return the first event, seen already or to come, that the predicate accepts.
+        """Return the first event, received or future, that the predicate accepts.
 
         Raises:
-            NothingSeen: there was none in time.
+            WaitTimeout: there was none in time.
         """
         checked = 0
         with anyio.move_on_after(timeout_s):
@@ -45,16 +45,16 @@ class Watching:
                         return event
                     checked += 1
                 async with self._syncing:
-                    # Another waiting task may have synced meanwhile.
+                    # Another task may have synced in between.
                     if checked == len(self.seen):
                         await self._sync(_LONGEST_POLL_MS)
         last = "".join(f"\n  {event}" for event in self.seen[-_SHOWN_IN_ERRORS:])
-        raise NothingSeen(
-            f"{self._session.user_id} waited {timeout_s} s in vain; last seen:{last or ' nothing'}"
+        raise WaitTimeout(
+            f"{self._session.user_id} waited {timeout_s} s without a match; last events:{last or ' none'}"
         )
 
     async def catch_up(self) -> None:
-        """Take in what has happened up to now, without waiting for more."""
+        """Receive the events up to now, without waiting for more."""
         async with self._syncing:
             await self._sync(0)
 
@@ -80,12 +80,12 @@ class Watching:
                 if event.state_key == self._session.user_id:
                     self.invitations[room_id] = event.sender
                     fresh.append(event)
-        # Only now: a wait that is cancelled in the middle has seen nothing.
+        # Only now, so that a wait that is cancelled in the middle loses nothing.
         self.seen += fresh
         self._since = answer["next_batch"]
 
     async def _missed(self, room_id: str, timeline: JsonObject) -> list[RoomEvent]:
-        """Fetch what a `limited` timeline left out since the last sync, oldest first."""
+        """Return the events that a `limited` timeline left out since the last sync, oldest first."""
         if self._since is None or not timeline.get("limited"):
             return []
         return await history(self._session, room_id, start=self._since, stop=timeline["prev_batch"])
@@ -94,7 +94,7 @@ class Watching:
 async def history(
     session: MatrixSession, room_id: str, *, start: str | None = None, stop: str | None = None
 ) -> list[RoomEvent]:
-    """Page through a room's events between two sync tokens, oldest first; all by default."""
+    """Return a room's events between two sync tokens, oldest first; all by default."""
     events: list[RoomEvent] = []
     params = {"dir": "f", "limit": "500"}
     if stop is not None:

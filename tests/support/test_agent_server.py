@@ -7,7 +7,7 @@ import aiohttp
 import anyio
 import pytest
 
-from sandbox.agent_script import (
+from tests.support.agent_script import (
     NO_STATUS,
     Close,
     Drop,
@@ -21,7 +21,7 @@ from sandbox.agent_script import (
     Update,
     Wait,
 )
-from sandbox.agent_server import AgentServer
+from tests.support.agent_server import AgentServer
 
 
 class Visitor:
@@ -214,7 +214,7 @@ async def test_leaving_ends_connections_that_are_still_open(visit):
 
 
 async def test_it_runs_as_a_process(visit):
-    command = [sys.executable, "-m", "sandbox.agent_server", "--pace-ms", "1"]
+    command = [sys.executable, "-m", "tests.support.agent_server", "--pace-ms", "1"]
     with anyio.fail_after(30):
         async with await anyio.open_process(command, stderr=None) as process:
             line = b""

@@ -1,19 +1,20 @@
-"""The people: they invite the bot, follow its invitations, and write whether it lives or not."""
+"""The simulated users: they invite the bot, accept its invitations, and write whether it runs or not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.simulation.forks import Forks
-from tests.simulation.homeserver import Event, Homeserver, Room
+from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel
+from tests.support.memory_homeserver.rooms import AccountData, Event, Room
 
 Kind = Literal["text", "command", "notice", "edit"]
 
 
 @dataclass(slots=True)
-class Said:
-    """One message of a person."""
+class SentMessage:
+    """One message of a user."""
 
     event: Event
     body: str
@@ -21,10 +22,12 @@ class Said:
     sender: str
 
 
-class Person:
-    """One user with an entry room, who talks wherever he is."""
+class SimulatedUser:
+    """One user with an entry room, who writes in all their rooms."""
 
-    def __init__(self, kernel: Kernel, server: Homeserver, user_id: str, said: list[Said]) -> None:
+    def __init__(
+        self, kernel: Kernel, server: SimulatedHomeserver, user_id: str, said: list[SentMessage]
+    ) -> None:
         self._kernel = kernel
         self._server = server
         self.user_id = user_id
@@ -32,12 +35,12 @@ class Person:
         self.entry: Room | None = None
         self.renamed: dict[str, tuple[str, str]] = {}
         self._numbers = 0
-        server.news.append(self._see)
+        server.listeners.append(self._on_entry)
 
-    # -- the beginning -----------------------------------------------------------------------------
+    # -- entry rooms and invitations -----------------------------------------------------------------------------
 
     def invite_the_bot(self) -> None:
-        """Make a room, perhaps write something into it, and invite the bot."""
+        """Create a room, perhaps write into it, and invite the bot."""
         room = self.entry = self._server.create_room(self.user_id, {"name": "hello"})
         for _ in range(self._kernel.chance.choice((0, 1, 3))):
             self.write(room)
@@ -45,12 +48,12 @@ class Person:
         self._kernel.note(f"{self.user_id} invites the bot to {room.room_id}")
 
     def invite_again(self) -> None:
-        """Invite it to another room, or put it out of the first and have it back."""
+        """Invite the bot to another room, or remove it from the first and invite it again."""
         bot, room = self._server.bot, self.entry
         if room is not None and self._kernel.likely(0.5):
             if room.membership(bot) == "join":
                 self._server.set_membership(room, self.user_id, bot, "leave")
-                self._kernel.note(f"{self.user_id} puts the bot out of {room.room_id}")
+                self._kernel.note(f"{self.user_id} removes the bot from {room.room_id}")
             if room.membership(bot) == "leave":
                 self._kernel.after(
                     self._kernel.chance.uniform(0.1, 10.0),
@@ -65,16 +68,18 @@ class Person:
         self._server.set_membership(again, self.user_id, bot, "invite")
         self._kernel.note(f"{self.user_id} invites the bot to {again.room_id} too")
 
-    def _see(self, event: Event) -> None:
-        """Follow an invitation of the bot, sooner or later."""
+    def _on_entry(self, event: Event | AccountData) -> None:
+        """Accept an invitation of the bot after a while."""
+        if isinstance(event, AccountData):
+            return
         if (event.type, event.state_key) == ("m.room.member", self.user_id) and (
             event.content["membership"] == "invite"
         ):
-            self._kernel.after(self._kernel.chance.choice((0.01, 0.5, 5.0)), self._come, event)
+            self._kernel.after(self._kernel.chance.choice((0.01, 0.5, 5.0)), self._accept, event)
         elif self._server.forks is not None and event.sender == self._server.bot:
             self._do_at_once(event, self._server.forks)
 
-    def _come(self, event: Event, *, at_once: bool = False) -> None:
+    def _accept(self, event: Event, *, at_once: bool = False) -> None:
         room = self._server.rooms[event.room_id]
         if room.membership(self.user_id) == "invite":
             content = {"membership": "join"}
@@ -83,23 +88,23 @@ class Person:
             )
 
     def _do_at_once(self, event: Event, forks: Forks) -> None:
-        """Do something at the same time as the bot: come where it links a chat, or change what one's room is."""
+        """Act at the same time as the bot: join where it links a chat, or change the entry room."""
         room = self._server.rooms[event.room_id]
         if event.type == "m.space.child" and forks.likely():
-            happens: Callable[[Event], None] = self._come_or_change_name
+            happens: Callable[[Event], None] = self._join_or_change_name
         elif room is self.entry and event.state_key is None and forks.likely(0.1):
             happens = self._encrypt
         elif room is self.entry and event.type == "m.room.member" and forks.likely(0.5):
             happens = self._rename_room
         else:
             return
-        # Not within this call: the others have not heard of the event yet.
+        # Not within this call, because other listeners do not have the event yet.
         self._kernel.after(forks.chance.choice((0.0, 0.001, 0.05)), happens, event)
 
-    def _come_or_change_name(self, event: Event) -> None:
+    def _join_or_change_name(self, event: Event) -> None:
         room = self._server.rooms[event.room_id]
         if room.membership(self.user_id) != "join":
-            self._come(event, at_once=True)
+            self._accept(event, at_once=True)
             return
         self._numbers += 1
         content = {"membership": "join", "displayname": f"Name {self._numbers}"}
@@ -111,7 +116,7 @@ class Person:
         self._server.send(room, self.user_id, "m.room.name", content, "", at_once=True)
 
     def _encrypt(self, event: Event) -> None:
-        """Have the room encrypted from one device, and react to something on another at the same time."""
+        """Turn on encryption from one device, and send a reaction from another at the same time."""
         room, content = self._server.rooms[event.room_id], {"algorithm": "m.megolm.v1.aes-sha2"}
         self._server.send(room, self.user_id, "m.room.encryption", content, "")
         relation = {"rel_type": "m.annotation", "event_id": event.event_id, "key": "!"}
@@ -120,11 +125,11 @@ class Person:
         )
         self._kernel.note(f"{self.user_id} encrypts {room.room_id}")
 
-    # -- talking -----------------------------------------------------------------------------------
+    # -- messages -----------------------------------------------------------------------------------
 
     @property
     def chats(self) -> list[Room]:
-        """Return the chats he is in."""
+        """Return the chats that the user has joined."""
         return [
             room
             for room in self._server.rooms.values()
@@ -134,10 +139,10 @@ class Person:
         ]
 
     def say_something(self) -> None:
-        """Write into one of his rooms; without any chat yet, into the entry room."""
+        """Write into one of the chats, or into the entry room."""
         chance, rooms = self._kernel.chance, self.chats
         if self.entry is not None and (not rooms or chance.random() < 0.1):
-            # What is written in plaintext into an encrypted room gets no answer.
+            # A plaintext message in an encrypted room gets no answer.
             rooms = [] if self.entry.is_encrypted else [self.entry]
         if not rooms:
             return
@@ -146,14 +151,14 @@ class Person:
             self.write(room)
 
     def ask(self, room_id: str) -> None:
-        """Ask something in a chat, if they are in it."""
+        """Write a question in a chat, if the user has joined it."""
         if any(room.room_id == room_id for room in self.chats):
             self._numbers += 1
             room = self._server.rooms[room_id]
             self.send(room, f"question {self.user_id[1:4]}{self._numbers}", "text")
 
     def write(self, room: Room) -> None:
-        """Write one thing."""
+        """Write one message of a random kind."""
         chance = self._kernel.chance
         self._numbers += 1
         number = f"{self.user_id[1:4]}{self._numbers}"
@@ -175,8 +180,8 @@ class Person:
             case word:
                 self.send(room, f"!{word}", "command")
 
-    def send(self, room: Room, body: str, kind: Kind) -> Said:
-        """Send one event, and remember it."""
+    def send(self, room: Room, body: str, kind: Kind) -> SentMessage:
+        """Send one message and record it."""
         content: dict[str, Any] = {
             "msgtype": "m.notice" if kind == "notice" else "m.text",
             "body": body,
@@ -186,6 +191,6 @@ class Person:
             content |= {"m.relates_to": relation, "m.new_content": dict(content)}
         event = self._server.send(room, self.user_id, "m.room.message", content)
         self._kernel.note(f"{self.user_id} in {room.room_id}: {event.event_id} {body!r} ({kind})")
-        said = Said(event, body, kind, self.user_id)
+        said = SentMessage(event, body, kind, self.user_id)
         self.said.append(said)
         return said

@@ -13,13 +13,13 @@ import anyio
 import pytest
 
 from sandbox.errors import MatrixRefused
-from sandbox.memory_homeserver.process import MemoryHomeserver
-from sandbox.person import Person
 from sandbox.room_event import ANSWERS
 from sandbox.session import escaped
 from sandbox.synapse import Synapse
+from tests.support.matrix_user import MatrixUser
+from tests.support.memory_homeserver.process import MemoryHomeserver
 
-LogIn = Callable[[str], Awaitable[Person]]
+LogIn = Callable[[str], Awaitable[MatrixUser]]
 BOT = "@bot:localhost"
 CHILD = "m.space.child"
 FORK_ATTEMPTS = 40
@@ -38,17 +38,17 @@ async def log_in(
     """Log a new person in, on the one homeserver or the other."""
     async with AsyncExitStack() as people:
 
-        async def log_in(name: str) -> Person:
+        async def log_in(name: str) -> MatrixUser:
             localpart = f"{name}-{uuid.uuid4().hex[:8]}"
             if request.param == "synapse":
                 await synapse.register(localpart, "secret")
             url = synapse.url if request.param == "synapse" else memory.url
-            return await people.enter_async_context(Person(url, localpart, "secret"))
+            return await people.enter_async_context(MatrixUser(url, localpart, "secret"))
 
         yield log_in
 
 
-Fork = Callable[[Person, Person, str, str], Awaitable[None]]
+Fork = Callable[[MatrixUser, MatrixUser, str, str], Awaitable[None]]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def fork(request: pytest.FixtureRequest, memory: MemoryHomeserver) -> Fork:
     """Let one person link a chat into a Space while another writes there, until a sync misses the link."""
     on_synapse = request.node.callspec.params["log_in"] == "synapse"
 
-    async def fork(ann: Person, bob: Person, space_id: str, chat_id: str) -> None:
+    async def fork(ann: MatrixUser, bob: MatrixUser, space_id: str, chat_id: str) -> None:
         for number in range(FORK_ATTEMPTS):
             content = {"via": ["localhost"], "order": f"{number}"}
             if on_synapse:
@@ -75,7 +75,7 @@ def fork(request: pytest.FixtureRequest, memory: MemoryHomeserver) -> Fork:
 
 
 async def links_shown(
-    person: Person, space_id: str, since: str = "", full_state: str = "false"
+    person: MatrixUser, space_id: str, since: str = "", full_state: str = "false"
 ) -> list[Any]:
     """Return the links of a Space as the state of a sync shows them, with no timeline at all."""
     wanted = {"state": {"types": [CHILD]}, "timeline": {"not_types": ["*"]}}
@@ -85,7 +85,11 @@ async def links_shown(
 
 
 async def sync(
-    person: Person, since: str = "", timeout_ms: int = 0, full_state: str = "false", **wanted: Any
+    person: MatrixUser,
+    since: str = "",
+    timeout_ms: int = 0,
+    full_state: str = "false",
+    **wanted: Any,
 ) -> Any:
     # Synapse gives a repeated initial sync its old answer, unless the filter is another one.
     unique = {"account_data": {"not_types": [uuid.uuid4().hex]}}
@@ -277,8 +281,8 @@ async def test_a_sync_misses_state_that_was_set_beside_the_last_event(
 async def test_the_other_way_round_a_sync_misses_who_came() -> None:
     async with (
         MemoryHomeserver() as memory,
-        Person(memory.url, "ann") as ann,
-        Person(memory.url, "bob") as bob,
+        MatrixUser(memory.url, "ann") as ann,
+        MatrixUser(memory.url, "bob") as bob,
     ):
         space_id = await ann.create_room(invite=[bob.user_id], creation_content={"type": "m.space"})
         await memory.fork(space_id, ann.user_id)
@@ -297,7 +301,7 @@ async def test_the_world_is_as_the_bot_would_have_made_it(memory: MemoryHomeserv
     made = await memory.populate(BOT, users=2, chats=2)
     assert [len(user["rooms"]) for user in made] == [2, 2]
     space_id, (first, second) = made[0]["space_id"], made[0]["rooms"]
-    async with Person(memory.url, BOT) as bot:
+    async with MatrixUser(memory.url, BOT) as bot:
         assert {space_id, first, second} < set(await bot.joined_rooms())
         child = await bot.state_content(space_id, "m.space.child", first)
         assert child == {"via": ["localhost"]}
@@ -318,7 +322,7 @@ async def test_replies_are_counted_where_they_belong(memory: MemoryHomeserver) -
     (user,) = await memory.populate(BOT, users=1)
     (room_id,) = user["rooms"]
     await memory.reset()
-    async with Person(memory.url, BOT) as bot:
+    async with MatrixUser(memory.url, BOT) as bot:
         since = (await sync(bot))["next_batch"]
         everyone = await memory.stats()
         assert everyone["injected"] == 0
@@ -356,7 +360,7 @@ async def test_replies_are_counted_where_they_belong(memory: MemoryHomeserver) -
 async def test_owners_speak_in_turn_and_replies_out_of_order_are_counted() -> None:
     async with MemoryHomeserver() as memory:
         (user,) = await memory.populate(BOT, users=1, chats=2)
-        async with Person(memory.url, BOT) as bot:
+        async with MatrixUser(memory.url, BOT) as bot:
             since = (await sync(bot))["next_batch"]
             for _ in range(4):
                 await memory.inject(1)
@@ -378,7 +382,7 @@ async def test_owners_speak_in_turn_and_replies_out_of_order_are_counted() -> No
 async def test_some_rooms_are_flooded_and_the_others_timed_apart() -> None:
     async with MemoryHomeserver() as memory:
         (user,) = await memory.populate(BOT, users=1, chats=3)
-        async with Person(memory.url, BOT) as bot:
+        async with MatrixUser(memory.url, BOT) as bot:
             since = (await sync(bot))["next_batch"]
             await memory.inject(4, rooms=1)
             await memory.inject(2, first=1)

@@ -1,9 +1,8 @@
-"""An agent on loopback that does what a script says and remembers what it was sent.
+"""An agent on loopback that follows a script and records the requests.
 
-It speaks the agent protocol over real WebSockets, so that tests and the demo see the bot as an
-agent would. It shares no code with the bot's own client: each checks the other. As a process
-(`python -m sandbox.agent_server`) it echoes, and prints one JSON line with its URL when it is
-ready.
+It uses the agent protocol over real WebSockets and shares no code with the bot's own client, so that each checks the
+other. As a process
+(`python -m tests.support.agent_server`) it echoes, and prints one JSON line with its URL when it is ready.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from typing import Any, Self
 import anyio
 from aiohttp import WSMsgType, web
 
-from sandbox.agent_script import (
+from tests.support.agent_script import (
     GREETING,
     Close,
     Connection,
@@ -45,9 +44,9 @@ class AgentServer:
     """A scripted agent; an async context manager that listens while it is entered.
 
     Args:
-        script: what it does with each message; may be replaced at any time.
-        opening: the steps when a connection opens, before any message.
-        port: the port to take; 0 takes a free one, which is kept until the end.
+        script: the steps for each message; may be replaced at any time.
+        opening: the steps for each new connection, before any message.
+        port: the port to listen on; 0 takes a free one, which is kept until the end.
     """
 
     def __init__(
@@ -64,8 +63,8 @@ class AgentServer:
         self.connections: list[Connection] = []
         self.requests: list[Request] = []
         self._port = port
-        self._gate = anyio.Event()
-        self._gate.set()
+        self._released = anyio.Event()
+        self._released.set()
         self._changed = anyio.Condition()
         self._live: dict[int, web.Request] = {}
         self._exit = AsyncExitStack()
@@ -83,7 +82,7 @@ class AgentServer:
         return f"http://{HOST}:{self._port}"
 
     async def __aenter__(self) -> Self:
-        # Bound but never listening: it keeps the port while connections are refused.
+        # Bound but never listening: it reserves the port while connections are refused.
         keeper = self._exit.enter_context(_bound_socket(self._port))
         self._port = keeper.getsockname()[1]
         self._arrived, self._arrivals = anyio.create_memory_object_stream[Request](math.inf)
@@ -114,7 +113,7 @@ class AgentServer:
             await self._site.start()
 
     async def refuse(self, *, drop: bool = False) -> None:
-        """Stop listening, keeping the port: connecting is refused. `drop` cuts what is open."""
+        """Stop listening but keep the port, so that connecting is refused; `drop` cuts open connections."""
         if self._site is not None:
             site, self._site = self._site, None
             await site.stop()
@@ -122,21 +121,21 @@ class AgentServer:
             self.drop_all()
 
     def drop_all(self) -> None:
-        """Cut every open connection without a word."""
+        """Cut every open connection without a closing frame."""
         for request in list(self._live.values()):
             _abort(request)
 
     def hold(self) -> None:
-        """Let no script take another step until `release`."""
-        if self._gate.is_set():
-            self._gate = anyio.Event()
+        """Pause all scripts until `release`."""
+        if self._released.is_set():
+            self._released = anyio.Event()
 
     def release(self) -> None:
-        """Let the scripts go on."""
-        self._gate.set()
+        """Continue the scripts."""
+        self._released.set()
 
     async def next_request(self, timeout_s: float = 10.0) -> Request:
-        """Return the next message that no earlier call has returned, waiting for it.
+        """Wait for the next message that no earlier call has returned, and return it.
 
         Raises:
             TimeoutError: none came in time.
@@ -181,22 +180,22 @@ class AgentServer:
         todo, waiting = anyio.create_memory_object_stream[Request](math.inf)
 
         async def answer() -> None:
-            if not await self._take_all(self.opening, http, ws):
+            if not await self._run_steps(self.opening, http, ws):
                 return
             async for request in waiting:
-                if not await self._take_all(self.script(request), http, ws):
+                if not await self._run_steps(self.script(request), http, ws):
                     return
 
         with todo, waiting:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(answer)
-                # Reading never stops, so that a hang-up is noticed in the middle of an answer.
+                # Reading never stops, so that a closed connection is noticed in the middle of an answer.
                 async for message in ws:
                     if message.type is WSMsgType.TEXT:
                         request = self._received(message.data, connection)
                         todo.send_nowait(request)
                         self._arrived.send_nowait(request)
-                # An ending of our own making says nothing about the other side.
+                # 1006 means that this side cut the connection, so there is no code of the other side.
                 connection.close_code = ws.close_code if ws.close_code != 1006 else None
                 tasks.cancel_scope.cancel()
 
@@ -213,25 +212,25 @@ class AgentServer:
         self.requests.append(request)
         return request
 
-    async def _take_all(
+    async def _run_steps(
         self,
         steps: Iterable[Step] | AsyncIterable[Step],
         http: web.Request,
         ws: web.WebSocketResponse,
     ) -> bool:
-        """Take the steps; False when the connection is over."""
+        """Carry out the steps; return False when the connection is closed."""
         async with aclosing(stepwise(steps)) as all_steps:
             async for step in all_steps:
-                await self._gate.wait()
+                await self._released.wait()
                 try:
-                    if not await _take(step, http, ws):
+                    if not await _run_step(step, http, ws):
                         return False
                 except ConnectionError:
                     return False
         return True
 
 
-async def _take(step: Step, http: web.Request, ws: web.WebSocketResponse) -> bool:
+async def _run_step(step: Step, http: web.Request, ws: web.WebSocketResponse) -> bool:
     match step:
         case Wait(until):
             await (anyio.sleep(until) if isinstance(until, int | float) else until.wait())
@@ -257,7 +256,7 @@ def _abort(http: web.Request) -> None:
 
 def _bound_socket(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # Both are needed for a second socket on the port, which one depends on the system.
+    # A second socket on the port needs one of the two, depending on the system.
     for option in ("SO_REUSEADDR", "SO_REUSEPORT"):
         with suppress(AttributeError, OSError):
             sock.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
@@ -281,9 +280,11 @@ async def _run(port: int, pace_s: float) -> None:
 def main() -> None:
     """Run a scripted agent until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox.agent_server", description=main.__doc__
+        prog="python -m tests.support.agent_server", description=main.__doc__
     )
-    parser.add_argument("--port", type=int, default=0, help="port on loopback (0: a free one)")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port on loopback (default 0: a free one)"
+    )
     parser.add_argument("--pace-ms", type=float, default=30.0, help="pause between two chunks")
     arguments = parser.parse_args()
     anyio.run(_run, arguments.port, arguments.pace_ms / 1000)

@@ -6,37 +6,37 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from sandbox.errors import MatrixRefused, NothingSeen
-from sandbox.person import Person
+from sandbox.errors import MatrixRefused, WaitTimeout
 from sandbox.room_event import ANSWERS
 from sandbox.synapse import Synapse
+from tests.support.matrix_user import MatrixUser
 
 
-async def person(synapse: Synapse, name: str) -> Person:
+async def person(synapse: Synapse, name: str) -> MatrixUser:
     localpart = f"{name}-{uuid.uuid4().hex[:8]}"
     await synapse.register(localpart, "secret")
-    return Person(synapse.url, localpart, "secret")
+    return MatrixUser(synapse.url, localpart, "secret")
 
 
 @pytest.fixture
-async def ann(synapse: Synapse) -> AsyncIterator[Person]:
+async def ann(synapse: Synapse) -> AsyncIterator[MatrixUser]:
     async with await person(synapse, "ann") as ann:
         yield ann
 
 
 @pytest.fixture
-async def bob(synapse: Synapse) -> AsyncIterator[Person]:
+async def bob(synapse: Synapse) -> AsyncIterator[MatrixUser]:
     async with await person(synapse, "bob") as bob:
         yield bob
 
 
-async def room_of(ann: Person, bob: Person) -> str:
+async def room_of(ann: MatrixUser, bob: MatrixUser) -> str:
     room_id = await ann.create_room(invite=[bob.user_id])
     await bob.join(room_id)
     return room_id
 
 
-async def test_an_invitation_is_seen_and_accepted(ann: Person, bob: Person) -> None:
+async def test_an_invitation_is_seen_and_accepted(ann: MatrixUser, bob: MatrixUser) -> None:
     room_id = await ann.create_room(invite=[bob.user_id], name="Tea")
     invitation = await bob.wait_for(lambda event: event.content.get("membership") == "invite")
     assert (invitation.room_id, invitation.sender) == (room_id, ann.user_id)
@@ -48,7 +48,7 @@ async def test_an_invitation_is_seen_and_accepted(ann: Person, bob: Person) -> N
     assert await bob.state_content(room_id, "m.room.topic") is None
 
 
-async def test_waiting_ends_the_moment_something_is_said(ann: Person, bob: Person) -> None:
+async def test_waiting_ends_the_moment_something_is_said(ann: MatrixUser, bob: MatrixUser) -> None:
     room_id = await room_of(ann, bob)
     heard: list[str] = []
 
@@ -63,27 +63,27 @@ async def test_waiting_ends_the_moment_something_is_said(ann: Person, bob: Perso
     assert sorted(heard) == ["one", "two"]
 
 
-async def test_waiting_in_vain_says_what_came_instead(ann: Person) -> None:
+async def test_waiting_in_vain_says_what_came_instead(ann: MatrixUser) -> None:
     room_id = await ann.create_room()
     await ann.send_text(room_id, "something else")
-    with pytest.raises(NothingSeen, match="something else"):
+    with pytest.raises(WaitTimeout, match="something else"):
         await ann.wait_for(lambda event: event.body == "the right thing", timeout_s=0.3)
 
 
-async def test_a_gap_in_the_timeline_is_filled_in_order(ann: Person, bob: Person) -> None:
+async def test_a_gap_in_the_timeline_is_filled_in_order(ann: MatrixUser, bob: MatrixUser) -> None:
     room_id = await room_of(ann, bob)
     await bob.wait_for(lambda event: event.content.get("membership") == "join")
     said = [str(n) for n in range(105)]
     for text in said:
         await ann.send_text(room_id, text)
     await bob.wait_for(lambda event: event.body == said[-1])
-    assert [event.body for event in bob.watching.seen if event.type == "m.room.message"] == said
+    assert [event.body for event in bob.stream.seen if event.type == "m.room.message"] == said
     history = await bob.messages(room_id)
     assert history[0].type == "m.room.create"
     assert [event.body for event in history if event.type == "m.room.message"] == said
 
 
-async def test_an_edit_counts_only_from_the_author(ann: Person, bob: Person) -> None:
+async def test_an_edit_counts_only_from_the_author(ann: MatrixUser, bob: MatrixUser) -> None:
     room_id = await room_of(ann, bob)
     question = await bob.send_text(room_id, "question")
     answer = await ann.send_text(room_id, "ans", **{ANSWERS: question})
@@ -95,7 +95,7 @@ async def test_an_edit_counts_only_from_the_author(ann: Person, bob: Person) -> 
     assert await bob.replies_to(room_id, question) == []
 
 
-async def test_what_is_private_is_read_back(ann: Person) -> None:
+async def test_what_is_private_is_read_back(ann: MatrixUser) -> None:
     room_id = await ann.create_room(encrypted=True)
     assert await ann.state_content(room_id, "m.room.encryption") is not None
     assert await ann.account_data("org.example.note", room_id) is None
@@ -106,16 +106,16 @@ async def test_what_is_private_is_read_back(ann: Person) -> None:
 
 
 async def test_a_token_continues_a_session_without_a_new_device(
-    synapse: Synapse, ann: Person
+    synapse: Synapse, ann: MatrixUser
 ) -> None:
     token = ann.session.access_token
-    async with Person(synapse.url, ann.user_id, access_token=token) as same:
+    async with MatrixUser(synapse.url, ann.user_id, access_token=token) as same:
         assert same.user_id == ann.user_id
         assert same.session.device_id == ann.session.device_id
         assert len(await same.devices()) == 1
 
 
-async def test_a_refusal_names_the_request_and_the_reason(ann: Person, bob: Person) -> None:
+async def test_a_refusal_names_the_request_and_the_reason(ann: MatrixUser, bob: MatrixUser) -> None:
     room_id = await ann.create_room()
     with pytest.raises(MatrixRefused, match=r"POST .*/join/.*403 M_FORBIDDEN"):
         await bob.join(room_id)

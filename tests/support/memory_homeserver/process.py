@@ -1,4 +1,4 @@
-"""Starts the homeserver in memory as a process, and speaks to its control endpoints."""
+"""Starts the homeserver in memory as a process, and calls its control endpoints."""
 
 import json
 import subprocess
@@ -30,16 +30,9 @@ class MemoryHomeserver:
         self._process: anyio.abc.Process | None = None
         self._http: aiohttp.ClientSession | None = None
 
-    @property
-    def pid(self) -> int:
-        """The process id, for whoever measures what the homeserver itself costs."""
-        if self._process is None:
-            raise SandboxError("the homeserver is not running")
-        return self._process.pid
-
     async def __aenter__(self) -> Self:
         self._process = await anyio.open_process(
-            [sys.executable, "-m", "sandbox.memory_homeserver", *self._arguments],
+            [sys.executable, "-m", "tests.support.memory_homeserver", *self._arguments],
             stdin=subprocess.PIPE,
             stderr=None,
             start_new_session=True,
@@ -74,15 +67,15 @@ class MemoryHomeserver:
                 self._process = None
 
     async def populate(self, bot: str, *, users: int, chats: int = 1) -> list[JsonObject]:
-        """Make users with a Space and chats; return each one's `user_id`, `space_id`, `rooms`."""
+        """Create users with a Space and chats; return the `user_id`, `space_id` and `rooms` of each."""
         answer = await self._control("populate", bot=bot, users=users, chats=chats)
-        made: list[JsonObject] = answer["users"]
-        return made
+        users_made: list[JsonObject] = answer["users"]
+        return users_made
 
     async def inject(
         self, messages: int, *, rooms: int = 0, first: int = 0, body_bytes: int = 20
     ) -> None:
-        """Let the owners say that much at once, spread over `rooms` chats (0: all) from the `first` on."""
+        """Send so many messages of the owners at once, in `rooms` chats (0: all) from the `first` on."""
         await self._control(
             "inject", messages=messages, rooms=rooms, first=first, body_bytes=body_bytes
         )
@@ -90,7 +83,7 @@ class MemoryHomeserver:
     async def fork(self, room_id: str, sender: str) -> None:
         """Let the room's next state event and what `sender` sends next after it be sent at the same time.
 
-        Until somebody sends something else there, a full-state sync misses that state event (design fact 19).
+        Until the next event in the room, a full-state sync misses that state event (design fact 19).
         """
         await self._control("fork", room_id=room_id, sender=sender)
 
@@ -108,7 +101,7 @@ class MemoryHomeserver:
         return await self._control("stats", rooms=rooms)
 
     async def reset(self) -> None:
-        """Set the counters back; the world stays."""
+        """Set the counters back; users and rooms stay."""
         await self._control("reset")
 
     async def _control(self, action: str, **request: Any) -> JsonObject:

@@ -1,0 +1,14 @@
+"""A homeserver in memory, for the benchmarks, system tests and the simulation.
+
+It has as much of the client-server API as a bot uses: no federation, no encryption of its own, no power levels and no
+disk. Where a bot can tell the difference it follows Synapse: transaction ids, limited timelines, and forked rooms
+whose syncs show a stale state.
+
+- `rooms`: events, and rooms with their state
+- `homeserver`: sessions, account data, rooms, and the log of all changes
+- `sync`: sync responses and pages of history
+- `client_api`, `room_api`, `request`: the client-server API, without a network
+
+Two adapters serve it: `http_server`, in a process of its own (`process`) with control endpoints (`bench`), and
+`tests.simulation`, in the same process on its scheduler.
+"""
