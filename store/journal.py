@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+from msgspec import Struct
 
 from machines.facts import Fact, Gap, SyncBatch
 from machines.happenings import ChatSummary
@@ -139,7 +140,7 @@ class Journal:
         rest: Gap | None = await self.write(lambda raw: gaps.close_gap(raw, gap))
         return rest
 
-    async def tell(self, actor: ActorKey, event: object, at: float) -> tuple[InboxRow, ...]:
+    async def tell(self, actor: ActorKey, event: Struct, at: float) -> tuple[InboxRow, ...]:
         """Commit one event for one actor."""
         rows: tuple[InboxRow, ...] = await self.write(
             lambda raw: inbox.tell(raw, ((actor, event),), at)

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from machines.happenings import ChatSummary
+from machines.happenings import ChatSummary, OrderDone
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.lifecycle import Life
 from machines.orders import Order
@@ -52,7 +52,7 @@ class FinishedOrder(Struct, frozen=True):
     row: OutboxRow
     event_id: EventId | None = None
     refusal: str | None = None
-    report: object = None
+    report: OrderDone | None = None
 
 
 class Made(Struct, frozen=True):
@@ -84,7 +84,7 @@ class Writes(Struct, frozen=True):
     user: User | None = None
     finished: tuple[int, ...] = ()
     set_aside: tuple[tuple[int, str], ...] = ()
-    told: tuple[tuple[ActorKey, object], ...] = ()
+    told: tuple[tuple[ActorKey, Struct], ...] = ()
     orders: tuple[OutboxRow, ...] = ()
     dropped_edits: tuple[TxnId, ...] = ()
     transitions: tuple[Transition, ...] = ()

@@ -13,7 +13,7 @@ from machines.memory import Memory
 from machines.room import Binding, Room
 from machines.turn import Turn
 from machines.user import User
-from store.codec import dump, load, read
+from store.codec import dump, read, read_order
 from store.queries import SQL
 from store.records import Made, OutboxRow
 
@@ -177,7 +177,7 @@ def outbox_row(row: sqlite3.Row) -> OutboxRow:
         txn_id=TxnId(row["txn_id"]),
         lane=row["lane"],
         actor=ActorKey(row["actor"]),
-        order=load(row["kind"], row["payload"]),
+        order=read_order(row["payload"]),
         reports=bool(row["reports"]),
         not_before=row["not_before"],
         created_at=row["created_at"],

@@ -17,6 +17,7 @@ from machines.lifecycle import Life
 from machines.plan import Stored
 from machines.preferences import Preferences
 from machines.room import Room
+from machines.tags import tag_of
 from machines.topology import Topology
 from store import limits
 from store.codec import dump, read
@@ -125,7 +126,7 @@ def _put_order(raw: sqlite3.Connection, row: OutboxRow) -> None:
             "txn_id": row.txn_id,
             "lane": row.lane,
             "actor": row.actor,
-            "kind": type(row.order).__name__,
+            "kind": tag_of(row.order),
             "payload": dump(row.order),
             "reports": row.reports,
             "edits": getattr(row.order, "edits", None)

@@ -83,9 +83,9 @@ INSERT INTO transitions (subject, at, event, source, target, reason, report)
 VALUES (:subject, :at, :event, :source, :target, :reason, :report);
 
 -- name: rooms_under_way
-SELECT lane FROM outbox WHERE status = 'waiting' AND kind IN ('JoinRoom', 'NameRoom', 'StoreBinding')
+SELECT lane FROM outbox WHERE status = 'waiting' AND kind IN ('join_room', 'name_room', 'store_binding')
 UNION SELECT actor FROM inbox WHERE status = 'waiting'
-    AND kind IN ('InviteArrived', 'OrderDone', 'RoomMade', 'TopologyConfirmed',
-        'BotRemoved', 'BotReturned')
+    AND kind IN ('invite', 'order_done', 'room_made', 'topology_confirmed', 'bot_removed',
+        'bot_returned')
 UNION SELECT json_extract(in_hand, '$.made') FROM users
     WHERE in_hand IS NOT NULL AND json_extract(in_hand, '$.made') IS NOT NULL;

@@ -34,11 +34,11 @@ DELETE FROM overflows WHERE actor = :actor AND priority = :priority;
 SELECT 1 FROM rooms WHERE room_id = :room_id AND state = 'failed' AND (told = 1 OR looks > 0);
 
 -- name: first_waiting
-SELECT seq, kind, payload, priority, received_at FROM inbox
+SELECT seq, payload, priority, received_at FROM inbox
 WHERE actor = :actor AND status = 'waiting' ORDER BY priority, seq LIMIT :limit;
 
 -- name: waiting_inbox
-SELECT seq, kind, payload, priority, received_at FROM inbox
+SELECT seq, payload, priority, received_at FROM inbox
 WHERE actor = :actor AND status = 'waiting' AND priority = :priority AND seq > :after
 ORDER BY seq LIMIT :limit;
 
@@ -60,7 +60,7 @@ ON CONFLICT (txn_id) DO NOTHING;
 DELETE FROM outbox WHERE edits = :edits AND status = 'waiting';
 
 -- name: waiting_outbox
-SELECT seq, txn_id, lane, actor, kind, payload, reports, not_before, created_at,
+SELECT seq, txn_id, lane, actor, payload, reports, not_before, created_at,
     created_at < :fresh OR device_id IS NOT (SELECT device_id FROM bot WHERE id = 1) AS doubtful
 FROM outbox WHERE status = 'waiting' ORDER BY seq;
 

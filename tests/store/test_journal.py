@@ -328,7 +328,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
 ):
     await journal.keep_visits([Writes(orders=(order("a"), order("b")))], 1.0)
     first, second = await journal.waiting_orders(0.0)
-    done = OrderDone(TxnId("a"), "SendMessage", Done())
+    done = OrderDone(TxnId("a"), "send_message", Done())
     (told,) = await journal.finish_orders([FinishedOrder(first, report=done)], 2.0)
     assert (told.actor, told.event) == (KEY, done)
 
@@ -346,7 +346,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
 async def test_a_refused_order_keeps_its_body_and_the_reason(database, journal):
     await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
-    report = OrderDone(row.txn_id, "SendMessage", Refused("forbidden", "M_FORBIDDEN", "no"))
+    report = OrderDone(row.txn_id, "send_message", Refused("forbidden", "M_FORBIDDEN", "no"))
     await journal.finish_orders([FinishedOrder(row, None, "M_FORBIDDEN: no", report)], 2.0)
     kept = await database.run(
         lambda raw: tuple(

@@ -102,7 +102,7 @@ async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
 
 async def test_a_row_of_an_unknown_kind_or_shape_is_told_as_unusable(database, journal):
     await keep_facts(journal, [message(1)], 1.0)
-    for change in ("payload = '{'", "payload = '{}'", "kind = 'FromTheFuture'"):
+    for change in ("payload = '{'", "payload = '{}'", """payload = '{"type": "from_later"}'"""):
         await database.run(lambda raw, change=change: raw.execute(f"UPDATE inbox SET {change}"))
         with pytest.raises(DatabaseUnusable):
             await journal.inbox_after(KEY, 0)

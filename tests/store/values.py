@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 
 from machines.draft import Draft
-from machines.facts import Fact, MessageArrived, SyncBatch
+from machines.facts import BegunPart, Fact, MessageArrived, SyncBatch
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.memory import Memory, Question
 from machines.orders import SendMessage
-from machines.reply import Part, Reply
+from machines.preferences import Preferences
+from machines.reply import Finished, Part, Reply
 from machines.room import Binding, Room
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.turn import Turn
@@ -52,7 +53,14 @@ ROOMS = (
         told=True,
         reminded=True,
         heard_seq=12,
-        memory=Memory("lunch", 12, ("one", "two"), Question("q", "t", "d", 3.5), picking=True),
+        memory=Memory(
+            "lunch",
+            12,
+            ("one", "two"),
+            Question("q", "t", "d", 3.5, EventId("$asked"), 7),
+            picking=True,
+        ),
+        others=4,
     ),
     Room(RoomId("!space"), "bound", 1.0, "made", Binding("space", ANNA)),
     Room(RoomId("!entry"), "failed", 1.0, "nothing", Binding("entry", ANNA)),
@@ -65,11 +73,14 @@ USERS = (
         "Bert ✓",
         RoomId("!his"),
         next_chat_index=9,
-        asked=Asked(RoomId("!entry"), EventId("$asked"), EventId("$root")),
+        asked=Asked(
+            RoomId("!entry"), EventId("$asked"), EventId("$root"), (BegunPart(EventId("$p"), 2),)
+        ),
         chat=NewChat("C8", "70", AgentId("writer"), "Chat 8"),
         made=RoomId("!made"),
     ),
 )
+PREFERENCES = Preferences(AgentId("writer"), "brief", {"files": False}, {"email-send": False})
 TURN = Turn(
     EventId("$question"),
     AgentRequest(
@@ -86,14 +97,23 @@ TURN = Turn(
         CHAT,
         EventId("$question"),
         EventId("$root"),
-        (Part(TxnId("$question.1"), 3, 12345, partial=False), Part(TxnId("$question.2"))),
+        (
+            Part(TxnId("$question.1"), 3, 12345, partial=False, event_id=EventId("$part")),
+            Part(TxnId("$question.2")),
+        ),
         88.5,
+        notice=True,
     ),
+    user_id=ANNA,
     state="waiting_to_retry",
     tries=3,
     begun_at=1.5,
     gives_up_at=121.5,
+    ends_at=601.5,
     retry_at=90.25,
-    fault="silent",
+    fault="the agent was silent",
+    trouble="silent",
+    shown="half",
+    shown_behind=Finished(1, 40, "```py"),
 )
 IN_HAND_ONLY = {"heard": Draft("half an answer"), "status": "searching", "first_text_at": 5.0}
