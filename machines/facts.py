@@ -150,14 +150,6 @@ Fact = (
 )
 
 
-class KeyMessage(Struct, frozen=True):
-    """A to-device message that encryption may need; `payload` is all of it, as JSON text."""
-
-    sender: UserId
-    type: str
-    payload: str
-
-
 class Quarantined(Struct, frozen=True):
     """Something that could not be decoded: kept with its reason, it stops nothing (contract D9).
 
@@ -188,11 +180,10 @@ class Gap(Struct, frozen=True):
 class SyncBatch(Struct, frozen=True):
     """One decoded sync response; journalled whole, with its token, in one transaction (contract D3).
 
-    `facts` keep the order of each room's timeline. `to_device` are key messages.
+    `facts` keep the order of each room's timeline.
     """
 
     token: SyncToken
     facts: tuple[Fact, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    to_device: tuple[KeyMessage, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()

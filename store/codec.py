@@ -59,7 +59,8 @@ def read(cls: type[T], text: str) -> T:
     decoder = _decoders.get(cls)
     if decoder is None:
         decoder = _decoders[cls] = msgspec.json.Decoder(cls)
-    return _read(decoder, text, cls.__name__)
+    value: T = _read(decoder, text, cls.__name__)
+    return value
 
 
 def _read(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:

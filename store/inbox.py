@@ -22,7 +22,7 @@ from machines.happenings import (
 from machines.ids import ActorKey, EventId, UserId
 from machines.priority import Priority, priority_of
 from machines.tags import tag_of
-from store import limits
+from store import quarantine
 from store.codec import dump, read_event
 from store.errors import UnitRefused
 from store.queries import SQL
@@ -51,7 +51,7 @@ def put_facts(raw: sqlite3.Connection, facts: Iterable[Fact], at: float) -> tupl
             rows += inbox.put(ActorKey(fact.room_id), fact, event_id)
         except (UnitRefused, UnicodeEncodeError) as error:
             reason = f"{tag_of(fact)} can't be kept: {type(error).__name__}"
-            limits.quarantine(raw, (Quarantined("sync", None, None, reason),), at)
+            quarantine.keep(raw, (Quarantined("sync", None, None, reason),), at)
     return tuple(rows)
 
 

@@ -22,7 +22,7 @@ _ID_IN_HEADER = slice(68, 72)
 _FIRST_TABLES = frozenset(
     (
         *("bot", "rooms", "users", "preferences", "inbox", "outbox"),
-        *("turns", "to_device", "transitions", "quarantine"),
+        *("turns", "transitions", "quarantine"),
     )
 )
 """The tables of schema version 1, which every later version has too."""

@@ -54,3 +54,6 @@ UPDATE outbox SET kind = tag, payload = CASE WHEN json_valid(payload)
 FROM tags WHERE class = kind;
 
 DROP TABLE tags;
+
+-- Nothing reads key messages: they are no longer kept.
+DROP TABLE to_device;
