@@ -55,12 +55,12 @@ class FinishedOrder(Struct, frozen=True):
     report: OrderDone | None = None
 
 
-class Made(Struct, frozen=True):
+class Pending(Struct, frozen=True):
     """What is being made for a user, as it stands in `users.in_hand`."""
 
-    asked: Asked | None
-    chat: NewChat | None
-    made: RoomId | None
+    asked: Asked | None = None
+    chat: NewChat | None = None
+    made: RoomId | None = None
 
 
 class Transition(Struct, frozen=True):

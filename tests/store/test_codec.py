@@ -16,7 +16,7 @@ from machines.tags import tag_of
 from machines.turn import Turn
 from store.codec import dump, read_event, read_order
 from store.errors import DatabaseUnusable, UnitRefused
-from store.records import Made
+from store.records import Pending
 
 EVENTS, ORDERS, OUTCOMES = map(get_args, (InboxEvent, orders.Order, orders.Outcome))
 TAGS = {
@@ -116,7 +116,7 @@ def structs_in(annotation: object, found: set[type]) -> set[type]:
     return found
 
 
-@pytest.mark.parametrize("column", [InboxEvent, orders.Order, Turn, Memory, Made, Preferences])
+@pytest.mark.parametrize("column", [InboxEvent, orders.Order, Turn, Memory, Pending, Preferences])
 def test_no_value_in_any_column_is_tagged_with_the_name_of_its_class(column):
     classes = structs_in(column, set())
     assert classes
