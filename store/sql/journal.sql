@@ -30,7 +30,7 @@ INSERT INTO overflows (actor, priority, since) VALUES (:actor, :priority, :at);
 -- name: end_overflow
 DELETE FROM overflows WHERE actor = :actor AND priority = :priority;
 
--- name: waits_to_be_written_to
+-- name: is_failed_and_told
 SELECT 1 FROM rooms WHERE room_id = :room_id AND state = 'failed' AND (told = 1 OR looks > 0);
 
 -- name: first_waiting
