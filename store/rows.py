@@ -1,6 +1,6 @@
-"""Rows and values: how a room, a user, a turn and an order stand in their tables.
+"""Maps rooms, users, turns and orders to the columns of their tables, and back.
 
-Every function here runs on the connection's thread, inside the caller's transaction.
+Every function runs on the connection's thread, inside the caller's transaction.
 """
 
 import sqlite3
@@ -146,7 +146,7 @@ def chats_of(raw: sqlite3.Connection, user_id: str) -> tuple[ChatSummary, ...]:
 
 
 def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
-    """Store the turn in hand, without what is only of the try in hand."""
+    """Store the turn in hand, without what belongs to the current attempt only."""
     kept = turn.without_the_try()
     raw.execute(
         SQL["put_turn"],
