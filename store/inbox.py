@@ -87,7 +87,7 @@ class _Inbox:
         self._at = at
         self._queues: dict[tuple[ActorKey, Priority], _Queue] = {}
         self._owners: dict[ActorKey, UserId | None] = {}
-        self._rooms_told: set[ActorKey] = set()
+        self._rooms_reported: set[ActorKey] = set()
 
     def put(
         self, actor: ActorKey, event: Struct, event_id: EventId | None = None
@@ -115,10 +115,10 @@ class _Inbox:
         return self.put(room, QueueOverflowed(queue.waiting, first))
 
     def _report_dropped(self, actor: ActorKey, event: Struct) -> tuple[InboxRow, ...]:
-        """Tell a failed room, once a transaction, that somebody writes: its next repair is earlier (contract C8)."""
-        if not isinstance(event, MessageArrived | FileArrived) or actor in self._rooms_told:
+        """Report a dropped message to a failed room, once a transaction: its next repair is earlier (contract C8)."""
+        if not isinstance(event, MessageArrived | FileArrived) or actor in self._rooms_reported:
             return ()
-        self._rooms_told.add(actor)
+        self._rooms_reported.add(actor)
         failed = self._raw.execute(SQL["is_failed_and_told"], {"room_id": actor}).fetchone()
         return self.put(actor, MessageDropped(event.sender)) if failed is not None else ()
 

@@ -56,7 +56,7 @@ class FinishedOrder(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """What is being made for a user, as it stands in `users.in_hand`."""
+    """What is being made for a user, stored in `users.in_hand`."""
 
     asked: Asked | None = None
     chat: NewChat | None = None

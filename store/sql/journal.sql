@@ -1,9 +1,6 @@
 -- name: set_sync_token
 UPDATE bot SET sync_token = :token WHERE id = 1;
 
--- name: sync_token
-SELECT sync_token FROM bot WHERE id = 1;
-
 -- name: put_inbox
 INSERT INTO inbox (actor, kind, event_id, payload, priority, status, reason, received_at)
 VALUES (:actor, :kind, :event_id, :payload, :priority, :status, :reason, :received_at)
