@@ -20,7 +20,6 @@ from actors.outbox import Outbox
 from actors.ports import AgentPlatform, Clock, Homeserver
 from actors.presence import Presence
 from actors.reconciler import Reconciler
-from actors.strangers import without_strangers
 from actors.surroundings import Surroundings
 from actors.visits import Deferred
 from actors.workers import Workers
@@ -203,7 +202,6 @@ class Bot:
 
     async def _save(self, batch: SyncBatch) -> None:
         """Save a sync batch; gaps are filled concurrently, and nothing waits for that (contracts D4, D14)."""
-        batch = without_strangers(batch, self._surroundings.access)
         for item in batch.quarantined:
             structlog.get_logger().warning(
                 "event_quarantined",

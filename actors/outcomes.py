@@ -16,6 +16,7 @@ from actors.workers import Workers
 from machines.happenings import OrderDone
 from machines.ids import EventId, TxnId
 from machines.orders import Done, Outcome, Refused
+from machines.tags import tag_of
 from store import Journal
 from store.errors import UnitRefused
 from store.records import FinishedOrder, InboxRow, OutboxRow
@@ -52,10 +53,10 @@ class Outcomes:
         report = None
         if row.reports or refusal is not None:
             answers = getattr(row.order, "answers", None)
-            report = OrderDone(row.txn_id, type(row.order).__name__, outcome, answers)
+            report = OrderDone(row.txn_id, tag_of(row.order), outcome, answers)
         if refusal is not None:
             structlog.get_logger().warning(
-                "order_refused", lane=row.lane, order=type(row.order).__name__, reason=refusal
+                "order_refused", lane=row.lane, order=tag_of(row.order), reason=refusal
             )
         self._finished.append(FinishedOrder(row, event_id, refusal, report))
         if not self._committing:

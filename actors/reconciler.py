@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import structlog
+from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from actors.ports import Clock, Homeserver
@@ -185,7 +186,7 @@ class Reconciler:
             facts.append(_judgement(room_id, decided))
         now = self._clock.now()
         transitions: list[Transition] = []
-        told: list[tuple[ActorKey, object]] = []
+        told: list[tuple[ActorKey, Struct]] = []
         for fact, reason in facts:
             step = ROOM.step(room, fact)
             room, arrow = step.data, step.arrow

@@ -44,6 +44,7 @@ from machines.room import (
     TopologyRefused,
     Welcome,
 )
+from machines.tags import tag_of
 from machines.user import Asked
 
 _NOT_BACK = "the bot was not back in the room within 24 hours"
@@ -223,9 +224,9 @@ def note_outcome(case: Case, done: OrderDone) -> None:
     match done.outcome:
         case Joined(encrypted=encrypted):
             step_room(case, BotJoined(encrypted), "joined")
-        case Refused(reason=reason) if done.order == JoinRoom.__name__:
+        case Refused(reason=reason) if done.order == tag_of(JoinRoom):
             step_room(case, JoinRefused(reason), reason)
-        case Refused(kind=kind) if done.order == SendMessage.__name__ and kind != "encrypted":
+        case Refused(kind=kind) if done.order == tag_of(SendMessage) and kind != "encrypted":
             if done.answers is not None:
                 _replace_refused(case, done.txn_id, done.answers)
         case _:

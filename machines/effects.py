@@ -54,7 +54,7 @@ class Tell(Struct, frozen=True):
     """Put an event into another actor's inbox, in the same transaction."""
 
     actor: ActorKey
-    event: object
+    event: Struct
 
 
 class Record(Struct, frozen=True):

@@ -21,7 +21,7 @@ class BegunPart(Struct, frozen=True):
     edits: int = 0
 
 
-class MessageArrived(Struct, frozen=True):
+class MessageArrived(Struct, frozen=True, tag="message"):
     """An `m.text` that somebody else sent to a room the bot is in.
 
     `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of
@@ -42,7 +42,7 @@ class MessageArrived(Struct, frozen=True):
     addressed: bool = False
 
 
-class FileArrived(Struct, frozen=True):
+class FileArrived(Struct, frozen=True, tag="file"):
     """A file, image, audio or video (msgtypes `m.file`, `m.image`, `m.audio`, `m.video`)."""
 
     room_id: RoomId
@@ -55,7 +55,7 @@ class FileArrived(Struct, frozen=True):
     addressed: bool = False
 
 
-class MalformedArrived(Struct, frozen=True):
+class MalformedArrived(Struct, frozen=True, tag="malformed_message"):
     """A message that can't be decoded, of which only is known who sent it (contract D9)."""
 
     room_id: RoomId
@@ -64,7 +64,7 @@ class MalformedArrived(Struct, frozen=True):
     thread_root: EventId | None = None
 
 
-class EncryptedArrived(Struct, frozen=True):
+class EncryptedArrived(Struct, frozen=True, tag="encrypted_message"):
     """An `m.room.encrypted` that nothing here can read yet; `content` is kept for later keys."""
 
     room_id: RoomId
@@ -74,7 +74,7 @@ class EncryptedArrived(Struct, frozen=True):
     sent_at_ms: int
 
 
-class InviteArrived(Struct, frozen=True):
+class InviteArrived(Struct, frozen=True, tag="invite"):
     """Somebody invited the bot to a room; `encrypted` is what the stripped state claims."""
 
     room_id: RoomId
@@ -82,7 +82,7 @@ class InviteArrived(Struct, frozen=True):
     encrypted: bool
 
 
-class BotRemoved(Struct, frozen=True):
+class BotRemoved(Struct, frozen=True, tag="bot_removed"):
     """The bot is out of a room: kicked, banned, left, or the room is gone."""
 
     room_id: RoomId
@@ -91,14 +91,14 @@ class BotRemoved(Struct, frozen=True):
     reason: str
 
 
-class BotReturned(Struct, frozen=True):
+class BotReturned(Struct, frozen=True, tag="bot_returned"):
     """The bot came in again after it was out: a timeline showed both, and nothing else will tell."""
 
     room_id: RoomId
     event_id: EventId
 
 
-class MemberChanged(Struct, frozen=True):
+class MemberChanged(Struct, frozen=True, tag="member_changed"):
     """Somebody else's membership in a room changed; shown by `inspect-room`, never acted on."""
 
     room_id: RoomId
@@ -107,7 +107,7 @@ class MemberChanged(Struct, frozen=True):
     membership: Membership
 
 
-class MembersCounted(Struct, frozen=True):
+class MembersCounted(Struct, frozen=True, tag="members_counted"):
     """How many others than the bot are in a room, joined or invited; `None` when that is not known any more.
 
     It stands before what the same sync shows of the room's timeline: who reads along now reads the answers.
@@ -117,7 +117,7 @@ class MembersCounted(Struct, frozen=True):
     others: int | None
 
 
-class QuestionShown(Struct, frozen=True):
+class QuestionShown(Struct, frozen=True, tag="question_shown"):
     """The bot's own event that shows an agent's question stands in the room's timeline (contract K8).
 
     `question` is the message whose answer asked it. Its place among the other facts is its place in the timeline.
@@ -128,7 +128,7 @@ class QuestionShown(Struct, frozen=True):
     question: EventId
 
 
-class EncryptionEnabled(Struct, frozen=True):
+class EncryptionEnabled(Struct, frozen=True, tag="encryption_enabled"):
     """A room carries `m.room.encryption`: from here on no plaintext may be written into it."""
 
     room_id: RoomId
@@ -148,14 +148,6 @@ Fact = (
     | QuestionShown
     | EncryptionEnabled
 )
-
-
-class KeyMessage(Struct, frozen=True):
-    """A to-device message that encryption may need; `payload` is all of it, as JSON text."""
-
-    sender: UserId
-    type: str
-    payload: str
 
 
 class Quarantined(Struct, frozen=True):
@@ -188,11 +180,10 @@ class Gap(Struct, frozen=True):
 class SyncBatch(Struct, frozen=True):
     """One decoded sync response; journalled whole, with its token, in one transaction (contract D3).
 
-    `facts` keep the order of each room's timeline. `to_device` are key messages.
+    `facts` keep the order of each room's timeline.
     """
 
     token: SyncToken
     facts: tuple[Fact, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    to_device: tuple[KeyMessage, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()

@@ -10,15 +10,15 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from machines.draft import AnswerText
-from machines.facts import FileArrived, MalformedArrived, MessageArrived
+from machines.facts import Fact, FileArrived, MalformedArrived, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome
-from machines.room import Binding
+from machines.room import Binding, RoomMade, TopologyConfirmed
 from machines.user import Asked
 
 
-class OrderDone(Struct, frozen=True):
-    """The outcome of an order that this actor gave; `order` names its kind, `answers` what it answered."""
+class OrderDone(Struct, frozen=True, tag="order_done"):
+    """The outcome of an order that this actor gave; `order` is that one's tag, `answers` what it answered."""
 
     txn_id: TxnId
     order: str
@@ -141,46 +141,46 @@ class AttemptFailed(Struct, frozen=True):
     retryable: bool
 
 
-class OnboardingAsked(Struct, frozen=True):
+class OnboardingAsked(Struct, frozen=True, tag="onboarding_requested"):
     """He invited the bot, or wrote in an entry room: he is to have a Space and a chat (contract O2)."""
 
     asked: Asked
 
 
-class NewChatAsked(Struct, frozen=True):
+class NewChatAsked(Struct, frozen=True, tag="new_chat_requested"):
     """`!new`."""
 
     asked: Asked
     name: str
 
 
-class ChatsAsked(Struct, frozen=True):
+class ChatsAsked(Struct, frozen=True, tag="chat_list_requested"):
     """`!chats`."""
 
     asked: Asked
 
 
-class ChatRecovered(Struct, frozen=True):
+class ChatRecovered(Struct, frozen=True, tag="chat_recovered"):
     """A repair brought one of his chats back; his counter moves past its number."""
 
     space_id: RoomId
     number: int
 
 
-class MessageDropped(Struct, frozen=True):
+class MessageDropped(Struct, frozen=True, tag="message_dropped"):
     """A message was set aside because too many wait; in a room that is not bound it counts as writing (C8)."""
 
     sender: UserId
 
 
-class QueueOverflowed(Struct, frozen=True):
+class QueueOverflowed(Struct, frozen=True, tag="queue_overflowed"):
     """So many messages wait here that those sent from `first` on are not kept (contract D14)."""
 
     waiting: int
     first: EventId | None
 
 
-class AnswerReady(Struct, frozen=True):
+class AnswerReady(Struct, frozen=True, tag="answer_ready"):
     """What a user's actor answers; the room's actor says it, because only that knows who reads along now.
 
     `in_company` is said in its place in an entry room with others: it shows nothing of anybody (contract O5).
@@ -200,3 +200,19 @@ class ChatSummary(Struct, frozen=True):
     agent_id: str
     archived: bool
     state: str
+
+
+InboxEvent = (
+    Fact
+    | OrderDone
+    | OnboardingAsked
+    | NewChatAsked
+    | ChatsAsked
+    | ChatRecovered
+    | MessageDropped
+    | QueueOverflowed
+    | AnswerReady
+    | RoomMade
+    | TopologyConfirmed
+)
+"""What an inbox row may hold; each has a tag of its own."""

@@ -33,6 +33,7 @@ from machines.orders import (
     RoomCreated,
     SendMessage,
 )
+from machines.tags import tag_of
 from machines.user import (
     NAME_STEP,
     USER,
@@ -53,10 +54,10 @@ Request = OnboardingAsked | NewChatAsked | ChatsAsked
 
 _ORDERED = {
     "resting": None,
-    "naming": LookUpName.__name__,
-    "making_space": CreateRoom.__name__,
-    "making_chat": CreateRoom.__name__,
-    "linking": LinkChild.__name__,
+    "naming": tag_of(LookUpName),
+    "making_space": tag_of(CreateRoom),
+    "making_chat": tag_of(CreateRoom),
+    "linking": tag_of(LinkChild),
 }
 """The order of the step in hand, by the user's state."""
 

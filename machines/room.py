@@ -141,7 +141,7 @@ class JoinRefused(Struct, frozen=True):
     reason: str
 
 
-class RoomMade(Struct, frozen=True):
+class RoomMade(Struct, frozen=True, tag="room_made"):
     """The bot made this room; it is bound once it is linked into its Space."""
 
     binding: Binding
@@ -160,7 +160,7 @@ class RepairDue(Struct, frozen=True):
     at: float
 
 
-class TopologyConfirmed(Struct, frozen=True):
+class TopologyConfirmed(Struct, frozen=True, tag="topology_confirmed"):
     """The homeserver shows what the room is."""
 
     binding: Binding

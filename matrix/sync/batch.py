@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from machines.facts import Fact, Gap, KeyMessage, Quarantined
+from machines.facts import Fact, Gap, Quarantined
 from machines.ids import EventId, RoomId, UserId
 from matrix.raw_events import is_id
 
@@ -17,7 +17,6 @@ class BatchBuilder:
     bot: UserId
     facts: list[Fact] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    to_device: list[KeyMessage] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     oversized: set[RoomId] = field(default_factory=set)
 

@@ -16,8 +16,6 @@ from machines.ids import RoomId, SyncToken, UserId
 from matrix.http.parsing import ROOM_BYTES, parse_json
 from matrix.raw_events import is_id
 from matrix.sync.batch import BatchBuilder
-from matrix.sync.fields import Undecodable
-from matrix.sync.key_messages import key_message, sender_of
 from matrix.sync.timeline import JoinedRoom, decode_invite, decode_joined, decode_left
 
 OnRoom = Callable[[RoomId, JoinedRoom], None]
@@ -72,12 +70,11 @@ class SyncDecoder:
         rooms = batch.object_in(body, "rooms")
         for section in _SECTIONS:
             self._decode(section, rooms)
-        _decode_to_device(batch, body)
+        _check_to_device(batch, body)
         return SyncBatch(
             SyncToken(token),
             tuple(batch.facts),
             tuple(batch.gaps),
-            tuple(batch.to_device),
             tuple(batch.quarantined),
         )
 
@@ -118,15 +115,19 @@ def _rooms(
             yield RoomId(room_id), room
 
 
-def _decode_to_device(batch: BatchBuilder, body: dict[str, Any]) -> None:
-    """Keep the key messages; all that one sender sent in vain for one reason is one line."""
-    refused: Counter[tuple[UserId | None, str]] = Counter()
+def _check_to_device(batch: BatchBuilder, body: dict[str, Any]) -> None:
+    """Quarantine malformed to-device messages, one line for each sender and reason; nothing uses the others."""
+    faults: Counter[tuple[UserId | None, str]] = Counter()
     for message in batch.events_in(body, "to_device", "to_device", None):
-        try:
-            batch.to_device.append(key_message(message))
-        except Undecodable as reason:
-            refused[sender_of(message), str(reason)] += 1
+        parts = message if type(message) is dict else {}
+        sender = UserId(parts["sender"]) if is_id(parts.get("sender"), "@") else None
+        if type(parts.get("type")) is not str:
+            faults[sender, "the to-device message is not an object with a type"] += 1
+        elif sender is None:
+            faults[sender, "the to-device message has no sender"] += 1
+        elif type(parts.get("content")) is not dict:
+            faults[sender, "the to-device message has no content"] += 1
     batch.quarantined += [
         Quarantined("to_device", None, None, reason, sender, times)
-        for (sender, reason), times in refused.items()
+        for (sender, reason), times in faults.items()
     ]

@@ -36,6 +36,7 @@ from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome, SendMessage
 from machines.preferences import Preferences
 from machines.room import Binding, Room
+from machines.tags import tag_of
 from machines.user import User
 from machines.world import Access, World
 
@@ -249,4 +250,4 @@ class UserStory:
 
     def outcome(self, send: Send, outcome: Outcome) -> Told:
         """The homeserver has carried out what a step ordered."""
-        return self.take(OrderDone(send.txn_id, type(send.order).__name__, outcome))
+        return self.take(OrderDone(send.txn_id, tag_of(send.order), outcome))

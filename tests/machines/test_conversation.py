@@ -268,7 +268,7 @@ def test_events_after_the_end_are_ignored():
 
 def test_an_answer_that_the_homeserver_refuses_gets_a_notice_in_its_place():
     refusal = Refused("too_large", "M_TOO_LARGE", "event too large")
-    told = RoomStory().outcome("SendMessage", refusal, EventId("$1"))
+    told = RoomStory().outcome("send_message", refusal, EventId("$1"))
     assert told.said == [CATALOG.answer_refused_by_server()]
     assert (told.messages[0].answers, told.messages[0].notice) == ("$1", True)
     assert told.consumed == [1]
@@ -279,18 +279,18 @@ def test_the_notice_about_a_refusal_is_not_followed_by_another():
     refusal = Refused("forbidden", "M_FORBIDDEN", "no")
     (send,) = [
         each
-        for each in story.outcome("SendMessage", refusal, EventId("$1")).effects
+        for each in story.outcome("send_message", refusal, EventId("$1")).effects
         if not isinstance(each, Consume)
     ]
-    again = story.take(OrderDone(send.txn_id, "SendMessage", refusal, EventId("$1")), stored=True)
+    again = story.take(OrderDone(send.txn_id, "send_message", refusal, EventId("$1")), stored=True)
     assert again.effects == (Consume(2),)
 
 
 @pytest.mark.parametrize(
     ("order", "kind", "answers"),
     [
-        ("SendMessage", "encrypted", EventId("$1")),
-        ("SendMessage", "forbidden", None),
+        ("send_message", "encrypted", EventId("$1")),
+        ("send_message", "forbidden", None),
         ("StoreBinding", "forbidden", None),
     ],
 )

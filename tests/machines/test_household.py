@@ -230,7 +230,7 @@ def test_a_refusal_of_something_else_leaves_the_step_in_hand_alone():
     story = onboarded()
     told = story.take(NewChatAsked(WROTE, "Plans"))
     before = story.it
-    for order in ("SendMessage", "EnsureInvited"):
+    for order in ("send_message", "ensure_invited"):
         stray = OrderDone(TxnId("of an earlier request"), order, NO)
         assert story.take(stray).said == []
         assert story.it == before
@@ -242,7 +242,7 @@ def test_an_outcome_that_nobody_waits_for_is_only_finished():
     story = onboarded()
     before = story.it
     for outcome in (Done(), RoomCreated(RoomId("!late")), NameFound("Anna"), NO):
-        told = story.take(OrderDone(TxnId("late"), "CreateRoom", outcome))
+        told = story.take(OrderDone(TxnId("late"), "create_room", outcome))
         assert told.consumed == [story.seq]
         assert len(told.effects) == 1
     assert story.it == before

@@ -33,7 +33,7 @@ def said(body: str) -> MessageArrived:
         (EncryptedArrived(ROOM, EventId("$1"), ANNA, {}, 0), Priority.MESSAGE),
         (ChatsAsked(Asked(ROOM)), Priority.MESSAGE),
         (BotRemoved(ROOM, None, None, "kicked"), Priority.EVENT),
-        (OrderDone(TxnId("a"), "JoinRoom", Done(None)), Priority.EVENT),
+        (OrderDone(TxnId("a"), "join_room", Done(None)), Priority.EVENT),
     ],
     ids=str,
 )

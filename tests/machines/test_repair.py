@@ -203,7 +203,7 @@ def test_an_invitation_leads_to_a_join_a_look_and_a_welcome():
     joined = story.take(invite(), stored=True)
     assert joined.orders == [JoinRoom(ENTRY)]
     assert joined.consumed == [1]
-    assert story.outcome("JoinRoom", Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
+    assert story.outcome("join_room", Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
 
     told = story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
     (tell,) = told.tells
@@ -217,7 +217,7 @@ def test_each_allowed_user_who_invites_is_welcomed_himself():
     story = entry_story()
     for sender in (ANNA, BERT):
         story.take(invite(sender), stored=True)
-        story.outcome("JoinRoom", Joined(ENTRY, False))
+        story.outcome("join_room", Joined(ENTRY, False))
         if story.it.room.state != "bound":
             story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
     welcomed = [each.actor for each in story.all if hasattr(each, "actor")]
@@ -237,7 +237,7 @@ def test_an_invitation_of_a_stranger_is_turned_down_with_one_line():
 def test_an_invitation_that_is_gone_leaves_the_room_unregistered():
     story = entry_story()
     story.take(invite(), stored=True)
-    told = story.outcome("JoinRoom", Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
+    told = story.outcome("join_room", Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
     assert story.it.room.state == "unregistered"
     assert told.orders == []
 
@@ -246,7 +246,7 @@ def test_who_invited_is_welcomed_though_an_older_removal_is_heard_of_while_the_b
     story = entry_story()
     story.take(invite(), stored=True)
     story.take(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
-    story.outcome("JoinRoom", Joined(ENTRY, False))
+    story.outcome("join_room", Joined(ENTRY, False))
     told = story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
     assert [each.actor for each in told.effects if hasattr(each, "actor")] == [ANNA]
 
@@ -254,7 +254,7 @@ def test_who_invited_is_welcomed_though_an_older_removal_is_heard_of_while_the_b
 def test_a_room_that_the_bot_was_put_out_of_and_came_back_to_is_looked_at_again():
     story = entry_story()
     story.take(invite(), stored=True)
-    story.outcome("JoinRoom", Joined(ENTRY, False))
+    story.outcome("join_room", Joined(ENTRY, False))
     story.take(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
     assert story.it.room.state == "unregistered"
     told = story.take(BotReturned(ENTRY, EventId("$in")), stored=True)
@@ -266,7 +266,7 @@ def test_a_room_that_the_bot_was_put_out_of_and_came_back_to_is_looked_at_again(
 def test_encryption_is_believed_from_the_invitation_and_from_the_room(claimed, found):
     story = entry_story()
     story.take(invite(encrypted=claimed), stored=True)
-    story.outcome("JoinRoom", Joined(ENTRY, found))
+    story.outcome("join_room", Joined(ENTRY, found))
     assert story.it.room.encrypted
 
 

@@ -365,9 +365,9 @@ EVENTS: dict[str, Callable[[Unbound], object]] = {
     "removed": lambda story: BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"),
     "returned": lambda story: BotReturned(ROOM, EventId("$in")),
     "invited": lambda story: InviteArrived(ROOM, ANNA, encrypted=False),
-    "joined": lambda story: OrderDone(TxnId("t"), "JoinRoom", Joined(ROOM, False)),
+    "joined": lambda story: OrderDone(TxnId("t"), "join_room", Joined(ROOM, False)),
     "join refused": lambda story: OrderDone(
-        TxnId("t"), "JoinRoom", Refused("forbidden", "M_FORBIDDEN", "withdrawn")
+        TxnId("t"), "join_room", Refused("forbidden", "M_FORBIDDEN", "withdrawn")
     ),
     "observed nothing": lambda story: NOTHING,
     "observed a chat": lambda story: A_CHAT,

@@ -14,6 +14,7 @@ from actors.agent_calls import Limits
 from actors.bot import Bot
 from actors.surroundings import Surroundings
 from machines.errors import SurfacesError
+from machines.i18n import catalog_for
 from machines.ids import UserId
 from machines.talk import AgentRequest
 from machines.world import Access
@@ -45,8 +46,8 @@ DRAINED_S = 10.0
 _MAKING = (
     "users WHERE state != 'resting'",
     "rooms WHERE onboards IS NOT NULL",
-    "outbox WHERE status = 'waiting' AND kind NOT IN ('SendMessage', 'RedactMessage')",
-    "inbox WHERE status = 'waiting' AND kind != 'MessageArrived'",
+    "outbox WHERE status = 'waiting' AND kind NOT IN ('send_message', 'redact_message')",
+    "inbox WHERE status = 'waiting' AND kind != 'message'",
 )
 FAULTS = ("actor_fault", "visit_refused")
 
