@@ -20,10 +20,10 @@ from actors.outbox import Outbox
 from actors.ports import AgentPlatform, Clock, Homeserver
 from actors.presence import Presence
 from actors.reconciler import Reconciler
-from actors.strangers import without_strangers
 from actors.surroundings import Surroundings
 from actors.visits import Deferred
 from actors.workers import Workers
+from machines.access import without_strangers
 from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
 from machines.errors import LoggedOut, SurfacesError, TokenUnknown
 from machines.facts import SyncBatch

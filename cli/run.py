@@ -20,10 +20,10 @@ from cli.errors import CommandFailed, ExitCode
 from cli.logs import set_up_logs
 from cli.open_files import calls_that_fit
 from cli.settings import Settings
+from machines.access import Access
 from machines.errors import CredentialsRefused, SurfacesError
 from machines.ids import UserId
 from machines.speech import speak
-from machines.world import Access
 from matrix import Account, MatrixHomeserver, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
 from store import DaemonLock, DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, Journal

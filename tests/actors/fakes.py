@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from actors.agent_calls import Limits
 from actors.bot import DRAIN_S, Bot
 from actors.surroundings import Surroundings
+from machines.access import Access
 from machines.doubts import Doubts
 from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap, MessageArrived, SyncBatch
@@ -37,7 +38,6 @@ from machines.orders import (
 from machines.room import Binding, Room
 from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.topology import ObservedRoom, Topology
-from machines.world import Access
 from store import Journal
 from store.database import prepare, translated
 from store.records import Writes

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines import conversation, household
+from machines.access import Access
 from machines.conversation import Conversation
 from machines.draft import Draft
 from machines.effects import (
@@ -37,7 +38,7 @@ from machines.preferences import Preferences
 from machines.room import Binding, Room
 from machines.speech import Speech, speak
 from machines.user import User
-from machines.world import Access, World
+from machines.world import World
 
 BOT = UserId("@lambda:example.org")
 ANNA = UserId("@anna:example.org")
