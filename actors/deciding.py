@@ -11,9 +11,9 @@ from machines.conversation import Conversation
 from machines.effects import Effect, SetAside
 from machines.errors import IllegalEvent
 from machines.facts import FileArrived, MessageArrived
+from machines.happenings import Asked
 from machines.household import Household
 from machines.ids import ActorKey
-from machines.user import Asked
 from machines.world import World
 
 Actor = Conversation | Household

@@ -15,7 +15,7 @@ from actors.ports import Clock, Homeserver
 from actors.surroundings import Surroundings
 from machines.binding import chat_number, platform_number
 from machines.doubts import doubts
-from machines.happenings import ChatRecovered, Observed, OnboardingAsked
+from machines.happenings import Asked, ChatRecovered, Observed, OnboardingAsked
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.orders import Refused, StoreBinding
 from machines.plan import Found, Plan, Stored
@@ -30,7 +30,7 @@ from machines.room import (
     Welcome,
 )
 from machines.topology import Topology
-from machines.user import Asked, User
+from machines.user import User
 from store import Journal
 from store.records import InboxRow, Transition, Writes
 

@@ -1,17 +1,50 @@
-"""Reading a binding back from the homeserver (contract R4): field by field, nothing trusted that does not fit."""
+"""A room's binding, and what the homeserver's copy of it says (contract R4).
+
+The copy is read field by field; a field that does not fit is not trusted.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from machines.ids import AgentId, UserId
+from machines.ids import AgentId, RoomId, UserId
 
 _CHAT_ID = re.compile(r"C([1-9][0-9]{0,8})")
 _PLATFORM_CHAT_ID = re.compile(r"[1-9][0-9]{0,17}")
 _TIMES_MS = range(10**12, 10**13)
 """From 2001 to 2286: what a clock that is set shows."""
+
+
+RoomType = Literal["chat", "space", "entry"]
+
+
+class Binding(Struct, frozen=True):
+    """What a room is bound to; the same on the homeserver (contracts R3, R4).
+
+    `matrix_user_id` is a chat's or Space's owner, and whoever invited the bot to an entry room.
+    """
+
+    room_type: RoomType
+    matrix_user_id: UserId
+    chat_id: str | None = None
+    platform_chat_id: str | None = None
+    agent_id: AgentId | None = None
+    space_id: RoomId | None = None
+    archived: bool = False
+
+    def content(self) -> dict[str, Any]:
+        """Return the account data content of contract R4, all keys always there."""
+        return {
+            "chat_id": self.chat_id,
+            "platform_chat_id": self.platform_chat_id,
+            "agent_id": self.agent_id,
+            "matrix_user_id": self.matrix_user_id,
+            "space_id": self.space_id,
+            "archived": self.archived,
+            "room_type": self.room_type,
+        }
 
 
 def chat_number(chat_id: str | None) -> int:

@@ -24,7 +24,7 @@ from machines.facts import (
     MemberChanged,
     MembersCounted,
 )
-from machines.happenings import Observed, OnboardingAsked, OrderDone, QueueOverflowed
+from machines.happenings import Asked, Observed, OnboardingAsked, OrderDone, QueueOverflowed
 from machines.ids import ActorKey, EventId, TxnId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, SendMessage, StoreBinding
 from machines.room import (
@@ -46,7 +46,6 @@ from machines.room import (
     Welcome,
 )
 from machines.turn_events import RoomLost
-from machines.user import Asked
 
 _NOT_BACK = "the bot was not back in the room within 24 hours"
 _NOT_RESTORED = "the room could not be restored within 24 hours"

@@ -9,12 +9,23 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from machines.binding import Binding
 from machines.draft import Draft
-from machines.facts import FileArrived, MalformedArrived, MessageArrived
+from machines.facts import BegunPart, FileArrived, MalformedArrived, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome
-from machines.room import Binding
-from machines.user import Asked
+
+
+class Asked(Struct, frozen=True):
+    """Where something was asked for. `event_id` is empty for an invitation, which is no message.
+
+    `begun` are the parts of an unfinished answer that are in the room already (contract D12).
+    """
+
+    room_id: RoomId
+    event_id: EventId | None = None
+    thread_root: EventId | None = None
+    begun: tuple[BegunPart, ...] = ()
 
 
 class OrderDone(Struct, frozen=True):

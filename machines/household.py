@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from machines.effects import Consume, Effect, Log, Send, Tell, TookPlatformChatId
 from machines.happenings import (
     AnswerReady,
+    Asked,
     ChatRecovered,
     ChatsAsked,
     ChatSummary,
@@ -36,7 +37,6 @@ from machines.speech import ChatLine
 from machines.user import (
     NAME_STEP,
     USER,
-    Asked,
     ChatLinked,
     ChatMade,
     ChatWanted,

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from machines.binding import Binding
 from machines.ids import RoomId, UserId
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.user import User
 
 

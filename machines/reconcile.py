@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec.structs import replace
 
 from machines.binding import (
+    Binding,
     Claim,
     chat_number,
     first_platform_number,
@@ -23,7 +24,6 @@ from machines.binding import (
 )
 from machines.ids import AgentId, RoomId, UserId
 from machines.plan import Found, Plan, Remark, Stored
-from machines.room import Binding
 from machines.topology import ObservedRoom, Topology
 from machines.user import User
 

@@ -14,13 +14,14 @@ they write again; a look that the clock started and that fails says nothing (con
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
-from machines.ids import AgentId, RoomId, UserId
+from machines.binding import Binding
+from machines.ids import RoomId, UserId
 from machines.memory import Memory
 from machines.table import Table
 
@@ -32,34 +33,6 @@ _DOUBLINGS = 6
 """After so many, the distance is the longest."""
 ANSWERED_WITHIN_S = 24 * 3600.0
 """How old work may be when a look fails, or the bot is out of the room, and still wait (contract C8)."""
-RoomType = Literal["chat", "space", "entry"]
-
-
-class Binding(Struct, frozen=True):
-    """What a room is bound to; the same on the homeserver (contracts R3, R4).
-
-    `matrix_user_id` is a chat's or Space's owner, and whoever invited the bot to an entry room.
-    """
-
-    room_type: RoomType
-    matrix_user_id: UserId
-    chat_id: str | None = None
-    platform_chat_id: str | None = None
-    agent_id: AgentId | None = None
-    space_id: RoomId | None = None
-    archived: bool = False
-
-    def content(self) -> dict[str, Any]:
-        """Return the account data content of contract R4, all keys always there."""
-        return {
-            "chat_id": self.chat_id,
-            "platform_chat_id": self.platform_chat_id,
-            "agent_id": self.agent_id,
-            "matrix_user_id": self.matrix_user_id,
-            "space_id": self.space_id,
-            "archived": self.archived,
-            "room_type": self.room_type,
-        }
 
 
 class Room(Struct, frozen=True):

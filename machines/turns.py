@@ -5,14 +5,13 @@ from machines.commands.base import answer
 from machines.dialogue import step_turn
 from machines.effects import Tell
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
-from machines.happenings import OnboardingAsked
+from machines.happenings import Asked, OnboardingAsked
 from machines.ids import ActorKey
 from machines.notices import found_parts
 from machines.reply import Reply
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.turn import Turn
 from machines.turn_events import TurnBegan
-from machines.user import Asked
 
 
 def begin_message(case: Case, message: Message) -> None:

@@ -10,27 +10,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
+from machines.binding import Binding
 from machines.effects import Effect, Send, Tell
-from machines.facts import BegunPart
-from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
+from machines.happenings import Asked
+from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
 from machines.orders import CreateRoom, LinkChild, LookUpName
-from machines.room import Binding, RoomMade, TopologyConfirmed
+from machines.room import RoomMade, TopologyConfirmed
 from machines.table import Table
 
 NAME_STEP = ".name"
 """What the transaction id of the first step ends in, behind the key of the request."""
-
-
-class Asked(Struct, frozen=True):
-    """Where something was asked for. `event_id` is empty for an invitation, which is no message.
-
-    `begun` are the parts of an unfinished answer that are in the room already (contract D12).
-    """
-
-    room_id: RoomId
-    event_id: EventId | None = None
-    thread_root: EventId | None = None
-    begun: tuple[BegunPart, ...] = ()
 
 
 class NewChat(Struct, frozen=True):

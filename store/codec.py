@@ -48,7 +48,7 @@ _JOURNALLED: dict[str, type] = {
         orders.NameRoom,
         orders.StoreBinding,
         user.NewChat,
-        user.Asked,
+        happenings.Asked,
     )
 }
 

@@ -7,10 +7,11 @@ import sqlite3
 from sys import intern
 from typing import Any
 
+from machines.binding import Binding
 from machines.happenings import ChatSummary
 from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
 from machines.memory import Memory
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.turn import Turn
 from machines.user import User
 from store.codec import dump, load, read

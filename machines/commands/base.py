@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from machines.effects import Effect, Send
 from machines.facts import BegunPart
+from machines.happenings import Asked
 from machines.ids import EventId, TxnId, UserId
 from machines.orders import SendMessage
 from machines.preferences import Preferences
 from machines.room import Room
 from machines.talk import ConfirmationAnswer, ContextOrder
 from machines.turn import Turn
-from machines.user import Asked
 from machines.world import World
 
 

@@ -18,6 +18,7 @@ from actors.agent_calls import Limits
 from actors.bot import DRAIN_S, Bot
 from actors.surroundings import Surroundings
 from machines.access import Access
+from machines.binding import Binding
 from machines.doubts import Doubts
 from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap, MessageArrived, SyncBatch
@@ -35,7 +36,7 @@ from machines.orders import (
     SendMessage,
     StoreBinding,
 )
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.topology import ObservedRoom, Topology
 from store import Journal

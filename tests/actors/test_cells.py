@@ -10,12 +10,12 @@ from machines.happenings import (
     AgentGrew,
     AgentOverran,
     AgentTroubled,
+    Asked,
     ChatsAsked,
     TimePassed,
 )
 from machines.ids import ActorKey, EventId, RoomId
 from machines.priority import Priority
-from machines.user import Asked
 from store.records import InboxRow, RoomRows
 
 TURN = EventId("$1")

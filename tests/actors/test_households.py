@@ -4,10 +4,11 @@ import anyio
 import pytest
 
 from actors.crank import Crank
+from machines.binding import Binding
 from machines.happenings import ChatRecovered, Observed
 from machines.ids import ActorKey, RoomId
 from machines.orders import CreateRoom, Order, SendMessage
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.user import User
 from store.records import Writes
 from tests.actors.fakes import House, settle

@@ -10,16 +10,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.ids import AgentId, RoomId, UserId
-from machines.room import (
-    ROOM,
-    Binding,
-    MessageCame,
-    RemovedFromRoom,
-    Room,
-    RoomMachine,
-    TopologyConfirmed,
-)
+from machines.room import ROOM, MessageCame, RemovedFromRoom, Room, RoomMachine, TopologyConfirmed
 from machines.table import event_name
 from tests.bench.figures import Beside, Figure
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines import lifecycle, room, turn, turn_events, user
+from machines import binding, happenings, lifecycle, room, turn, turn_events, user
 from machines.draft import Draft
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.reply import Part, Reply, checksum
@@ -15,9 +15,9 @@ from machines.talk import AgentRequest
 
 ROOM_ID = RoomId("!chat")
 ANNA = UserId("@anna:example.org")
-CHAT = room.Binding("chat", ANNA, "C1", "7", AgentId("default"), RoomId("!space"))
-ENTRY = room.Binding("entry", ANNA)
-ASKED = user.Asked(RoomId("!entry"), EventId("$asked"))
+CHAT = binding.Binding("chat", ANNA, "C1", "7", AgentId("default"), RoomId("!space"))
+ENTRY = binding.Binding("entry", ANNA)
+ASKED = happenings.Asked(RoomId("!entry"), EventId("$asked"))
 NEW_CHAT = user.NewChat("C1", "7", AgentId("default"), "Chat 1")
 REQUEST = AgentRequest(AgentId("default"), "7", "$question", "What is it?")
 REPLY = Reply(ROOM_ID, EventId("$question"))
@@ -150,7 +150,6 @@ MODULES = {"BotLifecycle": lifecycle, "RoomMachine": room, "TurnMachine": turn, 
 NO_EVENTS: dict[str, set[str]] = {
     "BotLifecycle": {"Life"},
     "RoomMachine": {
-        "Binding",
         "Room",
         "AcceptInvite",
         "LookAtTopology",
@@ -161,7 +160,7 @@ NO_EVENTS: dict[str, set[str]] = {
         "EndConversation",
     },
     "TurnMachine": {"Turn"},
-    "UserMachine": {"Asked", "NewChat", "User"},
+    "UserMachine": {"NewChat", "User"},
 }
 """The structs of each machine's file that are rows, their parts, or effects."""
 

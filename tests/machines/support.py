@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from machines import conversation, household
 from machines.access import Access
+from machines.binding import Binding
 from machines.conversation import Conversation
 from machines.draft import Draft
 from machines.effects import (
@@ -35,7 +36,7 @@ from machines.household import Household
 from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome, SendMessage
 from machines.preferences import Preferences
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.speech import Speech, speak
 from machines.user import User
 from machines.world import World

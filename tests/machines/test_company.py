@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.effects import Reconcile, Send, Tell
 from machines.facts import (
     FileArrived,
@@ -13,10 +14,16 @@ from machines.facts import (
     MembersCounted,
     MessageArrived,
 )
-from machines.happenings import AnswerReady, ChatsAsked, ChatSummary, Observed, OnboardingAsked
+from machines.happenings import (
+    AnswerReady,
+    Asked,
+    ChatsAsked,
+    ChatSummary,
+    Observed,
+    OnboardingAsked,
+)
 from machines.ids import EventId
-from machines.room import Binding
-from machines.user import Asked, User
+from machines.user import User
 from tests.machines.support import (
     ANNA,
     BERT,

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from machines.effects import Consume, Log, Send, TookPlatformChatId
 from machines.happenings import (
+    Asked,
     ChatRecovered,
     ChatsAsked,
     ChatSummary,
@@ -27,7 +28,7 @@ from machines.orders import (
     SendMessage,
 )
 from machines.room import RoomMade, TopologyConfirmed
-from machines.user import Asked, User
+from machines.user import User
 from tests.machines.support import ANNA, ENTRY, ROOM, SPACE, SPEECH, Told, UserStory, make_world
 
 INVITED = Asked(ENTRY)

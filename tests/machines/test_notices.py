@@ -6,12 +6,11 @@ from msgspec.structs import replace
 
 from machines.effects import DropEdits, Send
 from machines.facts import BegunPart, MessageArrived
-from machines.happenings import ChatsAsked, ChatSummary
+from machines.happenings import Asked, ChatsAsked, ChatSummary
 from machines.ids import EventId, RoomId, TxnId
 from machines.notices import in_parts
 from machines.orders import RedactMessage, SendMessage
 from machines.splitting import PART_BYTES
-from machines.user import Asked
 from tests.machines.support import ANNA, ENTRY, ROOM, RoomStory, UserStory, entry_room
 
 LIST = EventId("$list")

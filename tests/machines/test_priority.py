@@ -5,11 +5,10 @@ from msgspec.structs import replace
 
 from machines.effects import Ask
 from machines.facts import BotRemoved, EncryptedArrived, FileArrived, MessageArrived
-from machines.happenings import ChatsAsked, Observed, OrderDone
+from machines.happenings import Asked, ChatsAsked, Observed, OrderDone
 from machines.ids import EventId, TxnId
 from machines.orders import Done
 from machines.priority import Priority, priority_of
-from machines.user import Asked
 from tests.machines.support import ANNA, BERT, CHAT_BINDING, ROOM, SPEECH, RoomStory, chat_room
 
 FOUND = Observed(CHAT_BINDING, "Chat 1", False, False, "found", {})

@@ -2,12 +2,13 @@
 
 import pytest
 
+from machines.binding import Binding
 from machines.effects import Ask, Consume, Log, Reconcile, Record
 from machines.facts import BotRemoved, BotReturned, InviteArrived
 from machines.happenings import Observed, OnboardingAsked, Resumed
 from machines.ids import EventId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, StoreBinding
-from machines.room import Binding, Room
+from machines.room import Room
 from tests.machines.support import (
     ANNA,
     BERT,

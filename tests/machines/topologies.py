@@ -6,10 +6,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.ids import AgentId, RoomId, UserId
 from machines.plan import Plan, Stored
 from machines.reconcile import plan
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.user import User
 from tests.machines.support import ANNA, BOT

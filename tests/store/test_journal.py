@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.facts import (
     BotRemoved,
     EncryptionEnabled,
@@ -19,7 +20,7 @@ from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, 
 from machines.lifecycle import Life
 from machines.orders import Done, JoinRoom, NameRoom, Refused, StoreBinding
 from machines.preferences import Preferences
-from machines.room import Binding, Room
+from machines.room import Room
 from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused

@@ -3,8 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.ids import ActorKey, RoomId, UserId
-from machines.room import Binding, Room
+from machines.room import Room
 from store import DatabaseUnusable
 from store.inbox import READ_AHEAD
 from store.records import RoomRows, UserRows, Writes

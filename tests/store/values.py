@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 
+from machines.binding import Binding
 from machines.draft import Draft
 from machines.facts import Fact, MessageArrived, SyncBatch
+from machines.happenings import Asked
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.memory import Memory, Question
 from machines.orders import SendMessage
 from machines.reply import Part, Reply
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.turn import Turn
-from machines.user import Asked, NewChat, User
+from machines.user import NewChat, User
 from store import Journal
 from store.records import InboxRow, OutboxRow
 
