@@ -15,16 +15,16 @@ import anyio
 from actors.call_slots import CallSlots, Party
 from actors.ports import AgentPlatform
 from actors.workers import Workers
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask
 from machines.happenings import (
     Activity,
     AgentDone,
-    AgentGrew,
-    AgentOverran,
-    AgentTroubled,
-    CallBegan,
+    AgentOutput,
+    AnswerTooLong,
+    AttemptFailed,
     CallDelayed,
+    CallStarted,
     Confirmation,
 )
 from machines.ids import ActorKey
@@ -95,7 +95,7 @@ class AgentCalls:
                 if not self._slots.enter(party):
                     self._tell(key, CallDelayed(ask.turn_id, ask.attempt))
                     await self._slots.wait(party)
-                    self._tell(key, CallBegan(ask.turn_id, ask.attempt))
+                    self._tell(key, CallStarted(ask.turn_id, ask.attempt))
                 try:
                     await self._listen(key, ask)
                 finally:
@@ -105,7 +105,7 @@ class AgentCalls:
 
     async def _listen(self, key: ActorKey, ask: Ask) -> None:
         turn_id, attempt = ask.turn_id, ask.attempt
-        heard = Draft()
+        heard = AnswerText()
         activity: Activity | None = None
         asks: Confirmation | None = None
         files: list[str] = []
@@ -117,7 +117,7 @@ class AgentCalls:
                         data = more.encode("utf-8", "replace")
                         if len(data) > room_bytes:
                             heard = heard.grown(data[:room_bytes].decode("utf-8", "ignore"))
-                            self._tell(key, AgentOverran(turn_id, attempt, heard))
+                            self._tell(key, AnswerTooLong(turn_id, attempt, heard))
                             return
                         room_bytes -= len(data)
                         heard = heard.grown(more)
@@ -138,14 +138,14 @@ class AgentCalls:
                         return
                     case AgentRefused(code=code, details=details):
                         retryable = code == BUSY
-                        trouble = AgentTroubled(turn_id, attempt, code, details, retryable)
+                        trouble = AttemptFailed(turn_id, attempt, code, details, retryable)
                         self._tell(key, trouble)
                         return
                     case AgentBroke(kind=kind, reason=reason):
-                        trouble = AgentTroubled(turn_id, attempt, kind, reason, retryable=True)
+                        trouble = AttemptFailed(turn_id, attempt, kind, reason, retryable=True)
                         self._tell(key, trouble)
                         return
-                self._tell(key, AgentGrew(turn_id, attempt, heard, activity))
+                self._tell(key, AgentOutput(turn_id, attempt, heard, activity))
 
 
 def _confirmation(payload: Mapping[str, Any]) -> Confirmation | None:

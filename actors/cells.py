@@ -19,8 +19,8 @@ from machines.conversation import Conversation
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import (
     AgentDone,
-    AgentGrew,
-    AgentOverran,
+    AgentOutput,
+    AnswerTooLong,
     ChatSummary,
     MessageBehind,
 )
@@ -83,8 +83,8 @@ class Cell:
         """Take in what needs no row; of an answer, and of messages that can't be taken, only the newest counts."""
         newest = self.told[-1] if self.told else None
         if (
-            isinstance(newest, AgentGrew)
-            and isinstance(event, AgentGrew | AgentDone | AgentOverran)
+            isinstance(newest, AgentOutput)
+            and isinstance(event, AgentOutput | AgentDone | AnswerTooLong)
             and (event.turn_id, event.attempt) == (newest.turn_id, newest.attempt)
         ) or (isinstance(newest, MessageBehind) and isinstance(event, MessageBehind)):
             self.told.pop()

@@ -28,12 +28,12 @@ from machines.facts import (
 )
 from machines.happenings import (
     AgentDone,
-    AgentGrew,
-    AgentOverran,
-    AgentTroubled,
+    AgentOutput,
     AnswerReady,
-    CallBegan,
+    AnswerTooLong,
+    AttemptFailed,
     CallDelayed,
+    CallStarted,
     MessageBehind,
     MessageDropped,
     Observed,
@@ -92,11 +92,11 @@ def _dispatch(case: Case, event: object) -> None:
     match event:
         case (
             CallDelayed()
-            | CallBegan()
-            | AgentGrew()
+            | CallStarted()
+            | AgentOutput()
             | AgentDone()
-            | AgentOverran()
-            | AgentTroubled()
+            | AnswerTooLong()
+            | AttemptFailed()
         ):
             dialogue.listen(case, event)
         case TimePassed():

@@ -7,11 +7,11 @@ from machines.effects import Send
 from machines.happenings import (
     Activity,
     AgentDone,
-    AgentGrew,
-    AgentOverran,
-    AgentTroubled,
-    CallBegan,
+    AgentOutput,
+    AnswerTooLong,
+    AttemptFailed,
     CallDelayed,
+    CallStarted,
 )
 from machines.notices import mark_question
 from machines.patience import ends_at, retry_at
@@ -55,7 +55,7 @@ def step_turn(case: Case, fact: object) -> None:
 
 def listen(
     case: Case,
-    event: CallDelayed | CallBegan | AgentGrew | AgentDone | AgentOverran | AgentTroubled,
+    event: CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed,
 ) -> None:
     """Hear what the agent says, if it speaks of the try in hand."""
     turn, now, speech = case.turn, case.world.now, case.world.speech
@@ -64,27 +64,27 @@ def listen(
     match event:
         case CallDelayed():
             step_turn(case, CallAwaited(now))
-        case CallBegan():
+        case CallStarted():
             step_turn(case, CallOpened(now))
-        case AgentGrew() if turn.request.context is not None:
+        case AgentOutput() if turn.request.context is not None:
             pass  # a save or a load is answered once it is done
-        case AgentGrew(heard=heard, activity=activity):
+        case AgentOutput(heard=heard, activity=activity):
             step_turn(case, TextGrew(now, heard, _status(activity, speech)))
         case AgentDone():
             text, before = conclude(case, turn, event), len(case.effects)
             step_turn(case, AnswerEnded(now, text))
             if event.asks is not None:
                 case.effects[before:] = mark_question(case.effects[before:], turn.turn_id)
-        case AgentOverran(heard=heard):
+        case AnswerTooLong(heard=heard):
             if turn.request.context is None:
                 step_turn(case, TextGrew(now, heard))
             last_words = _failed(turn, speech) or speech.answer_too_long()
             step_turn(case, LimitReached(now, "the answer is longer than may be shown", last_words))
-        case AgentTroubled(kind=kind, reason=reason, retryable=True):
+        case AttemptFailed(kind=kind, reason=reason, retryable=True):
             at = retry_at(turn.turn_id, turn.tries, now)
             last_words = _failed(turn, speech) or speech.agent_gave_up(kind)
             step_turn(case, AgentFailed(now, at, kind, reason, last_words))
-        case AgentTroubled(kind=kind, reason=reason):
+        case AttemptFailed(kind=kind, reason=reason):
             sentences = (_failed(turn, speech), speech.agent_error(kind))
             last_words = "\n\n".join(filter(None, sentences))
             step_turn(case, AgentDeclined(now, reason, last_words))

@@ -1,13 +1,13 @@
-"""A text that only grows: an agent's answer as it comes in, without a copy for each piece of it.
+"""The text of an agent's answer while it grows, without a copy of the whole for each piece.
 
-A draft is a value: it never changes, and `grown` returns another one. All drafts of one answer share a buffer, of which
-each shows the beginning up to its own length.
+An `AnswerText` is an immutable value: `grown` returns a new one. All texts of one answer share a buffer; each of them
+shows the buffer up to its own length.
 """
 
 from io import SEEK_END, StringIO
 
 
-class Draft:
+class AnswerText:
     """The first characters of a growing text."""
 
     __slots__ = ("_buffer", "_length", "visible")
@@ -16,19 +16,19 @@ class Draft:
         self._buffer = StringIO(newline="")
         self._length = self._buffer.write(text)
         self.visible = bool(text) and not text.isspace()
-        """Whether there is more than white space in it."""
+        """Whether it contains more than white space."""
 
-    def grown(self, piece: str) -> "Draft":
-        """Return this text with `piece` behind it; only the piece is copied."""
-        longer = self if self._is_newest() else Draft(self.since(0))
-        draft = Draft.__new__(Draft)
-        draft._buffer = longer._buffer
-        draft._length = longer._length + longer._buffer.write(piece)
-        draft.visible = self.visible or (bool(piece) and not piece.isspace())
-        return draft
+    def grown(self, piece: str) -> "AnswerText":
+        """Return this text followed by `piece`; only the piece is copied."""
+        longest = self if self._is_longest() else AnswerText(self.since(0))
+        grown = AnswerText.__new__(AnswerText)
+        grown._buffer = longest._buffer
+        grown._length = longest._length + longest._buffer.write(piece)
+        grown.visible = self.visible or (bool(piece) and not piece.isspace())
+        return grown
 
     def since(self, offset: int) -> str:
-        """Return the text from a character on; the cost is that of what is returned."""
+        """Return the text from a character on; the cost is that of the returned text."""
         self._buffer.seek(offset)
         text = self._buffer.read(max(0, self._length - offset))
         self._buffer.seek(0, SEEK_END)
@@ -44,14 +44,14 @@ class Draft:
 
     def __eq__(self, other: object) -> bool:
         """Compare the texts."""
-        return isinstance(other, Draft) and str(self) == str(other)
+        return isinstance(other, AnswerText) and str(self) == str(other)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """Tell the length: what an agent said is not for logs."""
-        return f"Draft({self._length} characters)"
+        """Show only the length: the text of an answer must not reach a log."""
+        return f"AnswerText({self._length} characters)"
 
-    def _is_newest(self) -> bool:
-        """Whether nothing has been written behind this text; the buffer stands at its end."""
+    def _is_longest(self) -> bool:
+        """Whether no other text has extended the buffer; the buffer stands at its end."""
         return self._buffer.tell() == self._length

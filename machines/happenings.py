@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from machines.binding import Binding
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.facts import BegunPart, FileArrived, MalformedArrived, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome
@@ -75,12 +75,12 @@ class Activity(Struct, frozen=True):
     name: str
 
 
-class AgentGrew(Struct, frozen=True):
+class AgentOutput(Struct, frozen=True):
     """The agent has said more: the whole answer of this try so far, and what it is doing."""
 
     turn_id: EventId
     attempt: int
-    heard: Draft
+    heard: AnswerText
     activity: Activity | None = None
 
 
@@ -106,12 +106,12 @@ class AgentDone(Struct, frozen=True):
     files: tuple[str, ...] = ()
 
 
-class AgentOverran(Struct, frozen=True):
+class AnswerTooLong(Struct, frozen=True):
     """The answer is longer than may be shown: what fits of it. The call is over (contract E13)."""
 
     turn_id: EventId
     attempt: int
-    heard: Draft
+    heard: AnswerText
 
 
 class CallDelayed(Struct, frozen=True):
@@ -121,14 +121,14 @@ class CallDelayed(Struct, frozen=True):
     attempt: int
 
 
-class CallBegan(Struct, frozen=True):
+class CallStarted(Struct, frozen=True):
     """The agent is asked now."""
 
     turn_id: EventId
     attempt: int
 
 
-class AgentTroubled(Struct, frozen=True):
+class AttemptFailed(Struct, frozen=True):
     """This try brought no answer. `retryable` as the protocol says; `kind` as in `AgentBroke`, or a code."""
 
     turn_id: EventId

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import DropEdits, Effect, Send
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import RedactMessage, SendMessage
@@ -91,7 +91,7 @@ def checksum(text: str) -> int:
 
 
 def show_growing(
-    reply: Reply, draft: Draft, status: str, at: float, finished: Finished
+    reply: Reply, draft: AnswerText, status: str, at: float, finished: Finished
 ) -> tuple[Reply, Finished, tuple[Effect, ...]]:
     """Bring the room up to an answer that still grows, with a quiet line below it.
 

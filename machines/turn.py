@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask, Effect, HangUp, MarkRead, ShowTyping
 from machines.ids import EventId, UserId
 from machines.reply import NOTHING_FINISHED, Finished, Reply, show_growing, show_last, to_rely_on
@@ -65,7 +65,7 @@ class Turn(Struct, frozen=True):
     trouble: str = ""
     shown: str = ""
     shown_behind: Finished = NOTHING_FINISHED
-    heard: Draft | None = None
+    heard: AnswerText | None = None
     finished: Finished = NOTHING_FINISHED
     status: str = ""
     first_text_at: float = 0.0
@@ -198,7 +198,7 @@ class TurnMachine(StateMachine):
     @staticmethod
     def show_more(data: Turn, fact: ShowDue) -> "_Result":
         """Show what there is; an answer that is said again after a retry never shrinks meanwhile."""
-        heard = data.heard or Draft()
+        heard = data.heard or AnswerText()
         effects: tuple[Effect, ...] = ()
         if len(heard) >= data.shown_behind.offset + len(data.shown):
             reply, finished, effects = show_growing(

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 
 
 class TurnBegan(Struct, frozen=True):
@@ -37,7 +37,7 @@ class TextGrew(Struct, frozen=True):
     """The agent has said more; `heard` is the whole answer so far, `status` what it is doing."""
 
     at: float
-    heard: Draft
+    heard: AnswerText
     status: str = ""
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
 from actors.workers import Workers
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask
-from machines.happenings import AgentDone, AgentOverran, CallBegan, CallDelayed
+from machines.happenings import AgentDone, AnswerTooLong, CallDelayed, CallStarted
 from machines.ids import ActorKey, AgentId, EventId
 from machines.talk import AgentEnded, AgentOffersFile, AgentRequest, AgentSaid
 from tests.actors.fakes import FakeAgents, ManualClock, settle
@@ -103,7 +103,7 @@ async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fit
         line.agents.says = lambda _: (*map(AgentSaid, pieces), AgentEnded(1))
         line.calls.ask(ROOM, asks("hello"))
         await settle()
-        assert line.told[-1] == AgentOverran(EventId("$1"), 1, Draft(fits))
+        assert line.told[-1] == AnswerTooLong(EventId("$1"), 1, AnswerText(fits))
         assert line.agents.closed == ["hello"]
 
 
@@ -135,7 +135,7 @@ async def test_a_call_that_has_to_wait_says_so_and_says_when_it_begins():
         assert line.told == [CallDelayed(EventId("$1"), 1)]
         line.calls.hang_up(ActorKey("!other"))
         await settle()
-        assert line.told[1] == CallBegan(EventId("$1"), 1)
+        assert line.told[1] == CallStarted(EventId("$1"), 1)
         assert isinstance(line.told[-1], AgentDone)
 
 

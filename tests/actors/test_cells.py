@@ -4,13 +4,13 @@ import pytest
 
 from actors import cells
 from actors.queues import HELD
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.happenings import (
     AgentDone,
-    AgentGrew,
-    AgentOverran,
-    AgentTroubled,
+    AgentOutput,
+    AnswerTooLong,
     Asked,
+    AttemptFailed,
     ChatsAsked,
     TimePassed,
 )
@@ -64,13 +64,13 @@ def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
     assert cell.to_read() == ((Priority.MESSAGE, 10),)
 
 
-def grew(text: str, attempt: int = 1) -> AgentGrew:
-    return AgentGrew(TURN, attempt, Draft(text))
+def grew(text: str, attempt: int = 1) -> AgentOutput:
+    return AgentOutput(TURN, attempt, AnswerText(text))
 
 
-OVERRAN = AgentOverran(TURN, 1, Draft("one two"))
+OVERRAN = AnswerTooLong(TURN, 1, AnswerText("one two"))
 DONE = AgentDone(TURN, 1, "one two", 1)
-TROUBLED = AgentTroubled(TURN, 1, "silent", "nothing came", True)
+TROUBLED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
 
 
 @pytest.mark.parametrize(

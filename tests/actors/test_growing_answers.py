@@ -10,7 +10,7 @@ from actors.agent_calls import AgentCalls, Limits
 from actors.cells import Cell
 from actors.workers import Workers
 from machines import reply, splitting
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask
 from machines.facts import MessageArrived
 from machines.happenings import TimePassed
@@ -60,8 +60,8 @@ class Counted:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.characters = 0
-        since = Draft.since
-        patch.setattr(Draft, "since", lambda it, offset: self.add(since(it, offset)))
+        since = AnswerText.since
+        patch.setattr(AnswerText, "since", lambda it, offset: self.add(since(it, offset)))
         for module, name in ((reply, "checksum"), (splitting, "split"), (splitting, "next_cut")):
             patch.setattr(f"machines.reply.{name}", self.counting(getattr(module, name)))
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines import binding, happenings, lifecycle, room, turn, turn_events, user
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.reply import Part, Reply, checksum
 from machines.table import Table
@@ -95,7 +95,7 @@ TURN = Machine(
             tries=3,
             gives_up_at=120.0,
             retry_at=99.0,
-            heard=Draft("It is a long"),
+            heard=AnswerText("It is a long"),
             status="searching",
             first_text_at=88.0,
         ),
@@ -103,7 +103,7 @@ TURN = Machine(
     facts=(
         turn_events.TurnBegan(100.0, 220.0, 1900.0),
         turn_events.ProcessRestarted(100.0, 220.0, 1900.0),
-        turn_events.TextGrew(100.0, Draft("It is a long story"), "reading"),
+        turn_events.TextGrew(100.0, AnswerText("It is a long story"), "reading"),
         turn_events.ShowDue(100.0),
         turn_events.AnswerEnded(100.0, "It is a long story."),
         turn_events.AgentFailed(

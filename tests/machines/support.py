@@ -11,7 +11,7 @@ from machines import conversation, household
 from machines.access import Access
 from machines.binding import Binding
 from machines.conversation import Conversation
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import (
     Ask,
     Consume,
@@ -25,9 +25,9 @@ from machines.effects import (
 from machines.facts import MessageArrived, QuestionShown
 from machines.happenings import (
     AgentDone,
-    AgentGrew,
-    AgentTroubled,
+    AgentOutput,
     AnswerReady,
+    AttemptFailed,
     Confirmation,
     OrderDone,
     TimePassed,
@@ -202,7 +202,7 @@ class RoomStory:
     def grows(self, text: str) -> Told:
         turn = self.it.turn
         assert turn is not None
-        return self.take(AgentGrew(turn.turn_id, turn.tries, Draft(text)))
+        return self.take(AgentOutput(turn.turn_id, turn.tries, AnswerText(text)))
 
     def ends(self, text: str, asks: Confirmation | None = None) -> Told:
         turn = self.it.turn
@@ -220,7 +220,7 @@ class RoomStory:
     def fails(self, kind: str = "broken_off", *, retryable: bool = True) -> Told:
         turn = self.it.turn
         assert turn is not None
-        return self.take(AgentTroubled(turn.turn_id, turn.tries, kind, "a reason", retryable))
+        return self.take(AttemptFailed(turn.turn_id, turn.tries, kind, "a reason", retryable))
 
     def outcome(self, order: str, outcome: Outcome, answers: EventId | None = None) -> Told:
         return self.take(OrderDone(TxnId("a txn"), order, outcome, answers), stored=True)

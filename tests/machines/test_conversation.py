@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.conversation import refused
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask, Consume, HangUp, Log, MarkRead, ShowTyping
 from machines.errors import IllegalEvent
 from machines.facts import (
@@ -17,8 +17,8 @@ from machines.facts import (
 )
 from machines.happenings import (
     AgentDone,
-    AgentGrew,
-    AgentTroubled,
+    AgentOutput,
+    AttemptFailed,
     OnboardingAsked,
     OrderDone,
     Resumed,
@@ -239,9 +239,9 @@ def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
 @pytest.mark.parametrize(
     "late",
     [
-        AgentGrew(EventId("$1"), 2, Draft("old")),
+        AgentOutput(EventId("$1"), 2, AnswerText("old")),
         AgentDone(EventId("$1"), 2, "old", 1),
-        AgentTroubled(EventId("$1"), 2, "silent", "old", retryable=True),
+        AttemptFailed(EventId("$1"), 2, "silent", "old", retryable=True),
         AgentDone(EventId("$0"), 1, "of another turn", 1),
     ],
     ids=lambda late: f"{type(late).__name__} {late.turn_id}/{late.attempt}",

@@ -1,33 +1,33 @@
-"""A draft is a value that grows cheaply: no draft changes when another one grows out of it."""
+"""An answer text is a value: it does not change when another one grows from it."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 
 PIECES = st.lists(st.text(st.characters(exclude_categories=()), max_size=8), max_size=8)
 
 
 @given(PIECES)
-def test_each_draft_keeps_the_text_that_it_had(pieces):
-    drafts, texts = [Draft()], [""]
+def test_each_text_keeps_the_text_that_it_had(pieces):
+    values, texts = [AnswerText()], [""]
     for piece in pieces:
-        drafts.append(drafts[-1].grown(piece))
+        values.append(values[-1].grown(piece))
         texts.append(texts[-1] + piece)
-    assert [str(draft) for draft in drafts] == texts
-    assert [len(draft) for draft in drafts] == [len(text) for text in texts]
-    assert [draft.visible for draft in drafts] == [bool(text.strip()) for text in texts]
+    assert [str(value) for value in values] == texts
+    assert [len(value) for value in values] == [len(text) for text in texts]
+    assert [value.visible for value in values] == [bool(text.strip()) for text in texts]
 
 
 @given(PIECES, PIECES, PIECES)
-def test_two_drafts_may_grow_out_of_the_same_one(first, left, right):
-    def grown(draft, pieces):
+def test_two_texts_may_grow_from_the_same_one(first, left, right):
+    def grown(value, pieces):
         for piece in pieces:
-            draft = draft.grown(piece)
-        return draft
+            value = value.grown(piece)
+        return value
 
-    stem = grown(Draft(), first)
+    stem = grown(AnswerText(), first)
     one, other = grown(stem, left), grown(stem, right)
     assert str(one) == "".join(first + left)
     assert str(other) == "".join(first + right)
@@ -37,14 +37,14 @@ def test_two_drafts_may_grow_out_of_the_same_one(first, left, right):
 @pytest.mark.parametrize(
     ("offset", "text"), [(0, "one two"), (4, "two"), (7, ""), (9, "")], ids=str
 )
-def test_the_end_of_a_text_can_be_had_alone(offset, text):
-    longer = (draft := Draft("one ").grown("two")).grown(" three")
-    assert draft.since(offset) == text
+def test_the_end_of_a_text_is_read_alone(offset, text):
+    longer = (value := AnswerText("one ").grown("two")).grown(" three")
+    assert value.since(offset) == text
     assert str(longer) == "one two three"
 
 
-def test_drafts_are_equal_when_their_texts_are_and_show_none_of_it():
-    assert Draft("secret") == Draft("sec").grown("ret")
-    assert Draft("a") != Draft("b")
-    assert Draft("a") != "a"
-    assert "secret" not in repr(Draft("secret"))
+def test_equal_texts_are_equal_values_and_the_repr_hides_the_text():
+    assert AnswerText("secret") == AnswerText("sec").grown("ret")
+    assert AnswerText("a") != AnswerText("b")
+    assert AnswerText("a") != "a"
+    assert "secret" not in repr(AnswerText("secret"))

@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask, HangUp
-from machines.happenings import AgentOverran, CallBegan, CallDelayed, Resumed
+from machines.happenings import AnswerTooLong, CallDelayed, CallStarted, Resumed
 from machines.reply import GATHER_S
 from machines.turn import Turn
 from store.codec import dump, read
@@ -142,7 +142,7 @@ def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(s
         story.grows("so far")
         story.later(GATHER_S)
     turn = turn_of(story)
-    told = story.take(AgentOverran(turn.turn_id, turn.tries, Draft("so far and on")))
+    told = story.take(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
     assert told.said == [f"so far and on\n\n{SPEECH.answer_too_long()}"]
     assert not told.messages[0].partial
     assert not told.of(Ask)
@@ -153,7 +153,7 @@ def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
     story = RoomStory(world_options=LIMITS)
     story.hears("!save lunch")
     turn = turn_of(story)
-    told = story.take(AgentOverran(turn.turn_id, turn.tries, Draft("blah")))
+    told = story.take(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("blah")))
     assert told.said == [SPEECH.save_failed("lunch")]
 
 
@@ -182,7 +182,7 @@ def test_a_first_try_that_had_to_wait_for_its_call_has_the_agents_time():
     story = asked()
     call(story, CallDelayed)
     story.now += 119.0
-    call(story, CallBegan)
+    call(story, CallStarted)
     assert story.later(20.0).effects == ()
     assert story.ends("Late, but here.").said == ["Late, but here."]
 
@@ -193,7 +193,7 @@ def test_a_later_try_whose_call_has_hardly_begun_is_not_called_silent():
     story.later(2.0)
     call(story, CallDelayed)
     story.now += 117.5
-    call(story, CallBegan)
+    call(story, CallStarted)
     assert story.later(0.5).said == [SPEECH.agent_gave_up("AGENT_BUSY")]
 
 

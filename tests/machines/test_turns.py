@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask, DropEdits, HangUp, Send, ShowTyping
 from machines.facts import BegunPart, MessageArrived
-from machines.happenings import Activity, AgentGrew, Resumed
+from machines.happenings import Activity, AgentOutput, Resumed
 from machines.ids import EventId, TxnId
 from machines.orders import RedactMessage, SendMessage
 from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
@@ -85,7 +85,7 @@ def test_a_tool_that_is_done_before_it_was_shown_leaves_nothing_to_look_at():
     story = asked()
     ends_at = story.now + 1800.0
     turn = story.it.turn
-    story.take(AgentGrew(turn.turn_id, turn.tries, Draft(), Activity("tool", "search")))
+    story.take(AgentOutput(turn.turn_id, turn.tries, AnswerText(), Activity("tool", "search")))
     assert story.it.due_at() == story.now + GATHER_S
     story.grows("")
     assert story.it.due_at() == ends_at
@@ -94,7 +94,7 @@ def test_a_tool_that_is_done_before_it_was_shown_leaves_nothing_to_look_at():
 def test_what_the_agent_is_doing_shows_below_its_words_and_goes():
     story = asked()
     turn = story.it.turn
-    said = AgentGrew(turn.turn_id, turn.tries, Draft("So far."), Activity("tool", "search"))
+    said = AgentOutput(turn.turn_id, turn.tries, AnswerText("So far."), Activity("tool", "search"))
     story.take(said)
     assert story.later(GATHER_S).said == [f"So far.\n\n{SPEECH.tool_status('search')}"]
     assert story.ends("So far, so good.").said == ["So far, so good."]
@@ -478,7 +478,9 @@ def test_a_quiet_line_below_a_full_part_moves_no_cut():
     assert turn is not None
     text = "word " * (PART_BYTES // 5)
     for more in ("", "word " * 100):
-        grown = AgentGrew(turn.turn_id, turn.tries, Draft(text + more), Activity("tool", "search"))
+        grown = AgentOutput(
+            turn.turn_id, turn.tries, AnswerText(text + more), Activity("tool", "search")
+        )
         story.take(grown)
         story.later(10)
     story.ends(text + "word " * 100)

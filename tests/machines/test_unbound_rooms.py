@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from machines import commands
 from machines.case import Waiting
 from machines.conversation import Conversation
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.effects import Ask, Log, Reconcile, Record, Send, SetAside
 from machines.errors import IllegalEvent
 from machines.facts import (
@@ -21,7 +21,7 @@ from machines.facts import (
     MemberChanged,
     MessageArrived,
 )
-from machines.happenings import AgentGrew, Observed, OrderDone, Resumed, TimePassed
+from machines.happenings import AgentOutput, Observed, OrderDone, Resumed, TimePassed
 from machines.ids import EventId, TxnId
 from machines.orders import Joined, Refused
 from machines.room import Room, RoomMade, TopologyConfirmed
@@ -374,7 +374,7 @@ EVENTS: dict[str, Callable[[Unbound], object]] = {
     "linked": lambda story: TopologyConfirmed(CHAT_BINDING, "Chat 1", False, True, {}),
     "member": lambda story: MemberChanged(ROOM, EventId("$m"), ANNA, "leave"),
     "encrypted": lambda story: EncryptionEnabled(ROOM, None),
-    "agent": lambda story: AgentGrew(EventId("$turn"), 1, Draft("words")),
+    "agent": lambda story: AgentOutput(EventId("$turn"), 1, AnswerText("words")),
 }
 STORED = ("message", "command", "waiting command")
 STATES = ("unregistered", "reconciling", "bound", "failed")

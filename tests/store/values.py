@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from machines.binding import Binding
-from machines.draft import Draft
+from machines.draft import AnswerText
 from machines.facts import Fact, MessageArrived, SyncBatch
 from machines.happenings import Asked
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
@@ -98,4 +98,4 @@ TURN = Turn(
     retry_at=90.25,
     fault="silent",
 )
-IN_HAND_ONLY = {"heard": Draft("half an answer"), "status": "searching", "first_text_at": 5.0}
+IN_HAND_ONLY = {"heard": AnswerText("half an answer"), "status": "searching", "first_text_at": 5.0}
