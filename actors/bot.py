@@ -84,7 +84,7 @@ class Bot:
         )
         self._gaps = GapFiller(homeserver, journal, clock, self._crank.deliver)
         self._calls = AgentCalls(platform, self._workers, self._crank.tell, limits)
-        self._looks: dict[RoomId, object] = {}
+        self._repairs: dict[RoomId, object] = {}
         self._stop = anyio.Event()
         self._asked_to_stop_at = 0.0
 
@@ -105,14 +105,14 @@ class Bot:
         self._surroundings.raise_platform_chat_seq(bot.platform_chat_seq)
         self._surroundings.remember(await self._journal.preferences())
         life = BotLife(self._journal, self._clock, bot.life)
-        await life.happened(Started, "the process started")
+        await life.happened(Started(), "the process started")
         try:
             await self._until_stopped(life, bot.sync_token)
         # The other broad except: whatever ends the daemon is its life's last transition.
         except Exception as error:
             cause = first_cause(error)
             if not isinstance(cause, DatabaseUnusable):
-                await life.happened(GaveUp, _why(cause))
+                await life.happened(GaveUp(), _why(cause))
             raise cause from error
 
     async def _until_stopped(self, life: BotLife, token: SyncToken | None) -> None:
@@ -125,7 +125,7 @@ class Bot:
                 token = await self._go_live(life, token, group)
                 await self._gaps.run(syncing)
                 await self._sync_for_ever(life, token)
-            await life.happened(StopRequested, "asked to stop")
+            await life.happened(StopRequested(), "asked to stop")
             # What the sync had in hand was finished first, on a slow disk not at once.
             spent_s = self._clock.now() - self._asked_to_stop_at
             with anyio.move_on_after(max(0.0, DRAIN_S - spent_s)) as patience:
@@ -134,7 +134,7 @@ class Bot:
                 await self._outbox.flush()
             group.cancel_scope.cancel()
         reason = "not everything could be sent in time" if patience.cancelled_caught else "drained"
-        await life.happened(Drained, reason)
+        await life.happened(Drained(), reason)
 
     async def _cancel_when_stopped(self, scope: anyio.CancelScope) -> None:
         await self._stop.wait()
@@ -147,10 +147,10 @@ class Bot:
         await self._log_in(life)
         batch, topology = await self._first_sync(life, token)
         await self._keep(batch)
-        await life.happened(SyncedOnce, f"{len(topology.rooms)} rooms")
+        await life.happened(SyncedOnce(), f"{len(topology.rooms)} rooms")
         report = await self._reconciler.reconcile_matrix_state(topology)
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
-        await life.happened(Reconciled, f"{recovered} rooms recovered, {same} unchanged")
+        await life.happened(Reconciled(), f"{recovered} rooms recovered, {same} unchanged")
         structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
         await self._outbox.take_up()
         self._crank.awaken(await self._journal.actors_with_work())
@@ -167,7 +167,7 @@ class Bot:
     async def _log_in(self, life: BotLife) -> None:
         session = await self._homeserver.login()
         await self._journal.keep_session(session.user_id, session.device_id)
-        await life.happened(LoggedIn, f"as {session.user_id}, device {session.device_id}")
+        await life.happened(LoggedIn(), f"as {session.user_id}, device {session.device_id}")
 
     async def _first_sync(
         self, life: BotLife, token: SyncToken | None
@@ -176,7 +176,7 @@ class Bot:
             try:
                 return await self._homeserver.initial_sync(token)
             except LoggedOut as error:
-                await life.happened(SoftLoggedOut, str(error))
+                await life.happened(SoftLoggedOut(), str(error))
                 await self._log_in(life)
             except TokenUnknown as error:
                 structlog.get_logger().warning("sync_token_refused", reason=str(error))
@@ -190,7 +190,7 @@ class Bot:
             try:
                 batch = await self._homeserver.sync(token)
             except LoggedOut as error:
-                await life.happened(SoftLoggedOut, str(error))
+                await life.happened(SoftLoggedOut(), str(error))
                 await self._log_in(life)
                 continue
             except TokenUnknown as error:
@@ -256,13 +256,13 @@ class Bot:
             self._presence.mark_read(room_id, answered)
 
     async def _reconcile_one(self, room_id: RoomId) -> None:
-        """Look at a room; an older look may show it as it was before the bot came back, and tells nothing."""
-        look = self._looks[room_id] = object()
-        observed, rows = await self._reconciler.reconcile_single_room(room_id)
+        """Repair a room; discard the result if a newer repair of it has started meanwhile."""
+        repair = self._repairs[room_id] = object()
+        result, rows = await self._reconciler.reconcile_single_room(room_id)
         self._crank.deliver(rows)
-        if self._looks.get(room_id) is look:
-            del self._looks[room_id]
-            self._crank.tell(ActorKey(room_id), observed)
+        if self._repairs.get(room_id) is repair:
+            del self._repairs[room_id]
+            self._crank.tell(ActorKey(room_id), result)
 
 
 def first_cause(error: BaseException) -> BaseException:

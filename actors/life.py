@@ -1,31 +1,32 @@
-"""The bot's life: its machine, kept in the database and logged at each change (contract L1)."""
+"""The bot's lifecycle state: stored and logged at each change (contract L1)."""
 
 import structlog
+from msgspec.structs import replace
 
 from actors.ports import Clock
-from machines.lifecycle import LIFECYCLE, Life
+from machines.lifecycle import LIFECYCLE, Life, LifecycleEvent
 from store import Journal
 from store.records import Transition
 
 
 class BotLife:
-    """The bot's own machine, and the one place that moves it."""
+    """Keeps the state of the bot's machine; the only place that changes it."""
 
     def __init__(self, journal: Journal, clock: Clock, life: Life) -> None:
         self._journal = journal
         self._clock = clock
         self.life = life
 
-    async def happened(self, fact_type: type, reason: str) -> None:
-        """Take one event of the lifecycle, built as `fact_type(at=…, reason=…)`.
+    async def happened(self, event: LifecycleEvent, reason: str) -> None:
+        """Take one event of the lifecycle.
 
         Raises:
-            IllegalEvent: the life's state refuses it.
+            IllegalEvent: the current state refuses it.
         """
         now = self._clock.now()
-        step = LIFECYCLE.step(self.life, fact_type(at=now, reason=reason))
+        step = LIFECYCLE.step(self.life, event)
         source, target = self.life.state, step.data.state
-        self.life = Life(target, now, reason, step.data.was_live)
+        self.life = replace(step.data, since=now, reason=reason)
         transition = Transition("bot", now, step.arrow.event, source, target, reason)
         await self._journal.keep_life(self.life, transition)
         structlog.get_logger().info(

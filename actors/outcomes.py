@@ -53,7 +53,7 @@ class Outcomes:
         report = None
         if row.reports or refusal is not None:
             answers = getattr(row.order, "answers", None)
-            report = OrderDone(row.txn_id, type(row.order).__name__, outcome, answers)
+            report = OrderDone(row.txn_id, outcome, answers)
         if refusal is not None:
             structlog.get_logger().warning(
                 "order_refused", lane=row.lane, order=type(row.order).__name__, reason=refusal

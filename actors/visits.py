@@ -1,4 +1,4 @@
-"""What one visit to an actor leaves behind: its effects, sorted into what is committed and what follows."""
+"""Collects the effects of one visit to an actor: those that are committed, and those that follow the commit."""
 
 from typing import Any, Protocol, assert_never
 
@@ -29,14 +29,14 @@ from machines.world import World
 from store.records import OutboxRow, Transition, Writes
 
 Deferred = Ask | HangUp | Reconcile | ShowTyping | MarkRead | Log
-"""What happens after the commit, and needs no row."""
+"""The effects that follow the commit and need no row."""
 
 
 class Worlds(Protocol):
-    """Where a visit gets its surroundings from; `took` is told when an id has been given out."""
+    """Provides the context of each step, and takes what a step reserves or chooses."""
 
     def world(self) -> World:
-        """Return the surroundings of the next step."""
+        """Return the context of the next step."""
         ...
 
     def took(self, platform_chat_id: str) -> None:
@@ -44,12 +44,12 @@ class Worlds(Protocol):
         ...
 
     def prefers(self, user_id: UserId, preferences: Preferences) -> None:
-        """Let a user's choice hold from the next step on."""
+        """Apply a user's choice from the next step on."""
         ...
 
 
 class Gathered(Struct):
-    """The effects of one visit, sorted into what is committed and what follows."""
+    """The effects of one visit, by what becomes of them."""
 
     key: ActorKey
     before: Conversation | Household
@@ -64,7 +64,7 @@ class Gathered(Struct):
     preferences: list[tuple[UserId, Preferences]] = []
 
     def add(self, effect: Effect, world: World, worlds: Worlds) -> None:
-        """Put one effect where it belongs."""
+        """Add one effect."""
         match effect:
             case Send(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
                 lane = getattr(order, "room_id", self.key)
@@ -108,7 +108,7 @@ class Gathered(Struct):
                 assert_never(effect)
 
     def writes(self, after: Conversation | Household) -> Writes:
-        """Return what the visit's transaction holds: of the actor's rows, those that changed."""
+        """Return the content of the visit's transaction; of the actor's rows only those that changed."""
         room = turn = turn_ended = user = None
         before = self.before
         if isinstance(after, Conversation) and isinstance(before, Conversation):

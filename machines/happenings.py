@@ -1,7 +1,7 @@
-"""What happens to an actor besides what the homeserver told: outcomes, words of an agent, time, requests.
+"""Internal events: what an actor takes besides Matrix events. Outcomes of orders, requests, agent output, time.
 
-`OrderDone`, `Observed` and the requests between actors go through the inbox and survive a crash; what an
-agent says and the passing of time are told to the actor directly and are derived anew after one.
+What one actor tells another, and `OrderDone`, has a row in the inbox and survives a crash. A signal has no row: agent
+output, the end of a repair, and the passing of time are made again after a crash.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from msgspec import Struct
 
 from machines.binding import Binding
 from machines.draft import AnswerText
-from machines.facts import BegunPart, FileArrived, MalformedArrived, MessageArrived
+from machines.facts import BegunPart, Fact, FileArrived, MalformedArrived, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome
 
 
 class Asked(Struct, frozen=True):
-    """Where something was asked for. `event_id` is empty for an invitation, which is no message.
+    """Where a request was made and is answered. `event_id` is `None` for an invitation, which is no message.
 
     `begun` are the parts of an unfinished answer that are in the room already (contract D12).
     """
@@ -29,28 +29,57 @@ class Asked(Struct, frozen=True):
 
 
 class OrderDone(Struct, frozen=True):
-    """The outcome of an order that this actor gave; `order` names its kind, `answers` what it answered."""
+    """The outcome of an order that this actor gave; `answers` is the message that the order answered."""
 
     txn_id: TxnId
-    order: str
     outcome: Outcome
     answers: EventId | None = None
 
 
-class Observed(Struct, frozen=True):
-    """What one targeted look at the homeserver came to: a binding, or the reason why there is none."""
+class RoomMade(Struct, frozen=True):
+    """The bot made this room and knows what it will be; it is not complete yet."""
 
-    binding: Binding | None
+    binding: Binding
+    name: str
+
+
+class RoomCompleted(Struct, frozen=True):
+    """The room that the bot made is complete: a Space exists, a chat is linked into its Space."""
+
+    binding: Binding
+    name: str
+
+
+class TopologyConfirmed(Struct, frozen=True):
+    """The homeserver shows what the room is.
+
+    With `backfill` the homeserver does not have this binding yet. `others` is how many others are in the room, `None`
+    when that is not known; a row cannot differ in it (contract C5).
+    """
+
+    binding: Binding
     name: str
     encrypted: bool
-    store: bool
+    backfill: bool
+    others: int | None = None
+    report: Mapping[str, Any] = {}
+
+
+class TopologyRefused(Struct, frozen=True):
+    """The homeserver does not show what the room is.
+
+    `wanted_by` is a user who waits for an answer in the room. A refusal `at_start` is silent, and the next repair need
+    not wait.
+    """
+
     reason: str
     report: Mapping[str, Any]
-    others: int | None = None
+    wanted_by: UserId | None = None
+    at_start: bool = False
 
 
 class Resumed(Struct, frozen=True):
-    """The process was restarted, or the room's turn had been left in hand."""
+    """The process was restarted, or the state of the actor was lost and is loaded again."""
 
 
 class TimePassed(Struct, frozen=True):
@@ -58,7 +87,7 @@ class TimePassed(Struct, frozen=True):
 
 
 class MessageBehind(Struct, frozen=True):
-    """A message came to a room that is not bound, behind as many as may wait there: it is not taken yet.
+    """A message came to a room that is not bound and is full: it waits in the inbox and is not taken yet.
 
     `seq` is its inbox row, `received_at` seconds since the epoch.
     """
@@ -139,7 +168,7 @@ class AttemptFailed(Struct, frozen=True):
 
 
 class OnboardingAsked(Struct, frozen=True):
-    """He invited the bot, or wrote in an entry room: he is to have a Space and a chat (contract O2)."""
+    """A user invited the bot, or wrote in an entry room: they get a Space and a chat (contract O2)."""
 
     asked: Asked
 
@@ -158,29 +187,29 @@ class ChatsAsked(Struct, frozen=True):
 
 
 class ChatRecovered(Struct, frozen=True):
-    """A repair brought one of his chats back; his counter moves past its number."""
+    """A repair restored one of the user's chats; their counter moves past its number."""
 
     space_id: RoomId
     number: int
 
 
 class MessageDropped(Struct, frozen=True):
-    """A message was set aside because too many wait; in a room that is not bound it counts as writing (C8)."""
+    """A message was set aside because too many wait; in a room that is not bound it still starts a repair (C8)."""
 
     sender: UserId
 
 
 class QueueOverflowed(Struct, frozen=True):
-    """So many messages wait here that those sent from `first` on are not kept (contract D14)."""
+    """Too many messages wait here: those from `first` on are not kept (contract D14)."""
 
     waiting: int
     first: EventId | None
 
 
 class AnswerReady(Struct, frozen=True):
-    """What a user's actor answers; the room's actor says it, because only that knows who reads along now.
+    """The answer of a user's actor; the room's actor sends it, because only that knows who is in the room now.
 
-    `in_company` is said in its place in an entry room with others: it shows nothing of anybody (contract O5).
+    `in_company` is sent instead in an entry room with others: it shows nothing of any user (contract O5).
     """
 
     asked: Asked
@@ -188,12 +217,14 @@ class AnswerReady(Struct, frozen=True):
     in_company: str
 
 
-class ChatSummary(Struct, frozen=True):
-    """One of a user's chats, as his actor sees it."""
-
-    room_id: RoomId
-    chat_id: str
-    name: str
-    agent_id: str
-    archived: bool
-    state: str
+AgentEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed
+RoomSignal = AgentEvent | TimePassed | Resumed | TopologyConfirmed | TopologyRefused | MessageBehind
+"""What a room's actor takes without an inbox row."""
+RoomInboxEvent = (
+    Fact | OrderDone | RoomMade | RoomCompleted | AnswerReady | MessageDropped | QueueOverflowed
+)
+"""What a room's actor takes from its inbox."""
+RoomEvent = RoomSignal | RoomInboxEvent
+UserRequest = OnboardingAsked | NewChatAsked | ChatsAsked
+UserEvent = UserRequest | OrderDone | ChatRecovered
+"""What a user's actor takes."""

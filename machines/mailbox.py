@@ -7,12 +7,20 @@ from machines.case import Case, Message, Waiting
 from machines.commands import Place
 from machines.commands.base import answer
 from machines.dialogue import stop_turn
-from machines.doorway import is_over, step_room
-from machines.effects import Consume, Reconcile
+from machines.doorway import drop_turn, step_room
+from machines.effects import Consume, Reconcile, Send
 from machines.facts import MalformedArrived, MessageArrived
-from machines.happenings import AnswerReady, MessageBehind, MessageDropped
-from machines.ids import UserId
-from machines.room import MessageCame
+from machines.happenings import (
+    AnswerReady,
+    Asked,
+    MessageBehind,
+    MessageDropped,
+    QueueOverflowed,
+)
+from machines.ids import EventId, TxnId, UserId
+from machines.orders import SendMessage
+from machines.repair import is_over
+from machines.room import UserWrote
 from machines.turns import begin, begin_message
 
 
@@ -53,7 +61,7 @@ def _hear(case: Case, command: commands.Command | None, seq: int, since: float) 
     if seq <= case.room.heard_seq or is_over(case, since):
         return
     case.room = replace(case.room, heard_seq=seq)
-    step_room(case, MessageCame(case.world.now), "a message came")
+    step_room(case, UserWrote(), "a message came")
     if case.room.state == "failed" and command is not None and not case.room.reminded:
         # A command wants an answer now; the repair may not be tried again for a while (C8, C10).
         case.room = replace(case.room, reminded=True, told=True)
@@ -114,6 +122,31 @@ def pass_on(case: Case, ready: AnswerReady) -> None:
         case.effects.append(answer(asked, text))
     else:
         case.say(text, "pointer")  # an invitation is no message to answer
+
+
+def tell_of_overflow(case: Case, overflow: QueueOverflowed) -> None:
+    """Say that messages are not kept any more: once, for as long as too many wait (contract D14)."""
+    if case.room.state != "unregistered":
+        case.say(case.world.speech.too_many_waiting(), f"overflow.{overflow.first}")
+
+
+def replace_refused_reply(case: Case, txn_id: TxnId, answers: EventId) -> None:
+    """Say once, in place of a reply that the homeserver refuses, that it cannot be shown (contract D9)."""
+    if txn_id.endswith(_REPLACEMENT):
+        return
+    if case.turn is not None and case.turn.turn_id == answers:
+        drop_turn(case)
+    text, asked = case.world.speech.answer_refused_by_server(), Asked(case.room.room_id, answers)
+    part, is_edit, _ = txn_id.rpartition(".e")
+    if not is_edit:
+        case.effects.append(answer(asked, text, _REPLACEMENT.removeprefix(".")))
+        return
+    # The reply is in the room already, and its new text is refused: another edit ends it.
+    message = SendMessage(case.room.room_id, text, answers=answers, edits=TxnId(part))
+    case.effects.append(Send(message, TxnId(f"{txn_id}{_REPLACEMENT}")))
+
+
+_REPLACEMENT = ".refused"
 
 
 def _is_addressed(message: Message) -> bool:

@@ -8,7 +8,8 @@ the engine on every state × event × guard.
 Every state × event pair is declared: an arrow, or a refusal with its reason (`refuses`). An illegal
 event raises `IllegalEvent` and changes nothing. An arrow's guard and action are static methods of the
 declaration: `guard(data, fact) -> bool`, `action(data, fact) -> (data, effects)`; `data` is a frozen
-struct with a field `state`, `fact` the event's value (the engine keeps the name `event` for itself).
+struct with a `state`, `fact` the event's value (the engine keeps the name `event` for itself). A machine that
+needs the time, limits or sentences is stepped with a `context`, which its guards and actions take as third argument.
 """
 
 import re
@@ -22,8 +23,8 @@ from statemachine import StateMachine
 from machines.errors import IllegalEvent
 
 D = TypeVar("D", bound=Any)
-Guard = Callable[[Any, Any], bool]
-Action = Callable[[Any, Any], tuple[Any, tuple[Any, ...]]]
+Guard = Callable[..., bool]
+Action = Callable[..., tuple[Any, tuple[Any, ...]]]
 
 
 class Arrow(Struct, frozen=True):
@@ -88,7 +89,7 @@ class Table(Generic[D]):
                     action=actions[0] if actions else None,
                 )
 
-    def step(self, data: D, event: object) -> Step[D]:
+    def step(self, data: D, event: object, context: object = None) -> Step[D]:
         """Take one event.
 
         Raises:
@@ -98,11 +99,12 @@ class Table(Generic[D]):
         name = self._names.get(cls)
         if name is None:
             name = self._names[cls] = event_name(cls)
+        arguments = (event,) if context is None else (event, context)
         for arrow, guard, action in self._run.get((data.state, name), ()):
-            if guard is None or guard(data, event):
+            if guard is None or guard(data, *arguments):
                 effects: tuple[Any, ...] = ()
                 if action is not None:
-                    data, effects = action(data, event)
+                    data, effects = action(data, *arguments)
                 if data.state != arrow.target:
                     data = replace(data, state=arrow.target)
                 return Step(data, effects, arrow)

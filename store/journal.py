@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from machines.chats import ChatSummary
 from machines.facts import Fact, Gap, SyncBatch
-from machines.happenings import ChatSummary
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
 from machines.lifecycle import Life
 from machines.plan import Stored

@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from machines.happenings import Asked, ChatSummary
+from machines.chats import ChatSummary
+from machines.happenings import Asked
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.lifecycle import Life
 from machines.orders import Order

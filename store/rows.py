@@ -8,7 +8,7 @@ from sys import intern
 from typing import Any
 
 from machines.binding import Binding
-from machines.happenings import ChatSummary
+from machines.chats import ChatSummary
 from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
 from machines.memory import Memory
 from machines.room import Room

@@ -85,7 +85,7 @@ VALUES (:subject, :at, :event, :source, :target, :reason, :report);
 -- name: rooms_under_way
 SELECT lane FROM outbox WHERE status = 'waiting' AND kind IN ('JoinRoom', 'NameRoom', 'StoreBinding')
 UNION SELECT actor FROM inbox WHERE status = 'waiting'
-    AND kind IN ('InviteArrived', 'OrderDone', 'RoomMade', 'TopologyConfirmed',
+    AND kind IN ('InviteArrived', 'OrderDone', 'RoomMade', 'RoomCompleted', 'TopologyConfirmed',
         'BotRemoved', 'BotReturned')
 UNION SELECT json_extract(in_hand, '$.made') FROM users
     WHERE in_hand IS NOT NULL AND json_extract(in_hand, '$.made') IS NOT NULL;

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machines import facts, happenings, orders
+from machines.binding import Binding
 from machines.happenings import OrderDone
+from machines.ids import EventId, TxnId, UserId
 from store.codec import _JOURNALLED, dump, load
 from store.errors import DatabaseUnusable, UnitRefused
 
@@ -70,6 +72,17 @@ def test_every_fact_order_and_stored_happening_may_be_journalled():
         happenings.ChatRecovered,
     }
     assert stored <= set(_JOURNALLED.values())
+
+
+def test_internal_events_of_earlier_versions_are_still_read():
+    confirmed = (
+        '{"binding":{"room_type":"space","matrix_user_id":"@anna:example.org"},"name":"Space",'
+        '"encrypted":false,"store":true,"report":{},"others":null}'
+    )
+    binding = Binding("space", UserId("@anna:example.org"))
+    assert load("TopologyConfirmed", confirmed) == happenings.RoomCompleted(binding, "Space")
+    done = '{"txn_id":"a","order":"JoinRoom","outcome":{"type":"Done","event_id":"$e"}}'
+    assert load("OrderDone", done) == OrderDone(TxnId("a"), orders.Done(EventId("$e")))
 
 
 @pytest.mark.parametrize("kind", ["Room", "object", "", "eval", "AgentRequest"])

@@ -329,7 +329,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
 ):
     await journal.keep_visits([Writes(orders=(order("a"), order("b")))], 1.0)
     first, second = await journal.waiting_orders(0.0)
-    done = OrderDone(TxnId("a"), "SendMessage", Done())
+    done = OrderDone(TxnId("a"), Done())
     (told,) = await journal.finish_orders([FinishedOrder(first, report=done)], 2.0)
     assert (told.actor, told.event) == (KEY, done)
 
@@ -338,7 +338,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
             "CREATE TRIGGER fault BEFORE INSERT ON inbox BEGIN SELECT RAISE(ABORT, 'injected'); END"
         )
     )
-    refused = FinishedOrder(second, None, "no", OrderDone(TxnId("b"), "x", Done()))
+    refused = FinishedOrder(second, None, "no", OrderDone(TxnId("b"), Done()))
     with pytest.raises(UnitRefused):
         await journal.finish_orders([refused], 3.0)
     assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["b"]
@@ -347,7 +347,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
 async def test_a_refused_order_keeps_its_body_and_the_reason(database, journal):
     await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
-    report = OrderDone(row.txn_id, "SendMessage", Refused("forbidden", "M_FORBIDDEN", "no"))
+    report = OrderDone(row.txn_id, Refused("forbidden", "M_FORBIDDEN", "no"))
     await journal.finish_orders([FinishedOrder(row, None, "M_FORBIDDEN: no", report)], 2.0)
     kept = await database.run(
         lambda raw: tuple(
