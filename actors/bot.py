@@ -129,7 +129,7 @@ class Bot:
             # What the sync had in hand was finished first, on a slow disk not at once.
             spent_s = self._clock.now() - self._asked_to_stop_at
             with anyio.move_on_after(max(0.0, DRAIN_S - spent_s)) as patience:
-                self._calls.hang_up_all()
+                self._calls.cancel_all()
                 await self._crank.stop()
                 await self._outbox.flush()
             group.cancel_scope.cancel()
@@ -235,7 +235,7 @@ class Bot:
             case Ask():
                 self._calls.ask(key, effect)
             case HangUp():
-                self._calls.hang_up(key)
+                self._calls.cancel(key)
             case ShowTyping(typing=typing):
                 self._presence.show_typing(RoomId(key), typing)
             case MarkRead(event_id=event_id):

@@ -1,14 +1,14 @@
-"""Slots for calls to agents: so many at once, and always some left for an agent and a user who hold none.
+"""Slots for calls to agents: a limited number, shared fairly between agents and users.
 
-A mute agent holds its calls until its silence is over, a chatty one until its time is; both may have thousands of
-rooms. So the more somebody holds, the more they have to leave free: a call begins while twice the calls of its user
-and those of its agent together are fewer than twice the free slots. Who holds none finds a slot as long as one is
-free; who holds many waits until others have theirs. One user with one agent gets two fifths of all slots, all users of
-one agent two thirds, the next agent two thirds of the rest, and so on (contracts D11, D14).
+A silent agent holds its calls until the silence limit, a talkative one until the turn's limit, and both may have
+thousands of rooms. So an agent or a user must leave more slots free the more it holds: a call starts while twice the
+calls of its user plus the calls of its agent are fewer than twice the free slots. An agent and a user without a call
+get a slot as long as one is free. One user with one agent gets two fifths of all slots, all users of one agent two
+thirds, the next agent two thirds of the rest, and so on (contracts D11, D14).
 """
 
 from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
@@ -16,33 +16,26 @@ import anyio
 from machines.ids import AgentId, UserId
 
 SHARE = 2
-"""How many slots may be held for each that is free."""
+"""How many slots may be held for each free one."""
 K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Whose call it is: the agent that is asked, and the user who asks."""
+    """The agent that is asked, and the user who asks."""
 
     agent_id: AgentId
     user_id: UserId
 
 
-@dataclass(eq=False, slots=True)
-class _Waiter:
-    """One call that waits; `admitted` is set when it has its slot."""
-
-    admitted: anyio.Event = field(default_factory=anyio.Event)
-
-
 class CallSlots:
-    """Who has a slot gives it back with `leave`."""
+    """A fair semaphore: each slot taken by `enter` or `wait` is given back by `leave`."""
 
     def __init__(self, count: int) -> None:
         self._free = count
         self._of_agent: Counter[AgentId] = Counter()
         self._of_user: Counter[UserId] = Counter()
-        self._waiting: OrderedDict[AgentId, OrderedDict[UserId, deque[_Waiter]]] = OrderedDict()
+        self._waiting: OrderedDict[AgentId, OrderedDict[UserId, deque[anyio.Event]]] = OrderedDict()
 
     def enter(self, party: Party) -> bool:
         """Take a slot, if this party may have one now."""
@@ -54,37 +47,37 @@ class CallSlots:
         return True
 
     async def wait(self, party: Party) -> None:
-        """Return with a slot; whoever is cancelled has none."""
-        waiter = _Waiter()
+        """Wait for a slot and take it; after a cancellation no slot is held."""
+        admitted = anyio.Event()
         users = self._waiting.setdefault(party.agent_id, OrderedDict())
-        users.setdefault(party.user_id, deque()).append(waiter)
+        users.setdefault(party.user_id, deque()).append(admitted)
         try:
-            # No deadline here: the turn has one, and hangs up.
-            await waiter.admitted.wait()
+            # No deadline here: the turn has one, and cancels the call.
+            await admitted.wait()
         except BaseException:
-            if waiter.admitted.is_set():
+            if admitted.is_set():
                 self.leave(party)
             else:
-                self._forget(party, waiter)
+                self._remove(party, admitted)
             raise
 
     def leave(self, party: Party) -> None:
-        """Give a slot back, and let in whoever may have one now."""
+        """Give a slot back, and admit the waiting calls that may start now."""
         self._free += 1
         _count_down(self._of_agent, party.agent_id)
         _count_down(self._of_user, party.user_id)
-        while (admitted := self._next()) is not None:
-            self.enter(admitted)
-            waiter = self._waiting[admitted.agent_id][admitted.user_id][0]
-            self._forget(admitted, waiter)
-            waiter.admitted.set()
+        while (following := self._next()) is not None:
+            self.enter(following)
+            admitted = self._waiting[following.agent_id][following.user_id][0]
+            self._remove(following, admitted)
+            admitted.set()
 
     def _may_enter(self, party: Party) -> bool:
         held = 2 * self._of_user[party.user_id] + self._of_agent[party.agent_id]
         return held < SHARE * self._free
 
     def _next(self) -> Party | None:
-        """Return who is to be let in: agents take turns, and among those who wait for one, its users."""
+        """Return the next party to admit: agents take turns, and so do the users of one agent."""
         for agent_id, users in self._waiting.items():
             if self._of_agent[agent_id] >= SHARE * self._free:
                 continue
@@ -93,11 +86,11 @@ class CallSlots:
                     return party
         return None
 
-    def _forget(self, party: Party, waiter: _Waiter) -> None:
-        """Take a waiter out of its queue; its user and agent go behind the others."""
+    def _remove(self, party: Party, admitted: anyio.Event) -> None:
+        """Remove a waiting call from its queue; its user and its agent move behind the others."""
         users = self._waiting[party.agent_id]
         queue = users[party.user_id]
-        queue.remove(waiter)
+        queue.remove(admitted)
         users.move_to_end(party.user_id)
         self._waiting.move_to_end(party.agent_id)
         if not queue:
@@ -107,7 +100,7 @@ class CallSlots:
 
 
 def _count_down(counter: Counter[K], key: K) -> None:
-    """Count one less; who holds none takes no memory."""
+    """Subtract one; a count of zero is removed, so that it takes no memory."""
     counter[key] -= 1
     if not counter[key]:
         del counter[key]

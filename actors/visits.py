@@ -113,7 +113,7 @@ class Gathered(Struct):
         before = self.before
         if isinstance(after, Conversation) and isinstance(before, Conversation):
             room = after.room if after.room != before.room else None
-            turn = after.turn if after.turn is not None and _kept(after) != _kept(before) else None
+            turn = after.turn if after.turn != before.turn else None
             ended = before.turn is not None and after.turn is None
             turn_ended = after.room.room_id if ended else None
         elif isinstance(after, Household) and isinstance(before, Household):
@@ -132,11 +132,3 @@ class Gathered(Struct):
             platform_chat_seq=self.platform_chat_seq,
             preferences=tuple(self.preferences),
         )
-
-
-def _kept(value: Conversation) -> object:
-    """Return what is stored of a turn, to tell whether it has to be stored again."""
-    turn = value.turn
-    if turn is None:
-        return None
-    return (turn.turn_id, turn.state, turn.tries, turn.retry_at, turn.fault, turn.reply)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from machines.room import COOL_DOWN_S, ROOM
-from machines.turn import Turn
+from machines.turn_state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from cli.printable import printable
 from machines.binding import Binding
 from machines.room import COOL_DOWN_S, ROOM
-from machines.turn import Turn
+from machines.turn_state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
 

@@ -10,7 +10,7 @@ from machines.effects import Effect, SavePreferences, TookPlatformChatId
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.notices import in_parts
 from machines.room import ANSWERED_WITHIN_S, Room, notice_to
-from machines.turn import Turn
+from machines.turn_state import NO_ATTEMPT, ActiveTurn, Attempt, Turn
 from machines.world import World
 
 Message = MessageArrived | FileArrived | MalformedArrived
@@ -29,7 +29,7 @@ class Conversation(Struct, frozen=True):
 
     The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for the minimum
     interval after the edit before it, and the next reply must not wait behind it in the outbox. While `counting`, a
-    repair is under way that reads who is in the entry room.
+    repair is under way that reads who is in the entry room. `attempt` belongs to the turn and is not stored.
     """
 
     room: Room
@@ -37,6 +37,7 @@ class Conversation(Struct, frozen=True):
     waiting: tuple[Waiting, ...] = ()
     quiet_until: float = 0.0
     counting: bool = False
+    attempt: Attempt = NO_ATTEMPT
 
     def due_at(self) -> float | None:
         """Return when something comes due in this room, if no event comes before."""
@@ -48,7 +49,7 @@ class Conversation(Struct, frozen=True):
         if self.room.state != "bound":
             return self.room.repair_due_at()
         if self.turn is not None:
-            return self.turn.due_at()
+            return ActiveTurn(self.turn, self.attempt).due_at()
         return None if self.room.uncounted else self.quiet_until
 
 
@@ -61,13 +62,14 @@ class Case:
         self.waiting = conversation.waiting
         self.quiet_until = conversation.quiet_until
         self.counting = conversation.counting
+        self.attempt = conversation.attempt
         self.world = world
         self.effects: list[Effect] = []
 
     def result(self) -> tuple[Conversation, tuple[Effect, ...]]:
         """Return the changed value and the effects."""
         conversation = Conversation(
-            self.room, self.turn, self.waiting, self.quiet_until, self.counting
+            self.room, self.turn, self.waiting, self.quiet_until, self.counting, self.attempt
         )
         return conversation, in_parts(self.effects, self.world.now)
 

@@ -11,7 +11,7 @@ from machines.case import Conversation
 from machines.patience import LONGEST_SPREAD_WAIT_S
 from machines.reply import EDIT_INTERVAL_S
 from machines.room import Room
-from machines.turn import Turn
+from machines.turn_state import Attempt, Turn
 from machines.world import World
 
 
@@ -22,14 +22,16 @@ def within_waits(conversation: Conversation, world: World) -> Conversation:
     turn = conversation.turn
     if turn is not None:
         turn = _turn(turn, now, world.agent_retry_s)
+    attempt = _attempt(conversation.attempt, now)
     quiet_until = min(conversation.quiet_until, now + EDIT_INTERVAL_S)
     if (
         room is conversation.room
         and turn is conversation.turn
+        and attempt is conversation.attempt
         and quiet_until == conversation.quiet_until
     ):
         return conversation
-    return replace(conversation, room=room, turn=turn, quiet_until=quiet_until)
+    return replace(conversation, room=room, turn=turn, attempt=attempt, quiet_until=quiet_until)
 
 
 def _room(room: Room, now: float) -> Room:
@@ -48,9 +50,12 @@ def _turn(turn: Turn, now: float, agent_retry_s: float) -> Turn:
         turn = replace(turn, reply=replace(reply, shown_at=now + EDIT_INTERVAL_S))
     latest = {
         "begun_at": now,
-        "first_text_at": now,
         "retry_at": now + LONGEST_SPREAD_WAIT_S,
         "gives_up_at": now + agent_retry_s,
     }
     late = {name: at for name, at in latest.items() if getattr(turn, name) > at}
     return replace(turn, **late) if late else turn
+
+
+def _attempt(attempt: Attempt, now: float) -> Attempt:
+    return replace(attempt, first_text_at=now) if attempt.first_text_at > now else attempt

@@ -95,9 +95,9 @@ def _take_signal(draft: Case, signal: RoomSignal) -> None:
             | AnswerTooLong()
             | AttemptFailed()
         ):
-            dialogue.listen(draft, signal)
+            dialogue.take_result(draft, signal)
         case TimePassed():
-            dialogue.look_at_the_clock(draft)
+            dialogue.pass_time(draft, signal)
         case Resumed():
             repair.resume(draft)
             dialogue.resume(draft)

@@ -5,7 +5,8 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from machines.case import Case
-from machines.effects import HangUp, Log, Record, Send
+from machines.dialogue import drop_turn
+from machines.effects import Log, Record, Send
 from machines.facts import (
     BotRemoved,
     BotReturned,
@@ -14,34 +15,11 @@ from machines.facts import (
     MemberChanged,
     MembersCounted,
 )
-from machines.happenings import RoomCompleted, RoomMade, TopologyConfirmed, TopologyRefused
 from machines.orders import Joined, RejectInvite
-from machines.room import (
-    ROOM,
-    DifferenceFound,
-    JoinRefused,
-    RepairDue,
-    UserWrote,
-    fresh_txn,
-)
-
-MachineEvent = (
-    InviteArrived
-    | Joined
-    | JoinRefused
-    | RoomMade
-    | RoomCompleted
-    | UserWrote
-    | RepairDue
-    | DifferenceFound
-    | TopologyConfirmed
-    | TopologyRefused
-    | BotRemoved
-)
-"""What the room's machine takes."""
+from machines.room import ROOM, RoomMachineEvent, fresh_txn
 
 
-def step_room(draft: Case, event: MachineEvent, reason: str) -> None:
+def step_room(draft: Case, event: RoomMachineEvent, reason: str) -> None:
     """Run the room's machine and record the transition with its reason (contract R2)."""
     step = ROOM.step(draft.room, event, draft.world)
     draft.room = step.data
@@ -96,10 +74,3 @@ def _answer_invite(draft: Case, invite: InviteArrived) -> None:
     draft.effects.append(Log("invite_rejected", fields))
     txn_id = fresh_txn(invite.room_id, "reject", draft.world)
     draft.effects.append(Send(RejectInvite(invite.room_id), txn_id))
-
-
-def drop_turn(draft: Case) -> None:
-    """Drop the turn and cancel its call: where the bot is not in the room, nothing can be said."""
-    if draft.turn is not None:
-        draft.effects.append(HangUp(draft.turn.turn_id))
-        draft.turn = None

@@ -91,9 +91,7 @@ class Ask(Struct, frozen=True):
 
 
 class HangUp(Struct, frozen=True):
-    """Close the connection of the turn in hand."""
-
-    turn_id: EventId
+    """Cancel the call of the turn in hand."""
 
 
 class Reconcile(Struct, frozen=True):

@@ -97,24 +97,52 @@ class MessageBehind(Struct, frozen=True):
     received_at: float
 
 
+class TurnBegan(Struct, frozen=True):
+    """The next message of the room is to be answered."""
+
+
+class UserStopped(Struct, frozen=True):
+    """The user wrote `!stop` (contract K9)."""
+
+
+class RoomLost(Struct, frozen=True):
+    """The turn's room is no longer bound, and could not be restored in time (contract C8)."""
+
+    reason: str
+
+
+class CallDelayed(Struct, frozen=True):
+    """The agent is not asked yet: too many calls are open."""
+
+    turn_id: EventId
+    attempt: int
+
+
+class CallStarted(Struct, frozen=True):
+    """The agent is asked now, after a `CallDelayed`."""
+
+    turn_id: EventId
+    attempt: int
+
+
 class Activity(Struct, frozen=True):
-    """What an agent is doing besides talking: using a tool of this name, or a step it reports."""
+    """What an agent is doing: using the tool of this name, or the step of this name that it reports."""
 
     kind: Literal["tool", "progress"]
     name: str
 
 
 class AgentOutput(Struct, frozen=True):
-    """The agent has said more: the whole answer of this try so far, and what it is doing."""
+    """The agent sent something: `text` is the whole answer of this attempt so far."""
 
     turn_id: EventId
     attempt: int
-    heard: AnswerText
+    text: AnswerText
     activity: Activity | None = None
 
 
 class Confirmation(Struct, frozen=True):
-    """A question of the agent, as it came."""
+    """A question of the agent, as it was received."""
 
     id: str
     title: str
@@ -124,7 +152,7 @@ class Confirmation(Struct, frozen=True):
 class AgentDone(Struct, frozen=True):
     """The agent finished its answer.
 
-    `asks` is what it wants to have confirmed (contract K8), `files` the paths that it offered.
+    `asks` is the question to confirm (contract K8), `files` are the paths that the agent offered.
     """
 
     turn_id: EventId
@@ -136,29 +164,15 @@ class AgentDone(Struct, frozen=True):
 
 
 class AnswerTooLong(Struct, frozen=True):
-    """The answer is longer than may be shown: what fits of it. The call is over (contract E13)."""
+    """The answer is longer than may be shown; `text` is its beginning. The call is over (contract E13)."""
 
     turn_id: EventId
     attempt: int
-    heard: AnswerText
-
-
-class CallDelayed(Struct, frozen=True):
-    """The agent is not asked yet: too many calls are open."""
-
-    turn_id: EventId
-    attempt: int
-
-
-class CallStarted(Struct, frozen=True):
-    """The agent is asked now."""
-
-    turn_id: EventId
-    attempt: int
+    text: AnswerText
 
 
 class AttemptFailed(Struct, frozen=True):
-    """This try brought no answer. `retryable` as the protocol says; `kind` as in `AgentBroke`, or a code."""
+    """The attempt brought no answer; `kind` is that of `AgentBroke`, or an error code of the agent protocol."""
 
     turn_id: EventId
     attempt: int
@@ -217,8 +231,11 @@ class AnswerReady(Struct, frozen=True):
     in_company: str
 
 
-AgentEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed
-RoomSignal = AgentEvent | TimePassed | Resumed | TopologyConfirmed | TopologyRefused | MessageBehind
+AttemptEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed
+"""What the runtime reports about one attempt."""
+RoomSignal = (
+    AttemptEvent | TimePassed | Resumed | TopologyConfirmed | TopologyRefused | MessageBehind
+)
 """What a room's actor takes without an inbox row."""
 RoomInboxEvent = (
     Fact | OrderDone | RoomMade | RoomCompleted | AnswerReady | MessageDropped | QueueOverflowed

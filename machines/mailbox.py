@@ -6,8 +6,8 @@ from machines import commands
 from machines.case import Case, Message, Waiting
 from machines.commands import Place
 from machines.commands.base import answer
-from machines.dialogue import stop_turn
-from machines.doorway import drop_turn, step_room
+from machines.dialogue import begin, begin_message, drop_turn, step_turn
+from machines.doorway import step_room
 from machines.effects import Consume, Reconcile, Send
 from machines.facts import MalformedArrived, MessageArrived
 from machines.happenings import (
@@ -16,12 +16,12 @@ from machines.happenings import (
     MessageBehind,
     MessageDropped,
     QueueOverflowed,
+    UserStopped,
 )
 from machines.ids import EventId, TxnId, UserId
 from machines.orders import SendMessage
 from machines.repair import is_over
 from machines.room import UserWrote
-from machines.turns import begin, begin_message
 
 
 def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
@@ -195,8 +195,7 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
     applied = command.apply(place)
     case.room = applied.room
     if applied.stops_turn:
-        stop_turn(case)
+        step_turn(case, UserStopped())
     case.do(applied.effects)
     if applied.asks is not None:
-        wish = applied.asks
-        begin(case, place.asked, wish.text, confirmation=wish.confirmation, context=wish.context)
+        begin(case, place.asked, applied.asks)

@@ -1,8 +1,7 @@
-"""Notices that are too long for one event, and answers of which parts are in the room already (contracts D2, D7).
+"""Notices that are too long for one event, and replies that are partly in the room already (contracts D2, D7).
 
-Whoever says something makes one `Send` of it. What comes of a room's step passes through here: a notice that fits is
-left as it is, a longer one becomes parts like a reply. The first part of an
-answer is `partial` until the last one is sent, so that an answer that was cut off with the database lost is completed.
+Other modules send a notice as one `Send`; `in_parts` replaces it where it is too long. The first part of an answer is
+`partial` until the last one is sent, so that an answer that was interrupted by the loss of the database is completed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,20 +13,19 @@ from machines.facts import BegunPart
 from machines.ids import EventId, TxnId
 from machines.orders import SendMessage
 from machines.reply import NOTHING_FINISHED, Part, Reply, part_txn, show_last
-from machines.splitting import PART_BYTES, split
-
-_LONGEST_CHAR_BYTES = 4
+from machines.splitting import split
 
 
 def in_parts(effects: Iterable[Effect], now: float) -> tuple[Effect, ...]:
-    """Return the effects of a step with each long notice in parts; all others stay as they are."""
+    """Return the effects of a step, with each long notice in parts."""
     return tuple(one for effect in effects for one in _parts(effect, now))
 
 
 def found_parts(answers: EventId, begun: tuple[BegunPart, ...], now: float) -> tuple[Part, ...]:
-    """Take parts over whose edits can be counted, but not their transaction ids: some were dropped.
+    """Return the parts of a reply that history shows, with new transaction ids for their edits.
 
-    An edit under an id that was used before would be taken for that edit, and never show.
+    The number of edits is known, but not which transaction ids were used, because some edits were dropped. The
+    homeserver would take an edit under a used id for a repetition.
     """
     return tuple(
         Part(
@@ -40,9 +38,9 @@ def found_parts(answers: EventId, begun: tuple[BegunPart, ...], now: float) -> t
 
 
 def mark_question(effects: Sequence[Effect], question: EventId) -> list[Effect]:
-    """Mark the last message that these effects send: once it stands in the room, the whole question does.
+    """Mark the last message that these effects send: when it is in the room, the whole question is.
 
-    The orders of a room are performed one after the other, so everything before it stands there too.
+    The orders of a room are performed one after the other, so everything before it is there too.
     """
     marked = list(effects)
     for index in range(len(marked) - 1, -1, -1):
@@ -59,9 +57,8 @@ def _parts(effect: Effect, now: float) -> Iterator[Effect]:
     if not isinstance(effect, Send) or not isinstance(message, SendMessage) or not message.notice:
         yield effect
         return
-    short = _LONGEST_CHAR_BYTES * len(message.body) <= PART_BYTES
-    pieces = (message.body,) if short else split(message.body)
-    if len(pieces) == 1 and not effect.begun:
+    pieces = split(message.body)
+    if len(pieces) <= 1 and not effect.begun:
         yield effect
     elif message.answers is not None:
         found = found_parts(message.answers, effect.begun, now)

@@ -1,6 +1,4 @@
-"""What an ended answer leaves in a chat's memory, and what its reply says of that (contracts K7, K8)."""
-
-from pathlib import PurePosixPath
+"""What an ended answer changes in a chat's context, and when its question was shown (contracts K7, K8)."""
 
 from msgspec.structs import replace
 
@@ -8,34 +6,24 @@ from machines.case import Case
 from machines.happenings import AgentDone
 from machines.ids import EventId
 from machines.memory import Memory, Question
-from machines.speech import Speech
 from machines.talk import ContextOrder
-from machines.turn import Turn
+from machines.turn_state import Turn
 
 MOST_TOKENS = 2**53 - 1
-"""Beyond that a count could not be kept any more."""
-NAME_CHARS = 200
+"""The largest count that JSON keeps exactly."""
 
 
-def conclude(case: Case, turn: Turn, done: AgentDone) -> str:
-    """Note the tokens, a save or load, and a question; return the whole text of the reply.
-
-    The agent's own words are always there: it may have something to say about a save, or before a question.
-    """
-    speech, memory = case.world.speech, case.room.memory
+def remember(case: Case, turn: Turn, done: AgentDone) -> None:
+    """Note the tokens, a save or a load, and a question."""
+    memory = case.room.memory
     memory = replace(memory, tokens=min((memory.tokens or 0) + done.tokens_used, MOST_TOKENS))
-    said = [done.text] if done.text.strip() else []
     if turn.request.context is not None:
-        memory, outcome = _context(memory, turn.request.context, speech)
-        said.insert(0, outcome)
-    said += [speech.agent_file_failed(PurePosixPath(path).name[:NAME_CHARS]) for path in done.files]
+        memory = _context(memory, turn.request.context)
     if done.asks is not None:
         asks, now = done.asks, case.world.now
         question = Question(asks.id, asks.title, asks.description, now, asked_in=turn.turn_id)
         memory = replace(memory, question=question)
-        said.append(speech.confirmation_question(asks.title, asks.description))
     case.room = replace(case.room, memory=memory)
-    return "\n\n".join(said) if said else speech.empty_answer()
 
 
 def note_shown(case: Case, question: EventId, seq: int) -> None:
@@ -47,10 +35,9 @@ def note_shown(case: Case, question: EventId, seq: int) -> None:
         case.room = replace(case.room, memory=memory)
 
 
-def _context(memory: Memory, order: ContextOrder, speech: Speech) -> tuple[Memory, str]:
+def _context(memory: Memory, order: ContextOrder) -> Memory:
     if order.action == "load":
-        return replace(memory, context_name=order.name), speech.load_picked(order.name)
+        return replace(memory, context_name=order.name)
     others = tuple(name for name in memory.saves if name != order.name)
-    # A list that is open shows the saves as they were: its numbers would pick others now.
-    memory = replace(memory, saves=(*others, order.name), context_name=order.name, picking=False)
-    return memory, speech.save_done(order.name)
+    # An open list shows the saves as they were: its numbers would pick other saves now.
+    return replace(memory, saves=(*others, order.name), context_name=order.name, picking=False)

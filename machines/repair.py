@@ -3,12 +3,11 @@
 from msgspec.structs import replace
 
 from machines.case import Case
-from machines.dialogue import step_turn
-from machines.doorway import drop_turn, step_room
+from machines.dialogue import drop_turn, step_turn
+from machines.doorway import step_room
 from machines.effects import Reconcile, SetAside
-from machines.happenings import TopologyConfirmed, TopologyRefused
+from machines.happenings import RoomLost, TopologyConfirmed, TopologyRefused
 from machines.room import ANSWERED_WITHIN_S, RepairDue
-from machines.turn_events import RoomLost
 
 _NOT_BACK = "the bot was not back in the room within 24 hours"
 _NOT_RESTORED = "the room could not be restored within 24 hours"
@@ -78,5 +77,4 @@ def _give_up_old_work(draft: Case) -> None:
         draft.effects += [SetAside(each.seq, _NOT_RESTORED) for each in over]
         draft.waiting = tuple(each for each in draft.waiting if not is_over(draft, each.since))
     if draft.turn is not None and is_over(draft, draft.turn.begun_at):
-        last_words = draft.world.speech.agent_gave_up("not_restored")
-        step_turn(draft, RoomLost(draft.world.now, _NOT_RESTORED, last_words))
+        step_turn(draft, RoomLost(_NOT_RESTORED))

@@ -1,10 +1,10 @@
-"""How a reply appears in the room: its parts, and when and how often they are edited (contract D6, D7).
+"""How a reply appears in the room: its parts, and when and how often they are edited (contracts D6, D7).
 
-A reply is one message that grows by edits, or a series of such parts. The first text is gathered for a
-moment, so that a short answer is one event and no edit; then each edit waits longer than the one before, which
-makes twenty of them last for about seven minutes. What was shown of a part is remembered as a checksum: a text that
-came out the same after a retry is not edited again. While an answer grows, its finished parts are left alone: they are
-not cut, compared or kept again, so that an answer costs what its length is worth (`Finished`).
+A reply is one message that grows by edits, or a series of such parts. The first text is gathered for a moment, so that
+a short answer is one event without an edit. Then each edit waits longer than the one before: twenty edits last for
+about seven minutes. A checksum of each part's text is kept, so that a retry with the same text sends no edit. While an
+answer grows, its finished parts are not cut, compared or stored again, so that the cost of an answer is linear in its
+length (`Finished`).
 """
 
 import zlib
@@ -17,24 +17,24 @@ from machines.draft import AnswerText
 from machines.effects import DropEdits, Effect, Send
 from machines.ids import EventId, RoomId, TxnId
 from machines.orders import RedactMessage, SendMessage
-from machines.splitting import Place, close_fence, next_cut, split
+from machines.splitting import CutPosition, close_fence, finished_parts, split
 
 GATHER_S = 0.2
 EDIT_INTERVAL_S = 1.6
 """A little over the 1.5 s of contract D6: two requests may travel at different speeds."""
 LONGEST_ORDER_WAIT_S = 2 * EDIT_INTERVAL_S
-"""How far ahead the `not_before` of an order may lie: the edit before it may have to wait as well."""
+"""Maximum distance of an order's `not_before` from now: the edit before it may have to wait as well."""
 EDIT_INTERVAL_GROWTH = 1.25
 INTERMEDIATE_EDITS = 16
 COMPLETING_EDITS = 19
-"""Of the 20 edits that an event may have, some are kept for parts that a retry completes with another
-text, and the twentieth for the end of the turn."""
+"""An event may have 20 edits. Some are reserved for parts that a retry completes with another text, and the
+twentieth for the end of the turn."""
 
 
 class Part(Struct, frozen=True):
     """One event of a reply, named by its transaction id; `partial` until its last edit is on its way.
 
-    `event_id` is known of a part that was found in history; of every other the outbox knows it.
+    `event_id` is set for a part that was found in history; the outbox has that of every other part.
     """
 
     txn_id: TxnId
@@ -47,7 +47,7 @@ class Part(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """What the room has been shown of one reply. `shown_at` is when the newest edit may go out.
 
-    With `notice` it answers a command, and is an `m.notice` (contract K1).
+    With `notice` it answers a command and is an `m.notice` (contract K1).
     """
 
     room_id: RoomId
@@ -58,16 +58,16 @@ class Reply(Struct, frozen=True):
     notice: bool = False
 
     def next_show_at(self, first_text_at: float) -> float:
-        """Return when the text that has come since may be shown."""
+        """Return when the next text may be shown."""
         if not self.parts:
             return first_text_at + GATHER_S
         return self.shown_at + EDIT_INTERVAL_S * EDIT_INTERVAL_GROWTH ** self.parts[-1].edits
 
 
 class Finished(Struct, frozen=True):
-    """How far the text of a reply is in parts that are shown and will not grow any more.
+    """The beginning of a reply's text that is shown in parts which will not grow any more.
 
-    `offset` counts the characters of that text; `opening` is the fence line that the next part begins with.
+    `offset` counts its characters; `opening` is the fence line that the next part begins with.
     """
 
     parts: int = 0
@@ -78,67 +78,57 @@ class Finished(Struct, frozen=True):
 NOTHING_FINISHED = Finished()
 
 
-def to_rely_on(finished: Finished, reply: Reply) -> Finished:
-    """Return these finished parts, or none where one of them may have had no edit left for its last text."""
+def reliable(finished: Finished, reply: Reply) -> Finished:
+    """Return the finished parts, or none if one of them may have had no edit left for its final text."""
     if any(part.edits >= COMPLETING_EDITS for part in reply.parts[: finished.parts]):
         return NOTHING_FINISHED
     return finished
 
 
 def checksum(text: str) -> int:
-    """Return what tells one text of a part from another; never 0, which stands for nothing shown."""
+    """Return a number that differs for different texts of a part; never 0, which means nothing shown."""
     return zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1
 
 
 def show_growing(
-    reply: Reply, draft: AnswerText, status: str, at: float, finished: Finished
+    reply: Reply, answer: AnswerText, status: str, at: float, finished: Finished
 ) -> tuple[Reply, Finished, tuple[Effect, ...]]:
-    """Bring the room up to an answer that still grows, with a quiet line below it.
+    """Show an answer that still grows, with a status line below it.
 
-    Only what stands behind the finished parts is looked at. The quiet line goes again, so it moves no cut.
+    Only the text after the finished parts is read. The status line will be removed again, so it moves no cut.
     """
-    text = draft.since(finished.offset)
-    pieces, place = _cut_off(text, finished.opening)
-    ahead = Finished(finished.parts + len(pieces), finished.offset + place.offset, place.opening)
-    growing = "\n\n".join(filter(None, (text[place.offset :], status)))
-    pieces += split(growing, Place(0, place.opening))
+    text = answer.since(finished.offset)
+    pieces, end = finished_parts(text, CutPosition(0, finished.opening))
+    ahead = Finished(finished.parts + len(pieces), finished.offset + end.offset, end.opening)
+    growing = "\n\n".join(filter(None, (text[end.offset :], status)))
+    pieces += split(growing, CutPosition(0, end.opening))
     reply, effects = _show(reply, pieces, finished.parts, at, final=False)
     return reply, ahead, effects
 
 
 def show_last(
-    reply: Reply, text: str, at: float, finished: Finished, last_words: str = ""
+    reply: Reply, text: str, at: float, finished: Finished, ending: str = ""
 ) -> tuple[Reply, tuple[Effect, ...]]:
-    """Show a reply for the last time; `text` is what stands behind its finished parts.
+    """Show a reply for the last time; `text` is what follows its finished parts.
 
-    Last words are the bot's: they are not part of a code block that the agent had no time to close.
+    `ending` is a sentence of the bot: it is not part of a code block that the agent left open.
     """
-    pieces, place = _cut_off(text, finished.opening)
-    rest = text[place.offset :]
-    if last_words:
-        rest = "\n\n".join(filter(None, (close_fence(rest, place.opening), last_words)))
-    pieces += split(rest, Place(0, place.opening))
+    pieces, end = finished_parts(text, CutPosition(0, finished.opening))
+    rest = text[end.offset :]
+    if ending:
+        rest = "\n\n".join(filter(None, (close_fence(rest, end.opening), ending)))
+    pieces += split(rest, CutPosition(0, end.opening))
     return _show(reply, pieces, finished.parts, at, final=True)
-
-
-def _cut_off(text: str, opening: str) -> tuple[list[str], Place]:
-    """Return the parts of a text that will not grow any more, and the place behind them."""
-    place = Place(0, opening)
-    pieces: list[str] = []
-    while cut := next_cut(text, place):
-        pieces.append(cut.part)
-        place = cut.rest
-    return pieces, place
 
 
 def _show(
     reply: Reply, pieces: Sequence[str], behind: int, at: float, *, final: bool
 ) -> tuple[Reply, tuple[Effect, ...]]:
-    """Bring the room up to `pieces`, the parts of the reply behind the first `behind`.
+    """Send and edit so that the room shows `pieces`, the parts of the reply after the first `behind`.
 
-    A part that has another behind it is complete and gets its last edit here. The last edit of a
-    reply keeps the distance to the edit before it, which may put it up to `EDIT_INTERVAL_S` after
-    `at`. Parts that a retried, shorter answer no longer needs are taken back.
+    A part that another one follows is complete and gets its last edit here. The last edit of a reply keeps the
+    distance to the edit before it, which may put it up to `EDIT_INTERVAL_S` after `at`. Parts that a retried, shorter
+    answer no longer needs are redacted.
     """
     total = behind + len(pieces)
     edit_at = max(at, (reply.shown_at if reply.parts else at) + EDIT_INTERVAL_S)
@@ -160,7 +150,7 @@ def _show(
         if index == len(parts):
             part = Part(part_txn(reply.answers, index), 0, checksum(piece), not complete)
             if looks_finished and not added and index < total - 1:
-                # Until its last part is out something has to say that more is to come (contract D12).
+                # Until its last part is sent, one part must be marked as partial (contract D12).
                 added.append(Send(replace(message, partial=True), part.txn_id, not_before=at))
                 edited += _edit(message, part, edit_at)
                 part = replace(part, edits=1)
@@ -176,10 +166,10 @@ def _show(
                 partial=not complete,
             )
     if final:
-        edited += [_take_back(reply.room_id, part) for part in parts[total:]]
+        edited += [_redact(reply.room_id, part) for part in parts[total:]]
         del parts[total:]
     shown_at = max(edit_at if edited else 0.0, at if added else 0.0, reply.shown_at)
-    # What is new goes first: a reply whose last part is missing must not look finished (contract D12).
+    # New parts are sent first: a reply whose last part is missing must not look finished (contract D12).
     return replace(reply, parts=tuple(parts), shown_at=shown_at), (*added, *edited)
 
 
@@ -202,6 +192,6 @@ def _edit(message: SendMessage, part: Part, at: float) -> tuple[Effect, ...]:
     return (DropEdits(part.txn_id), send) if part.edits else (send,)
 
 
-def _take_back(room_id: RoomId, part: Part) -> Effect:
+def _redact(room_id: RoomId, part: Part) -> Effect:
     redaction = RedactMessage(room_id, part.txn_id, part.event_id)
     return Send(redaction, TxnId(f"{part.txn_id}.redact"))

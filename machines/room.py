@@ -127,6 +127,19 @@ class DifferenceFound(Struct, frozen=True):
     """At start-up the stored row and the homeserver's topology differ."""
 
 
+RoomMachineEvent = (
+    InviteArrived
+    | Joined
+    | JoinRefused
+    | RoomMade
+    | RoomCompleted
+    | UserWrote
+    | RepairDue
+    | DifferenceFound
+    | TopologyConfirmed
+    | TopologyRefused
+    | BotRemoved
+)
 _Result = tuple[Room, tuple[Effect, ...]]
 
 

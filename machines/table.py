@@ -56,14 +56,25 @@ def event_name(event: type | object) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
+def _with_state(data: Any, state: str) -> Any:
+    return replace(data, state=state)
+
+
 class Table(Generic[D]):
     """A machine, compiled. Pure: it holds no state of its own and serves every row."""
 
     def __init__(
-        self, machine: type[StateMachine], refuses: Mapping[str, Mapping[str, str]]
+        self,
+        machine: type[StateMachine],
+        refuses: Mapping[str, Mapping[str, str]],
+        with_state: Callable[[D, str], D] = _with_state,
     ) -> None:
-        """Read the declaration; `refuses` maps event → state → why it is refused there."""
+        """Read the declaration; `refuses` maps event → state → why it is refused there.
+
+        `with_state` puts a state into the data, where that is no field of the data itself.
+        """
         self.machine = machine
+        self.with_state = with_state
         self.name = machine.__name__
         self.states = tuple(state.id for state in machine.states)
         self.events = tuple(dict.fromkeys(arrow.event for arrow in self._read()))
@@ -106,7 +117,7 @@ class Table(Generic[D]):
                 if action is not None:
                     data, effects = action(data, *arguments)
                 if data.state != arrow.target:
-                    data = replace(data, state=arrow.target)
+                    data = self.with_state(data, arrow.target)
                 return Step(data, effects, arrow)
         why = self.refuses.get(name, {}).get(data.state, "no arrow and no declared refusal")
         raise IllegalEvent(f"{self.name}: {name} is refused in state {data.state}: {why}")

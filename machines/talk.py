@@ -1,7 +1,7 @@
-"""What an agent is asked, and what it says: the frames of the agent protocol as values.
+"""The agent protocol as values: the request, and the frames of the answer.
 
-The wire format is `agent_platform`'s alone. One request yields `Frame`s and always ends with exactly
-one `AgentEnded`, `AgentRefused` or `AgentBroke`; nothing else, and no exception, crosses that border.
+Only `agent_platform` knows the wire format. One request yields `Frame`s and always ends with exactly one `AgentEnded`,
+`AgentRefused` or `AgentBroke`; nothing else, and no exception, crosses that border.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ class ConfirmationAnswer(Struct, frozen=True):
 
 
 class ContextOrder(Struct, frozen=True):
-    """Asks the agent to keep its context under a name, or to go back to a kept one (contract K7)."""
+    """Asks the agent to save its context under a name, or to load a saved one (contract K7)."""
 
     action: Literal["save", "load"]
     name: str
 
 
 class AgentRequest(Struct, frozen=True):
-    """One `USER_MESSAGE`; `message_id` is the same at every retry of one turn (contract D10)."""
+    """One `USER_MESSAGE`; `message_id` is the same in every attempt of one turn (contract D10)."""
 
     agent_id: AgentId
     platform_chat_id: str
@@ -46,7 +46,7 @@ class AgentSaid(Struct, frozen=True):
 
 
 class AgentUsesTool(Struct, frozen=True):
-    """The agent began to use a tool; shown as status, never as answer."""
+    """The agent began to use a tool; shown as status, never in the answer."""
 
     tool_name: str
 
@@ -74,16 +74,16 @@ class AgentEnded(Struct, frozen=True):
 
 
 class AgentRefused(Struct, frozen=True):
-    """The agent sent `ERROR`. Terminal; only the code `AGENT_BUSY` is worth another try."""
+    """The agent sent `ERROR`. Terminal; only after the code `AGENT_BUSY` is it asked again."""
 
     code: str
     details: str
 
 
 class AgentBroke(Struct, frozen=True):
-    """No answer could be had: refused connection, silence, a broken protocol. Terminal, retryable.
+    """The agent gave no answer: refused connection, silence, a broken protocol. Terminal, retryable.
 
-    `kind` is one of `unreachable`, `silent`, `protocol`, `broken_off`; `reason` says it in a sentence.
+    `reason` is a sentence for the operator.
     """
 
     kind: Literal["unreachable", "silent", "protocol", "broken_off"]

@@ -1,97 +1,45 @@
-"""A turn: one message of the user to the one reply it gets (contract D1).
+"""A turn: one message of the user and the one reply to it (contract D1).
 
-`queued → asking → streaming → answered`. When the agent breaks off, the turn waits and asks again under the same
-`message_id`, and the new text lands in the same reply; when the time for that is used up, the reply says plainly
-that the agent could not answer. Where too many calls are open, the turn waits for one to end, no longer than it
-would try. An answer may be so long and take so long (contract E13); past either it ends with what was said. The user
-can stop it. A restarted process asks again: what the agent had said was
-never more than what the room shows. `answered`, `failed` and `stopped` are the ends, and each of them has put the
-reply's last text into the outbox.
+`queued → asking → streaming → answered`. When an attempt fails, the turn waits and asks again under the same
+`message_id`, and the new text replaces the old one in the same reply. When the time for retries is over, the reply
+says that the agent could not answer (contract D10). When too many calls are open, the turn waits for a free one, at
+most as long as it would retry. The length and the time of an answer are limited; beyond either limit it ends with the
+text so far (contract E13). The user can stop it (contract K9). After a restart the agent is asked again. `answered`,
+`failed` and `stopped` are final, and the reply's last text is then in the outbox.
 """
 
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
 from machines.draft import AnswerText
 from machines.effects import Ask, Effect, HangUp, MarkRead, ShowTyping
-from machines.ids import EventId, UserId
-from machines.reply import NOTHING_FINISHED, Finished, Reply, show_growing, show_last, to_rely_on
-from machines.table import Table
-from machines.talk import AgentRequest
-from machines.turn_events import (
-    AgentDeclined,
-    AgentFailed,
-    AnswerEnded,
-    CallOpened,
-    LimitReached,
-    PatienceEnded,
-    ProcessRestarted,
-    RetryDue,
+from machines.endings import after_failure, status_line, whole_answer, without_answer
+from machines.happenings import (
+    AgentDone,
+    AgentOutput,
+    AnswerTooLong,
+    AttemptEvent,
+    AttemptFailed,
+    CallStarted,
+    Resumed,
     RoomLost,
-    ShowDue,
-    TextGrew,
+    TimePassed,
     TurnBegan,
     UserStopped,
 )
+from machines.notices import mark_question
+from machines.patience import ends_at, retry_at
+from machines.reply import NOTHING_FINISHED, reliable, show_growing, show_last
+from machines.table import Table
+from machines.turn_state import ENDED, ActiveTurn
+from machines.world import World
 
-ENDED = frozenset({"answered", "failed", "stopped"})
+TurnEvent = TurnBegan | Resumed | AttemptEvent | TimePassed | RoomLost | UserStopped
 
-
-class Turn(Struct, frozen=True):
-    """One turn's row. Times are seconds since the epoch.
-
-    `heard` and what belongs to it are of the try in hand and are not kept: after a restart the agent
-    says it again. `first_text_at` is 0 while there is nothing to show; `finished` is how far `heard` is in
-    finished parts. What the room was last shown of the answer, by whichever try, are `shown_behind` and the
-    text behind that, `shown`; `trouble` is of what kind the last fault was. `gives_up_at` bounds the retries
-    (`AGENT_RETRY_S`), `ends_at` the whole turn (`AGENT_MAX_TURN_S`). `called_at` is when a try that had to wait
-    for its call got it; `user_id` is who asked.
-    """
-
-    turn_id: EventId
-    request: AgentRequest
-    reply: Reply
-    user_id: UserId = UserId("")
-    state: str = "queued"
-    tries: int = 0
-    begun_at: float = 0.0
-    gives_up_at: float = 0.0
-    ends_at: float = 0.0
-    retry_at: float = 0.0
-    fault: str = ""
-    trouble: str = ""
-    shown: str = ""
-    shown_behind: Finished = NOTHING_FINISHED
-    heard: AnswerText | None = None
-    finished: Finished = NOTHING_FINISHED
-    status: str = ""
-    first_text_at: float = 0.0
-    called_at: float = 0.0
-
-    def has_said(self) -> bool:
-        """Whether there is something to keep: of this try, or as the room last saw it."""
-        return bool(self.heard) or bool(self.shown)
-
-    def without_the_try(self) -> "Turn":
-        """Return what is kept of the turn."""
-        return replace(self, **_SILENT)
-
-    def due_at(self) -> float | None:
-        """Return when this turn next wants to be looked at, if nothing happens before."""
-        times = (self._step_due_at(), self.ends_at or None)
-        return min((each for each in times if each is not None), default=None)
-
-    def _step_due_at(self) -> float | None:
-        if self.state == "waiting_to_retry":
-            return self.retry_at
-        if self.state == "streaming" and self.first_text_at:
-            return self.reply.next_show_at(self.first_text_at)
-        if self.state == "waiting_for_call" or (self.state == "asking" and self.tries > 1):
-            return self.gives_up_at
-        return None
+MIN_SILENCE_S = 1.0
+"""An attempt that began less than this ago is not called silent."""
 
 
 class TurnMachine(StateMachine):
@@ -107,234 +55,279 @@ class TurnMachine(StateMachine):
     stopped = State(final=True)
 
     turn_began = queued.to(asking, on="begin")
-    process_restarted = (
+    resumed = (
         queued.to.itself(internal=True)
-        | asking.to.itself(internal=True, on="ask_anew")
-        | waiting_for_call.to(asking, on="ask_anew")
-        | streaming.to(asking, on="ask_anew")
-        | waiting_to_retry.to(asking, on="ask_anew")
+        | asking.to.itself(internal=True, on="restart")
+        | asking.from_(waiting_for_call, streaming, waiting_to_retry, on="restart")
     )
-    call_awaited = asking.to(waiting_for_call)
-    call_opened = waiting_for_call.to(asking, on="note_call")
-    text_grew = asking.to(streaming, on="listen") | streaming.to.itself(internal=True, on="hear")
-    show_due = streaming.to.itself(internal=True, on="show_more")
-    answer_ended = asking.to(answered, on="finish") | streaming.to(answered, on="finish")
-    agent_failed = (
-        asking.to(waiting_to_retry, cond="in_time", on="wait")
-        | asking.to(failed, on="give_up")
-        | streaming.to(waiting_to_retry, cond="in_time", on="wait")
-        | streaming.to(failed, on="give_up")
+    call_delayed = asking.to(waiting_for_call)
+    call_started = waiting_for_call.to(asking, on="note_call")
+    agent_output = (
+        asking.to.itself(internal=True, cond="hides_output")
+        | asking.to(streaming, on="take_output")
+        | streaming.to.itself(internal=True, on="take_output")
     )
-    agent_declined = asking.to(failed, on="give_up") | streaming.to(failed, on="give_up")
-    retry_due = waiting_to_retry.to(asking, on="ask_again")
-    patience_ended = asking.to(failed, on="hang_up_and_give_up") | waiting_for_call.to(
-        failed, on="hang_up_and_give_up"
-    )
-    limit_reached = (
-        asking.to(failed, on="hang_up_and_give_up")
-        | waiting_for_call.to(failed, on="hang_up_and_give_up")
-        | streaming.to(failed, on="hang_up_and_give_up")
-        | waiting_to_retry.to(failed, on="hang_up_and_give_up")
-    )
-    room_lost = (
-        queued.to(failed, on="give_up")
-        | asking.to(failed, on="give_up")
-        | waiting_for_call.to(failed, on="hang_up_and_give_up")
-        | streaming.to(failed, on="give_up")
-        | waiting_to_retry.to(failed, on="give_up")
-    )
-    user_stopped = (
-        queued.to(stopped, on="stop")
-        | asking.to(stopped, on="stop")
-        | waiting_for_call.to(stopped, on="stop")
-        | streaming.to(stopped, on="stop")
-        | waiting_to_retry.to(stopped, on="stop")
-    )
-
-    @staticmethod
-    def in_time(data: Turn, fact: AgentFailed) -> bool:
-        """Whether another try still fits (contract D10)."""
-        return fact.retry_at <= data.gives_up_at
-
-    @staticmethod
-    def begin(data: Turn, fact: TurnBegan) -> "_Result":
-        """Ask for the first time; the message counts as read from here (contract D6)."""
-        data, asked = _ask(
-            data, begun_at=fact.at, gives_up_at=fact.gives_up_at, ends_at=fact.ends_at
+    agent_done = answered.from_(asking, streaming, on="finish")
+    answer_too_long = failed.from_(asking, streaming, on="cut_off")
+    attempt_failed = waiting_to_retry.from_(
+        asking, streaming, cond="may_retry", on="wait"
+    ) | failed.from_(asking, streaming, on="give_up")
+    time_passed = (
+        failed.from_(
+            *(asking, waiting_for_call, streaming, waiting_to_retry),
+            cond="turn_is_over",
+            on="end_in_time",
         )
-        return data, (MarkRead(data.turn_id), ShowTyping(True), *asked)
+        | asking.to(failed, cond="is_due", on="end_silent")
+        | waiting_for_call.to(failed, cond="is_due", on="end_uncalled")
+        | streaming.to.itself(internal=True, cond="is_due", on="show_more")
+        | waiting_to_retry.to(asking, cond="is_due", on="ask_again")
+        | queued.to.itself(internal=True)
+        | asking.to.itself(internal=True)
+        | waiting_for_call.to.itself(internal=True)
+        | streaming.to.itself(internal=True)
+        | waiting_to_retry.to.itself(internal=True)
+    )
+    room_lost = failed.from_(
+        *(queued, asking, waiting_for_call, streaming, waiting_to_retry), on="end_unrestored"
+    )
+    user_stopped = stopped.from_(
+        *(queued, asking, waiting_for_call, streaming, waiting_to_retry), on="stop"
+    )
 
     @staticmethod
-    def ask_anew(data: Turn, fact: ProcessRestarted) -> "_Result":
-        """Ask as if for the first time, under the same `message_id`."""
-        # A clock that was set back between two processes must not lengthen the turn at each of them.
-        begun_at = min(data.begun_at, fact.at)
-        data, asked = _ask(
-            data, begun_at=begun_at, gives_up_at=fact.gives_up_at, ends_at=fact.ends_at
+    def hides_output(data: ActiveTurn, fact: AgentOutput, context: World) -> bool:
+        """Whether this is a save or a load, which is answered only when it is done."""
+        return data.turn.request.context is not None
+
+    @staticmethod
+    def may_retry(data: ActiveTurn, fact: AttemptFailed, context: World) -> bool:
+        """Whether another attempt makes sense and fits into the time for retries (contract D10)."""
+        return fact.retryable and _retry_at(data, context) <= data.turn.gives_up_at
+
+    @staticmethod
+    def turn_is_over(data: ActiveTurn, fact: TimePassed, context: World) -> bool:
+        """Whether the time of the whole turn is over (contract E13)."""
+        return bool(data.turn.ends_at) and context.now >= data.turn.ends_at
+
+    @staticmethod
+    def is_due(data: ActiveTurn, fact: TimePassed, context: World) -> bool:
+        """Whether the time of the current state is over."""
+        due_at = data.step_due_at()
+        return due_at is not None and context.now >= due_at
+
+    @staticmethod
+    def begin(data: ActiveTurn, fact: TurnBegan, context: World) -> "_Result":
+        """Ask for the first time; from here on the message counts as read (contract D6)."""
+        now = context.now
+        data, effects = _ask(
+            data,
+            begun_at=now,
+            gives_up_at=now + context.agent_retry_s,
+            ends_at=now + context.agent_max_turn_s,
         )
-        return data, (ShowTyping(True), *asked)
+        return data, (MarkRead(data.turn.turn_id), *effects)
 
     @staticmethod
-    def ask_again(data: Turn, fact: RetryDue) -> "_Result":
-        """Another try."""
-        data, asked = _ask(data)
-        return data, (ShowTyping(True), *asked)
+    def restart(data: ActiveTurn, fact: Resumed, context: World) -> "_Result":
+        """Ask as if for the first time, under the same `message_id`; the time for retries begins anew."""
+        now, begun_at = context.now, data.turn.begun_at
+        return _ask(
+            data,
+            # A clock that was set back between two processes must not lengthen the turn at each of them.
+            begun_at=min(begun_at, now),
+            gives_up_at=now + context.agent_retry_s,
+            ends_at=ends_at(begun_at, now, context.agent_max_turn_s),
+        )
 
     @staticmethod
-    def note_call(data: Turn, fact: CallOpened) -> "_Result":
-        """From here on, silence is the agent's."""
-        return replace(data, called_at=fact.at), ()
+    def ask_again(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Begin the next attempt."""
+        return _ask(data)
 
     @staticmethod
-    def listen(data: Turn, fact: TextGrew) -> "_Result":
-        """The first words; they are gathered for a moment before they show."""
-        return _heard(data, fact), ()
+    def note_call(data: ActiveTurn, fact: CallStarted, context: World) -> "_Result":
+        """Note when the agent was asked: silence before that is not the agent's."""
+        return replace(data, attempt=replace(data.attempt, called_at=context.now)), ()
 
     @staticmethod
-    def hear(data: Turn, fact: TextGrew) -> "_Result":
-        """More words."""
-        return _heard(data, fact), ()
+    def take_output(data: ActiveTurn, fact: AgentOutput, context: World) -> "_Result":
+        """Note the text and the status; the first text is gathered for a moment before it shows."""
+        status = status_line(fact.activity, context.speech)
+        first_text_at = 0.0
+        # White space alone, or a tool that is done, is nothing to show.
+        if fact.text.visible or status.strip():
+            first_text_at = data.attempt.first_text_at or context.now
+        attempt = replace(data.attempt, text=fact.text, status=status, first_text_at=first_text_at)
+        return replace(data, attempt=attempt), ()
 
     @staticmethod
-    def show_more(data: Turn, fact: ShowDue) -> "_Result":
-        """Show what there is; an answer that is said again after a retry never shrinks meanwhile."""
-        heard = data.heard or AnswerText()
+    def show_more(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Show the text so far; while a retried answer is shorter than the one shown, show nothing new."""
+        turn, attempt, now = data.turn, data.attempt, context.now
+        text = attempt.text or AnswerText()
         effects: tuple[Effect, ...] = ()
-        if len(heard) >= data.shown_behind.offset + len(data.shown):
+        if len(text) >= turn.shown_behind.offset + len(turn.shown):
             reply, finished, effects = show_growing(
-                data.reply, heard, data.status, fact.at, data.finished
+                turn.reply, text, attempt.status, now, attempt.finished
             )
-            shown = heard.since(finished.offset)
-            data = replace(data, reply=reply, finished=finished, shown=shown, shown_behind=finished)
-        # Nothing new to show still counts as looked at, or the timer would come due at once again.
-        reply = replace(data.reply, shown_at=max(data.reply.shown_at, fact.at))
-        return replace(data, reply=reply), effects
+            shown = text.since(finished.offset)
+            turn = replace(turn, reply=reply, shown=shown, shown_behind=finished)
+            attempt = replace(attempt, finished=finished)
+        # Without an edit the interval begins anew all the same, or the timer would be due at once again.
+        reply = replace(turn.reply, shown_at=max(turn.reply.shown_at, now))
+        return ActiveTurn(replace(turn, reply=reply), attempt), effects
 
     @staticmethod
-    def finish(data: Turn, fact: AnswerEnded) -> "_Result":
-        """The whole text, for the last time."""
+    def finish(data: ActiveTurn, fact: AgentDone, context: World) -> "_Result":
+        """Show the whole text, for the last time; mark the message that shows the agent's question."""
+        turn, attempt = data.turn, data.attempt
+        text = whole_answer(turn.request, fact, context.speech)
         behind = NOTHING_FINISHED
-        if data.heard and fact.text.startswith(str(data.heard)):
-            behind = to_rely_on(data.finished, data.reply)
-        reply, effects = show_last(data.reply, fact.text[behind.offset :], fact.at, behind)
-        return _ended(data, reply, ""), (ShowTyping(False), *effects)
+        if attempt.text and text.startswith(str(attempt.text)):
+            behind = reliable(attempt.finished, turn.reply)
+        reply, effects = show_last(turn.reply, text[behind.offset :], context.now, behind)
+        if fact.asks is not None:
+            effects = tuple(mark_question(effects, turn.turn_id))
+        return ActiveTurn(replace(turn, reply=reply, fault="")), (ShowTyping(False), *effects)
 
     @staticmethod
-    def wait(data: Turn, fact: AgentFailed) -> "_Result":
-        """What was heard in this try is forgotten; the room goes on showing it."""
-        fault = {"fault": fact.fault, "trouble": fact.kind}
-        return replace(data, retry_at=fact.retry_at, **fault, **_SILENT), (ShowTyping(False),)
+    def wait(data: ActiveTurn, fact: AttemptFailed, context: World) -> "_Result":
+        """Drop the text of this attempt; the room goes on showing it."""
+        turn = replace(
+            data.turn, retry_at=_retry_at(data, context), fault=fact.reason, trouble=fact.kind
+        )
+        return ActiveTurn(turn), (ShowTyping(False),)
 
     @staticmethod
-    def give_up(data: Turn, fact: AgentFailed | AgentDeclined | RoomLost) -> "_Result":
-        """Never silence: the reply says that there is no answer (contract D10)."""
-        return _keep(data, fact.last_words, fact.at, fact.fault)
+    def give_up(data: ActiveTurn, fact: AttemptFailed, context: World) -> "_Result":
+        """End the reply with a sentence that says that there is no answer (contract D10)."""
+        ending = after_failure(data.turn.request, fact, context.speech)
+        return _end(data, context, ending, fact.reason)
 
     @staticmethod
-    def hang_up_and_give_up(data: Turn, fact: PatienceEnded | LimitReached | RoomLost) -> "_Result":
-        """The try in hand is not waited for."""
-        data, effects = _keep(data, fact.last_words, fact.at, fact.fault)
-        return data, (HangUp(data.turn_id), *effects)
+    def cut_off(data: ActiveTurn, fact: AnswerTooLong, context: World) -> "_Result":
+        """Keep the part of the answer that may be shown (contract E13)."""
+        request, catalog = data.turn.request, context.speech
+        if request.context is None:
+            data = replace(data, attempt=replace(data.attempt, text=fact.text))
+        ending = without_answer(request, catalog, catalog.answer_too_long())
+        return _cancel(data, context, ending, "the answer is longer than may be shown")
 
     @staticmethod
-    def stop(data: Turn, fact: UserStopped) -> "_Result":
-        """Keep what was said (contract K9)."""
-        data, effects = _keep(data, fact.last_words, fact.at, "")
-        return data, (HangUp(data.turn_id), *effects)
+    def end_in_time(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Keep what was said in the time that a turn may take, whatever the agent is doing (contract E13)."""
+        catalog = context.speech
+        said = data.has_output()
+        sentence = catalog.turn_too_long() if said else catalog.agent_gave_up("too_slow")
+        ending = without_answer(data.turn.request, catalog, sentence)
+        return _cancel(data, context, ending, "the turn took longer than it may")
+
+    @staticmethod
+    def end_silent(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Give up a later attempt that brought nothing in the time for retries (contract D10)."""
+        turn = data.turn
+        # An attempt that has just begun is not silent yet; the failure before it is the reason then.
+        began_at = max(turn.retry_at, data.attempt.called_at)
+        kind = turn.trouble if context.now - began_at < MIN_SILENCE_S else ""
+        return _out_of_retries(data, context, kind or "silent", turn.fault)
+
+    @staticmethod
+    def end_uncalled(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Give up a turn for which no call was free; the agent was not asked, so it was not silent."""
+        turn = data.turn
+        fault = turn.fault or "no call was free for it"
+        return _out_of_retries(data, context, turn.trouble or "no_call", fault)
+
+    @staticmethod
+    def end_unrestored(data: ActiveTurn, fact: RoomLost, context: World) -> "_Result":
+        """Say that the room could not be restored in time (contract C8)."""
+        return _cancel(data, context, context.speech.agent_gave_up("not_restored"), fact.reason)
+
+    @staticmethod
+    def stop(data: ActiveTurn, fact: UserStopped, context: World) -> "_Result":
+        """Keep what was said, and mark it as stopped (contract K9)."""
+        catalog = context.speech
+        ending = catalog.stopped() if data.has_output() else catalog.stopped_nothing()
+        return _cancel(data, context, ending, "")
 
 
-_Result = tuple[Turn, tuple[Effect, ...]]
+_Result = tuple[ActiveTurn, tuple[Effect, ...]]
 
 
-_SILENT: dict[str, Any] = {
-    "heard": None,
-    "finished": NOTHING_FINISHED,
-    "status": "",
-    "first_text_at": 0.0,
-    "called_at": 0.0,
-}
-"""What a try that is over leaves: nothing of what was heard in it."""
+def _retry_at(data: ActiveTurn, context: World) -> float:
+    return retry_at(data.turn.turn_id, data.turn.tries, context.now)
 
 
-def _heard(turn: Turn, fact: TextGrew) -> Turn:
-    """Note what was said; of white space alone, or a tool that is done, there is nothing to show."""
-    first_text_at = 0.0
-    if fact.heard.visible or fact.status.strip():
-        first_text_at = turn.first_text_at or fact.at
-    return replace(turn, heard=fact.heard, status=fact.status, first_text_at=first_text_at)
+def _ask(data: ActiveTurn, **changes: Any) -> _Result:
+    """Begin an attempt, with nothing of the one before it."""
+    turn = replace(data.turn, tries=data.turn.tries + 1, **changes)
+    ask = Ask(turn.turn_id, turn.tries, turn.request, turn.user_id)
+    return ActiveTurn(turn), (ShowTyping(True), ask)
 
 
-def _ask(turn: Turn, **changes: Any) -> _Result:
-    turn = replace(turn, tries=turn.tries + 1, **_SILENT, **changes)
-    return turn, (Ask(turn.turn_id, turn.tries, turn.request, turn.user_id),)
+def _out_of_retries(data: ActiveTurn, context: World, kind: str, fault: str) -> _Result:
+    catalog = context.speech
+    ending = without_answer(data.turn.request, catalog, catalog.agent_gave_up(kind))
+    return _cancel(data, context, ending, fault)
 
 
-def _keep(turn: Turn, last_words: str, at: float, fault: str) -> _Result:
-    """End with what was said, by this try or as the room last saw it, and the last words behind it."""
-    if turn.heard:
-        behind = to_rely_on(turn.finished, turn.reply)
-        said = turn.heard.since(behind.offset)
+def _cancel(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
+    """End the turn and the call."""
+    data, effects = _end(data, context, ending, fault)
+    return data, (HangUp(), *effects)
+
+
+def _end(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
+    """End the reply with the text so far, of this attempt or as the room shows it, and a sentence below it."""
+    turn, attempt = data.turn, data.attempt
+    if attempt.text:
+        behind = reliable(attempt.finished, turn.reply)
+        text = attempt.text.since(behind.offset)
     else:
-        behind, said = turn.shown_behind, turn.shown
-    reply, effects = show_last(turn.reply, said, at, behind, last_words)
-    return _ended(turn, reply, fault), (ShowTyping(False), *effects)
+        behind, text = turn.shown_behind, turn.shown
+    reply, effects = show_last(turn.reply, text, context.now, behind, ending)
+    return ActiveTurn(replace(turn, reply=reply, fault=fault)), (ShowTyping(False), *effects)
 
 
-def _ended(turn: Turn, reply: Reply, fault: str) -> Turn:
-    return replace(turn, reply=reply, fault=fault, **_SILENT)
-
-
-_IN_HAND = {
-    "asking": "the turn has begun",
-    "waiting_for_call": "the turn has begun",
-    "streaming": "the turn has begun",
-    "waiting_to_retry": "the turn has begun",
-}
-_ENDED = dict.fromkeys(sorted(ENDED), "the turn has ended")
-_NOT_ASKED = {
-    "queued": "nobody was asked yet",
-    "waiting_for_call": "nobody was asked yet",
-    "waiting_to_retry": "nobody is being asked just now",
+_ENDED: dict[str, str] = dict.fromkeys(ENDED, "the turn has ended")
+_NO_CALL = {
+    "queued": "the agent was not asked yet",
+    "waiting_for_call": "the agent was not asked yet",
+    "waiting_to_retry": "the attempt is over",
 }
 
-TURN: Table[Turn] = Table(
+TURN: Table[ActiveTurn] = Table(
     TurnMachine,
     refuses={
-        "turn_began": {**_IN_HAND, **_ENDED},
-        "process_restarted": _ENDED,
-        "call_awaited": {
-            **_NOT_ASKED,
-            "waiting_for_call": "a call is waited for already",
+        "turn_began": {
+            "asking": "the turn has begun",
+            "waiting_for_call": "the turn has begun",
+            "streaming": "the turn has begun",
+            "waiting_to_retry": "the turn has begun",
+            **_ENDED,
+        },
+        "resumed": _ENDED,
+        "call_delayed": {
+            **_NO_CALL,
+            "waiting_for_call": "the turn waits for a call already",
             "streaming": "the agent is answering",
             **_ENDED,
         },
-        "call_opened": {
-            "queued": "nobody was asked yet",
+        "call_started": {
+            "queued": "the agent was not asked yet",
             "asking": "the agent is asked already",
             "streaming": "the agent is answering",
-            "waiting_to_retry": "nobody is being asked just now",
+            "waiting_to_retry": "the attempt is over",
             **_ENDED,
         },
-        "text_grew": {**_NOT_ASKED, **_ENDED},
-        "show_due": {**_NOT_ASKED, "asking": "there is no text yet", **_ENDED},
-        "answer_ended": {**_NOT_ASKED, **_ENDED},
-        "agent_failed": {**_NOT_ASKED, **_ENDED},
-        "agent_declined": {**_NOT_ASKED, **_ENDED},
-        "retry_due": {
-            "queued": "nobody was asked yet",
-            "asking": "a try is in hand",
-            "waiting_for_call": "a try is in hand",
-            "streaming": "a try is in hand",
-            **_ENDED,
-        },
-        "patience_ended": {
-            "queued": "nobody was asked yet",
-            "waiting_to_retry": "nobody is being asked just now",
-            "streaming": "the agent is answering",
-            **_ENDED,
-        },
+        "agent_output": {**_NO_CALL, **_ENDED},
+        "agent_done": {**_NO_CALL, **_ENDED},
+        "answer_too_long": {**_NO_CALL, **_ENDED},
+        "attempt_failed": {**_NO_CALL, **_ENDED},
+        "time_passed": _ENDED,
         "room_lost": _ENDED,
-        "limit_reached": {"queued": "nobody was asked yet", **_ENDED},
         "user_stopped": _ENDED,
     },
+    with_state=lambda data, state: replace(data, turn=replace(data.turn, state=state)),
 )

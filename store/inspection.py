@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from machines.ids import EventId, RoomId
 from machines.room import Room
-from machines.turn import Turn
+from machines.turn_state import Turn
 from store import rows, units
 from store.errors import DatabaseUnusable
 from store.queries import SQL

@@ -13,7 +13,7 @@ from machines.orders import Order
 from machines.preferences import Preferences
 from machines.priority import Priority
 from machines.room import Room
-from machines.turn import Turn
+from machines.turn_state import Turn
 from machines.user import NewChat, User
 
 

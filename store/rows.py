@@ -12,7 +12,7 @@ from machines.chats import ChatSummary
 from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
 from machines.memory import Memory
 from machines.room import Room
-from machines.turn import Turn
+from machines.turn_state import Turn
 from machines.user import User
 from store.codec import dump, load, read
 from store.queries import SQL
@@ -149,8 +149,7 @@ def chats_of(raw: sqlite3.Connection, user_id: str) -> tuple[ChatSummary, ...]:
 
 
 def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
-    """Store the turn in hand, without what is only of the try in hand."""
-    kept = turn.without_the_try()
+    """Store the turn in hand."""
     raw.execute(
         SQL["put_turn"],
         {
@@ -158,7 +157,7 @@ def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
             "turn_id": turn.turn_id,
             "state": turn.state,
             "tries": turn.tries,
-            "payload": dump(kept),
+            "payload": dump(turn),
         },
     )
 

@@ -14,7 +14,7 @@ from machines.orders import SendMessage
 from machines.preferences import Preferences
 from machines.room import Room
 from machines.talk import ConfirmationAnswer, ContextOrder
-from machines.turn import Turn
+from machines.turn_state import Turn
 from machines.world import World
 
 

@@ -1,4 +1,4 @@
-"""Calls to agents: at most one a room, and nothing is asked or heard any more once it is hung up."""
+"""Calls to agents: at most one per room, and a cancelled call asks nothing and signals nothing."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,22 +49,22 @@ async def open_line(limits: Limits = DEFAULTS) -> AsyncIterator[Line]:
         group.cancel_scope.cancel()
 
 
-async def test_an_answer_is_told_whole_at_its_end():
+async def test_an_answer_is_signalled_whole_at_its_end():
     async with open_line() as line:
         line.calls.ask(ROOM, asks("hello"))
         await settle()
         assert line.told[-1] == AgentDone(EventId("$1"), 1, "re: hello", 1)
 
 
-async def test_a_call_that_is_hung_up_before_it_began_asks_nobody():
+async def test_a_call_that_is_cancelled_before_it_began_asks_no_agent():
     async with open_line() as line:
         line.calls.ask(ROOM, asks("hello"))
-        line.calls.hang_up(ROOM)
+        line.calls.cancel(ROOM)
         await settle()
         assert (line.asked, line.told) == ([], [])
 
 
-async def test_a_new_call_closes_the_one_that_is_open():
+async def test_a_new_call_cancels_the_one_that_is_open():
     async with open_line() as line:
         line.agents.mute.add("long")
         line.calls.ask(ROOM, asks("long"))
@@ -75,12 +75,12 @@ async def test_a_new_call_closes_the_one_that_is_open():
         assert line.agents.closed[0] == "long"
 
 
-async def test_whoever_hangs_up_hears_no_more():
+async def test_a_cancelled_call_signals_nothing_more():
     async with open_line() as line:
         line.agents.mute.add("long")
         line.calls.ask(ROOM, asks("long"))
         await settle()
-        line.calls.hang_up_all()
+        line.calls.cancel_all()
         await settle()
         assert (line.agents.closed, line.told) == (["long"], [])
 
@@ -115,7 +115,7 @@ async def test_an_answer_that_just_fits_is_whole():
         assert line.told[-1] == AgentDone(EventId("$1"), 1, "1234567890", 1)
 
 
-async def test_files_without_end_are_not_held():
+async def test_the_number_of_files_is_limited():
     async with open_line() as line:
         offers = [AgentOffersFile(f"file {number}") for number in range(MAX_FILES + 100)]
         line.agents.says = lambda _: (*offers, AgentEnded(1))
@@ -126,27 +126,27 @@ async def test_files_without_end_are_not_held():
         assert done.files == tuple(offer.path for offer in offers[:MAX_FILES])
 
 
-async def test_a_call_that_has_to_wait_says_so_and_says_when_it_begins():
+async def test_a_call_that_has_to_wait_signals_that_and_its_start():
     async with open_line(Limits(calls=1)) as line:
         line.agents.mute.add("long")
         line.calls.ask(ActorKey("!other"), asks("long"))
         line.calls.ask(ROOM, asks("hello"))
         await settle()
         assert line.told == [CallDelayed(EventId("$1"), 1)]
-        line.calls.hang_up(ActorKey("!other"))
+        line.calls.cancel(ActorKey("!other"))
         await settle()
         assert line.told[1] == CallStarted(EventId("$1"), 1)
         assert isinstance(line.told[-1], AgentDone)
 
 
-async def test_a_call_that_is_hung_up_while_it_waits_asks_nobody():
+async def test_a_call_that_is_cancelled_while_it_waits_asks_no_agent():
     async with open_line(Limits(calls=1)) as line:
         line.agents.mute.add("long")
         line.calls.ask(ActorKey("!other"), asks("long"))
         line.calls.ask(ROOM, asks("hello"))
         await settle()
-        line.calls.hang_up(ROOM)
-        line.calls.hang_up(ActorKey("!other"))
+        line.calls.cancel(ROOM)
+        line.calls.cancel(ActorKey("!other"))
         await settle()
         assert line.asked == ["long"]
         line.calls.ask(ROOM, asks("again"))
@@ -154,7 +154,7 @@ async def test_a_call_that_is_hung_up_while_it_waits_asks_nobody():
         assert isinstance(line.told[-1], AgentDone)
 
 
-async def test_a_mute_agent_with_rooms_without_end_leaves_a_call_for_another_one():
+async def test_a_silent_agent_with_many_rooms_leaves_a_call_for_another_agent():
     async with open_line(Limits(calls=20)) as line:
         line.agents.mute.add("long")
         for number in range(100):

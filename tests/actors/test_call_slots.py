@@ -54,7 +54,7 @@ def test_what_was_given_back_can_be_taken_again():
     assert fill(slots, anna) == taken
 
 
-async def test_whoever_waits_gets_the_next_slot_agents_and_users_in_turn():
+async def test_waiting_calls_get_the_next_slots_agents_and_users_in_turn():
     slots, got = CallSlots(2), []
     mutes = [party("mute", "@mute"), party("other mute", "@other")]
     assert [fill(slots, mute) for mute in mutes] == [1, 1]
@@ -80,7 +80,7 @@ async def test_whoever_waits_gets_the_next_slot_agents_and_users_in_turn():
     ]  # fmt: skip
 
 
-async def test_who_waits_behind_a_greedy_one_is_let_in_first():
+async def test_a_call_that_waits_behind_a_greedy_user_is_admitted_first():
     slots = CallSlots(SLOTS)
     greedy, anna, got = party("mute", "@greedy"), party("mute", "@anna"), []
     fill(slots, greedy)
@@ -101,7 +101,7 @@ async def test_who_waits_behind_a_greedy_one_is_let_in_first():
         group.cancel_scope.cancel()
 
 
-async def test_who_is_let_in_when_it_was_just_cancelled_gives_the_slot_back():
+async def test_a_call_that_is_cancelled_as_it_is_admitted_gives_the_slot_back():
     slots = CallSlots(1)
     anna, bert = party("a", "@anna"), party("a", "@bert")
     assert slots.enter(anna)
@@ -122,7 +122,7 @@ async def test_who_is_let_in_when_it_was_just_cancelled_gives_the_slot_back():
     assert slots.enter(anna)
 
 
-async def test_who_is_cancelled_keeps_no_slot_and_no_place():
+async def test_a_cancelled_call_keeps_no_slot_and_no_place_in_the_queue():
     slots = CallSlots(1)
     anna, bert = party("a", "@anna"), party("a", "@bert")
     assert slots.enter(anna)

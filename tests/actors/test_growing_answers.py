@@ -62,7 +62,11 @@ class Counted:
         self.characters = 0
         since = AnswerText.since
         patch.setattr(AnswerText, "since", lambda it, offset: self.add(since(it, offset)))
-        for module, name in ((reply, "checksum"), (splitting, "split"), (splitting, "next_cut")):
+        for module, name in (
+            (reply, "checksum"),
+            (splitting, "split"),
+            (splitting, "finished_parts"),
+        ):
             patch.setattr(f"machines.reply.{name}", self.counting(getattr(module, name)))
 
     def counting(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,7 +91,7 @@ async def work(chunks: int) -> int:
             visit = cell.visit(worlds)
             cell.settle(visit)
             if visit.writes.turn is not None:
-                counted.add(dump(visit.writes.turn.without_the_try()))
+                counted.add(dump(visit.writes.turn))
             orders += len(visit.writes.orders)
             return list(visit.deferred)
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines import binding, facts, happenings, lifecycle, orders, room, turn, turn_events, user
+from machines import binding, facts, happenings, lifecycle, orders, room, turn, user
 from machines.draft import AnswerText
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.reply import Part, Reply, checksum
 from machines.table import Table
-from machines.talk import AgentRequest
+from machines.talk import AgentRequest, ContextOrder
+from machines.turn_state import ActiveTurn, Attempt, Turn
 from machines.world import World
 from tests.machines.support import make_world
 
@@ -49,7 +50,7 @@ class Machine:
         for state in self.table.states:
             for row in self.rows:
                 for fact in self.facts:
-                    yield replace(row, state=state), fact
+                    yield self.table.with_state(row, state), fact
 
 
 LIFECYCLE = Machine(
@@ -92,43 +93,55 @@ ROOM = Machine(
     ),
     context=make_world(1060.0),
 )
+TURN_ID = EventId("$question")
 TURN = Machine(
     turn.TURN,
     rows=(
-        turn.Turn(EventId("$question"), REQUEST, REPLY, gives_up_at=120.0),
-        turn.Turn(
-            EventId("$question"),
-            REQUEST,
-            SHOWN,
-            tries=3,
-            gives_up_at=120.0,
-            retry_at=99.0,
-            heard=AnswerText("It is a long"),
-            status="searching",
-            first_text_at=88.0,
+        ActiveTurn(Turn(TURN_ID, REQUEST, REPLY, gives_up_at=120.0)),
+        ActiveTurn(
+            Turn(
+                TURN_ID,
+                REQUEST,
+                SHOWN,
+                tries=3,
+                gives_up_at=100.0,
+                ends_at=100.1,
+                retry_at=99.0,
+                fault="no frame for 30 s",
+                trouble="silent",
+            ),
+            Attempt(AnswerText("It is a long"), status="searching", first_text_at=88.0),
+        ),
+        ActiveTurn(Turn(TURN_ID, REQUEST, SHOWN, retry_at=100.1, ends_at=100.0, shown="It is")),
+        ActiveTurn(
+            Turn(
+                TURN_ID,
+                replace(REQUEST, context=ContextOrder("save", "lunch")),
+                replace(REPLY, notice=True),
+                retry_at=100.1,
+            )
         ),
     ),
     facts=(
-        turn_events.TurnBegan(100.0, 220.0, 1900.0),
-        turn_events.ProcessRestarted(100.0, 220.0, 1900.0),
-        turn_events.TextGrew(100.0, AnswerText("It is a long story"), "reading"),
-        turn_events.ShowDue(100.0),
-        turn_events.AnswerEnded(100.0, "It is a long story."),
-        turn_events.AgentFailed(
-            100.0, 120.0, "silent", "no frame for 30 s", "The agent could not answer."
+        happenings.TurnBegan(),
+        happenings.Resumed(),
+        happenings.CallDelayed(TURN_ID, 1),
+        happenings.CallStarted(TURN_ID, 1),
+        happenings.AgentOutput(
+            TURN_ID, 1, AnswerText("It is a long story"), happenings.Activity("tool", "search")
         ),
-        turn_events.AgentFailed(
-            100.0, 120.1, "silent", "no frame for 30 s", "The agent could not answer."
+        happenings.AgentDone(TURN_ID, 1, "It is a long story.", 5),
+        happenings.AgentDone(
+            TURN_ID, 1, "May I?", 5, happenings.Confirmation("q", "Really?", ""), ("/tmp/a.txt",)
         ),
-        turn_events.AgentDeclined(100.0, "BAD_INPUT", "The agent refused."),
-        turn_events.RetryDue(100.0),
-        turn_events.LimitReached(100.0, "too long", "It ends here."),
-        turn_events.CallAwaited(100.0),
-        turn_events.CallOpened(100.0),
-        turn_events.PatienceEnded(100.0, "silent", "The agent could not answer."),
-        turn_events.RoomLost(100.0, "the room could not be restored", "No answer."),
-        turn_events.UserStopped(100.0, "(stopped)"),
+        happenings.AnswerTooLong(TURN_ID, 1, AnswerText("It is a very long story")),
+        happenings.AttemptFailed(TURN_ID, 1, "silent", "no frame for 30 s", retryable=True),
+        happenings.AttemptFailed(TURN_ID, 1, "BAD_INPUT", "refused", retryable=False),
+        happenings.TimePassed(),
+        happenings.RoomLost("the room could not be restored"),
+        happenings.UserStopped(),
     ),
+    context=make_world(100.0),
 )
 USER = Machine(
     user.USER,
@@ -159,9 +172,9 @@ MODULES = {"BotLifecycle": lifecycle, "RoomMachine": room, "TurnMachine": turn, 
 NO_EVENTS: dict[str, set[str]] = {
     "BotLifecycle": {"Life"},
     "RoomMachine": {"Room"},
-    "TurnMachine": {"Turn"},
+    "TurnMachine": set(),
     "UserMachine": {"NewChat", "User"},
 }
-"""The structs of each machine's file that are rows, their parts, or effects."""
+"""The structs of each machine's file that are rows, their parts, or effects, and no events."""
 
 KEY = ActorKey(ROOM_ID)

@@ -54,7 +54,7 @@ def test_a_message_received_in_the_future_counts_as_received_now():
     assert story.it.waiting[0].since == story.now
 
 
-def test_a_try_that_was_to_be_made_in_the_future_is_made_soon():
+def test_an_attempt_that_was_due_in_the_future_is_made_soon():
     story = RoomStory(now=10_000.0)
     story.hears("hello")
     story.fails()
@@ -87,7 +87,7 @@ def test_an_answer_that_grows_goes_on_showing():
     assert story.later(due_at - story.now).said == ["one two"]
 
 
-def test_the_first_words_show_at_once():
+def test_the_first_text_shows_at_once():
     story = RoomStory(now=10_000.0)
     story.hears("hello")
     story.grows("one")

@@ -186,7 +186,7 @@ def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
     assert story.it.room.binding is not None
     assert story.it.room.binding.platform_chat_id == "8"
     assert told.of(TookPlatformChatId) == [TookPlatformChatId("8")]
-    assert told.of(HangUp) == [HangUp("$1")]
+    assert told.of(HangUp) == [HangUp()]
     (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
     assert kept.content["platform_chat_id"] == "8"
     assert SPEECH.context_cleared() in told.said

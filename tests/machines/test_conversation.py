@@ -26,6 +26,7 @@ from machines.happenings import (
 )
 from machines.ids import EventId
 from machines.orders import Refused
+from machines.turn_state import NO_ATTEMPT
 from tests.machines.support import (
     ANNA,
     BERT,
@@ -202,16 +203,17 @@ def test_encryption_is_noted():
     assert story.it.room.encrypted
 
 
-def test_the_bot_removed_hangs_up_and_keeps_the_binding():
+def test_the_bot_removed_cancels_the_call_and_keeps_the_binding():
     story = RoomStory()
     story.hears("one")
+    story.grows("so far")
     told = story.take(BotRemoved(ROOM, EventId("$x"), ANNA, "kicked"), stored=True)
 
-    assert told.of(HangUp) == [HangUp(EventId("$1"))]
+    assert told.of(HangUp) == [HangUp()]
     assert told.messages == []
     room = story.it.room
     assert (room.state, room.reason, room.binding) == ("unregistered", "kicked", CHAT_BINDING)
-    assert story.it.turn is None
+    assert (story.it.turn, story.it.attempt) == (None, NO_ATTEMPT)
 
 
 def test_an_event_that_the_room_refuses_changes_nothing_and_its_row_is_finished():
@@ -246,7 +248,7 @@ def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
     ],
     ids=lambda late: f"{type(late).__name__} {late.turn_id}/{late.attempt}",
 )
-def test_words_of_another_try_or_turn_are_not_heard(late):
+def test_events_of_another_attempt_or_turn_are_ignored(late):
     story = RoomStory()
     story.hears("one")
     before = story.it
@@ -254,7 +256,7 @@ def test_words_of_another_try_or_turn_are_not_heard(late):
     assert story.it == before
 
 
-def test_words_after_the_end_are_not_heard():
+def test_events_after_the_end_are_ignored():
     story = RoomStory()
     story.hears("one")
     story.ends("1")
@@ -300,7 +302,7 @@ def test_other_refusals_are_taken_in_silence(txn_id, kind, answers):
 # -- a restart --------------------------------------------------------------------------------------
 
 
-def test_a_restart_asks_again_under_the_same_message_id_with_fresh_patience():
+def test_a_restart_asks_again_under_the_same_message_id_with_new_time_for_retries():
     story = RoomStory()
     story.hears("one")
     story.grows("Half of")

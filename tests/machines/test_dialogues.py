@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.effects import Ask, SavePreferences, TookPlatformChatId
+from machines.endings import FILE_NAME_CHARS
 from machines.facts import QuestionShown
 from machines.happenings import (
     AgentDone,
@@ -14,7 +15,7 @@ from machines.happenings import (
 from machines.ids import EventId, RoomId
 from machines.memory import QUESTION_KEPT_S, Memory, Question
 from machines.orders import StoreBinding
-from machines.remembering import MOST_TOKENS, NAME_CHARS
+from machines.remembering import MOST_TOKENS
 from machines.talk import ConfirmationAnswer, ContextOrder
 from tests.machines.support import (
     ANNA,
@@ -441,5 +442,5 @@ def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():
     assert turn is not None
     done = AgentDone(turn.turn_id, turn.tries, "1", 1, files=("a/" + "n" * 4_000,))
     (said,) = story.take(done).said
-    assert "n" * NAME_CHARS in said
-    assert "n" * (NAME_CHARS + 1) not in said
+    assert "n" * FILE_NAME_CHARS in said
+    assert "n" * (FILE_NAME_CHARS + 1) not in said

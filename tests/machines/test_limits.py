@@ -7,7 +7,7 @@ from machines.draft import AnswerText
 from machines.effects import Ask, HangUp
 from machines.happenings import AnswerTooLong, CallDelayed, CallStarted, Resumed
 from machines.reply import GATHER_S
-from machines.turn import Turn
+from machines.turn_state import NO_ATTEMPT, Turn
 from store.codec import dump, read
 from tests.machines.support import SPEECH, RoomStory, Told
 
@@ -33,8 +33,8 @@ def call(story: RoomStory, kind: type) -> Told:
 
 def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
     """Another process takes the turn from its row."""
-    row = read(Turn, dump(turn_of(story).without_the_try()))
-    story.it = replace(story.it, turn=row)
+    row = read(Turn, dump(turn_of(story)))
+    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.now += clock_moves_s
     story.take(Resumed())
 
@@ -54,7 +54,7 @@ def until_it_ends(story: RoomStory, every_s: float = 10.0) -> tuple[float, Told]
 # -- time --------------------------------------------------------------------------------------------
 
 
-def test_an_answer_without_end_is_ended_in_time_with_what_was_said():
+def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
     story = asked()
     took_s, told = until_it_ends(story)
     assert took_s == 600.0
@@ -65,7 +65,7 @@ def test_an_answer_without_end_is_ended_in_time_with_what_was_said():
 
 
 @pytest.mark.parametrize("state", ["asking", "waiting_to_retry", "waiting_for_call"])
-def test_a_turn_in_which_nothing_was_said_is_ended_in_time_too(state):
+def test_a_turn_without_any_text_ends_in_time_too(state):
     story = RoomStory(world_options=LIMITS | {"agent_retry_s": 7200.0})
     story.hears("question")
     if state == "waiting_to_retry":
@@ -119,14 +119,14 @@ def test_a_clock_that_is_set_back_once_does_not_lengthen_a_turn_by_more_than_its
     assert took_s == pytest.approx(600.0)
 
 
-def test_a_turn_whose_time_ran_out_while_nobody_was_there_is_answered_all_the_same():
+def test_a_turn_whose_time_ran_out_while_the_process_was_down_is_answered():
     story = asked()
     restarts(story, clock_moves_s=2 * HOUR_S)
     assert story.later(1.0).effects == ()
     assert story.ends("Here it is.").said == ["Here it is."]
 
 
-def test_a_save_that_takes_too_long_is_told_to_have_failed():
+def test_a_save_that_takes_too_long_is_reported_as_failed():
     story = RoomStory(world_options=LIMITS)
     story.hears("!save lunch")
     assert story.later(600.0).said == [SPEECH.save_failed("lunch")]
@@ -160,7 +160,7 @@ def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
 # -- waiting for a call ------------------------------------------------------------------------------
 
 
-def test_a_first_try_that_gets_no_call_is_given_up_when_patience_ends_and_not_called_silent():
+def test_a_first_attempt_without_a_call_ends_with_the_time_for_retries_and_is_not_called_silent():
     story = asked()
     call(story, CallDelayed)
     assert story.it.due_at() == 1120.0
@@ -170,7 +170,7 @@ def test_a_first_try_that_gets_no_call_is_given_up_when_patience_ends_and_not_ca
     assert told.of(HangUp)
 
 
-def test_a_later_try_that_gets_no_call_says_what_the_one_before_it_met():
+def test_a_later_attempt_without_a_call_names_the_failure_before_it():
     story = asked()
     story.fails("unreachable")
     story.later(2.0)
@@ -178,7 +178,7 @@ def test_a_later_try_that_gets_no_call_says_what_the_one_before_it_met():
     assert story.later(118.0).said == [SPEECH.agent_gave_up("unreachable")]
 
 
-def test_a_first_try_that_had_to_wait_for_its_call_has_the_agents_time():
+def test_a_first_attempt_that_waited_for_its_call_has_its_full_time():
     story = asked()
     call(story, CallDelayed)
     story.now += 119.0
@@ -187,7 +187,7 @@ def test_a_first_try_that_had_to_wait_for_its_call_has_the_agents_time():
     assert story.ends("Late, but here.").said == ["Late, but here."]
 
 
-def test_a_later_try_whose_call_has_hardly_begun_is_not_called_silent():
+def test_a_later_attempt_whose_call_has_just_started_is_not_called_silent():
     story = asked()
     story.fails("AGENT_BUSY")
     story.later(2.0)
@@ -197,7 +197,7 @@ def test_a_later_try_whose_call_has_hardly_begun_is_not_called_silent():
     assert story.later(0.5).said == [SPEECH.agent_gave_up("AGENT_BUSY")]
 
 
-def test_what_waits_for_a_call_can_be_stopped():
+def test_a_turn_that_waits_for_a_call_can_be_stopped():
     story = asked()
     call(story, CallDelayed)
     told = story.hears("!stop")
@@ -205,7 +205,7 @@ def test_what_waits_for_a_call_can_be_stopped():
     assert told.of(HangUp)
 
 
-def test_what_waits_for_a_call_is_asked_anew_after_a_restart():
+def test_a_turn_that_waits_for_a_call_is_asked_again_after_a_restart():
     story = asked()
     call(story, CallDelayed)
     restarts(story, clock_moves_s=50.0)
@@ -214,7 +214,7 @@ def test_what_waits_for_a_call_is_asked_anew_after_a_restart():
 
 
 @pytest.mark.parametrize("said_again", [True, False])
-def test_the_last_words_stand_behind_a_code_block_that_was_not_finished(said_again):
+def test_the_ending_follows_a_code_block_that_was_not_finished(said_again):
     story = asked()
     code = "```py\n" + "code()\n" * 3_000
     story.grows(code)

@@ -75,7 +75,7 @@ def test_a_part_that_is_in_the_room_already_is_edited_and_the_others_follow():
     assert sends[-1] is edit, "as long as parts are missing the answer looks unfinished"
 
 
-def test_an_answer_that_has_become_shorter_takes_back_what_is_too_much():
+def test_an_answer_that_has_become_shorter_redacts_its_last_parts():
     begun = (BegunPart(EventId("$first")), BegunPart(EventId("$second")))
     edit, taken_back = listed(3, *begun)
     assert (message(edit).edits_event_id, message(edit).part) == ("$first", None)
@@ -95,7 +95,7 @@ def test_a_command_completes_its_answer_in_the_event_that_was_found():
     assert told.of(DropEdits)
 
 
-def test_what_a_command_passes_on_carries_what_was_found_of_its_answer():
+def test_a_request_of_a_command_names_the_parts_found_of_its_answer():
     (tell,) = RoomStory().take(arrived("!chats"), stored=True).tells
     assert tell.event.asked.begun == (BegunPart(EventId("$begun"), 1),)
     entry = RoomStory(entry_room())

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machines.splitting import PART_BYTES, START, Place, close_fence, next_cut, remainder, split
+from machines.splitting import (
+    PART_BYTES,
+    START,
+    CutPosition,
+    close_fence,
+    next_cut,
+    remainder,
+    split,
+)
 
 LINES = st.sampled_from(
     [
@@ -144,7 +152,7 @@ def test_a_giant_word_is_cut_between_characters():
 @pytest.mark.parametrize(
     "whole", ["👩\u200d👩\u200d👧", "e\u0301", "👍🏽", "🇫🇷", "\ud83d\ude00", "❤\ufe0f"]
 )
-def test_what_is_seen_as_one_character_is_not_torn_apart(whole):
+def test_one_visible_character_is_not_divided(whole):
     for shift in range(len(whole)):
         text = "a" * shift + whole * 40
         cuts = "".join(part + "|" for part in split(text, limit_bytes=64))
@@ -162,18 +170,18 @@ def test_a_limit_without_room_is_refused():
         split("text", limit_bytes=10)
 
 
-def test_a_caller_holding_a_place_need_not_look_back():
+def test_a_caller_continues_from_a_position():
     text = "First part of it.\n\n" + "b" * 60
     cut = next_cut(text, START, limit_bytes=64)
     assert cut is not None
-    assert (cut.part, cut.rest) == ("First part of it.", Place(18))
+    assert (cut.part, cut.rest) == ("First part of it.", CutPosition(18))
     assert next_cut(text, cut.rest, limit_bytes=64) is None
     assert remainder(text, cut.rest, limit_bytes=64) == "b" * 60
 
 
 @settings(deadline=None)
 @given(TEXTS, LIMITS)
-def test_every_part_fits_and_says_something(text, limit):
+def test_every_part_fits_and_is_not_blank(text, limit):
     for part in split(text, limit_bytes=limit):
         assert size(part) <= limit
         assert part.strip()
@@ -195,13 +203,13 @@ def test_finished_parts_stay_when_the_text_grows(text, more, limit):
 @settings(deadline=None)
 @given(st.lists(TEXTS, max_size=5), LIMITS)
 def test_parts_cut_while_the_text_grows_are_those_of_the_whole(pieces, limit):
-    text, place, parts = "", START, []
+    text, position, parts = "", START, []
     for piece in pieces:
         text += piece
-        while cut := next_cut(text, place, limit_bytes=limit):
+        while cut := next_cut(text, position, limit_bytes=limit):
             parts.append(cut.part)
-            place = cut.rest
-    last = remainder(text, place, limit_bytes=limit)
+            position = cut.rest
+    last = remainder(text, position, limit_bytes=limit)
     assert (*parts, *([last] if last else [])) == split(text, limit_bytes=limit)
 
 
@@ -228,14 +236,14 @@ def test_a_million_characters_take_linear_time(text):
 
 @settings(deadline=None)
 @given(st.lists(TEXTS, max_size=5), LIMITS)
-def test_what_stands_before_a_place_need_not_be_kept(pieces, limit):
-    text, place, parts, whole = "", START, [], ""
+def test_the_text_before_a_position_is_not_needed(pieces, limit):
+    text, position, parts, whole = "", START, [], ""
     for piece in pieces:
         text, whole = text + piece, whole + piece
-        while cut := next_cut(text, place, limit_bytes=limit):
+        while cut := next_cut(text, position, limit_bytes=limit):
             parts.append(cut.part)
-            text, place = text[cut.rest.offset :], Place(0, cut.rest.opening)
-    assert (*parts, *split(text, place, limit_bytes=limit)) == split(whole, limit_bytes=limit)
+            text, position = text[cut.rest.offset :], CutPosition(0, cut.rest.opening)
+    assert (*parts, *split(text, position, limit_bytes=limit)) == split(whole, limit_bytes=limit)
 
 
 class Seen(str):
@@ -280,5 +288,5 @@ def test_twice_the_text_is_twice_the_work(piece):
         ("more code\n```\nwords", "```py\n", "more code\n```\nwords"),
     ],
 )
-def test_a_fence_that_is_open_at_the_end_is_closed_for_what_comes_behind(text, opening, closed):
+def test_a_fence_that_is_open_at_the_end_is_closed(text, opening, closed):
     assert close_fence(text, opening) == closed

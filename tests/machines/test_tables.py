@@ -1,6 +1,5 @@
 """Every machine answers every event in every state, and the compiled table is the declared machine."""
 
-import sys
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
@@ -11,8 +10,20 @@ from statemachine import State, StateMachine
 from statemachine.exceptions import TransitionNotAllowed
 
 from machines.errors import IllegalEvent
+from machines.room import RoomMachineEvent
 from machines.table import Table, event_name
-from tests.machines.samples import LIFECYCLE, MACHINES, MODULES, NO_EVENTS, ROOM, TURN, Machine
+from machines.turn import TurnEvent
+from machines.turn_state import ENDED, TurnState
+from tests.machines.samples import (
+    LIFECYCLE,
+    MACHINES,
+    MODULES,
+    NO_EVENTS,
+    ROOM,
+    TURN,
+    USER,
+    Machine,
+)
 
 each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 
@@ -76,26 +87,38 @@ def test_the_states_are_those_of_the_contract():
 @each_machine
 def test_every_event_has_its_class_and_every_class_its_event(machine):
     module = MODULES[machine.name]
-    beside = sys.modules.get(f"{module.__name__}_events", module)
-    own = {
-        name: value
-        for name, value in (vars(module) | vars(beside)).items()
+    events = {type(fact) for fact in machine.facts}
+    assert {event_name(cls) for cls in events} == set(machine.table.events), "each has a sample"
+    declared = {
+        value
+        for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, Struct)
-        and value.__module__ in (module.__name__, beside.__name__)
+        and value.__module__ == module.__name__
     }
-    assert set(own) >= NO_EVENTS[machine.name]
-    named = {event_name(own[name]) for name in own.keys() - NO_EVENTS[machine.name]}
-    assert named <= set(machine.table.events)
-    sampled = {event_name(fact) for fact in machine.facts}
-    assert sampled == set(machine.table.events), "each has a sample here, of its class"
+    assert {cls.__name__ for cls in declared - events} == NO_EVENTS[machine.name]
 
 
-@each_machine
-def test_the_states_of_the_row_are_those_of_the_machine(machine):
-    declared = get_type_hints(type(machine.rows[0]))["state"]
-    if declared is not str:
-        assert get_args(declared) == machine.table.states
+@pytest.mark.parametrize("machine", [LIFECYCLE, ROOM, USER], ids=lambda machine: machine.name)
+def test_the_states_of_a_row_are_those_of_its_machine(machine):
+    assert get_args(get_type_hints(type(machine.rows[0]))["state"]) == machine.table.states
+
+
+def test_the_types_of_the_turn_name_all_its_states_and_events():
+    assert set(_flat(get_args(TurnState))) == set(TURN.table.states)
+    assert set(ENDED) == {state.id for state in TURN.table.machine.final_states}
+    assert set(get_args(TurnEvent)) == {type(fact) for fact in TURN.facts}
+
+
+def test_the_type_of_the_rooms_events_names_all_of_them():
+    assert set(get_args(RoomMachineEvent)) == {type(fact) for fact in ROOM.facts}
+
+
+def _flat(literals: tuple) -> list[str]:
+    """The names in a literal type, and in a union of them."""
+    return [
+        name for each in literals for name in ([each] if isinstance(each, str) else get_args(each))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +204,7 @@ def test_an_event_that_the_machine_does_not_know_is_illegal_everywhere():
         for state in machine.table.states:
             with pytest.raises(IllegalEvent, match="unheard is refused"):
                 machine.table.step(
-                    replace(machine.rows[0], state=state), Unheard(), machine.context
+                    machine.table.with_state(machine.rows[0], state), Unheard(), machine.context
                 )
 
 
@@ -209,7 +232,7 @@ def by_the_engine(machine: Machine, row, fact):
         assert model.state == row.state
         return Untouched
     data, effects = acted if acted is not None else (row, ())
-    return replace(data, state=model.state), effects
+    return machine.table.with_state(data, model.state), effects
 
 
 def by_the_table(machine: Machine, row, fact):

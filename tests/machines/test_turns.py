@@ -15,7 +15,7 @@ from machines.orders import RedactMessage, SendMessage
 from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
 from machines.splitting import PART_BYTES, split
-from machines.turn import Turn
+from machines.turn_state import NO_ATTEMPT, Turn
 from store.codec import dump, read
 from tests.machines.support import ANNA, ROOM, SPEECH, RoomStory
 
@@ -57,7 +57,7 @@ def flow(story: RoomStory, seconds: float, *, step_s: float = 0.1, piece: str = 
 # -- pacing -----------------------------------------------------------------------------------------
 
 
-def test_the_first_words_are_gathered_for_a_moment_and_shown_within_a_second():
+def test_the_first_text_is_gathered_for_a_moment_and_shown_within_a_second():
     story = asked()
     story.now += 5
     assert story.grows("Hel").effects == ()
@@ -68,7 +68,7 @@ def test_the_first_words_are_gathered_for_a_moment_and_shown_within_a_second():
     assert (first.body, first.partial, first.part, first.edits) == ("Hello", True, 1, None)
 
 
-def test_an_answer_with_nothing_to_show_yet_is_not_looked_at_until_there_is():
+def test_an_answer_with_nothing_to_show_yet_sets_no_timer():
     story = asked()
     ends_at = story.now + 1800.0
     for nothing in ("", " \n"):
@@ -81,7 +81,7 @@ def test_an_answer_with_nothing_to_show_yet_is_not_looked_at_until_there_is():
     assert first.body.strip() == "words"
 
 
-def test_a_tool_that_is_done_before_it_was_shown_leaves_nothing_to_look_at():
+def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
     story = asked()
     ends_at = story.now + 1800.0
     turn = story.it.turn
@@ -91,7 +91,7 @@ def test_a_tool_that_is_done_before_it_was_shown_leaves_nothing_to_look_at():
     assert story.it.due_at() == ends_at
 
 
-def test_what_the_agent_is_doing_shows_below_its_words_and_goes():
+def test_the_status_line_shows_below_the_text_and_not_in_the_final_text():
     story = asked()
     turn = story.it.turn
     said = AgentOutput(turn.turn_id, turn.tries, AnswerText("So far."), Activity("tool", "search"))
@@ -100,7 +100,7 @@ def test_what_the_agent_is_doing_shows_below_its_words_and_goes():
     assert story.ends("So far, so good.").said == ["So far, so good."]
 
 
-def test_the_agent_is_asked_for_whose_chat_it_is():
+def test_the_request_names_the_owner_of_the_chat():
     assert RoomStory().hears("question").only_ask.user_id == ANNA
 
 
@@ -112,7 +112,7 @@ def test_a_short_answer_is_one_event_and_no_edit():
 
 
 @pytest.mark.parametrize("minutes", [0.5, 3, 29.9])
-def test_an_answer_of_any_length_in_time_keeps_its_distance_and_its_number_of_edits(minutes):
+def test_the_edits_of_an_answer_keep_their_distance_and_their_number_however_long_it_takes(minutes):
     story = asked()
     text = flow(story, minutes * 60, step_s=0.5)
     story.ends(text)
@@ -174,7 +174,7 @@ def test_the_last_edit_keeps_its_distance_and_the_next_turn_waits_for_it():
     assert story.later(0.01).only_ask.request.text == "two"
 
 
-def test_nothing_new_to_show_is_no_edit_and_the_room_is_not_looked_at_at_once_again():
+def test_without_new_text_there_is_no_edit_and_the_timer_is_set_for_later():
     story = asked()
     story.grows("Hello")
     story.later(GATHER_S)
@@ -195,7 +195,7 @@ def test_a_timer_that_is_too_early_does_nothing():
 # -- long answers -----------------------------------------------------------------------------------
 
 
-def test_a_long_answer_is_a_series_of_parts_of_which_nothing_is_missing():
+def test_a_long_answer_is_a_complete_series_of_parts():
     story = asked()
     story.ends(LONG)
     *parts, closing = [send.order for send in sends(story)]
@@ -226,7 +226,7 @@ def test_a_series_that_is_cut_off_anywhere_does_not_look_finished(ends):
     assert closing.not_before - first.not_before >= CONTRACT_INTERVAL_S
 
 
-def test_a_part_that_has_another_behind_it_is_complete_while_the_answer_goes_on():
+def test_a_part_that_another_one_follows_is_complete_while_the_answer_grows():
     story = asked()
     story.grows("word " * 10)
     story.later(GATHER_S)
@@ -257,7 +257,7 @@ def test_each_part_has_edits_of_its_own_and_not_too_many():
 # -- tries -------------------------------------------------------------------------------------------
 
 
-def test_a_failed_try_is_repeated_later_under_the_same_message_id():
+def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
     story = asked()
     told = story.fails()
     assert told.of(Ask) == []
@@ -271,7 +271,7 @@ def test_a_failed_try_is_repeated_later_under_the_same_message_id():
     assert (again.attempt, again.request.message_id) == (2, "$1")
 
 
-def test_a_retry_that_says_the_same_is_not_edited_again():
+def test_a_retry_with_the_same_text_sends_no_edit():
     story = asked()
     story.grows("Hello")
     story.later(GATHER_S)
@@ -282,7 +282,7 @@ def test_a_retry_that_says_the_same_is_not_edited_again():
     assert story.it.turn is not None
 
 
-def test_a_retry_that_says_more_goes_on_in_the_same_event():
+def test_a_retry_with_more_text_edits_the_same_event():
     story = asked()
     story.grows("Hello")
     story.later(GATHER_S)
@@ -292,7 +292,7 @@ def test_a_retry_that_says_more_goes_on_in_the_same_event():
     assert message.edits == "$1.1"
 
 
-def test_a_retry_that_needs_fewer_parts_takes_the_others_back():
+def test_a_retry_that_needs_fewer_parts_redacts_the_others():
     story = asked()
     story.grows(LONG)
     story.later(GATHER_S)
@@ -330,7 +330,7 @@ def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
     assert story.it.turn is None
 
 
-def test_when_no_further_try_fits_the_reply_says_that_there_is_no_answer():
+def test_when_no_further_attempt_fits_the_reply_says_that_there_is_no_answer():
     story = asked()
     began, tries = story.now, 1
     while True:
@@ -348,18 +348,18 @@ def test_when_no_further_try_fits_the_reply_says_that_there_is_no_answer():
     assert story.it.turn is None
 
 
-def test_a_later_try_that_stays_silent_is_hung_up_when_patience_ends():
+def test_a_later_attempt_that_stays_silent_is_cancelled_when_the_time_for_retries_is_over():
     story = asked()
     gives_up_at = story.now + 120.0
     story.fails()
     story.later(5)
     assert story.it.due_at() == gives_up_at
     told = story.later(gives_up_at - story.now)
-    assert told.of(HangUp) == [HangUp(told.messages[0].answers)]
+    assert told.of(HangUp) == [HangUp()]
     assert told.said == [SPEECH.agent_gave_up("silent")]
 
 
-def test_a_last_try_that_had_no_time_is_not_called_silent():
+def test_a_last_attempt_that_had_no_time_is_not_called_silent():
     first_wait_s = retry_at("$1", 1, 0.0)
     story = RoomStory(world_options={"agent_retry_s": first_wait_s + 0.1})
     story.hears("question")
@@ -376,7 +376,7 @@ def test_with_no_time_for_retries_the_first_failure_is_the_last():
     assert story.fails("silent").said == [SPEECH.agent_gave_up("silent")]
 
 
-def test_the_next_message_is_asked_when_the_one_before_has_failed():
+def test_the_next_turn_begins_when_the_one_before_has_failed():
     story = asked("one")
     story.hears("two")
     assert story.fails("NO", retryable=False).only_ask.request.text == "two"
@@ -423,8 +423,8 @@ def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own()
 def restarted(story: RoomStory) -> None:
     """The process ends, and another one takes the turn from its row."""
     assert story.it.turn is not None
-    row = read(Turn, dump(story.it.turn.without_the_try()))
-    story.it = replace(story.it, turn=row)
+    row = read(Turn, dump(story.it.turn))
+    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.take(Resumed())
 
 
@@ -433,11 +433,11 @@ def test_the_row_of_a_long_answer_holds_no_more_than_its_last_part():
     flow(story, 60, piece="word " * 30)
     assert story.it.turn is not None
     assert len(story.it.turn.reply.parts) > 4
-    assert len(dump(story.it.turn.without_the_try())) < 2 * PART_BYTES
+    assert len(dump(story.it.turn)) < 2 * PART_BYTES
 
 
 @pytest.mark.parametrize("end", ["gave up", "stopped"])
-def test_a_long_answer_that_is_not_said_again_keeps_all_that_was_shown(end):
+def test_a_long_answer_that_is_not_repeated_keeps_all_that_was_shown(end):
     story = asked()
     flow(story, 60, piece="word " * 30)
     shown = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}
@@ -455,24 +455,24 @@ def test_a_long_answer_that_is_not_said_again_keeps_all_that_was_shown(end):
     assert len(finished) > 4
 
 
-def test_a_row_of_an_earlier_version_that_holds_the_whole_answer_can_be_gone_on_with():
+def test_a_row_of_an_earlier_version_with_the_whole_answer_is_continued():
     story = asked()
     story.grows(LONG)
     story.later(GATHER_S)
     turn = story.it.turn
     assert turn is not None
-    row = json.loads(dump(turn.without_the_try()))
-    for later_field in ("shown_behind", "heard", "finished"):
-        del row[later_field]
+    row = json.loads(dump(turn))
+    del row["shown_behind"]
     row |= {"shown": LONG, "draft": ""}
-    story.it = replace(story.it, turn=read(Turn, json.dumps(row)))
+    row = read(Turn, json.dumps(row))
+    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.take(Resumed())
     told = story.hears("!stop")
     assert told.messages[0].body.endswith(SPEECH.stopped())
     assert len(told.messages[0].body) < PART_BYTES
 
 
-def test_a_quiet_line_below_a_full_part_moves_no_cut():
+def test_a_status_line_below_a_full_part_moves_no_cut():
     story = asked()
     turn = story.it.turn
     assert turn is not None

@@ -11,7 +11,7 @@ from machines import commands
 from machines.case import Waiting
 from machines.conversation import Conversation
 from machines.draft import AnswerText
-from machines.effects import Ask, Log, Reconcile, Record, Send, SetAside
+from machines.effects import Ask, HangUp, Log, Reconcile, Record, Send, SetAside
 from machines.errors import IllegalEvent
 from machines.facts import (
     BotRemoved,
@@ -282,6 +282,7 @@ def test_a_turn_is_given_up_after_a_day_and_its_reply_says_so():
     assert story.notices == 1
     last = [each for each in story.all if isinstance(each, Send)][-1].order
     assert last.body == f"So far\n\n{SPEECH.agent_gave_up('not_restored')}"
+    assert any(isinstance(each, HangUp) for each in story.all)
     assert (last.answers, last.partial) == ("$1", False)
     assert story.it.due_at() is None
     assert story.now >= 1000.0 + DAY_S

@@ -14,7 +14,7 @@ from machines.orders import SendMessage
 from machines.reply import Part, Reply
 from machines.room import Room
 from machines.talk import AgentRequest
-from machines.turn import Turn
+from machines.turn_state import Turn
 from store import units
 from store.database import prepare
 from store.queries import SQL

@@ -1,5 +1,7 @@
 """Rooms, users and turns come back from their rows as they were; what can't be read is told."""
 
+import json
+
 import pytest
 from msgspec.structs import replace
 
@@ -7,15 +9,16 @@ from machines.binding import Binding
 from machines.ids import ActorKey, RoomId, UserId
 from machines.room import Room, RoomState
 from store import DatabaseUnusable
+from store.codec import dump
 from store.inbox import READ_AHEAD
 from store.records import RoomRows, UserRows, Writes
 from tests.store.values import (
     ANNA,
     CHAT,
-    IN_HAND_ONLY,
     KEY,
     ROOMS,
     TURN,
+    TURN_ROW,
     USERS,
     keep_facts,
     message,
@@ -55,13 +58,26 @@ async def test_a_user_comes_back_as_he_was(journal, user):
     assert rows == UserRows(user, (), ())
 
 
-async def test_a_turn_comes_back_without_what_is_of_the_try_in_hand(journal):
-    await journal.keep_visits([Writes(turn=replace(TURN, **IN_HAND_ONLY))], 1.0)
+async def test_a_turn_comes_back_as_it_was(journal):
+    await journal.keep_visits([Writes(turn=TURN)], 1.0)
     rows = (await journal.rooms_and_users([KEY]))[KEY]
     assert rows.turn == TURN
     assert await journal.actors_with_work() == {KEY: 0}
     await journal.keep_visits([Writes(turn_ended=CHAT)], 2.0)
     assert await journal.actors_with_work() == {}
+
+
+async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format(database, journal):
+    await journal.keep_visits([Writes(turn=replace(TURN, tries=1))], 1.0)
+    change = "UPDATE turns SET payload = :payload"
+    await database.run(lambda raw: raw.execute(change, {"payload": TURN_ROW}))
+    rows = (await journal.rooms_and_users([KEY]))[KEY]
+    assert rows.turn == TURN
+    earlier, written = json.loads(TURN_ROW), json.loads(dump(TURN))
+    assert earlier | written == earlier
+    assert earlier.keys() - written.keys() == {
+        *("heard", "finished", "status", "first_text_at", "called_at"),
+    }
 
 
 async def test_an_actor_that_was_never_seen_has_no_row(journal):

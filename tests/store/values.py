@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from machines.binding import Binding
-from machines.draft import AnswerText
 from machines.facts import Fact, MessageArrived, SyncBatch
 from machines.happenings import Asked
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
@@ -12,7 +11,7 @@ from machines.orders import SendMessage
 from machines.reply import Part, Reply
 from machines.room import Room
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
-from machines.turn import Turn
+from machines.turn_state import Turn
 from machines.user import NewChat, User
 from store import Journal
 from store.records import InboxRow, OutboxRow
@@ -98,4 +97,25 @@ TURN = Turn(
     retry_at=90.25,
     fault="silent",
 )
-IN_HAND_ONLY = {"heard": AnswerText("half an answer"), "status": "searching", "first_text_at": 5.0}
+TURN_ROW = """{
+    "turn_id": "$question",
+    "request": {
+        "agent_id": "writer", "platform_chat_id": "7", "message_id": "$question", "text": "what?",
+        "attachments": ["incoming/a.txt"], "settings": {"soul": "brief", "skills": {"files": false}},
+        "confirmation": {"id": "q", "accepted": true}, "context": {"action": "save", "name": "lunch"}
+    },
+    "reply": {
+        "room_id": "!chat", "answers": "$question", "thread_root": "$root",
+        "parts": [
+            {"txn_id": "$question.1", "edits": 3, "shown": 12345, "partial": false, "event_id": null},
+            {"txn_id": "$question.2", "edits": 0, "shown": 0, "partial": true, "event_id": null}
+        ],
+        "shown_at": 88.5, "notice": false
+    },
+    "user_id": "", "state": "waiting_to_retry", "tries": 3, "begun_at": 1.5, "gives_up_at": 121.5,
+    "ends_at": 0.0, "retry_at": 90.25, "fault": "silent", "trouble": "", "shown": "",
+    "shown_behind": {"parts": 0, "offset": 0, "opening": ""},
+    "heard": null, "finished": {"parts": 0, "offset": 0, "opening": ""}, "status": "",
+    "first_text_at": 0.0, "called_at": 0.0
+}"""
+"""`TURN` as an earlier version wrote it: with the fields of the attempt in hand, at their defaults."""
