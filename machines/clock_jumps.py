@@ -1,8 +1,7 @@
-"""What a clock that was set back does to the times in an actor's rows: no wait grows by it (contract D16).
+"""Bounds the times in an actor's rows after the clock was set back: no wait becomes longer (contract D16).
 
-Rows hold times of the clock that wrote them. When that clock was ahead, they lie further in the future than any wait
-of theirs can reach. Such a time is brought back to the longest that its wait may still last, in the row too: otherwise
-it would stay ahead of a clock that moves on.
+Rows hold times of the clock that wrote them. If that clock was ahead, they are later than any wait can end. Such a time
+is set to the latest end of its wait, in the row too: otherwise it would stay ahead of the clock.
 """
 
 from msgspec.structs import replace
@@ -16,7 +15,7 @@ from machines.world import World
 
 
 def within_waits(conversation: Conversation, world: World) -> Conversation:
-    """Return the conversation with no time in it that lies beyond what it may wait for."""
+    """Return the conversation with no time in it that is later than its wait may end."""
     now = world.now
     room = _room(conversation.room, now)
     turn = conversation.turn

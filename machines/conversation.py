@@ -104,7 +104,7 @@ def _take_signal(draft: Case, signal: RoomSignal) -> None:
         case TopologyConfirmed() | TopologyRefused():
             repair.conclude(draft, signal)
         case MessageBehind():
-            mailbox.hear_behind(draft, signal)
+            mailbox.note_behind(draft, signal)
         case _:
             assert_never(signal)
 
@@ -119,7 +119,7 @@ def _take_row(draft: Case, event: RoomInboxEvent, seq: int, received_at: float |
         case EncryptedArrived():
             draft.effects.append(SetAside(seq, "encrypted, and no key to read it"))
         case MessageDropped():
-            mailbox.hear_dropped(draft, event, seq)
+            mailbox.note_dropped(draft, event, seq)
         case QueueOverflowed():
             mailbox.tell_of_overflow(draft, event)
         case AnswerReady():
