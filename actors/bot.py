@@ -23,7 +23,6 @@ from actors.reconciler import Reconciler
 from actors.surroundings import Surroundings
 from actors.visits import Deferred
 from actors.workers import Workers
-from machines.access import without_strangers
 from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
 from machines.errors import LoggedOut, SurfacesError, TokenUnknown
 from machines.facts import SyncBatch
@@ -203,7 +202,6 @@ class Bot:
 
     async def _keep(self, batch: SyncBatch) -> None:
         """Journal a batch; what a gap holds is read beside it, and nobody waits for that (contracts D4, D14)."""
-        batch = without_strangers(batch, self._surroundings.access)
         for item in batch.quarantined:
             structlog.get_logger().warning(
                 "event_quarantined",

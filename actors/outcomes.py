@@ -17,6 +17,7 @@ from actors.workers import Workers
 from machines.happenings import OrderDone
 from machines.ids import EventId, TxnId
 from machines.orders import Done, Outcome, Refused
+from machines.tags import tag_of
 from store import Journal
 from store.errors import UnitRefused
 from store.records import FinishedOrder, InboxRow, OutboxRow
@@ -56,7 +57,7 @@ class Outcomes:
             report = OrderDone(row.txn_id, outcome, answers)
         if refusal is not None:
             structlog.get_logger().warning(
-                "order_refused", lane=row.lane, order=type(row.order).__name__, reason=refusal
+                "order_refused", lane=row.lane, order=tag_of(row.order), reason=refusal
             )
         self._finished.append(FinishedOrder(row, event_id, refusal, report))
         if not self._committing:

@@ -55,7 +55,7 @@ class Gathered(Struct):
     before: Conversation | Household
     finished: list[int] = []
     set_aside: list[tuple[int, str]] = []
-    told: list[tuple[ActorKey, object]] = []
+    told: list[tuple[ActorKey, Struct]] = []
     orders: list[OutboxRow] = []
     dropped: list[Any] = []
     transitions: list[Transition] = []

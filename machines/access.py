@@ -1,12 +1,9 @@
-"""Who may talk to the bot, and what happens to the key messages of everybody else (contracts E3, Y5, D14)."""
+"""Who may talk to the bot (contract E3)."""
 
-from collections import Counter
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from machines.facts import Quarantined, SyncBatch
 from machines.ids import UserId, server_of
 
 
@@ -26,25 +23,3 @@ class Access(Struct, frozen=True):
         return user_id in self.allowed or any(
             fnmatchcase(user_id, pattern) for pattern in self.allowed
         )
-
-
-def without_strangers(batch: SyncBatch, access: Access) -> SyncBatch:
-    """Return a batch without the key messages of users who may not talk to the bot.
-
-    Nothing of theirs is ever read, so nothing is kept: they are counted in one quarantine entry for each sender. The
-    bot's own account is no stranger: another of its devices may send it keys.
-    """
-    dropped = Counter(
-        each.sender
-        for each in batch.to_device
-        if each.sender != access.bot and not access.allows(each.sender)
-    )
-    if not dropped:
-        return batch
-    reason = "a key message of somebody who may not talk to the bot"
-    counted = tuple(
-        Quarantined("to_device", None, None, reason, sender, times)
-        for sender, times in dropped.items()
-    )
-    kept = tuple(each for each in batch.to_device if each.sender not in dropped)
-    return replace(batch, to_device=kept, quarantined=(*batch.quarantined, *counted))

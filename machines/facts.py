@@ -20,7 +20,7 @@ class BegunPart(Struct, frozen=True):
     edits: int = 0
 
 
-class MessageArrived(Struct, frozen=True):
+class MessageArrived(Struct, frozen=True, tag="message"):
     """An `m.text` that somebody else sent to a room the bot is in.
 
     `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of its thread (contract
@@ -41,7 +41,7 @@ class MessageArrived(Struct, frozen=True):
     addressed: bool = False
 
 
-class FileArrived(Struct, frozen=True):
+class FileArrived(Struct, frozen=True, tag="file"):
     """A file, image, audio or video (msgtypes `m.file`, `m.image`, `m.audio`, `m.video`)."""
 
     room_id: RoomId
@@ -54,7 +54,7 @@ class FileArrived(Struct, frozen=True):
     addressed: bool = False
 
 
-class MalformedArrived(Struct, frozen=True):
+class MalformedArrived(Struct, frozen=True, tag="malformed_message"):
     """A message that cannot be decoded; only its sender is known (contract D9)."""
 
     room_id: RoomId
@@ -63,7 +63,7 @@ class MalformedArrived(Struct, frozen=True):
     thread_root: EventId | None = None
 
 
-class EncryptedArrived(Struct, frozen=True):
+class EncryptedArrived(Struct, frozen=True, tag="encrypted_message"):
     """An `m.room.encrypted` event, which cannot be decrypted yet; `content` is kept for later keys."""
 
     room_id: RoomId
@@ -73,7 +73,7 @@ class EncryptedArrived(Struct, frozen=True):
     sent_at_ms: int
 
 
-class InviteArrived(Struct, frozen=True):
+class InviteArrived(Struct, frozen=True, tag="invite"):
     """A user invited the bot to a room; `encrypted` is what the stripped state says."""
 
     room_id: RoomId
@@ -81,7 +81,7 @@ class InviteArrived(Struct, frozen=True):
     encrypted: bool
 
 
-class BotRemoved(Struct, frozen=True):
+class BotRemoved(Struct, frozen=True, tag="bot_removed"):
     """The bot is no longer in a room: it was kicked or banned, it left, or the room is gone."""
 
     room_id: RoomId
@@ -90,14 +90,14 @@ class BotRemoved(Struct, frozen=True):
     reason: str
 
 
-class BotReturned(Struct, frozen=True):
+class BotReturned(Struct, frozen=True, tag="bot_returned"):
     """The bot was removed and is in the room again: one timeline showed both, and no order reports the join."""
 
     room_id: RoomId
     event_id: EventId
 
 
-class MemberChanged(Struct, frozen=True):
+class MemberChanged(Struct, frozen=True, tag="member_changed"):
     """The membership of another user changed; shown by `inspect-room`, without any other effect."""
 
     room_id: RoomId
@@ -106,7 +106,7 @@ class MemberChanged(Struct, frozen=True):
     membership: Membership
 
 
-class MembersCounted(Struct, frozen=True):
+class MembersCounted(Struct, frozen=True, tag="members_counted"):
     """How many others than the bot are in a room, joined or invited; `None` when that is not known any more.
 
     It comes before the events of the same sync's timeline: the users who are in the room now will read the answers.
@@ -116,7 +116,7 @@ class MembersCounted(Struct, frozen=True):
     others: int | None
 
 
-class QuestionShown(Struct, frozen=True):
+class QuestionShown(Struct, frozen=True, tag="question_shown"):
     """The room's timeline shows the bot's own event with an agent's question (contract K8).
 
     `question` is the message whose answer asked it. It is ordered among the other events as in the timeline.
@@ -127,7 +127,7 @@ class QuestionShown(Struct, frozen=True):
     question: EventId
 
 
-class EncryptionEnabled(Struct, frozen=True):
+class EncryptionEnabled(Struct, frozen=True, tag="encryption_enabled"):
     """A room has `m.room.encryption`: from now on no plaintext may be sent to it."""
 
     room_id: RoomId
@@ -147,14 +147,6 @@ Fact = (
     | QuestionShown
     | EncryptionEnabled
 )
-
-
-class KeyMessage(Struct, frozen=True):
-    """A to-device message that encryption may need; `payload` is all of it, as JSON text."""
-
-    sender: UserId
-    type: str
-    payload: str
 
 
 class Quarantined(Struct, frozen=True):
@@ -187,11 +179,10 @@ class Gap(Struct, frozen=True):
 class SyncBatch(Struct, frozen=True):
     """One decoded sync response; journalled whole, with its token, in one transaction (contract D3).
 
-    `facts` keep the order of each room's timeline. `to_device` are key messages.
+    `facts` keep the order of each room's timeline.
     """
 
     token: SyncToken
     facts: tuple[Fact, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    to_device: tuple[KeyMessage, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()

@@ -28,7 +28,7 @@ class Asked(Struct, frozen=True):
     begun: tuple[BegunPart, ...] = ()
 
 
-class OrderDone(Struct, frozen=True):
+class OrderDone(Struct, frozen=True, tag="order_done"):
     """The outcome of an order that this actor gave; `answers` is the message that the order answered."""
 
     txn_id: TxnId
@@ -36,14 +36,14 @@ class OrderDone(Struct, frozen=True):
     answers: EventId | None = None
 
 
-class RoomMade(Struct, frozen=True):
+class RoomMade(Struct, frozen=True, tag="room_made"):
     """The bot made this room and knows what it will be; it is not complete yet."""
 
     binding: Binding
     name: str
 
 
-class RoomCompleted(Struct, frozen=True):
+class RoomCompleted(Struct, frozen=True, tag="room_completed"):
     """The room that the bot made is complete: a Space exists, a chat is linked into its Space."""
 
     binding: Binding
@@ -181,46 +181,46 @@ class AttemptFailed(Struct, frozen=True):
     retryable: bool
 
 
-class OnboardingAsked(Struct, frozen=True):
+class OnboardingAsked(Struct, frozen=True, tag="onboarding_requested"):
     """A user invited the bot, or wrote in an entry room: they get a Space and a chat (contract O2)."""
 
     asked: Asked
 
 
-class NewChatAsked(Struct, frozen=True):
+class NewChatAsked(Struct, frozen=True, tag="new_chat_requested"):
     """`!new`."""
 
     asked: Asked
     name: str
 
 
-class ChatsAsked(Struct, frozen=True):
+class ChatsAsked(Struct, frozen=True, tag="chat_list_requested"):
     """`!chats`."""
 
     asked: Asked
 
 
-class ChatRecovered(Struct, frozen=True):
+class ChatRecovered(Struct, frozen=True, tag="chat_recovered"):
     """A repair restored one of the user's chats; their counter moves past its number."""
 
     space_id: RoomId
     number: int
 
 
-class MessageDropped(Struct, frozen=True):
+class MessageDropped(Struct, frozen=True, tag="message_dropped"):
     """A message was set aside because too many wait; in a room that is not bound it still starts a repair (C8)."""
 
     sender: UserId
 
 
-class QueueOverflowed(Struct, frozen=True):
+class QueueOverflowed(Struct, frozen=True, tag="queue_overflowed"):
     """Too many messages wait here: those from `first` on are not kept (contract D14)."""
 
     waiting: int
     first: EventId | None
 
 
-class AnswerReady(Struct, frozen=True):
+class AnswerReady(Struct, frozen=True, tag="answer_ready"):
     """The answer of a user's actor; the room's actor sends it, because only that knows who is in the room now.
 
     `in_company` is sent instead in an entry room with others: it shows nothing of any user (contract O5).
@@ -245,3 +245,5 @@ RoomEvent = RoomSignal | RoomInboxEvent
 UserRequest = OnboardingAsked | NewChatAsked | ChatsAsked
 UserEvent = UserRequest | OrderDone | ChatRecovered
 """What a user's actor takes."""
+InboxEvent = RoomInboxEvent | UserEvent
+"""What an inbox row may hold; each has a tag of its own."""

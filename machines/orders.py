@@ -11,7 +11,7 @@ from msgspec import Struct
 from machines.ids import EventId, RoomId, TxnId, UserId
 
 
-class SendMessage(Struct, frozen=True):
+class SendMessage(Struct, frozen=True, tag="send_message"):
     """Send, or edit, one message.
 
     `body` is Markdown and is rendered at the edge. `edits` names the transaction id of the message
@@ -33,7 +33,7 @@ class SendMessage(Struct, frozen=True):
     shows_question: EventId | None = None
 
 
-class RedactMessage(Struct, frozen=True):
+class RedactMessage(Struct, frozen=True, tag="redact_message"):
     """Redact one of the bot's own messages, named by the transaction id it was sent with."""
 
     room_id: RoomId
@@ -41,25 +41,25 @@ class RedactMessage(Struct, frozen=True):
     redacts_event_id: EventId | None = None
 
 
-class JoinRoom(Struct, frozen=True):
+class JoinRoom(Struct, frozen=True, tag="join_room"):
     """Accept an invitation. Outcome: `Joined`."""
 
     room_id: RoomId
 
 
-class RejectInvite(Struct, frozen=True):
+class RejectInvite(Struct, frozen=True, tag="reject_invite"):
     """Reject an invitation (contract O4)."""
 
     room_id: RoomId
 
 
-class LookUpName(Struct, frozen=True):
+class LookUpName(Struct, frozen=True, tag="look_up_name"):
     """Find a user's display name; the localpart where none is set. Outcome: `NameFound`."""
 
     user_id: UserId
 
 
-class CreateRoom(Struct, frozen=True):
+class CreateRoom(Struct, frozen=True, tag="create_room"):
     """Create a private room or Space that only the bot may change (contract O1). Outcome: `RoomCreated`.
 
     `nonce` stands in the room's `m.room.create` content as `org.lambda.surfaces.nonce`: a room the
@@ -76,28 +76,28 @@ class CreateRoom(Struct, frozen=True):
     repeated: bool = False
 
 
-class LinkChild(Struct, frozen=True):
+class LinkChild(Struct, frozen=True, tag="link_child"):
     """Set `m.space.child` in the Space, with the bot's own server as `via`."""
 
     space_id: RoomId
     room_id: RoomId
 
 
-class EnsureInvited(Struct, frozen=True):
+class EnsureInvited(Struct, frozen=True, tag="ensure_invited"):
     """Invite a user unless they are joined or invited already (contract O2)."""
 
     room_id: RoomId
     user_id: UserId
 
 
-class NameRoom(Struct, frozen=True):
+class NameRoom(Struct, frozen=True, tag="name_room"):
     """Set `m.room.name` (contract K3)."""
 
     room_id: RoomId
     name: str
 
 
-class StoreBinding(Struct, frozen=True):
+class StoreBinding(Struct, frozen=True, tag="store_binding"):
     """Keep a binding as room account data `org.lambda.surfaces.room` (contract R4)."""
 
     room_id: RoomId
@@ -118,32 +118,32 @@ Order = (
 )
 
 
-class Done(Struct, frozen=True, tag=True):
+class Done(Struct, frozen=True, tag="done"):
     """The homeserver performed the order; `event_id` is the event it made, if any."""
 
     event_id: EventId | None = None
 
 
-class Joined(Struct, frozen=True, tag=True):
+class Joined(Struct, frozen=True, tag="joined"):
     """The bot is in the room; `encrypted` says whether the room's state has `m.room.encryption`."""
 
     room_id: RoomId
     encrypted: bool
 
 
-class NameFound(Struct, frozen=True, tag=True):
+class NameFound(Struct, frozen=True, tag="name_found"):
     """A user's display name."""
 
     name: str
 
 
-class RoomCreated(Struct, frozen=True, tag=True):
+class RoomCreated(Struct, frozen=True, tag="room_created"):
     """The room exists: created now, or found by its nonce."""
 
     room_id: RoomId
 
 
-class Refused(Struct, frozen=True, tag=True):
+class Refused(Struct, frozen=True, tag="refused"):
     """The homeserver refuses the order for good.
 
     `kind` is `forbidden` (403 and kin), `too_large`, `unsendable` (this body breaks the server) or

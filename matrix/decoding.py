@@ -18,7 +18,6 @@ from machines.facts import (
     Fact,
     Gap,
     InviteArrived,
-    KeyMessage,
     MemberChanged,
     MembersCounted,
     Quarantined,
@@ -35,7 +34,6 @@ from matrix.events import (
     own_membership,
     removal,
 )
-from matrix.key_messages import key_message, sender_of
 from matrix.members import others_in
 from matrix.parsing import ROOM_BYTES, parse_json
 
@@ -56,7 +54,6 @@ class _Batch:
     bot: UserId
     facts: list[Fact] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    to_device: list[KeyMessage] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     oversized: set[RoomId] = field(default_factory=set)
 
@@ -123,12 +120,11 @@ class SyncDecoder:
         rooms = _part(batch, body, "rooms")
         for section in _SECTIONS:
             self._decode(section, rooms)
-        _decode_to_device(batch, body)
+        _check_to_device(batch, body)
         return SyncBatch(
             SyncToken(token),
             tuple(batch.facts),
             tuple(batch.gaps),
-            tuple(batch.to_device),
             tuple(batch.quarantined),
         )
 
@@ -346,15 +342,19 @@ def _decode_left(batch: _Batch, room_id: RoomId, room: dict[str, Any]) -> None:
     batch.facts.append(BotRemoved(room_id, None, None, gone))
 
 
-def _decode_to_device(batch: _Batch, body: dict[str, Any]) -> None:
-    """Keep the key messages; all that one sender sent in vain for one reason is one line."""
-    refused: Counter[tuple[UserId | None, str]] = Counter()
+def _check_to_device(batch: _Batch, body: dict[str, Any]) -> None:
+    """Quarantine malformed to-device messages, one line for each sender and reason; nothing uses the others."""
+    faults: Counter[tuple[UserId | None, str]] = Counter()
     for message in _events(batch, body, "to_device", "to_device", None):
-        try:
-            batch.to_device.append(key_message(message))
-        except Undecodable as reason:
-            refused[sender_of(message), str(reason)] += 1
+        parts = message if type(message) is dict else {}
+        sender = UserId(parts["sender"]) if is_id(parts.get("sender"), "@") else None
+        if type(parts.get("type")) is not str:
+            faults[sender, "the to-device message is not an object with a type"] += 1
+        elif sender is None:
+            faults[sender, "the to-device message has no sender"] += 1
+        elif type(parts.get("content")) is not dict:
+            faults[sender, "the to-device message has no content"] += 1
     batch.quarantined += [
         Quarantined("to_device", None, None, reason, sender, times)
-        for (sender, reason), times in refused.items()
+        for (sender, reason), times in faults.items()
     ]

@@ -117,19 +117,3 @@ def _without_depth(body: bytes) -> bytes:
     if depth <= MAX_DEPTH:
         kept.append(body[copied_to:])
     return b"".join(kept)
-
-
-def nested_deeper_than(value: object, depth: int) -> bool:
-    """Whether a parsed value nests deeper than that; stops looking as soon as it does."""
-    level = [value]
-    for _ in range(depth):
-        below: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        if not below:
-            return False
-        level = below
-    return any(isinstance(item, dict | list) for item in level)

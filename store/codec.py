@@ -1,61 +1,22 @@
 """Values to JSON text and back: what the journal keeps of events, orders and turns.
 
-A stored value is named by its class, so that a row says what it is; classes are looked up in the closed list of
-what may be journalled and in nothing else.
+An event and an order carry the tag of their kind (`machines/tags.py`), and one decoder for each of the two unions
+reads them: a row can become no other class. Everything else is read as the class that its column is for.
 """
 
 from typing import Any, TypeVar
 
 import msgspec
 
-from machines import facts, happenings, orders, user
+from machines.happenings import InboxEvent
+from machines.orders import Order
 from store.errors import DatabaseUnusable, UnitRefused
 
 T = TypeVar("T")
 
-_JOURNALLED: dict[str, type] = {
-    cls.__name__: cls
-    for cls in (
-        facts.MessageArrived,
-        facts.FileArrived,
-        facts.MalformedArrived,
-        facts.EncryptedArrived,
-        facts.InviteArrived,
-        facts.BotRemoved,
-        facts.BotReturned,
-        facts.MemberChanged,
-        facts.MembersCounted,
-        facts.QuestionShown,
-        facts.EncryptionEnabled,
-        happenings.OrderDone,
-        happenings.OnboardingAsked,
-        happenings.NewChatAsked,
-        happenings.ChatsAsked,
-        happenings.ChatRecovered,
-        happenings.QueueOverflowed,
-        happenings.MessageDropped,
-        happenings.AnswerReady,
-        happenings.RoomMade,
-        happenings.RoomCompleted,
-        orders.SendMessage,
-        orders.RedactMessage,
-        orders.JoinRoom,
-        orders.RejectInvite,
-        orders.LookUpName,
-        orders.CreateRoom,
-        orders.LinkChild,
-        orders.EnsureInvited,
-        orders.NameRoom,
-        orders.StoreBinding,
-        user.NewChat,
-        happenings.Asked,
-    )
-}
-# In rows of earlier versions: a user's actor told a room in this way that it was complete.
-_JOURNALLED["TopologyConfirmed"] = happenings.RoomCompleted
-
-
 _encoder = msgspec.json.Encoder()
+_events: msgspec.json.Decoder[InboxEvent] = msgspec.json.Decoder(InboxEvent)
+_orders: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
 
@@ -71,20 +32,26 @@ def dump(value: object) -> str:
         raise UnitRefused(f"{type(value).__name__} can't be kept: {error}") from error
 
 
-def load(kind: str, text: str) -> Any:
-    """Return the value that `dump` wrote.
+def read_event(text: str) -> InboxEvent:
+    """Return the event of an inbox row.
 
     Raises:
-        DatabaseUnusable: no journalled class has this name (a database of another version).
+        DatabaseUnusable: the text is no such event (a damaged row, or one of another version).
     """
-    cls = _JOURNALLED.get(kind)
-    if cls is None:
-        raise DatabaseUnusable(f"the journal holds a {kind}, which this version does not know")
-    return read(cls, text)
+    return _read(_events, text, "event")
+
+
+def read_order(text: str) -> Order:
+    """Return the order of an outbox row.
+
+    Raises:
+        DatabaseUnusable: the text is no such order (a damaged row, or one of another version).
+    """
+    return _read(_orders, text, "order")
 
 
 def read(cls: type[T], text: str) -> T:
-    """Return the value of a class that stands in a column as JSON text.
+    """Return the value of a column that keeps one class as JSON text.
 
     Raises:
         DatabaseUnusable: the text is not such a value (a damaged row, or one of another version).
@@ -92,8 +59,13 @@ def read(cls: type[T], text: str) -> T:
     decoder = _decoders.get(cls)
     if decoder is None:
         decoder = _decoders[cls] = msgspec.json.Decoder(cls)
+    value: T = _read(decoder, text, cls.__name__)
+    return value
+
+
+def _read(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
     try:
         value: T = decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise DatabaseUnusable(f"a stored {cls.__name__} can't be read ({error})") from error
+        raise DatabaseUnusable(f"a stored {what} can't be read ({error})") from error
     return value

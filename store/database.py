@@ -15,8 +15,8 @@ import aiosqlite
 import anyio
 
 from store.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, UnitRefused, unusable
-from store.headroom import keep_log_small
 from store.ownership import claim, refuse_foreign_file
+from store.wal_limit import keep_log_small
 
 T = TypeVar("T")
 FILE_MODE = 0o600

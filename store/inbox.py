@@ -7,12 +7,11 @@ nothing wait. Every function runs on the connection's thread, inside the caller'
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.facts import FileArrived, MessageArrived, Quarantined
+from machines.facts import Fact, FileArrived, MessageArrived, Quarantined
 from machines.happenings import (
     ChatsAsked,
     MessageDropped,
@@ -22,8 +21,9 @@ from machines.happenings import (
 )
 from machines.ids import ActorKey, EventId, UserId
 from machines.priority import Priority, priority_of
-from store import limits
-from store.codec import dump, load
+from machines.tags import tag_of
+from store import quarantine
+from store.codec import dump, read_event
 from store.errors import UnitRefused
 from store.queries import SQL
 from store.records import InboxRow
@@ -36,7 +36,7 @@ WAITING_LOW = 5_000
 """When so many are left, messages are taken again."""
 
 
-def put_facts(raw: sqlite3.Connection, facts: Iterable[Any], at: float) -> tuple[InboxRow, ...]:
+def put_facts(raw: sqlite3.Connection, facts: Iterable[Fact], at: float) -> tuple[InboxRow, ...]:
     """Put facts into the inboxes of their rooms; returns the rows that are new and wait.
 
     One that can't be kept is quarantined: it must not hold up the token and all that came with it.
@@ -50,8 +50,8 @@ def put_facts(raw: sqlite3.Connection, facts: Iterable[Any], at: float) -> tuple
         try:
             rows += inbox.put(ActorKey(fact.room_id), fact, event_id)
         except (UnitRefused, UnicodeEncodeError) as error:
-            reason = f"{type(fact).__name__} can't be kept: {type(error).__name__}"
-            limits.quarantine(raw, (Quarantined("sync", None, None, reason),), at)
+            reason = f"{tag_of(fact)} can't be kept: {type(error).__name__}"
+            quarantine.keep(raw, (Quarantined("sync", None, None, reason),), at)
     return tuple(rows)
 
 
@@ -65,7 +65,7 @@ def _addressed(
 
 
 def tell(
-    raw: sqlite3.Connection, told: Iterable[tuple[ActorKey, object]], at: float
+    raw: sqlite3.Connection, told: Iterable[tuple[ActorKey, Struct]], at: float
 ) -> tuple[InboxRow, ...]:
     """Put events that come from within into inboxes; returns the rows that wait."""
     inbox = _Inbox(raw, at)
@@ -89,7 +89,7 @@ class _Inbox:
         self._owners: dict[ActorKey, UserId | None] = {}
         self._told_of_writing: set[ActorKey] = set()
 
-    def put(self, actor: ActorKey, event: object, event_id: EventId | None) -> tuple[InboxRow, ...]:
+    def put(self, actor: ActorKey, event: Struct, event_id: EventId | None) -> tuple[InboxRow, ...]:
         """Put an event into an inbox; returns the rows that wait because of it."""
         priority = priority_of(event, self._owner(actor) if event_id is not None else None)
         if priority == Priority.EVENT:
@@ -104,7 +104,7 @@ class _Inbox:
     def _set_aside(
         self,
         actor: ActorKey,
-        event: object,
+        event: Struct,
         event_id: EventId | None,
         priority: Priority,
         queue: _Queue,
@@ -124,7 +124,7 @@ class _Inbox:
             room, first = ActorKey(event.asked.room_id), event.asked.event_id
         return self.put(room, QueueOverflowed(queue.waiting, first), None)
 
-    def _tell_of_writing(self, actor: ActorKey, event: object) -> tuple[InboxRow, ...]:
+    def _tell_of_writing(self, actor: ActorKey, event: Struct) -> tuple[InboxRow, ...]:
         """Let a failed room know, once a batch, that somebody writes: its next look comes sooner (contract C8)."""
         if not isinstance(event, MessageArrived | FileArrived) or actor in self._told_of_writing:
             return ()
@@ -155,7 +155,7 @@ class _Inbox:
 def _put_inbox(
     raw: sqlite3.Connection,
     actor: ActorKey,
-    event: object,
+    event: Struct,
     event_id: EventId | None,
     priority: Priority,
     at: float,
@@ -168,7 +168,7 @@ def _put_inbox(
 def _insert(
     raw: sqlite3.Connection,
     actor: ActorKey,
-    event: object,
+    event: Struct,
     event_id: EventId | None,
     priority: Priority,
     at: float,
@@ -178,7 +178,7 @@ def _insert(
         SQL["put_inbox"],
         {
             "actor": actor,
-            "kind": type(event).__name__,
+            "kind": tag_of(event),
             "event_id": event_id,
             "payload": "" if refusal else dump(event),
             "priority": priority,
@@ -208,5 +208,5 @@ def waiting(
 
 
 def _inbox_row(actor: ActorKey, row: sqlite3.Row) -> InboxRow:
-    event = load(row["kind"], row["payload"])
+    event = read_event(row["payload"])
     return InboxRow(row["seq"], actor, event, Priority(row["priority"]), row["received_at"])

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from machines.ids import EventId, RoomId
 from machines.room import Room
 from machines.turn_state import Turn
-from store import rows, units
+from store import rows, writing
 from store.errors import DatabaseUnusable
 from store.queries import SQL
 from store.records import BotRow, Transition
@@ -91,7 +91,7 @@ def look_at_bot(raw: sqlite3.Connection, last: int) -> BotSight:
         if not place.startswith("!")
     ]
     return BotSight(
-        bot=units.bot(raw),
+        bot=writing.bot(raw),
         rooms=totals["rooms"],
         users=totals["users"],
         inbox_pending=totals["inbox_pending"],

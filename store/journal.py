@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+from msgspec import Struct
 
 from machines.chats import ChatSummary
 from machines.facts import Fact, Gap, SyncBatch
@@ -21,7 +22,7 @@ from machines.plan import Stored
 from machines.preferences import Preferences
 from machines.priority import Priority
 from machines.topology import Topology
-from store import gaps, inbox, units
+from store import gaps, inbox, writing
 from store.database import Runner
 from store.errors import DatabaseUnusable, UnitRefused
 from store.queries import SQL
@@ -120,7 +121,9 @@ class Journal:
 
         Returns the new inbox rows; an event that is there already makes none (contract D1).
         """
-        rows: tuple[InboxRow, ...] = await self.write(lambda raw: units.keep_batch(raw, batch, at))
+        rows: tuple[InboxRow, ...] = await self.write(
+            lambda raw: writing.keep_batch(raw, batch, at)
+        )
         return rows
 
     async def keep_history(
@@ -139,7 +142,7 @@ class Journal:
         rest: Gap | None = await self.write(lambda raw: gaps.close_gap(raw, gap))
         return rest
 
-    async def tell(self, actor: ActorKey, event: object, at: float) -> tuple[InboxRow, ...]:
+    async def tell(self, actor: ActorKey, event: Struct, at: float) -> tuple[InboxRow, ...]:
         """Commit one event for one actor."""
         rows: tuple[InboxRow, ...] = await self.write(
             lambda raw: inbox.tell(raw, ((actor, event),), at)
@@ -154,7 +157,7 @@ class Journal:
         """
 
         def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
-            return tuple(row for writes in visits for row in units.keep_visit(raw, writes, at))
+            return tuple(row for writes in visits for row in writing.keep_visit(raw, writes, at))
 
         rows: tuple[InboxRow, ...] = await self.write(unit)
         return rows
@@ -168,7 +171,7 @@ class Journal:
             UnitRefused: nothing of all of them was kept.
         """
         rows: tuple[InboxRow, ...] = await self.write(
-            lambda raw: units.finish_orders(raw, finished, at)
+            lambda raw: writing.finish_orders(raw, finished, at)
         )
         return rows
 
@@ -179,7 +182,7 @@ class Journal:
             raw.execute(
                 SQL["put_life"], {"state": life.state, "since": life.since, "reason": life.reason}
             )
-            units.put_transition(raw, transition)
+            writing.put_transition(raw, transition)
 
         await self.write(unit)
 
@@ -197,7 +200,7 @@ class Journal:
         """Forget what is done and older than `before` (seconds since the epoch)."""
 
         def unit(raw: sqlite3.Connection) -> None:
-            for statement in units.PRUNES:
+            for statement in writing.PRUNES:
                 raw.execute(SQL[statement], {"before": before})
 
         await self.write(unit)
@@ -214,7 +217,7 @@ class Journal:
 
     async def bot(self) -> BotRow:
         """Return the bot's own row."""
-        return await self._database.run(units.bot)
+        return await self._database.run(writing.bot)
 
     async def rooms_and_users(
         self, keys: Iterable[ActorKey]
@@ -223,7 +226,7 @@ class Journal:
         wanted = tuple(keys)
 
         def unit(raw: sqlite3.Connection) -> dict[ActorKey, RoomRows | UserRows]:
-            return {key: units.load_actor(raw, key) for key in wanted}
+            return {key: writing.load_actor(raw, key) for key in wanted}
 
         return await self._database.run(unit)
 
@@ -246,15 +249,15 @@ class Journal:
 
     async def preferences(self) -> dict[UserId, Preferences]:
         """Return what every user chose."""
-        return await self._database.run(units.preferences)
+        return await self._database.run(writing.preferences)
 
     async def stored(self) -> Stored:
         """Return what reconciliation compares the homeserver with."""
-        return await self._database.run(units.stored)
+        return await self._database.run(writing.stored)
 
     async def stored_about(self, topology: Topology) -> Stored:
         """Return what one look at one room is compared with (contract C12)."""
-        return await self._database.run(lambda raw: units.stored_about(raw, topology))
+        return await self._database.run(lambda raw: writing.stored_about(raw, topology))
 
     async def spaces_of(self, room_id: RoomId) -> tuple[RoomId, ...]:
         """Return the Spaces that a room's row and its owner's row name."""

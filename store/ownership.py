@@ -12,7 +12,7 @@ from pathlib import Path
 
 from store.errors import DatabaseForeign, DatabaseUnusable, unusable
 from store.queries import SQL
-from store.untouched import MAGIC, opened, traces
+from store.readonly_connection import MAGIC, opened, traces
 
 APPLICATION_ID = 0x53757242
 """`PRAGMA application_id` of every database of this program: "SurB" in ASCII. It never changes."""
@@ -22,7 +22,7 @@ _ID_IN_HEADER = slice(68, 72)
 _FIRST_TABLES = frozenset(
     (
         *("bot", "rooms", "users", "preferences", "inbox", "outbox"),
-        *("turns", "to_device", "transitions", "quarantine"),
+        *("turns", "transitions", "quarantine"),
     )
 )
 """The tables of schema version 1, which every later version has too."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 from store.database import migrate, migrations, translated
 from store.errors import DatabaseAbsent, DatabaseUnusable, UnitRefused
 from store.ownership import refuse_foreign
-from store.untouched import MAGIC, beside, opened, traces
+from store.readonly_connection import MAGIC, beside, opened, traces
 
 T = TypeVar("T")
 _TRIES = 5

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from machines.chats import ChatSummary
-from machines.happenings import Asked
+from machines.happenings import Asked, OrderDone
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.lifecycle import Life
 from machines.orders import Order
@@ -53,15 +53,15 @@ class FinishedOrder(Struct, frozen=True):
     row: OutboxRow
     event_id: EventId | None = None
     refusal: str | None = None
-    report: object = None
+    report: OrderDone | None = None
 
 
-class Made(Struct, frozen=True):
+class Pending(Struct, frozen=True):
     """What is being made for a user, as it stands in `users.in_hand`."""
 
-    asked: Asked | None
-    chat: NewChat | None
-    made: RoomId | None
+    asked: Asked | None = None
+    chat: NewChat | None = None
+    made: RoomId | None = None
 
 
 class Transition(Struct, frozen=True):
@@ -85,7 +85,7 @@ class Writes(Struct, frozen=True):
     user: User | None = None
     finished: tuple[int, ...] = ()
     set_aside: tuple[tuple[int, str], ...] = ()
-    told: tuple[tuple[ActorKey, object], ...] = ()
+    told: tuple[tuple[ActorKey, Struct], ...] = ()
     orders: tuple[OutboxRow, ...] = ()
     dropped_edits: tuple[TxnId, ...] = ()
     transitions: tuple[Transition, ...] = ()

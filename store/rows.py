@@ -4,132 +4,130 @@ Every function here runs on the connection's thread, inside the caller's transac
 """
 
 import sqlite3
+from collections.abc import Callable, Mapping
 from sys import intern
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from machines.binding import Binding
 from machines.chats import ChatSummary
-from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
+from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.memory import Memory
 from machines.room import Room
 from machines.turn_state import Turn
 from machines.user import User
-from store.codec import dump, load, read
+from store.codec import dump, read, read_order
 from store.queries import SQL
-from store.records import Made, OutboxRow
+from store.records import OutboxRow, Pending
 
 _NO_MEMORY = Memory()
+_NOTHING_PENDING = Pending()
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _shared(text: Any) -> Any:
+    """Return one object for all equal texts: at a start the rows of all rooms are in memory at once."""
+    return intern(text) if type(text) is str else text
+
+
+def _memory_of(text: str | None) -> Memory:
+    return read(Memory, text) if text else _NO_MEMORY
+
+
+def _memory_text(memory: Memory) -> str | None:
+    """Return what is stored of a chat context; most rooms have none."""
+    return dump(memory) if memory != _NO_MEMORY else None
+
+
+class _Column(Struct, frozen=True):
+    """The field that a column keeps, and what turns the stored value into the field's and back."""
+
+    field: str
+    load: Callable[[Any], Any] = _same
+    store: Callable[[Any], Any] = _same
+
+
+ROOM_COLUMNS: Mapping[str, _Column] = {
+    "room_id": _Column("room_id"),
+    "state": _Column("state", _shared),
+    "since": _Column("since"),
+    "reason": _Column("reason", _shared),
+    "name": _Column("name"),
+    "encrypted": _Column("encrypted", bool),
+    "onboards": _Column("onboards"),
+    "owner_present": _Column("owner_present", bool),
+    "repaired_at": _Column("repaired_at"),
+    "looks": _Column("looks"),
+    "looking": _Column("looking", bool),
+    "told": _Column("told", bool),
+    "reminded": _Column("reminded", bool),
+    "heard_seq": _Column("heard_seq"),
+    "memory": _Column("memory", _memory_of, _memory_text),
+    "others": _Column("others"),
+}
+"""The columns of `rooms` that keep fields of `Room`."""
+BINDING_COLUMNS: Mapping[str, _Column] = {
+    "room_type": _Column("room_type", _shared),
+    "matrix_user_id": _Column("matrix_user_id", _shared),
+    "chat_id": _Column("chat_id"),
+    "platform_chat_id": _Column("platform_chat_id"),
+    "agent_id": _Column("agent_id", _shared),
+    "space_id": _Column("space_id", _shared),
+    "archived": _Column("archived", bool, bool),
+}
+"""The columns of `rooms` that keep its binding: NULL, and not archived, where there is none."""
 
 
 def put_room(raw: sqlite3.Connection, room: Room) -> None:
     """Store a room's row."""
-    binding = room.binding
-    raw.execute(
-        SQL["put_room"],
-        {
-            "room_id": room.room_id,
-            "state": room.state,
-            "since": room.since,
-            "reason": room.reason,
-            "room_type": binding.room_type if binding else None,
-            "matrix_user_id": binding.matrix_user_id if binding else None,
-            "chat_id": binding.chat_id if binding else None,
-            "platform_chat_id": binding.platform_chat_id if binding else None,
-            "agent_id": binding.agent_id if binding else None,
-            "space_id": binding.space_id if binding else None,
-            "archived": binding.archived if binding else False,
-            "name": room.name,
-            "encrypted": room.encrypted,
-            "onboards": room.onboards,
-            "owner_present": room.owner_present,
-            "repaired_at": room.repaired_at,
-            "looks": room.looks,
-            "looking": room.looking,
-            "told": room.told,
-            "reminded": room.reminded,
-            "heard_seq": room.heard_seq,
-            "memory": _memory_text(room.memory),
-            "others": room.others,
-        },
-    )
+    values = _row(ROOM_COLUMNS, room) | _row(BINDING_COLUMNS, room.binding)
+    if raw.execute(SQL["update_room"], values).rowcount == 0:
+        raw.execute(SQL["insert_room"], values)
+        raw.execute(SQL["update_room"], values)
 
 
 def room_of(row: sqlite3.Row) -> Room:
     """Return the room that a row of `rooms` describes."""
     binding = None
     if row["room_type"] is not None:
-        binding = Binding(
-            room_type=_shared(row["room_type"]),
-            matrix_user_id=UserId(_shared(row["matrix_user_id"])),
-            chat_id=row["chat_id"],
-            platform_chat_id=row["platform_chat_id"],
-            agent_id=AgentId(_shared(row["agent_id"])) if row["agent_id"] is not None else None,
-            space_id=RoomId(_shared(row["space_id"])) if row["space_id"] is not None else None,
-            archived=bool(row["archived"]),
-        )
-    return Room(
-        room_id=RoomId(row["room_id"]),
-        state=_shared(row["state"]),
-        since=row["since"],
-        reason=_shared(row["reason"]),
-        binding=binding,
-        name=row["name"],
-        encrypted=bool(row["encrypted"]),
-        onboards=UserId(row["onboards"]) if row["onboards"] is not None else None,
-        owner_present=bool(row["owner_present"]),
-        repaired_at=row["repaired_at"],
-        looks=row["looks"],
-        looking=bool(row["looking"]),
-        told=bool(row["told"]),
-        reminded=bool(row["reminded"]),
-        heard_seq=row["heard_seq"],
-        memory=read(Memory, row["memory"]) if row["memory"] else _NO_MEMORY,
-        others=row["others"],
-    )
+        binding = Binding(**_fields(BINDING_COLUMNS, row))
+    return Room(binding=binding, **_fields(ROOM_COLUMNS, row))
 
 
-def _shared(text: Any) -> Any:
-    """Return one object for all rows that say the same: at a start the rows of all rooms are in memory at once."""
-    return intern(text) if type(text) is str else text
+def _row(columns: Mapping[str, _Column], value: Struct | None) -> dict[str, Any]:
+    return {name: each.store(getattr(value, each.field, None)) for name, each in columns.items()}
 
 
-def _memory_text(memory: Memory) -> str | None:
-    """Return what is kept of a memory; most rooms have none."""
-    return dump(memory) if memory != _NO_MEMORY else None
+def _fields(columns: Mapping[str, _Column], row: sqlite3.Row) -> dict[str, Any]:
+    return {each.field: each.load(row[name]) for name, each in columns.items()}
 
 
 def put_user(raw: sqlite3.Connection, user: User) -> None:
     """Store a user's row."""
-    in_hand = None
-    if user.asked or user.chat or user.made:
-        in_hand = dump(Made(user.asked, user.chat, user.made))
-    raw.execute(
-        SQL["put_user"],
-        {
-            "user_id": user.user_id,
-            "state": user.state,
-            "display_name": user.display_name,
-            "space_id": user.space_id,
-            "next_chat_index": user.next_chat_index,
-            "in_hand": in_hand,
-        },
-    )
+    pending = Pending(user.asked, user.chat, user.made)
+    in_hand = dump(pending) if pending != _NOTHING_PENDING else None
+    raw.execute(SQL["put_user"], {**asdict(user), "in_hand": in_hand})
 
 
 def user_of(row: sqlite3.Row) -> User:
     """Return the user that a row of `users` describes."""
-    made = Made(None, None, None)
+    pending = _NOTHING_PENDING
     if row["in_hand"] is not None:
-        made = read(Made, row["in_hand"])
+        pending = read(Pending, row["in_hand"])
     return User(
         user_id=UserId(row["user_id"]),
         state=row["state"],
         display_name=row["display_name"],
         space_id=RoomId(row["space_id"]) if row["space_id"] is not None else None,
         next_chat_index=row["next_chat_index"],
-        asked=made.asked,
-        chat=made.chat,
-        made=made.made,
+        asked=pending.asked,
+        chat=pending.chat,
+        made=pending.made,
     )
 
 
@@ -177,7 +175,7 @@ def outbox_row(row: sqlite3.Row) -> OutboxRow:
         txn_id=TxnId(row["txn_id"]),
         lane=row["lane"],
         actor=ActorKey(row["actor"]),
-        order=load(row["kind"], row["payload"]),
+        order=read_order(row["payload"]),
         reports=bool(row["reports"]),
         not_before=row["not_before"],
         created_at=row["created_at"],

@@ -1,20 +1,14 @@
--- name: put_room
-INSERT INTO rooms (room_id, state, since, reason, room_type, matrix_user_id, chat_id,
-    platform_chat_id, agent_id, space_id, archived, name, encrypted, onboards, owner_present,
-    repaired_at, looks, looking, told, reminded, heard_seq, memory, others)
-VALUES (:room_id, :state, :since, :reason, :room_type, :matrix_user_id, :chat_id,
-    :platform_chat_id, :agent_id, :space_id, :archived, :name, :encrypted, :onboards,
-    :owner_present, :repaired_at, :looks, :looking, :told, :reminded, :heard_seq, :memory, :others)
-ON CONFLICT (room_id) DO UPDATE SET state = excluded.state, since = excluded.since,
-    reason = excluded.reason, room_type = excluded.room_type,
-    matrix_user_id = excluded.matrix_user_id, chat_id = excluded.chat_id,
-    platform_chat_id = excluded.platform_chat_id, agent_id = excluded.agent_id,
-    space_id = excluded.space_id, archived = excluded.archived, name = excluded.name,
-    encrypted = excluded.encrypted, onboards = excluded.onboards,
-    owner_present = excluded.owner_present, repaired_at = excluded.repaired_at,
-    looks = excluded.looks, looking = excluded.looking, told = excluded.told,
-    reminded = excluded.reminded, heard_seq = excluded.heard_seq,
-    memory = excluded.memory, others = excluded.others;
+-- name: update_room
+UPDATE rooms SET state = :state, since = :since, reason = :reason, room_type = :room_type,
+    matrix_user_id = :matrix_user_id, chat_id = :chat_id, platform_chat_id = :platform_chat_id,
+    agent_id = :agent_id, space_id = :space_id, archived = :archived, name = :name,
+    encrypted = :encrypted, onboards = :onboards, owner_present = :owner_present,
+    repaired_at = :repaired_at, looks = :looks, looking = :looking, told = :told,
+    reminded = :reminded, heard_seq = :heard_seq, memory = :memory, others = :others
+WHERE room_id = :room_id;
+
+-- name: insert_room
+INSERT INTO rooms (room_id, state, since, reason) VALUES (:room_id, :state, :since, :reason);
 
 -- name: release_context
 UPDATE rooms SET platform_chat_id = NULL
@@ -83,9 +77,9 @@ INSERT INTO transitions (subject, at, event, source, target, reason, report)
 VALUES (:subject, :at, :event, :source, :target, :reason, :report);
 
 -- name: rooms_under_way
-SELECT lane FROM outbox WHERE status = 'waiting' AND kind IN ('JoinRoom', 'NameRoom', 'StoreBinding')
+SELECT lane FROM outbox WHERE status = 'waiting' AND kind IN ('join_room', 'name_room', 'store_binding')
 UNION SELECT actor FROM inbox WHERE status = 'waiting'
-    AND kind IN ('InviteArrived', 'OrderDone', 'RoomMade', 'RoomCompleted', 'TopologyConfirmed',
-        'BotRemoved', 'BotReturned')
+    AND kind IN ('invite', 'order_done', 'room_made', 'room_completed', 'bot_removed',
+        'bot_returned')
 UNION SELECT json_extract(in_hand, '$.made') FROM users
     WHERE in_hand IS NOT NULL AND json_extract(in_hand, '$.made') IS NOT NULL;

@@ -34,11 +34,11 @@ DELETE FROM overflows WHERE actor = :actor AND priority = :priority;
 SELECT 1 FROM rooms WHERE room_id = :room_id AND state = 'failed' AND (told = 1 OR looks > 0);
 
 -- name: first_waiting
-SELECT seq, kind, payload, priority, received_at FROM inbox
+SELECT seq, payload, priority, received_at FROM inbox
 WHERE actor = :actor AND status = 'waiting' ORDER BY priority, seq LIMIT :limit;
 
 -- name: waiting_inbox
-SELECT seq, kind, payload, priority, received_at FROM inbox
+SELECT seq, payload, priority, received_at FROM inbox
 WHERE actor = :actor AND status = 'waiting' AND priority = :priority AND seq > :after
 ORDER BY seq LIMIT :limit;
 
@@ -60,7 +60,7 @@ ON CONFLICT (txn_id) DO NOTHING;
 DELETE FROM outbox WHERE edits = :edits AND status = 'waiting';
 
 -- name: waiting_outbox
-SELECT seq, txn_id, lane, actor, kind, payload, reports, not_before, created_at,
+SELECT seq, txn_id, lane, actor, payload, reports, not_before, created_at,
     created_at < :fresh OR device_id IS NOT (SELECT device_id FROM bot WHERE id = 1) AS doubtful
 FROM outbox WHERE status = 'waiting' ORDER BY seq;
 
@@ -93,42 +93,21 @@ VALUES (:source, :room_id, :event_id, :reason, :at, :sender, :times);
 
 -- name: count_again
 UPDATE quarantine SET times = times + :times, at = :at
-WHERE coalesce(room_id, sender, '') = :place AND source = :source AND reason = :reason;
+WHERE coalesce(room_id, sender, '') = :origin AND source = :source AND reason = :reason;
 
 -- name: count_quarantine
 SELECT count(*) FROM quarantine;
 
 -- name: holders_of_quarantine
-SELECT coalesce(room_id, sender, '') AS place, count(*) AS count FROM quarantine GROUP BY 1;
+SELECT coalesce(room_id, sender, '') AS origin, count(*) AS count FROM quarantine GROUP BY 1;
 
 -- name: trim_quarantine
-DELETE FROM quarantine WHERE coalesce(room_id, sender, '') = :place AND seq NOT IN (
-    SELECT seq FROM quarantine WHERE coalesce(room_id, sender, '') = :place
+DELETE FROM quarantine WHERE coalesce(room_id, sender, '') = :origin AND seq NOT IN (
+    SELECT seq FROM quarantine WHERE coalesce(room_id, sender, '') = :origin
     ORDER BY seq DESC LIMIT :count);
 
 -- name: drop_oldest_quarantine
 DELETE FROM quarantine WHERE seq IN (SELECT seq FROM quarantine ORDER BY seq LIMIT :count);
-
--- name: put_to_device
-INSERT INTO to_device (sender, type, size, payload, received_at)
-VALUES (:sender, :type, :size, :payload, :at);
-
--- name: count_to_device
-SELECT count(*), total(size) FROM to_device;
-
--- name: holders_of_to_device
-SELECT sender, count(*) AS count, sum(size) AS size FROM to_device GROUP BY sender;
-
--- name: trim_to_device
-DELETE FROM to_device WHERE seq IN (
-    SELECT seq FROM (
-        SELECT seq, row_number() OVER newest AS newer, sum(size) OVER newest AS bytes
-        FROM to_device WHERE sender = :sender
-        WINDOW newest AS (ORDER BY seq DESC)
-    ) WHERE newer > :count OR bytes > :size);
-
--- name: drop_oldest_to_device
-DELETE FROM to_device WHERE seq IN (SELECT seq FROM to_device ORDER BY seq LIMIT :count);
 
 -- name: prune_inbox
 DELETE FROM inbox WHERE status != 'waiting' AND received_at < :before;
@@ -143,9 +122,6 @@ DELETE FROM outbox WHERE status != 'waiting' AND created_at < :before
 
 -- name: prune_quarantine
 DELETE FROM quarantine WHERE at < :before;
-
--- name: prune_to_device
-DELETE FROM to_device WHERE received_at < :before;
 
 -- name: prune_transitions
 DELETE FROM transitions WHERE at < :before;

@@ -173,5 +173,5 @@ async def test_requests_of_one_user_are_bounded_and_told_in_the_room_they_come_f
         assert counts(house, user[0])["waiting"] == HIGH
         assert counts(house, user[0])["set_aside"] == HIGH - 1
         assert len(bot._crank._cells[user[0]].value.waiting) == WINDOW
-    orders = house.database.rows("SELECT payload FROM outbox WHERE kind = 'SendMessage'")
+    orders = house.database.rows("SELECT payload FROM outbox WHERE kind = 'send_message'")
     assert [NOTICE[:40] in payload for (payload,) in orders] == [True]

@@ -75,7 +75,7 @@ async def test_stop_gets_through_while_answers_wait_to_be_sent(house: House):
         await pour(house, room, ["slow", *(f"{n}" for n in range(2 * WINDOW))])
         await pour(house, room, ["!stop"])
         assert "slow" in house.agents.closed
-    bodies = house.database.rows("SELECT payload FROM outbox WHERE kind = 'SendMessage'")
+    bodies = house.database.rows("SELECT payload FROM outbox WHERE kind = 'send_message'")
     assert any(SPEECH.stop_done() in payload for (payload,) in bodies)
 
 

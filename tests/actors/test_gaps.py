@@ -208,4 +208,4 @@ async def test_of_a_room_that_the_bot_was_put_out_of_no_history_is_kept(house: H
         ends.set()
         await settle()
     assert asked(house) == []
-    assert house.database.rows("SELECT count(*) FROM inbox WHERE kind = 'MessageArrived'") == [(0,)]
+    assert house.database.rows("SELECT count(*) FROM inbox WHERE kind = 'message'") == [(0,)]

@@ -167,7 +167,7 @@ def test_a_person_is_shown_all_of_contract_i2(shell: Shell, path: Path) -> None:
         "outbox          1",
         "tries           2",
         "last fault      the agent was busy",
-        "set aside: MessageArrived $unreadable — no key to read it",
+        "set aside: message $unreadable — no key to read it",
         "unregistered → reconciling  room_made",
         ", ".join(ROOM.accepts("bound")),
     ):

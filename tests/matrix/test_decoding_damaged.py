@@ -26,8 +26,6 @@ def check(response):
         if isinstance(fact, MessageArrived):
             assert fact.body.encode() is not None
             assert fact.sender != BOT
-    for message in batch.to_device:
-        assert json.loads(message.payload)["sender"] == message.sender
     assert repr(response) == before
     return batch
 

@@ -130,8 +130,8 @@ def test_whatever_else_stands_in_the_response_is_read_too():
     invited = {"type": "m.room.member", "sender": ME, "state_key": BOT}
     invited["content"] = {"membership": "invite"}
     rooms = {"join": None, "invite": {"!i": {"invite_state": {"events": [invited]}}}}
-    devices = {"events": [{"type": "m.room.encrypted", "sender": ME, "content": {}}]}
+    devices = {"events": [{"type": "m.room.encrypted", "sender": ME}]}
     raw = json.dumps({"next_batch": "s1", "rooms": rooms, "to_device": devices}).encode()
     batch = read_full_state(raw, BOT, SINCE).batch
     assert [fact.room_id for fact in batch.facts] == ["!i"]
-    assert [(each.sender, each.type) for each in batch.to_device] == [(ME, "m.room.encrypted")]
+    assert [(each.source, each.sender) for each in batch.quarantined] == [("to_device", ME)]

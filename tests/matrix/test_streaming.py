@@ -75,7 +75,6 @@ def parts_of(state):
         batch.token,
         batch.facts,
         batch.gaps,
-        batch.to_device,
         odd,
         state.topology,
         state.unsettled,

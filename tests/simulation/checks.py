@@ -75,21 +75,21 @@ class Watch:
         wanted: tuple[str, str, str] | None = None
         match method, path:
             case "PUT", ["rooms", _, "send", _, txn_id] if not _is_passing(body):
-                wanted = "SendMessage", "txn_id = ?", txn_id
+                wanted = "send_message", "txn_id = ?", txn_id
             case "PUT", ["rooms", _, "redact", _, txn_id]:
-                wanted = "RedactMessage", "txn_id = ?", txn_id
+                wanted = "redact_message", "txn_id = ?", txn_id
             case "PUT", ["rooms", _, "state", "m.space.child", room_id]:
                 wanted = (
-                    "LinkChild",
+                    "link_child",
                     f"{_WAITS} AND json_extract(payload, '$.room_id') = ?",
                     room_id,
                 )
             case "POST", ["createRoom"]:
                 creation = body["creation_content"]
                 nonce = creation["org.lambda.surfaces.nonce"]
-                wanted = "CreateRoom", f"{_WAITS} AND json_extract(payload, '$.nonce') = ?", nonce
+                wanted = "create_room", f"{_WAITS} AND json_extract(payload, '$.nonce') = ?", nonce
             case "POST", ["rooms", room_id, "join"]:
-                wanted = "JoinRoom", "lane = ?", room_id
+                wanted = "join_room", "lane = ?", room_id
             case _:
                 pass
         if method == "PUT" and path[0] == "rooms" and path[2] == "send" and "body" in body:

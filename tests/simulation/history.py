@@ -45,8 +45,8 @@ DRAINED_S = 10.0
 _MAKING = (
     "users WHERE state != 'resting'",
     "rooms WHERE onboards IS NOT NULL",
-    "outbox WHERE status = 'waiting' AND kind NOT IN ('SendMessage', 'RedactMessage')",
-    "inbox WHERE status = 'waiting' AND kind != 'MessageArrived'",
+    "outbox WHERE status = 'waiting' AND kind NOT IN ('send_message', 'redact_message')",
+    "inbox WHERE status = 'waiting' AND kind != 'message'",
 )
 FAULTS = ("actor_fault", "visit_refused")
 

@@ -15,7 +15,7 @@ from machines.reply import Part, Reply
 from machines.room import Room
 from machines.talk import AgentRequest
 from machines.turn_state import Turn
-from store import units
+from store import writing
 from store.database import prepare
 from store.queries import SQL
 from store.records import OutboxRow, Transition, Writes
@@ -36,7 +36,7 @@ def keep(raw: sqlite3.Connection, *visits: Writes, at: float = NOON) -> None:
     """Commit what visits leave behind."""
     raw.execute("BEGIN")
     for writes in visits:
-        units.keep_visit(raw, writes, at)
+        writing.keep_visit(raw, writes, at)
     raw.execute("COMMIT")
 
 
@@ -135,7 +135,7 @@ def busy_chat(raw: sqlite3.Connection) -> None:
         (message("$question"), message("$unreadable"), message("$next"), message("$last")),
         quarantined=(quarantined, homeless),
     )
-    rows = units.keep_batch(raw, batch, NOON + 1)
+    rows = writing.keep_batch(raw, batch, NOON + 1)
     raw.execute("COMMIT")
     first, unreadable, *_ = (row.seq for row in rows)
     keep(

@@ -105,11 +105,15 @@ def test_a_file_that_can_only_be_read_is_unusable(path):
 async def test_a_full_disk_is_unusable_and_keeps_what_there_was(database: Database):
     def fill(raw: sqlite3.Connection) -> None:
         raw.execute("PRAGMA max_page_count = 1")
-        raw.execute("INSERT INTO to_device (payload, received_at) VALUES (?, 1)", ("x" * 10**6,))
+        raw.execute(
+            "INSERT INTO quarantine (source, reason, at) VALUES ('sync', ?, 1)", ("x" * 10**6,)
+        )
 
     with pytest.raises(DatabaseUnusable, match="full"):
         await database.run(fill)
-    count = await database.run(lambda raw: raw.execute("SELECT count(*) FROM to_device").fetchone())
+    count = await database.run(
+        lambda raw: raw.execute("SELECT count(*) FROM quarantine").fetchone()
+    )
     assert count[0] == 0
 
 
@@ -126,7 +130,9 @@ async def test_what_can_not_be_read_is_not_shown(database: Database):
     "wrong",
     [
         lambda raw: raw.execute("INSERT INTO bot (id, state, since, reason) VALUES (2, '', 0, '')"),
-        lambda raw: raw.execute("INSERT INTO to_device (payload, received_at) VALUES (NULL, 0)"),
+        lambda raw: raw.execute(
+            "INSERT INTO quarantine (source, reason, at) VALUES ('sync', NULL, 0)"
+        ),
         lambda raw: raw.execute("UPDATE bot SET since = 'never'"),
         lambda raw: raw.execute("UPDATE bot SET reason = :reason", {}),
         lambda raw: raw.execute("UPDATE bot SET reason = ?", ("\ud800",)),

@@ -41,20 +41,20 @@ async def settle() -> None:
 
 def put(body: str) -> Callable[[sqlite3.Connection], str]:
     def unit(raw: sqlite3.Connection) -> str:
-        raw.execute("INSERT INTO to_device (payload, received_at) VALUES (?, 0)", (body,))
+        raw.execute("INSERT INTO quarantine (source, reason, at) VALUES ('sync', ?, 0)", (body,))
         return f"kept {body}"
 
     return unit
 
 
 def break_a_rule(raw: sqlite3.Connection) -> None:
-    raw.execute("INSERT INTO to_device (payload, received_at) VALUES ('half', 0)")
-    raw.execute("INSERT INTO to_device (payload, received_at) VALUES (NULL, 0)")
+    raw.execute("INSERT INTO quarantine (source, reason, at) VALUES ('sync', 'half', 0)")
+    raw.execute("INSERT INTO quarantine (source, reason, at) VALUES ('sync', NULL, 0)")
 
 
 async def kept(database: Database) -> list[str]:
     return await database.run(
-        lambda raw: [row[0] for row in raw.execute("SELECT payload FROM to_device ORDER BY seq")]
+        lambda raw: [row[0] for row in raw.execute("SELECT reason FROM quarantine ORDER BY seq")]
     )
 
 

@@ -43,8 +43,8 @@ def test_a_busy_chat_shows_all_that_is_under_way(raw: sqlite3.Connection) -> Non
     assert sight.inbox_pending == 2
     assert sight.outbox_pending == 1
     assert [(item.fate, item.kind, item.reason) for item in sight.given_up] == [
-        ("refused", "SendMessage", "too large"),
-        ("set_aside", "MessageArrived", "no key to read it"),
+        ("refused", "send_message", "too large"),
+        ("set_aside", "message", "no key to read it"),
         ("quarantined", "timeline", "the event has no type"),
     ]
     assert [each.event for each in sight.transitions] == ["room_made", "topology_confirmed"]

@@ -11,7 +11,6 @@ from machines.facts import (
     EncryptionEnabled,
     Gap,
     InviteArrived,
-    KeyMessage,
     Quarantined,
     SyncBatch,
 )
@@ -55,13 +54,12 @@ async def test_a_batch_is_kept_with_its_token_and_its_rows_come_back_in_order(jo
     assert await waiting(journal) == ["text 1", "text 3"]
 
 
-@pytest.mark.parametrize("table", ["inbox", "quarantine", "to_device"])
+@pytest.mark.parametrize("table", ["inbox", "quarantine"])
 async def test_when_any_part_of_a_batch_can_not_be_kept_the_token_stays(database, journal, table):
     await journal.keep_batch(batch("s1", message(1)), 1.0)
-    column = "event_id" if table != "to_device" else "payload"
     await database.run(
         lambda raw: raw.execute(
-            f"CREATE TRIGGER fault BEFORE INSERT ON {table} WHEN NEW.{column} LIKE '%bad%'"
+            f"CREATE TRIGGER fault BEFORE INSERT ON {table} WHEN NEW.event_id LIKE '%bad%'"
             " BEGIN SELECT RAISE(ABORT, 'injected'); END"
         )
     )
@@ -71,13 +69,12 @@ async def test_when_any_part_of_a_batch_can_not_be_kept_the_token_stays(database
         message(3),
         *((bad,) if table == "inbox" else ()),
         quarantined=(Quarantined("timeline", None, EventId("$bad"), "broken"),),
-        to_device=(KeyMessage(ANNA, "m.room.encrypted", '{"bad":true}'),),
     )
     with pytest.raises(UnitRefused, match="injected"):
         await journal.keep_batch(wrong, 2.0)
     assert (await journal.bot()).sync_token == "s1"
     assert await waiting(journal) == ["text 1"]
-    assert await count(database, "quarantine") == await count(database, "to_device") == 0
+    assert await count(database, "quarantine") == 0
 
 
 async def test_when_the_disk_is_full_the_token_stays(database, journal):
@@ -401,7 +398,6 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
                 message(number),
                 message(number + 1),
                 message(number + 2),
-                to_device=(KeyMessage(ANNA, "m.room.encrypted", "{}"),),
                 quarantined=(Quarantined("timeline", None, EventId(f"$q{number}"), "broken"),),
             ),
             at,
@@ -424,8 +420,8 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
         )
         await journal.finish_orders([FinishedOrder(gone, EventId(f"$gone{number}"))], at)
     await journal.prune(20.0)
-    tables = ("inbox", "outbox", "transitions", "quarantine", "to_device")
-    assert [await count(database, table) for table in tables] == [4, 3, 1, 1, 1]
+    tables = ("inbox", "outbox", "transitions", "quarantine")
+    assert [await count(database, table) for table in tables] == [4, 3, 1, 1]
     assert await waiting(journal) == ["text 10", "text 30"]
     assert len(await journal.waiting_orders(0.0)) == 2
 

@@ -5,16 +5,24 @@ migration is added, `python -m tests.store.dump NNNN` writes the dump of the ver
 covers it by itself.
 """
 
+import json
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from machines.happenings import InboxEvent
+from machines.ids import ActorKey
+from machines.orders import Order
 from store import Database, DatabaseUnusable, Journal, database
-from store.database import migrations, open_database
+from store.database import migrate, migrations, open_database
 from store.records import Writes
-from tests.store.dump import dump_of, fill
-from tests.store.values import ANNA, CHAT, ROOMS
+from tests.store.dump import GAP, dump_of, fill
+from tests.store.journalled import FACTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
+from tests.store.values import ANNA, CHAT, KEY, PREFERENCES, ROOMS, TURN, USERS
 
 SCHEMAS = Path(__file__).with_name("schemas")
 LATEST = len(migrations())
@@ -76,6 +84,78 @@ async def holds_the_first_rows(path: Path) -> None:
     assert stored.rooms[CHAT].binding == ROOMS[1].binding
     assert set(stored.users) >= {ANNA}
     assert bot.sync_token == "s1"
+
+
+def written_before_tags(path: Path) -> Path:
+    """Make the database that the last version left which named rows after classes."""
+    raw = sqlite3.connect(path)
+    raw.executescript((SCHEMAS / "0002.sql").read_text(encoding="utf-8"))
+    raw.close()
+    return path
+
+
+@pytest.fixture
+async def rows_before_tags(anyio_backend: str, path: Path) -> AsyncIterator[Database]:
+    """That database, opened today."""
+    opened = await open_database(written_before_tags(path))
+    yield opened
+    await opened.close()
+
+
+async def test_every_event_that_waited_under_its_class_is_read_as_it_was(rows_before_tags):
+    journal = Journal(rows_before_tags)
+    rows = await journal.rooms_and_users([ActorKey(ROOM), USER_KEY])
+    by_number = sorted(
+        (row for each in rows.values() for row in each.inbox), key=lambda row: row.seq
+    )
+    assert [row.event for row in by_number] == [*FACTS, *ROOM_EVENTS, *USER_EVENTS]
+    assert {type(row.event) for row in by_number} == set(get_args(InboxEvent))
+
+
+async def test_every_order_that_waited_under_its_class_is_read_as_it_was(rows_before_tags):
+    rows = await Journal(rows_before_tags).waiting_orders(0.0)
+    orders = [row.order for row in rows if row.lane == ROOM]
+    assert orders == [*ORDERS]
+    assert {type(order) for order in orders} == set(get_args(Order))
+
+
+async def test_rooms_users_turns_and_choices_from_before_the_tags_are_read_as_they_were(
+    rows_before_tags,
+):
+    journal = Journal(rows_before_tags)
+    stored = await journal.stored()
+    assert list(stored.rooms.values()) == sorted(ROOMS, key=lambda room: room.room_id)
+    assert list(stored.users.values()) == [*USERS]
+    assert (await journal.rooms_and_users([KEY]))[KEY].turn == TURN
+    assert await journal.preferences() == {ANNA: PREFERENCES}
+    assert await journal.gaps() == (GAP,)
+
+
+async def test_a_migrated_row_is_what_would_be_written_today(rows_before_tags, tmp_path):
+    today = tmp_path / "today.db"
+    await fill(today)
+    with closing(sqlite3.connect(today)) as raw:
+        new = journalled(raw)
+    assert await rows_before_tags.run(journalled) == new
+
+
+def journalled(raw: sqlite3.Connection) -> list[tuple]:
+    rows = [
+        *raw.execute("SELECT seq, kind, status, payload FROM inbox ORDER BY seq"),
+        *raw.execute("SELECT seq, kind, status, payload FROM outbox ORDER BY seq"),
+    ]
+    return [(*row[:3], json.loads(row[3]) if row[3] else None) for row in rows]
+
+
+async def test_a_damaged_row_does_not_keep_the_others_from_being_migrated(path):
+    with closing(sqlite3.connect(written_before_tags(path))) as raw:
+        raw.execute("UPDATE inbox SET payload = '{' WHERE actor = ?", (KEY,))
+        raw.commit()
+        migrate(raw)
+        kinds = raw.execute("SELECT kind, payload FROM inbox WHERE actor = ?", (KEY,)).fetchall()
+        others = raw.execute("SELECT payload ->> 'type' FROM outbox WHERE payload != ''").fetchall()
+    assert kinds == [("message", "{")] * 3
+    assert ("send_message",) in others
 
 
 async def test_an_empty_file_becomes_a_database(path, todays):

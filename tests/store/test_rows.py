@@ -1,6 +1,8 @@
 """Rooms, users and turns come back from their rows as they were; what can't be read is told."""
 
 import json
+import re
+import sqlite3
 
 import pytest
 from msgspec.structs import replace
@@ -10,8 +12,11 @@ from machines.ids import ActorKey, RoomId, UserId
 from machines.room import Room, RoomState
 from store import DatabaseUnusable
 from store.codec import dump
+from store.database import prepare
 from store.inbox import READ_AHEAD
+from store.queries import SQL
 from store.records import RoomRows, UserRows, Writes
+from store.rows import BINDING_COLUMNS, ROOM_COLUMNS
 from tests.store.values import (
     ANNA,
     CHAT,
@@ -47,6 +52,20 @@ async def test_what_many_rooms_have_in_common_is_in_memory_once(journal):
     assert one.memory is other.memory
     assert one.binding.space_id is other.binding.space_id
     assert one.binding.matrix_user_id is other.binding.matrix_user_id
+
+
+def test_every_column_of_a_room_keeps_one_field(path):
+    raw = prepare(sqlite3.connect(path, isolation_level=None))
+    columns = [row["name"] for row in raw.execute("PRAGMA table_info(rooms)")]
+    raw.close()
+    assert (
+        {*ROOM_COLUMNS, *BINDING_COLUMNS}
+        == set(columns)
+        == set(re.findall(r":(\w+)", SQL["update_room"]))
+    )
+    assert {each.field for each in BINDING_COLUMNS.values()} == set(Binding.__struct_fields__)
+    fields = {each.field for each in ROOM_COLUMNS.values()}
+    assert fields | {"binding"} == set(Room.__struct_fields__)
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda user: user.state)
@@ -119,7 +138,7 @@ async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
 
 async def test_a_row_of_an_unknown_kind_or_shape_is_told_as_unusable(database, journal):
     await keep_facts(journal, [message(1)], 1.0)
-    for change in ("payload = '{'", "payload = '{}'", "kind = 'FromTheFuture'"):
+    for change in ("payload = '{'", "payload = '{}'", """payload = '{"type": "from_later"}'"""):
         await database.run(lambda raw, change=change: raw.execute(f"UPDATE inbox SET {change}"))
         with pytest.raises(DatabaseUnusable):
             await journal.inbox_after(KEY, 0)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 from machines.binding import Binding
-from machines.facts import Fact, MessageArrived, SyncBatch
+from machines.facts import BegunPart, Fact, MessageArrived, SyncBatch
 from machines.happenings import Asked
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.memory import Memory, Question
 from machines.orders import SendMessage
-from machines.reply import Part, Reply
+from machines.preferences import Preferences
+from machines.reply import Finished, Part, Reply
 from machines.room import Room
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.turn_state import Turn
@@ -53,7 +54,14 @@ ROOMS = (
         told=True,
         reminded=True,
         heard_seq=12,
-        memory=Memory("lunch", 12, ("one", "two"), Question("q", "t", "d", 3.5), picking=True),
+        memory=Memory(
+            "lunch",
+            12,
+            ("one", "two"),
+            Question("q", "t", "d", 3.5, EventId("$asked"), 7),
+            picking=True,
+        ),
+        others=4,
     ),
     Room(RoomId("!space"), "bound", 1.0, "made", Binding("space", ANNA)),
     Room(RoomId("!entry"), "failed", 1.0, "nothing", Binding("entry", ANNA)),
@@ -66,11 +74,14 @@ USERS = (
         "Bert ✓",
         RoomId("!his"),
         next_chat_index=9,
-        asked=Asked(RoomId("!entry"), EventId("$asked"), EventId("$root")),
+        asked=Asked(
+            RoomId("!entry"), EventId("$asked"), EventId("$root"), (BegunPart(EventId("$p"), 2),)
+        ),
         chat=NewChat("C8", "70", AgentId("writer"), "Chat 8"),
         made=RoomId("!made"),
     ),
 )
+PREFERENCES = Preferences(AgentId("writer"), "brief", {"files": False}, {"email-send": False})
 TURN = Turn(
     EventId("$question"),
     AgentRequest(
@@ -87,35 +98,53 @@ TURN = Turn(
         CHAT,
         EventId("$question"),
         EventId("$root"),
-        (Part(TxnId("$question.1"), 3, 12345, partial=False), Part(TxnId("$question.2"))),
+        (
+            Part(TxnId("$question.1"), 3, 12345, partial=False, event_id=EventId("$part")),
+            Part(TxnId("$question.2")),
+        ),
         88.5,
+        notice=True,
     ),
+    user_id=ANNA,
     state="waiting_to_retry",
     tries=3,
     begun_at=1.5,
     gives_up_at=121.5,
+    ends_at=601.5,
     retry_at=90.25,
-    fault="silent",
+    fault="the agent was silent",
+    trouble="silent",
+    shown="half",
+    shown_behind=Finished(1, 40, "```py"),
 )
 TURN_ROW = """{
     "turn_id": "$question",
     "request": {
-        "agent_id": "writer", "platform_chat_id": "7", "message_id": "$question", "text": "what?",
-        "attachments": ["incoming/a.txt"], "settings": {"soul": "brief", "skills": {"files": false}},
-        "confirmation": {"id": "q", "accepted": true}, "context": {"action": "save", "name": "lunch"}
+        "agent_id": "writer",
+        "platform_chat_id": "7",
+        "message_id": "$question",
+        "text": "what?",
+        "attachments": ["incoming/a.txt"],
+        "settings": {"soul": "brief", "skills": {"files": false}},
+        "confirmation": {"id": "q", "accepted": true},
+        "context": {"action": "save", "name": "lunch"}
     },
     "reply": {
-        "room_id": "!chat", "answers": "$question", "thread_root": "$root",
+        "room_id": "!chat",
+        "answers": "$question",
+        "thread_root": "$root",
         "parts": [
-            {"txn_id": "$question.1", "edits": 3, "shown": 12345, "partial": false, "event_id": null},
+            {"txn_id": "$question.1", "edits": 3, "shown": 12345, "partial": false, "event_id": "$part"},
             {"txn_id": "$question.2", "edits": 0, "shown": 0, "partial": true, "event_id": null}
         ],
-        "shown_at": 88.5, "notice": false
+        "shown_at": 88.5,
+        "notice": true
     },
-    "user_id": "", "state": "waiting_to_retry", "tries": 3, "begun_at": 1.5, "gives_up_at": 121.5,
-    "ends_at": 0.0, "retry_at": 90.25, "fault": "silent", "trouble": "", "shown": "",
-    "shown_behind": {"parts": 0, "offset": 0, "opening": ""},
-    "heard": null, "finished": {"parts": 0, "offset": 0, "opening": ""}, "status": "",
-    "first_text_at": 0.0, "called_at": 0.0
+    "user_id": "@anna:example.org", "state": "waiting_to_retry", "tries": 3, "begun_at": 1.5,
+    "gives_up_at": 121.5, "ends_at": 601.5, "retry_at": 90.25,
+    "fault": "the agent was silent", "trouble": "silent", "shown": "half",
+    "shown_behind": {"parts": 1, "offset": 40, "opening": "```py"}, "heard": null,
+    "finished": {"parts": 0, "offset": 0, "opening": ""}, "status": "", "first_text_at": 0.0,
+    "called_at": 0.0
 }"""
 """`TURN` as an earlier version wrote it: with the fields of the attempt in hand, at their defaults."""

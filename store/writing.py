@@ -17,8 +17,9 @@ from machines.lifecycle import Life
 from machines.plan import Stored
 from machines.preferences import Preferences
 from machines.room import Room
+from machines.tags import tag_of
 from machines.topology import Topology
-from store import limits
+from store import quarantine
 from store.codec import dump, read
 from store.gaps import keep_gaps
 from store.inbox import first_waiting, put_facts, tell
@@ -39,7 +40,6 @@ PRUNES = (
     "prune_inbox",
     "prune_outbox",
     "prune_quarantine",
-    "prune_to_device",
     "prune_transitions",
 )
 """The statements that forget what is old."""
@@ -48,8 +48,7 @@ PRUNES = (
 def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
     """Store a decoded sync response and its token; returns the inbox rows that are new."""
     rows = put_facts(raw, keep_gaps(raw, batch), at)
-    limits.quarantine(raw, batch.quarantined, at)
-    limits.keep_key_messages(raw, batch.to_device, at)
+    quarantine.keep(raw, batch.quarantined, at)
     raw.execute(SQL["set_sync_token"], {"token": batch.token})
     return rows
 
@@ -125,7 +124,7 @@ def _put_order(raw: sqlite3.Connection, row: OutboxRow) -> None:
             "txn_id": row.txn_id,
             "lane": row.lane,
             "actor": row.actor,
-            "kind": type(row.order).__name__,
+            "kind": tag_of(row.order),
             "payload": dump(row.order),
             "reports": row.reports,
             "edits": getattr(row.order, "edits", None)

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from store import headroom
+from store import wal_limit
 from store.database import open_database
-from store.headroom import FEWEST_PAGES, MOST_PAGES, log_pages
+from store.wal_limit import FEWEST_PAGES, MOST_PAGES, log_pages
 
 PAGE = 4096
 FREE_BYTES = 400_000
@@ -33,7 +33,7 @@ def test_a_log_takes_half_of_what_is_free_where_there_is_little():
 
 @pytest.fixture
 def nearly_full(monkeypatch):
-    monkeypatch.setattr(headroom.shutil, "disk_usage", lambda _: SimpleNamespace(free=FREE_BYTES))
+    monkeypatch.setattr(wal_limit.shutil, "disk_usage", lambda _: SimpleNamespace(free=FREE_BYTES))
 
 
 @asynccontextmanager

@@ -1,0 +1,36 @@
+"""Rows that an earlier version left waiting are taken, and its orders are performed."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.actors.fakes import House, settle
+from tests.store.journalled import ORDERS, ROOM, USER_KEY
+
+SCHEMAS = Path(__file__).parents[1] / "store" / "schemas"
+
+
+@pytest.fixture
+def earlier(anyio_backend: str, tmp_path: Path) -> Iterator[House]:
+    """A house whose database has rows named after classes: of each kind one."""
+    raw = sqlite3.connect(tmp_path / "bot.db")
+    raw.executescript((SCHEMAS / "0002.sql").read_text(encoding="utf-8"))
+    raw.close()
+    house = House(tmp_path / "bot.db")
+    yield house
+    house.database.raw.close()
+
+
+async def test_events_and_orders_from_before_the_tags_are_dealt_with(earlier: House):
+    with capture_logs() as logs:
+        async with earlier.living():
+            for _ in range(5):
+                await settle()
+                await earlier.clock.passes(60)
+    assert [line for line in logs if line["event"] in ("actor_fault", "visit_refused")] == []
+    assert {type(order) for _, order in earlier.homeserver.performed} >= set(map(type, ORDERS))
+    waiting = "SELECT actor, kind FROM inbox WHERE status = 'waiting' AND actor IN (?, ?)"
+    assert earlier.database.rows(waiting, ROOM, USER_KEY) == []

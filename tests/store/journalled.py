@@ -1,0 +1,122 @@
+"""One value of every kind that waits in an inbox or in the outbox, no field of which has its default."""
+
+from machines.binding import Binding
+from machines.facts import (
+    BegunPart,
+    BotRemoved,
+    BotReturned,
+    EncryptedArrived,
+    EncryptionEnabled,
+    FileArrived,
+    InviteArrived,
+    MalformedArrived,
+    MemberChanged,
+    MembersCounted,
+    MessageArrived,
+    QuestionShown,
+)
+from machines.happenings import (
+    AnswerReady,
+    Asked,
+    ChatRecovered,
+    ChatsAsked,
+    MessageDropped,
+    NewChatAsked,
+    OnboardingAsked,
+    OrderDone,
+    QueueOverflowed,
+    RoomCompleted,
+    RoomMade,
+)
+from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
+from machines.orders import (
+    CreateRoom,
+    Done,
+    EnsureInvited,
+    Joined,
+    JoinRoom,
+    LinkChild,
+    LookUpName,
+    NameFound,
+    NameRoom,
+    RedactMessage,
+    Refused,
+    RejectInvite,
+    RoomCreated,
+    SendMessage,
+    StoreBinding,
+)
+
+BERT = UserId("@bert:example.org")
+ROOM = RoomId("!journalled")
+SPACE = RoomId("!space")
+USER_KEY = ActorKey("@waiting:example.org")
+BEGUN = (BegunPart(EventId("$part"), 2), BegunPart(EventId("$other part"), 3))
+BINDING = Binding("chat", BERT, "C7", "77", AgentId("writer"), SPACE, archived=True)
+
+
+def asked(number: int) -> Asked:
+    return Asked(ROOM, EventId(f"$asked{number}"), EventId("$root"), BEGUN)
+
+
+FACTS = (
+    MessageArrived(
+        ROOM, EventId("$j1"), BERT, 'a "text"\n🗓', 17, EventId("$root"), BEGUN, EventId("$r"), True
+    ),
+    FileArrived(ROOM, EventId("$j2"), BERT, "plan.pdf", 18, EventId("$root"), EventId("$r"), True),
+    MalformedArrived(ROOM, EventId("$j3"), BERT, EventId("$root")),
+    EncryptedArrived(ROOM, EventId("$j4"), BERT, {"type": "m.x", "a": [1, None, {"b": 0.5}]}, 19),
+    InviteArrived(ROOM, BERT, encrypted=True),
+    BotRemoved(ROOM, EventId("$j5"), BERT, "kicked"),
+    BotReturned(ROOM, EventId("$j6")),
+    MemberChanged(ROOM, EventId("$j7"), BERT, "knock"),
+    MembersCounted(ROOM, 3),
+    QuestionShown(ROOM, EventId("$j8"), EventId("$question")),
+    EncryptionEnabled(ROOM, EventId("$j9")),
+)
+"""What a sync brought."""
+
+ROOM_EVENTS = (
+    OrderDone(TxnId("t1"), Joined(ROOM, encrypted=True), EventId("$j1")),
+    OrderDone(TxnId("t2"), Refused("too_large", "M_TOO_LARGE", "no"), EventId("$a")),
+    MessageDropped(BERT),
+    QueueOverflowed(10, EventId("$first")),
+    AnswerReady(asked(1), "two chats", "not shown here"),
+    RoomMade(BINDING, "Plans"),
+    RoomCompleted(BINDING, "Plans"),
+)
+USER_EVENTS = (
+    OrderDone(TxnId("t3"), NameFound("Bert ✓"), EventId("$b")),
+    OrderDone(TxnId("t4"), RoomCreated(SPACE), EventId("$b")),
+    OrderDone(TxnId("t5"), Done(EventId("$linked")), EventId("$b")),
+    OnboardingAsked(asked(2)),
+    NewChatAsked(asked(3), "Plans"),
+    ChatsAsked(asked(4)),
+    ChatRecovered(SPACE, 7),
+)
+"""What comes from within, to a room's and to a user's actor."""
+
+ORDERS = (
+    SendMessage(
+        ROOM,
+        "# a text 🗓",
+        notice=True,
+        answers=EventId("$j1"),
+        part=2,
+        partial=True,
+        thread_root=EventId("$root"),
+        edits=TxnId("t0"),
+        edits_event_id=EventId("$edited"),
+        droppable=True,
+        shows_question=EventId("$question"),
+    ),
+    RedactMessage(ROOM, TxnId("t0"), EventId("$edited")),
+    JoinRoom(ROOM),
+    RejectInvite(ROOM),
+    LookUpName(BERT),
+    CreateRoom("nonce", "Plans", BERT, space=True, parent=SPACE, repeated=True),
+    LinkChild(SPACE, ROOM),
+    EnsureInvited(ROOM, BERT),
+    NameRoom(ROOM, "Plans"),
+    StoreBinding(ROOM, BINDING.content()),
+)

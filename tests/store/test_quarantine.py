@@ -1,0 +1,76 @@
+"""The log of what could not be decoded is bounded, and nobody pushes out the entries of others (contracts D9, D14)."""
+
+from typing import Literal
+
+import pytest
+
+from machines.facts import Quarantined, SyncBatch
+from machines.ids import EventId, RoomId, SyncToken, UserId
+from store import Database, Journal, quarantine
+
+STRANGER = UserId("@mallory:elsewhere.net")
+
+
+async def note(journal: Journal, *items: Quarantined) -> None:
+    await journal.keep_batch(SyncBatch(SyncToken("s"), quarantined=items), 1.0)
+
+
+def broken(event_id: str | None, room_id: str | None = "!room", times: int = 1) -> Quarantined:
+    sender = None if room_id else STRANGER
+    known = EventId(event_id) if event_id else None
+    room = RoomId(room_id) if room_id else None
+    source: Literal["timeline", "to_device"] = "timeline" if room_id else "to_device"
+    return Quarantined(source, room, known, "broken", sender, times)
+
+
+async def quarantined(database: Database) -> list[tuple]:
+    rows = await database.run(
+        lambda raw: raw.execute(
+            "SELECT coalesce(room_id, sender), count(*), sum(times) FROM quarantine GROUP BY 1"
+        ).fetchall()
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_what_one_sender_does_again_is_counted_in_one_row(database, journal):
+    for _ in range(30):
+        await note(journal, broken(None, None, times=3))
+    assert await quarantined(database) == [(STRANGER, 1, 90)]
+
+
+async def test_the_log_of_one_room_is_bounded_and_keeps_the_newest(database, journal, monkeypatch):
+    monkeypatch.setattr(quarantine, "MOST_OF_ONE", 5)
+    await note(journal, broken("$a", "!quiet"))
+    for number in range(20):
+        await note(journal, broken(f"${number}"))
+    assert await quarantined(database) == [("!quiet", 1, 1), ("!room", 5, 5)]
+
+
+async def test_the_log_is_bounded_in_all_and_who_fills_it_loses(database, journal, monkeypatch):
+    monkeypatch.setattr(quarantine, "MOST_OF_ALL", 50)
+    await note(journal, *(broken(f"$q{number}", "!quiet") for number in range(5)))
+    for number in range(9):
+        names = (broken(f"${number}.{each}", f"!{number % 3}") for each in range(20))
+        await note(journal, *names)
+    rows = {place: count for place, count, _ in await quarantined(database)}
+    assert rows["!quiet"] == 5
+    assert len(rows) == 4
+    assert sum(rows.values()) <= 50
+
+
+async def test_where_everybody_has_few_entries_the_oldest_go(database, journal, monkeypatch):
+    monkeypatch.setattr(quarantine, "MOST_OF_ALL", 100)
+    for number in range(120):
+        await note(journal, broken(f"${number}", f"!{number}"))
+    rooms = {room for room, _, _ in await quarantined(database)}
+    assert 80 <= len(rooms) <= 100
+    assert "!119" in rooms
+    assert "!0" not in rooms
+
+
+@pytest.mark.parametrize(
+    ("holdings", "bound", "each"),
+    [([], 10, 0), ([5], 100, 5), ([50, 50], 100, 45), ([1, 99, 99], 100, 44), ([3] * 100, 100, 0)],
+)
+def test_the_level_is_the_highest_at_which_all_stay_below_the_bound(holdings, bound, each):
+    assert quarantine.level(holdings, bound) == each
