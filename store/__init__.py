@@ -1,8 +1,11 @@
-"""The journal and the cache: one SQLite file, and the only place that speaks SQL.
+"""The journal and the cache: one SQLite file, and the only package with SQL.
 
-The *journal* (sync token, inbox, outbox, turns in hand) is what a crash must not lose; the rest (rooms, users,
-transitions) is a cache that the homeserver's topology rebuilds (contract C1). Nothing here knows the network.
-`Database` is the connection and its thread, `Journal` the one writer with group commit, `records` the rows.
+The *journal* (sync token, inbox, outbox, gaps, turns in hand) must survive a crash; rooms and users are a cache that is
+rebuilt from the homeserver's topology (contract C1). Nothing here uses the network.
+
+Start at `journal`: the one writer, with group commit, and all that the runtime reads and writes. `writing`, `loading`,
+`inbox` and `gaps` are its functions over the connection, `rows` and `codec` map values to columns, `database` is the
+connection, `records` the rows. `inspection` is what `inspect-room` reads; `lock` and `ownership` guard the files.
 """
 
 from store.database import Database

@@ -1,7 +1,7 @@
 """The connection: one SQLite file in WAL mode, used from one thread, migrated to the current schema.
 
-`Database.run` is the only way in: it takes a plain function over a `sqlite3.Connection` and calls it on the
-connection's thread, one after the other, with a single hop there and back. Foreign errors are translated here.
+`Database.run` is the only way in: it calls a function over a `sqlite3.Connection` on the connection's thread, one
+function at a time. Errors of SQLite are translated here.
 """
 
 import os
@@ -16,7 +16,7 @@ import anyio
 
 from store.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, UnitRefused, unusable
 from store.ownership import claim, refuse_foreign_file
-from store.wal_limit import keep_log_small
+from store.wal_limit import limit_wal
 
 T = TypeVar("T")
 FILE_MODE = 0o600
@@ -27,13 +27,13 @@ _OUR_FAULT = (
     sqlite3.InterfaceError,
     OverflowError,
 )
-"""What a statement ends in that breaks a rule of the schema, or is given what SQLite can't hold."""
+"""Errors of a statement that breaks a rule of the schema, or of a value that SQLite can't hold."""
 _NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
-"""For the file or its log, and for the index to the log."""
+"""The disk is full for the file or its WAL, or for the index of the WAL."""
 
 
 class Runner(Protocol):
-    """Whatever calls functions on the connection; tests and simulations may do so in place."""
+    """Calls functions on the connection; tests and simulations call them on their own thread."""
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Call `function` with the connection and return what it returns."""
@@ -50,26 +50,26 @@ class Database:
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Call `function` on the connection's thread.
 
-        A cancelled caller leaves the call to finish: a transaction is never cut in half.
+        When the caller is cancelled, the function still finishes: a transaction is never interrupted.
 
         Raises:
             DatabaseUnusable: the file can't be read or written.
             UnitRefused: the function broke a rule of the schema.
         """
-        # aiosqlite hops once a statement through its public calls and once a function through this
-        # one: a transaction of twenty statements is one hop instead of twenty.
+        # The public calls of aiosqlite switch threads for each statement, this one for each function:
+        # once for a transaction of twenty statements.
         result: T = await self._connection._execute(translated, function, self._raw)
         return result
 
     async def close(self) -> None:
-        """Finish what is queued, fold the write-ahead log into the file, and close."""
+        """Finish the queued functions, checkpoint the WAL, and close."""
         await self._connection.close()
 
 
 async def open_database(path: Path) -> Database:
     """Open the file at `path`, made with mode 0600 where it is absent, and migrate it.
 
-    A file that is not this program's is refused before SQLite could change anything of it.
+    A file of another program is refused before SQLite could change it.
 
     Raises:
         DatabaseForeign: it is no database, or another program's.
@@ -90,9 +90,9 @@ async def open_database(path: Path) -> Database:
     database = Database(connection, opened[0])
     try:
         await database.run(prepare)
-        await database.run(lambda raw: keep_log_small(raw, path))
+        await database.run(lambda raw: limit_wal(raw, path))
     except BaseException:
-        # Its thread ends with it, or it would complain on stderr about a loop that is gone.
+        # The thread has to end before the loop does, or it reports a closed loop on stderr.
         with anyio.CancelScope(shield=True):
             await database.close()
         raise
@@ -100,16 +100,16 @@ async def open_database(path: Path) -> Database:
 
 
 def prepare(raw: sqlite3.Connection) -> sqlite3.Connection:
-    """Set a connection up as every connection of ours is, and migrate the schema.
+    """Set up a connection that writes, and migrate the schema.
 
     Raises:
         DatabaseForeign: the database is another program's.
     """
     raw.row_factory = sqlite3.Row
     raw.execute("PRAGMA busy_timeout = 5000")
-    claim(raw)  # before there is a log, so that the id stands in the file itself
+    claim(raw)  # before there is a WAL, so that the id is in the file itself
     raw.execute("PRAGMA journal_mode = WAL")
-    # A committed batch is on the disk before anything of it is performed (contract D1, D3).
+    # A commit is on the disk before its effects are performed (contract D1, D3).
     raw.execute("PRAGMA synchronous = FULL")
     migrate(raw)
     return raw
@@ -123,7 +123,7 @@ def migrations() -> list[str]:
 
 
 def migrate(raw: sqlite3.Connection) -> None:
-    """Bring the schema to the current version, one transaction a step.
+    """Migrate the schema to the current version, one transaction for each step.
 
     Raises:
         DatabaseUnusable: the file was written by a later version of the program.
@@ -140,7 +140,7 @@ def migrate(raw: sqlite3.Connection) -> None:
 
 
 def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connection) -> T:
-    """Call `function`, turning what SQLite says into this package's errors."""
+    """Call `function`, and translate errors of SQLite into this package's."""
     try:
         return function(raw)
     except _OUR_FAULT as error:
@@ -153,5 +153,5 @@ def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connect
             raise DatabaseBusy(str(error)) from error
         if code in _NO_SPACE:
             raise DatabaseFull(str(error)) from error
-        # Of text that is no UTF-8 it shows all there is, which may be a message (contract E9).
+        # For text that is not UTF-8 SQLite quotes all of it, which may be a message (contract E9).
         raise DatabaseUnusable(str(error).partition(" with text ")[0]) from error

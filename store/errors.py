@@ -1,4 +1,4 @@
-"""What can go wrong with the database, and whose it is to mend."""
+"""What can go wrong with the database, and who has to act on it."""
 
 import errno
 from pathlib import Path
@@ -13,11 +13,11 @@ class StoreError(SurfacesError):
 
 
 class DatabaseUnusable(StoreError):
-    """The file is full, read-only, corrupt or of a later version: the operator's to mend (exit 4)."""
+    """The file is full, read-only, corrupt or of a later version: the operator has to act (exit 4)."""
 
 
 class DatabaseBusy(DatabaseUnusable):
-    """Another program, which is no daemon of ours, keeps the file locked for longer than we wait."""
+    """Another program, not a daemon of this bot, keeps the file locked for longer than the timeout."""
 
 
 class DatabaseFull(DatabaseUnusable):
@@ -25,11 +25,11 @@ class DatabaseFull(DatabaseUnusable):
 
 
 class DatabaseForeign(DatabaseUnusable):
-    """The file is another program's, or no database at all; it is left as it is (contract X7)."""
+    """The file belongs to another program, or is no database; it is not changed (contract X7)."""
 
 
 class DatabaseAbsent(StoreError):
-    """There is no database where one is to be looked at (wrong path, or the daemon never ran; exit 2)."""
+    """There is no database to inspect (wrong path, or the daemon never ran; exit 2)."""
 
 
 class DatabaseLocked(StoreError):
@@ -41,6 +41,6 @@ class UnitRefused(StoreError):
 
 
 def unusable(path: Path, error: OSError) -> DatabaseUnusable:
-    """Return what the system says about the database's file, or about one beside it."""
+    """Translate a system error about the database's file, or about one beside it."""
     kind = DatabaseFull if error.errno in _NO_SPACE else DatabaseUnusable
     return kind(f"{path}: {error.strerror}")

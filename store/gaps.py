@@ -1,14 +1,14 @@
-"""What lies between two syncs of a room and is still to be read from its history (contract D4).
+"""Gaps: parts of a room's timeline that a sync left out and that are not read from history yet (contract D4).
 
-A gap is a row: the token moves on, and no other room waits until the history is read. Until then the room's newer
-messages are left to the history too, because they come after it: the gap only grows at its end.
+A gap is a row: the sync token moves on, and no other room waits until the history is read. Until then the room's newer
+messages are left to the history too, because they come after it: a gap only grows at its end.
 
 Every function runs on the connection's thread, inside the caller's transaction.
 """
 
 import sqlite3
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from machines.commands import parse
 from machines.commands.stop import Stop
@@ -37,11 +37,11 @@ _READ_FROM_HISTORY = (
     QuestionShown,
 )
 _END_OF_GAP = (BotRemoved, BotReturned)
-"""What was sent before the bot went or came again is not answered (contract D5)."""
+"""Messages from before the bot left or came back are not answered (contract D5)."""
 
 
 def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
-    """Store the gaps of a batch, up to its end; returns the facts that need not wait for a history."""
+    """Store the gaps of a batch, up to its end; returns the events that need not wait for a history."""
     stored = {RoomId(row["room_id"]) for row in raw.execute(SQL["gaps"])}
     if not (stored or batch.gaps):
         return batch.facts
@@ -59,12 +59,12 @@ def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
         else:
             now.append(fact)
     for gap in later.values():
-        raw.execute(SQL["put_gap"], _row(replace(gap, before=batch.token)))
+        raw.execute(SQL["put_gap"], asdict(replace(gap, before=batch.token)))
     return tuple(now)
 
 
 def _stops_a_turn(raw: sqlite3.Connection, fact: Fact) -> bool:
-    """Whether this is a `!stop` with a turn in hand: all that the history holds comes behind that turn (K9)."""
+    """Whether this is a `!stop` for a turn in hand: the messages of the history come after that turn (K9)."""
     if not isinstance(fact, MessageArrived) or not isinstance(parse(fact.body), Stop):
         return False
     return raw.execute(SQL["turn"], {"room_id": fact.room_id}).fetchone() is not None
@@ -82,9 +82,9 @@ def gap_of(raw: sqlite3.Connection, room_id: RoomId) -> Gap | None:
 
 
 def close_gap(raw: sqlite3.Connection, gap: Gap) -> Gap | None:
-    """End a gap that was read; returns what was added to it meanwhile, if anything was.
+    """Close a gap that was read; returns the rest of it, if it grew meanwhile.
 
-    The bot was in the room at the end of the gap, or the gap would have been dropped.
+    In the rest `was_in` is true: the bot was in the room where it begins, or the gap would have been dropped.
     """
     key = {"room_id": gap.room_id, "since": gap.since, "before": gap.before}
     raw.execute(SQL["close_gap"], key)
@@ -93,7 +93,7 @@ def close_gap(raw: sqlite3.Connection, gap: Gap) -> Gap | None:
 
 
 def is_open(raw: sqlite3.Connection, gap: Gap) -> bool:
-    """Whether this gap is still to be read; another may have been opened after the bot was out of the room."""
+    """Whether this gap is still open; the room may have another one since the bot left it and came back."""
     current = gap_of(raw, gap.room_id)
     return current is not None and current.since == gap.since
 
@@ -101,12 +101,3 @@ def is_open(raw: sqlite3.Connection, gap: Gap) -> bool:
 def _gap(row: sqlite3.Row) -> Gap:
     since, before = SyncToken(row["since"]), SyncToken(row["before"])
     return Gap(RoomId(row["room_id"]), since, before, bool(row["was_in"]))
-
-
-def _row(gap: Gap) -> dict[str, object]:
-    return {
-        "room_id": gap.room_id,
-        "since": gap.since,
-        "before": gap.before,
-        "was_in": int(gap.was_in),
-    }

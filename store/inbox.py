@@ -1,8 +1,8 @@
 """The inbox: what is put into it, how much may wait there, and what waits, by priority.
 
-What waits for one actor is bounded (contract D14): beyond the bound a message is set aside without its content,
-and the room is told so once, until half of what waited has been dealt with. Events are never bounded: they make
-nothing wait. Every function runs on the connection's thread, inside the caller's transaction.
+What waits for one actor is bounded (contract D14): beyond the bound a message is set aside without its content, and
+the room gets one notice, until half of what waited is dealt with. Events are not bounded, because nothing waits for
+them. Every function runs on the connection's thread, inside the caller's transaction.
 """
 
 import sqlite3
@@ -31,15 +31,15 @@ from store.records import InboxRow
 READ_AHEAD = 64
 """How many waiting inbox rows are read for one actor at a time; the rest stays in the database."""
 WAITING_HIGH = 10_000
-"""How many messages, and how many commands, may wait for one actor; what comes then is set aside."""
+"""How many messages, and how many commands, may wait for one actor; further ones are set aside."""
 WAITING_LOW = 5_000
-"""When so many are left, messages are taken again."""
+"""When fewer than this are left, messages are accepted again."""
 
 
 def put_facts(raw: sqlite3.Connection, facts: Iterable[Fact], at: float) -> tuple[InboxRow, ...]:
-    """Put facts into the inboxes of their rooms; returns the rows that are new and wait.
+    """Put Matrix events into the inboxes of their rooms; returns the rows that are new and wait.
 
-    One that can't be kept is quarantined: it must not hold up the token and all that came with it.
+    One that can't be stored is quarantined: it must not hold up the sync token and the rest of the sync.
     """
     inbox = _Inbox(raw, at)
     rows: list[InboxRow] = []
@@ -58,7 +58,7 @@ def put_facts(raw: sqlite3.Connection, facts: Iterable[Fact], at: float) -> tupl
 def _addressed(
     raw: sqlite3.Connection, fact: MessageArrived | FileArrived
 ) -> MessageArrived | FileArrived:
-    """Return a reply with the mark that it is one to the bot, where the journal knows that event."""
+    """Mark a reply to an event that the outbox knows as addressed to the bot."""
     known = {"event_id": fact.replies_to, "room_id": fact.room_id}
     own = raw.execute(SQL["is_own_event"], known).fetchone() is not None
     return replace(fact, addressed=True) if own else fact
@@ -67,70 +67,60 @@ def _addressed(
 def tell(
     raw: sqlite3.Connection, told: Iterable[tuple[ActorKey, Struct]], at: float
 ) -> tuple[InboxRow, ...]:
-    """Put events that come from within into inboxes; returns the rows that wait."""
+    """Put internal events into inboxes; returns the rows that wait."""
     inbox = _Inbox(raw, at)
-    return tuple(row for actor, event in told for row in inbox.put(actor, event, None))
+    return tuple(row for actor, event in told for row in inbox.put(actor, event))
 
 
 class _Queue(Struct):
-    """How much waits for an actor in one priority, and whether it was told that this is too much."""
+    """How much waits for an actor in one priority, and whether its overflow was reported."""
 
     waiting: int
     overflowing: bool
 
 
 class _Inbox:
-    """The inbox as one transaction sees it: what was counted once is not counted again."""
+    """The inbox in one transaction; it counts each queue once."""
 
     def __init__(self, raw: sqlite3.Connection, at: float) -> None:
         self._raw = raw
         self._at = at
         self._queues: dict[tuple[ActorKey, Priority], _Queue] = {}
         self._owners: dict[ActorKey, UserId | None] = {}
-        self._told_of_writing: set[ActorKey] = set()
+        self._rooms_reported: set[ActorKey] = set()
 
-    def put(self, actor: ActorKey, event: Struct, event_id: EventId | None) -> tuple[InboxRow, ...]:
+    def put(
+        self, actor: ActorKey, event: Struct, event_id: EventId | None = None
+    ) -> tuple[InboxRow, ...]:
         """Put an event into an inbox; returns the rows that wait because of it."""
         priority = priority_of(event, self._owner(actor) if event_id is not None else None)
         if priority == Priority.EVENT:
-            return _put_inbox(self._raw, actor, event, event_id, priority, self._at)
+            return self._insert(actor, event, event_id, priority)
         queue = self._queue(actor, priority)
-        if queue.overflowing or queue.waiting >= WAITING_HIGH:
-            return self._set_aside(actor, event, event_id, priority, queue)
-        rows = _put_inbox(self._raw, actor, event, event_id, priority, self._at)
-        queue.waiting += len(rows)
-        return rows
-
-    def _set_aside(
-        self,
-        actor: ActorKey,
-        event: Struct,
-        event_id: EventId | None,
-        priority: Priority,
-        queue: _Queue,
-    ) -> tuple[InboxRow, ...]:
-        """Keep only that there was an event; the first one beyond the bound is told to the room it came from."""
+        if not queue.overflowing and queue.waiting < WAITING_HIGH:
+            rows = self._insert(actor, event, event_id, priority)
+            queue.waiting += len(rows)
+            return rows
         reason = f"{queue.waiting} messages waited here already"
-        if not _insert(self._raw, actor, event, event_id, priority, self._at, reason):
+        if not self._insert(actor, event, event_id, priority, set_aside=reason):
             return ()
         if queue.overflowing:
-            return self._tell_of_writing(actor, event)
+            return self._report_dropped(actor, event)
         queue.overflowing = True
-        self._raw.execute(
-            SQL["put_overflow"], {"actor": actor, "priority": priority, "at": self._at}
-        )
+        overflow = {"actor": actor, "priority": priority, "at": self._at}
+        self._raw.execute(SQL["put_overflow"], overflow)
         room, first = actor, event_id
         if isinstance(event, OnboardingAsked | NewChatAsked | ChatsAsked):
             room, first = ActorKey(event.asked.room_id), event.asked.event_id
-        return self.put(room, QueueOverflowed(queue.waiting, first), None)
+        return self.put(room, QueueOverflowed(queue.waiting, first))
 
-    def _tell_of_writing(self, actor: ActorKey, event: Struct) -> tuple[InboxRow, ...]:
-        """Let a failed room know, once a batch, that somebody writes: its next look comes sooner (contract C8)."""
-        if not isinstance(event, MessageArrived | FileArrived) or actor in self._told_of_writing:
+    def _report_dropped(self, actor: ActorKey, event: Struct) -> tuple[InboxRow, ...]:
+        """Report a dropped message to a failed room, once a transaction: its next repair is earlier (contract C8)."""
+        if not isinstance(event, MessageArrived | FileArrived) or actor in self._rooms_reported:
             return ()
-        self._told_of_writing.add(actor)
-        wants = self._raw.execute(SQL["waits_to_be_written_to"], {"room_id": actor}).fetchone()
-        return self.put(actor, MessageDropped(event.sender), None) if wants is not None else ()
+        self._rooms_reported.add(actor)
+        failed = self._raw.execute(SQL["is_failed_and_told"], {"room_id": actor}).fetchone()
+        return self.put(actor, MessageDropped(event.sender)) if failed is not None else ()
 
     def _queue(self, actor: ActorKey, priority: Priority) -> _Queue:
         queue = self._queues.get((actor, priority))
@@ -145,49 +135,37 @@ class _Inbox:
         return queue
 
     def _owner(self, actor: ActorKey) -> UserId | None:
-        """Return whose chat a room is, where that is known."""
+        """Return the owner of a chat, `None` where the room is no chat or not known."""
         if actor not in self._owners:
             row = self._raw.execute(SQL["chat_owner"], {"room_id": actor}).fetchone()
             self._owners[actor] = UserId(row[0]) if row is not None and row[0] else None
         return self._owners[actor]
 
-
-def _put_inbox(
-    raw: sqlite3.Connection,
-    actor: ActorKey,
-    event: Struct,
-    event_id: EventId | None,
-    priority: Priority,
-    at: float,
-) -> tuple[InboxRow, ...]:
-    """Let an event wait; an event id that is there already makes no row."""
-    seq = _insert(raw, actor, event, event_id, priority, at)
-    return (InboxRow(seq, actor, event, priority, at),) if seq is not None else ()
-
-
-def _insert(
-    raw: sqlite3.Connection,
-    actor: ActorKey,
-    event: Struct,
-    event_id: EventId | None,
-    priority: Priority,
-    at: float,
-    refusal: str = "",
-) -> int | None:
-    cursor = raw.execute(
-        SQL["put_inbox"],
-        {
-            "actor": actor,
-            "kind": tag_of(event),
-            "event_id": event_id,
-            "payload": "" if refusal else dump(event),
-            "priority": priority,
-            "status": "set_aside" if refusal else "waiting",
-            "reason": refusal,
-            "received_at": at,
-        },
-    )
-    return cursor.lastrowid if cursor.rowcount else None
+    def _insert(
+        self,
+        actor: ActorKey,
+        event: Struct,
+        event_id: EventId | None,
+        priority: Priority,
+        set_aside: str = "",
+    ) -> tuple[InboxRow, ...]:
+        """Insert a row that waits, or one without content that is set aside; a known event id makes no row."""
+        cursor = self._raw.execute(
+            SQL["put_inbox"],
+            {
+                "actor": actor,
+                "kind": tag_of(event),
+                "event_id": event_id,
+                "payload": "" if set_aside else dump(event),
+                "priority": priority,
+                "status": "set_aside" if set_aside else "waiting",
+                "reason": set_aside,
+                "received_at": self._at,
+            },
+        )
+        if cursor.rowcount == 0 or cursor.lastrowid is None:
+            return ()
+        return (InboxRow(cursor.lastrowid, actor, event, priority, self._at),)
 
 
 def first_waiting(raw: sqlite3.Connection, actor: ActorKey) -> tuple[InboxRow, ...]:

@@ -1,6 +1,6 @@
-"""What `inspect-room` sees: everything that is stored of one room, of all, and of the bot itself.
+"""What `inspect-room` shows: everything that is stored of one room, of all rooms, and of the bot itself.
 
-Plain reads of one connection (`readonly` opens it); nothing here decides or words anything.
+Plain reads of one connection, which `readonly` opens; nothing here decides or formats anything.
 """
 
 import json
@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from machines.ids import EventId, RoomId
 from machines.room import Room
 from machines.turn_state import Turn
-from store import rows, writing
+from store import loading, rows
 from store.errors import DatabaseUnusable
 from store.queries import SQL
 from store.records import BotRow, Transition
 
 
 class GivenUp(Struct, frozen=True):
-    """Something that was not dealt with and stopped nothing (contract D9); `kind` is what it was."""
+    """A failure that stopped nothing else (contract D9): an event, order or decoding error; `kind` names it."""
 
     fate: Literal["set_aside", "refused", "quarantined"]
     kind: str
@@ -32,8 +32,8 @@ class GivenUp(Struct, frozen=True):
 class RoomSight(Struct, frozen=True):
     """All that is stored of one room.
 
-    `given_up` and `transitions` are the last ones, newest last; `reply_events` is what the turn in hand has
-    sent; `report` is that of the newest transition that has one.
+    `given_up` and `transitions` are the last ones, newest last; `reply_events` are the events of the reply in hand;
+    `report` is that of the newest transition that has one.
     """
 
     room: Room
@@ -48,7 +48,7 @@ class RoomSight(Struct, frozen=True):
 
 
 class BotSight(Struct, frozen=True):
-    """The bot's own row, with totals; `given_up` is what belongs to no room."""
+    """The bot's own row, with totals; `given_up` are the failures that belong to no room."""
 
     bot: BotRow
     rooms: int
@@ -62,7 +62,7 @@ class BotSight(Struct, frozen=True):
 
 
 def look_at_room(raw: sqlite3.Connection, room_id: RoomId, last: int) -> RoomSight | None:
-    """Return what is stored of a room with its `last` transitions, `None` when nothing is."""
+    """Return what is stored of a room, with its `last` transitions and failures; `None` if nothing is stored."""
     if room_id not in seen_rooms(raw):
         return None
     return _room_sight(raw, room_id, last, _given_up(raw, room_id).get(room_id, []))
@@ -77,7 +77,7 @@ def look_at_rooms(raw: sqlite3.Connection, last: int) -> tuple[RoomSight, ...]:
 
 
 def seen_rooms(raw: sqlite3.Connection) -> tuple[RoomId, ...]:
-    """Return the ids of all rooms that have a row, or something waiting to be looked at."""
+    """Return the ids of all rooms that have a row, or inbox rows that wait or were set aside."""
     return tuple(RoomId(row[0]) for row in raw.execute(SQL["seen_rooms"]))
 
 
@@ -86,24 +86,17 @@ def look_at_bot(raw: sqlite3.Connection, last: int) -> BotSight:
     totals = raw.execute(SQL["totals"]).fetchone()
     elsewhere = [
         item
-        for place, items in _given_up(raw, None).items()
+        for origin, items in _given_up(raw, None).items()
         for item in items
-        if not place.startswith("!")
+        if not origin.startswith("!")
     ]
     return BotSight(
-        bot=writing.bot(raw),
-        rooms=totals["rooms"],
-        users=totals["users"],
-        inbox_pending=totals["inbox_pending"],
-        outbox_pending=totals["outbox_pending"],
-        turns=totals["turns"],
+        bot=loading.bot(raw),
+        **dict(totals),
         given_up=tuple(elsewhere[-last:]),
         given_up_total=len(elsewhere),
         transitions=_transitions(raw, "bot", last),
     )
-
-
-# -- reading ---------------------------------------------------------------------------------------
 
 
 def _room_sight(
@@ -111,7 +104,7 @@ def _room_sight(
 ) -> RoomSight:
     key = {"room_id": room_id}
     row = raw.execute(SQL["room"], key).fetchone()
-    room = rows.room_of(row) if row is not None else _unvisited(raw, room_id)
+    room = rows.room_of(row) if row is not None else _without_row(raw, room_id)
     turn = rows.turn_of(raw, room_id)
     parts = turn.reply.parts if turn is not None else ()
     sent = (raw.execute(SQL["sent_event"], {"txn_id": part.txn_id}).fetchone() for part in parts)
@@ -125,12 +118,12 @@ def _room_sight(
         given_up=tuple(given_up[-last:]),
         given_up_total=len(given_up),
         transitions=_transitions(raw, room_id, last),
-        report=_json(report["report"]) if report is not None else None,
+        report=_report(report["report"]) if report is not None else None,
     )
 
 
-def _unvisited(raw: sqlite3.Connection, room_id: RoomId) -> Room:
-    """Something came from this room, and nobody has looked at it yet."""
+def _without_row(raw: sqlite3.Connection, room_id: RoomId) -> Room:
+    """Return the room of inbox rows that were not taken yet, so that it has no row."""
     (at,) = raw.execute(SQL["first_received"], {"room_id": room_id}).fetchone()
     return replace(Room(room_id), since=at or 0.0)
 
@@ -138,31 +131,22 @@ def _unvisited(raw: sqlite3.Connection, room_id: RoomId) -> Room:
 def _transitions(raw: sqlite3.Connection, subject: str, last: int) -> tuple[Transition, ...]:
     found = raw.execute(SQL["last_transitions"], {"subject": subject, "last": last}).fetchall()
     return tuple(
-        Transition(
-            subject=row["subject"],
-            at=row["at"],
-            event=row["event"],
-            source=row["source"],
-            target=row["target"],
-            reason=row["reason"],
-            report=_json(row["report"]) if row["report"] is not None else None,
-        )
-        for row in reversed(found)
+        Transition(**{**dict(row), "report": _report(row["report"])}) for row in reversed(found)
     )
 
 
-def _given_up(raw: sqlite3.Connection, place: str | None) -> dict[str, list[GivenUp]]:
-    """Return what was given up, by room (or user, or `""` for neither), oldest first."""
+def _given_up(raw: sqlite3.Connection, origin: str | None) -> dict[str, list[GivenUp]]:
+    """Return the failures by room (or user, or `""` for neither), oldest first."""
     found: dict[str, list[GivenUp]] = {}
-    for row in raw.execute(SQL["given_up"], {"place": place}):
+    for row in raw.execute(SQL["failures"], {"origin": origin}):
         event_id = EventId(row["event_id"]) if row["event_id"] else None
         item = GivenUp(row["fate"], row["kind"], event_id, row["reason"], row["at"])
-        found.setdefault(row["place"], []).append(item)
+        found.setdefault(row["origin"], []).append(item)
     return found
 
 
-def _json(text: str) -> Any:
+def _report(text: str | None) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text) if text is not None else None
     except ValueError as error:
         raise DatabaseUnusable("a stored report can't be read") from error

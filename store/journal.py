@@ -1,18 +1,19 @@
 """The one writer, with group commit, and what the runtime reads and writes.
 
-A *unit* is a plain function over the connection (`units`). Units that wait while a transaction is under way are
-put together into the next one, so that durability costs one commit for many of them (contract D3). A unit that
-breaks a rule is found out and refused alone: the others of its group are committed without it.
+A *unit* is a function over the connection, committed or refused as a whole. Units that wait while a transaction runs
+share the next one, so that durability costs one commit for many of them (contract D3). A unit that breaks a rule of
+the schema is refused alone: the others of its group are committed without it.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from machines.chats import ChatSummary
 from machines.facts import Fact, Gap, SyncBatch
@@ -22,7 +23,7 @@ from machines.plan import Stored
 from machines.preferences import Preferences
 from machines.priority import Priority
 from machines.topology import Topology
-from store import gaps, inbox, writing
+from store import gaps, inbox, loading, writing
 from store.database import Runner
 from store.errors import DatabaseUnusable, UnitRefused
 from store.queries import SQL
@@ -38,14 +39,14 @@ from store.records import (
 )
 from store.rows import chats_of, outbox_row
 
-Unit = Callable[[sqlite3.Connection], Any]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A unit on its way; until it is committed, what came of it is that it was not."""
+    """A unit that waits for its commit; until then its result is that it was refused."""
 
-    unit: Unit
+    unit: Callable[[sqlite3.Connection], Any]
     woken: anyio.Event = field(default_factory=anyio.Event)
     done: bool = False
     result: Any = None
@@ -55,15 +56,15 @@ class _Waiting:
 
 
 class Journal:
-    """Reads and writes of the runtime. One instance a database; `close` flushes."""
+    """Reads and writes of the runtime. There is one instance for each database."""
 
     def __init__(self, database: Runner) -> None:
         self._database = database
         self._waiting: list[_Waiting] = []
         self._writing = False
 
-    async def write(self, unit: Unit) -> Any:
-        """Run `unit` in a transaction, together with whatever else waits, and return what it returns.
+    async def write(self, unit: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `unit` in a transaction, together with the other units that wait, and return what it returns.
 
         Raises:
             DatabaseUnusable: nothing of the group was kept.
@@ -72,7 +73,7 @@ class Journal:
         await anyio.lowlevel.checkpoint_if_cancelled()
         waiting = _Waiting(unit)
         self._waiting.append(waiting)
-        # Shielded, because the units of others may come to be in its hands.
+        # Shielded, because this caller may be the one that commits the units of others.
         with anyio.CancelScope(shield=True):
             if self._writing:
                 await waiting.woken.wait()
@@ -80,12 +81,13 @@ class Journal:
                 await self._write_group()
         if waiting.error is not None:
             raise waiting.error
-        return waiting.result
+        result: T = waiting.result
+        return result
 
     async def _write_group(self) -> None:
-        """Write for all who wait, and leave what has come meanwhile to the first of those.
+        """Commit all units that wait; the first of those that come meanwhile commits the next group.
 
-        So callers go on in the order of their commits: inbox rows reach their actor as they are numbered.
+        So callers continue in the order of their commits, and inbox rows reach their actor in the order of `seq`.
         """
         self._writing = True
         group, self._waiting = self._waiting, []
@@ -121,94 +123,73 @@ class Journal:
 
         Returns the new inbox rows; an event that is there already makes none (contract D1).
         """
-        rows: tuple[InboxRow, ...] = await self.write(
-            lambda raw: writing.keep_batch(raw, batch, at)
-        )
-        return rows
+        return await self.write(lambda raw: writing.keep_batch(raw, batch, at))
 
     async def keep_history(
         self, gap: Gap, facts: Iterable[Fact], at: float
     ) -> tuple[InboxRow, ...]:
-        """Commit a part of what a gap held, while it is open (contract D4)."""
+        """Commit a part of a gap's history, unless the gap was closed meanwhile (contract D4)."""
 
         def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
             return inbox.put_facts(raw, facts, at) if gaps.is_open(raw, gap) else ()
 
-        rows: tuple[InboxRow, ...] = await self.write(unit)
-        return rows
+        return await self.write(unit)
 
     async def close_gap(self, gap: Gap) -> Gap | None:
-        """End a gap that was read; returns what was added to it meanwhile, if anything was."""
-        rest: Gap | None = await self.write(lambda raw: gaps.close_gap(raw, gap))
-        return rest
+        """Close a gap that was read; returns the rest of it, if it grew meanwhile."""
+        return await self.write(lambda raw: gaps.close_gap(raw, gap))
 
     async def tell(self, actor: ActorKey, event: Struct, at: float) -> tuple[InboxRow, ...]:
-        """Commit one event for one actor."""
-        rows: tuple[InboxRow, ...] = await self.write(
-            lambda raw: inbox.tell(raw, ((actor, event),), at)
-        )
-        return rows
+        """Commit one internal event for one actor."""
+        return await self.write(lambda raw: inbox.tell(raw, ((actor, event),), at))
 
     async def keep_visits(self, visits: Sequence[Writes], at: float) -> tuple[InboxRow, ...]:
-        """Commit what one round of visits leaves behind; returns the rows told to other actors.
-
-        Raises:
-            UnitRefused: nothing of the whole round was kept.
-        """
-
-        def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
-            return tuple(row for writes in visits for row in writing.keep_visit(raw, writes, at))
-
-        rows: tuple[InboxRow, ...] = await self.write(unit)
-        return rows
-
-    async def finish_orders(
-        self, finished: Sequence[FinishedOrder], at: float
-    ) -> tuple[InboxRow, ...]:
-        """Mark orders as performed or refused and, in the same transaction, tell their actors the reports.
+        """Commit the units of work of several actors; returns the inbox rows that are new in others' inboxes.
 
         Raises:
             UnitRefused: nothing of all of them was kept.
         """
-        rows: tuple[InboxRow, ...] = await self.write(
-            lambda raw: writing.finish_orders(raw, finished, at)
-        )
-        return rows
+
+        def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
+            return tuple(row for work in visits for row in writing.keep_work(raw, work, at))
+
+        return await self.write(unit)
+
+    async def finish_orders(
+        self, finished: Sequence[FinishedOrder], at: float
+    ) -> tuple[InboxRow, ...]:
+        """Mark orders as sent or refused and, in the same transaction, report this to their actors.
+
+        Raises:
+            UnitRefused: nothing of all of them was kept.
+        """
+        return await self.write(lambda raw: writing.finish_orders(raw, finished, at))
 
     async def keep_life(self, life: Life, transition: Transition) -> None:
-        """Commit a change of the bot's own life (contract L1)."""
+        """Commit a change of the bot's own state (contract L1)."""
 
         def unit(raw: sqlite3.Connection) -> None:
-            raw.execute(
-                SQL["put_life"], {"state": life.state, "since": life.since, "reason": life.reason}
-            )
+            raw.execute(SQL["put_bot_state"], asdict(life))
             writing.put_transition(raw, transition)
 
         await self.write(unit)
 
     async def keep_session(self, user_id: UserId, device_id: DeviceId) -> None:
-        """Note which account and device this database belongs to."""
-        await self.write(
-            lambda raw: (
-                raw.execute(
-                    SQL["put_session"], {"user_id": user_id, "device_id": device_id}
-                ).rowcount
-            )
-        )
-
-    async def prune(self, before: float) -> None:
-        """Forget what is done and older than `before` (seconds since the epoch)."""
+        """Store which account and device this database belongs to."""
 
         def unit(raw: sqlite3.Connection) -> None:
-            for statement in writing.PRUNES:
-                raw.execute(SQL[statement], {"before": before})
+            raw.execute(SQL["put_session"], {"user_id": user_id, "device_id": device_id})
 
         await self.write(unit)
+
+    async def prune(self, before: float) -> None:
+        """Delete what is done and older than `before` (seconds since the epoch)."""
+        await self.write(lambda raw: writing.prune(raw, before))
 
     # -- what the runtime reads --------------------------------------------------------------------
 
     async def gaps(self) -> tuple[Gap, ...]:
-        """Return the gaps whose history is still to be read."""
+        """Return the gaps whose history is not read yet."""
         return await self._database.run(gaps.gaps)
 
     async def gap_of(self, room_id: RoomId) -> Gap | None:
@@ -217,21 +198,21 @@ class Journal:
 
     async def bot(self) -> BotRow:
         """Return the bot's own row."""
-        return await self._database.run(writing.bot)
+        return await self._database.run(loading.bot)
 
     async def rooms_and_users(
         self, keys: Iterable[ActorKey]
     ) -> dict[ActorKey, RoomRows | UserRows]:
-        """Load actors with the first of their waiting inbox rows, in one hop."""
+        """Load actors with the first of their waiting inbox rows, in one call to the connection's thread."""
         wanted = tuple(keys)
 
         def unit(raw: sqlite3.Connection) -> dict[ActorKey, RoomRows | UserRows]:
-            return {key: writing.load_actor(raw, key) for key in wanted}
+            return {key: loading.load_actor(raw, key) for key in wanted}
 
         return await self._database.run(unit)
 
     async def chats_of(self, users: Iterable[ActorKey]) -> dict[ActorKey, tuple[ChatSummary, ...]]:
-        """Return the chats of users as their rooms' rows are now, in one hop."""
+        """Return the chats of users as their rooms' rows are now, in one call to the connection's thread."""
         wanted = tuple(users)
         return await self._database.run(lambda raw: {key: chats_of(raw, key) for key in wanted})
 
@@ -242,22 +223,22 @@ class Journal:
         return await self._database.run(lambda raw: inbox.waiting(raw, actor, priority, after))
 
     async def actors_with_work(self) -> dict[ActorKey, int]:
-        """Return who has waiting inbox rows, and how many, a turn in hand, or a look that the last process began."""
+        """Return the actors with waiting inbox rows, a turn in hand or a pending repair, and how many rows wait."""
         return await self._database.run(
             lambda raw: {ActorKey(row[0]): row[1] for row in raw.execute(SQL["actors_with_work"])}
         )
 
     async def preferences(self) -> dict[UserId, Preferences]:
         """Return what every user chose."""
-        return await self._database.run(writing.preferences)
+        return await self._database.run(loading.preferences)
 
     async def stored(self) -> Stored:
         """Return what reconciliation compares the homeserver with."""
-        return await self._database.run(writing.stored)
+        return await self._database.run(loading.stored)
 
     async def stored_about(self, topology: Topology) -> Stored:
-        """Return what one look at one room is compared with (contract C12)."""
-        return await self._database.run(lambda raw: writing.stored_about(raw, topology))
+        """Return the stored state that a part of the topology is compared with (contract C12)."""
+        return await self._database.run(lambda raw: loading.stored_about(raw, topology))
 
     async def spaces_of(self, room_id: RoomId) -> tuple[RoomId, ...]:
         """Return the Spaces that a room's row and its owner's row name."""
@@ -269,7 +250,7 @@ class Journal:
         return await self._database.run(unit)
 
     async def waiting_orders(self, fresh: float) -> tuple[OutboxRow, ...]:
-        """Return the orders that wait, in order; those from before `fresh` are doubtful."""
+        """Return the orders that wait, in order; those created before `fresh` are doubtful."""
 
         def unit(raw: sqlite3.Connection) -> tuple[OutboxRow, ...]:
             return tuple(
@@ -279,7 +260,7 @@ class Journal:
         return await self._database.run(unit)
 
     async def sent_event(self, txn_id: TxnId) -> EventId | None:
-        """Return the event that a message was sent as, if it was."""
+        """Return the event id that the homeserver gave a message, if it was sent."""
 
         def unit(raw: sqlite3.Connection) -> EventId | None:
             row = raw.execute(SQL["sent_event"], {"txn_id": txn_id}).fetchone()
@@ -288,10 +269,8 @@ class Journal:
         return await self._database.run(unit)
 
 
-# -- units: all below runs on the connection's thread ----------------------------------------------
-
-
 def _transaction(raw: sqlite3.Connection, group: list[_Waiting]) -> list[Any]:
+    """Run all units of a group in one transaction, on the connection's thread."""
     raw.execute("BEGIN IMMEDIATE")
     try:
         results = [waiting.unit(raw) for waiting in group]

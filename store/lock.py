@@ -1,13 +1,13 @@
-"""One daemon a database and a store directory, under whatever name they are reached (contract L11).
+"""Allows one daemon for a database and a store directory, whatever path leads to them (contract L11).
 
-Three advisory locks (`flock`), which end with their process however that ends: on the database file itself, which
-holds under every hard and symbolic link to it; on the store directory itself; and on a lock file beside the real
-database, which names the process and is the one lock that earlier versions know.
+There are three advisory locks (`flock`), which end with their process however it ends: on the database file itself,
+which holds for every hard and symbolic link to it; on the store directory; and on a lock file beside the real
+database, which names the process and is the only lock that earlier versions know.
 
-SQLite locks ranges of the database with `fcntl`. On Linux that is another kind of lock and the two do not meet, but
-closing any descriptor of the file ends SQLite's locks in the same process. So `DaemonLock` surrounds the time in
-which the database is open, and looking (`refuse_if_held`) is not for a process that has it open. Where the two kinds
-do meet, the file itself is not locked, and a database with several hard links is refused.
+SQLite locks ranges of the database with `fcntl`. On Linux the two kinds of lock are independent, but closing any
+descriptor of the file ends SQLite's locks in the same process. So `DaemonLock` is held for longer than the database is
+open, and a process that has it open must not call `refuse_if_held`. Where the two kinds are not independent, the file
+itself is not locked, and a database with several hard links is refused.
 """
 
 import fcntl
@@ -23,8 +23,8 @@ from types import TracebackType
 
 from store.errors import DatabaseForeign, DatabaseLocked
 
-FLOCK_IS_APART: bool = sys.platform == "linux"
-"""Whether `flock` and the locks of SQLite do not meet."""
+FLOCK_IS_INDEPENDENT: bool = sys.platform == "linux"
+"""Whether `flock` and the locks of SQLite do not affect each other."""
 
 _PROBED_S = 0.05
 _TRIES = 5
@@ -34,7 +34,7 @@ _ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 def lock_path(database: Path) -> Path:
-    """Return the lock file beside the real database, whatever links lead there."""
+    """Return the lock file beside the real database; symbolic links are resolved."""
     real = Path(os.path.realpath(database))
     return real.parent / f"{real.name}.lock"  # the root has no name, and is refused elsewhere
 
@@ -47,16 +47,16 @@ def is_lock_content(content: bytes) -> bool:
 def is_held(database: Path, store: Path | None = None) -> bool:
     """Whether a process has one of the locks; makes no file.
 
-    There is no asking without taking: the locks are shared for an instant, which `DaemonLock` waits out.
+    The only way to ask is to take them: they are held as shared locks for a moment, for which `DaemonLock` waits.
     """
     return _holder(database, store) is not None
 
 
 def refuse_if_held(database: Path, store: Path | None = None) -> None:
-    """Do what `DaemonLock` would, without taking a lock or making a file.
+    """Refuse as `DaemonLock` would, without keeping a lock or making a file.
 
     Raises:
-        DatabaseLocked: a process has one of them.
+        DatabaseLocked: a process has one of the locks.
     """
     holder = _holder(database, store)
     if holder is not None:
@@ -64,10 +64,10 @@ def refuse_if_held(database: Path, store: Path | None = None) -> None:
 
 
 class DaemonLock:
-    """A context in which this process alone works with the database, and with the store directory if one is named.
+    """A context in which only this process uses the database and, if one is given, the store directory.
 
-    A daemon makes what is absent and leaves its process id in the lock file; a command that is to change nothing
-    does not (`signs`).
+    A daemon makes absent files and writes its process id into the lock file; a command that must change nothing sets
+    `signs` to false.
     """
 
     def __init__(self, database: Path, store: Path | None = None, *, signs: bool = True) -> None:
@@ -81,8 +81,8 @@ class DaemonLock:
 
         Raises:
             DatabaseLocked: another process has one of them.
-            DatabaseForeign: there is another program's file where the lock file should be.
-            OSError: there is no place for one of them.
+            DatabaseForeign: the file in the lock file's place belongs to another program.
+            OSError: one of the files can't be made or opened.
         """
         tries = 1
         while True:
@@ -94,15 +94,15 @@ class DaemonLock:
             if tries == _TRIES:
                 raise locked
             tries += 1
-            time.sleep(_PROBED_S / _TRIES)  # somebody only looked, or a reset removed the file
+            time.sleep(_PROBED_S / _TRIES)  # a command only asked, or a reset removed the file
 
     def _take(self, taken: ExitStack) -> DatabaseLocked | None:
-        """Take all three locks, or say which another has; the lock file last, so that who is refused makes none."""
+        """Take all three locks, or return the error; the lock file comes last, so that a refused process makes none."""
         _refuse_foreign_lock_file(self._database)  # before anything is made beside it
         makes = os.O_CREAT if self._signs else 0
         makes_store = self._store is not None and self._signs and not self._store.exists()
         if self._store is not None and self._signs:
-            # Before there is a database: one that nothing can be kept beside would stay behind.
+            # Before the database: without a store directory a new database would be left behind.
             self._store.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             if not _lock_database(self._database, fcntl.LOCK_EX, makes, taken.callback):
@@ -124,7 +124,7 @@ class DaemonLock:
         return None
 
     def remove(self) -> None:
-        """Remove the lock file while it is held; whoever has just opened it will see that it is gone."""
+        """Remove the lock file while it is held; a process that has just opened it will notice that it is gone."""
         lock_path(self._database).unlink(missing_ok=True)
 
     def __exit__(
@@ -133,12 +133,12 @@ class DaemonLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go; the lock file stays, so that the next daemon finds the same one."""
+        """Release the locks; the lock file stays, so that the next daemon locks the same one."""
         self._taken.close()
 
 
 _Keep = Callable[..., object]
-"""Told what ends a lock: called with `os.close` and the descriptor."""
+"""Registers what ends a lock: called with `os.close` and the descriptor."""
 
 
 def _holder(database: Path, store: Path | None) -> DatabaseLocked | None:
@@ -150,7 +150,7 @@ def _holder(database: Path, store: Path | None) -> DatabaseLocked | None:
             if store is not None and not _lock_store(store, fcntl.LOCK_SH, keep):
                 return _store_locked(store)
         except OSError:
-            pass  # not for this process to open; the lock file is left to tell
+            pass  # this process may not open it; the lock file still tells
         try:
             if _lock_file(database, os.O_RDONLY, fcntl.LOCK_SH, keep) is None:
                 return _locked(database)
@@ -160,7 +160,7 @@ def _holder(database: Path, store: Path | None) -> DatabaseLocked | None:
 
 
 def _lock_database(path: Path, how: int, makes: int, keep: _Keep) -> bool:
-    """Lock the database file itself; true as well where there is none, or something else in its place."""
+    """Lock the database file itself; also true where it is absent or no regular file."""
     try:
         file = os.open(path, os.O_RDONLY | makes | _OPEN, 0o600)
     except _ABSENT:
@@ -171,7 +171,7 @@ def _lock_database(path: Path, how: int, makes: int, keep: _Keep) -> bool:
     found = os.fstat(file)
     if not stat.S_ISREG(found.st_mode):
         return True
-    if FLOCK_IS_APART:
+    if FLOCK_IS_INDEPENDENT:
         return _flock(file, path, how)
     if found.st_nlink > 1:
         raise DatabaseLocked(
@@ -212,7 +212,7 @@ def _refuse_foreign_lock_file(database: Path) -> None:
 
 
 def _flock(file: int, path: Path, how: int) -> bool:
-    """Lock an open file; false when another has it, or when it is to be kept and the path leads there no more."""
+    """Lock an open file; false if another process has it, or if `path` is another file by now."""
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
         return how == fcntl.LOCK_SH or os.path.samestat(os.fstat(file), path.stat())

@@ -1,8 +1,8 @@
-"""Whose a database is: this program's own, or another's, which is neither changed nor deleted (contract X7).
+"""Tells this program's databases from those of other programs, which are neither changed nor deleted (contract X7).
 
-A database of this program carries its application id. One of a version that set none is known by its tables, and
-gets the id when it is opened the next time. The id stands at a fixed place of the file's first page and is written
-before there is a write-ahead log, so it is found without SQLite too, and in a file that is damaged elsewhere.
+A database of this program carries its application id. One of a version that set none is recognised by its tables, and
+gets the id when it is opened the next time. The id is at a fixed offset of the file's first page and is written before
+there is a WAL, so it is found without SQLite too, and in a file that is damaged elsewhere.
 """
 
 import os
@@ -12,27 +12,34 @@ from pathlib import Path
 
 from store.errors import DatabaseForeign, DatabaseUnusable, unusable
 from store.queries import SQL
-from store.readonly_connection import MAGIC, opened, traces
+from store.readonly_connection import MAGIC, files_of, opened
 
 APPLICATION_ID = 0x53757242
 """`PRAGMA application_id` of every database of this program: "SurB" in ASCII. It never changes."""
 
 _HEADER_BYTES = 100
 _ID_IN_HEADER = slice(68, 72)
-_FIRST_TABLES = frozenset(
-    (
-        *("bot", "rooms", "users", "preferences", "inbox", "outbox"),
-        *("turns", "transitions", "quarantine"),
-    )
+_COMMON_TABLES = frozenset(
+    [
+        "bot",
+        "rooms",
+        "users",
+        "preferences",
+        "inbox",
+        "outbox",
+        "turns",
+        "transitions",
+        "quarantine",
+    ]
 )
-"""The tables of schema version 1, which every later version has too."""
+"""The tables that every version of the schema has."""
 
 
 def claim(raw: sqlite3.Connection) -> None:
     """Give a new database, or one of an earlier version, the application id.
 
     Raises:
-        DatabaseForeign: it is another program's.
+        DatabaseForeign: it belongs to another program.
     """
     refuse_foreign(raw)
     if _application_id(raw) != APPLICATION_ID:
@@ -40,20 +47,20 @@ def claim(raw: sqlite3.Connection) -> None:
 
 
 def refuse_foreign(raw: sqlite3.Connection) -> None:
-    """Accept a database of this program, and one that nothing was put into yet; reads only.
+    """Accept a database of this program, and an empty one; reads only.
 
     Raises:
-        DatabaseForeign: it is another program's.
+        DatabaseForeign: it belongs to another program.
     """
     if not (_is_own(raw) or _is_blank(raw)):
         raise DatabaseForeign("it is not a database of this bot")
 
 
 def refuse_foreign_file(path: Path) -> None:
-    """Do the same for a file, which may be empty or absent; nothing is created and nothing is changed.
+    """Do the same for a file, which may be empty or absent; creates and changes nothing.
 
     Raises:
-        DatabaseForeign: it is another program's, or no database.
+        DatabaseForeign: it belongs to another program, or is no database.
         DatabaseUnusable: it can't be read, or is damaged.
     """
     try:
@@ -75,16 +82,16 @@ def refuse_foreign_file(path: Path) -> None:
         return
     if not header.startswith(MAGIC):
         raise DatabaseForeign("it is not a database")
-    real = path.resolve()  # SQLite looks for the other files beside the real one
+    real = path.resolve()  # SQLite expects the side files beside the real file
     try:
-        with opened(real, traces(real)) as raw:
+        with opened(real, files_of(real)) as raw:
             refuse_foreign(raw)
     except (sqlite3.Error, OSError) as error:
         raise DatabaseUnusable(str(error)) from error
 
 
 def is_own_file(path: Path, file: int) -> bool:
-    """Whether the database at `path`, open as `file`, is this program's; an empty file is nobody's.
+    """Whether the database at `path`, open as `file`, is this program's; an empty file is not.
 
     Raises:
         OSError: it can't be read.
@@ -96,7 +103,7 @@ def is_own_file(path: Path, file: int) -> bool:
     if not header.startswith(MAGIC):
         return False
     real = path.resolve()
-    with opened(real, traces(real)) as raw:
+    with opened(real, files_of(real)) as raw:
         return _is_own(raw)
 
 
@@ -113,7 +120,7 @@ def _is_own(raw: sqlite3.Connection) -> bool:
         return application_id == APPLICATION_ID
     version: int = raw.execute("PRAGMA user_version").fetchone()[0]
     tables = {row[0] for row in raw.execute(SQL["names_of_tables"])}
-    return version > 0 and tables >= _FIRST_TABLES
+    return version > 0 and tables >= _COMMON_TABLES
 
 
 def _is_blank(raw: sqlite3.Connection) -> bool:

@@ -2,7 +2,7 @@
 
 An entry belongs to a room or, where no room is known, to a sender. Each of them has a bound, and all together have one.
 One that is over its own bound loses its oldest entries. Where all together are over theirs, no one keeps more than a
-level that is the same for all: who causes many entries loses their own, and none of those of somebody with few.
+level that is the same for all: those with many entries lose entries, and those with few keep theirs.
 
 Every function runs on the connection's thread, inside the caller's transaction.
 """

@@ -1,4 +1,4 @@
-"""Looking at the database without touching it: of a daemon that runs, was stopped, or was killed (contract I1)."""
+"""Reads a database without changing it, whether its daemon runs, was stopped or was killed (contract I1)."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import TypeVar
 from store.database import migrate, migrations, translated
 from store.errors import DatabaseAbsent, DatabaseUnusable, UnitRefused
 from store.ownership import refuse_foreign
-from store.readonly_connection import MAGIC, beside, opened, traces
+from store.readonly_connection import MAGIC, beside, files_of, opened
 
 T = TypeVar("T")
 _TRIES = 5
@@ -18,31 +18,31 @@ _TRIES = 5
 def read(path: Path, function: Callable[[sqlite3.Connection], T]) -> T:
     """Call `function` on one consistent state of the database at `path`, and return what it returns.
 
-    It may be called again when a daemon starts or stops meanwhile, so it should only read.
+    `function` must only read: it is called again when a daemon starts or stops meanwhile.
 
     Raises:
         DatabaseAbsent: there is no such file.
-        DatabaseUnusable: it can't be read, is no database of ours, or is of a later version.
+        DatabaseUnusable: it can't be read, is no database of this bot, or is of a later version.
     """
-    path = path.resolve()  # SQLite looks for the other files beside the real one
+    path = path.resolve()  # SQLite expects the side files beside the real file
     for attempt in range(1, _TRIES + 1):
-        before = traces(path)
+        before = files_of(path)
         try:
             _check(path)
             with opened(path, before) as raw, _current(raw) as current:
                 result = translated(function, current)
         except (DatabaseUnusable, UnitRefused, OSError, sqlite3.Error) as error:
-            if attempt < _TRIES and traces(path) != before:
+            if attempt < _TRIES and files_of(path) != before:
                 continue
-            raise _told(error) from error
-        # An immutable file must not have come alive meanwhile; the others keep their own order.
-        if attempt == _TRIES or before.kind != "stopped" or traces(path) == before:
+            raise _translated(error) from error
+        # A file read as immutable must not have changed meanwhile; in the other modes SQLite sees to that.
+        if attempt == _TRIES or before.kind != "stopped" or files_of(path) == before:
             return result
     raise AssertionError("every way out is above")
 
 
 def _check(path: Path) -> None:
-    """Say plainly what SQLite would put into riddles."""
+    """Turn SQLite's less clear errors into actionable messages."""
     try:
         with path.open("rb") as file:
             start = file.read(len(MAGIC))
@@ -58,13 +58,13 @@ def _check(path: Path) -> None:
 
 @contextmanager
 def _current(raw: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Yield a connection of the current schema: for an older one a copy in memory, migrated there."""
+    """Yield a connection with the current schema: for an older one, a migrated copy in memory."""
     refuse_foreign(raw)
     version = raw.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         raise DatabaseUnusable("no daemon has set it up yet")
     if version >= len(migrations()):
-        migrate(raw)  # has nothing to do but to refuse a later version
+        migrate(raw)  # only refuses a later version
         yield raw
         return
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
@@ -74,7 +74,7 @@ def _current(raw: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         yield copy
 
 
-def _told(error: Exception) -> DatabaseUnusable | DatabaseAbsent:
+def _translated(error: Exception) -> DatabaseUnusable | DatabaseAbsent:
     if isinstance(error, DatabaseUnusable | DatabaseAbsent):
         return error
     return DatabaseUnusable(str(error))

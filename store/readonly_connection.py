@@ -1,12 +1,12 @@
-"""Opening a database so that nothing is created and nothing is changed, not even SQLite's shared memory file.
+"""Opens a database without creating or changing a file, not even SQLite's shared memory file.
 
-What is there decides how it is opened (measured on SQLite 3.40):
+The files that exist decide how it is opened (measured on SQLite 3.40):
 
-- `-wal` and `-shm`: a daemon runs or was killed. `readonly_shm` reads what is committed; where nobody keeps the
+- `-wal` and `-shm`: a daemon runs or was killed. `readonly_shm` reads what is committed; where no process holds the
   shared memory any more, SQLite makes its own in the heap.
-- `-wal` alone, as in a copy: the index to it has to be made somewhere, so both are copied to a temporary directory.
-- neither: it was stopped and all is in the one file, which `immutable` reads without looking for others. Any other
-  way would leave an empty `-wal` behind.
+- `-wal` alone, as in a copy: SQLite has to write an index to it, so both files are copied to a temporary directory.
+- neither: the daemon was stopped and the one file has everything. `immutable` reads it without looking for others;
+  any other mode would leave an empty `-wal` behind.
 """
 
 import shutil
@@ -23,33 +23,33 @@ _BUSY_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
-    """Which files there are, and for a stopped daemon's the look of the one that counts."""
+class Files:
+    """Which files of a database exist; of a stopped daemon's, also the time and size of the one that counts."""
 
     kind: Literal["alive_or_killed", "copied", "stopped"]
     modified_ns: int
     size: int
 
 
-def traces(path: Path) -> Traces:
-    """Look at the files of the database at `path`, which is a real path."""
+def files_of(path: Path) -> Files:
+    """Return which files of the database at `path`, a real path, exist."""
     try:
         found = path.stat()
     except OSError:
-        return Traces("stopped", 0, 0)
+        return Files("stopped", 0, 0)
     if not beside(path, "-wal").exists():
-        return Traces("stopped", found.st_mtime_ns, found.st_size)
-    return Traces("alive_or_killed" if beside(path, "-shm").exists() else "copied", 0, 0)
+        return Files("stopped", found.st_mtime_ns, found.st_size)
+    return Files("alive_or_killed" if beside(path, "-shm").exists() else "copied", 0, 0)
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """Return a side file of a database."""
+    """Return the path of a side file of a database."""
     return path.with_name(path.name + suffix)
 
 
 @contextmanager
-def opened(path: Path, found: Traces) -> Iterator[sqlite3.Connection]:
-    """Hold a connection that reads one consistent state of the database at `path`, a real path."""
+def opened(path: Path, found: Files) -> Iterator[sqlite3.Connection]:
+    """Open a connection that reads one consistent state of the database at `path`, a real path."""
     with ExitStack() as stack:
         uri = path.as_uri()
         if found.kind == "alive_or_killed":
@@ -65,5 +65,5 @@ def opened(path: Path, found: Traces) -> Iterator[sqlite3.Connection]:
         raw = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
         stack.enter_context(closing(raw))
         raw.row_factory = sqlite3.Row
-        raw.execute("BEGIN")  # all that is read is of one moment
+        raw.execute("BEGIN")  # all statements read the same state
         yield raw

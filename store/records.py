@@ -1,4 +1,4 @@
-"""The rows as values: what is read from the tables and what is written to them."""
+"""Rows as values: what is read from the tables and written to them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from machines.user import NewChat, User
 
 
 class InboxRow(Struct, frozen=True):
-    """One waiting event of one actor; rows of an actor and a priority are taken in the order of `seq`.
+    """One event that waits for one actor; rows of the same actor and priority are taken in the order of `seq`.
 
     `received_at` is seconds since the epoch.
     """
@@ -31,10 +31,10 @@ class InboxRow(Struct, frozen=True):
 
 
 class OutboxRow(Struct, frozen=True):
-    """One order. Orders of one `lane` are performed one after the other; `actor` hears the outcome.
+    """One order. Orders of one `lane` are performed one after the other; `actor` gets the outcome.
 
-    A `doubtful` one was left by an earlier process so long ago, or by another device, that the
-    homeserver may not know its transaction id any more.
+    An order is `doubtful` when it is so old, or from another device, that the homeserver may not know its transaction
+    id any more.
     """
 
     txn_id: TxnId
@@ -48,7 +48,7 @@ class OutboxRow(Struct, frozen=True):
 
 
 class FinishedOrder(Struct, frozen=True):
-    """An order that was performed, or refused with a reason; its actor is told the `report`, if there is one."""
+    """An order that was sent, or refused with a reason; `report` goes to its actor, if there is one."""
 
     row: OutboxRow
     event_id: EventId | None = None
@@ -57,7 +57,7 @@ class FinishedOrder(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """What is being made for a user, as it stands in `users.in_hand`."""
+    """What is being made for a user, stored in `users.in_hand`."""
 
     asked: Asked | None = None
     chat: NewChat | None = None
@@ -77,7 +77,7 @@ class Transition(Struct, frozen=True):
 
 
 class Writes(Struct, frozen=True):
-    """All that one visit to one actor leaves behind; committed as a whole or not at all."""
+    """The unit of work of one actor; committed as a whole or not at all."""
 
     room: Room | None = None
     turn: Turn | None = None
@@ -110,7 +110,7 @@ class RoomRows(Struct, frozen=True):
 
 
 class UserRows(Struct, frozen=True):
-    """A user as stored: his row (if any), his chats, and the first waiting inbox rows."""
+    """A user as stored: their row (if any), their chats, and the first waiting inbox rows."""
 
     user: User | None
     chats: tuple[ChatSummary, ...]

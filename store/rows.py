@@ -1,6 +1,6 @@
-"""Rows and values: how a room, a user, a turn and an order stand in their tables.
+"""Maps rooms, users, turns and orders to the columns of their tables, and back.
 
-Every function here runs on the connection's thread, inside the caller's transaction.
+Every function runs on the connection's thread, inside the caller's transaction.
 """
 
 import sqlite3

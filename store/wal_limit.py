@@ -1,8 +1,8 @@
-"""How far the write-ahead log may grow, so that little free space is enough.
+"""The size limit of the write-ahead log (WAL), for disks that are nearly full.
 
-SQLite folds its log into the file once it has 1000 pages, 4 MB. Where less is free the log alone would fill the disk,
-with little that is new in it, and could not be folded any more: the file has to grow for that. So it is folded when
-the database is opened, and after fewer pages where the disk is nearly full.
+SQLite checkpoints the WAL, that is, copies it into the database file, once it has 1000 pages (4 MB). Where less is
+free, the WAL alone would fill the disk, and a checkpoint would fail, because the file has to grow for it. So there is a
+checkpoint when the database is opened, and then after fewer pages where the disk is nearly full.
 """
 
 import shutil
@@ -11,22 +11,22 @@ from pathlib import Path
 
 FEWEST_PAGES = 16
 MOST_PAGES = 1000
-"""SQLite's own limit; on a disk with room nothing is changed."""
+"""SQLite's own limit, which stays where enough space is free."""
 SHARE = 0.5
-"""How much of what is free the log may take; the rest is for the file, which grows too."""
+"""The share of the free space that the WAL may take; the rest is for the file, which grows too."""
 
 
-def keep_log_small(raw: sqlite3.Connection, path: Path) -> None:
-    """Fold what an earlier process left in its log, and limit this one's by what is free now.
+def limit_wal(raw: sqlite3.Connection, path: Path) -> None:
+    """Checkpoint the WAL of an earlier process, and limit this process's WAL by the space that is free now.
 
-    Somebody who reads meanwhile only has it folded later.
+    A reader may delay the checkpoint; it does not fail.
     """
     raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
     (page_bytes,) = raw.execute("PRAGMA page_size").fetchone()
-    pages = log_pages(shutil.disk_usage(path.resolve().parent).free, page_bytes)
+    pages = wal_pages(shutil.disk_usage(path.resolve().parent).free, page_bytes)
     raw.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
 
-def log_pages(free_bytes: int, page_bytes: int) -> int:
-    """Return after how many pages the log is folded when so much is free."""
+def wal_pages(free_bytes: int, page_bytes: int) -> int:
+    """Return the number of pages after which SQLite checkpoints the WAL."""
     return max(FEWEST_PAGES, min(MOST_PAGES, int(free_bytes * SHARE / page_bytes)))

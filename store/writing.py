@@ -1,48 +1,27 @@
-"""What is done on the connection: each function runs on its thread, inside the caller's transaction."""
+"""What a transaction writes: a sync response, the work of actors, the outcomes of orders.
+
+Every function runs on the connection's thread, inside the caller's transaction.
+"""
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
-from machines.binding import read_claim
+from msgspec.structs import asdict
+
 from machines.facts import SyncBatch
-from machines.ids import (
-    ActorKey,
-    DeviceId,
-    RoomId,
-    SyncToken,
-    UserId,
-)
-from machines.lifecycle import Life
-from machines.plan import Stored
-from machines.preferences import Preferences
+from machines.orders import SendMessage
 from machines.room import Room
 from machines.tags import tag_of
-from machines.topology import Topology
 from store import quarantine
-from store.codec import dump, read
+from store.codec import dump
 from store.gaps import keep_gaps
-from store.inbox import first_waiting, put_facts, tell
+from store.inbox import put_facts, tell
 from store.queries import SQL
-from store.records import (
-    BotRow,
-    FinishedOrder,
-    InboxRow,
-    OutboxRow,
-    RoomRows,
-    Transition,
-    UserRows,
-    Writes,
-)
-from store.rows import chats_of, put_room, put_turn, put_user, room_of, turn_of, user_of
+from store.records import FinishedOrder, InboxRow, OutboxRow, Transition, Writes
+from store.rows import put_room, put_turn, put_user
 
-PRUNES = (
-    "prune_inbox",
-    "prune_outbox",
-    "prune_quarantine",
-    "prune_transitions",
-)
-"""The statements that forget what is old."""
+_PRUNES = ("prune_inbox", "prune_outbox", "prune_quarantine", "prune_transitions")
 
 
 def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
@@ -53,8 +32,8 @@ def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[In
     return rows
 
 
-def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[InboxRow, ...]:
-    """Store what one visit to one actor leaves behind; returns the rows told to other actors."""
+def keep_work(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[InboxRow, ...]:
+    """Store the unit of work of one actor; returns the inbox rows that are new in other actors' inboxes."""
     _put_state(raw, writes)
     for seq in writes.finished:
         raw.execute(SQL["finish_inbox"], {"seq": seq})
@@ -77,7 +56,7 @@ def keep_visit(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[Inbo
 def finish_orders(
     raw: sqlite3.Connection, finished: Iterable[FinishedOrder], at: float
 ) -> tuple[InboxRow, ...]:
-    """Mark orders as performed or refused; returns the rows of the reports that their actors are told."""
+    """Mark orders as sent or refused; returns the inbox rows that report this to their actors."""
     orders = tuple(finished)
     raw.executemany(
         SQL["finish_outbox"],
@@ -95,9 +74,21 @@ def finish_orders(
     return tell(raw, told, at)
 
 
+def put_transition(raw: sqlite3.Connection, transition: Transition) -> None:
+    """Store one transition of the bot or of a room (contract R2)."""
+    report = json.dumps(dict(transition.report)) if transition.report is not None else None
+    raw.execute(SQL["put_transition"], {**asdict(transition), "report": report})
+
+
+def prune(raw: sqlite3.Connection, before: float) -> None:
+    """Delete rows that are done and logs, where they are older than `before` (seconds since the epoch)."""
+    for statement in _PRUNES:
+        raw.execute(SQL[statement], {"before": before})
+
+
 def _put_state(raw: sqlite3.Connection, writes: Writes) -> None:
     if writes.room is not None:
-        if any(each.event == "topology_confirmed" for each in writes.transitions):
+        if any(each.target == "bound" for each in writes.transitions):
             _release_context(raw, writes.room)
         put_room(raw, writes.room)
     if writes.turn is not None:
@@ -109,7 +100,7 @@ def _put_state(raw: sqlite3.Connection, writes: Writes) -> None:
 
 
 def _release_context(raw: sqlite3.Connection, room: Room) -> None:
-    """Take a context id from any other row: what the homeserver confirms wins over a damaged table."""
+    """Remove a room's context id from any other row: what the homeserver confirms wins over a damaged table."""
     if room.binding is not None and room.binding.platform_chat_id is not None:
         raw.execute(
             SQL["release_context"],
@@ -118,110 +109,10 @@ def _release_context(raw: sqlite3.Connection, room: Room) -> None:
 
 
 def _put_order(raw: sqlite3.Connection, row: OutboxRow) -> None:
-    raw.execute(
-        SQL["put_outbox"],
-        {
-            "txn_id": row.txn_id,
-            "lane": row.lane,
-            "actor": row.actor,
-            "kind": tag_of(row.order),
-            "payload": dump(row.order),
-            "reports": row.reports,
-            "edits": getattr(row.order, "edits", None)
-            if getattr(row.order, "droppable", False)
-            else None,
-            "not_before": row.not_before,
-            "created_at": row.created_at,
-        },
-    )
-
-
-def put_transition(raw: sqlite3.Connection, transition: Transition) -> None:
-    """Store one transition of the bot or of a room (contract R2)."""
-    report = transition.report
-    raw.execute(
-        SQL["put_transition"],
-        {
-            "subject": transition.subject,
-            "at": transition.at,
-            "event": transition.event,
-            "source": transition.source,
-            "target": transition.target,
-            "reason": transition.reason,
-            "report": json.dumps(dict(report)) if report is not None else None,
-        },
-    )
-
-
-def bot(raw: sqlite3.Connection) -> BotRow:
-    """Return the bot's own row."""
-    row = raw.execute(SQL["bot"]).fetchone()
-    return BotRow(
-        life=Life(row["state"], row["since"], row["reason"]),
-        user_id=UserId(row["user_id"]) if row["user_id"] else None,
-        device_id=DeviceId(row["device_id"]) if row["device_id"] else None,
-        sync_token=SyncToken(row["sync_token"]) if row["sync_token"] else None,
-        platform_chat_seq=row["platform_chat_seq"],
-    )
-
-
-def stored(raw: sqlite3.Connection) -> Stored:
-    """Return all rooms and users, and which rooms something is under way for."""
-    return Stored(
-        rooms={RoomId(row["room_id"]): room_of(row) for row in raw.execute(SQL["rooms"])},
-        users={UserId(row["user_id"]): user_of(row) for row in raw.execute(SQL["users"])},
-        platform_chat_seq=bot(raw).platform_chat_seq,
-        left_alone=frozenset(RoomId(row[0]) for row in raw.execute(SQL["rooms_under_way"])),
-    )
-
-
-def stored_about(raw: sqlite3.Connection, topology: Topology) -> Stored:
-    """Return what one look is compared with: its rooms, the chats of its users, and who has its contexts."""
-    claims = [read_claim(room.binding) for room in topology.rooms.values()]
-    users = {claim.matrix_user_id for claim in claims}
-    for room in topology.rooms.values():
-        users |= {room.invited_by, *(room.members or ())}
-    room_ids = json.dumps(sorted(topology.rooms))
-    rows = _rooms_about(raw, room_ids, (), ())
-    users |= {row.binding.matrix_user_id for row in rows.values() if row.binding is not None}
-    about = {user_id for user_id in users if user_id is not None}
-    contexts = {claim.platform_chat_id for claim in claims if claim.platform_chat_id is not None}
-    under_way = {RoomId(row[0]) for row in raw.execute(SQL["rooms_under_way"])}
-    return Stored(
-        rooms=_rooms_about(raw, room_ids, contexts, about),
-        users={
-            UserId(row["user_id"]): user_of(row)
-            for row in raw.execute(SQL["users_about"], {"users": json.dumps(sorted(about))})
-        },
-        platform_chat_seq=bot(raw).platform_chat_seq,
-        left_alone=frozenset(under_way),
-    )
-
-
-def _rooms_about(
-    raw: sqlite3.Connection, room_ids: str, contexts: Collection[str], users: Collection[str]
-) -> dict[RoomId, Room]:
-    keys = {
-        "rooms": room_ids,
-        "contexts": json.dumps(sorted(contexts)),
-        "users": json.dumps(sorted(users)),
+    order = row.order
+    values = {
+        "kind": tag_of(order),
+        "payload": dump(order),
+        "edits": order.edits if isinstance(order, SendMessage) and order.droppable else None,
     }
-    return {RoomId(row["room_id"]): room_of(row) for row in raw.execute(SQL["rooms_about"], keys)}
-
-
-def preferences(raw: sqlite3.Connection) -> dict[UserId, Preferences]:
-    """Return what every user chose."""
-    return {
-        UserId(row["user_id"]): read(Preferences, row["payload"])
-        for row in raw.execute(SQL["preferences"])
-    }
-
-
-def load_actor(raw: sqlite3.Connection, key: ActorKey) -> RoomRows | UserRows:
-    """Return an actor's rows and the first of its waiting inbox rows."""
-    waiting = first_waiting(raw, key)
-    if key.startswith("@"):
-        row = raw.execute(SQL["user"], {"user_id": key}).fetchone()
-        return UserRows(user_of(row) if row else None, chats_of(raw, key), waiting)
-    row = raw.execute(SQL["room"], {"room_id": key}).fetchone()
-    return RoomRows(room_of(row) if row else None, turn_of(raw, key), waiting)
+    raw.execute(SQL["put_outbox"], {**asdict(row), **values})

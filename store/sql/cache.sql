@@ -63,7 +63,7 @@ ORDER BY length(chat_id), chat_id;
 -- name: bot
 SELECT * FROM bot WHERE id = 1;
 
--- name: put_life
+-- name: put_bot_state
 UPDATE bot SET state = :state, since = :since, reason = :reason WHERE id = 1;
 
 -- name: put_session
@@ -76,7 +76,7 @@ UPDATE bot SET platform_chat_seq = max(platform_chat_seq, :seq) WHERE id = 1;
 INSERT INTO transitions (subject, at, event, source, target, reason, report)
 VALUES (:subject, :at, :event, :source, :target, :reason, :report);
 
--- name: rooms_under_way
+-- name: rooms_in_flight
 SELECT lane FROM outbox WHERE status = 'waiting' AND kind IN ('join_room', 'name_room', 'store_binding')
 UNION SELECT actor FROM inbox WHERE status = 'waiting'
     AND kind IN ('invite', 'order_done', 'room_made', 'room_completed', 'bot_removed',

@@ -21,17 +21,17 @@ SELECT
     (SELECT count(*) FROM outbox WHERE status = 'waiting') AS outbox_pending,
     (SELECT count(*) FROM turns) AS turns;
 
--- name: given_up
-SELECT 'set_aside' AS fate, actor AS place, kind, event_id, reason, received_at AS at
-    FROM inbox WHERE status = 'set_aside' AND (:place IS NULL OR actor = :place)
+-- name: failures
+SELECT 'set_aside' AS fate, actor AS origin, kind, event_id, reason, received_at AS at
+    FROM inbox WHERE status = 'set_aside' AND (:origin IS NULL OR actor = :origin)
 UNION ALL
 SELECT 'refused', lane, kind, event_id, reason, created_at
-    FROM outbox WHERE status = 'refused' AND (:place IS NULL OR lane = :place)
+    FROM outbox WHERE status = 'refused' AND (:origin IS NULL OR lane = :origin)
 UNION ALL
 SELECT 'quarantined', coalesce(room_id, ''), source, event_id,
     reason || CASE WHEN sender IS NOT NULL THEN ', from ' || sender ELSE '' END
         || CASE WHEN times > 1 THEN ', ' || times || ' times' ELSE '' END, at
-    FROM quarantine WHERE :place IS NULL OR coalesce(room_id, '') = :place
+    FROM quarantine WHERE :origin IS NULL OR coalesce(room_id, '') = :origin
 ORDER BY 6;
 
 -- name: last_transitions

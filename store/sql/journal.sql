@@ -1,9 +1,6 @@
 -- name: set_sync_token
 UPDATE bot SET sync_token = :token WHERE id = 1;
 
--- name: sync_token
-SELECT sync_token FROM bot WHERE id = 1;
-
 -- name: put_inbox
 INSERT INTO inbox (actor, kind, event_id, payload, priority, status, reason, received_at)
 VALUES (:actor, :kind, :event_id, :payload, :priority, :status, :reason, :received_at)
@@ -30,7 +27,7 @@ INSERT INTO overflows (actor, priority, since) VALUES (:actor, :priority, :at);
 -- name: end_overflow
 DELETE FROM overflows WHERE actor = :actor AND priority = :priority;
 
--- name: waits_to_be_written_to
+-- name: is_failed_and_told
 SELECT 1 FROM rooms WHERE room_id = :room_id AND state = 'failed' AND (told = 1 OR looks > 0);
 
 -- name: first_waiting

@@ -36,7 +36,7 @@ def keep(raw: sqlite3.Connection, *visits: Writes, at: float = NOON) -> None:
     """Commit what visits leave behind."""
     raw.execute("BEGIN")
     for writes in visits:
-        writing.keep_visit(raw, writes, at)
+        writing.keep_work(raw, writes, at)
     raw.execute("COMMIT")
 
 

@@ -175,7 +175,7 @@ def test_sqlite_works_on_a_database_that_is_held(tmp_path: Path) -> None:
 def test_where_both_kinds_of_locks_meet_a_second_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.lock.FLOCK_IS_APART", False)
+    monkeypatch.setattr("store.lock.FLOCK_IS_INDEPENDENT", False)
     path = tmp_path / "bot.db"
     path.touch()
     with DaemonLock(path):

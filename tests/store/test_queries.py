@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import store
+from store import writing
 from store.database import prepare
 from store.queries import SQL
 
@@ -14,8 +15,8 @@ SOURCES = [path.read_text(encoding="utf-8") for path in Path(store.__file__).par
 
 
 def test_every_statement_is_used_by_its_name():
-    words = {word for source in SOURCES for word in re.findall(r'"(\w+)"', source)}
-    assert set(SQL) - words == set()
+    used = {name for source in SOURCES for name in re.findall(r'SQL\["(\w+)"\]', source)}
+    assert set(SQL) - used == set(writing._PRUNES)
 
 
 def test_every_name_that_is_used_has_its_statement():

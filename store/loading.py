@@ -1,0 +1,98 @@
+"""What the runtime reads: the bot's row, actors with their inboxes, and the state that reconciliation compares.
+
+Every function runs on the connection's thread.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection
+
+from machines.binding import read_claim
+from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, UserId
+from machines.lifecycle import Life
+from machines.plan import Stored
+from machines.preferences import Preferences
+from machines.room import Room
+from machines.topology import Topology
+from store.codec import read
+from store.inbox import first_waiting
+from store.queries import SQL
+from store.records import BotRow, RoomRows, UserRows
+from store.rows import chats_of, room_of, turn_of, user_of
+
+
+def bot(raw: sqlite3.Connection) -> BotRow:
+    """Return the bot's own row."""
+    row = raw.execute(SQL["bot"]).fetchone()
+    return BotRow(
+        life=Life(row["state"], row["since"], row["reason"]),
+        user_id=UserId(row["user_id"]) if row["user_id"] else None,
+        device_id=DeviceId(row["device_id"]) if row["device_id"] else None,
+        sync_token=SyncToken(row["sync_token"]) if row["sync_token"] else None,
+        platform_chat_seq=row["platform_chat_seq"],
+    )
+
+
+def stored(raw: sqlite3.Connection) -> Stored:
+    """Return all rooms and users, and the rooms that orders or events in flight belong to."""
+    return Stored(
+        rooms={RoomId(row["room_id"]): room_of(row) for row in raw.execute(SQL["rooms"])},
+        users={UserId(row["user_id"]): user_of(row) for row in raw.execute(SQL["users"])},
+        platform_chat_seq=bot(raw).platform_chat_seq,
+        left_alone=_in_flight(raw),
+    )
+
+
+def stored_about(raw: sqlite3.Connection, topology: Topology) -> Stored:
+    """Return what a part of the topology is compared with: its rooms, those of its users, those with its contexts."""
+    claims = [read_claim(room.binding) for room in topology.rooms.values()]
+    users = {claim.matrix_user_id for claim in claims}
+    for room in topology.rooms.values():
+        users |= {room.invited_by, *(room.members or ())}
+    room_ids = json.dumps(sorted(topology.rooms))
+    rows = _rooms_about(raw, room_ids, (), ())
+    users |= {row.binding.matrix_user_id for row in rows.values() if row.binding is not None}
+    about = {user_id for user_id in users if user_id is not None}
+    contexts = {claim.platform_chat_id for claim in claims if claim.platform_chat_id is not None}
+    return Stored(
+        rooms=_rooms_about(raw, room_ids, contexts, about),
+        users={
+            UserId(row["user_id"]): user_of(row)
+            for row in raw.execute(SQL["users_about"], {"users": json.dumps(sorted(about))})
+        },
+        platform_chat_seq=bot(raw).platform_chat_seq,
+        left_alone=_in_flight(raw),
+    )
+
+
+def _in_flight(raw: sqlite3.Connection) -> frozenset[RoomId]:
+    return frozenset(RoomId(row[0]) for row in raw.execute(SQL["rooms_in_flight"]))
+
+
+def _rooms_about(
+    raw: sqlite3.Connection, room_ids: str, contexts: Collection[str], users: Collection[str]
+) -> dict[RoomId, Room]:
+    keys = {
+        "rooms": room_ids,
+        "contexts": json.dumps(sorted(contexts)),
+        "users": json.dumps(sorted(users)),
+    }
+    return {RoomId(row["room_id"]): room_of(row) for row in raw.execute(SQL["rooms_about"], keys)}
+
+
+def preferences(raw: sqlite3.Connection) -> dict[UserId, Preferences]:
+    """Return what every user chose."""
+    return {
+        UserId(row["user_id"]): read(Preferences, row["payload"])
+        for row in raw.execute(SQL["preferences"])
+    }
+
+
+def load_actor(raw: sqlite3.Connection, key: ActorKey) -> RoomRows | UserRows:
+    """Return an actor's rows and the first of its waiting inbox rows."""
+    waiting = first_waiting(raw, key)
+    if key.startswith("@"):
+        row = raw.execute(SQL["user"], {"user_id": key}).fetchone()
+        return UserRows(user_of(row) if row else None, chats_of(raw, key), waiting)
+    row = raw.execute(SQL["room"], {"room_id": key}).fetchone()
+    return RoomRows(room_of(row) if row else None, turn_of(raw, key), waiting)
