@@ -1,6 +1,6 @@
 """Collects the effects of one visit to an actor: those that are committed, and those that follow the commit."""
 
-from typing import Any, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from msgspec import Struct
 
@@ -23,7 +23,8 @@ from machines.effects import (
     TookPlatformChatId,
 )
 from machines.household import Household
-from machines.ids import ActorKey, UserId
+from machines.ids import ActorKey, TxnId, UserId
+from machines.orders import Order, SendMessage
 from machines.preferences import Preferences
 from machines.world import World
 from store.records import OutboxRow, Transition, Writes
@@ -57,7 +58,7 @@ class Gathered(Struct):
     set_aside: list[tuple[int, str]] = []
     told: list[tuple[ActorKey, Struct]] = []
     orders: list[OutboxRow] = []
-    dropped: list[Any] = []
+    dropped: list[TxnId] = []
     transitions: list[Transition] = []
     deferred: list[Deferred] = []
     platform_chat_seq: int | None = None
@@ -77,11 +78,7 @@ class Gathered(Struct):
                 self.deferred.append(effect)
             case DropEdits(edits=edits):
                 self.dropped.append(edits)
-                self.orders = [
-                    row
-                    for row in self.orders
-                    if not (getattr(row.order, "droppable", False) and row.order.edits == edits)  # type: ignore[union-attr]
-                ]
+                self.orders = [row for row in self.orders if not _is_dropped(row.order, edits)]
             case SetAside(seq=seq, reason=reason):
                 self.set_aside.append((seq, reason))
             case Tell(actor=actor, event=event):
@@ -132,3 +129,8 @@ class Gathered(Struct):
             platform_chat_seq=self.platform_chat_seq,
             preferences=tuple(self.preferences),
         )
+
+
+def _is_dropped(order: Order, edits: TxnId) -> bool:
+    """Whether an order of this visit is an intermediate edit of the message."""
+    return isinstance(order, SendMessage) and order.droppable and order.edits == edits
