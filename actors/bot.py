@@ -104,14 +104,14 @@ class Bot:
         self._surroundings.raise_platform_chat_seq(bot.platform_chat_seq)
         self._surroundings.load_preferences(await self._journal.preferences())
         life = BotLife(self._journal, self._clock, bot.life)
-        await life.happened(Started, "the process started")
+        await life.happened(Started(), "the process started")
         try:
             await self._until_stopped(life, bot.sync_token)
         # The other broad except: the error that ends the daemon is the bot's last transition.
         except Exception as error:
             cause = first_cause(error)
             if not isinstance(cause, DatabaseUnusable):
-                await life.happened(GaveUp, _why(cause))
+                await life.happened(GaveUp(), _why(cause))
             raise cause from error
 
     async def _until_stopped(self, life: BotLife, token: SyncToken | None) -> None:
@@ -124,7 +124,7 @@ class Bot:
                 token = await self._go_live(life, token, group)
                 await self._gaps.run(syncing)
                 await self._sync_loop(life, token)
-            await life.happened(StopRequested, "asked to stop")
+            await life.happened(StopRequested(), "asked to stop")
             # The sync loop finished its commit first, which takes a while on a slow disk.
             spent_s = self._clock.now() - self._asked_to_stop_at
             with anyio.move_on_after(max(0.0, DRAIN_S - spent_s)) as timeout:
@@ -133,7 +133,7 @@ class Bot:
                 await self._outbox.flush()
             group.cancel_scope.cancel()
         reason = "not everything could be sent in time" if timeout.cancelled_caught else "drained"
-        await life.happened(Drained, reason)
+        await life.happened(Drained(), reason)
 
     async def _cancel_when_stopped(self, scope: anyio.CancelScope) -> None:
         await self._stop.wait()
@@ -146,10 +146,10 @@ class Bot:
         await self._log_in(life)
         batch, topology = await self._first_sync(life, token)
         await self._save(batch)
-        await life.happened(SyncedOnce, f"{len(topology.rooms)} rooms")
+        await life.happened(SyncedOnce(), f"{len(topology.rooms)} rooms")
         report = await self._reconciler.reconcile_matrix_state(topology)
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
-        await life.happened(Reconciled, f"{recovered} rooms recovered, {same} unchanged")
+        await life.happened(Reconciled(), f"{recovered} rooms recovered, {same} unchanged")
         structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
         await self._outbox.recover()
         self._crank.awaken(await self._journal.actors_with_work())
@@ -166,7 +166,7 @@ class Bot:
     async def _log_in(self, life: BotLife) -> None:
         session = await self._homeserver.login()
         await self._journal.keep_session(session.user_id, session.device_id)
-        await life.happened(LoggedIn, f"as {session.user_id}, device {session.device_id}")
+        await life.happened(LoggedIn(), f"as {session.user_id}, device {session.device_id}")
 
     async def _first_sync(
         self, life: BotLife, token: SyncToken | None
@@ -175,7 +175,7 @@ class Bot:
             try:
                 return await self._homeserver.initial_sync(token)
             except LoggedOut as error:
-                await life.happened(SoftLoggedOut, str(error))
+                await life.happened(SoftLoggedOut(), str(error))
                 await self._log_in(life)
             except TokenUnknown as error:
                 structlog.get_logger().warning("sync_token_refused", reason=str(error))
@@ -189,7 +189,7 @@ class Bot:
             try:
                 batch = await self._homeserver.sync(token)
             except LoggedOut as error:
-                await life.happened(SoftLoggedOut, str(error))
+                await life.happened(SoftLoggedOut(), str(error))
                 await self._log_in(life)
                 continue
             except TokenUnknown as error:

@@ -15,15 +15,10 @@ from actors.outbox import LANE_FULL
 from actors.queues import Queues
 from actors.surroundings import Surroundings
 from actors.visits import Deferred, Gathered
+from machines.chats import ChatSummary
 from machines.conversation import Conversation
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
-from machines.happenings import (
-    AgentDone,
-    AgentOutput,
-    AnswerTooLong,
-    ChatSummary,
-    MessageBehind,
-)
+from machines.happenings import AgentDone, AgentOutput, AnswerTooLong, MessageBehind
 from machines.household import Household
 from machines.ids import ActorKey, RoomId, UserId
 from machines.priority import Priority
@@ -150,7 +145,7 @@ class Cell:
         taken: list[int] = []
         value = self.value
         for _ in range(EVENTS_A_VISIT):
-            seq: int | None = None
+            seq = 0
             received_at: float | None = None
             if self.told:
                 event = self.told.popleft()

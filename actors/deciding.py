@@ -1,6 +1,7 @@
-"""One decision of one actor, and what becomes of an event that can't be decided."""
+"""One decision of one actor, and what happens with an event that cannot be decided."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -11,9 +12,9 @@ from machines.conversation import Conversation
 from machines.effects import Effect, SetAside
 from machines.errors import IllegalEvent
 from machines.facts import FileArrived, MessageArrived
+from machines.happenings import Asked
 from machines.household import Household
 from machines.ids import ActorKey
-from machines.user import Asked
 from machines.world import World
 
 Actor = Conversation | Household
@@ -22,15 +23,15 @@ Actor = Conversation | Household
 def decide(
     key: ActorKey,
     value: Actor,
-    event: object,
-    seq: int | None,
+    event: Any,
+    seq: int,
     world: World,
     received_at: float | None = None,
 ) -> tuple[Actor, Sequence[Effect]]:
-    """Take one event of one actor; `seq` is its inbox row where it has one, `received_at` when that was made.
+    """Take one event of one actor; `seq` is its inbox row, 0 for a signal, and `received_at` when the row was made.
 
-    What the machines refuse changes nothing. A fault in this program sets the row aside, or the message at
-    the head of what waits, if the event is dealt with once that is gone.
+    An event that a machine refuses changes nothing. A fault in this program sets the row aside, or the first waiting
+    message, if the event can be taken without that message.
     """
     reason = ""
     for attempt, head in _attempts(value):
@@ -43,7 +44,7 @@ def decide(
             reason = reason or _tell_fault(key, event, error)
         else:
             return after, effects if head is None else (*_aside(*head, reason, world), *effects)
-    return value, _aside(seq, event, reason, world) if seq is not None else ()
+    return value, _aside(seq, event, reason, world) if seq else ()
 
 
 def _tell_fault(key: ActorKey, event: object, error: Exception) -> str:
@@ -59,17 +60,15 @@ def _tell_fault(key: ActorKey, event: object, error: Exception) -> str:
 
 
 def _take(
-    value: Actor, event: object, seq: int | None, world: World, received_at: float | None
+    value: Actor, event: Any, seq: int, world: World, received_at: float | None
 ) -> tuple[Actor, Sequence[Effect]]:
     if isinstance(value, Conversation):
         return conversation.take(value, event, world, seq, received_at)
-    if seq is None:
-        raise TypeError(f"a user's actor is told nothing: {type(event).__name__}")
     return household.take(value, event, seq, world)
 
 
 def _aside(seq: int, event: object, reason: str, world: World) -> tuple[Effect, ...]:
-    """Set an inbox row aside, and tell whoever wrote a message that it gets no answer (contract D9)."""
+    """Set an inbox row aside, and tell the sender of a message that it gets no answer (contract D9)."""
     aside = SetAside(seq, reason)
     if not isinstance(event, MessageArrived | FileArrived):
         return (aside,)
@@ -82,9 +81,9 @@ def _aside(seq: int, event: object, reason: str, world: World) -> tuple[Effect, 
 def _attempts(
     value: Actor,
 ) -> Iterator[tuple[Actor, tuple[int, object] | None]]:
-    """Yield the value and, should that fail, the value without the message at the head of what waits.
+    """Yield the value and, if that fails, the value without its first waiting message.
 
-    That message is tried with every event, so one that can't be dealt with would bring down all of them.
+    That message is tried with every event, so one that cannot be taken would make all of them fail.
     """
     yield value, None
     if value.waiting:
@@ -96,7 +95,7 @@ def _attempts(
 
 
 def _where(error: BaseException) -> str:
-    """Return file and line of a fault; never a message, which may quote what somebody wrote."""
+    """Return the file and line of a fault; never the error's text, which may quote a message."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

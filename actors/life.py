@@ -1,9 +1,10 @@
 """The bot's own state: its machine, saved and logged at each transition (contract L1)."""
 
 import structlog
+from msgspec.structs import replace
 
 from actors.ports import Clock
-from machines.lifecycle import LIFECYCLE, Life
+from machines.lifecycle import LIFECYCLE, Life, LifecycleEvent
 from store import Journal
 from store.records import Transition
 
@@ -16,16 +17,16 @@ class BotLife:
         self._clock = clock
         self.life = life
 
-    async def happened(self, fact_type: type, reason: str) -> None:
-        """Apply one event, constructed as `fact_type(at=…, reason=…)`.
+    async def happened(self, event: LifecycleEvent, reason: str) -> None:
+        """Take one event of the lifecycle.
 
         Raises:
-            IllegalEvent: the machine refuses it in the present state.
+            IllegalEvent: the current state refuses it.
         """
         now = self._clock.now()
-        step = LIFECYCLE.step(self.life, fact_type(at=now, reason=reason))
+        step = LIFECYCLE.step(self.life, event)
         source, target = self.life.state, step.data.state
-        self.life = Life(target, now, reason, step.data.was_live)
+        self.life = replace(step.data, since=now, reason=reason)
         transition = Transition("bot", now, step.arrow.event, source, target, reason)
         await self._journal.keep_life(self.life, transition)
         structlog.get_logger().info(

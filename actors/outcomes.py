@@ -53,7 +53,7 @@ class Outcomes:
         report = None
         if row.reports or refusal is not None:
             answers = getattr(row.order, "answers", None)
-            report = OrderDone(row.txn_id, tag_of(row.order), outcome, answers)
+            report = OrderDone(row.txn_id, outcome, answers)
         if refusal is not None:
             structlog.get_logger().warning(
                 "order_refused", lane=row.lane, order=tag_of(row.order), reason=refusal

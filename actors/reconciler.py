@@ -1,42 +1,39 @@
-"""Reconciliation, carried out: observe through the port, plan purely, apply in one transaction.
+"""Reconciliation, carried out: observe through the port, plan with pure code, apply in one transaction.
 
 `reconcile_matrix_state` serves all rooms once at start (contract L4), `reconcile_single_room` one room at run time
-(contract C7). Neither makes a room, invites anybody or changes a room's state (contracts L7, C9): all that is ever
-written to the homeserver is the bot's own account data.
+(contract C7). Neither creates a room, invites anybody or changes a room's state (contracts L7, C9): they write nothing
+to the homeserver but the bot's own account data.
 """
 
 from typing import Any
 
 import anyio
 import structlog
-from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from actors.ports import Clock, Homeserver
 from actors.surroundings import Surroundings
+from actors.visits import Gathered
 from machines.binding import chat_number, platform_number
+from machines.case import Case
+from machines.conversation import Conversation
+from machines.doorway import step_room
 from machines.doubts import doubts
-from machines.happenings import ChatRecovered, Observed, OnboardingAsked
+from machines.facts import BotRemoved
+from machines.happenings import ChatRecovered, TopologyConfirmed, TopologyRefused
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.orders import Refused, StoreBinding
-from machines.plan import Found, Plan, Stored
+from machines.plan import Plan, Stored
 from machines.reconcile import plan
-from machines.room import (
-    ROOM,
-    DifferenceFound,
-    RemovedFromRoom,
-    Room,
-    TopologyConfirmed,
-    TopologyRefused,
-    Welcome,
-)
+from machines.repair import conclude
+from machines.room import DifferenceFound, Room
 from machines.topology import Topology
-from machines.user import Asked, User
+from machines.user import User
 from store import Journal
-from store.records import InboxRow, Transition, Writes
+from store.records import InboxRow, Writes
 
 BACKFILLS_AT_ONCE = 20
-LOOKS_AT_ONCE = 20
+REPAIRS_AT_ONCE = 20
 
 
 class Reconciler:
@@ -53,7 +50,7 @@ class Reconciler:
         self._journal = journal
         self._clock = clock
         self._surroundings = surroundings
-        self._looks = anyio.CapacityLimiter(LOOKS_AT_ONCE)
+        self._reading = anyio.CapacityLimiter(REPAIRS_AT_ONCE)
         self._numbering = anyio.Lock()
         self._numbers: dict[UserId, int] = {}
         """The highest chat number that a repair of this process gave to a user."""
@@ -67,8 +64,8 @@ class Reconciler:
         if not in_doubt.none:
             decided = self._plan(await self._homeserver.confirm(topology, in_doubt), stored)
         refused = await self._backfill(decided)
-        settled = [
-            self._settle(stored.rooms.get(room_id) or Room(room_id), decided)
+        applied = [
+            self._apply(stored.rooms.get(room_id) or Room(room_id), decided)
             for room_id in (*decided.changed, *decided.refused, *decided.gone)
         ]
         seq = (
@@ -77,7 +74,7 @@ class Reconciler:
             else decided.platform_chat_seq
         )
         users = (Writes(user=user) for user in decided.users)
-        await self._journal.keep_visits([*settled, *users, Writes(platform_chat_seq=seq)], began)
+        await self._journal.keep_visits([*applied, *users, Writes(platform_chat_seq=seq)], began)
         self._surroundings.raise_platform_chat_seq(decided.platform_chat_seq)
         skipped = [asdict(remark) for remark in decided.skipped]
         skipped += [
@@ -96,13 +93,15 @@ class Reconciler:
         structlog.get_logger().info("matrix_reconcile_complete", **report)
         return report
 
-    async def reconcile_single_room(self, room_id: RoomId) -> tuple[Observed, tuple[InboxRow, ...]]:
-        """Look at one room; returns what it is, and what its owner's actor is to be told.
+    async def reconcile_single_room(
+        self, room_id: RoomId
+    ) -> tuple[TopologyConfirmed | TopologyRefused, tuple[InboxRow, ...]]:
+        """Repair one room; returns the result for its actor, and the new inbox rows of its owner's actor.
 
-        Rooms are looked at side by side; only numbers are given one room at a time, so that two repairs never
-        take the same (contract C12).
+        Rooms are read concurrently; numbers are given to one room at a time, so that two repairs never give the same
+        number (contract C12).
         """
-        async with self._looks:
+        async with self._reading:
             spaces = await self._journal.spaces_of(room_id)
             topology = await self._homeserver.observe_room(room_id, spaces)
         rows: tuple[InboxRow, ...] = ()
@@ -114,7 +113,7 @@ class Reconciler:
             found = decided.found.get(room_id)
             if found is None:
                 reason = about[0]["reason"] if about else self._absence(topology, room_id)
-                return Observed(None, "", False, False, reason, report), ()
+                return TopologyRefused(reason, report), ()
             binding = found.binding
             self._surroundings.raise_platform_chat_seq(platform_number(binding.platform_chat_id))
             if binding.room_type == "chat" and binding.space_id is not None:
@@ -122,17 +121,13 @@ class Reconciler:
                 self._numbers[owner] = max(self._numbers.get(owner, 0), number)
                 recovered = ChatRecovered(binding.space_id, number)
                 rows = await self._journal.tell(ActorKey(owner), recovered, self._clock.now())
-        # Kept on the homeserver before the message that waits is handled (contract C4); what is
-        # refused here goes to the outbox, where the refusal can be seen.
-        kept = not found.backfill or await self._keep_binding(room_id, found) is None
-        reason = "the homeserver shows what it is"
-        observed = Observed(
-            binding, found.name, found.encrypted, not kept, reason, report, found.others
-        )
-        return observed, rows
+        # The binding is written to the homeserver before the waiting message is handled (contract C4). If that is
+        # refused, the room's machine orders it again through the outbox, where the refusal is visible.
+        missing = found.backfill and await self._keep_binding(room_id, found) is not None
+        return replace(found, backfill=missing, report=report), rows
 
     async def _stored_about(self, topology: Topology, room_id: RoomId) -> Stored:
-        """Return the rows that a look is compared with, and the numbers that other repairs have just given."""
+        """Return the rows that the topology is compared with, and the numbers that other repairs have just given."""
         stored = await self._journal.stored_about(topology)
         users = dict(stored.users)
         for user_id, number in self._numbers.items():
@@ -141,7 +136,7 @@ class Reconciler:
         stored = replace(stored, users=users)
         room = topology.rooms.get(room_id)
         if room is not None and room.created_by != topology.bot:
-            # That it is being joined once more is no reason not to say what it is.
+            # A room of others may be joined once more and repaired at the same time.
             stored = replace(stored, left_alone=stored.left_alone - {room_id})
         return stored
 
@@ -167,43 +162,32 @@ class Reconciler:
                 group.start_soon(write, room_id)
         return refused
 
-    async def _keep_binding(self, room_id: RoomId, found: Found) -> str | None:
-        """Write a binding on the homeserver; returns why it was refused, if it was."""
+    async def _keep_binding(self, room_id: RoomId, found: TopologyConfirmed) -> str | None:
+        """Write a binding to the homeserver; returns the reason of a refusal."""
         order = StoreBinding(room_id, found.binding.content())
         outcome = await self._homeserver.perform(order, TxnId(""))
         return outcome.reason if isinstance(outcome, Refused) else None
 
-    def _settle(self, room: Room, decided: Plan) -> Writes:
-        """Run one room's machine over what start-up found; its transitions are kept like any other."""
-        room_id = room.room_id
-        facts: list[tuple[object, str]] = []
-        if room_id in decided.gone:
-            facts.append((RemovedFromRoom("not joined"), "the bot is no longer in the room"))
+    def _apply(self, room: Room, decided: Plan) -> Writes:
+        """Run one room's machine over the plan; the transitions are recorded like any other.
+
+        No effect of these steps follows the commit: at start nothing is sent and no repair begins.
+        """
+        context = self._surroundings.step_context()
+        before = Conversation(room)
+        draft = Case(before, context)
+        if room.room_id in decided.gone:
+            removed = BotRemoved(room.room_id, None, None, "not joined")
+            step_room(draft, removed, "the bot is no longer in the room")
         else:
             if room.state != "reconciling":
-                reason = "start-up found a difference"
-                facts.append((DifferenceFound(reason), reason))
-            facts.append(_judgement(room_id, decided))
-        now = self._clock.now()
-        transitions: list[Transition] = []
-        told: list[tuple[ActorKey, Struct]] = []
-        for fact, reason in facts:
-            step = ROOM.step(room, fact)
-            room, arrow = step.data, step.arrow
-            if step.moved:
-                room = replace(room, since=now, reason=reason)
-                report = getattr(fact, "report", None)
-                transitions.append(
-                    Transition(
-                        room_id, now, arrow.event, arrow.source, arrow.target, reason, report
-                    )
-                )
-            told += [
-                (ActorKey(effect.user_id), OnboardingAsked(Asked(room_id)))
-                for effect in step.effects
-                if isinstance(effect, Welcome)
-            ]
-        return Writes(room=room, transitions=tuple(transitions), told=tuple(told))
+                step_room(draft, DifferenceFound(), "start-up found a difference")
+            conclude(draft, _judgement(room.room_id, decided))
+        after, effects = draft.result()
+        gathered = Gathered(ActorKey(room.room_id), before)
+        for effect in effects:
+            gathered.add(effect, context, self._surroundings)
+        return gathered.writes(after)
 
     @staticmethod
     def _absence(topology: Topology, room_id: RoomId) -> str:
@@ -212,13 +196,9 @@ class Reconciler:
         return "the homeserver shows nothing it could be"
 
 
-def _judgement(room_id: RoomId, decided: Plan) -> tuple[object, str]:
+def _judgement(room_id: RoomId, decided: Plan) -> TopologyConfirmed | TopologyRefused:
     found = decided.found.get(room_id)
     if found is None:
         reason = decided.refused[room_id]
-        # No cool-down: the first message after a start may have its repair at once.
-        return TopologyRefused(reason, 0.0, {"reason": reason}), reason
-    confirmed = TopologyConfirmed(
-        found.binding, found.name, found.encrypted, store=False, report={}, others=found.others
-    )
-    return confirmed, "the homeserver shows what it is"
+        return TopologyRefused(reason, {"reason": reason}, at_start=True)
+    return replace(found, backfill=False)  # the bindings have just been written

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from actors.ports import Clock
+from machines.access import Access
 from machines.binding import first_platform_number, platform_number
 from machines.i18n import Catalog
 from machines.ids import UserId
 from machines.preferences import Preferences
-from machines.world import Access, Agents, World
+from machines.world import Agents, World
 
 _DEFAULT = Preferences()
 

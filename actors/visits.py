@@ -1,6 +1,6 @@
-"""What one visit to an actor leaves behind: its effects, sorted into what is committed and what follows."""
+"""Collects the effects of one visit to an actor: those that are committed, and those that follow the commit."""
 
-from typing import Any, assert_never
+from typing import assert_never
 
 from msgspec import Struct
 
@@ -24,17 +24,18 @@ from machines.effects import (
     TookPlatformChatId,
 )
 from machines.household import Household
-from machines.ids import ActorKey, UserId
+from machines.ids import ActorKey, TxnId, UserId
+from machines.orders import Order, SendMessage
 from machines.preferences import Preferences
 from machines.world import World
 from store.records import OutboxRow, Transition, Writes
 
 Deferred = Ask | HangUp | Reconcile | ShowTyping | MarkRead | Log
-"""What happens after the commit, and needs no row."""
+"""The effects that follow the commit and need no row."""
 
 
 class Gathered(Struct):
-    """The effects of one visit, sorted into what is committed and what follows."""
+    """The effects of one visit, by what becomes of them."""
 
     key: ActorKey
     before: Conversation | Household
@@ -42,7 +43,7 @@ class Gathered(Struct):
     set_aside: list[tuple[int, str]] = []
     told: list[tuple[ActorKey, Struct]] = []
     orders: list[OutboxRow] = []
-    dropped: list[Any] = []
+    dropped: list[TxnId] = []
     transitions: list[Transition] = []
     deferred: list[Deferred] = []
     platform_chat_seq: int | None = None
@@ -62,11 +63,7 @@ class Gathered(Struct):
                 self.deferred.append(effect)
             case DropEdits(edits=edits):
                 self.dropped.append(edits)
-                self.orders = [
-                    row
-                    for row in self.orders
-                    if not (getattr(row.order, "droppable", False) and row.order.edits == edits)  # type: ignore[union-attr]
-                ]
+                self.orders = [row for row in self.orders if not _is_dropped(row.order, edits)]
             case SetAside(seq=seq, reason=reason):
                 self.set_aside.append((seq, reason))
             case Tell(actor=actor, event=event):
@@ -93,7 +90,7 @@ class Gathered(Struct):
                 assert_never(effect)
 
     def writes(self, after: Conversation | Household) -> Writes:
-        """Return what the visit's transaction holds: of the actor's rows, those that changed."""
+        """Return the content of the visit's transaction; of the actor's rows only those that changed."""
         room = turn = turn_ended = user = None
         before = self.before
         if isinstance(after, Conversation) and isinstance(before, Conversation):
@@ -117,3 +114,8 @@ class Gathered(Struct):
             platform_chat_seq=self.platform_chat_seq,
             preferences=tuple(self.preferences),
         )
+
+
+def _is_dropped(order: Order, edits: TxnId) -> bool:
+    """Whether an order of this visit is an intermediate edit of the message."""
+    return isinstance(order, SendMessage) and order.droppable and order.edits == edits

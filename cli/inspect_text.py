@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.terminal import aligned, escape_controls
-from machines.room import COOL_DOWN_S, ROOM, Binding
+from machines.binding import Binding
+from machines.room import COOL_DOWN_S, ROOM
 from machines.turn_state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition

@@ -19,10 +19,10 @@ from cli.file_limit import raise_file_limit
 from cli.logs import set_up_logs
 from cli.settings import Settings
 from cli.signals import deliver
+from machines.access import Access
 from machines.errors import CredentialsRefused, SurfacesError
 from machines.i18n import catalog_for
 from machines.ids import UserId
-from machines.world import Access
 from matrix import MatrixClient, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
 from store import DaemonLock, DatabaseBusy, DatabaseFull, DatabaseLocked, DatabaseUnusable, Journal

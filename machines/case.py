@@ -1,4 +1,4 @@
-"""The value that a room's actor is, and the working copy in which one step changes it."""
+"""The value of a room's actor, and the draft in which one step changes it."""
 
 from collections.abc import Iterable
 from math import inf
@@ -6,12 +6,10 @@ from math import inf
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.effects import Effect, SavePreferences, Send, TookPlatformChatId
+from machines.effects import Effect, SavePreferences, TookPlatformChatId
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
-from machines.ids import TxnId
 from machines.notices import in_parts
-from machines.orders import SendMessage
-from machines.room import ANSWERED_WITHIN_S, Room
+from machines.room import ANSWERED_WITHIN_S, Room, notice_to
 from machines.turn_state import NO_ATTEMPT, ActiveTurn, Attempt, Turn
 from machines.world import World
 
@@ -29,9 +27,9 @@ class Waiting(Struct, frozen=True):
 class Conversation(Struct, frozen=True):
     """A room, its turn in hand, and the messages that wait.
 
-    The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for
-    its distance to the edit before it, and what comes next shall not wait behind it in the outbox. While
-    `counting`, a look at who is in the entry room is under way. `attempt` belongs to the turn and is not stored.
+    The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for the minimum
+    interval after the edit before it, and the next reply must not wait behind it in the outbox. While `counting`, a
+    repair is under way that reads who is in the entry room. `attempt` belongs to the turn and is not stored.
     """
 
     room: Room
@@ -42,21 +40,21 @@ class Conversation(Struct, frozen=True):
     attempt: Attempt = NO_ATTEMPT
 
     def due_at(self) -> float | None:
-        """Return when this room next wants to be looked at, if nothing happens before."""
+        """Return when something comes due in this room, if no event comes before."""
         if self.turn is None and not self.waiting:
             return None
         if self.room.is_left:
             begun = [self.turn.begun_at] if self.turn is not None else []
             return min(*begun, *(each.since for each in self.waiting), inf) + ANSWERED_WITHIN_S
         if self.room.state != "bound":
-            return self.room.look_due_at()
+            return self.room.repair_due_at()
         if self.turn is not None:
             return ActiveTurn(self.turn, self.attempt).due_at()
         return None if self.room.uncounted else self.quiet_until
 
 
 class Case:
-    """One step: the values as they become, and the effects in order."""
+    """One step: the values as they change, and the effects in order."""
 
     def __init__(self, conversation: Conversation, world: World) -> None:
         self.room = conversation.room
@@ -69,14 +67,14 @@ class Case:
         self.effects: list[Effect] = []
 
     def result(self) -> tuple[Conversation, tuple[Effect, ...]]:
-        """Return what has become of the conversation."""
+        """Return the changed value and the effects."""
         conversation = Conversation(
             self.room, self.turn, self.waiting, self.quiet_until, self.counting, self.attempt
         )
         return conversation, in_parts(self.effects, self.world.now)
 
     def do(self, effects: Iterable[Effect]) -> None:
-        """Add what a command wants; what follows in the same step finds it done."""
+        """Add the effects of a command; what follows in the same step sees its choices and its taken id."""
         for effect in effects:
             self.effects.append(effect)
             if isinstance(effect, SavePreferences):
@@ -85,11 +83,6 @@ class Case:
                 following = str(int(effect.platform_chat_id) + 1)
                 self.world = replace(self.world, next_platform_chat_id=following)
 
-    def fresh_txn(self, step: str) -> TxnId:
-        """Return a transaction id for what no message asked for: room, step and time."""
-        return TxnId(f"{self.room.room_id}.{step}.{int(self.world.now * 1000)}")
-
     def say(self, text: str, step: str) -> None:
         """Send a notice that answers no message."""
-        message = SendMessage(self.room.room_id, text, notice=True)
-        self.effects.append(Send(message, self.fresh_txn(step)))
+        self.effects.append(notice_to(self.room.room_id, text, step, self.world))

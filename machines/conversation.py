@@ -1,15 +1,17 @@
 """What a room's actor decides: it joins the room's machine, the turn in hand and the messages that wait.
 
-A message keeps its place: it is taken out of the inbox only when its turn begins, in the order of the room,
-one at a time. A command that only shows or stops something acts the moment it comes; one that changes what later
-messages mean waits its turn like a message. Everything is decided from the arguments (`World` has the time), and
-every fact ends in exactly one `Consume` or `SetAside`, at once or when its turn has come.
+A message keeps its place: it is taken out of the inbox only when its turn begins, in the order of the room, one at a
+time. A command that only shows or stops something is applied at once; one that changes what later messages mean waits
+its turn like a message. A decision depends on its arguments only (`World` has the time), and every inbox row ends in
+exactly one `Consume` or `SetAside`, at once or when its turn has come.
 
-`doorway` deals with the room, `mailbox` with messages and commands, `dialogue` with the agent's side.
+`doorway` takes the room's membership, `repair` its repairs, `mailbox` its messages and commands, `dialogue` the turn.
 """
 
-from machines import dialogue, doorway, mailbox
-from machines.case import Case, Conversation
+from typing import assert_never
+
+from machines import dialogue, doorway, mailbox, repair
+from machines.case import Case, Conversation, Message
 from machines.clock_jumps import within_waits
 from machines.effects import Consume, Effect, Log, SetAside
 from machines.errors import IllegalEvent
@@ -36,14 +38,21 @@ from machines.happenings import (
     CallStarted,
     MessageBehind,
     MessageDropped,
-    Observed,
     OrderDone,
     QueueOverflowed,
     Resumed,
+    RoomCompleted,
+    RoomEvent,
+    RoomInboxEvent,
+    RoomMade,
+    RoomSignal,
     TimePassed,
+    TopologyConfirmed,
+    TopologyRefused,
 )
+from machines.orders import Done, Joined, NameFound, Refused, RoomCreated
 from machines.remembering import note_shown
-from machines.room import BotJoined, RoomMade, TopologyConfirmed
+from machines.room import JoinRefused, is_join
 from machines.world import World
 
 __all__ = ["Conversation", "refused", "take"]
@@ -51,45 +60,33 @@ __all__ = ["Conversation", "refused", "take"]
 
 def take(
     conversation: Conversation,
-    event: object,
+    event: RoomEvent,
     world: World,
-    seq: int | None = None,
+    seq: int = 0,
     received_at: float | None = None,
 ) -> tuple[Conversation, tuple[Effect, ...]]:
-    """Take one event; `seq` is its inbox row where it has one, `received_at` when that was made.
+    """Take one event; `seq` is its inbox row, 0 for a signal, and `received_at` when the row was made.
 
     Raises:
         IllegalEvent: the room's machine refuses the event; nothing was changed.
     """
-    case = Case(within_waits(conversation, world), world)
-    match event:
-        case MessageArrived() | FileArrived() | MalformedArrived() if seq is not None:
-            received_at = world.now if received_at is None else min(received_at, world.now)
-            mailbox.receive(case, event, seq, received_at)
-        case QuestionShown(question=question) if seq is not None:
-            note_shown(case, question, seq)
-            case.effects.append(Consume(seq))
-        case MessageBehind():
-            mailbox.hear_behind(case, event)
-        case MessageDropped() if seq is not None:
-            mailbox.hear_dropped(case, event, seq)
-            case.effects.append(Consume(seq))
-        case EncryptedArrived() if seq is not None:
-            case.effects.append(SetAside(seq, "encrypted, and no key to read it"))
-        case _:
-            _dispatch(case, event)
-            if seq is not None:
-                case.effects.append(Consume(seq))
-    if case.room.state == "bound" and conversation.room.state != "bound":
-        dialogue.resume(case)
-        mailbox.catch_up(case)
-    mailbox.advance(case)
-    doorway.repair_when_due(case)
-    return case.result()
+    draft = Case(within_waits(conversation, world), world)
+    if isinstance(event, RoomSignal):
+        _take_signal(draft, event)
+    else:
+        _take_row(draft, event, seq, received_at)
+        if not isinstance(event, Message | EncryptedArrived):
+            draft.effects.append(Consume(seq))
+    if draft.room.state == "bound" and conversation.room.state != "bound":
+        dialogue.resume(draft)
+        mailbox.catch_up(draft)
+    mailbox.advance(draft)
+    repair.repair_when_due(draft)
+    return draft.result()
 
 
-def _dispatch(case: Case, event: object) -> None:
-    match event:
+def _take_signal(draft: Case, signal: RoomSignal) -> None:
+    match signal:
         case (
             CallDelayed()
             | CallStarted()
@@ -98,40 +95,72 @@ def _dispatch(case: Case, event: object) -> None:
             | AnswerTooLong()
             | AttemptFailed()
         ):
-            dialogue.take_result(case, event)
+            dialogue.take_result(draft, signal)
         case TimePassed():
-            dialogue.pass_time(case, event)
+            dialogue.pass_time(draft, signal)
         case Resumed():
-            doorway.resume(case)
-            dialogue.resume(case)
-        case Observed() if case.room.state == "bound":
-            doorway.count_others(case, event)
-        case Observed():
-            doorway.conclude(case, event)
-        case InviteArrived():
-            doorway.answer_invitation(case, event)
-        case BotReturned():
-            doorway.step_room(case, BotJoined(encrypted=False), "came back")
-        case AnswerReady():
-            mailbox.pass_on(case, event)
-        case OrderDone():
-            doorway.note_outcome(case, event)
+            repair.resume(draft)
+            dialogue.resume(draft)
+        case TopologyConfirmed() | TopologyRefused():
+            repair.conclude(draft, signal)
+        case MessageBehind():
+            mailbox.note_behind(draft, signal)
+        case _:
+            assert_never(signal)
+
+
+def _take_row(draft: Case, event: RoomInboxEvent, seq: int, received_at: float | None) -> None:
+    match event:
+        case MessageArrived() | FileArrived() | MalformedArrived():
+            now = draft.world.now
+            mailbox.receive(
+                draft, event, seq, now if received_at is None else min(received_at, now)
+            )
+        case EncryptedArrived():
+            draft.effects.append(SetAside(seq, "encrypted, and no key to read it"))
+        case MessageDropped():
+            mailbox.note_dropped(draft, event, seq)
         case QueueOverflowed():
-            doorway.tell_of_overflow(case, event)
+            mailbox.tell_of_overflow(draft, event)
+        case AnswerReady():
+            mailbox.pass_on(draft, event)
+        case QuestionShown(question=question):
+            note_shown(draft, question, seq)
+        case RoomMade():
+            doorway.step_room(draft, event, "made by the bot")
+        case RoomCompleted():
+            doorway.step_room(draft, event, "linked into its Space")
+        case OrderDone():
+            _take_outcome(draft, event)
         case (
-            RoomMade()
-            | TopologyConfirmed()
+            InviteArrived()
+            | BotReturned()
             | BotRemoved()
             | MemberChanged()
             | MembersCounted()
             | EncryptionEnabled()
         ):
-            doorway.note(case, event)
+            doorway.note_membership(draft, event)
         case _:
-            raise TypeError(f"a room's actor has no use for {type(event).__name__}")
+            assert_never(event)
 
 
-def refused(error: IllegalEvent, seq: int | None) -> tuple[Effect, ...]:
-    """Return what is left of an event that the machine refuses: a line, and a finished inbox row."""
+def _take_outcome(draft: Case, done: OrderDone) -> None:
+    """Take the outcome of an order: a join, or the refusal of a join or of a reply."""
+    match done.outcome:
+        case Joined():
+            doorway.step_room(draft, done.outcome, "joined")
+        case Refused(reason=reason) if is_join(draft.room.room_id, done.txn_id):
+            doorway.step_room(draft, JoinRefused(), reason)
+        case Refused(kind=kind) if done.answers is not None and kind != "encrypted":
+            mailbox.replace_refused_reply(draft, done.txn_id, done.answers)
+        case Refused() | Done() | NameFound() | RoomCreated():
+            pass  # nothing depends on it; a refusal is in the outbox
+        case _:
+            assert_never(done.outcome)
+
+
+def refused(error: IllegalEvent, seq: int) -> tuple[Effect, ...]:
+    """Return the effects of an event that the machine refuses: a log line, and a finished inbox row."""
     log = Log("event_refused", {"reason": str(error)})
-    return (log, Consume(seq)) if seq is not None else (log,)
+    return (log, Consume(seq)) if seq else (log,)

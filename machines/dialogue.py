@@ -9,6 +9,8 @@ from machines.effects import HangUp, Send, Tell
 from machines.facts import FileArrived, MalformedArrived, MessageArrived
 from machines.happenings import (
     AgentDone,
+    Asked,
+    AttemptEvent,
     OnboardingAsked,
     Resumed,
     TimePassed,
@@ -19,9 +21,8 @@ from machines.notices import found_parts
 from machines.remembering import remember
 from machines.reply import EDIT_INTERVAL_S, Reply
 from machines.talk import AgentRequest
-from machines.turn import TURN, AttemptEvent, TurnEvent
+from machines.turn import TURN, TurnEvent
 from machines.turn_state import ENDED, NO_ATTEMPT, ActiveTurn, Turn
-from machines.user import Asked
 
 
 def begin_message(case: Case, message: Message) -> None:

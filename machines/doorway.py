@@ -1,255 +1,76 @@
-"""A room as such: invited to, joined, looked at, lost. It runs the room's machine and turns its wishes into orders."""
+"""The membership of a room: the bot is invited, joins, and is removed. Runs the room's machine."""
 
 from typing import assert_never
 
 from msgspec.structs import replace
 
 from machines.case import Case
-from machines.commands.base import answer
-from machines.dialogue import drop_turn, step_turn
-from machines.effects import (
-    Log,
-    Reconcile,
-    Record,
-    Send,
-    SetAside,
-    Tell,
-    TookPlatformChatId,
-)
+from machines.dialogue import drop_turn
+from machines.effects import Log, Record, Send
 from machines.facts import (
     BotRemoved,
+    BotReturned,
     EncryptionEnabled,
     InviteArrived,
     MemberChanged,
     MembersCounted,
 )
-from machines.happenings import Observed, OnboardingAsked, OrderDone, QueueOverflowed, RoomLost
-from machines.ids import ActorKey, EventId, TxnId
-from machines.orders import Joined, JoinRoom, Refused, RejectInvite, SendMessage, StoreBinding
-from machines.room import (
-    ANSWERED_WITHIN_S,
-    ROOM,
-    AcceptInvite,
-    BotJoined,
-    EndConversation,
-    Invited,
-    JoinRefused,
-    KeepBinding,
-    LookAtTopology,
-    RemovedFromRoom,
-    RepairDue,
-    ReportFailure,
-    RoomMade,
-    TopologyConfirmed,
-    TopologyRefused,
-    Welcome,
-)
-from machines.tags import tag_of
-from machines.user import Asked
-
-_NOT_BACK = "the bot was not back in the room within 24 hours"
-_NOT_RESTORED = "the room could not be restored within 24 hours"
+from machines.orders import Joined, RejectInvite
+from machines.room import ROOM, RoomMachineEvent, fresh_txn
 
 
-def step_room(case: Case, fact: object, reason: str) -> None:
-    """Run the room's machine, keep the transition, and carry out what it wants."""
-    step = ROOM.step(case.room, fact)
-    case.room = step.data
+def step_room(draft: Case, event: RoomMachineEvent, reason: str) -> None:
+    """Run the room's machine and record the transition with its reason (contract R2)."""
+    step = ROOM.step(draft.room, event, draft.world)
+    draft.room = step.data
     if step.moved:
         arrow = step.arrow
-        case.room = replace(case.room, since=case.world.now, reason=reason)
-        report = getattr(fact, "report", None)
-        case.effects.append(Record(arrow.event, arrow.source, arrow.target, reason, report))
-    for effect in step.effects:
-        _carry_out(case, effect)
+        draft.room = replace(draft.room, since=draft.world.now, reason=reason)
+        report = getattr(event, "report", None)
+        draft.effects.append(Record(arrow.event, arrow.source, arrow.target, reason, report))
+    draft.effects += step.effects
 
 
-def _carry_out(case: Case, effect: object) -> None:
-    room_id = case.room.room_id
-    match effect:
-        case AcceptInvite():
-            case.effects.append(Send(JoinRoom(room_id), case.fresh_txn("join"), reports=True))
-        case LookAtTopology():
-            case.effects.append(Reconcile())
-        case KeepBinding() if case.room.binding is not None:
-            content = case.room.binding.content()
-            case.effects.append(Send(StoreBinding(room_id, content), case.fresh_txn("binding")))
-        case Welcome(user_id=user_id):
-            case.effects.append(Tell(ActorKey(user_id), OnboardingAsked(Asked(room_id))))
-        case ReportFailure(report=report):
-            # Of a room that was never bound, whoever waits for an answer there.
-            owner = case.waiting[0].message.sender if case.waiting else None
-            if case.room.binding is not None:
-                owner = case.room.binding.matrix_user_id
-            fields = {"room_id": room_id, "matrix_user_id": owner, "report": report}
-            case.effects.append(Log("room_recovery_failed", fields, warning=True))
-            case.say(case.world.catalog.room_recovery_failed(), "recovery")
-            case.room = replace(case.room, told=True)
-        case EndConversation():
-            drop_turn(case)
-        case _:
-            pass  # to take messages is what follows every event anyway
-
-
-def note(
-    case: Case,
-    fact: RoomMade
-    | TopologyConfirmed
+def note_membership(
+    draft: Case,
+    event: InviteArrived
+    | BotReturned
     | BotRemoved
     | MemberChanged
     | MembersCounted
     | EncryptionEnabled,
 ) -> None:
-    """Take note of what happened to the room: made and linked by the bot, lost, or changed by others."""
-    match fact:
-        case RoomMade():
-            step_room(case, fact, "made by the bot")
-        case TopologyConfirmed():
-            step_room(case, fact, "linked into its Space")
+    """Take a Matrix event that says who is in the room, or that it is encrypted."""
+    match event:
+        case InviteArrived():
+            _answer_invite(draft, event)
+        case BotReturned(room_id=room_id):
+            step_room(draft, Joined(room_id, encrypted=False), "came back")
         case BotRemoved(reason=reason):
-            step_room(case, RemovedFromRoom(reason), reason)
+            was_in = draft.room.state != "unregistered"
+            step_room(draft, event, reason)
+            if was_in:
+                drop_turn(draft)
         case MemberChanged(user_id=user_id, membership=membership):
-            binding = case.room.binding
+            binding = draft.room.binding
             if binding is not None and binding.matrix_user_id == user_id:
-                case.room = replace(case.room, owner_present=membership == "join")
+                draft.room = replace(draft.room, owner_present=membership == "join")
         case MembersCounted(others=others):
-            # Nobody asks for it in chats and Spaces, to which only the bot invites.
-            if case.room.binding is None or case.room.binding.room_type == "entry":
-                case.room = replace(case.room, others=others)
+            # The number is not needed in chats and Spaces, to which only the bot invites.
+            if draft.room.binding is None or draft.room.binding.room_type == "entry":
+                draft.room = replace(draft.room, others=others)
         case EncryptionEnabled():
-            case.room = replace(case.room, encrypted=True)
+            draft.room = replace(draft.room, encrypted=True)
         case _:
-            assert_never(fact)
+            assert_never(event)
 
 
-def answer_invitation(case: Case, invite: InviteArrived) -> None:
-    """Accept it from whoever may talk to the bot; turn every other down (contracts O1, O4)."""
-    if case.world.access.allows(invite.sender):
-        by = Invited(invite.sender, invite.encrypted)
-        step_room(case, by, f"invited by {invite.sender}")
+def _answer_invite(draft: Case, invite: InviteArrived) -> None:
+    """Accept the invitation of a user who may talk to the bot; reject every other (contracts O1, O4)."""
+    if draft.world.access.allows(invite.sender):
+        step_room(draft, invite, f"invited by {invite.sender}")
         return
     fields = {"room_id": invite.room_id, "sender": invite.sender}
-    case.effects.append(Log("invite_rejected", fields))
-    case.effects.append(Send(RejectInvite(invite.room_id), case.fresh_txn("reject")))
-
-
-def conclude(case: Case, seen: Observed) -> None:
-    """End the one repair: bound, or failed with a diagnosis (contract C7)."""
-    case.counting = False
-    if seen.binding is None:
-        refused = TopologyRefused(seen.reason, case.world.now, seen.report)
-        step_room(case, refused, seen.reason)
-        return
-    if seen.binding.platform_chat_id is not None:
-        case.effects.append(TookPlatformChatId(seen.binding.platform_chat_id))
-    name, encrypted = seen.name or case.room.name, seen.encrypted
-    confirmed = TopologyConfirmed(
-        seen.binding, name, encrypted, seen.store, seen.report, seen.others
-    )
-    step_room(case, confirmed, seen.reason)
-
-
-def count_others(case: Case, seen: Observed) -> None:
-    """Note how many others a look found in a bound room; what can't be seen counts as company (contract O5)."""
-    case.counting = False
-    others = seen.others if seen.others is not None else UNSEEN
-    if case.room.uncounted:
-        case.room = replace(case.room, others=others)
-
-
-def resume(case: Case) -> None:
-    """Order again the look that ended with the process, and let the next one of a failed room come soon.
-
-    The rest of what a restart asks for is `repair_when_due`.
-    """
-    if case.room.state == "reconciling" and case.room.looking:
-        case.effects.append(Reconcile())
-    elif case.room.state == "failed":
-        case.room = replace(case.room, looks=0)
-
-
-def repair_when_due(case: Case) -> None:
-    """End each step of a room that is not bound: work is given up, looked at, or looked at in time (contract C11).
-
-    Where the bot is out of the room there is nothing to look at: work waits a day for its return (contract R5).
-    """
-    if case.room.is_left:
-        _give_up_work_elsewhere(case)
-        return
-    if case.room.state == "failed":
-        _give_up_old_work(case)
-    has_work = case.turn is not None or bool(case.waiting)
-    due_at = case.room.look_due_at()
-    if has_work and due_at is not None and case.world.now >= due_at:
-        step_room(case, RepairDue(case.world.now), "there is work, and a look is due")
-
-
-def is_over(case: Case, since: float) -> bool:
-    """Whether work of that age was more than a day old when the room was last looked at (contract C8)."""
-    return since <= case.room.repaired_at - ANSWERED_WITHIN_S
-
-
-def _give_up_work_elsewhere(case: Case) -> None:
-    """Give up what has waited for a day in a room that the bot is out of, where nothing can be said."""
-    until = case.world.now - ANSWERED_WITHIN_S
-    over = [each for each in case.waiting if each.since <= until]
-    case.effects += [SetAside(each.seq, _NOT_BACK) for each in over]
-    case.waiting = tuple(each for each in case.waiting if each.since > until)
-    if case.turn is not None and case.turn.begun_at <= until:
-        drop_turn(case)
-
-
-def _give_up_old_work(case: Case) -> None:
-    """Give up what is older than a day by a look that failed after that day (contract C8).
-
-    People know of the failure, so messages are set aside without a word. A turn may have a reply that is begun, and a
-    begun reply is ended with a sentence (contract D10).
-    """
-    over = [each for each in case.waiting if is_over(case, each.since)]
-    if over:
-        case.effects += [SetAside(each.seq, _NOT_RESTORED) for each in over]
-        case.waiting = tuple(each for each in case.waiting if not is_over(case, each.since))
-    if case.turn is not None and is_over(case, case.turn.begun_at):
-        step_turn(case, RoomLost(_NOT_RESTORED))
-
-
-def tell_of_overflow(case: Case, overflow: QueueOverflowed) -> None:
-    """Say that messages are not kept any more: once, for as long as too many wait (contract D14)."""
-    if case.room.state != "unregistered":
-        case.say(case.world.catalog.too_many_waiting(), f"overflow.{overflow.first}")
-
-
-def note_outcome(case: Case, done: OrderDone) -> None:
-    """Deal with what came of an order: a join, or a refusal that somebody should hear about."""
-    match done.outcome:
-        case Joined(encrypted=encrypted):
-            step_room(case, BotJoined(encrypted), "joined")
-        case Refused(reason=reason) if done.order == tag_of(JoinRoom):
-            step_room(case, JoinRefused(reason), reason)
-        case Refused(kind=kind) if done.order == tag_of(SendMessage) and kind != "encrypted":
-            if done.answers is not None:
-                _replace_refused(case, done.txn_id, done.answers)
-        case _:
-            pass
-
-
-def _replace_refused(case: Case, txn_id: TxnId, answers: EventId) -> None:
-    """Say that a reply can't be shown, in its place, once (contract D9)."""
-    if txn_id.endswith(_REPLACEMENT):
-        return
-    if case.turn is not None and case.turn.turn_id == answers:
-        drop_turn(case)
-    text, asked = case.world.catalog.answer_refused_by_server(), Asked(case.room.room_id, answers)
-    part, is_edit, _ = txn_id.rpartition(".e")
-    if not is_edit:
-        case.effects.append(answer(asked, text, _REPLACEMENT.removeprefix(".")))
-        return
-    # The reply stands already, and what can't be shown is its text: another edit ends it.
-    message = SendMessage(case.room.room_id, text, answers=answers, edits=TxnId(part))
-    case.effects.append(Send(message, TxnId(f"{txn_id}{_REPLACEMENT}")))
-
-
-_REPLACEMENT = ".refused"
-
-UNSEEN = 2
-"""Counted where a look does not say how many others there are: one more than may be."""
+    draft.effects.append(Log("invite_rejected", fields))
+    txn_id = fresh_txn(invite.room_id, "reject", draft.world)
+    draft.effects.append(Send(RejectInvite(invite.room_id), txn_id))

@@ -1,11 +1,11 @@
-"""What a full-state sync leaves in doubt: the parts of the current state to read before its plan counts (contract L3).
+"""The parts of the current state to read before the plan of a full-state sync is applied (contract L3).
 
-A sync shows the state after a room's last event, and misses the other side where two events followed the same one
-(fact 19). So whatever would make a room skipped, refused, unbound or a conflict, and whatever contradicts a stored
-row, is read from the current state first. An undamaged world leaves nothing in doubt, and costs no request.
+A sync shows the state after a room's last event, and misses one branch where two events have the same predecessor
+(fact 19). So everything that would make a room skipped, refused, unbound or a conflict, and everything that contradicts
+a stored row, is read from the current state first. Where the sync agrees with the rows, nothing is read.
 
-What can't be wrong is not doubted: a room's creator is in every state of it, and bindings are account data. Rooms
-of others are completed from the current state anyway, and encryption is asked for before a room is written to.
+Some parts cannot be wrong: a room's creator is in every state of it, and bindings are account data. Rooms of others
+are completed from the current state anyway, and encryption is checked before the bot writes to a room.
 """
 
 from msgspec import Struct
@@ -21,9 +21,9 @@ Link = tuple[RoomId, RoomId]
 class Doubts(Struct, frozen=True):
     """What to read.
 
-    Of `created` rooms the creator is not known, of `named` ones the name is missing or another than stored. `linked`
-    are links that may be there or not; of `unlinked` rooms the Spaces that they claim are to be read first. `unseen`
-    are rooms that the sync did not show as joined.
+    The creator of `created` rooms is not known; the name of `named` rooms is missing or differs from the row. `linked`
+    are links that may exist or not; for `unlinked` rooms the Spaces that they claim are read first. `unseen` are rooms
+    that the sync did not show as joined.
     """
 
     created: frozenset[RoomId] = frozenset()
@@ -42,7 +42,7 @@ _NONE = Doubts()
 
 
 def doubts(decided: Plan, topology: Topology, stored: Stored) -> Doubts:
-    """Return what a plan that was made from a sync alone leaves in doubt."""
+    """Return what has to be read before a plan that was made from a sync alone may be applied."""
     listing: dict[RoomId, set[RoomId]] = {}
     unseen = {*decided.gone, *topology.unread}
     for space in topology.rooms.values():
@@ -91,7 +91,7 @@ def _has_other_name(room: ObservedRoom, stored: Stored) -> bool:
 
 
 def _has_other_place(room_id: RoomId, decided: Plan, stored: Stored) -> bool:
-    """Whether the plan takes a bound room for something else than its row says, or for nothing."""
+    """Whether the plan gives a bound room another binding than its row has, or none."""
     row, found = stored.rooms.get(room_id), decided.found.get(room_id)
     if found is None:
         return True

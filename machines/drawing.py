@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 
@@ -52,9 +52,11 @@ def _page(table: Table[Any]) -> Iterator[str]:
 
 
 def _events(table: Table[Any], module: ModuleType) -> Iterator[tuple[str, ...]]:
+    # Some modules name their events one by one, some by a union.
+    named = (one for value in vars(module).values() for one in get_args(value) or (value,))
     classes = {
         event_name(value): value
-        for value in vars(module).values()
+        for value in named
         if isinstance(value, type) and issubclass(value, Struct)
     }
     for event in table.events:

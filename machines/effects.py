@@ -1,8 +1,8 @@
-"""What a step wants done. Orders and records are committed first; everything else follows the commit.
+"""What a step orders. Durable effects are committed first; the others follow the commit.
 
-Durable effects become rows in the transaction that keeps the new state: `Send`, `DropEdits`, `Consume`,
-`SetAside`, `Tell`, `Record`, `TookPlatformChatId`, `SavePreferences`. Volatile ones can be derived again
-from the rows after a crash, so they need no row: `Ask`, `HangUp`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
+Durable effects become rows in the transaction that keeps the new state: `Send`, `DropEdits`, `Consume`, `SetAside`,
+`Tell`, `Record`, `TookPlatformChatId`, `SavePreferences`. Volatile ones need no row, because they can be derived
+again from the rows after a crash: `Ask`, `HangUp`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from machines.facts import BegunPart
+from machines.happenings import RoomEvent, UserEvent
 from machines.ids import ActorKey, EventId, TxnId, UserId
 from machines.orders import Order
 from machines.preferences import Preferences
@@ -18,7 +19,7 @@ from machines.talk import AgentRequest
 
 
 class Send(Struct, frozen=True):
-    """Put an order into the outbox of the stepping actor, after all that is already there.
+    """Put an order into the outbox of this actor, behind the orders that are already there.
 
     `not_before` is seconds since the epoch. With `reports` its outcome comes back as an `OrderDone`;
     without, only a refusal does. `begun` are parts of an answer that are in the room already.
@@ -32,19 +33,19 @@ class Send(Struct, frozen=True):
 
 
 class DropEdits(Struct, frozen=True):
-    """Forget intermediate edits of this message that are still waiting (contract D8)."""
+    """Delete the intermediate edits of this message that still wait in the outbox (contract D8)."""
 
     edits: TxnId
 
 
 class Consume(Struct, frozen=True):
-    """The inbox row is dealt with."""
+    """Mark the inbox row as done."""
 
     seq: int
 
 
 class SetAside(Struct, frozen=True):
-    """The inbox row can't be dealt with, for this reason; it is kept, counted and shown."""
+    """Set the inbox row aside with this reason; it is kept, counted and shown."""
 
     seq: int
     reason: str
@@ -54,7 +55,7 @@ class Tell(Struct, frozen=True):
     """Put an event into another actor's inbox, in the same transaction."""
 
     actor: ActorKey
-    event: Struct
+    event: RoomEvent | UserEvent
 
 
 class Record(Struct, frozen=True):
@@ -68,20 +69,20 @@ class Record(Struct, frozen=True):
 
 
 class TookPlatformChatId(Struct, frozen=True):
-    """The next `platform_chat_id` was used; it is never given out again (contract A5)."""
+    """Reserve this `platform_chat_id`: it is never given out again (contract A5)."""
 
     platform_chat_id: str
 
 
 class SavePreferences(Struct, frozen=True):
-    """Keep a user's choices; they hold from the next step on, whichever room it is in."""
+    """Keep a user's choices; they apply from the next step on, in every room."""
 
     user_id: UserId
     preferences: Preferences
 
 
 class Ask(Struct, frozen=True):
-    """Ask the agent for a user; `attempt` tells the frames of this try from those of an earlier one."""
+    """Ask the agent for a user; `attempt` distinguishes the frames of this attempt from those of an earlier one."""
 
     turn_id: EventId
     attempt: int
@@ -94,7 +95,7 @@ class HangUp(Struct, frozen=True):
 
 
 class Reconcile(Struct, frozen=True):
-    """Look at this one room on the homeserver and judge it (contract C7)."""
+    """Start the repair of this room: `reconcile_single_room` (contract C7)."""
 
 
 class ShowTyping(Struct, frozen=True):
@@ -104,14 +105,14 @@ class ShowTyping(Struct, frozen=True):
 
 
 class MarkRead(Struct, frozen=True):
-    """Mark an event read; `finished` also moves the bot's own place in the room (contract D12)."""
+    """Mark an event read; `finished` also moves the bot's read position in the room (contract D12)."""
 
     event_id: EventId
     finished: bool = False
 
 
 class Log(Struct, frozen=True):
-    """One line for the operator."""
+    """Write one log line for the operator."""
 
     event: str
     fields: Mapping[str, Any]

@@ -1,8 +1,7 @@
-"""What the homeserver told us, decoded and checked: the facts that are journalled before anything else.
+"""Matrix events, decoded and checked: they are journalled before anything else.
 
-`matrix` makes them from raw JSON; `store` keeps them in the inbox; the actors take them out again.
-What nobody may ever act on (own messages, notices, edits, redactions; contract D5) never becomes a
-fact. Who may do what is decided later, by the machines.
+`matrix` decodes them from raw JSON, `store` keeps them in the inbox, and the actors take them from there. The bot's own
+messages, notices, edits and redactions are left out (contract D5). The machines decide later who may do what.
 """
 
 from typing import Any, Literal
@@ -15,7 +14,7 @@ Membership = Literal["join", "invite", "leave", "ban", "knock"]
 
 
 class BegunPart(Struct, frozen=True):
-    """An event of a reply that was begun and not finished, with the number of its edits so far."""
+    """An event of an unfinished reply, with the number of its edits so far."""
 
     event_id: EventId
     edits: int = 0
@@ -24,11 +23,11 @@ class BegunPart(Struct, frozen=True):
 class MessageArrived(Struct, frozen=True, tag="message"):
     """An `m.text` that somebody else sent to a room the bot is in.
 
-    `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of
-    the thread it stands in (contract D13); `sent_at_ms` is the server's `origin_server_ts`. `begun` is
-    what history shows of an unfinished reply to it, in order, when the database was lost (contract D12).
-    `replies_to` is the event it is a rich reply to; `addressed` says that it mentions the bot or replies to one
-    of its messages, as far as the journal knows those (contract O5).
+    `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of its thread (contract
+    D13); `sent_at_ms` is the server's `origin_server_ts`. `begun` are the events of an unfinished reply to it, in
+    order, read from the history when the database was lost (contract D12). `replies_to` is the event that it is a rich
+    reply to; `addressed` says that it mentions the bot or replies to one of its messages, as far as the journal knows
+    those (contract O5).
     """
 
     room_id: RoomId
@@ -56,7 +55,7 @@ class FileArrived(Struct, frozen=True, tag="file"):
 
 
 class MalformedArrived(Struct, frozen=True, tag="malformed_message"):
-    """A message that can't be decoded, of which only is known who sent it (contract D9)."""
+    """A message that cannot be decoded; only its sender is known (contract D9)."""
 
     room_id: RoomId
     event_id: EventId
@@ -65,7 +64,7 @@ class MalformedArrived(Struct, frozen=True, tag="malformed_message"):
 
 
 class EncryptedArrived(Struct, frozen=True, tag="encrypted_message"):
-    """An `m.room.encrypted` that nothing here can read yet; `content` is kept for later keys."""
+    """An `m.room.encrypted` event, which cannot be decrypted yet; `content` is kept for later keys."""
 
     room_id: RoomId
     event_id: EventId
@@ -75,7 +74,7 @@ class EncryptedArrived(Struct, frozen=True, tag="encrypted_message"):
 
 
 class InviteArrived(Struct, frozen=True, tag="invite"):
-    """Somebody invited the bot to a room; `encrypted` is what the stripped state claims."""
+    """A user invited the bot to a room; `encrypted` is what the stripped state says."""
 
     room_id: RoomId
     sender: UserId
@@ -83,7 +82,7 @@ class InviteArrived(Struct, frozen=True, tag="invite"):
 
 
 class BotRemoved(Struct, frozen=True, tag="bot_removed"):
-    """The bot is out of a room: kicked, banned, left, or the room is gone."""
+    """The bot is no longer in a room: it was kicked or banned, it left, or the room is gone."""
 
     room_id: RoomId
     event_id: EventId | None
@@ -92,14 +91,14 @@ class BotRemoved(Struct, frozen=True, tag="bot_removed"):
 
 
 class BotReturned(Struct, frozen=True, tag="bot_returned"):
-    """The bot came in again after it was out: a timeline showed both, and nothing else will tell."""
+    """The bot was removed and is in the room again: one timeline showed both, and no order reports the join."""
 
     room_id: RoomId
     event_id: EventId
 
 
 class MemberChanged(Struct, frozen=True, tag="member_changed"):
-    """Somebody else's membership in a room changed; shown by `inspect-room`, never acted on."""
+    """The membership of another user changed; shown by `inspect-room`, without any other effect."""
 
     room_id: RoomId
     event_id: EventId
@@ -110,7 +109,7 @@ class MemberChanged(Struct, frozen=True, tag="member_changed"):
 class MembersCounted(Struct, frozen=True, tag="members_counted"):
     """How many others than the bot are in a room, joined or invited; `None` when that is not known any more.
 
-    It stands before what the same sync shows of the room's timeline: who reads along now reads the answers.
+    It comes before the events of the same sync's timeline: the users who are in the room now will read the answers.
     """
 
     room_id: RoomId
@@ -118,9 +117,9 @@ class MembersCounted(Struct, frozen=True, tag="members_counted"):
 
 
 class QuestionShown(Struct, frozen=True, tag="question_shown"):
-    """The bot's own event that shows an agent's question stands in the room's timeline (contract K8).
+    """The room's timeline shows the bot's own event with an agent's question (contract K8).
 
-    `question` is the message whose answer asked it. Its place among the other facts is its place in the timeline.
+    `question` is the message whose answer asked it. It is ordered among the other events as in the timeline.
     """
 
     room_id: RoomId
@@ -129,7 +128,7 @@ class QuestionShown(Struct, frozen=True, tag="question_shown"):
 
 
 class EncryptionEnabled(Struct, frozen=True, tag="encryption_enabled"):
-    """A room carries `m.room.encryption`: from here on no plaintext may be written into it."""
+    """A room has `m.room.encryption`: from now on no plaintext may be sent to it."""
 
     room_id: RoomId
     event_id: EventId | None
@@ -151,9 +150,9 @@ Fact = (
 
 
 class Quarantined(Struct, frozen=True):
-    """Something that could not be decoded: kept with its reason, it stops nothing (contract D9).
+    """Something that could not be decoded; it is kept with the reason, and everything else goes on (contract D9).
 
-    `sender` is named where that is all that is known of the place; `times` it happened in this batch.
+    `sender` is given where neither room nor event is known; `times` is how often it happened in this batch.
     """
 
     source: Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
@@ -165,7 +164,7 @@ class Quarantined(Struct, frozen=True):
 
 
 class Gap(Struct, frozen=True):
-    """A `limited` timeline: what lies between `since` and `before` has to be fetched (contract D4).
+    """A `limited` timeline: the events between `since` and `before` have to be fetched (contract D4).
 
     `was_in` is whether the bot is known to have been in the room at `since`. The journal keeps a gap up to the token of
     the newest batch (`store/gaps.py`).

@@ -1,7 +1,7 @@
-"""Internal events: outcomes of orders, results of agents, time, and requests between actors.
+"""Internal events: what an actor takes besides Matrix events. Outcomes of orders, requests, agent output, time.
 
-`OrderDone` and the requests between actors are inbox rows and survive a crash. The results of agents, time and
-`Observed` have no row: they are signalled to the actor, and after a crash they are produced anew.
+What one actor tells another, and `OrderDone`, has a row in the inbox and survives a crash. A signal has no row: agent
+output, the end of a repair, and the passing of time are made again after a crash.
 """
 
 from collections.abc import Mapping
@@ -9,37 +9,77 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from machines.binding import Binding
 from machines.draft import AnswerText
-from machines.facts import Fact, FileArrived, MalformedArrived, MessageArrived
+from machines.facts import BegunPart, Fact, FileArrived, MalformedArrived, MessageArrived
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.orders import Outcome
-from machines.room import Binding, RoomMade, TopologyConfirmed
-from machines.user import Asked
+
+
+class Asked(Struct, frozen=True):
+    """Where a request was made and is answered. `event_id` is `None` for an invitation, which is no message.
+
+    `begun` are the parts of an unfinished answer that are in the room already (contract D12).
+    """
+
+    room_id: RoomId
+    event_id: EventId | None = None
+    thread_root: EventId | None = None
+    begun: tuple[BegunPart, ...] = ()
 
 
 class OrderDone(Struct, frozen=True, tag="order_done"):
-    """The outcome of an order that this actor gave; `order` is that one's tag, `answers` what it answered."""
+    """The outcome of an order that this actor gave; `answers` is the message that the order answered."""
 
     txn_id: TxnId
-    order: str
     outcome: Outcome
     answers: EventId | None = None
 
 
-class Observed(Struct, frozen=True):
-    """What one targeted look at the homeserver came to: a binding, or the reason why there is none."""
+class RoomMade(Struct, frozen=True, tag="room_made"):
+    """The bot made this room and knows what it will be; it is not complete yet."""
 
-    binding: Binding | None
+    binding: Binding
+    name: str
+
+
+class RoomCompleted(Struct, frozen=True, tag="room_completed"):
+    """The room that the bot made is complete: a Space exists, a chat is linked into its Space."""
+
+    binding: Binding
+    name: str
+
+
+class TopologyConfirmed(Struct, frozen=True):
+    """The homeserver shows what the room is.
+
+    With `backfill` the homeserver does not have this binding yet. `others` is how many others are in the room, `None`
+    when that is not known; a row cannot differ in it (contract C5).
+    """
+
+    binding: Binding
     name: str
     encrypted: bool
-    store: bool
+    backfill: bool
+    others: int | None = None
+    report: Mapping[str, Any] = {}
+
+
+class TopologyRefused(Struct, frozen=True):
+    """The homeserver does not show what the room is.
+
+    `wanted_by` is a user who waits for an answer in the room. A refusal `at_start` is silent, and the next repair need
+    not wait.
+    """
+
     reason: str
     report: Mapping[str, Any]
-    others: int | None = None
+    wanted_by: UserId | None = None
+    at_start: bool = False
 
 
 class Resumed(Struct, frozen=True):
-    """The process was restarted, or the room's turn had been left in hand."""
+    """The process was restarted, or the state of the actor was lost and is loaded again."""
 
 
 class TimePassed(Struct, frozen=True):
@@ -47,7 +87,7 @@ class TimePassed(Struct, frozen=True):
 
 
 class MessageBehind(Struct, frozen=True):
-    """A message came to a room that is not bound, behind as many as may wait there: it is not taken yet.
+    """A message came to a room that is not bound and is full: it waits in the inbox and is not taken yet.
 
     `seq` is its inbox row, `received_at` seconds since the epoch.
     """
@@ -142,7 +182,7 @@ class AttemptFailed(Struct, frozen=True):
 
 
 class OnboardingAsked(Struct, frozen=True, tag="onboarding_requested"):
-    """He invited the bot, or wrote in an entry room: he is to have a Space and a chat (contract O2)."""
+    """A user invited the bot, or wrote in an entry room: they get a Space and a chat (contract O2)."""
 
     asked: Asked
 
@@ -161,29 +201,29 @@ class ChatsAsked(Struct, frozen=True, tag="chat_list_requested"):
 
 
 class ChatRecovered(Struct, frozen=True, tag="chat_recovered"):
-    """A repair brought one of his chats back; his counter moves past its number."""
+    """A repair restored one of the user's chats; their counter moves past its number."""
 
     space_id: RoomId
     number: int
 
 
 class MessageDropped(Struct, frozen=True, tag="message_dropped"):
-    """A message was set aside because too many wait; in a room that is not bound it counts as writing (C8)."""
+    """A message was set aside because too many wait; in a room that is not bound it still starts a repair (C8)."""
 
     sender: UserId
 
 
 class QueueOverflowed(Struct, frozen=True, tag="queue_overflowed"):
-    """So many messages wait here that those sent from `first` on are not kept (contract D14)."""
+    """Too many messages wait here: those from `first` on are not kept (contract D14)."""
 
     waiting: int
     first: EventId | None
 
 
 class AnswerReady(Struct, frozen=True, tag="answer_ready"):
-    """What a user's actor answers; the room's actor says it, because only that knows who reads along now.
+    """The answer of a user's actor; the room's actor sends it, because only that knows who is in the room now.
 
-    `in_company` is said in its place in an entry room with others: it shows nothing of anybody (contract O5).
+    `in_company` is sent instead in an entry room with others: it shows nothing of any user (contract O5).
     """
 
     asked: Asked
@@ -191,28 +231,19 @@ class AnswerReady(Struct, frozen=True, tag="answer_ready"):
     in_company: str
 
 
-class ChatSummary(Struct, frozen=True):
-    """One of a user's chats, as his actor sees it."""
-
-    room_id: RoomId
-    chat_id: str
-    name: str
-    agent_id: str
-    archived: bool
-    state: str
-
-
-InboxEvent = (
-    Fact
-    | OrderDone
-    | OnboardingAsked
-    | NewChatAsked
-    | ChatsAsked
-    | ChatRecovered
-    | MessageDropped
-    | QueueOverflowed
-    | AnswerReady
-    | RoomMade
-    | TopologyConfirmed
+AttemptEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed
+"""What the runtime reports about one attempt."""
+RoomSignal = (
+    AttemptEvent | TimePassed | Resumed | TopologyConfirmed | TopologyRefused | MessageBehind
 )
+"""What a room's actor takes without an inbox row."""
+RoomInboxEvent = (
+    Fact | OrderDone | RoomMade | RoomCompleted | AnswerReady | MessageDropped | QueueOverflowed
+)
+"""What a room's actor takes from its inbox."""
+RoomEvent = RoomSignal | RoomInboxEvent
+UserRequest = OnboardingAsked | NewChatAsked | ChatsAsked
+UserEvent = UserRequest | OrderDone | ChatRecovered
+"""What a user's actor takes."""
+InboxEvent = RoomInboxEvent | UserEvent
 """What an inbox row may hold; each has a tag of its own."""

@@ -1,48 +1,35 @@
 """What a user's actor decides: who gets a Space, which chat is made next, what `!chats` shows.
 
-One actor a user is what makes onboarding idempotent by the user rather than by the inviting room (contract
-O2): two invitations at once are two requests in one inbox, and the second finds what the first made. A request that
-comes while something is being made waits in that inbox.
+Each user has one actor. Therefore onboarding is idempotent by the user and not by the inviting room (contract O2): two
+invitations at once are two requests in one inbox, and the second finds what the first made. A request that comes while
+something is being made waits in that inbox.
 """
 
-from typing import Literal
+from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.effects import Consume, Effect, Log, Send, Tell, TookPlatformChatId
+from machines.chats import ChatSummary, chats_page, point_to_chats, tell_answer
+from machines.effects import Consume, Effect, Log, Send
 from machines.happenings import (
-    AnswerReady,
+    Asked,
     ChatRecovered,
     ChatsAsked,
-    ChatSummary,
     NewChatAsked,
     OnboardingAsked,
     OrderDone,
+    UserEvent,
+    UserRequest,
 )
-from machines.i18n import ChatLine
-from machines.ids import ActorKey, AgentId, RoomId, TxnId
-from machines.orders import (
-    CreateRoom,
-    Done,
-    EnsureInvited,
-    LinkChild,
-    LookUpName,
-    NameFound,
-    Refused,
-    RoomCreated,
-    SendMessage,
-)
-from machines.tags import tag_of
+from machines.ids import TxnId
+from machines.orders import Done, Joined, NameFound, Refused, RoomCreated, SendMessage
 from machines.user import (
-    NAME_STEP,
     USER,
-    Asked,
     ChatLinked,
     ChatMade,
     ChatWanted,
     NameKnown,
-    NewChat,
     SpaceMade,
     SpaceWanted,
     StepRefused,
@@ -50,44 +37,33 @@ from machines.user import (
 )
 from machines.world import World
 
-Request = OnboardingAsked | NewChatAsked | ChatsAsked
-
-_ORDERED = {
-    "resting": None,
-    "naming": tag_of(LookUpName),
-    "making_space": tag_of(CreateRoom),
-    "making_chat": tag_of(CreateRoom),
-    "linking": tag_of(LinkChild),
-}
-"""The order of the step in hand, by the user's state."""
-
 
 class Household(Struct, frozen=True):
-    """A user, his chats in the order of their numbers, and the requests that wait (inbox row, request)."""
+    """A user, their chats in the order of their numbers, and the requests that wait (inbox row, request)."""
 
     user: User
     chats: tuple[ChatSummary, ...] = ()
-    waiting: tuple[tuple[int, Request], ...] = ()
+    waiting: tuple[tuple[int, UserRequest], ...] = ()
 
 
 def take(
-    household: Household, event: object, seq: int, world: World
+    household: Household, event: UserEvent, seq: int, world: World
 ) -> tuple[Household, tuple[Effect, ...]]:
-    """Take one inbox row. What came of a step is dealt with at once; requests keep their order."""
+    """Take one inbox row. The outcome of a step is taken at once; requests keep their order."""
     effects: tuple[Effect, ...] = ()
-    if isinstance(event, OrderDone):
-        household, effects = _progress(household, event, world)
-        effects = (*effects, Consume(seq))
-    elif isinstance(event, ChatRecovered):
-        user = household.user
-        index = max(user.next_chat_index, event.number + 1)
-        space_id = user.space_id or event.space_id
-        recovered = replace(user, next_chat_index=index, space_id=space_id)
-        household, effects = replace(household, user=recovered), (Consume(seq),)
-    elif isinstance(event, OnboardingAsked | NewChatAsked | ChatsAsked):
-        household = replace(household, waiting=(*household.waiting, (seq, event)))
-    else:
-        raise TypeError(f"a user's actor has no use for {type(event).__name__}")
+    match event:
+        case OrderDone():
+            household, effects = _progress(household, event, world)
+            effects = (*effects, Consume(seq))
+        case ChatRecovered(space_id=space_id, number=number):
+            user = household.user
+            index = max(user.next_chat_index, number + 1)
+            user = replace(user, next_chat_index=index, space_id=user.space_id or space_id)
+            household, effects = replace(household, user=user), (Consume(seq),)
+        case OnboardingAsked() | NewChatAsked() | ChatsAsked():
+            household = replace(household, waiting=(*household.waiting, (seq, event)))
+        case _:
+            assert_never(event)
     return _advance(household, effects, world)
 
 
@@ -103,80 +79,76 @@ def _advance(
 
 
 def _begin(
-    household: Household, request: Request, seq: int, world: World
+    household: Household, request: UserRequest, seq: int, world: World
 ) -> tuple[Household, tuple[Effect, ...]]:
-    asked = request.asked
-    if not world.access.allows(household.user.user_id):
-        return household, (_turned_away(household.user, asked),)
+    asked, user, chats = request.asked, household.user, household.chats
+    if not world.access.allows(user.user_id):
+        return household, (_not_allowed(user, asked),)
     if isinstance(request, ChatsAsked):
-        page = _chats_page(household, asked, world)
-        return household, (_tell(asked, page, world.catalog.not_in_company("chats")),)
-    if isinstance(request, OnboardingAsked) and household.user.space_id and household.chats:
-        return household, _point_to_what_exists(household, asked, world)
-    name = request.name if isinstance(request, NewChatAsked) else ""
-    user = household.user
+        page = chats_page(chats, asked, world)
+        return household, (tell_answer(asked, page, world.catalog.not_in_company("chats")),)
+    if isinstance(request, OnboardingAsked) and user.space_id and chats:
+        return household, point_to_chats(user, chats, asked, world)
     if user.space_id is None:
         key = f"{user.user_id}.{int(world.now * 1000)}.{seq}"
-        step = USER.step(user, SpaceWanted(asked, key))
-        return replace(household, user=step.data), step.effects
-    chat = _next_chat(user, name, world)
-    step = USER.step(user, ChatWanted(asked, chat))
-    return replace(household, user=step.data), (*step.effects, _took(chat))
+        return _step(household, SpaceWanted(asked, key), world)
+    name = request.name if isinstance(request, NewChatAsked) else ""
+    return _step(household, ChatWanted(asked, name), world)
+
+
+def _step(
+    household: Household,
+    event: SpaceWanted | ChatWanted | NameKnown | SpaceMade | ChatMade | ChatLinked | StepRefused,
+    world: World,
+) -> tuple[Household, tuple[Effect, ...]]:
+    """Run the user's machine."""
+    step = USER.step(household.user, event, world)
+    return replace(household, user=step.data), step.effects
 
 
 def _progress(
     household: Household, done: OrderDone, world: World
 ) -> tuple[Household, tuple[Effect, ...]]:
-    user = household.user
-    if user.asked is not None and not world.access.allows(user.user_id):
-        # Whoever may not talk to the bot any more gets nothing more made, and hears nothing (contract E3).
-        if done.order != _ORDERED[user.state]:
-            return household, ()
-        step = USER.step(user, StepRefused("the user may not talk to the bot any more"))
-        return replace(household, user=step.data), (_turned_away(user, user.asked),)
-    if isinstance(done.outcome, Refused):
-        asked = user.asked
-        # A pointer or an invitation of an earlier request may be refused while a step is in hand.
-        if asked is None or done.order != _ORDERED[user.state]:
-            return household, ()
-        step = USER.step(user, StepRefused(done.outcome.reason))
-        failed = world.catalog.new_failed if user.space_id else world.catalog.setup_failed
-        text = failed(done.outcome.reason)
-        return replace(household, user=step.data), (*step.effects, _tell(asked, text, text))
-    match user.state, done.outcome:
-        case "naming", NameFound(name=name):
-            # A Space that was refused is ordered again, and an order has a transaction id of its own.
-            key = done.txn_id.removesuffix(NAME_STEP)
-            step = USER.step(user, NameKnown(name, world.catalog.space_name(name), key))
-            return replace(household, user=step.data), step.effects
-        case "making_space", RoomCreated(room_id=room_id):
-            chat = _next_chat(user, "", world)
-            space_name = world.catalog.space_name(user.display_name)
-            step = USER.step(user, SpaceMade(room_id, chat, space_name))
-            return replace(household, user=step.data), (*step.effects, _took(chat))
-        case "making_chat", RoomCreated(room_id=room_id):
-            step = USER.step(user, ChatMade(room_id))
-            return replace(household, user=step.data), step.effects
-        case "linking", Done():
+    user, asked = household.user, household.user.asked
+    if asked is None or not user.waits_for(done.txn_id):
+        # An invitation or a message of an earlier request: nothing waits for it.
+        return household, ()
+    if not world.access.allows(user.user_id):
+        # Nothing more is made for a user who may not talk to the bot any more, and they are told nothing (E3).
+        household, _ = _step(household, StepRefused(), world)
+        return household, (_not_allowed(user, asked),)
+    match done.outcome:
+        case Refused(reason=reason):
+            failed = world.catalog.new_failed if user.space_id else world.catalog.setup_failed
+            household, effects = _step(household, StepRefused(), world)
+            text = failed(reason)
+            return household, (*effects, tell_answer(asked, text, text))
+        case NameFound(name=name):
+            return _step(household, NameKnown(name, done.txn_id), world)
+        case RoomCreated(room_id=room_id) if user.state == "making_space":
+            return _step(household, SpaceMade(room_id), world)
+        case RoomCreated(room_id=room_id):
+            return _step(household, ChatMade(room_id), world)
+        case Done():
             return _finish(household, world)
+        case Joined():
+            raise ValueError("no step of a user's actor joins a room")
         case _:
-            pass
-    # An invitation or a message of an earlier request: it is done, and nothing waits for it.
-    return household, ()
+            assert_never(done.outcome)
 
 
 def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect, ...]]:
     user, catalog = household.user, world.catalog
-    step = USER.step(user, ChatLinked())
     made, chat, asked = user.made, user.chat, user.asked
     if made is None or chat is None or asked is None:
         raise ValueError(f"{user.user_id} finished a chat that was not in hand")
+    household, effects = _step(household, ChatLinked(), world)
     summary = ChatSummary(
         made, chat.chat_id, chat.name, chat.agent_id, archived=False, state="bound"
     )
-    # The room's own row may say already what it will be.
+    # The room's row may have the binding already.
     others = tuple(each for each in household.chats if each.room_id != made)
-    household = replace(household, user=step.data, chats=(*others, summary))
+    household = replace(household, chats=(*others, summary))
     hint = catalog.mock_hint() if world.mock_agents else None
     welcome = Send(
         SendMessage(made, catalog.welcome(world.agents.label(chat.agent_id), hint), notice=True),
@@ -184,82 +156,10 @@ def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect
     )
     text = catalog.chat_created if others else catalog.entry_pointer
     in_company = catalog.chat_created_in_company() if others else catalog.entry_pointer_in_company()
-    pointer = _tell(asked, text(chat.name, world.link(made)), in_company)
-    return household, (*step.effects, welcome, pointer)
+    pointer = tell_answer(asked, text(chat.name, world.link(made)), in_company)
+    return household, (*effects, welcome, pointer)
 
 
-def _point_to_what_exists(household: Household, asked: Asked, world: World) -> tuple[Effect, ...]:
-    """Say where his chats are; an invitation also invites him where he is missing (contracts O2, O5)."""
-    user, current = household.user, [chat for chat in household.chats if not chat.archived]
-    last = (current or household.chats)[-1]
-    if asked.event_id is not None:
-        text = world.catalog.entry_plain_text(last.name, world.link(last.room_id))
-        return (_tell(asked, text, world.catalog.entry_pointer_in_company()),)
-    text = world.catalog.already_here(last.name, world.link(last.room_id))
-    pointer = _tell(asked, text, world.catalog.entry_pointer_in_company())
-    rooms: list[RoomId] = [user.space_id] if user.space_id else []
-    rooms += [chat.room_id for chat in current]
-    key = f"{user.user_id}.{int(world.now * 1000)}.invite"
-    invites = (
-        Send(EnsureInvited(room_id, user.user_id), TxnId(f"{key}.{index}"))
-        for index, room_id in enumerate(rooms)
-    )
-    return (*invites, pointer)
-
-
-def _chats_page(household: Household, asked: Asked, world: World) -> str:
-    if not household.chats:
-        return world.catalog.no_chats()
-    return world.catalog.chats_list(
-        ChatLine(
-            chat_id=chat.chat_id,
-            name=chat.name,
-            agent=world.agents.label(AgentId(chat.agent_id)),
-            state=_standing(chat, world),
-            link=world.link(chat.room_id),
-            current=chat.room_id == asked.room_id,
-        )
-        for chat in household.chats
-    )
-
-
-def _standing(chat: ChatSummary, world: World) -> Literal["open", "archived", "stale", "failed"]:
-    if chat.archived:
-        return "archived"
-    if not world.agents.knows(AgentId(chat.agent_id)):
-        return "stale"
-    # A room that is being looked at is not known to have failed: the word that it is bound may be on its way.
-    return "failed" if chat.state == "failed" else "open"
-
-
-def _turned_away(user: User, asked: Asked) -> Log:
-    """Say in the log that a request was dropped: the list of who may talk to the bot is shorter by now."""
+def _not_allowed(user: User, asked: Asked) -> Log:
+    """Log a dropped request: the list of users who may talk to the bot is shorter by now."""
     return Log("request_not_allowed", {"sender": user.user_id, "room_id": asked.room_id})
-
-
-def _tell(asked: Asked, text: str, in_company: str) -> Tell:
-    """Have the room answer a message or an invitation: it knows who reads along there."""
-    return Tell(ActorKey(asked.room_id), AnswerReady(asked, text, in_company))
-
-
-def _next_chat(user: User, name: str, world: World) -> NewChat:
-    number = user.next_chat_index
-    agent_id = _agent_for(user, world)
-    return NewChat(
-        chat_id=f"C{number}",
-        platform_chat_id=world.next_platform_chat_id,
-        agent_id=agent_id,
-        name=name or world.catalog.chat_name(number),
-    )
-
-
-def _agent_for(user: User, world: World) -> AgentId:
-    """Return the agent he selected, while it is there, or else his default (contracts A2, K5)."""
-    selected = world.preferences(user.user_id).agent_id
-    if selected is not None and world.agents.knows(selected):
-        return selected
-    return world.agents.default_for(user.user_id)
-
-
-def _took(chat: NewChat) -> TookPlatformChatId:
-    return TookPlatformChatId(chat.platform_chat_id)

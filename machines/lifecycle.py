@@ -1,9 +1,11 @@
 """The bot's life: `login → initial_sync → reconcile → live → draining → stopped` (contract L1).
 
-Before `live` nobody is answered: the initial sync shows the world, reconciliation makes the local rows
-agree with it, and only then the first waiting message is taken. A session that ended softly is renewed
-from wherever the bot is; a request to stop drains from anywhere; what cannot go on has `failed`.
+Before `live` no message is answered: the initial sync shows the rooms, reconciliation makes the local rows agree with
+them, and only then the first waiting message is taken. After a soft logout the bot logs in again, from any state. A
+request to stop drains from any state; an error that the daemon cannot handle ends in `failed`.
 """
+
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,70 +13,55 @@ from statemachine import State, StateMachine
 
 from machines.table import Table
 
+LifecycleState = Literal[
+    "login", "initial_sync", "reconcile", "live", "draining", "stopped", "failed"
+]
+
 
 class Life(Struct, frozen=True):
     """The bot's own row. `since` is seconds since the epoch."""
 
-    state: str = "login"
+    state: LifecycleState = "login"
     since: float = 0.0
     reason: str = ""
     was_live: bool = False
 
 
 class Started(Struct, frozen=True):
-    """A new process began; whatever the last one left behind, it starts with `login`."""
-
-    at: float
-    reason: str = "started"
+    """A new process began; it starts with `login`, whatever state the last one left."""
 
 
 class LoggedIn(Struct, frozen=True):
     """The homeserver accepts the session."""
 
-    at: float
-    reason: str
-
 
 class SyncedOnce(Struct, frozen=True):
     """The initial sync is journalled."""
-
-    at: float
-    reason: str
 
 
 class Reconciled(Struct, frozen=True):
     """The local rows agree with the homeserver."""
 
-    at: float
-    reason: str
-
 
 class SoftLoggedOut(Struct, frozen=True):
     """The access token ended with `soft_logout` (contract L10)."""
-
-    at: float
-    reason: str
 
 
 class StopRequested(Struct, frozen=True):
     """SIGTERM or SIGINT (contract L8)."""
 
-    at: float
-    reason: str
-
 
 class Drained(Struct, frozen=True):
-    """Steps in hand are finished and sends are flushed, or the time for it is over."""
-
-    at: float
-    reason: str
+    """The current steps are finished and the outbox is flushed, or the time for it is over."""
 
 
 class GaveUp(Struct, frozen=True):
-    """Something that the daemon cannot mend: refused credentials, an unusable database, a fault."""
+    """The daemon cannot go on: refused credentials, an unusable database, a fault in this program."""
 
-    at: float
-    reason: str
+
+LifecycleEvent = (
+    Started | LoggedIn | SyncedOnce | Reconciled | SoftLoggedOut | StopRequested | Drained | GaveUp
+)
 
 
 class BotLifecycle(StateMachine):
@@ -129,8 +116,8 @@ class BotLifecycle(StateMachine):
         return replace(data, was_live=True), ()
 
 
-_EARLY = "nothing of the kind is under way yet"
-_PAST = "that is behind us in this start"
+_EARLY = "this step of the start has not begun yet"
+_PAST = "this step of the start is over"
 _OVER = "this process is ending"
 
 LIFECYCLE: Table[Life] = Table(
@@ -161,7 +148,7 @@ LIFECYCLE: Table[Life] = Table(
             "failed": _OVER,
         },
         "soft_logged_out": {
-            "login": "the login in hand renews the session",
+            "login": "the login under way renews the session",
             "reconcile": "reconciliation finishes first; its requests wait for the new session",
             "draining": _OVER,
             "stopped": _OVER,

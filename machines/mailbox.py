@@ -1,4 +1,4 @@
-"""The messages of a room: which count, which wait, which are commands, and when the next turn begins."""
+"""The messages of a room: which are ignored, which wait, which are commands, and when the next turn begins."""
 
 from msgspec.structs import replace
 
@@ -6,17 +6,26 @@ from machines import commands
 from machines.case import Case, Message, Waiting
 from machines.commands import CommandContext
 from machines.commands.base import answer
-from machines.dialogue import begin, begin_message, step_turn
-from machines.doorway import is_over, step_room
-from machines.effects import Consume, Reconcile
+from machines.dialogue import begin, begin_message, drop_turn, step_turn
+from machines.doorway import step_room
+from machines.effects import Consume, Reconcile, Send
 from machines.facts import MalformedArrived, MessageArrived
-from machines.happenings import AnswerReady, MessageBehind, MessageDropped, UserStopped
-from machines.ids import UserId
-from machines.room import MessageCame
+from machines.happenings import (
+    AnswerReady,
+    Asked,
+    MessageBehind,
+    MessageDropped,
+    QueueOverflowed,
+    UserStopped,
+)
+from machines.ids import EventId, TxnId, UserId
+from machines.orders import SendMessage
+from machines.repair import is_over
+from machines.room import UserWrote
 
 
 def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
-    """Decide whether a message counts here at all, and let it wait or act (contracts D5, E3)."""
+    """Ignore a message that does not count here; run a command, or let the message wait (contracts D5, E3)."""
     if not _counts(case, message.sender):
         case.effects.append(Consume(seq))
         return
@@ -27,40 +36,40 @@ def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
         return
     case.waiting = (*case.waiting, Waiting(seq, message, received_at))
     if case.room.state != "bound":
-        _hear(case, command, seq, received_at)
+        _note_message(case, command, seq, received_at)
 
 
-def hear_behind(case: Case, behind: MessageBehind) -> None:
-    """Let a message count as writing though it is not taken yet (contract C8)."""
+def note_behind(case: Case, behind: MessageBehind) -> None:
+    """Note a message that is not taken yet: it may start a repair (contract C8)."""
     message = behind.message
     if case.room.state != "bound" and _counts(case, message.sender):
         since = min(behind.received_at, case.world.now)
-        _hear(case, _command(case, message), behind.seq, since)
+        _note_message(case, _command(case, message), behind.seq, since)
 
 
-def hear_dropped(case: Case, dropped: MessageDropped, seq: int) -> None:
-    """Let a message count as writing though it is not kept (contract C8)."""
+def note_dropped(case: Case, dropped: MessageDropped, seq: int) -> None:
+    """Note a message that is not kept: it may start a repair (contract C8)."""
     if case.room.state != "bound" and _counts(case, dropped.sender):
-        _hear(case, None, seq, case.world.now)
+        _note_message(case, None, seq, case.world.now)
 
 
-def _hear(case: Case, command: commands.Command | None, seq: int, since: float) -> None:
-    """Let somebody's writing start the repair of a room that is not bound (contracts C7, C8).
+def _note_message(case: Case, command: commands.Command | None, seq: int, since: float) -> None:
+    """Let a message start the repair of a room that is not bound (contracts C7, C8).
 
-    A message that was heard by an earlier process, or is read so late that it is given up, is no new writing.
+    A message that an earlier process has noted, or that is old enough to be given up, does not count again.
     """
     if seq <= case.room.heard_seq or is_over(case, since):
         return
     case.room = replace(case.room, heard_seq=seq)
-    step_room(case, MessageCame(case.world.now), "a message came")
+    step_room(case, UserWrote(), "a message came")
     if case.room.state == "failed" and command is not None and not case.room.reminded:
-        # A command wants an answer now; the repair may not be tried again for a while (C8, C10).
+        # A command is answered at once; the next repair may be a minute away (C8, C10).
         case.room = replace(case.room, reminded=True, told=True)
         case.say(case.world.catalog.room_recovery_failed(), "reminder")
 
 
 def catch_up(case: Case) -> None:
-    """Go through what waited for the room to be bound as if it came now: `!stop` ends the answer before it."""
+    """Take the messages that waited for the room to be bound as if they came now: `!stop` ends the answer before it."""
     if case.room.uncounted:
         return
     waiting, case.waiting = case.waiting, ()
@@ -74,9 +83,9 @@ def catch_up(case: Case) -> None:
 
 
 def advance(case: Case) -> None:
-    """Begin the next turn, as long as the room is bound and none is in hand.
+    """Take the waiting messages while the room is bound and has no turn in hand.
 
-    In an entry room nothing is said before it is known who reads along; it is looked up where it is not.
+    In an entry room nothing is answered before its members are known; a repair reads them where they are not.
     """
     if case.room.state == "bound" and case.room.uncounted and case.waiting and not case.counting:
         case.counting = True
@@ -104,9 +113,9 @@ def advance(case: Case) -> None:
 
 
 def pass_on(case: Case, ready: AnswerReady) -> None:
-    """Say what a user's actor answers, or what may be said of it where others read along (contract O5)."""
+    """Send the answer of a user's actor, or in company the text that shows nothing of any user (contract O5)."""
     asked, room = ready.asked, case.room
-    # Who invited the bot may be gone by now, and whoever is left is somebody else.
+    # The user who invited the bot may have left: then the one other member is somebody else.
     inviter_gone = asked.event_id is None and not room.owner_present
     text = ready.in_company if room.in_company or inviter_gone else ready.text
     if asked.event_id is not None:
@@ -115,13 +124,38 @@ def pass_on(case: Case, ready: AnswerReady) -> None:
         case.say(text, "pointer")  # an invitation is no message to answer
 
 
+def tell_of_overflow(case: Case, overflow: QueueOverflowed) -> None:
+    """Say that messages are not kept any more: once, for as long as too many wait (contract D14)."""
+    if case.room.state != "unregistered":
+        case.say(case.world.catalog.too_many_waiting(), f"overflow.{overflow.first}")
+
+
+def replace_refused_reply(case: Case, txn_id: TxnId, answers: EventId) -> None:
+    """Say once, in place of a reply that the homeserver refuses, that it cannot be shown (contract D9)."""
+    if txn_id.endswith(_REPLACEMENT):
+        return
+    if case.turn is not None and case.turn.turn_id == answers:
+        drop_turn(case)
+    text, asked = case.world.catalog.answer_refused_by_server(), Asked(case.room.room_id, answers)
+    part, is_edit, _ = txn_id.rpartition(".e")
+    if not is_edit:
+        case.effects.append(answer(asked, text, _REPLACEMENT.removeprefix(".")))
+        return
+    # The reply is in the room already, and its new text is refused: another edit ends it.
+    message = SendMessage(case.room.room_id, text, answers=answers, edits=TxnId(part))
+    case.effects.append(Send(message, TxnId(f"{txn_id}{_REPLACEMENT}")))
+
+
+_REPLACEMENT = ".refused"
+
+
 def _is_addressed(message: Message) -> bool:
-    """Whether a message is meant for the bot; of one that can't be decoded nobody knows."""
+    """Whether a message is addressed to the bot; one that cannot be decoded counts as not addressed."""
     return not isinstance(message, MalformedArrived) and message.addressed
 
 
 def _counts(case: Case, sender: UserId) -> bool:
-    """In a chat the owner counts, in an entry room whoever may talk to the bot, in a Space nobody."""
+    """In a chat the owner counts, in an entry room every user who may talk to the bot, in a Space nobody."""
     if not case.world.access.allows(sender):
         return False
     binding = case.room.binding
@@ -139,7 +173,7 @@ def _command(case: Case, message: Message) -> commands.Command | None:
 
 
 def _run(case: Case, command: commands.Command, message: Message, seq: int) -> None:
-    """Apply a command, and end the turn in hand if it wants that."""
+    """Apply a command, and end the turn in hand if the command stops it."""
     begun = message.begun if isinstance(message, MessageArrived) else ()
     ctx = CommandContext(
         case.room,

@@ -1,8 +1,7 @@
-"""What the homeserver shall do: orders kept in the outbox, and their outcomes.
+"""Orders to the homeserver, kept in the outbox, and their outcomes.
 
-Every order is safe to repeat: messages by their transaction id, rooms by their nonce, everything else
-by its nature. That is what makes *committed* and *performed exactly once* the same thing (contract D1).
-`matrix` performs them; nobody else knows how.
+Every order is safe to repeat: messages by their transaction id, rooms by their nonce, everything else because it
+sets a value. Therefore a committed order takes effect exactly once (contract D1). `matrix` performs them.
 """
 
 from typing import Any, Literal
@@ -35,7 +34,7 @@ class SendMessage(Struct, frozen=True, tag="send_message"):
 
 
 class RedactMessage(Struct, frozen=True, tag="redact_message"):
-    """Take back one of the bot's own messages, named by the transaction id it was sent with."""
+    """Redact one of the bot's own messages, named by the transaction id it was sent with."""
 
     room_id: RoomId
     redacts: TxnId
@@ -49,7 +48,7 @@ class JoinRoom(Struct, frozen=True, tag="join_room"):
 
 
 class RejectInvite(Struct, frozen=True, tag="reject_invite"):
-    """Turn an invitation down (contract O4)."""
+    """Reject an invitation (contract O4)."""
 
     room_id: RoomId
 
@@ -64,9 +63,9 @@ class CreateRoom(Struct, frozen=True, tag="create_room"):
     """Create a private room or Space that only the bot may change (contract O1). Outcome: `RoomCreated`.
 
     `nonce` stands in the room's `m.room.create` content as `org.lambda.surfaces.nonce`: a room the
-    bot is already joined to that carries it *is* the one wanted (contract O3). `parent` is the Space
-    that a chat names in `m.space.parent`. `repeated` is set by the runtime: a process that was killed
-    may have sent this order, and the homeserver may still be at it.
+    bot is already joined to with this nonce *is* the ordered one (contract O3). `parent` is the Space that a chat
+    names in `m.space.parent`. `repeated` is set by the runtime: a process that was killed may have sent this order, and
+    the homeserver may still be performing it.
     """
 
     nonce: str
@@ -85,7 +84,7 @@ class LinkChild(Struct, frozen=True, tag="link_child"):
 
 
 class EnsureInvited(Struct, frozen=True, tag="ensure_invited"):
-    """Invite a user unless he is joined or invited already (contract O2)."""
+    """Invite a user unless they are joined or invited already (contract O2)."""
 
     room_id: RoomId
     user_id: UserId
@@ -120,7 +119,7 @@ Order = (
 
 
 class Done(Struct, frozen=True, tag="done"):
-    """The homeserver did it; `event_id` where it named one."""
+    """The homeserver performed the order; `event_id` is the event it made, if any."""
 
     event_id: EventId | None = None
 
@@ -139,13 +138,13 @@ class NameFound(Struct, frozen=True, tag="name_found"):
 
 
 class RoomCreated(Struct, frozen=True, tag="room_created"):
-    """The room exists, made now or found by its nonce."""
+    """The room exists: created now, or found by its nonce."""
 
     room_id: RoomId
 
 
 class Refused(Struct, frozen=True, tag="refused"):
-    """The homeserver will not do it, now or later.
+    """The homeserver refuses the order for good.
 
     `kind` is `forbidden` (403 and kin), `too_large`, `unsendable` (this body breaks the server) or
     `encrypted` (the room takes no plaintext and the bot can't encrypt yet).

@@ -1,38 +1,26 @@
-"""What reconciliation compares, and what it comes to: the values of `machines/reconcile.py`."""
+"""The input and the result of reconciliation: the values of `machines/reconcile.py`."""
 
 from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from machines.happenings import TopologyConfirmed
 from machines.ids import RoomId, UserId
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.user import User
 
 
 class Stored(Struct, frozen=True):
     """What the local tables say.
 
-    `left_alone` are rooms that something is under way for, a chat being made or an order still in the
-    outbox: for them the local row is newer than the homeserver, and it stays.
+    `left_alone` are rooms with something in flight, a chat being made or an order still in the outbox: their local
+    row is newer than the homeserver, and it stays.
     """
 
     rooms: Mapping[RoomId, Room] = field(default_factory=dict)
     users: Mapping[UserId, User] = field(default_factory=dict)
     platform_chat_seq: int = 0
     left_alone: frozenset[RoomId] = frozenset()
-
-
-class Found(Struct, frozen=True):
-    """What one room is, as the homeserver shows it. `backfill`: its binding there is to be written.
-
-    `others` is how many others are in it; it is nothing that a row could differ in (contract C5).
-    """
-
-    binding: Binding
-    name: str
-    encrypted: bool
-    backfill: bool
-    others: int | None = None
 
 
 class Remark(Struct, frozen=True):
@@ -43,13 +31,13 @@ class Remark(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What reconciliation comes to.
+    """The result of reconciliation.
 
-    `found` are all rooms that are something; `changed` those whose row is not so; `refused` are stored
-    rooms that the bot is in and that are nothing (any more); `gone` are stored rooms it is not in.
+    `found` are all rooms whose binding is known; of these `changed` have another row, `unchanged` the same. `refused`
+    are stored rooms that the bot is in and that have no binding (any more); `gone` are stored rooms it is not in.
     """
 
-    found: Mapping[RoomId, Found]
+    found: Mapping[RoomId, TopologyConfirmed]
     changed: tuple[RoomId, ...]
     unchanged: tuple[RoomId, ...]
     refused: Mapping[RoomId, str]

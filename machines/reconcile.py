@@ -1,10 +1,10 @@
-"""Reconciliation: what the homeserver shows × what is stored → what to change, and a report (contract section 6).
+"""Reconciliation: compares the homeserver's topology with the stored rows; returns the changes (contract section 6).
 
 The topology is the authority. A Space counts if the bot created it; a child counts if the bot linked it, with a
-non-empty `via`, created it and is in it (contract C2). Whatever a user can write — a Space of his own, a link, a
-room that names a parent, state that looks like a binding — is never looked at. Bindings are the bot's own account
-data and carry what topology can't: numbers, agent, archived flag. What neither knows gets numbers by one rule: in
-order of creation time, then room id, each the next above the highest known of its kind (contract C4); where no
+non-empty `via`, created it and is in it (contract C2). Whatever a user can write is ignored: a Space of their own, a
+link, a room that names a parent, state that looks like a binding. Bindings are the bot's own account data and carry
+what the topology cannot: numbers, agent, archived flag. A chat without numbers gets them by one rule: in order of
+creation time, then room id, each the next above the highest known of its kind (contract C4); where no
 `platform_chat_id` is known, the first is the time at which that room was created (contract A5).
 
 The same plan serves all rooms at start and one room at run time. Applied twice, the second time it changes nothing.
@@ -15,15 +15,16 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec.structs import replace
 
 from machines.binding import (
+    Binding,
     Claim,
     chat_number,
     first_platform_number,
     platform_number,
     read_claim,
 )
+from machines.happenings import TopologyConfirmed
 from machines.ids import AgentId, RoomId, UserId
-from machines.plan import Found, Plan, Remark, Stored
-from machines.room import Binding
+from machines.plan import Plan, Remark, Stored
 from machines.topology import ObservedRoom, Topology
 from machines.user import User
 
@@ -34,7 +35,7 @@ def plan(
     default_agent: Callable[[UserId], AgentId],
     allows: Callable[[UserId], bool],
 ) -> Plan:
-    """Compare the two worlds. Pure: the same arguments give the same plan, in the same order."""
+    """Compare the topology with the stored rows. The same arguments give the same plan, in the same order."""
     return _Planner(topology, stored, default_agent, allows).plan()
 
 
@@ -54,7 +55,7 @@ class _Planner:
             topology.rooms.values(), key=lambda room: (room.created_at_ms, room.room_id)
         )
         self.claims = {room.room_id: read_claim(room.binding) for room in self.rooms}
-        self.found: dict[RoomId, Found] = {}
+        self.found: dict[RoomId, TopologyConfirmed] = {}
         self.conflicts: list[Remark] = []
         self.skipped: list[Remark] = []
         self.why: dict[RoomId, str] = {}
@@ -180,7 +181,7 @@ class _Planner:
             if room.room_id in self.stored.left_alone and not (
                 claim.chat_id and claim.platform_chat_id
             ):
-                continue  # what is under way for it brings its ids; none are taken for it here
+                continue  # its user's actor gives it the missing ids; none are reserved here
             if claim.chat_id is None:
                 highest[owner] = highest.get(owner, 0) + 1
                 claim = replace(claim, chat_id=f"C{highest[owner]}")
@@ -200,7 +201,7 @@ class _Planner:
         return seq
 
     def _contexts_elsewhere(self) -> set[str]:
-        """Return the contexts of bound rooms that this look does not show: they are not to be shared."""
+        """Return the contexts of bound rooms that this topology does not show: no other room may use them."""
         if self.topology.whole:
             return set()
         return {
@@ -274,7 +275,7 @@ class _Planner:
 
     def _find(self, room: ObservedRoom, binding: Binding) -> None:
         row = self.stored.rooms.get(room.room_id)
-        self.found[room.room_id] = Found(
+        self.found[room.room_id] = TopologyConfirmed(
             binding=binding,
             name=room.name or (row.name if row is not None else "") or "",
             encrypted=room.encrypted or (row is not None and row.encrypted),

@@ -1,80 +1,68 @@
 """A room: `unregistered → reconciling → bound → failed` (contract R1).
 
-No message reaches an agent unless its room is `bound`, that is, unless all that its type needs is known:
-a chat's id, owner, Space, agent and `platform_chat_id`; a Space's owner; who invited the bot to an entry
-room. A message in any other room starts one look at the homeserver's topology, and waits. The look ends
-in `bound`, and the message is answered; or in `failed`, with one warning and one notice. The bot's removal
-makes a room `unregistered` again; its binding stays in the row, to be confirmed if it comes back.
+A message reaches an agent only in a `bound` room: all that the room's type needs is known. For a chat that is its id,
+owner, Space, agent and `platform_chat_id`; for a Space its owner; for an entry room the user who invited the bot. A
+message in a room that is not bound starts one repair, which reads the homeserver's topology, and waits. The repair
+ends in `bound`, and the message is answered, or in `failed`, with one warning and one notice. When the bot is removed,
+the room is `unregistered` again; its binding stays in the row, to be confirmed when the bot comes back.
 
-Work, which is a turn in hand or messages that wait, and a room that is not bound never rest together (contract
-C11): while there is work, `RepairDue` comes at the time that `Room.look_due_at` says, and starts the next look. The
-first is made at once. After a failure the next follows 60 s later, and each further one after twice the distance, up
-to an hour. A message that comes meanwhile brings the distance back to 60 s. People are told of a failure once, until
-they write again; a look that the clock started and that fails says nothing (contract C8).
+A room with work (a turn in hand, or messages that wait) that is not bound always has a repair under way or due
+(contract C11): `RepairDue` comes at `Room.repair_due_at()`. The first repair starts at once. After a failure the next
+one follows 60 s later, and the interval doubles up to an hour. A new message resets the interval to 60 s. Users are
+told of a failure once, until they write again; a repair that the timer started fails silently (contract C8).
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
-from machines.ids import AgentId, RoomId, UserId
+from machines.binding import Binding
+from machines.effects import Effect, Log, Reconcile, Send, Tell, TookPlatformChatId
+from machines.facts import BotRemoved, InviteArrived
+from machines.happenings import (
+    Asked,
+    OnboardingAsked,
+    RoomCompleted,
+    RoomMade,
+    TopologyConfirmed,
+    TopologyRefused,
+)
+from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.memory import Memory
+from machines.orders import Joined, JoinRoom, SendMessage, StoreBinding
 from machines.table import Table
+from machines.world import World
+
+RoomState = Literal["unregistered", "reconciling", "bound", "failed"]
 
 COOL_DOWN_S = 60.0
-"""The shortest distance between two looks at one room (contract C8)."""
-LONGEST_DISTANCE_S = 3600.0
-"""The longest distance between two looks while work waits and nobody writes."""
+"""The shortest interval between two repairs of a room (contract C8)."""
+LONGEST_INTERVAL_S = 3600.0
+"""The longest interval between two repairs while work waits and nobody writes."""
 _DOUBLINGS = 6
-"""After so many, the distance is the longest."""
+"""After so many doublings the interval is the longest."""
 ANSWERED_WITHIN_S = 24 * 3600.0
-"""How old work may be when a look fails, or the bot is out of the room, and still wait (contract C8)."""
-RoomType = Literal["chat", "space", "entry"]
-
-
-class Binding(Struct, frozen=True):
-    """What a room is bound to; the same on the homeserver (contracts R3, R4).
-
-    `matrix_user_id` is a chat's or Space's owner, and whoever invited the bot to an entry room.
-    """
-
-    room_type: RoomType
-    matrix_user_id: UserId
-    chat_id: str | None = None
-    platform_chat_id: str | None = None
-    agent_id: AgentId | None = None
-    space_id: RoomId | None = None
-    archived: bool = False
-
-    def content(self) -> dict[str, Any]:
-        """Return the account data content of contract R4, all keys always there."""
-        return {
-            "chat_id": self.chat_id,
-            "platform_chat_id": self.platform_chat_id,
-            "agent_id": self.agent_id,
-            "matrix_user_id": self.matrix_user_id,
-            "space_id": self.space_id,
-            "archived": self.archived,
-            "room_type": self.room_type,
-        }
+"""How old work may be when a repair fails, or while the bot is out of the room, and still wait (contract C8)."""
+UNSEEN_OTHERS = 2
+"""The number of others in an entry room when a repair does not show it: enough to count as company (contract O5)."""
 
 
 class Room(Struct, frozen=True):
     """One room's row. Times are seconds since the epoch.
 
-    `onboards` is whom to welcome once the room is bound: the last who invited the bot. `repaired_at` is when the last
-    look began or ended, 0 if the next may come at once; `looks` counts those that failed since somebody last wrote.
-    `looking` says that a look was ordered and has not ended; it ends with the process. `told` says that the people
-    here know of the failure, `reminded` that a command has had the notice once more. `heard_seq` is the inbox row of
-    the newest message that came while the room was not bound: one that is read again after a restart is not new.
-    `others` is how many others than the bot are in an entry room, joined or invited; `None` when that is not known.
+    `onboards` is the last user who invited the bot; they are welcomed once the room is bound. `repaired_at` is when
+    the last repair began or ended, 0 if the next may start at once; `looks` counts the repairs that failed since
+    somebody last wrote. `looking` says that a repair was ordered and has not ended; it ends with the process. `told`
+    says that the users here know of the failure, `reminded` that a command was answered with the notice once more.
+    `heard_seq` is the inbox row of the newest message that came while the room was not bound: a message that is read
+    again after a restart is not new. `others` is how many others than the bot are in an entry room, joined or
+    invited; `None` when that is not known.
     """
 
     room_id: RoomId
-    state: str = "unregistered"
+    state: RoomState = "unregistered"
     since: float = 0.0
     reason: str = "not seen yet"
     binding: Binding | None = None
@@ -93,147 +81,66 @@ class Room(Struct, frozen=True):
 
     @property
     def uncounted(self) -> bool:
-        """Whether this is an entry room of which it is not known who is in it."""
+        """Whether this is an entry room whose members are not known."""
         entry = self.binding is not None and self.binding.room_type == "entry"
         return entry and self.others is None
 
     @property
     def in_company(self) -> bool:
-        """Whether more than one other may read along: all that is not known to be otherwise (contract O5)."""
+        """Whether more than one other may be in the room; where that is not known, it is assumed (contract O5)."""
         if self.binding is not None and self.binding.room_type != "entry":
             return False
         return self.others is None or self.others > 1
 
     @property
     def is_left(self) -> bool:
-        """Whether the bot was in this room and is out of it: a look would show nothing until it is back."""
+        """Whether the bot was in this room and is out of it: a repair would show nothing until it is back."""
         return self.state == "unregistered" and self.since > 0
 
-    def look_due_at(self) -> float | None:
-        """Return when a room that has work is to be looked at; `None` where it is bound, or a look is under way.
+    def repair_due_at(self) -> float | None:
+        """Return when the next repair of a room with work is due; `None` if it is bound or a repair is under way.
 
-        A join or the making of a chat ends sooner than that. Where it came to nothing, only another actor may know.
+        A `reconciling` room without a repair waits for a join, or for its user's actor to complete it. Both are
+        faster than the longest interval; if they fail, only another actor may know of it.
         """
         if self.state == "bound" or self.looking:
             return None
         if self.state == "reconciling":
-            return self.since + LONGEST_DISTANCE_S
+            return self.since + LONGEST_INTERVAL_S
         doublings = min(max(0, self.looks - 1), _DOUBLINGS)
-        return self.repaired_at + min(LONGEST_DISTANCE_S, COOL_DOWN_S * 2.0**doublings)
-
-
-class Invited(Struct, frozen=True):
-    """An allowed user invited the bot."""
-
-    by: UserId
-    encrypted: bool
-
-
-class BotJoined(Struct, frozen=True):
-    """The homeserver let the bot in."""
-
-    encrypted: bool
+        return self.repaired_at + min(LONGEST_INTERVAL_S, COOL_DOWN_S * 2.0**doublings)
 
 
 class JoinRefused(Struct, frozen=True):
-    """The invitation is no longer good."""
-
-    reason: str
+    """The invitation is no longer valid."""
 
 
-class RoomMade(Struct, frozen=True, tag="room_made"):
-    """The bot made this room; it is bound once it is linked into its Space."""
-
-    binding: Binding
-    name: str
-
-
-class MessageCame(Struct, frozen=True):
-    """Somebody who may talk to the bot wrote something."""
-
-    at: float
+class UserWrote(Struct, frozen=True):
+    """Somebody who may talk to the bot wrote in the room."""
 
 
 class RepairDue(Struct, frozen=True):
-    """The room has work, and its next look is due."""
-
-    at: float
-
-
-class TopologyConfirmed(Struct, frozen=True, tag="topology_confirmed"):
-    """The homeserver shows what the room is."""
-
-    binding: Binding
-    name: str
-    encrypted: bool
-    store: bool
-    report: Mapping[str, Any]
-    others: int | None = None
-
-
-class TopologyRefused(Struct, frozen=True):
-    """The homeserver does not show what the room is; `reason` in a sentence."""
-
-    reason: str
-    at: float
-    report: Mapping[str, Any]
+    """The room has work, and its next repair is due."""
 
 
 class DifferenceFound(Struct, frozen=True):
-    """Start-up found the stored row and the homeserver's topology to differ."""
-
-    reason: str
+    """At start-up the stored row and the homeserver's topology differ."""
 
 
-class RemovedFromRoom(Struct, frozen=True):
-    """The bot is no longer in the room (contract R5)."""
-
-    reason: str
-
-
-class AcceptInvite(Struct, frozen=True):
-    """Effect: join."""
-
-
-class LookAtTopology(Struct, frozen=True):
-    """Effect: reconcile this one room."""
-
-
-class KeepBinding(Struct, frozen=True):
-    """Effect: store the binding on the homeserver too."""
-
-
-class Welcome(Struct, frozen=True):
-    """Effect: this user came through an entry room; see that he has a Space and a chat."""
-
-    user_id: UserId
-
-
-class TakeMessages(Struct, frozen=True):
-    """Effect: work through the inbox."""
-
-
-class ReportFailure(Struct, frozen=True):
-    """Effect: one warning with the report, one notice in the room."""
-
-    reason: str
-    report: Mapping[str, Any]
-
-
-class EndConversation(Struct, frozen=True):
-    """Effect: close the upstream connection, if there is one."""
-
-
-RoomEffect = (
-    AcceptInvite
-    | LookAtTopology
-    | KeepBinding
-    | Welcome
-    | TakeMessages
-    | ReportFailure
-    | EndConversation
+RoomMachineEvent = (
+    InviteArrived
+    | Joined
+    | JoinRefused
+    | RoomMade
+    | RoomCompleted
+    | UserWrote
+    | RepairDue
+    | DifferenceFound
+    | TopologyConfirmed
+    | TopologyRefused
+    | BotRemoved
 )
-_Result = tuple[Room, tuple[RoomEffect, ...]]
+_Result = tuple[Room, tuple[Effect, ...]]
 
 
 class RoomMachine(StateMachine):
@@ -244,20 +151,20 @@ class RoomMachine(StateMachine):
     bound = State()
     failed = State()
 
-    invited = (
+    invite_arrived = (
         unregistered.to(reconciling, on="accept")
         | reconciling.to.itself(internal=True, on="accept")
         | bound.to.itself(internal=True, on="accept")
         | failed.to(reconciling, on="accept")
     )
-    bot_joined = (
-        reconciling.to.itself(internal=True, on="look")
-        | bound.to.itself(internal=True, on="greet_again")
-        | failed.to(reconciling, on="look")
-        | unregistered.to(reconciling, on="look")
+    joined = (
+        reconciling.to.itself(internal=True, on="reconcile")
+        | bound.to.itself(internal=True, on="welcome_again")
+        | failed.to(reconciling, on="reconcile")
+        | unregistered.to(reconciling, on="reconcile")
     )
     join_refused = (
-        reconciling.to(unregistered, on="stop_looking")
+        reconciling.to(unregistered, on="stop_repair")
         | unregistered.to.itself(internal=True)
         | bound.to.itself(internal=True)
         | failed.to.itself(internal=True)
@@ -267,134 +174,203 @@ class RoomMachine(StateMachine):
         | reconciling.to.itself(internal=True, on="note_binding")
         | failed.to(reconciling, on="note_binding")
     )
-    message_came = (
-        unregistered.to(reconciling, on="repair")
-        | reconciling.to.itself(internal=True, on="hear")
-        | bound.to.itself(internal=True, on="take")
-        | failed.to(reconciling, cond="cooled_down", on="repair")
-        | failed.to.itself(internal=True, on="hear")
+    room_completed = reconciling.to(bound, on="bind_made")
+    user_wrote = (
+        unregistered.to(reconciling, on="repair_at_once")
+        | reconciling.to.itself(internal=True, on="note_writing")
+        | bound.to.itself(internal=True)
+        | failed.to(reconciling, cond="cooled_down", on="repair_at_once")
+        | failed.to.itself(internal=True, on="note_writing")
     )
     repair_due = (
-        unregistered.to(reconciling, on="look_again")
-        | reconciling.to.itself(internal=True, on="look_again")
-        | failed.to(reconciling, on="look_again")
+        unregistered.to(reconciling, on="repair")
+        | reconciling.to.itself(internal=True, on="repair")
+        | failed.to(reconciling, on="repair")
     )
     difference_found = unregistered.to(reconciling) | bound.to(reconciling) | failed.to(reconciling)
-    topology_confirmed = reconciling.to(bound, on="bind")
-    topology_refused = reconciling.to(failed, on="diagnose")
-    removed_from_room = (
+    topology_confirmed = reconciling.to(bound, on="bind") | bound.to.itself(
+        internal=True, on="count_others"
+    )
+    topology_refused = reconciling.to(failed, on="diagnose") | bound.to.itself(
+        internal=True, on="assume_others"
+    )
+    bot_removed = (
         unregistered.to.itself(internal=True)
-        | bound.to(unregistered, on="let_go")
-        | reconciling.to(unregistered, on="let_go")
-        | failed.to(unregistered, on="let_go")
+        | bound.to(unregistered, on="leave")
+        | reconciling.to(unregistered, on="leave")
+        | failed.to(unregistered, on="leave")
     )
 
     @staticmethod
-    def cooled_down(data: Room, fact: MessageCame) -> bool:
-        """At the earliest 60 s after the last attempt (contract C8)."""
-        return fact.at - data.repaired_at >= COOL_DOWN_S
+    def cooled_down(data: Room, fact: UserWrote, context: World) -> bool:
+        """At the earliest 60 s after the last repair (contract C8)."""
+        return context.now - data.repaired_at >= COOL_DOWN_S
 
     @staticmethod
-    def accept(data: Room, fact: Invited) -> _Result:
-        """Join; whoever invited is welcomed once the room is bound."""
+    def accept(data: Room, fact: InviteArrived, context: World) -> _Result:
+        """Join; the user who invited the bot is welcomed once the room is bound."""
+        data = replace(data, onboards=fact.sender, encrypted=data.encrypted or fact.encrypted)
+        txn_id = fresh_txn(data.room_id, JOIN_STEP, context)
+        return data, (Send(JoinRoom(data.room_id), txn_id, reports=True),)
+
+    @staticmethod
+    def reconcile(data: Room, fact: Joined, context: World) -> _Result:
+        """Repair the room now that the bot is in it; users may not know of an earlier failure."""
         encrypted = data.encrypted or fact.encrypted
-        return replace(data, onboards=fact.by, encrypted=encrypted), (AcceptInvite(),)
+        return replace(data, encrypted=encrypted, looking=True, told=False), (Reconcile(),)
 
     @staticmethod
-    def look(data: Room, fact: BotJoined) -> _Result:
-        """Being in, the room can be looked at; of a failure from before nobody is thought to know."""
-        encrypted = data.encrypted or fact.encrypted
-        data = replace(data, encrypted=encrypted, looking=True, told=False)
-        return data, (LookAtTopology(),)
-
-    @staticmethod
-    def greet_again(data: Room, fact: BotJoined) -> _Result:
-        """A second invitation to a room that is bound already (contract O2)."""
-        welcome = (Welcome(data.onboards),) if data.onboards else ()
+    def welcome_again(data: Room, fact: Joined, context: World) -> _Result:
+        """Welcome after a second invitation to a room that is bound already (contract O2)."""
+        welcome = (_welcome(data.room_id, data.onboards),) if data.onboards else ()
         return replace(data, onboards=None), welcome
 
     @staticmethod
-    def note_binding(data: Room, fact: RoomMade) -> _Result:
-        """The binding is known before it is confirmed, so that an interruption keeps it."""
+    def note_binding(data: Room, fact: RoomMade, context: World) -> _Result:
+        """Keep the binding before the room is complete, so that an interruption does not lose it."""
         return replace(data, binding=fact.binding, name=fact.name), ()
 
     @staticmethod
-    def repair(data: Room, fact: MessageCame) -> _Result:
-        """One targeted reconciliation; the message waits in the inbox (contract C7)."""
-        return _look(_heard(data), fact.at)
+    def bind_made(data: Room, fact: RoomCompleted, context: World) -> _Result:
+        """Bind, and keep the binding on the homeserver too."""
+        data = _bound(data, fact.binding, fact.name)
+        return data, (_store_binding(data.room_id, fact.binding, context),)
 
     @staticmethod
-    def hear(data: Room, fact: MessageCame) -> _Result:
-        """The message waits; whoever wrote it hears of a failure, and the next look comes sooner (contract C8)."""
-        return _heard(data), ()
+    def repair_at_once(data: Room, fact: UserWrote, context: World) -> _Result:
+        """Start one targeted repair; the message waits in the inbox (contract C7)."""
+        return _repair(_written(data), context)
 
     @staticmethod
-    def look_again(data: Room, fact: RepairDue) -> _Result:
-        """One targeted reconciliation for the sake of what waits (contract C11)."""
-        return _look(data, fact.at)
+    def note_writing(data: Room, fact: UserWrote, context: World) -> _Result:
+        """Let the message wait: its sender is told of a failure, and the next repair comes sooner (contract C8)."""
+        return _written(data), ()
 
     @staticmethod
-    def stop_looking(data: Room, fact: JoinRefused) -> _Result:
-        """The bot is not in the room."""
+    def repair(data: Room, fact: RepairDue, context: World) -> _Result:
+        """Start one targeted repair because work waits (contract C11)."""
+        return _repair(data, context)
+
+    @staticmethod
+    def stop_repair(data: Room, fact: JoinRefused, context: World) -> _Result:
+        """The bot is not in the room, so there is nothing to repair."""
         return replace(data, looking=False), ()
 
     @staticmethod
-    def take(data: Room, fact: MessageCame) -> _Result:
-        """A turn, or a command."""
-        return data, (TakeMessages(),)
+    def bind(data: Room, fact: TopologyConfirmed, context: World) -> _Result:
+        """Bind; keep the binding on the homeserver where it is missing, and welcome the user who invited the bot."""
+        binding, welcomed = fact.binding, data.onboards
+        effects: list[Effect] = []
+        if binding.platform_chat_id is not None:
+            effects.append(TookPlatformChatId(binding.platform_chat_id))
+        if fact.backfill:
+            effects.append(_store_binding(data.room_id, binding, context))
+        if welcomed and binding.room_type == "entry":
+            effects.append(_welcome(data.room_id, welcomed))
+        data = _bound(data, binding, fact.name or data.name)
+        data = replace(data, encrypted=data.encrypted or fact.encrypted, others=fact.others)
+        return data, tuple(effects)
 
     @staticmethod
-    def bind(data: Room, fact: TopologyConfirmed) -> _Result:
-        """All that the room's type needs is known."""
-        effects: list[RoomEffect] = [KeepBinding()] if fact.store else []
-        if data.onboards and fact.binding.room_type == "entry":
-            effects.append(Welcome(data.onboards))
-        data = replace(
-            data,
-            binding=fact.binding,
-            name=fact.name,
-            encrypted=data.encrypted or fact.encrypted,
-            onboards=None,
-            looks=0,
-            looking=False,
-            told=False,
-            others=fact.others,
+    def count_others(data: Room, fact: TopologyConfirmed, context: World) -> _Result:
+        """Note how many others are in an entry room (contract O5)."""
+        return _counted(data, fact.others), ()
+
+    @staticmethod
+    def assume_others(data: Room, fact: TopologyRefused, context: World) -> _Result:
+        """The members of an entry room cannot be read: assume company (contract O5)."""
+        return _counted(data, None), ()
+
+    @staticmethod
+    def diagnose(data: Room, fact: TopologyRefused, context: World) -> _Result:
+        """Warn the operator with the report and the users with a notice, unless they know of the failure."""
+        repaired_at = 0.0 if fact.at_start else context.now
+        data = replace(data, repaired_at=repaired_at, looks=data.looks + 1, looking=False)
+        if fact.at_start or data.told:
+            return data, ()
+        owner = data.binding.matrix_user_id if data.binding is not None else fact.wanted_by
+        fields = {"room_id": data.room_id, "matrix_user_id": owner, "report": fact.report}
+        notice = notice_to(
+            data.room_id, context.catalog.room_recovery_failed(), "recovery", context
         )
-        return data, (*effects, TakeMessages())
+        return replace(data, told=True), (Log("room_recovery_failed", fields, warning=True), notice)
 
     @staticmethod
-    def diagnose(data: Room, fact: TopologyRefused) -> _Result:
-        """Say so, unless the people here know it: to the operator with the report, in the room with a notice."""
-        failure = () if data.told else (ReportFailure(fact.reason, fact.report),)
-        return replace(data, repaired_at=fact.at, looks=data.looks + 1, looking=False), failure
+    def leave(data: Room, fact: BotRemoved, context: World) -> _Result:
+        """Keep the binding: coming back is a new repair, not a new chat (contract R5).
 
-    @staticmethod
-    def let_go(data: Room, fact: RemovedFromRoom) -> _Result:
-        """The binding stays: coming back is a new reconciliation, not a new chat (contract R5).
-
-        Whom to welcome stays too: the removal may be older than the invitation being accepted.
+        `onboards` stays too: the removal may be older than the invitation that is being accepted.
         """
-        return replace(data, looking=False, others=None), (EndConversation(),)
+        return replace(data, looking=False, others=None), ()
 
 
-def _heard(room: Room) -> Room:
+def fresh_txn(room_id: RoomId, step: str, context: World) -> TxnId:
+    """Return a transaction id for an order that no message asked for: room, step and time."""
+    return TxnId(f"{room_id}.{step}.{int(context.now * 1000)}")
+
+
+JOIN_STEP = "join"
+"""The step of a `JoinRoom` in its transaction id."""
+
+
+def is_join(room_id: RoomId, txn_id: TxnId) -> bool:
+    """Whether this is the transaction id of a `JoinRoom` that the room's machine ordered."""
+    return txn_id.startswith(f"{room_id}.{JOIN_STEP}.")
+
+
+def notice_to(room_id: RoomId, text: str, step: str, context: World) -> Send:
+    """Return a notice that answers no message."""
+    return Send(SendMessage(room_id, text, notice=True), fresh_txn(room_id, step, context))
+
+
+def _bound(room: Room, binding: Binding, name: str) -> Room:
+    return replace(
+        room,
+        binding=binding,
+        name=name,
+        onboards=None,
+        looks=0,
+        looking=False,
+        told=False,
+        others=None,
+    )
+
+
+def _counted(room: Room, others: int | None) -> Room:
+    if not room.uncounted:
+        return room
+    return replace(room, others=others if others is not None else UNSEEN_OTHERS)
+
+
+def _store_binding(room_id: RoomId, binding: Binding, context: World) -> Send:
+    txn_id = fresh_txn(room_id, "binding", context)
+    return Send(StoreBinding(room_id, binding.content()), txn_id)
+
+
+def _welcome(room_id: RoomId, user_id: UserId) -> Tell:
+    return Tell(ActorKey(user_id), OnboardingAsked(Asked(room_id)))
+
+
+def _written(room: Room) -> Room:
     return replace(room, told=False, looks=0)
 
 
-def _look(room: Room, at: float) -> _Result:
-    room = replace(room, repaired_at=at, reminded=False, looking=True)
-    return room, (LookAtTopology(),)
+def _repair(room: Room, context: World) -> _Result:
+    room = replace(room, repaired_at=context.now, reminded=False, looking=True)
+    return room, (Reconcile(),)
 
 
-_NO_LOOK = "nobody is looking at this room's topology"
+_NO_REPAIR = "no repair of this room is under way"
+_NOT_MADE = "the bot is not making this room"
 
 ROOM: Table[Room] = Table(
     RoomMachine,
     refuses={
         "room_made": {"bound": "the room is bound already; a binding is never replaced silently"},
+        "room_completed": {"unregistered": _NOT_MADE, "bound": _NOT_MADE, "failed": _NOT_MADE},
         "repair_due": {"bound": "a bound room needs no repair"},
-        "difference_found": {"reconciling": "it is being looked at already"},
-        "topology_confirmed": {"unregistered": _NO_LOOK, "bound": _NO_LOOK, "failed": _NO_LOOK},
-        "topology_refused": {"unregistered": _NO_LOOK, "bound": _NO_LOOK, "failed": _NO_LOOK},
+        "difference_found": {"reconciling": "a repair is under way already"},
+        "topology_confirmed": {"unregistered": _NO_REPAIR, "failed": _NO_REPAIR},
+        "topology_refused": {"unregistered": _NO_REPAIR, "failed": _NO_REPAIR},
     },
 )

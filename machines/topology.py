@@ -1,7 +1,7 @@
-"""What the homeserver shows of the bot's rooms: the authority that reconciliation reads (contract C1).
+"""The homeserver's view of the bot's rooms: the authority that reconciliation reads (contract C1).
 
-Made by `matrix` from raw server state, never from a client library's room model. Nothing here is
-judged yet: a child link may be forged, a binding may be nonsense. Judging is `reconcile`'s.
+`matrix` makes it from raw server state, never from a client library's room model. Nothing is checked yet: a child link
+may be forged, a binding may be invalid. `reconcile` checks it.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ class ObservedChild(Struct, frozen=True):
 class ObservedRoom(Struct, frozen=True):
     """One room the bot is joined to.
 
-    `created_by` is the sender of `m.room.create`; `invited_by` who sent the invitation that the bot's
-    own membership followed from, where the server still tells; `members` are the other members
-    (joined or invited), `None` when they were not looked up; `others` is how many they are, where that
-    is known; `binding` is the raw content of the room account data `org.lambda.surfaces.room`.
+    `created_by` is the sender of `m.room.create`; `invited_by` is the sender of the invitation that the bot accepted,
+    where the server still shows it; `members` are the other members (joined or invited), `None` when they were not
+    read; `others` is their number, where it is known; `binding` is the raw content of the room account data
+    `org.lambda.surfaces.room`.
     """
 
     room_id: RoomId
@@ -44,10 +44,10 @@ class ObservedRoom(Struct, frozen=True):
 
 
 class Topology(Struct, frozen=True):
-    """The rooms the bot is joined to: the `whole` of them, or those that one targeted look concerns.
+    """The rooms the bot is joined to: all of them (`whole`), or those that one repair needs.
 
-    `former` are the bindings of rooms that its Spaces still name and that it is in no longer: their
-    numbers are taken (contract R3). `unread` are rooms that the sync told too much of to be read.
+    `former` are the bindings of rooms that its Spaces still name and that it is no longer in: their numbers are taken
+    (contract R3). `unread` are rooms whose part of the sync was too large to be read.
     """
 
     bot: UserId

@@ -20,8 +20,8 @@ from machines.happenings import (
     AgentDone,
     AgentOutput,
     AnswerTooLong,
+    AttemptEvent,
     AttemptFailed,
-    CallDelayed,
     CallStarted,
     Resumed,
     RoomLost,
@@ -36,8 +36,6 @@ from machines.table import Table
 from machines.turn_state import ENDED, ActiveTurn
 from machines.world import World
 
-AttemptEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed
-"""What the runtime reports about one attempt."""
 TurnEvent = TurnBegan | Resumed | AttemptEvent | TimePassed | RoomLost | UserStopped
 
 MIN_SILENCE_S = 1.0

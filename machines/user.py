@@ -1,36 +1,34 @@
-"""A user: his Space, his chats, and the making of both (contracts O1–O3, K2).
+"""A user: their Space, their chats, and the making of both (contracts O1–O3, K2).
 
-`resting → naming → making_space → making_chat → linking → resting`. One thing is made at a time, each step is one
-order whose repetition is harmless (a room is found again by its nonce), and the step in hand is in the row: an
-interruption anywhere resumes at that step. `!new` enters at `making_chat`. Ids are taken when the order is given, never
-later, so that the same order is repeated with the same ids.
+`resting → naming → making_space → making_chat → linking → resting`. One thing is made at a time. Each step is one
+order that is safe to repeat (a room is found again by its nonce), and the current step is in the row: after an
+interruption the user's actor resumes at that step. `!new` enters at `making_chat`. Ids are taken when the order is
+given, never later, so that a repeated order has the same ids.
 """
+
+from typing import Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
-from machines.effects import Effect, Send, Tell
-from machines.facts import BegunPart
-from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
+from machines.binding import Binding
+from machines.effects import Effect, Send, Tell, TookPlatformChatId
+from machines.happenings import Asked, RoomCompleted, RoomMade
+from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
 from machines.orders import CreateRoom, LinkChild, LookUpName
-from machines.room import Binding, RoomMade, TopologyConfirmed
 from machines.table import Table
+from machines.world import World
 
-NAME_STEP = ".name"
-"""What the transaction id of the first step ends in, behind the key of the request."""
+UserState = Literal["resting", "naming", "making_space", "making_chat", "linking"]
 
-
-class Asked(Struct, frozen=True):
-    """Where something was asked for. `event_id` is empty for an invitation, which is no message.
-
-    `begun` are the parts of an unfinished answer that are in the room already (contract D12).
-    """
-
-    room_id: RoomId
-    event_id: EventId | None = None
-    thread_root: EventId | None = None
-    begun: tuple[BegunPart, ...] = ()
+_STEPS: dict[UserState, str] = {
+    "naming": ".name",
+    "making_space": ".space",
+    "making_chat": ".room",
+    "linking": ".link",
+}
+"""The end of the transaction id of a step's order, by the state that waits for its outcome."""
 
 
 class NewChat(Struct, frozen=True):
@@ -46,7 +44,7 @@ class User(Struct, frozen=True):
     """One user's row. `next_chat_index` only ever grows (contract R3); `made` is the chat being linked."""
 
     user_id: UserId
-    state: str = "resting"
+    state: UserState = "resting"
     display_name: str = ""
     space_id: RoomId | None = None
     next_chat_index: int = 1
@@ -54,35 +52,36 @@ class User(Struct, frozen=True):
     chat: NewChat | None = None
     made: RoomId | None = None
 
+    def waits_for(self, txn_id: TxnId) -> bool:
+        """Whether this is the transaction id of the step in hand, and not of an earlier invitation or message."""
+        return self.state != "resting" and txn_id.endswith(_STEPS[self.state])
+
 
 class SpaceWanted(Struct, frozen=True):
-    """He has no Space yet. `key` tells this request from any other in transaction ids."""
+    """The user has no Space yet. `key` tells this request from any other in transaction ids."""
 
     asked: Asked
     key: str
 
 
 class ChatWanted(Struct, frozen=True):
-    """He has a Space and shall get a chat in it."""
+    """The user has a Space and gets a chat in it; without a `name` the chat is named by its number."""
 
     asked: Asked
-    chat: NewChat
+    name: str
 
 
 class NameKnown(Struct, frozen=True):
-    """His display name was found; `space_name` is made from it. `key` is that of `SpaceWanted`."""
+    """The user's display name was found by the order with this transaction id."""
 
     name: str
-    space_name: str
-    key: str
+    txn_id: TxnId
 
 
 class SpaceMade(Struct, frozen=True):
-    """His Space exists; `chat` is his first."""
+    """The user's Space exists."""
 
     room_id: RoomId
-    chat: NewChat
-    space_name: str
 
 
 class ChatMade(Struct, frozen=True):
@@ -92,13 +91,11 @@ class ChatMade(Struct, frozen=True):
 
 
 class ChatLinked(Struct, frozen=True):
-    """The Space names the room as its child: the chat is whole."""
+    """The Space names the room as its child: the chat is complete."""
 
 
 class StepRefused(Struct, frozen=True):
-    """The homeserver will not do the step in hand."""
-
-    reason: str
+    """The homeserver refuses the step in hand, or the user may not talk to the bot any more."""
 
 
 _Result = tuple[User, tuple[Effect, ...]]
@@ -127,65 +124,83 @@ class UserMachine(StateMachine):
     )
 
     @staticmethod
-    def look_up_name(data: User, fact: SpaceWanted) -> _Result:
-        """The Space is named after him."""
-        look_up = Send(LookUpName(data.user_id), TxnId(f"{fact.key}{NAME_STEP}"), reports=True)
+    def look_up_name(data: User, fact: SpaceWanted, context: World) -> _Result:
+        """Look up the display name, after which the Space is named."""
+        txn_id = TxnId(f"{fact.key}{_STEPS['naming']}")
+        look_up = Send(LookUpName(data.user_id), txn_id, reports=True)
         return replace(data, asked=fact.asked), (look_up,)
 
     @staticmethod
-    def make_space(data: User, fact: NameKnown) -> _Result:
-        """One Space a user: the nonce is his id."""
-        order = CreateRoom(f"space of {data.user_id}", fact.space_name, data.user_id, space=True)
-        send = Send(order, TxnId(f"{fact.key}.space"), reports=True)
+    def make_space(data: User, fact: NameKnown, context: World) -> _Result:
+        """Create the one Space of this user: the nonce is their id."""
+        name = context.catalog.space_name(fact.name)
+        order = CreateRoom(f"space of {data.user_id}", name, data.user_id, space=True)
+        # A Space that was refused is ordered again, and each order needs a transaction id of its own.
+        key = fact.txn_id.removesuffix(_STEPS["naming"])
+        send = Send(order, TxnId(f"{key}{_STEPS['making_space']}"), reports=True)
         return replace(data, display_name=fact.name), (send,)
 
     @staticmethod
-    def note_space(data: User, fact: SpaceMade) -> _Result:
-        """The Space is bound as soon as it exists; its first chat follows."""
-        binding = Binding("space", data.user_id)
-        key = ActorKey(fact.room_id)
-        confirmed = TopologyConfirmed(
-            binding, fact.space_name, encrypted=False, store=True, report={}
-        )
-        data, effects = _make_chat(replace(data, space_id=fact.room_id), fact.chat)
-        return data, (Tell(key, RoomMade(binding, fact.space_name)), Tell(key, confirmed), *effects)
+    def note_space(data: User, fact: SpaceMade, context: World) -> _Result:
+        """Bind the Space as soon as it exists, and make its first chat."""
+        binding, key = Binding("space", data.user_id), ActorKey(fact.room_id)
+        name = context.catalog.space_name(data.display_name)
+        data, effects = _make_chat(replace(data, space_id=fact.room_id), "", context)
+        tells = (Tell(key, RoomMade(binding, name)), Tell(key, RoomCompleted(binding, name)))
+        return data, (*tells, *effects)
 
     @staticmethod
-    def make_chat(data: User, fact: ChatWanted) -> _Result:
-        """A further chat."""
-        return _make_chat(replace(data, asked=fact.asked), fact.chat)
+    def make_chat(data: User, fact: ChatWanted, context: World) -> _Result:
+        """Make a further chat."""
+        return _make_chat(replace(data, asked=fact.asked), fact.name, context)
 
     @staticmethod
-    def link(data: User, fact: ChatMade) -> _Result:
-        """The room knows what it will be before its Space names it, so that no message is too early."""
+    def link(data: User, fact: ChatMade, context: World) -> _Result:
+        """Tell the room its binding before its Space links it, so that no message comes too early."""
         binding, name = _binding(data), data.chat.name if data.chat else ""
         tell = Tell(ActorKey(fact.room_id), RoomMade(binding, name))
         order = LinkChild(binding.space_id or fact.room_id, fact.room_id)
-        send = Send(order, TxnId(f"{data.user_id}.{binding.chat_id}.link"), reports=True)
-        return replace(data, made=fact.room_id), (tell, send)
+        txn_id = TxnId(f"{data.user_id}.{binding.chat_id}{_STEPS['linking']}")
+        return replace(data, made=fact.room_id), (tell, Send(order, txn_id, reports=True))
 
     @staticmethod
-    def finish(data: User, fact: ChatLinked) -> _Result:
-        """Whole: the room may be talked in."""
+    def finish(data: User, fact: ChatLinked, context: World) -> _Result:
+        """The chat is complete and may be used."""
         name = data.chat.name if data.chat else ""
-        confirmed = TopologyConfirmed(_binding(data), name, encrypted=False, store=True, report={})
-        tell = (Tell(ActorKey(data.made), confirmed),) if data.made else ()
+        completed = RoomCompleted(_binding(data), name)
+        tell = (Tell(ActorKey(data.made), completed),) if data.made else ()
         return replace(data, asked=None, chat=None, made=None), tell
 
     @staticmethod
-    def abandon(data: User, fact: StepRefused) -> _Result:
-        """What was made stays and is found again by its nonce or in the Space; ids are not reused."""
+    def abandon(data: User, fact: StepRefused, context: World) -> _Result:
+        """Give up; a room that was made is found again by its nonce or in the Space, and ids are not reused."""
         return replace(data, asked=None, chat=None, made=None), ()
 
 
-def _make_chat(user: User, chat: NewChat) -> _Result:
+def _make_chat(user: User, name: str, context: World) -> _Result:
+    number = user.next_chat_index
+    chat = NewChat(
+        chat_id=f"C{number}",
+        platform_chat_id=context.next_platform_chat_id,
+        agent_id=_agent_for(user, context),
+        name=name or context.catalog.chat_name(number),
+    )
     order = CreateRoom(_nonce(user), chat.name, user.user_id, parent=user.space_id)
-    send = Send(order, TxnId(f"{user.user_id}.{chat.chat_id}.room"), reports=True)
-    return replace(user, chat=chat, next_chat_index=user.next_chat_index + 1), (send,)
+    txn_id = TxnId(f"{user.user_id}.{chat.chat_id}{_STEPS['making_chat']}")
+    user = replace(user, chat=chat, next_chat_index=number + 1)
+    return user, (Send(order, txn_id, reports=True), TookPlatformChatId(chat.platform_chat_id))
+
+
+def _agent_for(user: User, context: World) -> AgentId:
+    """Return the agent that the user selected, if it still exists, or else their default (contracts A2, K5)."""
+    selected = context.preferences(user.user_id).agent_id
+    if selected is not None and context.agents.knows(selected):
+        return selected
+    return context.agents.default_for(user.user_id)
 
 
 def _nonce(user: User) -> str:
-    """Return the nonce of the chat to be made: what was asked is the same before and after any loss."""
+    """Return the nonce of the chat to be made: the request is the same before and after any loss."""
     event_id = user.asked.event_id if user.asked is not None else None
     if event_id is None:
         return f"first chat of {user.user_id}"
@@ -210,16 +225,15 @@ _ONE_AT_A_TIME = "one thing is made at a time; the request waits"
 _NOT_ASKED = "that step was not ordered"
 
 
-def _unless(*states: str) -> dict[str, str]:
-    every = ("resting", "naming", "making_space", "making_chat", "linking")
-    return {state: _NOT_ASKED for state in every if state not in states}
+def _unless(accepting: UserState, why: str = _NOT_ASKED) -> dict[str, str]:
+    return {state: why for state in get_args(UserState) if state != accepting}
 
 
 USER: Table[User] = Table(
     UserMachine,
     refuses={
-        "space_wanted": dict.fromkeys(_unless("resting"), _ONE_AT_A_TIME),
-        "chat_wanted": dict.fromkeys(_unless("resting"), _ONE_AT_A_TIME),
+        "space_wanted": _unless("resting", _ONE_AT_A_TIME),
+        "chat_wanted": _unless("resting", _ONE_AT_A_TIME),
         "name_known": _unless("naming"),
         "space_made": _unless("making_space"),
         "chat_made": _unless("making_chat"),

@@ -1,16 +1,16 @@
-"""What a decision may know besides its own rows: the time, who may talk, which agents there are, the words.
+"""The context of one step: the time, the sentences, the access rules, the agents, and the next free id.
 
-A `World` is a value made anew for every step, so a step can be repeated from its arguments alone.
+A context is created for every step, so a step can be repeated from its arguments alone.
 """
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from typing import Protocol
 from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from machines.access import Access
 from machines.i18n import Catalog
 from machines.ids import AgentId, RoomId, UserId, server_of
 from machines.preferences import Preferences
@@ -34,24 +34,6 @@ class Agents(Protocol):
     def label(self, agent_id: AgentId) -> str:
         """Return what people call the agent; its id where it has no label."""
         ...
-
-
-class Access(Struct, frozen=True):
-    """Who may talk to the bot: full Matrix ids or globs; by default users of its own server (contract E3)."""
-
-    bot: UserId
-    allowed: tuple[str, ...] = ()
-
-    def allows(self, user_id: UserId) -> bool:
-        """Judge by the Matrix id alone, never by a display name; the bot never talks to itself."""
-        if user_id == self.bot:
-            return False
-        if not self.allowed:
-            return server_of(user_id) == server_of(self.bot)
-        # The address of a server without a name has brackets, which mean something else in a glob.
-        return user_id in self.allowed or any(
-            fnmatchcase(user_id, pattern) for pattern in self.allowed
-        )
 
 
 class World(Struct, frozen=True):

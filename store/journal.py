@@ -15,8 +15,8 @@ import anyio.lowlevel
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from machines.chats import ChatSummary
 from machines.facts import Fact, Gap, SyncBatch
-from machines.happenings import ChatSummary
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
 from machines.lifecycle import Life
 from machines.plan import Stored

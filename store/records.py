@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from machines.happenings import ChatSummary, OrderDone
+from machines.chats import ChatSummary
+from machines.happenings import Asked, OrderDone
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.lifecycle import Life
 from machines.orders import Order
@@ -13,7 +14,7 @@ from machines.preferences import Preferences
 from machines.priority import Priority
 from machines.room import Room
 from machines.turn_state import Turn
-from machines.user import Asked, NewChat, User
+from machines.user import NewChat, User
 
 
 class InboxRow(Struct, frozen=True):

@@ -11,10 +11,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from machines.happenings import ChatSummary
+from machines.binding import Binding
+from machines.chats import ChatSummary
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.memory import Memory
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.turn_state import Turn
 from machines.user import User
 from store.codec import dump, read, read_order

@@ -7,16 +7,17 @@ from typing import ClassVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.effects import Effect, Send
 from machines.facts import BegunPart
+from machines.happenings import Asked
 from machines.i18n import Catalog
 from machines.ids import EventId, TxnId, UserId
 from machines.orders import SendMessage, StoreBinding
 from machines.preferences import Preferences
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.talk import ConfirmationAnswer, ContextOrder
 from machines.turn_state import Turn
-from machines.user import Asked
 from machines.world import World
 
 

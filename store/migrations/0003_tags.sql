@@ -23,7 +23,7 @@ INSERT INTO tags (class, tag) VALUES
     ('MessageDropped', 'message_dropped'),
     ('AnswerReady', 'answer_ready'),
     ('RoomMade', 'room_made'),
-    ('TopologyConfirmed', 'topology_confirmed'),
+    ('TopologyConfirmed', 'room_completed'),
     ('SendMessage', 'send_message'),
     ('RedactMessage', 'redact_message'),
     ('JoinRoom', 'join_room'),
@@ -40,10 +40,13 @@ INSERT INTO tags (class, tag) VALUES
     ('RoomCreated', 'room_created'),
     ('Refused', 'refused');
 
-UPDATE inbox SET payload = json_set(payload,
-    '$.order', (SELECT tag FROM tags WHERE class = json_extract(payload, '$.order')),
-    '$.outcome.type', (SELECT tag FROM tags WHERE class = json_extract(payload, '$.outcome.type')))
+UPDATE inbox SET payload = json_remove(json_set(payload,
+    '$.outcome.type', (SELECT tag FROM tags WHERE class = json_extract(payload, '$.outcome.type'))), '$.order')
 WHERE kind = 'OrderDone' AND json_valid(payload);
+
+-- A user's actor told a room in this way that it was complete.
+UPDATE inbox SET payload = json_remove(payload, '$.encrypted', '$.store', '$.report', '$.others')
+WHERE kind = 'TopologyConfirmed' AND json_valid(payload);
 
 UPDATE inbox SET kind = tag, payload = CASE WHEN json_valid(payload)
     THEN json_set(payload, '$.type', tag) ELSE payload END

@@ -79,7 +79,7 @@ VALUES (:subject, :at, :event, :source, :target, :reason, :report);
 -- name: rooms_in_flight
 SELECT lane FROM outbox WHERE status = 'waiting' AND kind IN ('join_room', 'name_room', 'store_binding')
 UNION SELECT actor FROM inbox WHERE status = 'waiting'
-    AND kind IN ('invite', 'order_done', 'room_made', 'topology_confirmed', 'bot_removed',
+    AND kind IN ('invite', 'order_done', 'room_made', 'room_completed', 'bot_removed',
         'bot_returned')
 UNION SELECT json_extract(in_hand, '$.made') FROM users
     WHERE in_hand IS NOT NULL AND json_extract(in_hand, '$.made') IS NOT NULL;

@@ -17,6 +17,8 @@ from msgspec.structs import replace
 from actors.agent_calls import Limits
 from actors.bot import DRAIN_S, Bot
 from actors.surroundings import Surroundings
+from machines.access import Access
+from machines.binding import Binding
 from machines.doubts import Doubts
 from machines.errors import TokenUnknown
 from machines.facts import Fact, Gap, MessageArrived, SyncBatch
@@ -34,10 +36,9 @@ from machines.orders import (
     SendMessage,
     StoreBinding,
 )
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.topology import ObservedRoom, Topology
-from machines.world import Access
 from store import Journal
 from store.database import prepare, translated
 from store.records import Writes

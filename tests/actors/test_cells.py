@@ -9,13 +9,13 @@ from machines.happenings import (
     AgentDone,
     AgentOutput,
     AnswerTooLong,
+    Asked,
     AttemptFailed,
     ChatsAsked,
     TimePassed,
 )
 from machines.ids import ActorKey, EventId, RoomId
 from machines.priority import Priority
-from machines.user import Asked
 from store.records import InboxRow, RoomRows
 
 TURN = EventId("$1")

@@ -4,10 +4,14 @@ import anyio
 import pytest
 
 from actors.crank import Crank
-from machines.happenings import ChatRecovered, Observed
+from machines.binding import Binding
+from machines.happenings import (
+    ChatRecovered,
+    TopologyConfirmed,
+)
 from machines.ids import ActorKey, RoomId
 from machines.orders import CreateRoom, Order, SendMessage
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.user import User
 from store.records import Writes
 from tests.actors.fakes import House, settle
@@ -75,7 +79,7 @@ async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_
     told = await house.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
     said = await keep_facts(house.journal, [house.message(ENTRY, body)], 1.0)
     crank.deliver((*told, *said))
-    crank.tell(ActorKey("!chat1"), Observed(bound(), "Chat 1", False, False, "it is there", {}))
+    crank.tell(ActorKey("!chat1"), TopologyConfirmed(bound(), "Chat 1", False, False))
     async with anyio.create_task_group() as group:
         group.start_soon(crank.run)
         await settle()

@@ -159,8 +159,8 @@ async def test_the_outcome_is_told_where_it_is_waited_for_and_refusals_always(ho
         )
     told = [row.event for row in desk.delivered]
     assert told == [
-        OrderDone(TxnId("loud"), "send_message", Done(EventId("$sent loud"))),
-        OrderDone(TxnId("refused"), "send_message", no, EventId("$asked")),
+        OrderDone(TxnId("loud"), Done(EventId("$sent loud"))),
+        OrderDone(TxnId("refused"), no, EventId("$asked")),
     ]
     assert desk.sent == ["quiet", "loud", "refused"]
 

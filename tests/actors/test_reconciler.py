@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from machines.binding import Binding
 from machines.ids import RoomId
-from machines.room import Binding
 from machines.topology import Topology
 from store.records import Writes
 from tests.actors.fakes import House, settle

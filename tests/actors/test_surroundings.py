@@ -1,7 +1,7 @@
 """What every step may know: here, the next free context id (contract A5)."""
 
 from actors.surroundings import Surroundings
-from machines.world import Access
+from machines.access import Access
 from tests.machines.support import BOT, CATALOG, FewAgents
 
 

@@ -14,6 +14,7 @@ from actors.bot import Bot
 from actors.surroundings import Surroundings
 from agent_platform import single_agent
 from cli.agents import Agents
+from machines.access import Access
 from machines.doubts import Doubts
 from machines.facts import Fact, Gap, SyncBatch
 from machines.i18n import catalog_for
@@ -21,7 +22,6 @@ from machines.ids import AgentId, DeviceId, EventId, RoomId, SyncToken, TxnId, U
 from machines.orders import Done, Order, Outcome, SendMessage
 from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.topology import ObservedChild, ObservedRoom, Topology
-from machines.world import Access
 from matrix.clock import SystemClock
 from matrix.http.parsing import parse_json
 from matrix.sync.decoding import SyncDecoder

@@ -6,21 +6,22 @@ call the same actions, so that the difference is dispatch alone.
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
+from agent_platform import single_agent
+from cli.agents import Agents
+from machines.access import Access
+from machines.binding import Binding
+from machines.facts import BotRemoved
+from machines.happenings import TopologyConfirmed
+from machines.i18n import catalog_for
 from machines.ids import AgentId, RoomId, UserId
-from machines.room import (
-    ROOM,
-    Binding,
-    MessageCame,
-    RemovedFromRoom,
-    Room,
-    RoomMachine,
-    TopologyConfirmed,
-)
+from machines.room import ROOM, Room, RoomMachine, UserWrote
 from machines.table import event_name
+from machines.world import World
 from tests.bench.figures import Beside, Figure
 
 TITLE = "Machines"
@@ -29,11 +30,18 @@ _ENGINE_ROUNDS = 1_000
 
 _BINDING = Binding("chat", UserId("@ann:localhost"), "C1", "1", AgentId("default"))
 _FACTS: tuple[Any, ...] = (
-    MessageCame(100.0),
-    TopologyConfirmed(_BINDING, "Chat 1", encrypted=False, store=False, report={}),
-    RemovedFromRoom("kicked"),
+    UserWrote(),
+    TopologyConfirmed(_BINDING, "Chat 1", encrypted=False, backfill=False),
+    BotRemoved(RoomId("!room"), None, None, "kicked"),
 )
 _START = Room(RoomId("!room"))
+_CONTEXT = World(
+    now=100.0,
+    catalog=catalog_for("en", "Lambda"),
+    access=Access(UserId("@lambda:localhost")),
+    agents=Agents(single_agent(None, Path("/agents"))),
+    next_platform_chat_id="1",
+)
 
 
 def measure() -> Iterator[Figure]:
@@ -60,7 +68,7 @@ def _by_table(rounds: int) -> Room:
     room = _START
     for _ in range(rounds):
         for fact in _FACTS:
-            room = ROOM.step(room, fact).data
+            room = ROOM.step(room, fact, _CONTEXT).data
     return room
 
 
@@ -70,21 +78,21 @@ def _by_engine(rounds: int) -> Room:
     room = _START
     for _ in range(rounds):
         for name, fact in zip(names, _FACTS, strict=True):
-            room, _effects = machine.send(name, data=room, fact=fact)
+            room, _effects = machine.send(name, data=room, fact=fact, context=_CONTEXT)
             room = replace(room, state=machine.current_state_value)
     return room
 
 
 def _by_dict(rounds: int) -> Room:
-    dispatch: dict[tuple[str, type], tuple[str, Callable[[Any, Any], Any]]] = {
-        ("unregistered", MessageCame): ("reconciling", RoomMachine.repair),
+    dispatch: dict[tuple[str, type], tuple[str, Callable[[Any, Any, Any], Any]]] = {
+        ("unregistered", UserWrote): ("reconciling", RoomMachine.repair_at_once),
         ("reconciling", TopologyConfirmed): ("bound", RoomMachine.bind),
-        ("bound", RemovedFromRoom): ("unregistered", RoomMachine.let_go),
+        ("bound", BotRemoved): ("unregistered", RoomMachine.leave),
     }
     room = _START
     for _ in range(rounds):
         for fact in _FACTS:
             target, action = dispatch[room.state, type(fact)]
-            room, _effects = action(room, fact)
+            room, _effects = action(room, fact, _CONTEXT)
             room = replace(room, state=target)
     return room

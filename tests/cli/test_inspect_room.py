@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from machines.room import ROOM, Room
+from machines.room import ROOM, Room, RoomState
 from store.lock import DaemonLock
 from store.records import Writes
 from tests.cli.shell import Shell
@@ -125,13 +125,13 @@ def test_json_of_a_room_that_is_nothing_yet_has_all_keys_too(shell: Shell, path:
 
 @pytest.mark.parametrize("state", ROOM.states)
 def test_what_the_machine_would_accept_is_the_machines_own_word(
-    shell: Shell, path: Path, state: str
+    shell: Shell, path: Path, state: RoomState
 ) -> None:
     with closing(connect(path)) as raw:
         keep(raw, Writes(room=Room(CHAT, state, NOON, "")))
     accepted = inspected(shell, CHAT)["allowed_events"]
     assert accepted == list(ROOM.accepts(state))
-    assert "message_came" in accepted
+    assert "user_wrote" in accepted
 
 
 def test_without_a_room_the_bot_and_all_rooms_are_told(shell: Shell, path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines import conversation, household
+from machines.access import Access
+from machines.binding import Binding
 from machines.conversation import Conversation
 from machines.draft import AnswerText
 from machines.effects import (
@@ -33,12 +35,11 @@ from machines.happenings import (
 from machines.household import Household
 from machines.i18n import Catalog, catalog_for
 from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
-from machines.orders import Outcome, SendMessage
+from machines.orders import JoinRoom, Outcome, SendMessage
 from machines.preferences import Preferences
-from machines.room import Binding, Room
-from machines.tags import tag_of
+from machines.room import Room
 from machines.user import User
-from machines.world import Access, World
+from machines.world import World
 
 BOT = UserId("@lambda:example.org")
 ANNA = UserId("@anna:example.org")
@@ -168,11 +169,9 @@ class RoomStory:
         self.all: list[Effect] = []
         self.chosen: dict[UserId, Preferences] = {}
 
-    def take(
-        self, event: object, *, stored: bool = False, received_at: float | None = None
-    ) -> Told:
+    def take(self, event: Any, *, stored: bool = False, received_at: float | None = None) -> Told:
         """Take an event; `stored` says that it came from the inbox and has a row."""
-        seq = None
+        seq = 0
         if stored:
             self.seq += 1
             seq = self.seq
@@ -221,8 +220,14 @@ class RoomStory:
         assert turn is not None
         return self.take(AttemptFailed(turn.turn_id, turn.tries, kind, "a reason", retryable))
 
-    def outcome(self, order: str, outcome: Outcome, answers: EventId | None = None) -> Told:
-        return self.take(OrderDone(TxnId("a txn"), order, outcome, answers), stored=True)
+    def outcome(self, txn_id: str, outcome: Outcome, answers: EventId | None = None) -> Told:
+        return self.take(OrderDone(TxnId(txn_id), outcome, answers), stored=True)
+
+    def joins(self, outcome: Outcome) -> Told:
+        """The homeserver has answered the last order to join."""
+        sends = [each for each in self.all if isinstance(each, Send)]
+        join = [send for send in sends if isinstance(send.order, JoinRoom)][-1]
+        return self.outcome(join.txn_id, outcome)
 
 
 @dataclass
@@ -238,7 +243,7 @@ class UserStory:
     def __post_init__(self) -> None:
         self.it = Household(self.user)
 
-    def take(self, event: object) -> Told:
+    def take(self, event: Any) -> Told:
         self.seq += 1
         world = make_world(self.now, next_context=str(self.next_context), **self.world_options)
         self.it, effects = household.take(self.it, event, self.seq, world)
@@ -250,4 +255,4 @@ class UserStory:
 
     def outcome(self, send: Send, outcome: Outcome) -> Told:
         """The homeserver has carried out what a step ordered."""
-        return self.take(OrderDone(send.txn_id, tag_of(send.order), outcome))
+        return self.take(OrderDone(send.txn_id, outcome))

@@ -6,7 +6,12 @@ from msgspec.structs import replace
 from machines.conversation import Conversation
 from machines.effects import Ask, Reconcile
 from machines.facts import MessageArrived
-from machines.happenings import Confirmation, Observed, Resumed, TimePassed
+from machines.happenings import (
+    Confirmation,
+    Resumed,
+    TimePassed,
+    TopologyRefused,
+)
 from machines.ids import EventId
 from machines.memory import QUESTION_KEPT_S
 from machines.patience import LONGEST_SPREAD_WAIT_S
@@ -15,7 +20,7 @@ from machines.room import COOL_DOWN_S, Room
 from tests.machines.support import ANNA, ROOM, RoomStory
 
 TWO_HOURS_S = 7200.0
-NOTHING = Observed(None, "", False, False, "nothing it could be", {})
+NOTHING = TopologyRefused("nothing it could be", {})
 
 
 def set_back(story: RoomStory) -> None:

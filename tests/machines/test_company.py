@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from machines.binding import Binding
+from machines.chats import ChatSummary
 from machines.effects import Reconcile, Send, Tell
 from machines.facts import (
     FileArrived,
@@ -13,10 +15,9 @@ from machines.facts import (
     MembersCounted,
     MessageArrived,
 )
-from machines.happenings import AnswerReady, ChatsAsked, ChatSummary, Observed, OnboardingAsked
+from machines.happenings import AnswerReady, Asked, ChatsAsked, OnboardingAsked, TopologyConfirmed
 from machines.ids import EventId
-from machines.room import Binding
-from machines.user import Asked, User
+from machines.user import User
 from tests.machines.support import (
     ANNA,
     BERT,
@@ -130,8 +131,8 @@ def test_whoever_came_is_there_before_the_answer():
     assert story.take(ready(), stored=True).said == ["Chat 1 is at a link"]
 
 
-def seen(others: int | None, binding: Binding | None = None) -> Observed:
-    return Observed(binding or Binding("entry", ANNA), "", False, False, "", {}, others)
+def seen(others: int | None, binding: Binding | None = None) -> TopologyConfirmed:
+    return TopologyConfirmed(binding or Binding("entry", ANNA), "", False, False, others)
 
 
 def test_where_it_is_not_known_who_is_there_it_is_looked_up_before_anything_is_said():

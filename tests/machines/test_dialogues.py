@@ -6,7 +6,12 @@ from msgspec.structs import replace
 from machines.effects import Ask, SavePreferences, TookPlatformChatId
 from machines.endings import FILE_NAME_CHARS
 from machines.facts import QuestionShown
-from machines.happenings import AgentDone, Confirmation, Observed, Resumed
+from machines.happenings import (
+    AgentDone,
+    Confirmation,
+    Resumed,
+    TopologyConfirmed,
+)
 from machines.ids import EventId, RoomId
 from machines.memory import QUESTION_KEPT_S, Memory, Question
 from machines.orders import StoreBinding
@@ -77,7 +82,7 @@ def test_two_clears_that_waited_together_take_two_contexts():
     story = RoomStory(chat_room(state="reconciling"))
     story.hears("!clear")
     story.hears("!clear")
-    found = Observed(CHAT_BINDING, "Chat 1", False, False, "found", {})
+    found = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
     taken = story.take(found).of(TookPlatformChatId)
     assert [each.platform_chat_id for each in taken] == ["7", "8", "9"]
 

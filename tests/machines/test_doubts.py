@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.doubts import Doubts, doubts
 from machines.ids import RoomId
 from machines.plan import Stored
-from machines.room import Binding
 from machines.topology import Topology
 from machines.user import User
 from tests.machines.support import ANNA, BERT

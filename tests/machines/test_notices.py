@@ -4,14 +4,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from machines.chats import ChatSummary
 from machines.effects import DropEdits, Send
 from machines.facts import BegunPart, MessageArrived
-from machines.happenings import ChatsAsked, ChatSummary
+from machines.happenings import Asked, ChatsAsked
 from machines.ids import EventId, RoomId, TxnId
 from machines.notices import in_parts
 from machines.orders import RedactMessage, SendMessage
 from machines.splitting import PART_BYTES
-from machines.user import Asked
 from tests.machines.support import ANNA, ENTRY, ROOM, RoomStory, UserStory, entry_room
 
 LIST = EventId("$list")

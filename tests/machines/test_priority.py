@@ -5,14 +5,18 @@ from msgspec.structs import replace
 
 from machines.effects import Ask
 from machines.facts import BotRemoved, EncryptedArrived, FileArrived, MessageArrived
-from machines.happenings import ChatsAsked, Observed, OrderDone
+from machines.happenings import (
+    Asked,
+    ChatsAsked,
+    OrderDone,
+    TopologyConfirmed,
+)
 from machines.ids import EventId, TxnId
 from machines.orders import Done
 from machines.priority import Priority, priority_of
-from machines.user import Asked
 from tests.machines.support import ANNA, BERT, CATALOG, CHAT_BINDING, ROOM, RoomStory, chat_room
 
-FOUND = Observed(CHAT_BINDING, "Chat 1", False, False, "found", {})
+FOUND = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
 
 
 def said(body: str) -> MessageArrived:
@@ -33,7 +37,7 @@ def said(body: str) -> MessageArrived:
         (EncryptedArrived(ROOM, EventId("$1"), ANNA, {}, 0), Priority.MESSAGE),
         (ChatsAsked(Asked(ROOM)), Priority.MESSAGE),
         (BotRemoved(ROOM, None, None, "kicked"), Priority.EVENT),
-        (OrderDone(TxnId("a"), "join_room", Done(None)), Priority.EVENT),
+        (OrderDone(TxnId("a"), Done(None)), Priority.EVENT),
     ],
     ids=str,
 )

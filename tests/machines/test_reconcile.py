@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.ids import RoomId
 from machines.plan import Plan, Stored
-from machines.room import Binding
 from machines.topology import ObservedRoom
 from machines.user import User
 from tests.machines.support import ANNA, BERT, BOT, STRANGER

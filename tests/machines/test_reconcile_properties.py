@@ -4,9 +4,10 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.ids import RoomId
 from machines.plan import Stored
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.user import User
 from tests.machines.support import ANNA, BERT, BOT, STRANGER

@@ -2,12 +2,18 @@
 
 import pytest
 
+from machines.binding import Binding
 from machines.effects import Ask, Consume, Log, Reconcile, Record
 from machines.facts import BotRemoved, BotReturned, InviteArrived
-from machines.happenings import Observed, OnboardingAsked, Resumed
+from machines.happenings import (
+    OnboardingAsked,
+    Resumed,
+    TopologyConfirmed,
+    TopologyRefused,
+)
 from machines.ids import EventId
 from machines.orders import Joined, JoinRoom, Refused, RejectInvite, StoreBinding
-from machines.room import Binding, Room
+from machines.room import Room
 from tests.machines.support import (
     ANNA,
     BERT,
@@ -19,8 +25,8 @@ from tests.machines.support import (
     RoomStory,
 )
 
-NOTHING = Observed(None, "", False, False, "nothing it could be", {"room_id": ROOM})
-A_CHAT = Observed(CHAT_BINDING, "Chat 1", False, True, "the homeserver shows what it is", {})
+NOTHING = TopologyRefused("nothing it could be", {"room_id": ROOM})
+A_CHAT = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, True)
 
 
 def unknown_room() -> RoomStory:
@@ -46,7 +52,7 @@ def test_the_first_message_in_an_unknown_room_has_it_looked_at_and_waits():
     assert told.consumed == []
     (record,) = told.of(Record)
     assert (record.event, record.source, record.target) == (
-        "message_came",
+        "user_wrote",
         "unregistered",
         "reconciling",
     )
@@ -74,7 +80,7 @@ def test_a_repaired_room_is_bound_kept_on_the_server_and_answers_that_same_messa
 def test_a_binding_that_the_server_has_already_is_not_written_again():
     story = unknown_room()
     story.hears("one")
-    told = story.take(Observed(CHAT_BINDING, "Chat 1", False, False, "found", {}))
+    told = story.take(TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False))
     assert told.orders == []
 
 
@@ -97,6 +103,14 @@ def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
         "failed",
         {"room_id": ROOM},
     )
+
+
+def test_a_room_that_is_refused_at_start_fails_silently_and_may_be_repaired_at_once():
+    story = RoomStory(Room(ROOM, "reconciling", binding=CHAT_BINDING))
+    told = story.take(TopologyRefused("nothing it could be", {}, at_start=True))
+    assert [type(effect) for effect in told.effects] == [Record]
+    room = story.it.room
+    assert (room.state, room.repaired_at, room.looks, room.told) == ("failed", 0.0, 1, False)
 
 
 def test_the_owner_is_named_in_the_warning_where_he_is_known():
@@ -203,9 +217,9 @@ def test_an_invitation_leads_to_a_join_a_look_and_a_welcome():
     joined = story.take(invite(), stored=True)
     assert joined.orders == [JoinRoom(ENTRY)]
     assert joined.consumed == [1]
-    assert story.outcome("join_room", Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
+    assert story.joins(Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
 
-    told = story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
+    told = story.take(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
     (tell,) = told.tells
     assert tell.actor == ANNA
     assert isinstance(tell.event, OnboardingAsked)
@@ -217,9 +231,9 @@ def test_each_allowed_user_who_invites_is_welcomed_himself():
     story = entry_story()
     for sender in (ANNA, BERT):
         story.take(invite(sender), stored=True)
-        story.outcome("join_room", Joined(ENTRY, False))
+        story.joins(Joined(ENTRY, False))
         if story.it.room.state != "bound":
-            story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
+            story.take(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
     welcomed = [each.actor for each in story.all if hasattr(each, "actor")]
     assert welcomed == [ANNA, BERT]
 
@@ -237,24 +251,32 @@ def test_an_invitation_of_a_stranger_is_turned_down_with_one_line():
 def test_an_invitation_that_is_gone_leaves_the_room_unregistered():
     story = entry_story()
     story.take(invite(), stored=True)
-    told = story.outcome("join_room", Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
+    told = story.joins(Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
     assert story.it.room.state == "unregistered"
     assert told.orders == []
+
+
+def test_a_refusal_of_another_order_does_not_end_the_join():
+    story = entry_story()
+    story.take(invite(), stored=True)
+    story.outcome(f"{ENTRY}.binding.1000000", Refused("forbidden", "M_FORBIDDEN", "no"))
+    assert story.it.room.state == "reconciling"
+    assert story.joins(Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
 
 
 def test_who_invited_is_welcomed_though_an_older_removal_is_heard_of_while_the_bot_joins():
     story = entry_story()
     story.take(invite(), stored=True)
     story.take(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
-    story.outcome("join_room", Joined(ENTRY, False))
-    told = story.take(Observed(Binding("entry", ANNA), "", False, True, "found", {}))
+    story.joins(Joined(ENTRY, False))
+    told = story.take(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
     assert [each.actor for each in told.effects if hasattr(each, "actor")] == [ANNA]
 
 
 def test_a_room_that_the_bot_was_put_out_of_and_came_back_to_is_looked_at_again():
     story = entry_story()
     story.take(invite(), stored=True)
-    story.outcome("join_room", Joined(ENTRY, False))
+    story.joins(Joined(ENTRY, False))
     story.take(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
     assert story.it.room.state == "unregistered"
     told = story.take(BotReturned(ENTRY, EventId("$in")), stored=True)
@@ -266,7 +288,7 @@ def test_a_room_that_the_bot_was_put_out_of_and_came_back_to_is_looked_at_again(
 def test_encryption_is_believed_from_the_invitation_and_from_the_room(claimed, found):
     story = entry_story()
     story.take(invite(encrypted=claimed), stored=True)
-    story.outcome("join_room", Joined(ENTRY, found))
+    story.joins(Joined(ENTRY, found))
     assert story.it.room.encrypted
 
 

@@ -1,7 +1,7 @@
 """Every machine answers every event in every state, and the compiled table is the declared machine."""
 
 from types import SimpleNamespace
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 from msgspec import Struct
@@ -10,10 +10,20 @@ from statemachine import State, StateMachine
 from statemachine.exceptions import TransitionNotAllowed
 
 from machines.errors import IllegalEvent
+from machines.room import RoomMachineEvent
 from machines.table import Table, event_name
 from machines.turn import TurnEvent
 from machines.turn_state import ENDED, TurnState
-from tests.machines.samples import LIFECYCLE, MACHINES, MODULES, NO_EVENTS, ROOM, TURN, Machine
+from tests.machines.samples import (
+    LIFECYCLE,
+    MACHINES,
+    MODULES,
+    NO_EVENTS,
+    ROOM,
+    TURN,
+    USER,
+    Machine,
+)
 
 each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 
@@ -89,10 +99,19 @@ def test_every_event_has_its_class_and_every_class_its_event(machine):
     assert {cls.__name__ for cls in declared - events} == NO_EVENTS[machine.name]
 
 
+@pytest.mark.parametrize("machine", [LIFECYCLE, ROOM, USER], ids=lambda machine: machine.name)
+def test_the_states_of_a_row_are_those_of_its_machine(machine):
+    assert get_args(get_type_hints(type(machine.rows[0]))["state"]) == machine.table.states
+
+
 def test_the_types_of_the_turn_name_all_its_states_and_events():
     assert set(_flat(get_args(TurnState))) == set(TURN.table.states)
     assert set(ENDED) == {state.id for state in TURN.table.machine.final_states}
     assert set(get_args(TurnEvent)) == {type(fact) for fact in TURN.facts}
+
+
+def test_the_type_of_the_rooms_events_names_all_of_them():
+    assert set(get_args(RoomMachineEvent)) == {type(fact) for fact in ROOM.facts}
 
 
 def _flat(literals: tuple) -> list[str]:

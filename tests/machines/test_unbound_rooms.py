@@ -21,14 +21,24 @@ from machines.facts import (
     MemberChanged,
     MessageArrived,
 )
-from machines.happenings import AgentOutput, Observed, OrderDone, Resumed, TimePassed
+from machines.happenings import (
+    AgentOutput,
+    OrderDone,
+    Resumed,
+    RoomCompleted,
+    RoomMade,
+    TimePassed,
+    TopologyConfirmed,
+    TopologyRefused,
+)
 from machines.ids import EventId, TxnId
 from machines.orders import Joined, Refused
-from machines.room import Room, RoomMade, TopologyConfirmed
+from machines.room import Room
 from tests.machines.support import ANNA, CATALOG, CHAT_BINDING, ROOM, RoomStory, Told
 
-NOTHING = Observed(None, "", False, False, "nothing it could be", {"room_id": ROOM})
-A_CHAT = Observed(CHAT_BINDING, "Chat 1", False, False, "the homeserver shows what it is", {})
+NOTHING = TopologyRefused("nothing it could be", {"room_id": ROOM})
+A_CHAT = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
+JOIN = TxnId(f"{ROOM}.join.1000000")
 DAY_S = 24 * 3600.0
 HOUR_S = 3600.0
 NOTICE = CATALOG.room_recovery_failed()
@@ -48,7 +58,7 @@ class Unbound(RoomStory):
             effects += self.take(each.message, stored=True).effects
         return Told(effects)
 
-    def looks(self, result: Observed = NOTHING) -> Told:
+    def looks(self, result: TopologyConfirmed | TopologyRefused = NOTHING) -> Told:
         """The look that is under way ends."""
         assert self.it.room.looking
         return self.take(result)
@@ -365,14 +375,12 @@ EVENTS: dict[str, Callable[[Unbound], object]] = {
     "removed": lambda story: BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"),
     "returned": lambda story: BotReturned(ROOM, EventId("$in")),
     "invited": lambda story: InviteArrived(ROOM, ANNA, encrypted=False),
-    "joined": lambda story: OrderDone(TxnId("t"), "join_room", Joined(ROOM, False)),
-    "join refused": lambda story: OrderDone(
-        TxnId("t"), "join_room", Refused("forbidden", "M_FORBIDDEN", "withdrawn")
-    ),
+    "joined": lambda story: OrderDone(JOIN, Joined(ROOM, False)),
+    "join refused": lambda story: OrderDone(JOIN, Refused("forbidden", "M_FORBIDDEN", "withdrawn")),
     "observed nothing": lambda story: NOTHING,
     "observed a chat": lambda story: A_CHAT,
     "made": lambda story: RoomMade(CHAT_BINDING, "Chat 1"),
-    "linked": lambda story: TopologyConfirmed(CHAT_BINDING, "Chat 1", False, True, {}),
+    "linked": lambda story: RoomCompleted(CHAT_BINDING, "Chat 1"),
     "member": lambda story: MemberChanged(ROOM, EventId("$m"), ANNA, "leave"),
     "encrypted": lambda story: EncryptionEnabled(ROOM, None),
     "agent": lambda story: AgentOutput(EventId("$turn"), 1, AnswerText("words")),

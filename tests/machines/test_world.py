@@ -2,8 +2,8 @@
 
 import pytest
 
+from machines.access import Access
 from machines.ids import RoomId, UserId
-from machines.world import Access
 from tests.machines.support import BOT, make_world
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.ids import AgentId, RoomId, UserId
 from machines.plan import Plan, Stored
 from machines.reconcile import plan
-from machines.room import Binding, Room
+from machines.room import Room, RoomState
 from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.user import User
 from tests.machines.support import ANNA, BOT
@@ -52,7 +53,7 @@ def bound(
     return replace(binding, **changes)
 
 
-def row(room_id: str, binding: Binding | None, state: str = "bound", **changes: Any) -> Room:
+def row(room_id: str, binding: Binding | None, state: RoomState = "bound", **changes: Any) -> Room:
     return replace(Room(RoomId(room_id), state, binding=binding), **changes)
 
 

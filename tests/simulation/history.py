@@ -13,11 +13,11 @@ import structlog
 from actors.agent_calls import Limits
 from actors.bot import Bot
 from actors.surroundings import Surroundings
+from machines.access import Access
 from machines.errors import SurfacesError
 from machines.i18n import catalog_for
 from machines.ids import UserId
 from machines.talk import AgentRequest
-from machines.world import Access
 from matrix import Account, MatrixClient
 from matrix.clock import SystemClock
 from store import Journal

@@ -1,5 +1,6 @@
 """One value of every kind that waits in an inbox or in the outbox, no field of which has its default."""
 
+from machines.binding import Binding
 from machines.facts import (
     BegunPart,
     BotRemoved,
@@ -16,6 +17,7 @@ from machines.facts import (
 )
 from machines.happenings import (
     AnswerReady,
+    Asked,
     ChatRecovered,
     ChatsAsked,
     MessageDropped,
@@ -23,6 +25,8 @@ from machines.happenings import (
     OnboardingAsked,
     OrderDone,
     QueueOverflowed,
+    RoomCompleted,
+    RoomMade,
 )
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.orders import (
@@ -42,8 +46,6 @@ from machines.orders import (
     SendMessage,
     StoreBinding,
 )
-from machines.room import Binding, RoomMade, TopologyConfirmed
-from machines.user import Asked
 
 BERT = UserId("@bert:example.org")
 ROOM = RoomId("!journalled")
@@ -51,7 +53,6 @@ SPACE = RoomId("!space")
 USER_KEY = ActorKey("@waiting:example.org")
 BEGUN = (BegunPart(EventId("$part"), 2), BegunPart(EventId("$other part"), 3))
 BINDING = Binding("chat", BERT, "C7", "77", AgentId("writer"), SPACE, archived=True)
-REPORT = {"remarks": [{"room_id": ROOM, "reason": "it has no link"}], "requests": 3}
 
 
 def asked(number: int) -> Asked:
@@ -76,20 +77,18 @@ FACTS = (
 """What a sync brought."""
 
 ROOM_EVENTS = (
-    OrderDone(TxnId("t1"), "join_room", Joined(ROOM, encrypted=True), EventId("$j1")),
-    OrderDone(
-        TxnId("t2"), "send_message", Refused("too_large", "M_TOO_LARGE", "no"), EventId("$a")
-    ),
+    OrderDone(TxnId("t1"), Joined(ROOM, encrypted=True), EventId("$j1")),
+    OrderDone(TxnId("t2"), Refused("too_large", "M_TOO_LARGE", "no"), EventId("$a")),
     MessageDropped(BERT),
     QueueOverflowed(10, EventId("$first")),
     AnswerReady(asked(1), "two chats", "not shown here"),
     RoomMade(BINDING, "Plans"),
-    TopologyConfirmed(BINDING, "Plans", encrypted=True, store=True, report=REPORT, others=2),
+    RoomCompleted(BINDING, "Plans"),
 )
 USER_EVENTS = (
-    OrderDone(TxnId("t3"), "look_up_name", NameFound("Bert ✓"), EventId("$b")),
-    OrderDone(TxnId("t4"), "create_room", RoomCreated(SPACE), EventId("$b")),
-    OrderDone(TxnId("t5"), "link_child", Done(EventId("$linked")), EventId("$b")),
+    OrderDone(TxnId("t3"), NameFound("Bert ✓"), EventId("$b")),
+    OrderDone(TxnId("t4"), RoomCreated(SPACE), EventId("$b")),
+    OrderDone(TxnId("t5"), Done(EventId("$linked")), EventId("$b")),
     OnboardingAsked(asked(2)),
     NewChatAsked(asked(3), "Plans"),
     ChatsAsked(asked(4)),

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from machines.binding import Binding
 from machines.facts import MessageArrived, Quarantined, SyncBatch
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.orders import SendMessage
 from machines.reply import Part, Reply
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.talk import AgentRequest
 from machines.turn_state import Turn
 from store import writing

@@ -22,9 +22,9 @@ EVENTS, ORDERS, OUTCOMES = map(get_args, (InboxEvent, orders.Order, orders.Outco
 TAGS = {
     "events": (
         "message file malformed_message encrypted_message invite bot_removed bot_returned member_changed"
-        " members_counted question_shown encryption_enabled order_done onboarding_requested"
-        " new_chat_requested chat_list_requested chat_recovered message_dropped queue_overflowed"
-        " answer_ready room_made topology_confirmed"
+        " members_counted question_shown encryption_enabled order_done room_made"
+        " room_completed answer_ready message_dropped queue_overflowed onboarding_requested"
+        " new_chat_requested chat_list_requested chat_recovered"
     ),
     "orders": (
         "send_message redact_message join_room reject_invite look_up_name create_room link_child"

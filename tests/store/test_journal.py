@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.facts import (
     BotRemoved,
     EncryptionEnabled,
@@ -18,7 +19,7 @@ from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, 
 from machines.lifecycle import Life
 from machines.orders import Done, JoinRoom, NameRoom, Refused, StoreBinding
 from machines.preferences import Preferences
-from machines.room import Binding, Room
+from machines.room import Room
 from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused
@@ -325,7 +326,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
 ):
     await journal.keep_visits([Writes(orders=(order("a"), order("b")))], 1.0)
     first, second = await journal.waiting_orders(0.0)
-    done = OrderDone(TxnId("a"), "send_message", Done())
+    done = OrderDone(TxnId("a"), Done())
     (told,) = await journal.finish_orders([FinishedOrder(first, report=done)], 2.0)
     assert (told.actor, told.event) == (KEY, done)
 
@@ -334,7 +335,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
             "CREATE TRIGGER fault BEFORE INSERT ON inbox BEGIN SELECT RAISE(ABORT, 'injected'); END"
         )
     )
-    refused = FinishedOrder(second, None, "no", OrderDone(TxnId("b"), "x", Done()))
+    refused = FinishedOrder(second, None, "no", OrderDone(TxnId("b"), Done()))
     with pytest.raises(UnitRefused):
         await journal.finish_orders([refused], 3.0)
     assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["b"]
@@ -343,7 +344,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
 async def test_a_refused_order_keeps_its_body_and_the_reason(database, journal):
     await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
-    report = OrderDone(row.txn_id, "send_message", Refused("forbidden", "M_FORBIDDEN", "no"))
+    report = OrderDone(row.txn_id, Refused("forbidden", "M_FORBIDDEN", "no"))
     await journal.finish_orders([FinishedOrder(row, None, "M_FORBIDDEN: no", report)], 2.0)
     kept = await database.run(
         lambda raw: tuple(

@@ -7,8 +7,9 @@ import sqlite3
 import pytest
 from msgspec.structs import replace
 
+from machines.binding import Binding
 from machines.ids import ActorKey, RoomId, UserId
-from machines.room import Binding, Room
+from machines.room import Room, RoomState
 from store import DatabaseUnusable
 from store.codec import dump
 from store.database import prepare
@@ -104,7 +105,7 @@ async def test_an_actor_that_was_never_seen_has_no_row(journal):
 
 
 async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
-    def chat(number: int, state: str = "bound", **changes) -> Room:
+    def chat(number: int, state: RoomState = "bound", **changes) -> Room:
         binding = replace(Binding("chat", ANNA, f"C{number}", str(number), None), **changes)
         return Room(RoomId(f"!{number}"), state, binding=binding, name=f"Name {number}")
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 
+from machines.binding import Binding
 from machines.facts import BegunPart, Fact, MessageArrived, SyncBatch
+from machines.happenings import Asked
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.memory import Memory, Question
 from machines.orders import SendMessage
 from machines.preferences import Preferences
 from machines.reply import Finished, Part, Reply
-from machines.room import Binding, Room
+from machines.room import Room
 from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.turn_state import Turn
-from machines.user import Asked, NewChat, User
+from machines.user import NewChat, User
 from store import Journal
 from store.records import InboxRow, OutboxRow
 
@@ -118,22 +120,31 @@ TURN = Turn(
 TURN_ROW = """{
     "turn_id": "$question",
     "request": {
-        "agent_id": "writer", "platform_chat_id": "7", "message_id": "$question", "text": "what?",
-        "attachments": ["incoming/a.txt"], "settings": {"soul": "brief", "skills": {"files": false}},
-        "confirmation": {"id": "q", "accepted": true}, "context": {"action": "save", "name": "lunch"}
+        "agent_id": "writer",
+        "platform_chat_id": "7",
+        "message_id": "$question",
+        "text": "what?",
+        "attachments": ["incoming/a.txt"],
+        "settings": {"soul": "brief", "skills": {"files": false}},
+        "confirmation": {"id": "q", "accepted": true},
+        "context": {"action": "save", "name": "lunch"}
     },
     "reply": {
-        "room_id": "!chat", "answers": "$question", "thread_root": "$root",
+        "room_id": "!chat",
+        "answers": "$question",
+        "thread_root": "$root",
         "parts": [
             {"txn_id": "$question.1", "edits": 3, "shown": 12345, "partial": false, "event_id": "$part"},
             {"txn_id": "$question.2", "edits": 0, "shown": 0, "partial": true, "event_id": null}
         ],
-        "shown_at": 88.5, "notice": true
+        "shown_at": 88.5,
+        "notice": true
     },
-    "user_id": "@anna:example.org", "state": "waiting_to_retry", "tries": 3, "begun_at": 1.5, "gives_up_at": 121.5,
-    "ends_at": 601.5, "retry_at": 90.25, "fault": "the agent was silent", "trouble": "silent", "shown": "half",
-    "shown_behind": {"parts": 1, "offset": 40, "opening": "```py"},
-    "heard": null, "finished": {"parts": 0, "offset": 0, "opening": ""}, "status": "",
-    "first_text_at": 0.0, "called_at": 0.0
+    "user_id": "@anna:example.org", "state": "waiting_to_retry", "tries": 3, "begun_at": 1.5,
+    "gives_up_at": 121.5, "ends_at": 601.5, "retry_at": 90.25,
+    "fault": "the agent was silent", "trouble": "silent", "shown": "half",
+    "shown_behind": {"parts": 1, "offset": 40, "opening": "```py"}, "heard": null,
+    "finished": {"parts": 0, "offset": 0, "opening": ""}, "status": "", "first_text_at": 0.0,
+    "called_at": 0.0
 }"""
 """`TURN` as an earlier version wrote it: with the fields of the attempt in hand, at their defaults."""
