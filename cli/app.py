@@ -23,11 +23,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _root() -> None:
-    """Talk to the agents of the Lambda platform from Matrix."""
-
-
 @app.command()
 def run() -> None:
     """Run the daemon until it is stopped by SIGTERM or SIGINT.

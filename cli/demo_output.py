@@ -29,6 +29,7 @@ _ROLE_WIDTH = max(map(len, _COLOURS))
 _INDENT = _TIME_WIDTH + _ROLE_WIDTH + 4
 _GROWING_LINES = 12
 _EXCERPT_LINES = 7
+_TAIL_CHARS = 40
 
 
 class DemoOutput:
@@ -118,10 +119,10 @@ class PartialAnswer:
         self._live.update(Padding(Group(*lines, spinner), (0, 0, 0, _INDENT)))
 
 
-def tail(text: str, length: int = 40) -> str:
+def tail(text: str) -> str:
     """Return the end of a text on one line."""
     flat = " ".join(text.split())
-    return flat if len(flat) <= length else f"…{flat[-length:]}"
+    return flat if len(flat) <= _TAIL_CHARS else f"…{flat[-_TAIL_CHARS:]}"
 
 
 def excerpt(text: str) -> str:

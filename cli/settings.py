@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
 _ENV_FILE = ".env"
 _HOMESERVER = "an http or https URL, such as https://matrix.example.org"
+_BOT_ID = "a full Matrix id, such as @lambda:example.org"
 
 
 class _Fault(ValueError):
@@ -91,10 +92,8 @@ class Places(_Environment):
 class AccountSettings(Places):
     """What a command needs to act as the bot's account."""
 
-    matrix_homeserver: str = Field(
-        description="the homeserver's URL, such as https://matrix.example.org"
-    )
-    matrix_user_id: str = Field(description="the bot's full Matrix id, such as @lambda:example.org")
+    matrix_homeserver: str = Field(description=_HOMESERVER)
+    matrix_user_id: str = Field(description=_BOT_ID)
     matrix_access_token: SecretStr | None = None
     matrix_password: SecretStr | None = None  # after the token, which its validator reads
 
@@ -145,7 +144,7 @@ class AccountSettings(Places):
     @classmethod
     def _user_id(cls, value: str) -> str:
         if not _USER_ID.fullmatch(value):
-            raise ValueError("a full Matrix id, such as @lambda:example.org")
+            raise ValueError(_BOT_ID)
         return value
 
     def account(self) -> "Account":

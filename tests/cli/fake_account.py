@@ -1,4 +1,4 @@
-"""An account on a homeserver that is only a list of rooms: what `reset` may ask of it and do to it."""
+"""A fake account with a list of rooms, for `reset`."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,7 +16,7 @@ BOT = UserId("@lambda:example.org")
 class FakeAccount:
     """Satisfies what `matrix.rooms.leave` needs of an `OneShotClient`; `posts` are the requests that change something.
 
-    A room in `refusing` can't be left; from the room `dies_at` on nothing is answered any more.
+    A room in `refusing` can't be left; from the room `dies_at` on there is no response.
     """
 
     joined: dict[str, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class FakeAccount:
     async def get(
         self, *segments: str, query: Mapping[str, str] | None = None, timeout_s: float = 0.0
     ) -> Any:
-        """Tell the joined rooms, or the answer to a sync."""
+        """Return the joined rooms, or the response to a sync."""
         if segments == ("joined_rooms",):
             return {"joined_rooms": list(self.joined)}
         assert segments == ("sync",)
@@ -61,7 +61,7 @@ class FakeAccount:
         return {}
 
     def session(self) -> Callable[[Account], AbstractAsyncContextManager["FakeAccount"]]:
-        """Return what takes the place of `any_session`."""
+        """Return a replacement for `any_session`."""
 
         @asynccontextmanager
         async def any_session(account: Account) -> AsyncIterator[FakeAccount]:

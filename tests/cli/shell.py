@@ -1,4 +1,4 @@
-"""The command line as a shell sees it, without a process: arguments in, exit code and two streams out."""
+"""Runs the command line without a process: arguments in, exit code and two streams out."""
 
 import sys
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from cli.app import main
 
 @dataclass(frozen=True)
 class Result:
-    """What a command came to."""
+    """The result of a command."""
 
     code: int
     out: str

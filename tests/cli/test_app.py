@@ -1,4 +1,4 @@
-"""The command line: help that is whole, one line for a failure, and exit codes (S3, S4)."""
+"""The command line: complete help, one line for a failure, and exit codes (S3, S4)."""
 
 import logging
 import os
@@ -50,7 +50,7 @@ def as_process(*command: str, cwd: Path, **environment: str) -> subprocess.Compl
 
 
 @pytest.mark.parametrize("command", [("inspect-room",), ("reset",), ("reset", "--json")])
-def test_a_reader_who_leaves_early_is_no_failure(tmp_path, command):
+def test_a_closed_stdout_is_no_failure(tmp_path, command):
     with closing(connect(tmp_path / "lambda_matrix.db")):
         pass
     reading, writing = os.pipe()
@@ -117,7 +117,7 @@ def test_a_command_that_fails_ends_with_its_code_and_one_line(shell, monkeypatch
     assert (result.code, result.err) == (code, "surfaces-bot: what is wrong; what to do\n")
 
 
-def test_a_fault_exits_1_without_words_that_may_be_a_users(shell, monkeypatch):
+def test_an_unexpected_error_exits_1_and_shows_no_text_of_users(shell, monkeypatch):
     def fail() -> None:
         raise ZeroDivisionError("a body that somebody wrote")
 
@@ -154,7 +154,7 @@ def test_module_and_script_are_the_same_program(command, tmp_path):
 
 @pytest.fixture
 def configured(monkeypatch, tmp_path) -> Iterator[Path]:
-    """A daemon that lacks nothing but its database; returns where that is to be."""
+    """A complete configuration without a database; returns the path for it."""
     path = tmp_path / "bot.db"
     for name, value in {
         "MATRIX_HOMESERVER": "http://127.0.0.1:9",
@@ -232,7 +232,7 @@ def test_a_store_directory_that_can_not_be_made_is_named_and_no_database_is_left
 
 
 @pytest.mark.parametrize("found", ["text", "database"])
-def test_what_is_not_the_bots_is_not_used_as_its_database(shell, configured, found):
+def test_a_foreign_file_is_not_used_as_the_database(shell, configured, found):
     if found == "text":
         configured.write_text("my thesis")
     else:
@@ -248,9 +248,7 @@ def test_what_is_not_the_bots_is_not_used_as_its_database(shell, configured, fou
 
 
 @pytest.mark.parametrize("kind", ["notes", "fifo", "directory", "link"])
-def test_a_lock_file_that_is_somebody_elses_is_left_as_it_is_and_nothing_made(
-    shell, configured, kind
-):
+def test_a_foreign_lock_file_is_not_changed_and_no_file_is_made(shell, configured, kind):
     lock = lock_path(configured)
     match kind:
         case "notes":

@@ -178,7 +178,7 @@ WHOLE = SeenReply("$question", "$reply", "all of it", partial=False)
         (["$reply"], {}, "0 characters that are not the 9"),
     ],
 )
-def test_a_reply_is_whole_when_it_is_one_event_unmarked_and_complete(
+def test_a_reply_is_correct_when_it_is_one_event_unmarked_and_complete(
     replies: list[str], content: Mapping[str, Any], fault: str | None
 ) -> None:
     found = reply_fault(replies, content, WHOLE, "all of it")
@@ -219,7 +219,7 @@ def test_text_of_people_is_never_read_as_markup() -> None:
     assert "[red]y[/red]" in file.getvalue()
 
 
-def test_a_long_text_is_quoted_by_its_beginning_and_its_end() -> None:
+def test_the_middle_of_a_long_text_is_left_out() -> None:
     text = "\n".join(f"line {number}" for number in range(1, 21))
     lines = excerpt(text).splitlines()
     assert (lines[0], lines[-2], lines[-1]) == ("line 1", "… 14 lines …", "line 20")

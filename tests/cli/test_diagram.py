@@ -1,4 +1,4 @@
-"""The room machine drawn: everything that the declaration has is in each drawing, and one state is marked."""
+"""The drawings of the room machine contain the whole declaration, and mark one state."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -12,7 +12,7 @@ FORMATS = list(DiagramFormat)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_every_arrow_of_the_declaration_is_drawn_once() -> None:
+def test_every_transition_of_the_declaration_is_drawn_once() -> None:
     drawn = [
         (source, target, label.partition(" ")[0])
         for (source, target), labels in moves().items()
@@ -33,13 +33,13 @@ def test_every_state_and_event_is_in_the_drawing(form: DiagramFormat) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_each_state_marks_another_drawing_and_none_marks_none(form: DiagramFormat) -> None:
+def test_the_drawing_differs_for_every_current_state_and_for_none(form: DiagramFormat) -> None:
     drawings = {state: draw(form, state) for state in (*ROOM.states, None)}
     assert len(set(drawings.values())) == len(ROOM.states) + 1
 
 
 @pytest.mark.parametrize("state", ROOM.states)
-def test_text_points_at_the_current_state_alone(state: str) -> None:
+def test_text_marks_only_the_current_state(state: str) -> None:
     marked = [line for line in draw(DiagramFormat.TEXT, state).splitlines() if "▶" in line]
     assert marked == [f"▶ [{state}]  ← now"]
 
@@ -65,12 +65,12 @@ def test_svg_is_well_formed_and_marks_one_box(state: str) -> None:
     )
 
 
-def test_svg_has_a_place_for_every_state_and_line_of_the_declaration() -> None:
+def test_svg_has_a_position_for_every_state_and_line_of_the_declaration() -> None:
     assert set(_CENTRES) == set(ROOM.states)
     assert set(_ROUTES) == set(moves())
 
 
-def test_nothing_in_the_svg_stands_outside_of_it_or_on_another_text() -> None:
+def test_no_text_in_the_svg_is_outside_of_it_or_overlaps_another() -> None:
     root = ET.fromstring(draw(DiagramFormat.SVG, "bound"))
     width, height = (float(root.get(side, "0")) for side in ("width", "height"))
     places = []

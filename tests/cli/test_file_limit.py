@@ -1,4 +1,4 @@
-"""Calls to agents never take the files that the database and the homeserver need."""
+"""Calls to agents leave enough open files for the database and the homeserver."""
 
 import resource
 

@@ -1,4 +1,4 @@
-"""`inspect-room`: one room to the letter of contract I3, all rooms, and what to do where there is nothing to show."""
+"""`inspect-room`: one room exactly as contract I3 says, all rooms, and advice where there is nothing to show."""
 
 import json
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def inspected(shell: Shell, *arguments: object) -> Any:
     return json.loads(result.out)
 
 
-def test_json_of_a_busy_chat_is_to_the_letter(shell: Shell, path: Path) -> None:
+def test_json_of_a_busy_chat_is_exactly_that_of_contract_i3(shell: Shell, path: Path) -> None:
     found = inspected(shell, CHAT)
     assert {key: found[key] for key in I3_KEYS} == {
         "room_id": CHAT,
@@ -113,7 +113,7 @@ def test_json_of_a_busy_chat_is_to_the_letter(shell: Shell, path: Path) -> None:
     assert list(found)[: len(I3_KEYS)] == I3_KEYS
 
 
-def test_json_of_a_room_that_is_nothing_yet_has_all_keys_too(shell: Shell, path: Path) -> None:
+def test_json_of_a_room_without_a_binding_has_all_keys_too(shell: Shell, path: Path) -> None:
     with closing(connect(path)) as raw:
         keep(raw, Writes(room=Room(RoomId("!new:example.org"), since=NOON)))
     found = inspected(shell, "!new:example.org")
@@ -124,7 +124,7 @@ def test_json_of_a_room_that_is_nothing_yet_has_all_keys_too(shell: Shell, path:
 
 
 @pytest.mark.parametrize("state", ROOM.states)
-def test_what_the_machine_would_accept_is_the_machines_own_word(
+def test_the_allowed_events_are_those_of_the_machine(
     shell: Shell, path: Path, state: RoomState
 ) -> None:
     with closing(connect(path)) as raw:
@@ -134,7 +134,7 @@ def test_what_the_machine_would_accept_is_the_machines_own_word(
     assert "user_wrote" in accepted
 
 
-def test_without_a_room_the_bot_and_all_rooms_are_told(shell: Shell, path: Path) -> None:
+def test_without_a_room_the_bot_and_all_rooms_are_shown(shell: Shell, path: Path) -> None:
     found = inspected(shell)
     assert list(found) == ["bot", "rooms"]
     assert found["rooms"] == [inspected(shell, CHAT), inspected(shell, QUIET)]
@@ -142,13 +142,13 @@ def test_without_a_room_the_bot_and_all_rooms_are_told(shell: Shell, path: Path)
     assert (bot["state"], bot["reason"], bot["running"]) == ("stopped", "never started", False)
 
 
-def test_a_daemon_that_holds_the_database_is_told(shell: Shell, path: Path) -> None:
+def test_it_shows_whether_a_daemon_holds_the_database(shell: Shell, path: Path) -> None:
     with DaemonLock(path):
         assert inspected(shell)["bot"]["running"] is True
     assert inspected(shell)["bot"]["running"] is False
 
 
-def test_a_person_gets_one_line_a_room(shell: Shell, path: Path) -> None:
+def test_text_has_one_line_for_each_room(shell: Shell, path: Path) -> None:
     lines = shell("inspect-room").out.splitlines()
     (line,) = (line for line in lines if CHAT in line)
     assert line.split()[:3] == ["bound", "chat", "C1"]
@@ -157,7 +157,7 @@ def test_a_person_gets_one_line_a_room(shell: Shell, path: Path) -> None:
     assert sum(QUIET in line for line in lines) == 1
 
 
-def test_a_person_is_shown_all_of_contract_i2(shell: Shell, path: Path) -> None:
+def test_text_shows_all_of_contract_i2(shell: Shell, path: Path) -> None:
     out = shell("inspect-room", CHAT).out
     for expected in (
         "● bound since 2026-01-31 12:00:00 UTC",
@@ -174,7 +174,7 @@ def test_a_person_is_shown_all_of_contract_i2(shell: Shell, path: Path) -> None:
         assert expected in out
 
 
-def test_a_failed_room_shows_its_report_and_when_it_may_be_looked_at_again(
+def test_a_failed_room_shows_its_report_and_the_time_of_the_next_repair(
     shell: Shell, path: Path
 ) -> None:
     report = {"remarks": [{"room_id": CHAT, "reason": "linked by another"}]}
@@ -191,7 +191,7 @@ def test_a_failed_room_shows_its_report_and_when_it_may_be_looked_at_again(
     assert '"remarks"' in page
 
 
-def test_what_is_no_terminal_gets_plain_text(shell: Shell, path: Path) -> None:
+def test_output_elsewhere_than_on_a_terminal_is_plain_text(shell: Shell, path: Path) -> None:
     assert "\x1b" not in shell("inspect-room", CHAT).out + shell("inspect-room").out
 
 
@@ -227,7 +227,7 @@ def test_a_missing_database_says_what_to_do_and_is_not_made(shell: Shell, direct
     assert files(directory) == {}
 
 
-def test_an_unreadable_database_is_the_operators_to_mend(shell: Shell, directory: Path) -> None:
+def test_an_unreadable_database_exits_4_with_the_reason(shell: Shell, directory: Path) -> None:
     (directory / "lambda_matrix.db").write_text("dear diary")
     result = shell("inspect-room", CHAT)
     assert result.code == 4
@@ -250,7 +250,7 @@ def test_no_file_is_made_or_changed(shell: Shell, directory: Path) -> None:
     assert files(directory) == before
 
 
-def test_a_long_history_is_cut_and_can_be_asked_for(shell: Shell, path: Path) -> None:
+def test_a_long_history_is_cut_unless_last_asks_for_more(shell: Shell, path: Path) -> None:
     with closing(connect(path)) as raw:
         transitions = tuple(
             moved(CHAT, f"event_{number:03}", "bound", "failed", NOON + number)
@@ -266,7 +266,7 @@ def test_a_long_history_is_cut_and_can_be_asked_for(shell: Shell, path: Path) ->
 
 
 @pytest.mark.parametrize("option", ["--server", "--diagram=text"])
-def test_what_is_about_one_room_needs_its_name(shell: Shell, path: Path, option: str) -> None:
+def test_an_option_about_one_room_needs_a_room_id(shell: Shell, path: Path, option: str) -> None:
     result = shell("inspect-room", option)
     assert result.code == 2
     assert "inspect-room ROOM_ID" in result.err
@@ -278,7 +278,7 @@ def test_asking_the_homeserver_needs_the_daemons_session(shell: Shell, path: Pat
     assert "MATRIX_STORE_PATH" in result.err
 
 
-def test_the_drawing_alone_is_printed_and_json_takes_it_in(shell: Shell, path: Path) -> None:
+def test_the_drawing_is_printed_alone_or_as_a_key_of_the_json(shell: Shell, path: Path) -> None:
     drawing = shell("inspect-room", CHAT, "--diagram", "mermaid").out
     assert drawing.startswith("stateDiagram-v2\n")
     found = inspected(shell, CHAT, "--diagram", "mermaid")

@@ -1,4 +1,4 @@
-"""Log lines: their fields, and what never stands in one (E9)."""
+"""Log lines: their fields, and what they never contain (E9)."""
 
 import errno
 import io
@@ -15,7 +15,7 @@ from cli.logs import set_up_logs
 
 
 class Full(io.StringIO):
-    """A file on a disk that takes no more."""
+    """A file on a full disk."""
 
     def write(self, _: str) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -48,7 +48,7 @@ def test_a_line_has_event_level_timestamp_and_its_own_fields(capsys):
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["closed", "full"])
-def test_a_line_that_nobody_takes_is_lost_and_nothing_else(monkeypatch, full):
+def test_a_closed_or_full_stderr_costs_only_the_lines(monkeypatch, full):
     monkeypatch.setattr(sys, "stderr", Full() if full else None)
     set_up_logs(None, "info")
     structlog.get_logger().info("something_happened")
@@ -98,7 +98,7 @@ def test_the_level_is_the_least_severe_that_shows(capsys, level, shown):
     ],
     ids=["text", "deep", "object", "key", "bytes"],
 )
-def test_secrets_are_hidden_wherever_they_stand(capsys, format_, fields):
+def test_secrets_are_hidden_everywhere_in_a_line(capsys, format_, fields):
     set_up_logs(format_, "debug", ["s3cret-token", ""])
     structlog.get_logger().error("with s3cret-token", **fields)
     text = capsys.readouterr().err
@@ -106,7 +106,7 @@ def test_secrets_are_hidden_wherever_they_stand(capsys, format_, fields):
     assert "[hidden]" in text
 
 
-def test_a_short_secret_is_hidden_as_a_word_and_takes_no_line_apart(capsys):
+def test_a_short_secret_is_hidden_only_as_a_whole_word(capsys):
     set_up_logs("json", "info", ["bot", "e"])
     structlog.get_logger().info("bot_live", to="live", reason="as @bot:x, not robot, e")
     (line,) = lines(capsys)

@@ -1,4 +1,4 @@
-"""SIGHUP: what can't be read changes nothing and ends nothing, and the log says why (contracts A2, E12)."""
+"""SIGHUP: an unreadable file changes nothing and stops nothing, and the log has the reason (contracts A2, E12)."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def agents_a_directory(directory: Path) -> None:
 
 
 def reloaded(monkeypatch: Any, capsys: Any, damage: Callable[[], None]) -> list[dict[str, Any]]:
-    """Start a daemon, damage a file once all was read, and have SIGHUP and SIGTERM come."""
+    """Start a daemon, damage a file after it was read, and send SIGHUP and SIGTERM."""
 
     async def damage_first(path):
         damage()
@@ -81,7 +81,7 @@ def reloaded(monkeypatch: Any, capsys: Any, damage: Callable[[], None]) -> list[
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )
-def test_a_reload_that_finds_something_unreadable_keeps_what_it_had(
+def test_a_reload_with_an_unreadable_file_keeps_the_current_agents(
     monkeypatch, capsys, directory, damage, named
 ):
     lines = reloaded(monkeypatch, capsys, lambda: damage(directory))

@@ -1,4 +1,4 @@
-"""`reset --mode local-only`: what goes, what stays, what it refuses to touch, and that a dry run is the truth."""
+"""`reset --mode local-only`: what it deletes and what it refuses, and that a dry run shows exactly that."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SESSION = {
     "device_id": "DEVICE",
     "access_token": "a secret token",
 }
-# A database of ours that is damaged behind its header.
+# A database of the bot that is damaged after its header.
 DATABASE = b"SQLite format 3\x00".ljust(68, b"\1") + (0x53757242).to_bytes(4, "big") + bytes(28)
 OURS = ["bot.db", "bot.db-wal", "bot.db-shm", "bot.db-journal", "bot.db.lock"]
 
@@ -51,7 +51,7 @@ def shell(
 
 
 def used(directory: Path) -> None:
-    """Leave behind what a killed daemon does, among what is somebody else's."""
+    """Make the files of a killed daemon, beside foreign ones."""
     with closing(connect(directory / "bot.db")) as raw:
         busy_chat(raw)
     for name in ("bot.db-wal", "bot.db-shm", "bot.db.lock", "bot.db.backup", "other.db"):
@@ -68,7 +68,7 @@ def summary(shell: Shell, *arguments: str) -> Any:
     return json.loads(result.out)
 
 
-def test_the_database_its_side_files_and_the_store_go_and_nothing_else(
+def test_the_database_its_side_files_and_the_store_are_deleted_and_nothing_else(
     shell: Shell, directory: Path
 ) -> None:
     used(directory)
@@ -109,7 +109,9 @@ def test_the_summary_is_the_object_of_contract_x4(shell: Shell, directory: Path)
             assert words in steps
 
 
-def test_a_person_reads_three_parts_and_what_it_is_for(shell: Shell, directory: Path) -> None:
+def test_text_has_three_parts_and_says_that_it_is_for_development(
+    shell: Shell, directory: Path
+) -> None:
     used(directory)
     for arguments in (("--dry-run",), ()):
         out = shell("reset", *arguments).out
@@ -119,9 +121,7 @@ def test_a_person_reads_three_parts_and_what_it_is_for(shell: Shell, directory: 
         assert ("nothing is changed" in out) == bool(arguments)
 
 
-def test_the_device_that_is_forgotten_is_named_and_its_token_is_not(
-    shell: Shell, directory: Path
-) -> None:
+def test_the_old_device_is_named_and_its_token_is_not(shell: Shell, directory: Path) -> None:
     used(directory)
     steps = " ".join(summary(shell)["manual_steps"])
     assert "DEVICE" in steps
@@ -226,7 +226,7 @@ def test_a_dry_run_works_beside_a_daemon_and_says_so(shell: Shell, directory: Pa
     assert "held by another daemon" in result.err
 
 
-def test_the_database_is_held_until_it_is_gone(
+def test_the_database_is_locked_until_it_is_deleted(
     shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used(directory)
@@ -244,7 +244,7 @@ def test_the_database_is_held_until_it_is_gone(
 @pytest.mark.parametrize(
     "store", ["/", "{cwd}", "{cwd}/..", "{home}", "{cwd}/volume", "{cwd}/link", "{cwd}/notes.txt"]
 )
-def test_a_store_that_is_not_the_bots_own_is_left_alone(
+def test_a_store_that_is_not_the_bots_own_is_refused(
     shell: Shell,
     directory: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -267,9 +267,7 @@ def test_a_store_that_is_not_the_bots_own_is_left_alone(
     assert files(directory) == before
 
 
-def test_a_directory_that_the_daemon_would_have_refused_is_left_alone(
-    shell: Shell, directory: Path
-) -> None:
+def test_a_directory_with_a_foreign_file_is_refused(shell: Shell, directory: Path) -> None:
     used(directory)
     (directory / "store").chmod(0o755)
     (directory / "store" / "session.json").rename(directory / "store" / "holiday.jpg")
@@ -280,7 +278,7 @@ def test_a_directory_that_the_daemon_would_have_refused_is_left_alone(
     assert files(directory) == before
 
 
-def test_a_store_with_a_session_goes_however_open_it_is(shell: Shell, directory: Path) -> None:
+def test_a_store_with_a_session_is_deleted_whatever_its_mode(shell: Shell, directory: Path) -> None:
     used(directory)
     (directory / "store").chmod(0o755)
     summary(shell)
@@ -288,7 +286,7 @@ def test_a_store_with_a_session_goes_however_open_it_is(shell: Shell, directory:
 
 
 @pytest.mark.parametrize("kind", ["link", "directory"])
-def test_a_database_that_is_no_file_is_left_alone(shell: Shell, directory: Path, kind: str) -> None:
+def test_a_database_that_is_not_a_file_is_refused(shell: Shell, directory: Path, kind: str) -> None:
     used(directory)
     (directory / "bot.db").rename(directory / "real.db")
     if kind == "link":
@@ -303,7 +301,7 @@ def test_a_database_that_is_no_file_is_left_alone(shell: Shell, directory: Path,
 
 
 def refused(shell: Shell, directory: Path, *named: str) -> None:
-    """Have it refuse, with and without `--dry-run`, and leave every file as it is."""
+    """Check that it refuses, with and without `--dry-run`, and changes no file."""
     before = files(directory)
     for arguments in ((), ("--dry-run",), ("--json",)):
         result = shell("reset", *arguments)
@@ -321,7 +319,7 @@ def foreign_database(path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"my thesis\n", b"", b"SQLite format 3\x00", "database"], ids=str
 )
-def test_a_file_that_is_not_the_bots_database_is_left_alone(
+def test_a_file_that_is_not_the_bots_database_is_refused(
     shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | str
 ) -> None:
     used(directory)
@@ -334,7 +332,7 @@ def test_a_file_that_is_not_the_bots_database_is_left_alone(
     refused(shell, directory, "MATRIX_DB_PATH", str(thesis))
 
 
-def test_a_database_of_an_earlier_version_goes(shell: Shell, directory: Path) -> None:
+def test_a_database_of_an_earlier_version_is_deleted(shell: Shell, directory: Path) -> None:
     used(directory)
     with closing(sqlite3.connect(directory / "bot.db")) as raw:
         raw.execute("PRAGMA application_id = 0")
@@ -343,7 +341,7 @@ def test_a_database_of_an_earlier_version_goes(shell: Shell, directory: Path) ->
     assert not (directory / "bot.db").exists()
 
 
-def test_a_damaged_database_of_the_bots_goes(shell: Shell, directory: Path) -> None:
+def test_a_damaged_database_of_the_bot_is_deleted(shell: Shell, directory: Path) -> None:
     used(directory)
     (directory / "bot.db").write_bytes((directory / "bot.db").read_bytes()[:5000])
     summary(shell)
@@ -351,7 +349,7 @@ def test_a_damaged_database_of_the_bots_goes(shell: Shell, directory: Path) -> N
 
 
 @pytest.mark.parametrize("path", ["/", ".", "..", "x" * 300])
-def test_a_path_that_can_be_no_database_is_a_mistake_and_no_fault(
+def test_a_path_that_can_be_no_database_is_refused(
     shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     used(directory)
@@ -360,7 +358,7 @@ def test_a_path_that_can_be_no_database_is_a_mistake_and_no_fault(
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
-def test_a_side_file_without_its_database_is_left_alone(
+def test_a_side_file_without_its_database_is_refused(
     shell: Shell, directory: Path, suffix: str
 ) -> None:
     (directory / f"bot.db{suffix}").write_text("of a database that was moved away")
@@ -368,28 +366,26 @@ def test_a_side_file_without_its_database_is_left_alone(
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal", ".lock"])
-def test_a_side_file_that_is_a_link_is_left_alone(
-    shell: Shell, directory: Path, suffix: str
-) -> None:
+def test_a_side_file_that_is_a_link_is_refused(shell: Shell, directory: Path, suffix: str) -> None:
     used(directory)
     (directory / f"bot.db{suffix}").unlink(missing_ok=True)
     (directory / f"bot.db{suffix}").symlink_to(directory / "other.db")
     refused(shell, directory, f"bot.db{suffix}")
 
 
-def test_a_lock_file_that_is_not_the_bots_is_left_alone(shell: Shell, directory: Path) -> None:
+def test_a_lock_file_that_is_not_the_bots_is_refused(shell: Shell, directory: Path) -> None:
     used(directory)
     (directory / "bot.db.lock").write_text("the code of my bicycle's lock")
     refused(shell, directory, "bot.db.lock")
 
 
-def test_what_is_no_regular_file_is_left_alone(shell: Shell, directory: Path) -> None:
+def test_a_database_that_is_a_fifo_is_refused(shell: Shell, directory: Path) -> None:
     os.mkfifo(directory / "bot.db")
     refused(shell, directory, "MATRIX_DB_PATH")
 
 
 @pytest.mark.parametrize("variable", ["MATRIX_DB_PATH", "MATRIX_STORE_PATH"])
-def test_nothing_is_reached_through_a_symbolic_link(
+def test_a_path_through_a_symbolic_link_is_refused(
     shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     used(directory)
@@ -402,7 +398,7 @@ def test_nothing_is_reached_through_a_symbolic_link(
 @pytest.mark.parametrize(
     "name", ["id_ed25519", "session.json.backup", "keys/", "link", "session.json", "session.tmp"]
 )
-def test_a_store_that_holds_anything_else_is_left_alone(
+def test_a_store_that_holds_anything_else_is_refused(
     shell: Shell, directory: Path, name: str
 ) -> None:
     used(directory)
@@ -418,19 +414,19 @@ def test_a_store_that_holds_anything_else_is_left_alone(
     refused(shell, directory, "MATRIX_STORE_PATH", name.rstrip("/"))
 
 
-def test_a_private_directory_without_a_session_is_left_alone(shell: Shell, directory: Path) -> None:
+def test_a_private_directory_without_a_session_is_refused(shell: Shell, directory: Path) -> None:
     (directory / "store").mkdir(mode=0o700)
     (directory / "store" / "id_ed25519").write_text("a private key")
     refused(shell, directory, "MATRIX_STORE_PATH", "id_ed25519")
 
 
-def test_an_empty_store_goes(shell: Shell, directory: Path) -> None:
+def test_an_empty_store_is_deleted(shell: Shell, directory: Path) -> None:
     (directory / "store").mkdir(mode=0o700)
     summary(shell)
     assert files(directory) == {}
 
 
-def test_a_database_in_the_store_directory_goes_with_it(
+def test_a_database_in_the_store_directory_is_deleted_with_it(
     shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used(directory)
@@ -444,7 +440,7 @@ def test_a_database_in_the_store_directory_goes_with_it(
 
 
 @pytest.mark.parametrize("what", ["bot.db", "store/session.json", "store"])
-def test_what_takes_the_place_of_a_file_after_the_look_is_not_deleted(
+def test_a_file_that_replaces_another_after_the_check_is_not_deleted(
     shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     used(directory)
@@ -466,7 +462,7 @@ def test_what_takes_the_place_of_a_file_after_the_look_is_not_deleted(
     assert (directory / what).read_text() == "mine"
 
 
-def test_a_file_that_cant_be_removed_is_a_fault_with_a_remedy(
+def test_a_file_that_cant_be_deleted_is_reported_with_advice(
     shell: Shell, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used(directory)
@@ -487,7 +483,7 @@ def test_a_file_that_cant_be_removed_is_a_fault_with_a_remedy(
     assert "failed" in shell("reset").out
 
 
-def test_help_is_complete_and_says_what_it_is_for(shell: Shell) -> None:
+def test_help_is_complete_and_says_that_it_is_for_development(shell: Shell) -> None:
     out = " ".join(shell("reset", "--help").out.split())
     for words in ("for development and QA only", "local-only", "--dry-run", "--yes", "--json"):
         assert words in out

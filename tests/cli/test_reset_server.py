@@ -1,4 +1,4 @@
-"""`reset --mode server-leave-forget` against an account that is a list of rooms: plan, deed, refusals."""
+"""`reset --mode server-leave-forget` with a fake account: dry run, real run, refusals."""
 
 import io
 import json
@@ -22,7 +22,7 @@ MODE = ("reset", "--mode", "server-leave-forget")
 
 
 class Terminal(io.StringIO):
-    """A stdin that somebody sits at."""
+    """A stdin that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -127,9 +127,7 @@ def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
     assert list(account.joined) == ["!b:x"]
 
 
-def test_a_homeserver_that_dies_in_the_middle_fails_the_rest(
-    shell: Shell, account: FakeAccount
-) -> None:
+def test_an_outage_in_the_middle_fails_the_other_rooms(shell: Shell, account: FakeAccount) -> None:
     account.dies_at = "!b:x"
     result = shell(*MODE, "--yes", "--json")
     assert result.code == 1
@@ -188,7 +186,7 @@ def test_without_a_terminal_it_needs_yes(shell: Shell, account: FakeAccount) -> 
 
 
 @pytest.mark.parametrize("typed", [BOT, "leave", f"  {BOT}  "])
-def test_on_a_terminal_it_is_confirmed_in_writing(
+def test_on_a_terminal_it_asks_for_a_typed_confirmation(
     monkeypatch: pytest.MonkeyPatch,
     directory: Path,
     capsys: pytest.CaptureFixture[str],
@@ -248,7 +246,7 @@ def test_a_dry_run_works_beside_a_daemon_and_says_so(shell: Shell, directory: Pa
     assert "held by another daemon" in result.err
 
 
-def test_it_needs_the_account_and_says_all_that_is_missing(
+def test_it_needs_the_account_and_names_all_missing_variables(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("MATRIX_HOMESERVER", "MATRIX_USER_ID", "MATRIX_PASSWORD"):
@@ -259,13 +257,13 @@ def test_it_needs_the_account_and_says_all_that_is_missing(
         assert variable in result.err
 
 
-def test_it_does_not_ask_for_agents(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_agents_are_not_read(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MATRIX_PLATFORM_BACKEND", "real")
     monkeypatch.setenv("AGENT_TIMEOUT_S", "soon")
     assert shell(*MODE, "--dry-run").code == 0
 
 
-def test_an_account_without_rooms_is_done_at_once(shell: Shell, account: FakeAccount) -> None:
+def test_an_account_without_rooms_has_nothing_to_leave(shell: Shell, account: FakeAccount) -> None:
     account.joined, account.invited = {}, {}
     result = shell(*MODE, "--yes")
     assert result.code == 0

@@ -1,4 +1,4 @@
-"""The environment: every fault told at once with variable, found and expected, and no secret ever shown (E1–E10)."""
+"""The environment: every fault at once with variable, found and expected, and no secret shown (E1–E10)."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch):
-    """Load with the needed variables, changed as wanted; `None` takes one away."""
+    """Load with the required variables and some changes; `None` removes a variable."""
 
     def load_with(**changes: str | None) -> Settings:
         for name, value in (NEEDED | changes).items():
@@ -53,7 +53,7 @@ def refusal(load, **changes: str | None) -> str:
 # -- the file ----------------------------------------------------------------------------------------
 
 
-def test_an_env_file_that_is_no_text_is_a_fault_of_the_configuration(load, tmp_path):
+def test_an_env_file_that_is_not_text_is_a_configuration_error(load, tmp_path):
     (tmp_path / ".env").write_bytes(b"MATRIX_PASSWORD=p\xe4ss")
     assert ".env" in refusal(load)
     with pytest.raises(CommandFailed):
@@ -93,7 +93,7 @@ def test_three_variables_are_enough_and_the_rest_has_the_documented_defaults(loa
     assert (settings.surfaces_log_format, settings.surfaces_log_level) == (None, "info")
 
 
-def test_a_token_is_as_good_as_a_password(load):
+def test_a_token_can_be_used_instead_of_a_password(load):
     settings = load(MATRIX_PASSWORD=None, MATRIX_ACCESS_TOKEN="syt_token")
     assert settings.matrix_access_token is not None
     assert settings.matrix_access_token.get_secret_value() == "syt_token"
@@ -132,7 +132,7 @@ def test_the_example_file_names_every_variable_and_only_those():
     assert named - later == {name.upper() for name in Settings.model_fields} - later
 
 
-def test_a_slash_at_the_end_of_a_url_is_no_part_of_it(load):
+def test_a_slash_at_the_end_of_a_url_is_removed(load):
     settings = load(
         MATRIX_HOMESERVER="https://matrix.example.org/", AGENT_BASE_URL="http://agents:1/"
     )
@@ -159,7 +159,7 @@ def test_the_older_name_of_the_agents_url_is_read_when_the_newer_is_unset(load, 
 
 
 @pytest.mark.parametrize(("given", "meant"), [("RU", "ru"), ("En", "en")])
-def test_case_does_not_matter_in_words(load, given, meant):
+def test_case_does_not_matter_in_keywords(load, given, meant):
     assert load(SURFACES_LOCALE=given).surfaces_locale == meant
     assert load(SURFACES_LOG_LEVEL="DEBUG").surfaces_log_level == "debug"
 
@@ -187,7 +187,7 @@ WRONG = {
 @pytest.mark.parametrize(
     ("variable", "value"), [(name, value) for name, values in WRONG.items() for value in values]
 )
-def test_a_wrong_value_is_told_with_what_was_found_and_expected(load, variable, value):
+def test_a_wrong_value_is_reported_with_found_and_expected(load, variable, value):
     told = refusal(load, **{variable: value})
     assert told.count(f"{variable}: found ") == 1
     fault = told.partition(f"{variable}: found ")[2]
@@ -200,7 +200,7 @@ def test_a_wrong_value_is_told_with_what_was_found_and_expected(load, variable, 
 
 
 @pytest.mark.parametrize("variable", ["MATRIX_HOMESERVER", "MATRIX_USER_ID", "MATRIX_PASSWORD"])
-def test_a_missing_value_is_told_with_what_is_expected(load, variable):
+def test_a_missing_value_is_reported_with_what_is_expected(load, variable):
     told = refusal(load, **{variable: None})
     assert f"{variable}: found nothing" in told
     assert "expected" in told
@@ -215,7 +215,7 @@ def test_real_agents_need_a_url_or_a_registry(load):
     assert load(MATRIX_PLATFORM_BACKEND="real", MATRIX_AGENT_REGISTRY_PATH="a.yaml")
 
 
-def test_all_faults_are_told_at_once(load, tmp_path):
+def test_all_faults_are_reported_at_once(load, tmp_path):
     Path("loose.db").touch(mode=0o644)
     Path("loose.db").chmod(0o644)
     told = refusal(

@@ -47,7 +47,7 @@ def test_a_pending_signal_can_be_delivered():
 
 @pytest.mark.usefixtures("_configured")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_daemon_that_was_stopped_while_it_loaded_drains_at_once(number, capsys):
+def test_a_signal_to_stop_during_the_start_drains_at_once(number, capsys):
     with signals.blocked():
         signal.raise_signal(number)
         run_daemon()
@@ -55,7 +55,7 @@ def test_a_daemon_that_was_stopped_while_it_loaded_drains_at_once(number, capsys
 
 
 @pytest.mark.usefixtures("_configured")
-def test_an_agents_file_that_was_to_be_read_again_is(capsys):
+def test_a_sighup_during_the_start_reads_the_agents_file_again(capsys):
     with signals.blocked():
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGTERM)
