@@ -6,14 +6,14 @@ Behind one port (`AgentPlatform` of the runtime) stand `RealPlatform`, which ask
 tell the user, is decided elsewhere.
 """
 
-from agent_platform.addresses import base_from_ws_url, base_url_fault
-from agent_platform.connection import Timings, open_session
 from agent_platform.errors import AgentPlatformError, RegistryError, RegistryFault
-from agent_platform.mock import MockPlatform
-from agent_platform.platform import RealPlatform
-from agent_platform.playground import PLAYGROUND
-from agent_platform.registry import Agent, Registry, load_registry, single_agent
-from agent_platform.secrecy import HIDDEN, may_be_secret
+from agent_platform.mock.answers import PLAYGROUND
+from agent_platform.mock.platform import MockPlatform
+from agent_platform.protocol.connection import Timings, open_session
+from agent_platform.real import RealPlatform
+from agent_platform.redaction import HIDDEN, may_be_secret
+from agent_platform.registry.agents import Agent, Registry, load_registry, single_agent
+from agent_platform.registry.base_url import base_from_ws_url, base_url_fault
 
 __all__ = [
     "HIDDEN",

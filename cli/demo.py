@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import anyio
 
-from agent_platform.playground import PLAYGROUND
+from agent_platform.mock.answers import PLAYGROUND
 from cli.errors import CommandFailed, ExitCode
 from cli.printable import use_any_encoding
 from cli.story import PromiseBroken, Story

@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import anyio
 
-from agent_platform.client import ask
-from agent_platform.connection import Endpoint, Timings, open_session
+from agent_platform.protocol.client import ask
+from agent_platform.protocol.connection import Endpoint, Timings, open_session
 from machines.talk import AgentRequest, AgentSaid, Frame
 
 QUICK = Timings(connect_s=5, status_s=5, silence_s=5, heartbeat_s=30, close_s=0.2)

@@ -1,6 +1,6 @@
 import pytest
 
-from agent_platform.addresses import base_from_ws_url, base_url_fault
+from agent_platform.registry.base_url import base_from_ws_url, base_url_fault
 
 
 @pytest.mark.parametrize(

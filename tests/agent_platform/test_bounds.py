@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from agent_platform import pace, parsing
-from agent_platform.cleaning import LINE_CHARS, TEXT_CHARS, one_line, paragraphs
 from agent_platform.errors import ProtocolFault
-from agent_platform.pace import A_SECOND, BURST, UNIT_CHARS, Pace
-from agent_platform.parsing import MAX_FRAME_BYTES
-from agent_platform.protocol import decode_frame
+from agent_platform.protocol import parsing, rate_limit
+from agent_platform.protocol.frames import decode_frame
+from agent_platform.protocol.parsing import MAX_FRAME_BYTES
+from agent_platform.protocol.rate_limit import A_SECOND, BURST, UNIT_CHARS, Pace
+from agent_platform.protocol.sanitize import LINE_CHARS, TEXT_CHARS, one_line, paragraphs
 from machines.talk import (
     AgentEnded,
     AgentOffersFile,
@@ -246,7 +246,7 @@ async def test_others_have_their_turn_between_frames_that_were_there_already(mon
     async def checkpoint() -> None:
         turns.append(None)
 
-    monkeypatch.setattr(pace.anyio.lowlevel, "checkpoint", checkpoint)
+    monkeypatch.setattr(rate_limit.anyio.lowlevel, "checkpoint", checkpoint)
     counted = Loop().pace()
     for _ in range(320):
         await counted.took(40, is_text=True)

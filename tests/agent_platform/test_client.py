@@ -5,11 +5,11 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from agent_platform import client
-from agent_platform.client import ask
-from agent_platform.connection import Endpoint, Timings, open_session
-from agent_platform.pace import Pace
-from agent_platform.parsing import MAX_FRAME_BYTES
+from agent_platform.protocol import client
+from agent_platform.protocol.client import ask
+from agent_platform.protocol.connection import Endpoint, Timings, open_session
+from agent_platform.protocol.parsing import MAX_FRAME_BYTES
+from agent_platform.protocol.rate_limit import Pace
 from machines.talk import (
     AgentBroke,
     AgentEnded,

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from agent_platform.client import ask
-from agent_platform.connection import Connection, Endpoint, Timings, open_session
 from agent_platform.errors import ConversationBroke
+from agent_platform.protocol.client import ask
+from agent_platform.protocol.connection import Connection, Endpoint, Timings, open_session
 from machines.talk import AgentBroke, AgentSaid
 from tests.agent_platform.support import asked, collect, request
 

@@ -5,9 +5,9 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from agent_platform.mock import MAX_CHUNKS, MAX_CONVERSATIONS, MockPlatform
-from agent_platform.playground import PLAYGROUND
-from agent_platform.sample_text import MAX_CHARS, long_text
+from agent_platform.mock.answers import PLAYGROUND
+from agent_platform.mock.platform import MAX_CHUNKS, MAX_CONVERSATIONS, MockPlatform
+from agent_platform.mock.sample_text import MAX_CHARS, long_text
 from machines.talk import (
     AgentBroke,
     AgentEnded,

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_platform.errors import ProtocolFault
-from agent_platform.parsing import MAX_FRAME_BYTES, MAX_NUMBER
-from agent_platform.protocol import Ready, decode_frame, encode_request
+from agent_platform.protocol.frames import Ready, decode_frame, encode_request
+from agent_platform.protocol.parsing import MAX_FRAME_BYTES, MAX_NUMBER
 from machines.talk import (
     AgentEnded,
     AgentOffersFile,

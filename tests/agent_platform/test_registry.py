@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_platform.errors import RegistryError
-from agent_platform.registry import load_registry, single_agent
+from agent_platform.registry.agents import load_registry, single_agent
 from machines.ids import AgentId, UserId
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "agents.example.yaml"

@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
-from agent_platform.playground import PLAYGROUND
-from agent_platform.sample_text import long_text
+from agent_platform.mock.answers import PLAYGROUND
+from agent_platform.mock.sample_text import long_text
 from machines.speech import speak
 from tests.system.cast import notice, onboard, said
 from tests.system.chat_commands.guest import open_chat

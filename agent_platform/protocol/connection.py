@@ -17,7 +17,7 @@ import anyio
 from yarl import URL
 
 from agent_platform.errors import ConversationBroke
-from agent_platform.parsing import MAX_FRAME_BYTES
+from agent_platform.protocol.parsing import MAX_FRAME_BYTES
 from machines.redirects import redirect_target
 from machines.talk import AgentBroke
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_platform.errors import RegistryError
-from agent_platform.registry_entries import Entries, Surroundings, read_entries
-from agent_platform.registry_yaml import Checker, parse_file
+from agent_platform.registry.agents_file import Entries, Surroundings, read_entries
+from agent_platform.registry.yaml_document import Checker, parse_file
 from machines.ids import AgentId, UserId
 
 SINGLE_AGENT_ID = AgentId("default")

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator
 
 import aiohttp
 
-from agent_platform.connection import Connection, Endpoint, Timings, connected
 from agent_platform.errors import ConversationBroke, ProtocolFault
-from agent_platform.pace import Pace
-from agent_platform.protocol import Ready, decode_frame, encode_request
+from agent_platform.protocol.connection import Connection, Endpoint, Timings, connected
+from agent_platform.protocol.frames import Ready, decode_frame, encode_request
+from agent_platform.protocol.rate_limit import Pace
 from agent_platform.surrogates import PairJoiner
 from machines.talk import AgentBroke, AgentEnded, AgentRefused, AgentRequest, AgentSaid, Frame
 

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 
 import yaml
 
-from agent_platform.addresses import base_url_fault
-from agent_platform.registry_yaml import Checker, describe, is_unset, nearest, quoted
-from agent_platform.secrecy import is_plainly_a_name
+from agent_platform.redaction import is_plainly_a_name
+from agent_platform.registry.base_url import base_url_fault
+from agent_platform.registry.yaml_document import Checker, describe, is_unset, nearest, quoted
 
 _FILE_KEYS = ("agents", "user_agents")
 _AGENT_KEYS = ("id", "label", "base_url", "workspace_path", "token_env")

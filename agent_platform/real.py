@@ -7,9 +7,9 @@ from typing import Self
 
 import aiohttp
 
-from agent_platform.client import ask
-from agent_platform.connection import Endpoint, Timings, open_session
-from agent_platform.registry import Registry
+from agent_platform.protocol.client import ask
+from agent_platform.protocol.connection import Endpoint, Timings, open_session
+from agent_platform.registry.agents import Registry
 from machines.talk import AgentBroke, AgentRequest, Frame
 
 

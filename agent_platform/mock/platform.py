@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from agent_platform.playground import (
+from agent_platform.mock.answers import (
     Conversation,
     Pause,
     Plan,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agent_platform.sample_text import DEFAULT_CHARS, long_text
+from agent_platform.mock.sample_text import DEFAULT_CHARS, long_text
 from machines.talk import (
     AgentBroke,
     AgentEnded,

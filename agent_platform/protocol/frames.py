@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent_platform.cleaning import cleaned, one_line, paragraphs
 from agent_platform.errors import ProtocolFault
-from agent_platform.parsing import parse_frame, type_name
+from agent_platform.protocol.parsing import parse_frame, type_name
+from agent_platform.protocol.sanitize import cleaned, one_line, paragraphs
 from agent_platform.surrogates import without_surrogates
 from machines.talk import (
     AgentEnded,

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from agent_platform.errors import RegistryError, RegistryFault
-from agent_platform.secrecy import HIDDEN, may_be_secret
+from agent_platform.redaction import HIDDEN, may_be_secret
 from agent_platform.surrogates import without_surrogates
 
 MAX_FILE_BYTES = 256 * 1024

@@ -4,7 +4,7 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from agent_platform.secrecy import may_be_secret
+from agent_platform.redaction import may_be_secret
 
 SCHEMES = ("http", "https", "ws", "wss")
 _ENDPOINT = re.compile(r"(?:/v1)?/agent_ws(?=/|\Z)")
