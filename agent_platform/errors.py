@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_platform.redaction import may_be_secret, quoted
 from machines.errors import SurfacesError
 from machines.talk import AgentBroke
 
@@ -33,17 +34,26 @@ class ConversationBroke(AgentPlatformError):
 
 @dataclass(frozen=True, slots=True)
 class RegistryFault:
-    """One thing wrong in the agents file, in the words an operator needs to mend it.
+    """One fault in the agents file, as the operator reads it.
 
-    `line` counts from 1 and is None where the fault is not on one line; `key` is a path into the
-    file such as `agents[1].base_url`, or empty.
+    `line` counts from 1 and is None where the fault is not on one line; `location` is the path of the
+    value in the document: keys and indexes.
     """
 
     file: Path
     line: int | None
-    key: str
+    location: tuple[int | str, ...]
     found: str
     expected: str
+
+    @property
+    def key(self) -> str:
+        """The location as text, such as `agents[1].base_url`; empty for the whole file."""
+        if self.location[:1] == ("user_agents",) and len(self.location) > 1:
+            return f"user_agents[{quoted(str(self.location[1]))}]"
+        names = ("[hidden]" if may_be_secret(str(each)) else each for each in self.location)
+        parts = (f"[{name}]" if isinstance(name, int) else f".{name}" for name in names)
+        return "".join(parts).removeprefix(".")
 
     def __str__(self) -> str:
         place = str(self.file) if self.line is None else f"{self.file}:{self.line}"

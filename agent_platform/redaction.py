@@ -4,6 +4,7 @@ People paste a token where its variable's name belongs, and a password into a UR
 told without the value: file, line and key, or the variable, say where it stands.
 """
 
+import json
 import re
 
 HIDDEN = "a value that is not shown, because it may be a secret"
@@ -29,3 +30,10 @@ def may_be_secret(text: str) -> bool:
 def is_plainly_a_name(text: str) -> bool:
     """Whether what stands for a variable's name can't be a token that was pasted there."""
     return _PLAINLY_A_NAME.fullmatch(text) is not None
+
+
+def quoted(text: str) -> str:
+    """Return text in quotes, on one line, cut to 80 characters; or `HIDDEN` if it may be a secret."""
+    if may_be_secret(text):
+        return HIDDEN
+    return json.dumps(text if len(text) <= 80 else text[:79] + "…", ensure_ascii=False)

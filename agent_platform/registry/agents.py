@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent_platform.errors import RegistryError
-from agent_platform.registry.agents_file import Entries, Surroundings, read_entries
-from agent_platform.registry.yaml_document import Checker, parse_file
+from agent_platform.registry.agents_file import read_agents_file
 from machines.ids import AgentId, UserId
 
 SINGLE_AGENT_ID = AgentId("default")
@@ -77,25 +75,17 @@ def load_registry(
     Raises:
         RegistryError: with every fault in the file.
     """
-    check = Checker(file)
-    surroundings = Surroundings(base_url, environ, networked)
-    entries = read_entries(check, parse_file(file), surroundings)
-    if check.faults:
-        raise RegistryError(sorted(check.faults, key=lambda fault: fault.line or 0))
-    return _registry(entries, workspace_dir)
-
-
-def _registry(entries: Entries, workspace_dir: Path) -> Registry:
-    return Registry(
-        tuple(
-            Agent(
-                id=AgentId(entry.id),
-                label=entry.label,
-                workspace=Path(entry.workspace_path or workspace_dir / entry.id),
-                base_url=entry.base_url,
-                token=entry.token,
-            )
-            for entry in entries.agents
-        ),
-        {UserId(user): AgentId(agent) for user, agent in entries.user_agents.items()},
+    content = read_agents_file(file, base_url, environ, networked=networked)
+    agents = (
+        Agent(
+            AgentId(entry.id),
+            entry.label,
+            Path(entry.workspace_path or workspace_dir / entry.id),
+            entry.base_url or base_url,
+            environ.get(entry.token_env or "", "").strip() or None,
+        )
+        for entry in content.agents
     )
+    chosen = content.user_agents or {}
+    user_agents = {UserId(user): AgentId(agent) for user, agent in chosen.items()}
+    return Registry(tuple(agents), user_agents)

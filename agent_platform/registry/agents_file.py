@@ -1,201 +1,216 @@
-"""What the agents file says, checked entry by entry; faults are collected, none is raised."""
+"""The agents file as pydantic models, and pydantic's errors as faults with line and key (contract A2)."""
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
 import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from agent_platform.redaction import is_plainly_a_name
+from agent_platform.errors import RegistryError, RegistryFault
+from agent_platform.redaction import is_plainly_a_name, may_be_secret, quoted
 from agent_platform.registry.base_url import base_url_fault
-from agent_platform.registry.yaml_document import Checker, describe, is_unset, nearest, quoted
+from agent_platform.registry.yaml_document import (
+    NOTHING,
+    Document,
+    Location,
+    describe,
+    line_of,
+    quotes_hint,
+    read_yaml,
+    text_of,
+)
 
-_FILE_KEYS = ("agents", "user_agents")
-_AGENT_KEYS = ("id", "label", "base_url", "workspace_path", "token_env")
-# An id is a directory under the workspaces too: no separator, no leading dot.
-_AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_USER_ID = re.compile(r"@[!-9;-~]+:[A-Za-z0-9.:\[\]-]+")
+_AGENT_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_USER_ID = r"^@[!-9;-~]+:[A-Za-z0-9.:\[\]-]+$"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TOKEN = re.compile(r"[!-~]+")
 
-_ID_EXPECTED = "letters, digits, '.', '_' and '-', at most 64, the first a letter or digit"
-_USER_EXPECTED = "a full Matrix id such as @ann:example.org"
-
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the file is read in: the fallback address, the environment, whether both are needed."""
+class _Context:
+    """What values are checked against besides themselves."""
 
     base_url: str | None
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     networked: bool
+    id_lines: Mapping[str, int]
+    """The ids of all agents, each with the line of the first agent that has it."""
+    seen_ids: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class AgentEntry:
-    """One item of `agents`, checked."""
-
-    id: str
-    label: str
-    base_url: str | None
-    workspace_path: str | None
-    token: str | None = field(repr=False)
+def _refused(found: str, expected: str | None = None) -> PydanticCustomError:
+    """Return the error of a validator; without `expected`, the field's description is expected."""
+    context = {"found": found, "expected": expected}
+    return PydanticCustomError("refused", "found {found}", context)
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """The file, checked; to be used only when there were no faults."""
-
-    agents: tuple[AgentEntry, ...]
-    user_agents: Mapping[str, str]
-
-
-def read_entries(check: Checker, root: yaml.Node, surroundings: Surroundings) -> Entries:
-    """Read the whole file, noting each fault in `check`."""
-    top = check.mapping(root, "", "a mapping with the key `agents`")
-    check.known_keys(root, "", top, _FILE_KEYS)
-    agents: list[AgentEntry] = []
-    lines: dict[str, int] = {}
-    if (node := top.get("agents")) is None:
-        if isinstance(root, yaml.MappingNode):
-            check.fault(root, "agents", "nothing", "a list of agents")
-    else:
-        items = check.items(node, "agents", "a list of agents")
-        if not items and isinstance(node, yaml.SequenceNode):
-            check.fault(node, "agents", "an empty list", "at least one agent")
-        for number, item in enumerate(items):
-            agents.append(_agent(check, item, f"agents[{number}]", surroundings, lines))
-    return Entries(tuple(agents), _user_agents(check, top.get("user_agents"), lines))
+def _check_id(value: str, info: ValidationInfo[_Context]) -> str:
+    if value in info.context.seen_ids:
+        first = info.context.id_lines[value]
+        raise _refused(f"{quoted(value)} again (first on line {first})", "an id of its own")
+    info.context.seen_ids.add(value)
+    return value
 
 
-def _agent(
-    check: Checker, node: yaml.Node, key: str, surroundings: Surroundings, lines: dict[str, int]
-) -> AgentEntry:
-    """Read one agent; `lines` gains the line of its id."""
-    expected = "a mapping with `id` and `label`"
-    entries = check.mapping(node, key, expected)
-    check.known_keys(node, key, entries, _AGENT_KEYS)
-    if not isinstance(node, yaml.MappingNode):
-        return AgentEntry("", "", None, None, None)
-    return AgentEntry(
-        id=_agent_id(check, node, entries, f"{key}.id", lines),
-        label=_required(check, node, entries, "label", key, "the name that users see") or "",
-        base_url=_base_url(check, node, entries, f"{key}.base_url", surroundings),
-        workspace_path=_workspace_path(check, entries.get("workspace_path"), key),
-        token=_token(check, entries.get("token_env"), f"{key}.token_env", surroundings),
+def _check_base_url(value: str | None, info: ValidationInfo[_Context]) -> str | None:
+    if value is None:
+        if info.context.base_url is None and info.context.networked:
+            raise _refused(NOTHING, "a URL here or in AGENT_BASE_URL, which is unset")
+    elif fault := base_url_fault(value):
+        raise _refused(*fault)
+    return value
+
+
+def _check_workspace_path(value: str) -> str:
+    path = PurePosixPath(value)
+    if not path.is_absolute() or ".." in path.parts:
+        raise _refused(quoted(value))
+    return value
+
+
+def _check_token_env(value: Any, info: ValidationInfo[_Context]) -> Any:
+    """Check that a variable holds the token. An invalid name may be the token itself, and is not shown."""
+    name = value.value if isinstance(value, yaml.ScalarNode) else value
+    if not isinstance(name, str):
+        return value  # The type of the field accepts None and refuses everything else.
+    if not _VARIABLE.fullmatch(name):
+        raise _refused("something that is no variable's name")
+    token = info.context.environ.get(name, "").strip()
+    found = None
+    if token and not _TOKEN.fullmatch(token):
+        found = f"{name}, whose value has spaces or control characters"
+    elif not token and info.context.networked:
+        shown = is_plainly_a_name(name)
+        found = name if shown else "a name that is not shown, because it may be the token"
+        found += ", which is unset"
+    if found:
+        raise _refused(found, "a variable that holds the token")
+    return name
+
+
+def _check_user_agent(value: str, info: ValidationInfo[_Context]) -> str:
+    ids = info.context.id_lines
+    if value not in ids:
+        raise _refused(f"{quoted(value)}, which is no agent's id", _suggested(value, ids))
+    return value
+
+
+class _Model(BaseModel, strict=True, frozen=True, extra="forbid", hide_input_in_errors=True):
+    pass
+
+
+class AgentEntry(_Model):
+    """One item of `agents`. The descriptions say in a fault what is expected."""
+
+    # An id is a directory under the workspaces too: no separator, no leading dot.
+    id: Annotated[str, Field(pattern=_AGENT_ID), AfterValidator(_check_id)] = Field(
+        description="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit"
+    )
+    label: str = Field(description="the name that users see")
+    base_url: Annotated[str | None, AfterValidator(_check_base_url)] = Field(
+        None, validate_default=True, description="a URL"
+    )
+    workspace_path: Annotated[str, AfterValidator(_check_workspace_path)] | None = Field(
+        None, description="an absolute path without '..'"
+    )
+    token_env: Annotated[str | None, BeforeValidator(_check_token_env)] = Field(
+        None, description="the name of an environment variable"
     )
 
 
-def _required(
-    check: Checker,
-    node: yaml.Node,
-    entries: Mapping[str, yaml.Node],
-    name: str,
-    key: str,
-    expected: str,
-) -> str | None:
-    if name not in entries:
-        check.fault(node, f"{key}.{name}", "nothing", expected)
-        return None
-    return check.text(entries[name], f"{key}.{name}", expected)
+_UserId = Annotated[str, Field(pattern=_USER_ID, max_length=255)]
+_UserAgent = Annotated[str, AfterValidator(_check_user_agent)]
 
 
-def _agent_id(
-    check: Checker,
-    node: yaml.Node,
-    entries: Mapping[str, yaml.Node],
-    key: str,
-    lines: dict[str, int],
-) -> str:
-    value = _required(check, node, entries, "id", key.removesuffix(".id"), _ID_EXPECTED)
-    if value is None:
-        return ""
-    at = entries["id"]
-    if not _AGENT_ID.fullmatch(value):
-        check.fault(at, key, quoted(value), _ID_EXPECTED)
-    elif value in lines:
-        found = f"{quoted(value)} again (first on line {lines[value]})"
-        check.fault(at, key, found, "an id of its own")
-    lines.setdefault(value, at.start_mark.line + 1)
-    return value
+class AgentsFile(_Model):
+    """The whole file."""
+
+    agents: list[AgentEntry] = Field(min_length=1, description="a list of agents")
+    user_agents: dict[_UserId, _UserAgent] | None = Field(
+        None, description="a mapping of Matrix ids to agent ids"
+    )
 
 
-def _base_url(
-    check: Checker,
-    node: yaml.Node,
-    entries: Mapping[str, yaml.Node],
-    key: str,
-    surroundings: Surroundings,
-) -> str | None:
-    at = entries.get("base_url")
-    if at is None or is_unset(at):
-        if surroundings.base_url is None and surroundings.networked:
-            expected = "a URL here or in AGENT_BASE_URL, which is unset"
-            check.fault(at or node, key, "nothing", expected)
-        return surroundings.base_url
-    value = check.text(at, key, "a URL")
-    if value is not None and (wrong := base_url_fault(value)):
-        check.fault(at, key, *wrong)
-    return value
+def read_agents_file(
+    file: Path, base_url: str | None, environ: Mapping[str, str], *, networked: bool
+) -> AgentsFile:
+    """Read and check the file.
+
+    Raises:
+        RegistryError: with every fault, in the order of the file.
+    """
+    document = read_yaml(file)
+    id_lines: dict[str, int] = {}
+    for location, node in document.nodes.items():
+        match location, text_of(node):
+            case ("agents", int(), "id"), str(name):
+                id_lines.setdefault(name, line_of(node))
+    faults = document.faults
+    try:
+        context = _Context(base_url, environ, networked, id_lines)
+        content = AgentsFile.model_validate(document.value, context=context)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        faults += [_fault(document, each) for each in details]
+    else:
+        if not faults:
+            return content
+    raise RegistryError(sorted(faults, key=lambda fault: fault.line or 0))
 
 
-def _workspace_path(check: Checker, at: yaml.Node | None, key: str) -> str | None:
-    if at is None or is_unset(at):
-        return None
-    key = f"{key}.workspace_path"
-    expected = "an absolute path without '..'"
-    value = check.text(at, key, expected)
-    if value is None:
-        return None
-    path = PurePosixPath(value)
-    if not path.is_absolute() or ".." in path.parts or "\0" in value:
-        check.fault(at, key, quoted(value), expected)
-    return value
+def _fault(document: Document, error: ErrorDetails) -> RegistryFault:
+    location, details = error["loc"], error.get("ctx", {})
+    # What is missing is on the line of its mapping, and the id of a user on that of its value.
+    node = document.nodes.get(location) or document.nodes[location[:-1]]
+    expected = _expected(location)
+    match error["type"]:
+        case "refused":
+            found, expected = details["found"], details["expected"] or expected
+        case "missing":
+            found = NOTHING
+        case "too_short":
+            found, expected = "an empty list", "at least one agent"
+        case "extra_forbidden":
+            node, found = document.key_nodes[location], "an unknown key"
+        case "string_type":
+            found, expected = describe(node), expected + quotes_hint(node)
+        case _:
+            key_node = document.key_nodes.get(location[:-1], node)
+            found = describe(node if location in document.nodes else key_node)
+    return RegistryFault(document.file, line_of(node), location, found, expected)
 
 
-def _token(
-    check: Checker, at: yaml.Node | None, key: str, surroundings: Surroundings
-) -> str | None:
-    """Look a token up. What names no variable that is set may be the token itself, and is not repeated."""
-    if at is None or is_unset(at):
-        return None
-    expected = "the name of an environment variable"
-    if not isinstance(at, yaml.ScalarNode):
-        check.fault(at, key, describe(at), expected)
-        return None
-    if not _VARIABLE.fullmatch(at.value):
-        check.fault(at, key, "something that is no variable's name", expected)
-        return None
-    token = surroundings.environ.get(at.value, "").strip()
-    if not token:
-        if surroundings.networked:
-            named = is_plainly_a_name(at.value)
-            name = at.value if named else "a name that is not shown, because it may be the token"
-            check.fault(at, key, f"{name}, which is unset", "a variable that holds the token")
-        return None
-    if not _TOKEN.fullmatch(token):
-        found = f"{at.value}, whose value has spaces or control characters"
-        check.fault(at, key, found, "a variable that holds the token")
-    return token
+def _expected(location: Location) -> str:
+    match location:
+        case ("agents", int()):
+            return "a mapping with `id` and `label`"
+        case ("user_agents", _):
+            return "an agent's id"
+        case ("user_agents", _, _):
+            return "a full Matrix id such as @ann:example.org"
+        case (*parents, str(name)):
+            fields = (AgentEntry if parents else AgentsFile).model_fields
+            return fields[name].description or "" if name in fields else _suggested(name, fields)
+        case _:
+            return "a mapping with the key `agents`"
 
 
-def _user_agents(
-    check: Checker, node: yaml.Node | None, lines: Mapping[str, int]
-) -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    if node is None or is_unset(node):
-        return chosen
-    entries = check.mapping(node, "user_agents", "a mapping of Matrix ids to agent ids")
-    for user, at in entries.items():
-        key = f"user_agents[{quoted(user)}]"
-        if not _USER_ID.fullmatch(user) or len(user) > 255:
-            check.fault(at, key, quoted(user), _USER_EXPECTED)
-        agent = check.text(at, key, "an agent's id")
-        if agent is None:
-            continue
-        if agent not in lines:
-            known = nearest(agent, lines) or f"one of {', '.join(lines) or 'the agents above'}"
-            check.fault(at, key, f"{quoted(agent)}, which is no agent's id", known)
-        chosen[user] = agent
-    return chosen
+def _suggested(name: str, names: Collection[str]) -> str:
+    """Return the known name that was probably meant, or all known names that are no secret."""
+    shown = [known for known in names if not may_be_secret(known)]
+    close = difflib.get_close_matches(name, shown, n=1)
+    if close:
+        return f"{close[0]} (a typing error?)"
+    return f"one of {', '.join(shown) or 'the agents above'}"

@@ -1,28 +1,23 @@
-"""YAML as nodes that know their line, and the few checks of shape that the agents file needs.
+"""A YAML file as plain values, with the line of each value, and descriptions of values for faults.
 
-Nodes rather than values: values have lost their lines, their duplicate keys, and the difference
-between `on` and `"on"`. Nothing is ever constructed, so that no tag can run code. Aliases and deep
-nesting are refused while reading: the agents file needs neither, and both are ways to make a small
-file large.
+Nodes are composed and never constructed, so no tag can run code. Aliases and deep nesting are refused:
+the agents file needs neither, and both can make a small file expand to a large one.
 """
 
-import difflib
-import json
 import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from agent_platform.errors import RegistryError, RegistryFault
-from agent_platform.redaction import HIDDEN, may_be_secret
-from agent_platform.surrogates import without_surrogates
+from agent_platform.redaction import HIDDEN, may_be_secret, quoted
 
 MAX_FILE_BYTES = 256 * 1024
 _MAX_DEPTH = 8
 _TEXT = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
-_NOTHING = "nothing"
+NOTHING = "nothing"
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KINDS = {
     "tag:yaml.org,2002:int": "the number",
@@ -31,16 +26,63 @@ _KINDS = {
     "tag:yaml.org,2002:timestamp": "the date",
 }
 
+Location = tuple[int | str, ...]
+"""The path of a value in the document: keys and indexes, as pydantic gives them in `loc`."""
 
-def parse_file(file: Path) -> yaml.Node:
-    """Return the root node of a YAML file.
+
+class Document:
+    """A YAML document as plain values, and the node of each value and of its key.
+
+    `value` is made of dicts, lists and texts, None for null and blank text, and the node itself for
+    any other scalar. Keys that are no text, or repeated,
+    are left out and listed in `faults`.
+    """
+
+    def __init__(self, file: Path, root: yaml.Node) -> None:
+        self.file = file
+        self.nodes: dict[Location, yaml.Node] = {}
+        self.key_nodes: dict[Location, yaml.Node] = {}
+        self.faults: list[RegistryFault] = []
+        self.value = self._plain(root, ())
+
+    def _plain(self, node: yaml.Node, location: Location) -> Any:
+        self.nodes[location] = node
+        match node:
+            case yaml.MappingNode():
+                return self._mapping(node, location)
+            case yaml.SequenceNode():
+                return [self._plain(item, (*location, n)) for n, item in enumerate(node.value)]
+            case _ if describe(node) == NOTHING:
+                return None
+            case _:
+                return text_of(node) or node
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for key, value in node.value:
+            name = text_of(key)
+            if name is None:
+                found, expected = describe(key), "text as a key" + quotes_hint(key)
+            elif name in fields:
+                first = line_of(self.key_nodes[*location, name])
+                found, expected = f"{quoted(name)} again (first on line {first})", "each key once"
+            else:
+                self.key_nodes[*location, name] = key
+                fields[name] = self._plain(value, (*location, name))
+                continue
+            self.faults.append(RegistryFault(self.file, line_of(key), location, found, expected))
+        return fields
+
+
+def read_yaml(file: Path) -> Document:
+    """Read a file that holds one YAML document.
 
     Raises:
         RegistryError: it can't be read, or is not one plain YAML document.
     """
     text = _read(file)
     try:
-        _refuse_tricks(file, text)
+        _refuse_expansion(file, text)
         root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -49,16 +91,16 @@ def parse_file(file: Path) -> yaml.Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         hint = "; put names that begin with @ in quotes" if "'@'" in str(error.problem) else ""
-        problem = _without_secrets(", ".join(filter(None, (error.context, error.problem))))
+        problem = _redacted(", ".join(filter(None, (error.context, error.problem))))
         found = f"a mistake in the YAML ({problem})"
         raise _error(file, mark.line + 1 if mark else None, found, f"YAML{hint}") from None
     except (ValueError, OverflowError):
-        # PyYAML lets these through for escapes and versions whose number is out of range.
+        # PyYAML raises these for escapes and versions whose number is out of range.
         found = "a mistake in the YAML (a number out of range)"
         raise _error(file, None, found, "YAML") from None
     if root is None:
         raise _error(file, None, "an empty file", "a list under `agents`")
-    return root
+    return Document(file, root)
 
 
 def _read(file: Path) -> str:
@@ -77,15 +119,14 @@ def _read(file: Path) -> str:
         raise _error(file, line, "bytes that are no UTF-8", "UTF-8") from None
 
 
-def _refuse_tricks(file: Path, text: str) -> None:
-    """Walk the events, which takes no recursion, before the nodes are built, which does."""
+def _refuse_expansion(file: Path, text: str) -> None:
+    """Check the events, which are parsed without recursion, before nodes are composed with recursion."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.AliasEvent):
-            alias = (
-                "an alias" if may_be_secret(event.anchor or "") else f"the alias *{event.anchor}"
-            )
+            secret = may_be_secret(event.anchor or "")
+            alias = "an alias" if secret else f"the alias *{event.anchor}"
             raise _error(file, line, alias, "its values written out")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
@@ -95,118 +136,47 @@ def _refuse_tricks(file: Path, text: str) -> None:
             raise _error(file, line, "lists in lists in lists", "nothing nested so deeply")
 
 
-def _without_secrets(problem: str) -> str:
-    """Leave out what PyYAML quotes of the file where that may be a secret."""
-    return re.sub(
-        "'[^']*'", lambda found: "'…'" if may_be_secret(found[0][1:-1]) else found[0], problem
-    )
+def _redacted(problem: str) -> str:
+    """Return a message of PyYAML without the quotations of the file that may be secrets."""
+    return re.sub("'[^']*'", lambda it: "'…'" if may_be_secret(it[0][1:-1]) else it[0], problem)
 
 
 def _error(file: Path, line: int | None, found: str, expected: str) -> RegistryError:
-    return RegistryError([RegistryFault(file, line, "", found, expected)])
+    return RegistryError([RegistryFault(file, line, (), found, expected)])
 
 
-class Checker:
-    """Reads nodes as what they should be, and collects a fault wherever one is something else."""
-
-    def __init__(self, file: Path) -> None:
-        self.faults: list[RegistryFault] = []
-        self._file = file
-
-    def fault(self, node: yaml.Node, key: str, found: str, expected: str) -> None:
-        """Note that `found` stands at `node` where `expected` should."""
-        line = node.start_mark.line + 1
-        self.faults.append(RegistryFault(self._file, line, key, found, expected))
-
-    def mapping(self, node: yaml.Node, key: str, expected: str) -> dict[str, yaml.Node]:
-        """Return the entries of a mapping with plain texts as keys; nothing else is one."""
-        entries: dict[str, yaml.Node] = {}
-        lines: dict[str, int] = {}
-        if not isinstance(node, yaml.MappingNode):
-            self.fault(node, key, describe(node), expected)
-            return entries
-        for name_node, value in node.value:
-            name = self.text(name_node, key, "text as a key")
-            if name is None:
-                continue
-            if name in entries:
-                found = f"{quoted(name)} again (first on line {lines[name]})"
-                self.fault(name_node, key, found, "each key once")
-            else:
-                entries[name] = value
-                lines[name] = name_node.start_mark.line + 1
-        return entries
-
-    def known_keys(
-        self, node: yaml.Node, key: str, entries: Mapping[str, object], known: Iterable[str]
-    ) -> None:
-        """Note each key that means nothing, with the one that was probably meant."""
-        names = list(known)
-        if not isinstance(node, yaml.MappingNode):
-            return
-        for name_node, _ in node.value:
-            name = name_node.value
-            if name in entries and name not in names:
-                expected = nearest(name, names) or f"one of {', '.join(names)}"
-                if may_be_secret(name):
-                    self.fault(name_node, key, f"an unknown key: {HIDDEN}", expected)
-                    continue
-                path = f"{key}.{name}" if key else name
-                self.fault(name_node, path, "an unknown key", expected)
-
-    def items(self, node: yaml.Node, key: str, expected: str) -> list[yaml.Node]:
-        """Return the items of a list."""
-        if isinstance(node, yaml.SequenceNode):
-            return list(node.value)
-        self.fault(node, key, describe(node), expected)
-        return []
-
-    def text(self, node: yaml.Node, key: str, expected: str) -> str | None:
-        """Return one line of text that is not empty; numbers and booleans want quotes."""
-        if isinstance(node, yaml.ScalarNode) and node.tag == _TEXT and node.value.strip():
-            value: str = node.value
-            if _UNPRINTABLE.search(value):
-                self.fault(node, key, "several lines, or control characters", expected)
-                return None
-            return value
-        quotes = "; put it in quotes" if node.tag in _KINDS else ""
-        self.fault(node, key, describe(node), expected + quotes)
-        return None
+def line_of(node: yaml.Node) -> int:
+    """Return the line where a node begins, counted from 1."""
+    return int(node.start_mark.line) + 1
 
 
-def is_unset(node: yaml.Node | None) -> bool:
-    """Tell whether an optional key is absent or empty, which is the same."""
-    return node is None or (isinstance(node, yaml.ScalarNode) and describe(node) == _NOTHING)
+def text_of(node: yaml.Node) -> str | None:
+    """Return a node's text, or None for anything but one line of text that is not blank."""
+    is_text = isinstance(node, yaml.ScalarNode) and node.tag == _TEXT and node.value.strip()
+    return node.value if is_text and not _UNPRINTABLE.search(node.value) else None
+
+
+def quotes_hint(node: yaml.Node) -> str:
+    """Return the hint that quotes would make the value a text, or nothing where they would not."""
+    return "; put it in quotes" if node.tag in _KINDS else ""
 
 
 def describe(node: yaml.Node) -> str:
-    """Say what stands at a node, in the operator's words."""
+    """Return a description of a node's value for a fault, without secrets."""
     match node:
         case yaml.SequenceNode():
             return "a list"
         case yaml.MappingNode():
             return "a mapping"
         case yaml.ScalarNode(tag=tag, value=value) if tag == _NULL or not value.strip():
-            return _NOTHING
+            return NOTHING
+        case yaml.ScalarNode(value=value) if _UNPRINTABLE.search(value):
+            return "several lines, or control characters"
+        case yaml.ScalarNode(tag=tag, value=value) if may_be_secret(value) or may_be_secret(tag):
+            return HIDDEN
         case yaml.ScalarNode(tag=tag, value=value) if tag in _KINDS:
             return f"{_KINDS[tag]} {value}"
         case yaml.ScalarNode(tag=tag, value=value) if tag == _TEXT:
             return quoted(value)
-        case _ if may_be_secret(node.tag):
-            return HIDDEN
         case _:
             return f"a value of type {node.tag}"
-
-
-def quoted(value: str) -> str:
-    """Return a value as it may stand in a message: on one line, in quotes, not too long, and no secret."""
-    if may_be_secret(value):
-        return HIDDEN
-    value = without_surrogates(value)
-    return json.dumps(value if len(value) <= 80 else value[:79] + "…", ensure_ascii=False)
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant, as a suggestion."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"{close[0]} (a typing error?)" if close else None

@@ -150,6 +150,10 @@ HEAD = "agents:\n  - id: a1\n    label: A\n"
             "expected one of id, label, base_url, workspace_path, token_env",
         ),
         (
+            HEAD + "? [id]\n: x\n",
+            "agents.yaml:4: found a list; expected text as a key",
+        ),
+        (
             HEAD + "user_agent: {}\n",
             "agents.yaml:4: user_agent: found an unknown key; "
             "expected user_agents (a typing error?)",
@@ -346,6 +350,9 @@ def test_whatever_the_file_holds_it_is_a_registry_or_faults(load, text):
         HEAD + "    token_env: *{}\n",
         HEAD + "    token_env: !{} x\n",
         HEAD + "    label: !{} x\n",
+        HEAD + "    base_url: !!int {}\n",
+        "agents:\n  - id: {}/x\n    label: A\nuser_agents: {{'@ann:x': a1}}\n",
+        HEAD + "    {}: {{a: 1, a: 2}}\n",
         HEAD + "    {}: x\n",
         HEAD + "    {}: x\n    {}: y\n",
         HEAD + '    "token_env {}": x\n',
