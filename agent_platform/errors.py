@@ -1,4 +1,4 @@
-"""What can go wrong with agents and their registry: who is at fault, and who handles it."""
+"""Errors of agents and of the agents file: who is at fault, and who handles them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ class AgentPlatformError(SurfacesError):
     """Base of every error of this package."""
 
 
-class ProtocolFault(AgentPlatformError):
-    """The agent sent a frame that the protocol does not have (the agent's fault).
+class ProtocolError(AgentPlatformError):
+    """The agent sent a frame that violates the protocol (the agent's fault).
 
     Handled inside this package: it becomes `AgentBroke("protocol", …)`. The message names fields
-    and types, never what was in them, so that it may be logged.
+    and types but never their content, so it may be logged.
     """
 
 
-class ConversationBroke(AgentPlatformError):
-    """One request can't go on (the agent's fault, or the network's); carries its terminal frame.
+class RequestFailed(AgentPlatformError):
+    """A request failed (the agent's fault, or the network's); carries its terminal frame.
 
     Handled inside this package.
     """
@@ -62,9 +62,10 @@ class RegistryFault:
 
 
 class RegistryError(AgentPlatformError):
-    """The agents file can't be used (the operator's to mend; exit 2 at start, kept old on SIGHUP).
+    """The agents file can't be used (the operator's fault).
 
-    `faults` are all that were found, in the order of the file; `str()` has one line for each.
+    At start it ends the daemon with exit code 2; after SIGHUP the old registry is kept. `faults` has
+    every fault in the order of the file; `str()` has one line for each.
     """
 
     def __init__(self, faults: Iterable[RegistryFault]) -> None:

@@ -1,4 +1,4 @@
-"""The agents of the registry, reached over the network: the real side of the agents port."""
+"""The real agent platform: sends requests to the agents of the registry over the network."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -14,10 +14,11 @@ from machines.talk import AgentBroke, AgentRequest, Frame
 
 
 class RealPlatform:
-    """Asks the agent that a request names, at the address the registry has for it now.
+    """Sends each request to its agent, at the address that the registry has at that moment.
 
-    `registry` is called for each request, so that a reload (contract A2) holds from the next one
-    on. An async context manager; leaving it closes the HTTP session, which the first request opens.
+    `registry` is called for each request, so that a reload (contract A2) applies from the next
+    request on. An async context manager; its exit closes the HTTP session, which the first request
+    opens.
     """
 
     def __init__(
@@ -43,16 +44,16 @@ class RealPlatform:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the HTTP session; the requests are to be ended before."""
+        """Close the HTTP session, after all requests have ended."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
     async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
-        """Ask once and yield frames up to one terminal frame; closing the generator hangs up."""
+        """Send the request once and yield frames up to one terminal frame; closing the generator disconnects."""
         agent = self._registry().get(request.agent_id)
         if agent is None or agent.base_url is None:
-            # A stale chat (contract A3) is told apart before anyone asks; this is the race with it.
+            # A stale chat (contract A3) is refused before; this is the race with a reload.
             yield AgentBroke("unreachable", f"there is no agent {request.agent_id!r}")
             return
         if self._session is None:

@@ -1,7 +1,7 @@
-"""What a fault may repeat of a configured value: nothing that may be a secret in the wrong place (contract E9).
+"""Keeps secrets out of faults about configured values (contract E9).
 
-People paste a token where its variable's name belongs, and a password into a URL. What is wrong with a value is then
-told without the value: file, line and key, or the variable, say where it stands.
+People paste a token where its variable's name belongs, or a password into a URL. Such a value is not
+shown; file, line and key, or the variable, tell where it is.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 
 HIDDEN = "a value that is not shown, because it may be a secret"
 
-_LONGEST = 1000  # the patterns go back and forth
+_MAX_CHARS = 1000  # the patterns backtrack
 _MAY_BE_SECRET = (
     re.compile(r":[^/@,\s]*@"),  # user:password@host, with or without a scheme
     re.compile(r"[?&#;][^=\s]*=[^&\s]{4}"),  # …?access_token=…
@@ -18,18 +18,18 @@ _MAY_BE_SECRET = (
     re.compile(r"(?=[A-Za-z_=+~-]*[0-9])(?=[0-9_=+~-]*[A-Za-z])[A-Za-z0-9_=+~-]{16,}"),
     re.compile(r"(?i)(?=.{12}).*(secret|token|passw|bearer)"),
 )
-# Upper-case words, as people name variables; a random text is none.
-_PLAINLY_A_NAME = re.compile(r"[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{1,15}[0-9]{0,2}){1,7}")
+# Upper-case words with underscores, which no random token is made of.
+_VARIABLE_NAME = re.compile(r"[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{1,15}[0-9]{0,2}){1,7}")
 
 
 def may_be_secret(text: str) -> bool:
-    """Whether a value looks like a token, or like an address with credentials in it; a very long one is not read."""
-    return len(text) > _LONGEST or any(pattern.search(text) for pattern in _MAY_BE_SECRET)
+    """Whether a value looks like a token or an address with credentials; a very long value is taken for one."""
+    return len(text) > _MAX_CHARS or any(pattern.search(text) for pattern in _MAY_BE_SECRET)
 
 
-def is_plainly_a_name(text: str) -> bool:
-    """Whether what stands for a variable's name can't be a token that was pasted there."""
-    return _PLAINLY_A_NAME.fullmatch(text) is not None
+def is_variable_name(text: str) -> bool:
+    """Whether text is certainly the name of a variable, and no token that was pasted in its place."""
+    return _VARIABLE_NAME.fullmatch(text) is not None
 
 
 def quoted(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import anyio
 
-from agent_platform.mock.answers import PLAYGROUND
+from agent_platform.mock.answers import MOCK_PHRASES
 from cli.errors import CommandFailed, ExitCode
 from cli.printable import use_any_encoding
 from cli.story import PromiseBroken, Story
@@ -118,7 +118,7 @@ def _say_how_to_log_in(teller: Teller, url: str, user: str, password: str) -> No
     teller.say("It stays up. Log in with any Matrix client on this machine:", "bold")
     for name, value in (("homeserver", url), ("user", user), ("password", password)):
         teller.say(f"  {name:<10}  {value}")
-    teller.say(f"Phrases that the mock agent knows: {', '.join(PLAYGROUND)}; anything is echoed.")
+    teller.say(f"Phrases that the mock agent knows: {', '.join(MOCK_PHRASES)}; anything is echoed.")
     teller.say("Ctrl-C stops everything and removes it.")
 
 

@@ -1,7 +1,7 @@
-"""What the mock agent answers: one request and its conversation in, a plan of frames out; no I/O.
+"""Composes the mock agent's answers, without I/O: a request and its context in, steps out.
 
-A message is echoed unless it is one of the phrases of `PLAYGROUND`, each of which shows one thing
-that a real agent may do, its failures included.
+A message is echoed unless it begins with a phrase of `MOCK_PHRASES`. Each phrase shows one thing that
+a real agent may do, failures included.
 """
 
 import json
@@ -18,11 +18,12 @@ from machines.talk import (
     AgentSaid,
     AgentToolDone,
     AgentUsesTool,
+    ConfirmationAnswer,
     ContextOrder,
     Frame,
 )
 
-PLAYGROUND: Mapping[str, str] = {
+MOCK_PHRASES: Mapping[str, str] = {
     "long": "streams a long formatted text (`long 20000`: that many characters)",
     "confirm <what>": "asks for your confirmation before it does something",
     "tool": "uses a tool (`tool <skill>`: that one, unless you switched it off)",
@@ -35,86 +36,89 @@ PLAYGROUND: Mapping[str, str] = {
     "empty": "ends without a word",
     "silent": "never answers",
 }
-"""The phrases to try, each with what the mock agent then does."""
+"""The phrases that the mock agent knows, each with what it does."""
 
 MAX_SLOW_S = 600.0
-PROGRESS_S = 5.0
-MAX_KEPT = 100
+PROGRESS_INTERVAL_S = 5.0
+MAX_REMEMBERED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The agent takes its time before the next step."""
+    """Wait before the next step."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """The agent says nothing more until it is given up."""
+    """Send nothing more until the request times out."""
 
 
 @dataclass(frozen=True, slots=True)
-class WriteAndOffer:
-    """The agent writes a file into its workspace and offers it."""
+class CreateFile:
+    """Write a file into the workspace and send it to the user."""
 
     path: str
     content: str
 
 
-Step = Frame | Pause | Silence | WriteAndOffer
+Step = Frame | Pause | Silence | CreateFile
 Steps = tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """An answer; `first_try` takes its place the first time it is asked for."""
+class Answer:
+    """The steps of an answer; the first attempt performs `first_attempt` instead, where there is one."""
 
     steps: Steps
-    first_try: Steps | None = None
+    first_attempt: Steps | None = None
 
 
 @dataclass(slots=True)
-class Conversation:
-    """What the mock agent remembers of one `platform_chat_id`."""
+class MockContext:
+    """The state of one `platform_chat_id` in the mock agent."""
 
     messages: int = 0
-    kept: dict[str, int] = field(default_factory=dict)
-    """Saves by name, each with the number of messages at that time."""
+    saves: dict[str, int] = field(default_factory=dict)
+    """The saves by name, each with the number of messages at that time."""
     questions: dict[str, str | None] = field(default_factory=dict)
-    """Confirmations by id, each with what is to be done; None once answered."""
+    """The confirmations by id, each with the action to confirm; None once answered."""
 
 
-def plan_answer(
-    request: AgentRequest, conversation: Conversation, sizes: Mapping[str, int | None]
-) -> Plan:
-    """Return the answer to a message that was not seen before, and remember the message.
+def compose_answer(
+    request: AgentRequest, context: MockContext, sizes: Mapping[str, int | None]
+) -> Answer:
+    """Return the answer to a new message, and update the context.
 
-    `sizes` has the bytes of each attachment, None where the workspace does not have it.
+    `sizes` has the size of each attachment in bytes, None where the workspace does not have it.
     """
-    conversation.messages += 1
+    context.messages += 1
     if request.confirmation:
-        return _said(_confirmed(request, conversation))
+        return _text_answer(_confirmation_text(request.confirmation, context))
     if request.context:
-        return _context_order(request.context, conversation)
+        return _context_order(request.context, context)
     if request.attachments:
-        return _said(_attachments(request, sizes))
-    word, _, rest = request.text.strip().partition(" ")
-    phrase = _PHRASES.get(word.casefold())
-    plan = phrase(request, conversation, rest.strip()) if phrase else None
-    return plan or _said(_echo(request, conversation))
+        return _text_answer(_attachments_text(request, sizes))
+    word, _, argument = request.text.strip().partition(" ")
+    answer = None
+    if with_argument := _PHRASES_WITH_ARGUMENT.get(word.casefold()):
+        answer = with_argument(request, context, argument.strip())
+    elif not argument and (phrase := _PHRASES.get(word.casefold())):
+        answer = phrase(request, context)
+    return answer or _text_answer(_echo_text(request, context))
 
 
-def _said(text: str, *before: Step) -> Plan:
-    return Plan((*before, AgentSaid(text), AgentEnded(len(text.split()))))
+def _text_answer(text: str, *before: Step) -> Answer:
+    return Answer((*before, AgentSaid(text), AgentEnded(len(text.split()))))
 
 
-def _echo(request: AgentRequest, conversation: Conversation) -> str:
-    hello = "Hello! " if conversation.messages == 1 else ""
+def _echo_text(request: AgentRequest, context: MockContext) -> str:
+    hello = "Hello! " if context.messages == 1 else ""
     if soul := _soul(request):
         hello = f"({soul}) {hello}"
     said = f"{hello}You said: {request.text}"
-    return f"{said}\n\nThis is message {conversation.messages} of our conversation."
+    return f"{said}\n\nThis is message {context.messages} of our conversation."
 
 
 def _soul(request: AgentRequest) -> str:
@@ -127,37 +131,36 @@ def _switched_off(request: AgentRequest, group: str, name: str) -> bool:
     return isinstance(switches, Mapping) and switches.get(name) is False
 
 
-def _confirmed(request: AgentRequest, conversation: Conversation) -> str:
-    answer = request.confirmation
-    if answer is None or answer.id not in conversation.questions:
-        # The mock agent forgets when it is restarted; the user's open question does not.
+def _confirmation_text(answer: ConfirmationAnswer, context: MockContext) -> str:
+    if answer.id not in context.questions:
+        # A restart loses the questions of the mock agent, but not the bot's open question.
         return "You answered a question that I no longer remember, so I did nothing."
-    what = conversation.questions[answer.id]
+    what = context.questions[answer.id]
     if what is None:
         return "You have answered that already; I did nothing more."
-    conversation.questions[answer.id] = None
+    context.questions[answer.id] = None
     if answer.accepted:
         return f"Thank you. I did it: {what}."
     return f"All right, I left it alone: {what}."
 
 
-def _context_order(order: ContextOrder, conversation: Conversation) -> Plan:
-    """Keep or bring back; what can't be done is refused, or the user would be told that it was."""
+def _context_order(order: ContextOrder, context: MockContext) -> Answer:
+    """Save or load a context. A failure is an `ERROR` frame, so that the bot does not report success."""
     if order.action == "save":
-        if order.name not in conversation.kept and len(conversation.kept) >= MAX_KEPT:
-            full = AgentRefused("CONTEXTS_FULL", f"The mock agent keeps {MAX_KEPT} already.")
-            return Plan((full,))
-        conversation.kept[order.name] = conversation.messages
-        return _said(f"Kept as “{order.name}”, with {conversation.messages} messages.")
-    if order.name not in conversation.kept:
-        # After a restart of the bot, or in a cleared chat: both begin with an empty memory.
+        if order.name not in context.saves and len(context.saves) >= MAX_REMEMBERED:
+            full = AgentRefused("CONTEXTS_FULL", f"The mock agent keeps {MAX_REMEMBERED} already.")
+            return Answer((full,))
+        context.saves[order.name] = context.messages
+        return _text_answer(f"Kept as “{order.name}”, with {context.messages} messages.")
+    if order.name not in context.saves:
+        # After a restart of the bot, or in a cleared chat, there are no saves.
         unknown = AgentRefused("CONTEXT_UNKNOWN", "The mock agent keeps nothing of that name here.")
-        return Plan((unknown,))
-    conversation.messages = conversation.kept[order.name]
-    return _said(f"We are back at “{order.name}”, with {conversation.messages} messages.")
+        return Answer((unknown,))
+    context.messages = context.saves[order.name]
+    return _text_answer(f"We are back at “{order.name}”, with {context.messages} messages.")
 
 
-def _attachments(request: AgentRequest, sizes: Mapping[str, int | None]) -> str:
+def _attachments_text(request: AgentRequest, sizes: Mapping[str, int | None]) -> str:
     lines = [f"You said: {request.text}", "", "With it came:", ""]
     for path in request.attachments:
         size = sizes.get(path)
@@ -165,34 +168,35 @@ def _attachments(request: AgentRequest, sizes: Mapping[str, int | None]) -> str:
     return "\n".join(lines)
 
 
-def _long(_request: AgentRequest, _conversation: Conversation, rest: str) -> Plan | None:
-    if not rest:
-        return _said(long_text(DEFAULT_CHARS))
-    return _said(long_text(int(rest))) if rest.isdecimal() and len(rest) <= 9 else None
+def _long(_request: AgentRequest, _context: MockContext, argument: str) -> Answer | None:
+    chars = argument or str(DEFAULT_CHARS)
+    if not chars.isdecimal() or len(chars) > 9:
+        return None
+    return _text_answer(long_text(int(chars)))
 
 
-def _confirm(request: AgentRequest, conversation: Conversation, rest: str) -> Plan:
-    what = rest or "delete a file"
+def _confirm(request: AgentRequest, context: MockContext, argument: str) -> Answer:
+    what = argument or "delete a file"
     if _switched_off(request, "safety", what):
-        return _said(f"You want no question about that, so I did it: {what}.")
+        return _text_answer(f"You want no question about that, so I did it: {what}.")
     question = f"confirm-{request.message_id}"
-    while len(conversation.questions) >= MAX_KEPT:
-        del conversation.questions[next(iter(conversation.questions))]
-    conversation.questions[question] = what
+    while len(context.questions) >= MAX_REMEMBERED:
+        del context.questions[next(iter(context.questions))]
+    context.questions[question] = what
     payload = {
         "kind": "confirmation",
         "id": question,
         "title": f"May I do this: {what}?",
         "description": "Nothing happens before you answer.",
     }
-    return Plan((AgentReported(payload), AgentEnded(0)))
+    return Answer((AgentReported(payload), AgentEnded(0)))
 
 
-def _tool(request: AgentRequest, _conversation: Conversation, rest: str) -> Plan:
-    name = rest or "web-search"
+def _tool(request: AgentRequest, _context: MockContext, argument: str) -> Answer:
+    name = argument or "web-search"
     if _switched_off(request, "skills", name):
-        return _said(f"I would use {name}, but you switched it off.")
-    return _said(
+        return _text_answer(f"I would use {name}, but you switched it off.")
+    return _text_answer(
         f"I used {name}, and it worked.",
         AgentUsesTool(name),
         Pause(1.0),
@@ -202,84 +206,72 @@ def _tool(request: AgentRequest, _conversation: Conversation, rest: str) -> Plan
     )
 
 
-def _file(request: AgentRequest, conversation: Conversation, rest: str) -> Plan | None:
-    if rest:
-        return None
-    number = conversation.messages
+def _file(request: AgentRequest, context: MockContext) -> Answer:
+    number = context.messages
     digits = "".join(c for c in request.platform_chat_id if c.isascii() and c.isalnum())
     path = f"playground/hello-{digits}-{number}.txt"
     content = f"Hello from the mock agent.\nThis belongs to message {number}.\n"
-    return _said("Here is a file for you.", WriteAndOffer(path, content))
+    return _text_answer("Here is a file for you.", CreateFile(path, content))
 
 
-def _context(request: AgentRequest, conversation: Conversation, rest: str) -> Plan | None:
-    if rest:
-        return None
+def _context(request: AgentRequest, context: MockContext) -> Answer:
     settings = json.dumps(dict(request.settings), ensure_ascii=False, indent=2, sort_keys=True)
-    return _said(
+    return _text_answer(
         f"- agent: `{request.agent_id}`\n"
         f"- conversation: `{request.platform_chat_id}`\n"
-        f"- messages: {conversation.messages}\n"
-        f"- kept: {', '.join(conversation.kept) or 'nothing'}\n\n"
+        f"- messages: {context.messages}\n"
+        f"- kept: {', '.join(context.saves) or 'nothing'}\n\n"
         f"Settings that differ from the defaults:\n\n```json\n{settings}\n```"
     )
 
 
-def _slow(_request: AgentRequest, _conversation: Conversation, rest: str) -> Plan | None:
-    if not rest.isdecimal() or len(rest) > 9:
+def _slow(_request: AgentRequest, _context: MockContext, argument: str) -> Answer | None:
+    if not argument.isdecimal() or len(argument) > 9:
         return None
-    left = total = min(float(rest), MAX_SLOW_S)
+    left = total = min(float(argument), MAX_SLOW_S)
     steps: list[Step] = []
     while left > 0:
-        # A sign of life now and then: slow is not silent.
+        # Progress keeps the request from timing out.
         text = f"{left:g} s to go"
-        steps += [AgentReported({"kind": "progress", "text": text}), Pause(min(left, PROGRESS_S))]
-        left -= PROGRESS_S
-    return _said(f"That took me {total:g} s.", *steps)
+        steps += [
+            AgentReported({"kind": "progress", "text": text}),
+            Pause(min(left, PROGRESS_INTERVAL_S)),
+        ]
+        left -= PROGRESS_INTERVAL_S
+    return _text_answer(f"That took me {total:g} s.", *steps)
 
 
-def _busy(request: AgentRequest, conversation: Conversation, rest: str) -> Plan | None:
-    if rest:
-        return None
+def _busy(request: AgentRequest, context: MockContext) -> Answer:
     refusal = AgentRefused("AGENT_BUSY", "Another client uses this conversation.")
-    return Plan(_said(_echo(request, conversation)).steps, first_try=(refusal,))
+    return Answer(_text_answer(_echo_text(request, context)).steps, first_attempt=(refusal,))
 
 
-def _break(request: AgentRequest, conversation: Conversation, rest: str) -> Plan | None:
-    if rest:
-        return None
-    text = _echo(request, conversation)
+def _break(request: AgentRequest, context: MockContext) -> Answer:
+    text = _echo_text(request, context)
     broken = (
         AgentSaid(text[: len(text) // 2]),
         AgentBroke("broken_off", "the mock agent broke off, as you asked"),
     )
-    return Plan(_said(text).steps, first_try=broken)
+    return Answer(_text_answer(text).steps, first_attempt=broken)
 
 
-def _fail(_request: AgentRequest, _conversation: Conversation, rest: str) -> Plan | None:
-    refusal = AgentRefused("MOCK_FAILURE", "The mock agent failed, as you asked.")
-    return None if rest else Plan((refusal,))
+def _fail(_request: AgentRequest, _context: MockContext) -> Answer:
+    return Answer((AgentRefused("MOCK_FAILURE", "The mock agent failed, as you asked."),))
 
 
-def _empty(_request: AgentRequest, _conversation: Conversation, rest: str) -> Plan | None:
-    return None if rest else Plan((AgentEnded(0),))
-
-
-def _silent(_request: AgentRequest, _conversation: Conversation, rest: str) -> Plan | None:
-    return None if rest else Plan((Silence(),))
-
-
-_PHRASES: Mapping[str, Callable[[AgentRequest, Conversation, str], Plan | None]] = {
-    "long": _long,
-    "confirm": _confirm,
-    "tool": _tool,
+_PHRASES: Mapping[str, Callable[[AgentRequest, MockContext], Answer]] = {
     "file": _file,
     "context": _context,
     "whoami": _context,
-    "slow": _slow,
     "busy": _busy,
     "break": _break,
     "fail": _fail,
-    "empty": _empty,
-    "silent": _silent,
+    "empty": lambda _request, _context: Answer((AgentEnded(0),)),
+    "silent": lambda _request, _context: Answer((Silence(),)),
+}
+_PHRASES_WITH_ARGUMENT: Mapping[str, Callable[[AgentRequest, MockContext, str], Answer | None]] = {
+    "long": _long,
+    "confirm": _confirm,
+    "tool": _tool,
+    "slow": _slow,
 }

@@ -1,8 +1,8 @@
-"""The built-in agent: answers in process and streams, to try everything without a platform.
+"""The mock agent platform: answers in process and streams, without any network (contract A6).
 
-It satisfies the same port as `RealPlatform` (contract A6). What it answers is `playground`'s; this
-module remembers conversations, replays an answer when a turn is tried again under its `message_id`,
-keeps the pace, and writes the files that it offers.
+It implements the same port as `RealPlatform`. `answers` composes an answer; this module keeps the
+context of each chat, replays the answer when a turn is retried with the same `message_id`, streams it
+word by word, and writes the files that it sends.
 """
 
 import os
@@ -16,100 +16,91 @@ import anyio
 import anyio.to_thread
 
 from agent_platform.mock.answers import (
-    Conversation,
+    CreateFile,
+    MockContext,
     Pause,
-    Plan,
     Silence,
     Step,
-    WriteAndOffer,
-    plan_answer,
+    Steps,
+    compose_answer,
 )
 from machines.ids import AgentId
 from machines.talk import AgentBroke, AgentOffersFile, AgentRequest, AgentSaid, Frame
 
-PACE_S = 0.03
-"""Seconds a word: slow enough to be seen streaming."""
+WORD_DELAY_S = 0.03
+"""Seconds between two words: slow enough to see the answer grow."""
 MAX_CHUNKS = 600
-MAX_CONVERSATIONS = 1_000
+MAX_CONTEXTS = 1_000
 MAX_ANSWERS = 50
-"""Answers remembered in one conversation; only the last is ever asked for again."""
+"""The most answers that are kept for each chat; only the last one is ever retried."""
 
 
 @dataclass(slots=True)
-class _Answer:
-    plan: Plan
-    tries: int = 0
+class _Chat:
+    """The context of a chat, and the steps that a retry of each recent message performs."""
 
-
-@dataclass(slots=True)
-class _Memory:
-    conversation: Conversation = field(default_factory=Conversation)
-    answers: OrderedDict[str, _Answer] = field(default_factory=OrderedDict)
+    context: MockContext = field(default_factory=MockContext)
+    retries: OrderedDict[str, Steps] = field(default_factory=OrderedDict)
 
 
 class MockPlatform:
-    """An agent platform without agents.
+    """An agent platform that needs no agents.
 
     Args:
-        pace_s: seconds between two words; a very long text comes in larger pieces.
-        silence_s: how long a silent agent is waited for, as `AGENT_TIMEOUT_S` would.
-        workspace: finds an agent's workspace directory; without one, no file can be offered.
-        sleep: waits; tests give one that does not.
+        word_delay_s: seconds between two words; a very long text is sent in larger pieces.
+        silence_s: seconds until the phrase `silent` times out, as with `AGENT_TIMEOUT_S`.
+        workspace: returns the workspace directory of an agent; without one, no file can be sent.
+        sleep: waits for some seconds; tests replace it.
     """
 
     def __init__(
         self,
         *,
-        pace_s: float = PACE_S,
+        word_delay_s: float = WORD_DELAY_S,
         silence_s: float = 30.0,
         workspace: Callable[[AgentId], Path | None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
-        self._pace_s = pace_s
+        self._word_delay_s = word_delay_s
         self._silence_s = silence_s
         self._workspace = workspace or (lambda _agent_id: None)
         self._sleep = sleep
-        self._memories: OrderedDict[tuple[AgentId, str], _Memory] = OrderedDict()
+        self._chats: OrderedDict[tuple[AgentId, str], _Chat] = OrderedDict()
 
     async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
-        """Ask once and yield frames up to one terminal frame; closing the generator hangs up."""
+        """Send the request once and yield frames up to one terminal frame."""
         workspace = self._workspace(request.agent_id)
         sizes = await anyio.to_thread.run_sync(_sizes, workspace, request.attachments)
-        answer = self._answer_to(request, sizes)
-        answer.tries += 1
-        steps = answer.plan.steps
-        if answer.tries == 1 and answer.plan.first_try is not None:
-            steps = answer.plan.first_try
-        for step in steps:
-            async for frame in self._performed(step, workspace):
+        for step in self._steps(request, sizes):
+            async for frame in self._perform(step, workspace):
                 yield frame
 
-    def _answer_to(self, request: AgentRequest, sizes: dict[str, int | None]) -> _Answer:
+    def _steps(self, request: AgentRequest, sizes: dict[str, int | None]) -> Steps:
         key = (request.agent_id, request.platform_chat_id)
-        memory = self._memories.setdefault(key, _Memory())
-        self._memories.move_to_end(key)
-        if len(self._memories) > MAX_CONVERSATIONS:
-            self._memories.popitem(last=False)
-        answer = memory.answers.get(request.message_id)
-        if answer is None:
-            answer = _Answer(plan_answer(request, memory.conversation, sizes))
-            memory.answers[request.message_id] = answer
-            if len(memory.answers) > MAX_ANSWERS:
-                memory.answers.popitem(last=False)
-        return answer
+        chat = self._chats.setdefault(key, _Chat())
+        self._chats.move_to_end(key)
+        if len(self._chats) > MAX_CONTEXTS:
+            self._chats.popitem(last=False)
+        if request.message_id in chat.retries:
+            return chat.retries[request.message_id]
+        answer = compose_answer(request, chat.context, sizes)
+        chat.retries[request.message_id] = answer.steps
+        if len(chat.retries) > MAX_ANSWERS:
+            chat.retries.popitem(last=False)
+        return answer.steps if answer.first_attempt is None else answer.first_attempt
 
-    async def _performed(self, step: Step, workspace: Path | None) -> AsyncGenerator[Frame, None]:
+    async def _perform(self, step: Step, workspace: Path | None) -> AsyncGenerator[Frame, None]:
         match step:
             case AgentSaid(text):
                 for piece in _pieces(text):
-                    await self._sleep(self._pace_s)
+                    await self._sleep(self._word_delay_s)
                     yield AgentSaid(piece)
             case Pause(seconds):
                 await self._sleep(seconds)
             case Silence():
                 await self._sleep(self._silence_s)
                 yield AgentBroke("silent", f"the agent said nothing for {self._silence_s:g} s")
-            case WriteAndOffer(path, content):
+            case CreateFile(path, content):
                 if await anyio.to_thread.run_sync(_write, workspace, path, content):
                     yield AgentOffersFile(path)
                 else:
@@ -119,7 +110,7 @@ class MockPlatform:
 
 
 def _pieces(text: str) -> list[str]:
-    """Cut a text into words with the space behind them, several a piece when there are many."""
+    """Split a text into words with the space that follows, several to a piece where there are many."""
     words = re.findall(r"\S+\s*|\s+", text) or [text]
     size = -(-len(words) // MAX_CHUNKS)
     return ["".join(words[i : i + size]) for i in range(0, len(words), size)]
@@ -139,16 +130,13 @@ def _size(workspace: Path | None, path: str) -> int | None:
 
 
 def _write(workspace: Path | None, path: str, content: str) -> bool:
-    """Write a file of the agent's own; False when there is no place for it.
-
-    The workspace is made by whoever runs the platform, never by this stand-in.
-    """
+    """Write a file; return False if it can't be written. The workspace itself is never created here."""
     if workspace is None or not workspace.is_dir():
         return False
     target = workspace / path
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A link that someone put there is not followed.
+        # O_NOFOLLOW: a symbolic link at this path is refused.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         with os.fdopen(os.open(target, flags, 0o644), "w", encoding="utf-8") as stream:
             stream.write(content)

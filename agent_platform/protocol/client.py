@@ -1,18 +1,18 @@
-"""One request to one agent over its WebSocket, as a stream of frames with exactly one end.
+"""Sends one request to one agent over a WebSocket and yields its frames, with exactly one terminal frame.
 
-What an agent or the network does never comes out as an exception: it becomes the terminal frame
-(contract D10). Retrying is the runtime's, which knows the turn; here each request is one attempt.
+Faults of the agent and of the network never raise: they become the terminal frame (contract D10).
+Each request is one attempt; the turn's machine decides on retries.
 """
 
 from collections.abc import AsyncGenerator
 
 import aiohttp
 
-from agent_platform.errors import ConversationBroke, ProtocolFault
+from agent_platform.errors import ProtocolError, RequestFailed
 from agent_platform.protocol.connection import Connection, Endpoint, Timings, connected
-from agent_platform.protocol.frames import Ready, decode_frame, encode_request
-from agent_platform.protocol.rate_limit import Pace
-from agent_platform.surrogates import PairJoiner
+from agent_platform.protocol.frames import Status, decode_frame, encode_request
+from agent_platform.protocol.rate_limit import FrameRateLimit
+from agent_platform.surrogates import SurrogateJoiner
 from machines.talk import AgentBroke, AgentEnded, AgentRefused, AgentRequest, AgentSaid, Frame
 
 
@@ -22,63 +22,66 @@ async def ask(
     request: AgentRequest,
     timings: Timings,
 ) -> AsyncGenerator[Frame, None]:
-    """Ask once and yield what the agent says, up to one terminal frame.
+    """Send one request and yield its frames, up to one terminal frame.
 
     When the terminal frame is yielded the WebSocket is already closed, so that the next request of
-    the same chat does not meet its predecessor. A caller who stops earlier closes the generator
-    (`contextlib.aclosing`), which hangs up within `timings.close_s`; a cancellation hangs up at once.
+    the same chat does not find the chat in use. A caller that stops earlier closes the generator
+    (`contextlib.aclosing`), which disconnects within `timings.close_s`; a cancellation disconnects
+    at once.
     """
     end: Frame | None = None
-    pairs, pace = PairJoiner(), Pace()
+    joiner, limit = SurrogateJoiner(), FrameRateLimit()
     try:
         async with connected(session, endpoint, request.platform_chat_id, timings) as connection:
             await _await_status(connection, timings)
-            await connection.say(encode_request(request))
+            await connection.send(encode_request(request))
             while end is None:
-                frame = await _next_frame(connection, timings, pace)
+                frame = await _next_frame(connection, timings, limit)
                 match frame:
                     case AgentEnded() | AgentRefused() | AgentBroke():
                         end = frame
                     case AgentSaid(text):
-                        if whole := pairs.join(text):
+                        if whole := joiner.feed(text):
                             yield AgentSaid(whole)
                     case None:
                         continue
                     case _:
                         yield frame
-    except ConversationBroke as broke:
-        end = broke.frame
-    if rest := pairs.rest():
+    except RequestFailed as failure:
+        end = failure.frame
+    if rest := joiner.flush():
         yield AgentSaid(rest)
     yield end
 
 
 async def _await_status(connection: Connection, timings: Timings) -> None:
-    """Take the first frame, which must be `STATUS`."""
-    data = await connection.hear(timings.status_s)
+    """Receive the first frame, which must be `STATUS`."""
+    data = await connection.receive(timings.status_s)
     if data is None:
-        raise _fault(f"no STATUS within {timings.status_s:g} s")
-    if not isinstance(_decoded(data), Ready):
-        raise _fault("the first frame was not STATUS")
+        raise _protocol_failure(f"no STATUS within {timings.status_s:g} s")
+    if not isinstance(_decoded(data), Status):
+        raise _protocol_failure("the first frame was not STATUS")
 
 
-async def _next_frame(connection: Connection, timings: Timings, pace: Pace) -> Frame | None:
-    """Return the next frame, or None for one that says nothing to us."""
-    data = await connection.hear(timings.silence_s)
+async def _next_frame(
+    connection: Connection, timings: Timings, limit: FrameRateLimit
+) -> Frame | None:
+    """Return the next frame, or None for one that is ignored."""
+    data = await connection.receive(timings.silence_s)
     if data is None:
         silence = f"the agent said nothing for {timings.silence_s:g} s"
-        raise ConversationBroke(AgentBroke("silent", silence))
+        raise RequestFailed(AgentBroke("silent", silence))
     frame = _decoded(data)
-    await pace.took(len(data), is_text=isinstance(frame, AgentSaid) and frame.text != "")
-    return None if isinstance(frame, Ready) else frame
+    await limit.consume(len(data), is_text=isinstance(frame, AgentSaid) and frame.text != "")
+    return None if isinstance(frame, Status) else frame
 
 
-def _decoded(data: str) -> Frame | Ready | None:
+def _decoded(data: str) -> Frame | Status | None:
     try:
         return decode_frame(data)
-    except ProtocolFault as fault:
-        raise _fault(str(fault)) from None
+    except ProtocolError as error:
+        raise _protocol_failure(str(error)) from None
 
 
-def _fault(reason: str) -> ConversationBroke:
-    return ConversationBroke(AgentBroke("protocol", reason))
+def _protocol_failure(reason: str) -> RequestFailed:
+    return RequestFailed(AgentBroke("protocol", reason))

@@ -1,9 +1,8 @@
-"""How fast frames are taken from one agent: as fast as answers come, and not so fast that others would notice.
+"""Limits the rate of frames from one agent with a token bucket, so that no agent keeps the event loop busy.
 
-An agent that sends tools, progress or anything else at full speed, for as long as a turn may take, would keep the
-event loop busy with nothing. Text is not counted: an answer is bounded (contract E13). Everything else may come in a
-burst, and after that at a pace that no agent at work reaches; what comes faster waits in the connection, which makes
-the agent wait.
+Text frames are free, because an answer is bounded (contract E13). Other frames (tools, progress and so on) may
+come in a burst and then at a rate that no agent needs. Faster frames wait in the connection, whose flow control
+slows down the agent.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,18 +10,18 @@ from collections.abc import Awaitable, Callable
 import anyio
 import anyio.lowlevel
 
-BURST = 4_000.0
-A_SECOND = 1_000.0
-"""How many units may come in a second: a frame is one, and so are each 4 KiB of it."""
-UNIT_CHARS = 4_096
-LONGEST_DEBT = 20.0
-"""It is waited for so many units at once, because many short waits cost more than they save."""
-FRAMES_A_TURN = 32
-"""After so many frames that were there already, others have their turn."""
+BURST_TOKENS = 4_000.0
+TOKENS_PER_S = 1_000.0
+"""The refill rate. A frame costs one token, and one more for each full `CHARS_PER_TOKEN`."""
+CHARS_PER_TOKEN = 4_096
+MAX_DEBT_TOKENS = 20.0
+"""How far the bucket may be overdrawn before a wait: a few long waits cost less than many short ones."""
+FRAMES_PER_CHECKPOINT = 32
+"""After so many frames the task yields to others, even where the next frame has already arrived."""
 
 
-class Pace:
-    """Counts the frames of one request. `now` and `sleep` are the event loop's."""
+class FrameRateLimit:
+    """The token bucket of one request. `now` and `sleep` are the event loop's."""
 
     def __init__(
         self,
@@ -31,20 +30,20 @@ class Pace:
     ) -> None:
         self._now = now
         self._sleep = sleep
-        self._units = BURST
-        self._counted_at = now()
+        self._tokens = BURST_TOKENS
+        self._refilled_at = now()
         self._frames = 0
 
-    async def took(self, chars: int, *, is_text: bool) -> None:
-        """Count a frame that was taken; return when the next one may be."""
+    async def consume(self, chars: int, *, is_text: bool) -> None:
+        """Count a frame that was received; return when the next one may be received."""
         self._frames += 1
-        if self._frames % FRAMES_A_TURN == 0:
+        if self._frames % FRAMES_PER_CHECKPOINT == 0:
             await anyio.lowlevel.checkpoint()
         if is_text:
             return
         now = self._now()
-        self._units = min(BURST, self._units + (now - self._counted_at) * A_SECOND)
-        self._counted_at = now
-        self._units -= 1 + chars // UNIT_CHARS
-        if self._units < -LONGEST_DEBT:
-            await self._sleep(-self._units / A_SECOND)
+        self._tokens = min(BURST_TOKENS, self._tokens + (now - self._refilled_at) * TOKENS_PER_S)
+        self._refilled_at = now
+        self._tokens -= 1 + chars // CHARS_PER_TOKEN
+        if self._tokens < -MAX_DEBT_TOKENS:
+            await self._sleep(-self._tokens / TOKENS_PER_S)

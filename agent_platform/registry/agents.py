@@ -1,7 +1,7 @@
-"""The agents there are: a frozen value, read from the agents file or made of one URL.
+"""The registry of agents: an immutable value, read from the agents file or made of one URL.
 
-The file is checked as a whole, and every fault in it is reported at once with its line (contract
-A2). A reload makes a new value or raises; whoever holds the old one keeps it.
+All faults of the file are reported at once, each with its line (contract A2). A reload returns a new
+value or raises; the old value stays usable.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Registry:
         return next((agent for agent in self.agents if agent.id == agent_id), None)
 
     def default_for(self, user_id: UserId) -> Agent:
-        """Return the agent of a user who has selected none: his entry, else the first agent."""
+        """Return the agent of users who have selected none: their entry, else the first agent."""
         chosen = self.user_agents.get(user_id)
         return next((agent for agent in self.agents if agent.id == chosen), self.agents[0])
 
@@ -68,9 +68,9 @@ def load_registry(
 ) -> Registry:
     """Read the agents file.
 
-    `base_url` is `AGENT_BASE_URL`, the fallback of agents without one; `workspace_dir` holds the
-    workspaces that are not given; `environ` has the tokens. With `networked=False` (mock backend)
-    agents need neither an address nor their token.
+    `base_url` is `AGENT_BASE_URL`, the address of agents without one of their own; `workspace_dir`
+    contains the workspaces that the file does not give; `environ` has the tokens. With
+    `networked=False` (mock backend) agents need neither an address nor their token.
 
     Raises:
         RegistryError: with every fault in the file.

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from agent_platform.errors import RegistryError, RegistryFault
-from agent_platform.redaction import is_plainly_a_name, may_be_secret, quoted
+from agent_platform.redaction import is_variable_name, may_be_secret, quoted
 from agent_platform.registry.base_url import base_url_fault
 from agent_platform.registry.yaml_document import (
     NOTHING,
@@ -92,7 +92,7 @@ def _check_token_env(value: Any, info: ValidationInfo[_Context]) -> Any:
     if token and not _TOKEN.fullmatch(token):
         found = f"{name}, whose value has spaces or control characters"
     elif not token and info.context.networked:
-        shown = is_plainly_a_name(name)
+        shown = is_variable_name(name)
         found = name if shown else "a name that is not shown, because it may be the token"
         found += ", which is unset"
     if found:
@@ -154,9 +154,9 @@ def read_agents_file(
     document = read_yaml(file)
     id_lines: dict[str, int] = {}
     for location, node in document.nodes.items():
-        match location, text_of(node):
-            case ("agents", int(), "id"), str(name):
-                id_lines.setdefault(name, line_of(node))
+        is_id = location[:1] == ("agents",) and location[2:] == ("id",)
+        if is_id and (name := text_of(node)):
+            id_lines.setdefault(name, line_of(node))
     faults = document.faults
     try:
         context = _Context(base_url, environ, networked, id_lines)

@@ -33,9 +33,8 @@ Location = tuple[int | str, ...]
 class Document:
     """A YAML document as plain values, and the node of each value and of its key.
 
-    `value` is made of dicts, lists and texts, None for null and blank text, and the node itself for
-    any other scalar. Keys that are no text, or repeated,
-    are left out and listed in `faults`.
+    `value` consists of dicts, lists and texts, None for null and blank text, and the node itself for
+    any other scalar. Keys that are no text, or repeated, are left out and listed in `faults`.
     """
 
     def __init__(self, file: Path, root: yaml.Node) -> None:

@@ -4,12 +4,22 @@ import json
 
 import pytest
 
-from agent_platform.errors import ProtocolFault
+from agent_platform.errors import ProtocolError
 from agent_platform.protocol import parsing, rate_limit
 from agent_platform.protocol.frames import decode_frame
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES
-from agent_platform.protocol.rate_limit import A_SECOND, BURST, UNIT_CHARS, Pace
-from agent_platform.protocol.sanitize import LINE_CHARS, TEXT_CHARS, one_line, paragraphs
+from agent_platform.protocol.rate_limit import (
+    BURST_TOKENS,
+    CHARS_PER_TOKEN,
+    TOKENS_PER_S,
+    FrameRateLimit,
+)
+from agent_platform.protocol.sanitize import (
+    MAX_LINE_CHARS,
+    MAX_TEXT_CHARS,
+    sanitize_line,
+    sanitize_text,
+)
 from machines.talk import (
     AgentEnded,
     AgentOffersFile,
@@ -48,28 +58,28 @@ def reported(**payload: object) -> dict:
         ("👩\u200d👧", "👩\u200d👧"),
         ("half \ud83d", "half \ufffd"),
         ("", ""),
-        ("x" * LINE_CHARS, "x" * LINE_CHARS),
-        ("x" * (LINE_CHARS + 1), "x" * (LINE_CHARS - 1) + "…"),
+        ("x" * MAX_LINE_CHARS, "x" * MAX_LINE_CHARS),
+        ("x" * (MAX_LINE_CHARS + 1), "x" * (MAX_LINE_CHARS - 1) + "…"),
         (" " * 10_000 + "x", "…"),
     ],
 )
 def test_a_line_is_what_a_person_reads(text, line):
-    assert one_line(text) == line
+    assert sanitize_line(text) == line
 
 
 def test_a_description_keeps_its_lines():
-    assert paragraphs("one\n\n\ttwo\x07") == "one\n\n\ttwo "
-    assert len(paragraphs("x" * 10_000)) == TEXT_CHARS
+    assert sanitize_text("one\n\n\ttwo\x07") == "one\n\n\ttwo "
+    assert len(sanitize_text("x" * 10_000)) == MAX_TEXT_CHARS
 
 
 def test_tool_names_steps_and_questions_are_cut():
     tool = decode_frame(frame("AGENT_EVENT_TOOL_CALL_CHUNK", tool_name=LONG))
     assert isinstance(tool, AgentUsesTool)
-    assert len(tool.tool_name) <= LINE_CHARS
-    assert len(reported(kind="progress", text=f"reading\n{LONG}")["text"]) <= LINE_CHARS
+    assert len(tool.tool_name) <= MAX_LINE_CHARS
+    assert len(reported(kind="progress", text=f"reading\n{LONG}")["text"]) <= MAX_LINE_CHARS
     question = reported(**QUESTION | {"title": LONG, "description": LONG})
-    assert len(question["title"]) <= LINE_CHARS
-    assert len(question["description"]) <= TEXT_CHARS
+    assert len(question["title"]) <= MAX_LINE_CHARS
+    assert len(question["description"]) <= MAX_TEXT_CHARS
     assert question["id"] == "c1"
 
 
@@ -92,7 +102,7 @@ def test_an_error_is_one_line_of_a_few_words():
     ],
 )
 def test_a_name_that_is_too_long_is_a_fault_because_a_part_of_it_is_another_name(data, message):
-    with pytest.raises(ProtocolFault) as caught:
+    with pytest.raises(ProtocolError) as caught:
         decode_frame(data)
     assert str(caught.value) == message
 
@@ -186,7 +196,7 @@ def test_a_frame_of_many_values_makes_few_objects(kind, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_frame_of_many_values_has_the_faults_of_any_other(data, message):
-    with pytest.raises(ProtocolFault) as caught:
+    with pytest.raises(ProtocolError) as caught:
         decode_frame(data)
     assert str(caught.value) == message
 
@@ -203,28 +213,28 @@ class Loop:
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def pace(self) -> Pace:
-        return Pace(lambda: self.now, self.sleep)
+    def pace(self) -> FrameRateLimit:
+        return FrameRateLimit(lambda: self.now, self.sleep)
 
 
 async def test_frames_without_text_come_in_a_burst_and_then_at_their_pace():
     loop = Loop()
     counted = loop.pace()
-    for _ in range(int(BURST)):
-        await counted.took(30, is_text=False)
+    for _ in range(int(BURST_TOKENS)):
+        await counted.consume(30, is_text=False)
     assert loop.now == 0.0
     for _ in range(10_000):
-        await counted.took(30, is_text=False)
-    assert loop.now == pytest.approx(10_000 / A_SECOND, rel=0.01)
+        await counted.consume(30, is_text=False)
+    assert loop.now == pytest.approx(10_000 / TOKENS_PER_S, rel=0.01)
 
 
 async def test_large_frames_count_for_their_size():
     loop = Loop()
     counted = loop.pace()
     for _ in range(100):
-        await counted.took(MAX_FRAME_BYTES, is_text=False)
+        await counted.consume(MAX_FRAME_BYTES, is_text=False)
     assert loop.now == pytest.approx(
-        (100 * (1 + MAX_FRAME_BYTES // UNIT_CHARS) - BURST) / A_SECOND, rel=0.02
+        (100 * (1 + MAX_FRAME_BYTES // CHARS_PER_TOKEN) - BURST_TOKENS) / TOKENS_PER_S, rel=0.02
     )
 
 
@@ -232,11 +242,11 @@ async def test_text_and_frames_at_an_agents_pace_never_wait():
     loop = Loop()
     counted = loop.pace()
     for _ in range(20_000):
-        await counted.took(40, is_text=True)
+        await counted.consume(40, is_text=True)
     assert loop.now == 0.0
     for number in range(20_000):
         loop.now = number / 200
-        await counted.took(40, is_text=False)
+        await counted.consume(40, is_text=False)
     assert loop.now == 19_999 / 200
 
 
@@ -249,5 +259,5 @@ async def test_others_have_their_turn_between_frames_that_were_there_already(mon
     monkeypatch.setattr(rate_limit.anyio.lowlevel, "checkpoint", checkpoint)
     counted = Loop().pace()
     for _ in range(320):
-        await counted.took(40, is_text=True)
+        await counted.consume(40, is_text=True)
     assert len(turns) == 10

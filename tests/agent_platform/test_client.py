@@ -9,7 +9,7 @@ from agent_platform.protocol import client
 from agent_platform.protocol.client import ask
 from agent_platform.protocol.connection import Endpoint, Timings, open_session
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES
-from agent_platform.protocol.rate_limit import Pace
+from agent_platform.protocol.rate_limit import FrameRateLimit
 from machines.talk import (
     AgentBroke,
     AgentEnded,
@@ -300,11 +300,11 @@ async def test_what_was_sent_is_json_with_a_list_of_attachments():
 async def test_every_frame_is_counted_and_only_text_comes_at_any_pace(monkeypatch):
     counted = []
 
-    class Counting(Pace):
-        async def took(self, chars: int, *, is_text: bool) -> None:
+    class Counting(FrameRateLimit):
+        async def consume(self, chars: int, *, is_text: bool) -> None:
             counted.append((chars > 0, is_text))
 
-    monkeypatch.setattr(client, "Pace", Counting)
+    monkeypatch.setattr(client, "FrameRateLimit", Counting)
     frames = (Text("one"), Text(""), Tool("search"), Raw('{"type":"NEW"}'), Text("two"), End())
     async with says(*frames) as agent:
         await asked(agent.url)

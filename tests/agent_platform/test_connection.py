@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from agent_platform.errors import ConversationBroke
+from agent_platform.errors import RequestFailed
 from agent_platform.protocol.client import ask
 from agent_platform.protocol.connection import Connection, Endpoint, Timings, open_session
 from machines.talk import AgentBroke, AgentSaid
@@ -89,8 +89,8 @@ async def test_a_connection_that_the_system_gives_up_is_broken():
         async def receive(self):
             raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
 
-    with pytest.raises(ConversationBroke) as broke:
-        await Connection(GivenUp(), Timings()).hear(1.0)
+    with pytest.raises(RequestFailed) as broke:
+        await Connection(GivenUp(), Timings()).receive(1.0)
     assert broke.value.frame.kind == "broken_off"
 
 

@@ -5,8 +5,8 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from agent_platform.mock.answers import PLAYGROUND
-from agent_platform.mock.platform import MAX_CHUNKS, MAX_CONVERSATIONS, MockPlatform
+from agent_platform.mock.answers import MOCK_PHRASES
+from agent_platform.mock.platform import MAX_CHUNKS, MAX_CONTEXTS, MockPlatform
 from agent_platform.mock.sample_text import MAX_CHARS, long_text
 from machines.talk import (
     AgentBroke,
@@ -260,9 +260,9 @@ async def test_attachments_are_listed_with_their_sizes(tmp_path):
 
 async def test_memory_is_bounded(talk):
     await talk.say("old", platform_chat_id="old")
-    for number in range(MAX_CONVERSATIONS):
+    for number in range(MAX_CONTEXTS):
         await talk.say("empty", platform_chat_id=str(number))
-    assert len(talk.mock._memories) == MAX_CONVERSATIONS
+    assert len(talk.mock._chats) == MAX_CONTEXTS
     assert "message 1 of" in said(await talk.say("again", platform_chat_id="old"))
 
 
@@ -274,7 +274,7 @@ async def test_leaving_in_the_middle_leaves_nothing_running():
 
 
 async def test_every_phrase_that_is_explained_does_something_else_than_echo(talk):
-    for usage in PLAYGROUND:
+    for usage in MOCK_PHRASES:
         phrase = usage.replace("<what>", "it").replace("<seconds>", "1")
         first = await talk.say(phrase)
         assert phrase.split()[0] in ("busy", "break") or "You said" not in said(first)

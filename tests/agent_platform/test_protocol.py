@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_platform.errors import ProtocolFault
-from agent_platform.protocol.frames import Ready, decode_frame, encode_request
+from agent_platform.errors import ProtocolError
+from agent_platform.protocol.frames import Status, decode_frame, encode_request
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES, MAX_NUMBER
 from machines.talk import (
     AgentEnded,
@@ -59,8 +59,8 @@ CONFIRMATION = {"kind": "confirmation", "id": "c1", "title": "Sure?", "descripti
 @pytest.mark.parametrize(
     ("frame", "value"),
     [
-        ({"type": "STATUS"}, Ready()),
-        ({"type": "STATUS", "unknown": 1}, Ready()),
+        ({"type": "STATUS"}, Status()),
+        ({"type": "STATUS", "unknown": 1}, Status()),
         ({"type": "AGENT_EVENT_TEXT_CHUNK", "text": "Привет"}, AgentSaid("Привет")),
         ({"type": "AGENT_EVENT_TEXT_CHUNK", "text": ""}, AgentSaid("")),
         ({"type": "AGENT_EVENT_TOOL_CALL_CHUNK", "tool_name": "ls"}, AgentUsesTool("ls")),
@@ -170,7 +170,7 @@ def test_each_frame_of_the_protocol_has_its_value(frame, value):
     ],
 )
 def test_each_fault_has_its_message(data, message):
-    with pytest.raises(ProtocolFault) as caught:
+    with pytest.raises(ProtocolError) as caught:
         decode_frame(data)
     assert str(caught.value) == message
 
@@ -183,7 +183,7 @@ def test_the_size_limit_counts_bytes(character):
         return head + character * (room // width) + "x" * (room % width) + tail
 
     assert isinstance(decode_frame(frame(MAX_FRAME_BYTES)), AgentSaid)
-    with pytest.raises(ProtocolFault, match="larger than 4 MiB"):
+    with pytest.raises(ProtocolError, match="larger than 4 MiB"):
         decode_frame(frame(MAX_FRAME_BYTES + 1))
 
 
@@ -241,7 +241,7 @@ OBJECTS = st.builds(
 def decoded_or_fault(data):
     try:
         return decode_frame(data)
-    except ProtocolFault:
+    except ProtocolError:
         return None
 
 

@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_platform.surrogates import PairJoiner, without_surrogates
+from agent_platform.surrogates import SurrogateJoiner, replace_surrogates
 
 HALVES = st.characters(categories=["Cs"])
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
@@ -11,19 +11,19 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
 
 @given(ANY_TEXT)
 def test_text_without_surrogates_can_always_be_encoded(text):
-    clean = without_surrogates(text)
+    clean = replace_surrogates(text)
     clean.encode()
     assert len(clean) == len(text)
 
 
 @given(st.text(max_size=20))
 def test_whole_text_stays_as_it_is(text):
-    assert without_surrogates(text) == text
+    assert replace_surrogates(text) == text
 
 
 def joined(chunks):
-    pairs = PairJoiner()
-    return "".join([*(pairs.join(chunk) for chunk in chunks), pairs.rest()])
+    pairs = SurrogateJoiner()
+    return "".join([*(pairs.feed(chunk) for chunk in chunks), pairs.flush()])
 
 
 @given(st.text(max_size=20), st.integers(1, 3))

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from agent_platform.mock.answers import PLAYGROUND
+from agent_platform.mock.answers import MOCK_PHRASES
 from agent_platform.mock.sample_text import long_text
 from machines.speech import speak
 from tests.system.cast import notice, onboard, said
@@ -48,7 +48,7 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
             "hello", "long 1500", "confirm send it", "tool", "tool browser", "file", "context",
             "slow 1", "busy", "break", "fail", "empty", "silent",
         )  # fmt: skip
-        assert {phrase.split()[0] for phrase in PLAYGROUND} == {
+        assert {phrase.split()[0] for phrase in MOCK_PHRASES} == {
             phrase.split()[0] for phrase in phrases[1:]
         }
         await home.tell("!soul Be kind.")
