@@ -6,10 +6,10 @@ yields frames (`machines.talk`) up to exactly one terminal frame. Retries and me
 are decided by the machines. Start at `real`, then `protocol.client`.
 """
 
-from agent_platform.errors import AgentPlatformError, RegistryError, RegistryFault
+from agent_platform.errors import RegistryError, RegistryFault
 from agent_platform.mock.answers import MOCK_PHRASES
 from agent_platform.mock.platform import MockPlatform
-from agent_platform.protocol.connection import Timings, open_session
+from agent_platform.protocol.connection import Timings
 from agent_platform.real import RealPlatform
 from agent_platform.redaction import HIDDEN, may_be_secret
 from agent_platform.registry.agents import Agent, Registry, load_registry, single_agent
@@ -19,7 +19,6 @@ __all__ = [
     "HIDDEN",
     "MOCK_PHRASES",
     "Agent",
-    "AgentPlatformError",
     "MockPlatform",
     "RealPlatform",
     "Registry",
@@ -30,6 +29,5 @@ __all__ = [
     "base_url_fault",
     "load_registry",
     "may_be_secret",
-    "open_session",
     "single_agent",
 ]

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -17,34 +16,23 @@ class RealPlatform:
     """Sends each request to its agent, at the address that the registry has at that moment.
 
     `registry` is called for each request, so that a reload (contract A2) applies from the next
-    request on. An async context manager; its exit closes the HTTP session, which the first request
-    opens.
+    request on. An async context manager: leave it after all requests have ended; it closes the HTTP
+    session, which the first request opens.
     """
 
     def __init__(
         self,
         registry: Callable[[], Registry],
-        session: Callable[[], aiohttp.ClientSession] = open_session,
         timings: Timings | None = None,
     ) -> None:
         self._registry = registry
-        self._make_session = session
         self._session: aiohttp.ClientSession | None = None
         self._timings = timings or Timings()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the HTTP session, after all requests have ended."""
+    async def __aexit__(self, *_error: object) -> None:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -57,7 +45,7 @@ class RealPlatform:
             yield AgentBroke("unreachable", f"there is no agent {request.agent_id!r}")
             return
         if self._session is None:
-            self._session = self._make_session()
+            self._session = open_session()
         endpoint = Endpoint(agent.base_url, agent.token)
         async with aclosing(ask(self._session, endpoint, request, self._timings)) as frames:
             async for frame in frames:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import anyio
 
-from agent_platform.mock.answers import MOCK_PHRASES
+from agent_platform import MOCK_PHRASES
 from cli.errors import CommandFailed, ExitCode
 from cli.printable import use_any_encoding
 from cli.story import PromiseBroken, Story

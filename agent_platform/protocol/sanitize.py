@@ -35,40 +35,28 @@ def sanitize_json(value: Any) -> Any:
     Raises:
         ProtocolError: it is nested too deeply.
     """
-    return _JsonSanitizer().sanitize(value, MAX_DEPTH)
+    remaining = MAX_VALUES
 
-
-class _JsonSanitizer:
-    """Sanitises one value and counts the values that it contains."""
-
-    def __init__(self) -> None:
-        self._left = MAX_VALUES
-
-    def sanitize(self, value: Any, depth: int) -> Any:
-        self._left -= 1
+    def sanitize(value: Any, depth: int) -> Any:
+        nonlocal remaining
+        remaining -= 1
         match value:
             case str():
                 return replace_surrogates(value[:MAX_TEXT_CHARS])
             case dict() | list() if depth == 0:
                 raise ProtocolError("the frame is nested too deeply")
             case dict():
-                fields = {}
-                for name, each in value.items():
-                    if self._left <= 0:
-                        break
-                    fields[replace_surrogates(name[:MAX_LINE_CHARS])] = self.sanitize(
-                        each, depth - 1
-                    )
-                return fields
+                return {
+                    replace_surrogates(name[:MAX_LINE_CHARS]): sanitize(each, depth - 1)
+                    for name, each in value.items()
+                    if remaining > 0
+                }
             case list():
-                items = []
-                for each in value:
-                    if self._left <= 0:
-                        break
-                    items.append(self.sanitize(each, depth - 1))
-                return items
+                return [sanitize(each, depth - 1) for each in value if remaining > 0]
             case _:
                 return value
+
+    return sanitize(value, MAX_DEPTH)
 
 
 def _printable(text: str, keep: str = "") -> str:

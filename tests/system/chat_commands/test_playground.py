@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from agent_platform.mock.answers import MOCK_PHRASES
+from agent_platform import MOCK_PHRASES
 from agent_platform.mock.sample_text import long_text
 from machines.speech import speak
 from tests.system.cast import notice, onboard, said
