@@ -1,4 +1,4 @@
-"""How these tests ask: one request, its frames as a list, and timings that fail within a moment."""
+"""Helpers: a request, its frames as a list, and short timeouts."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -23,7 +23,7 @@ async def collect(frames: AsyncGenerator[Frame, None]) -> list[Frame]:
             return [frame async for frame in frames]
 
 
-async def asked(
+async def ask_agent(
     base_url: str,
     wanted: AgentRequest | None = None,
     timings: Timings = QUICK,
