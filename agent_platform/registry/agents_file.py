@@ -16,7 +16,6 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
 
 from agent_platform.errors import RegistryError, RegistryFault
 from agent_platform.redaction import is_variable_name, may_be_secret, quoted
@@ -50,16 +49,19 @@ class _Context:
     seen_ids: set[str] = field(default_factory=set)
 
 
-def _refused(found: str, expected: str | None = None) -> PydanticCustomError:
-    """Return the error of a validator; without `expected`, the field's description is expected."""
-    context = {"found": found, "expected": expected}
-    return PydanticCustomError("refused", "found {found}", context)
+class _Refused(ValueError):
+    """A value that a validator refuses; without `expected`, the description of the field is expected."""
+
+    def __init__(self, found: str, expected: str | None = None) -> None:
+        super().__init__(found)
+        self.found = found
+        self.expected = expected
 
 
 def _check_id(value: str, info: ValidationInfo[_Context]) -> str:
     if value in info.context.seen_ids:
         first = info.context.id_lines[value]
-        raise _refused(f"{quoted(value)} again (first on line {first})", "an id of its own")
+        raise _Refused(f"{quoted(value)} again (first on line {first})", "an id of its own")
     info.context.seen_ids.add(value)
     return value
 
@@ -67,16 +69,16 @@ def _check_id(value: str, info: ValidationInfo[_Context]) -> str:
 def _check_base_url(value: str | None, info: ValidationInfo[_Context]) -> str | None:
     if value is None:
         if info.context.base_url is None and info.context.networked:
-            raise _refused(NOTHING, "a URL here or in AGENT_BASE_URL, which is unset")
+            raise _Refused(NOTHING, "a URL here or in AGENT_BASE_URL, which is unset")
     elif fault := base_url_fault(value):
-        raise _refused(*fault)
+        raise _Refused(*fault)
     return value
 
 
 def _check_workspace_path(value: str) -> str:
     path = PurePosixPath(value)
     if not path.is_absolute() or ".." in path.parts:
-        raise _refused(quoted(value))
+        raise _Refused(quoted(value))
     return value
 
 
@@ -86,7 +88,7 @@ def _check_token_env(value: Any, info: ValidationInfo[_Context]) -> Any:
     if not isinstance(name, str):
         return value  # The type of the field accepts None and refuses everything else.
     if not _VARIABLE.fullmatch(name):
-        raise _refused("something that is no variable's name")
+        raise _Refused("something that is no variable's name")
     token = info.context.environ.get(name, "").strip()
     found = None
     if token and not _TOKEN.fullmatch(token):
@@ -96,14 +98,14 @@ def _check_token_env(value: Any, info: ValidationInfo[_Context]) -> Any:
         found = name if shown else "a name that is not shown, because it may be the token"
         found += ", which is unset"
     if found:
-        raise _refused(found, "a variable that holds the token")
+        raise _Refused(found, "a variable that holds the token")
     return name
 
 
 def _check_user_agent(value: str, info: ValidationInfo[_Context]) -> str:
     ids = info.context.id_lines
     if value not in ids:
-        raise _refused(f"{quoted(value)}, which is no agent's id", _suggested(value, ids))
+        raise _Refused(f"{quoted(value)}, which is no agent's id", _suggested(value, ids))
     return value
 
 
@@ -162,22 +164,23 @@ def read_agents_file(
         context = _Context(base_url, environ, networked, id_lines)
         content = AgentsFile.model_validate(document.value, context=context)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        faults += [_fault(document, each) for each in details]
+        faults += [
+            _fault(document, details["loc"], details["type"], details.get("ctx", {}).get("error"))
+            for details in error.errors(include_url=False, include_input=False)
+        ]
     else:
         if not faults:
             return content
     raise RegistryError(sorted(faults, key=lambda fault: fault.line or 0))
 
 
-def _fault(document: Document, error: ErrorDetails) -> RegistryFault:
-    location, details = error["loc"], error.get("ctx", {})
+def _fault(document: Document, location: Location, kind: str, raised: object) -> RegistryFault:
     # What is missing is on the line of its mapping, and the id of a user on that of its value.
     node = document.nodes.get(location) or document.nodes[location[:-1]]
     expected = _expected(location)
-    match error["type"]:
-        case "refused":
-            found, expected = details["found"], details["expected"] or expected
+    match kind:
+        case "value_error" if isinstance(raised, _Refused):
+            found, expected = raised.found, raised.expected or expected
         case "missing":
             found = NOTHING
         case "too_short":
