@@ -1,25 +1,24 @@
-"""The only place that knows the agents: their WebSocket, the built-in mock, and the agents file.
+"""Connects to the agents: over WebSocket, or to the mock agent in process; and reads the agents file.
 
-Behind one port (`AgentPlatform` of the runtime) stand `RealPlatform`, which asks the agents of the
-`Registry` over the network, and `MockPlatform`, which answers in process. A request yields frames
-(`machines.talk`) up to one terminal frame, whatever the agent does. When to ask again, and what to
-tell the user, is decided elsewhere.
+Two classes implement the runtime's port `AgentPlatform`: `RealPlatform` (`real`) sends requests to the
+agents of the `Registry` over the network, `MockPlatform` (`mock`) answers in process. A request
+yields frames (`machines.talk`) up to exactly one terminal frame. Retries and messages to the user
+are decided by the machines. Start at `real`, then `protocol.client`.
 """
 
-from agent_platform.addresses import base_from_ws_url, base_url_fault
-from agent_platform.connection import Timings, open_session
-from agent_platform.errors import AgentPlatformError, RegistryError, RegistryFault
-from agent_platform.mock import MockPlatform
-from agent_platform.platform import RealPlatform
-from agent_platform.playground import PLAYGROUND
-from agent_platform.registry import Agent, Registry, load_registry, single_agent
-from agent_platform.secrecy import HIDDEN, may_be_secret
+from agent_platform.errors import RegistryError, RegistryFault
+from agent_platform.mock.answers import MOCK_PHRASES
+from agent_platform.mock.platform import MockPlatform
+from agent_platform.protocol.connection import Timings
+from agent_platform.real import RealPlatform
+from agent_platform.redaction import HIDDEN, may_be_secret
+from agent_platform.registry.agents import Agent, Registry, load_registry, single_agent
+from agent_platform.registry.base_url import base_from_ws_url, base_url_fault
 
 __all__ = [
     "HIDDEN",
-    "PLAYGROUND",
+    "MOCK_PHRASES",
     "Agent",
-    "AgentPlatformError",
     "MockPlatform",
     "RealPlatform",
     "Registry",
@@ -30,6 +29,5 @@ __all__ = [
     "base_url_fault",
     "load_registry",
     "may_be_secret",
-    "open_session",
     "single_agent",
 ]

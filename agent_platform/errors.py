@@ -1,9 +1,10 @@
-"""What can go wrong with agents and their registry: who is at fault, and who handles it."""
+"""Errors of agents and of the agents file: who is at fault, and who handles them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_platform.redaction import may_be_secret, quoted
 from machines.errors import SurfacesError
 from machines.talk import AgentBroke
 
@@ -12,16 +13,16 @@ class AgentPlatformError(SurfacesError):
     """Base of every error of this package."""
 
 
-class ProtocolFault(AgentPlatformError):
-    """The agent sent a frame that the protocol does not have (the agent's fault).
+class ProtocolError(AgentPlatformError):
+    """The agent sent a frame that violates the protocol (the agent's fault).
 
     Handled inside this package: it becomes `AgentBroke("protocol", …)`. The message names fields
-    and types, never what was in them, so that it may be logged.
+    and types but never their content, so it may be logged.
     """
 
 
-class ConversationBroke(AgentPlatformError):
-    """One request can't go on (the agent's fault, or the network's); carries its terminal frame.
+class RequestFailed(AgentPlatformError):
+    """A request failed (the agent's fault, or the network's); carries its terminal frame.
 
     Handled inside this package.
     """
@@ -33,17 +34,26 @@ class ConversationBroke(AgentPlatformError):
 
 @dataclass(frozen=True, slots=True)
 class RegistryFault:
-    """One thing wrong in the agents file, in the words an operator needs to mend it.
+    """One fault in the agents file, as the operator reads it.
 
-    `line` counts from 1 and is None where the fault is not on one line; `key` is a path into the
-    file such as `agents[1].base_url`, or empty.
+    `line` counts from 1 and is None where the fault is not on one line; `location` is the path of the
+    value in the document: keys and indexes.
     """
 
     file: Path
     line: int | None
-    key: str
+    location: tuple[int | str, ...]
     found: str
     expected: str
+
+    @property
+    def key(self) -> str:
+        """The location as text, such as `agents[1].base_url`; empty for the whole file."""
+        if self.location[:1] == ("user_agents",) and len(self.location) > 1:
+            return f"user_agents[{quoted(str(self.location[1]))}]"
+        names = ("[hidden]" if may_be_secret(str(each)) else each for each in self.location)
+        parts = (f"[{name}]" if isinstance(name, int) else f".{name}" for name in names)
+        return "".join(parts).removeprefix(".")
 
     def __str__(self) -> str:
         place = str(self.file) if self.line is None else f"{self.file}:{self.line}"
@@ -52,9 +62,10 @@ class RegistryFault:
 
 
 class RegistryError(AgentPlatformError):
-    """The agents file can't be used (the operator's to mend; exit 2 at start, kept old on SIGHUP).
+    """The agents file can't be used (the operator's fault).
 
-    `faults` are all that were found, in the order of the file; `str()` has one line for each.
+    At start it ends the daemon with exit code 2; after SIGHUP the old registry is kept. `faults` has
+    every fault in the order of the file; `str()` has one line for each.
     """
 
     def __init__(self, faults: Iterable[RegistryFault]) -> None:

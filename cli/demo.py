@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import anyio
 
-from agent_platform.playground import PLAYGROUND
+from agent_platform import MOCK_PHRASES
 from cli.demo_output import DemoOutput
 from cli.demo_script import CheckFailed, DemoScript
 from cli.errors import CommandFailed, ExitCode
@@ -120,7 +120,9 @@ def _show_how_to_log_in(output: DemoOutput, url: str, user: str, password: str) 
     output.line("It stays up. Log in with any Matrix client on this machine:", "bold")
     for name, value in (("homeserver", url), ("user", user), ("password", password)):
         output.line(f"  {name:<10}  {value}")
-    output.line(f"Phrases that the mock agent knows: {', '.join(PLAYGROUND)}; anything is echoed.")
+    output.line(
+        f"Phrases that the mock agent knows: {', '.join(MOCK_PHRASES)}; anything is echoed."
+    )
     output.line("Ctrl-C stops everything and removes it.")
 
 

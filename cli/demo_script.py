@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from agent_platform.sample_text import long_text
+from agent_platform.mock.sample_text import long_text
 from cli.demo_output import DemoOutput, excerpt, tail
 from sandbox.daemon import STOP_S, Daemon
 from sandbox.errors import WaitTimeout

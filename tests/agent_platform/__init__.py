@@ -1,1 +1,1 @@
-"""The agents' edge, against real WebSockets of the scripted agent server."""
+"""Tests of agent_platform, against real WebSockets of the scripted agent server."""

@@ -1,12 +1,12 @@
-"""How these tests ask: one request, its frames as a list, and timings that fail within a moment."""
+"""Helpers: a request, its frames as a list, and short timeouts."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import anyio
 
-from agent_platform.client import ask
-from agent_platform.connection import Endpoint, Timings, open_session
+from agent_platform.protocol.client import ask
+from agent_platform.protocol.connection import Endpoint, Timings, open_session
 from machines.talk import AgentRequest, AgentSaid, Frame
 
 QUICK = Timings(connect_s=5, status_s=5, silence_s=5, heartbeat_s=30, close_s=0.2)
@@ -23,7 +23,7 @@ async def collect(frames: AsyncGenerator[Frame, None]) -> list[Frame]:
             return [frame async for frame in frames]
 
 
-async def asked(
+async def ask_agent(
     base_url: str,
     wanted: AgentRequest | None = None,
     timings: Timings = QUICK,

@@ -4,12 +4,13 @@ from contextlib import aclosing
 
 import anyio
 import pytest
+from sandbox.agent_server import AgentServer
 
-from agent_platform import client
-from agent_platform.client import ask
-from agent_platform.connection import Endpoint, Timings, open_session
-from agent_platform.pace import Pace
-from agent_platform.parsing import MAX_FRAME_BYTES
+from agent_platform.protocol import client
+from agent_platform.protocol.client import ask
+from agent_platform.protocol.connection import Endpoint, Timings, open_session
+from agent_platform.protocol.parsing import MAX_FRAME_BYTES
+from agent_platform.protocol.rate_limit import FrameRateLimit
 from machines.talk import (
     AgentBroke,
     AgentEnded,
@@ -21,7 +22,7 @@ from machines.talk import (
     AgentUsesTool,
     ConfirmationAnswer,
 )
-from tests.agent_platform.support import QUICK, asked, request, said
+from tests.agent_platform.support import QUICK, ask_agent, request, said
 from tests.support.agent_script import (
     NO_STATUS,
     WRONG_FIRST_FRAME,
@@ -38,17 +39,16 @@ from tests.support.agent_script import (
     Update,
     Wait,
 )
-from tests.support.agent_server import AgentServer
 
 NOTHING_MORE = Wait(math.inf)
 
 
-def says(*steps):
+def agent_sending(*steps):
     return AgentServer(lambda _request: steps)
 
 
-async def test_an_answer_arrives_as_frames_and_ends_once():
-    async with says(
+async def test_an_answer_is_yielded_as_frames_with_one_terminal_frame():
+    async with agent_sending(
         Text("Hel"),
         Tool("search"),
         Update({"kind": "progress", "n": 1}),
@@ -61,7 +61,7 @@ async def test_an_answer_arrives_as_frames_and_ends_once():
         End(12),
         Text("too late"),
     ) as agent:
-        assert await asked(agent.url) == [
+        assert await ask_agent(agent.url) == [
             AgentSaid("Hel"),
             AgentUsesTool("search"),
             AgentReported({"kind": "progress", "n": 1}),
@@ -73,8 +73,8 @@ async def test_an_answer_arrives_as_frames_and_ends_once():
 
 
 async def test_an_empty_answer_is_an_answer():
-    async with says(End(0)) as agent:
-        assert await asked(agent.url) == [AgentEnded(0)]
+    async with agent_sending(End(0)) as agent:
+        assert await ask_agent(agent.url) == [AgentEnded(0)]
 
 
 async def test_the_agent_is_sent_the_message_at_the_address_of_the_chat():
@@ -82,7 +82,7 @@ async def test_the_agent_is_sent_the_message_at_the_address_of_the_chat():
         wanted = request(
             "yes", platform_chat_id="4 2/ü", confirmation=ConfirmationAnswer("c", accepted=False)
         )
-        assert said(await asked(agent.url + "/", wanted, token="s3cret")) == "echo: yes"
+        assert said(await ask_agent(agent.url + "/", wanted, token="s3cret")) == "echo: yes"
         got = await agent.next_request()
     assert got.chat_id == "4 2/ü"
     assert got.payload["confirmation"] == {"id": "c", "accepted": False}
@@ -91,7 +91,7 @@ async def test_the_agent_is_sent_the_message_at_the_address_of_the_chat():
 
 async def test_without_a_token_no_authorization_is_sent():
     async with AgentServer() as agent:
-        await asked(agent.url)
+        await ask_agent(agent.url)
         assert "authorization" not in (await agent.next_request()).headers
 
 
@@ -108,25 +108,25 @@ def test_the_address_is_made_from_any_scheme_and_path():
     )
 
 
-async def test_each_request_has_a_connection_of_its_own_which_is_over_when_the_answer_is():
+async def test_each_request_has_its_own_connection_which_is_closed_at_the_terminal_frame():
     async with AgentServer() as agent, open_session() as session:
         for number in (1, 2):
             async for frame in ask(session, Endpoint(agent.url), request(), QUICK):
                 if isinstance(frame, AgentEnded):
-                    # Not a moment later: the next request must not find the chat in use.
+                    # Closed already: the next request must not find the chat in use.
                     with anyio.fail_after(5):
                         await agent.connections[-1].closed.wait()
             assert len(agent.connections) == number
             assert agent.connections[-1].close_code == 1000
 
 
-async def test_a_character_cut_in_two_chunks_arrives_whole():
-    async with says(
+async def test_a_character_split_between_two_chunks_is_joined():
+    async with agent_sending(
         Raw('{"type": "AGENT_EVENT_TEXT_CHUNK", "text": "a\\ud83d"}'),
         Raw('{"type": "AGENT_EVENT_TEXT_CHUNK", "text": "\\ude00b\\ud83d"}'),
         End(1),
     ) as agent:
-        assert await asked(agent.url) == [
+        assert await ask_agent(agent.url) == [
             AgentSaid("a"),
             AgentSaid("😀b"),
             AgentSaid("\ufffd"),
@@ -135,8 +135,8 @@ async def test_a_character_cut_in_two_chunks_arrives_whole():
 
 
 async def test_an_error_ends_the_turn_with_its_code():
-    async with says(Text("so far"), Error("AGENT_BUSY", {"by": "another"})) as agent:
-        assert await asked(agent.url) == [
+    async with agent_sending(Text("so far"), Error("AGENT_BUSY", {"by": "another"})) as agent:
+        assert await ask_agent(agent.url) == [
             AgentSaid("so far"),
             AgentRefused("AGENT_BUSY", '{"by": "another"}'),
         ]
@@ -166,22 +166,22 @@ async def test_an_error_ends_the_turn_with_its_code():
         ([Drop()], "broken_off", "the connection broke before the answer was complete"),
     ],
 )
-async def test_each_way_to_break_an_answer_keeps_what_was_said(steps, kind, reason):
-    async with says(Text("so far"), *steps) as agent:
-        assert await asked(agent.url) == [AgentSaid("so far"), AgentBroke(kind, reason)]
+async def test_text_before_a_failure_is_kept(steps, kind, reason):
+    async with agent_sending(Text("so far"), *steps) as agent:
+        assert await ask_agent(agent.url) == [AgentSaid("so far"), AgentBroke(kind, reason)]
 
 
-async def test_a_frame_of_exactly_the_limit_is_taken():
+async def test_a_frame_of_exactly_the_limit_is_accepted():
     head, tail = '{"type": "AGENT_EVENT_TEXT_CHUNK", "text": "', '"}'
     text = "x" * (MAX_FRAME_BYTES - len(head + tail))
-    async with says(Raw(head + text + tail), End(1)) as agent:
-        assert said(await asked(agent.url)) == text
+    async with agent_sending(Raw(head + text + tail), End(1)) as agent:
+        assert said(await ask_agent(agent.url)) == text
 
 
-async def test_silence_in_an_answer_breaks_it():
-    async with says(Text("so far"), NOTHING_MORE) as agent:
+async def test_silence_during_an_answer_ends_the_request():
+    async with agent_sending(Text("so far"), NOTHING_MORE) as agent:
         timings = Timings(silence_s=0.05, close_s=0.2)
-        assert await asked(agent.url, timings=timings) == [
+        assert await ask_agent(agent.url, timings=timings) == [
             AgentSaid("so far"),
             AgentBroke("silent", "the agent said nothing for 0.05 s"),
         ]
@@ -206,29 +206,29 @@ async def test_silence_in_an_answer_breaks_it():
 async def test_an_opening_without_status_sends_no_message(opening, kind, reason):
     async with AgentServer(opening=opening) as agent:
         timings = Timings(status_s=0.05 if opening == NO_STATUS else 5, close_s=0.2)
-        assert await asked(agent.url, timings=timings) == [AgentBroke(kind, reason)]
+        assert await ask_agent(agent.url, timings=timings) == [AgentBroke(kind, reason)]
         assert agent.requests == []
 
 
 async def test_a_refused_connection_is_unreachable_and_reached_again_later():
     async with AgentServer() as agent:
         await agent.refuse()
-        [broke] = await asked(agent.url)
+        [broke] = await ask_agent(agent.url)
         assert broke.kind == "unreachable"
         assert broke.reason.startswith(f"no connection to 127.0.0.1:{agent.port}: ")
         await agent.accept()
-        assert said(await asked(agent.url)) == "echo: hello"
+        assert said(await ask_agent(agent.url)) == "echo: hello"
 
 
 async def test_an_http_status_is_named():
     async with AgentServer() as agent:
         agent.http_status = 503
         reason = f"127.0.0.1:{agent.port} answered with HTTP status 503"
-        assert await asked(agent.url, token="s3cret") == [AgentBroke("unreachable", reason)]
+        assert await ask_agent(agent.url, token="s3cret") == [AgentBroke("unreachable", reason)]
 
 
-async def test_leaving_in_the_middle_hangs_up_at_once():
-    async with says(Text("a"), NOTHING_MORE) as agent, open_session() as session:
+async def test_closing_the_generator_early_disconnects_at_once():
+    async with agent_sending(Text("a"), NOTHING_MORE) as agent, open_session() as session:
         async with aclosing(ask(session, Endpoint(agent.url), request(), QUICK)) as frames:
             assert await anext(frames) == AgentSaid("a")
         with anyio.fail_after(5):
@@ -236,8 +236,8 @@ async def test_leaving_in_the_middle_hangs_up_at_once():
         assert agent.connections[0].close_code == 1000
 
 
-async def test_cancelling_while_waiting_hangs_up_at_once():
-    async with says(NOTHING_MORE) as agent, open_session() as session:
+async def test_a_cancellation_disconnects_at_once():
+    async with agent_sending(NOTHING_MORE) as agent, open_session() as session:
         async with anyio.create_task_group() as tasks:
 
             async def listen():
@@ -252,7 +252,7 @@ async def test_cancelling_while_waiting_hangs_up_at_once():
         assert agent.connections[0].close_code == 1000
 
 
-async def test_a_slow_agent_does_not_keep_others_waiting():
+async def test_a_slow_agent_does_not_delay_others():
     release = anyio.Event()
 
     def script(got):
@@ -287,7 +287,7 @@ async def test_no_cookie_is_kept_between_chats():
 
 async def test_what_was_sent_is_json_with_a_list_of_attachments():
     async with AgentServer() as agent:
-        await asked(agent.url)
+        await ask_agent(agent.url)
         got = await agent.next_request()
     assert json.loads(json.dumps(got.payload)) == {
         "type": "USER_MESSAGE",
@@ -297,16 +297,16 @@ async def test_what_was_sent_is_json_with_a_list_of_attachments():
     }
 
 
-async def test_every_frame_is_counted_and_only_text_comes_at_any_pace(monkeypatch):
+async def test_every_frame_is_counted_and_only_text_is_free(monkeypatch):
     counted = []
 
-    class Counting(Pace):
-        async def took(self, chars: int, *, is_text: bool) -> None:
+    class Counting(FrameRateLimit):
+        async def consume(self, chars: int, *, is_text: bool) -> None:
             counted.append((chars > 0, is_text))
 
-    monkeypatch.setattr(client, "Pace", Counting)
+    monkeypatch.setattr(client, "FrameRateLimit", Counting)
     frames = (Text("one"), Text(""), Tool("search"), Raw('{"type":"NEW"}'), Text("two"), End())
-    async with says(*frames) as agent:
-        await asked(agent.url)
+    async with agent_sending(*frames) as agent:
+        await ask_agent(agent.url)
     assert [is_text for _, is_text in counted] == [True, False, False, False, True, False]
     assert all(has_size for has_size, _ in counted)

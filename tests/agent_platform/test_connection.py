@@ -1,4 +1,4 @@
-"""What only a peer below the level of WebSockets can do: stall, say nonsense, present a bad name."""
+"""Failures below the level of WebSockets: a peer that stalls, sends invalid bytes, or has a bad certificate."""
 
 import asyncio
 import base64
@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from agent_platform.client import ask
-from agent_platform.connection import Connection, Endpoint, Timings, open_session
-from agent_platform.errors import ConversationBroke
+from agent_platform.errors import RequestFailed
+from agent_platform.protocol.client import ask
+from agent_platform.protocol.connection import Connection, Endpoint, Timings, open_session
 from machines.talk import AgentBroke, AgentSaid
-from tests.agent_platform.support import asked, collect, request
+from tests.agent_platform.support import ask_agent, collect, request
 
 STATUS = b'\x81\x11{"type":"STATUS"}'
 CHUNK = b'\x81\x2c{"type":"AGENT_EVENT_TEXT_CHUNK","text":"a"}'
@@ -66,7 +66,7 @@ def answers(data):
     return handle
 
 
-async def test_a_missing_pong_breaks_the_connection():
+async def test_a_missing_pong_ends_the_request():
     over = anyio.Event()
 
     async def deaf(reader, writer):
@@ -76,7 +76,7 @@ async def test_a_missing_pong_breaks_the_connection():
     async with raw_server(deaf) as port:
         timings = Timings(heartbeat_s=0.05, close_s=0.05)
         try:
-            assert await asked(f"http://127.0.0.1:{port}", timings=timings) == [
+            assert await ask_agent(f"http://127.0.0.1:{port}", timings=timings) == [
                 AgentSaid("a"),
                 AgentBroke("silent", "the agent did not answer a ping"),
             ]
@@ -84,13 +84,13 @@ async def test_a_missing_pong_breaks_the_connection():
             over.set()
 
 
-async def test_a_connection_that_the_system_gives_up_is_broken():
+async def test_a_connection_that_times_out_in_the_system_is_broken_off():
     class GivenUp:
         async def receive(self):
             raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
 
-    with pytest.raises(ConversationBroke) as broke:
-        await Connection(GivenUp(), Timings()).hear(1.0)
+    with pytest.raises(RequestFailed) as broke:
+        await Connection(GivenUp(), Timings()).receive(1.0)
     assert broke.value.frame.kind == "broken_off"
 
 
@@ -103,12 +103,12 @@ async def test_pings_of_the_agent_do_not_count_as_an_answer():
 
     async with raw_server(pings) as port:
         timings = Timings(silence_s=0.1, close_s=0.05)
-        assert await asked(f"http://127.0.0.1:{port}", timings=timings) == [
+        assert await ask_agent(f"http://127.0.0.1:{port}", timings=timings) == [
             AgentBroke("silent", "the agent said nothing for 0.1 s")
         ]
 
 
-async def test_a_peer_that_stops_reading_stops_neither_the_message_nor_the_hanging_up():
+async def test_a_peer_that_stops_reading_blocks_neither_sending_nor_closing():
     over, gone = anyio.Event(), anyio.Event()
     taken = 0
 
@@ -132,12 +132,12 @@ async def test_a_peer_that_stops_reading_stops_neither_the_message_nor_the_hangi
                 AgentBroke("silent", "the agent does not take the message")
             ]
             over.set()
-            # The rest of the message is not waiting somewhere to be sent after all.
+            # The rest of the message is discarded, not sent later.
             await gone.wait()
             assert taken < 2**25
 
 
-async def test_leaving_a_peer_that_never_says_goodbye_takes_a_bounded_time():
+async def test_closing_takes_a_bounded_time_when_the_peer_sends_no_close_frame():
     over = anyio.Event()
 
     async def rude(reader, writer):
@@ -146,7 +146,7 @@ async def test_leaving_a_peer_that_never_says_goodbye_takes_a_bounded_time():
 
     async with raw_server(rude) as port, open_session() as session:
         endpoint = Endpoint(f"http://127.0.0.1:{port}")
-        # By closing, bounded by `close_s`; by a cancellation, at once.
+        # Closing is bounded by `close_s`; a cancellation closes at once.
         for timings in (Timings(close_s=0.05), Timings(close_s=60)):
             started = anyio.current_time()
             with anyio.CancelScope() as scope:
@@ -184,7 +184,7 @@ async def test_a_peer_that_is_no_agent_is_unreachable(data, reason):
     async with raw_server(answers(data)) as port:
         where = f"127.0.0.1:{port}"
         expected = AgentBroke("unreachable", reason.format(where))
-        assert await asked(f"http://{where}", token="s3cret") == [expected]
+        assert await ask_agent(f"http://{where}", token="s3cret") == [expected]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -198,7 +198,7 @@ async def test_nothing_is_sent_to_where_a_redirect_points(status):
         location = f"http://user:s3cret@127.0.0.1:{other}/v1/agent_ws/1/?token=s3cret"
         data = f"HTTP/1.1 {status} Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
         async with raw_server(answers(data.encode())) as port:
-            [frame] = await asked(f"http://127.0.0.1:{port}", token="s3cret")
+            [frame] = await ask_agent(f"http://127.0.0.1:{port}", token="s3cret")
     target = f"http://127.0.0.1:{other}/v1/agent_ws/1/"
     reason = f"127.0.0.1:{port} redirects to {target}, which is not followed"
     assert frame == AgentBroke("unreachable", reason)
@@ -212,16 +212,16 @@ async def test_a_peer_that_never_answers_is_unreachable():
     async with raw_server(mute) as port:
         expected = AgentBroke("unreachable", f"no connection to 127.0.0.1:{port} within 0.1 s")
         timings = Timings(connect_s=0.1)
-        assert await asked(f"http://127.0.0.1:{port}", timings=timings) == [expected]
+        assert await ask_agent(f"http://127.0.0.1:{port}", timings=timings) == [expected]
 
 
-async def test_a_name_that_does_not_exist_is_named(monkeypatch):
+async def test_an_unknown_host_is_named(monkeypatch):
     def unknown(*_args, **_kwargs):
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     expected = AgentBroke("unreachable", "the name agent.invalid can't be resolved")
-    assert await asked("http://agent.invalid") == [expected]
+    assert await ask_agent("http://agent.invalid") == [expected]
 
 
 async def test_a_peer_without_tls_is_unreachable_over_https():
@@ -232,15 +232,15 @@ async def test_a_peer_without_tls_is_unreachable_over_https():
 
     async with raw_server(plain) as port:
         where = f"127.0.0.1:{port}"
-        assert await asked(f"https://{where}") == [
+        assert await ask_agent(f"https://{where}") == [
             AgentBroke("unreachable", f"no TLS connection to {where}")
         ]
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path):
+async def test_an_untrusted_certificate_is_refused(tmp_path):
     async with raw_server(answers(b""), tls=self_signed(tmp_path)) as port:
         where = f"127.0.0.1:{port}"
-        assert await asked(f"https://{where}") == [
+        assert await ask_agent(f"https://{where}") == [
             AgentBroke("unreachable", f"the TLS certificate of {where} is not accepted")
         ]
 
@@ -279,13 +279,13 @@ def self_signed(directory):
         (b"\x81\x7f\x7f" + b"\xff" * 7, "the frame is larger than 4 MiB"),
     ],
 )
-async def test_nonsense_below_the_frames_is_a_protocol_fault(frames, reason):
+async def test_an_invalid_websocket_frame_is_a_protocol_error(frames, reason):
     async def nonsense(reader, writer):
         await shake_hands(reader, writer, STATUS + frames)
         await reader.read()
 
     async with raw_server(nonsense) as port:
-        assert await asked(f"http://127.0.0.1:{port}") == [AgentBroke("protocol", reason)]
+        assert await ask_agent(f"http://127.0.0.1:{port}") == [AgentBroke("protocol", reason)]
 
 
 def test_a_token_is_not_shown():

@@ -5,9 +5,9 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from agent_platform.mock import MAX_CHUNKS, MAX_CONVERSATIONS, MockPlatform
-from agent_platform.playground import PLAYGROUND
-from agent_platform.sample_text import MAX_CHARS, long_text
+from agent_platform import MOCK_PHRASES
+from agent_platform.mock.platform import MAX_CHUNKS, MAX_CONTEXTS, MockPlatform
+from agent_platform.mock.sample_text import MAX_CHARS, long_text
 from machines.talk import (
     AgentBroke,
     AgentEnded,
@@ -23,22 +23,22 @@ from machines.talk import (
 from tests.agent_platform.support import collect, request, said
 
 
-class Rest:
-    """Sleep that only counts."""
+class SleepRecorder:
+    """Records the waits instead of sleeping."""
 
     def __init__(self):
-        self.naps = []
+        self.waits = []
 
     async def __call__(self, seconds):
-        self.naps.append(seconds)
+        self.waits.append(seconds)
         await anyio.lowlevel.checkpoint()
 
 
-class Talk:
-    """A person with one mock platform, whose messages are numbered."""
+class MockChat:
+    """A chat with a mock platform; its messages are numbered."""
 
     def __init__(self, workspace=None, chat="7"):
-        self.rest = Rest()
+        self.rest = SleepRecorder()
         self.mock = MockPlatform(sleep=self.rest, workspace=lambda _agent_id: workspace)
         self.chat = chat
         self.number = 0
@@ -51,7 +51,7 @@ class Talk:
 
 @pytest.fixture
 def talk():
-    return Talk()
+    return MockChat()
 
 
 async def test_a_message_is_echoed_word_by_word(talk):
@@ -61,10 +61,10 @@ async def test_a_message_is_echoed_word_by_word(talk):
     )
     assert frames[-1] == AgentEnded(14)
     assert [frame.text for frame in frames[:3]] == ["Hello! ", "You ", "said: "]
-    assert talk.rest.naps == [0.03] * 14
+    assert talk.rest.waits == [0.03] * 14
 
 
-async def test_conversations_are_counted_apart(talk):
+async def test_each_chat_has_its_own_count(talk):
     await talk.say("one")
     assert "message 2 of" in said(await talk.say("two"))
     assert "message 1 of" in said(await talk.say("two", platform_chat_id="8"))
@@ -85,12 +85,12 @@ async def test_what_is_no_phrase_is_echoed(talk, text):
     assert f"You said: {text}" in said(await talk.say(text))
 
 
-async def test_no_text_makes_cutting_it_slow(talk):
+async def test_splitting_a_text_into_words_is_fast_for_any_text(talk):
     with anyio.fail_after(2):
         assert " " * 60_000 in said(await talk.say("a" + " " * 60_000 + "b"))
 
 
-async def test_a_long_text_is_markdown_of_every_kind_and_all_of_it_arrives(talk):
+async def test_a_long_text_has_every_kind_of_markdown_and_is_complete(talk):
     frames = await talk.say("long 20000")
     text = said(frames)
     assert text == long_text(20_000)
@@ -101,7 +101,7 @@ async def test_a_long_text_is_markdown_of_every_kind_and_all_of_it_arrives(talk)
     assert sections == list(range(1, len(sections) + 1))
 
 
-async def test_however_long_the_text_the_number_of_pieces_is_bounded(talk):
+async def test_the_number_of_pieces_is_bounded(talk):
     frames = await talk.say("long 999999999")
     assert len(frames) <= MAX_CHUNKS + 1
     assert MAX_CHARS <= len(said(frames)) < MAX_CHARS + 2_000
@@ -134,7 +134,7 @@ async def test_a_confirmation_can_be_declined_or_forgotten(talk):
     assert said(lost) == "You answered a question that I no longer remember, so I did nothing."
 
 
-async def test_settings_are_acted_upon(talk):
+async def test_settings_change_the_answers(talk):
     settings = {
         "soul": "a pirate",
         "skills": {"web-search": False, "files": True},
@@ -149,12 +149,12 @@ async def test_settings_are_acted_upon(talk):
 
 
 @pytest.mark.parametrize("settings", [{"soul": 5}, {"skills": []}, {"skills": {"web-search": 0}}])
-async def test_settings_that_it_does_not_understand_do_no_harm(talk, settings):
+async def test_unknown_settings_are_ignored(talk, settings):
     assert isinstance((await talk.say("tool", settings=settings))[-1], AgentEnded)
     assert isinstance((await talk.say("hi", settings=settings))[-1], AgentEnded)
 
 
-async def test_the_context_shows_what_it_was_sent(talk):
+async def test_the_phrase_context_shows_the_settings_that_were_sent(talk):
     text = said(await talk.say("context", settings={"soul": "ä"}))
     assert "- agent: `a1`" in text
     assert "- conversation: `7`" in text
@@ -163,30 +163,30 @@ async def test_the_context_shows_what_it_was_sent(talk):
     assert said(await talk.say("whoami")).startswith("- agent: `a1`")
 
 
-async def test_a_tool_is_used_and_not_said(talk):
+async def test_a_tool_is_reported_in_frames_of_its_own(talk):
     frames = await talk.say("tool")
     kinds = [type(frame) for frame in frames if not isinstance(frame, AgentSaid)]
     assert kinds == [AgentUsesTool, AgentReported, AgentToolDone, AgentEnded]
     assert said(frames) == "I used web-search, and it worked."
 
 
-async def test_failures_are_as_wanted(talk):
+async def test_each_failure_phrase_fails_in_its_way(talk):
     assert await talk.say("fail") == [
         AgentRefused("MOCK_FAILURE", "The mock agent failed, as you asked.")
     ]
     assert await talk.say("empty") == [AgentEnded(0)]
     assert await talk.say("silent") == [AgentBroke("silent", "the agent said nothing for 30 s")]
-    assert talk.rest.naps == [30.0]
+    assert talk.rest.waits == [30.0]
 
 
-async def test_busy_is_over_at_the_next_try(talk):
+async def test_busy_succeeds_at_the_next_attempt(talk):
     [busy] = await talk.say("busy")
     assert isinstance(busy, AgentRefused)
     assert busy.code == "AGENT_BUSY"
     assert said(await talk.say("busy", again=True)).startswith("Hello! You said: busy")
 
 
-async def test_a_broken_answer_is_whole_at_the_next_try(talk):
+async def test_a_broken_answer_is_complete_at_the_next_attempt(talk):
     broken = await talk.say("break")
     assert isinstance(broken[-1], AgentBroke)
     assert broken[-1].kind == "broken_off"
@@ -195,9 +195,9 @@ async def test_a_broken_answer_is_whole_at_the_next_try(talk):
     assert len(whole) > len(said(broken)) > 0
 
 
-async def test_a_slow_answer_shows_that_it_is_alive(talk):
+async def test_a_slow_answer_reports_progress(talk):
     frames = await talk.say("slow 12")
-    assert talk.rest.naps[:3] == [5.0, 5.0, 2.0]
+    assert talk.rest.waits[:3] == [5.0, 5.0, 2.0]
     assert [frame.payload["text"] for frame in frames if isinstance(frame, AgentReported)] == [
         "12 s to go",
         "7 s to go",
@@ -206,7 +206,7 @@ async def test_a_slow_answer_shows_that_it_is_alive(talk):
     assert said(frames) == "That took me 12 s."
 
 
-async def test_contexts_are_kept_and_gone_back_to(talk):
+async def test_contexts_are_saved_and_loaded(talk):
     await talk.say("one")
     saved = await talk.say("save", context=ContextOrder("save", "early"))
     assert said(saved) == "Kept as “early”, with 2 messages."
@@ -220,8 +220,8 @@ async def test_contexts_are_kept_and_gone_back_to(talk):
     assert refused.code == "CONTEXT_UNKNOWN"
 
 
-async def test_a_file_is_written_and_offered(tmp_path):
-    talk = Talk(workspace=tmp_path)
+async def test_a_file_is_written_and_sent(tmp_path):
+    talk = MockChat(workspace=tmp_path)
     [*spoken, ended] = await talk.say("file")
     [offer] = [frame for frame in spoken if isinstance(frame, AgentOffersFile)]
     assert offer.path == "playground/hello-7-1.txt"
@@ -231,16 +231,16 @@ async def test_a_file_is_written_and_offered(tmp_path):
     assert isinstance(ended, AgentEnded)
 
 
-async def test_a_file_is_not_written_through_a_link(tmp_path):
+async def test_a_file_is_not_written_through_a_symbolic_link(tmp_path):
     (tmp_path / "work" / "playground").mkdir(parents=True)
     (tmp_path / "secret").write_text("kept")
     (tmp_path / "work" / "playground" / "hello-7-1.txt").symlink_to(tmp_path / "secret")
-    frames = await Talk(workspace=tmp_path / "work").say("file")
+    frames = await MockChat(workspace=tmp_path / "work").say("file")
     assert "no workspace" in said(frames)
     assert (tmp_path / "secret").read_text() == "kept"
 
 
-async def test_without_a_workspace_no_file_is_offered(talk):
+async def test_without_a_workspace_no_file_is_sent(talk):
     frames = await talk.say("file")
     assert said(frames).startswith("(There is no workspace that I can write to.)")
     assert not any(isinstance(frame, AgentOffersFile) for frame in frames)
@@ -249,7 +249,7 @@ async def test_without_a_workspace_no_file_is_offered(talk):
 async def test_attachments_are_listed_with_their_sizes(tmp_path):
     (tmp_path / "incoming").mkdir()
     (tmp_path / "incoming" / "a.txt").write_text("12345")
-    frames = await Talk(workspace=tmp_path).say(
+    frames = await MockChat(workspace=tmp_path).say(
         "look", attachments=("incoming/a.txt", "incoming/b.txt")
     )
     assert said(frames) == (
@@ -258,23 +258,23 @@ async def test_attachments_are_listed_with_their_sizes(tmp_path):
     )
 
 
-async def test_memory_is_bounded(talk):
+async def test_the_number_of_contexts_is_bounded(talk):
     await talk.say("old", platform_chat_id="old")
-    for number in range(MAX_CONVERSATIONS):
+    for number in range(MAX_CONTEXTS):
         await talk.say("empty", platform_chat_id=str(number))
-    assert len(talk.mock._memories) == MAX_CONVERSATIONS
+    assert len(talk.mock._chats) == MAX_CONTEXTS
     assert "message 1 of" in said(await talk.say("again", platform_chat_id="old"))
 
 
-async def test_leaving_in_the_middle_leaves_nothing_running():
+async def test_closing_the_generator_early_stops_the_mock():
     mock = MockPlatform()
     with anyio.fail_after(5):
         async with aclosing(mock.ask(request("long"))) as frames:
             assert await anext(frames) == AgentSaid("# ")
 
 
-async def test_every_phrase_that_is_explained_does_something_else_than_echo(talk):
-    for usage in PLAYGROUND:
+async def test_every_documented_phrase_does_more_than_echo(talk):
+    for usage in MOCK_PHRASES:
         phrase = usage.replace("<what>", "it").replace("<seconds>", "1")
         first = await talk.say(phrase)
         assert phrase.split()[0] in ("busy", "break") or "You said" not in said(first)

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_platform.errors import RegistryError
-from agent_platform.registry import load_registry, single_agent
+from agent_platform.registry.agents import load_registry, single_agent
 from machines.ids import AgentId, UserId
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "agents.example.yaml"
@@ -56,7 +56,7 @@ def test_a_registry_is_read_in_order_with_its_fallbacks(load):
     assert "s3cret" not in repr(registry)
 
 
-def test_users_have_their_default_and_everybody_else_the_first(load):
+def test_users_get_their_default_agent_and_others_the_first(load):
     registry = load(GOOD, environ={"B_TOKEN": "t"})
     assert registry.default_for(UserId("@ann:example.org")).id == "b-2.x_y"
     assert registry.default_for(UserId("@bob:example.org")).id == "a1"
@@ -148,6 +148,10 @@ HEAD = "agents:\n  - id: a1\n    label: A\n"
             HEAD + "    weather: A\n",
             "agents.yaml:4: agents[0].weather: found an unknown key; "
             "expected one of id, label, base_url, workspace_path, token_env",
+        ),
+        (
+            HEAD + "? [id]\n: x\n",
+            "agents.yaml:4: found a list; expected text as a key",
         ),
         (
             HEAD + "user_agent: {}\n",
@@ -255,7 +259,7 @@ HEAD = "agents:\n  - id: a1\n    label: A\n"
         ),
     ],
 )
-def test_each_fault_says_where_what_and_what_else(load, text, fault):
+def test_each_fault_names_its_line_what_was_found_and_what_is_expected(load, text, fault):
     with pytest.raises(RegistryError) as caught:
         load(text, environ={"BROKEN": "two words"})
     assert str(caught.value) == fault
@@ -327,7 +331,7 @@ PIECES = st.sampled_from(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join) | st.binary(max_size=60))
-def test_whatever_the_file_holds_it_is_a_registry_or_faults(load, text):
+def test_any_file_is_a_registry_or_has_faults(load, text):
     try:
         outcome = repr(load(text).agents)
     except RegistryError as error:
@@ -346,6 +350,9 @@ def test_whatever_the_file_holds_it_is_a_registry_or_faults(load, text):
         HEAD + "    token_env: *{}\n",
         HEAD + "    token_env: !{} x\n",
         HEAD + "    label: !{} x\n",
+        HEAD + "    base_url: !!int {}\n",
+        "agents:\n  - id: {}/x\n    label: A\nuser_agents: {{'@ann:x': a1}}\n",
+        HEAD + "    {}: {{a: 1, a: 2}}\n",
         HEAD + "    {}: x\n",
         HEAD + "    {}: x\n    {}: y\n",
         HEAD + '    "token_env {}": x\n',
@@ -372,7 +379,7 @@ def test_a_very_long_value_is_not_shown_and_takes_no_time(load):
 
 
 @pytest.mark.parametrize("token", ["hunter", "Correct_Horse", "AKIAIOSFODNN7EXAMPLE", "x4f9", "T"])
-def test_what_stands_for_an_unset_variable_is_shown_only_when_it_is_plainly_a_name(load, token):
+def test_an_unset_variable_is_named_only_when_it_is_certainly_no_token(load, token):
     with pytest.raises(RegistryError) as caught:
         load(HEAD + f"    token_env: {token}\n")
     assert str(caught.value) == (

@@ -3,9 +3,8 @@
 import anyio
 import pytest
 
-from agent_platform.playground import PLAYGROUND
-from agent_platform.sample_text import long_text
-from machines.i18n import catalog_for
+from agent_platform import MOCK_PHRASES
+from agent_platform.mock.sample_text import long_text
 from tests.system.cast import notice, onboard, said
 from tests.system.chat_commands.guest import open_chat
 
@@ -48,7 +47,7 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
             "hello", "long 1500", "confirm send it", "tool", "tool browser", "file", "context",
             "slow 1", "busy", "break", "fail", "empty", "silent",
         )  # fmt: skip
-        assert {phrase.split()[0] for phrase in PLAYGROUND} == {
+        assert {phrase.split()[0] for phrase in MOCK_PHRASES} == {
             phrase.split()[0] for phrase in phrases[1:]
         }
         await home.tell("!soul Be kind.")

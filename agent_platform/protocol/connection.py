@@ -1,8 +1,8 @@
-"""One WebSocket to one agent: opening it, hearing frames from it, hanging up.
+"""One WebSocket to one agent: connect, send, receive, close.
 
-The one place that knows aiohttp's WebSockets and turns whatever goes wrong with them into a
-`ConversationBroke`. Every wait has a deadline, the closing handshake included. Reasons name hosts,
-codes and types of errors: never a token, a body, or a text that the other side chose.
+The only module that uses aiohttp's WebSockets; it translates their errors into `RequestFailed`. Every
+wait has a deadline, the closing handshake included. Reasons name hosts, codes and types of errors,
+never a token, a body or a text from the agent.
 """
 
 import socket
@@ -16,20 +16,20 @@ import aiohttp
 import anyio
 from yarl import URL
 
-from agent_platform.errors import ConversationBroke
-from agent_platform.parsing import MAX_FRAME_BYTES
+from agent_platform.errors import RequestFailed
+from agent_platform.protocol.parsing import MAX_FRAME_BYTES
 from machines.redirects import redirect_target
 from machines.talk import AgentBroke
 
 _Kind = Literal["unreachable", "silent", "protocol", "broken_off"]
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TOO_EARLY = "before the answer was complete"
+_INCOMPLETE = "before the answer was complete"
 _WS_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """How long each part of a conversation may take, in seconds (protocol, "Connection")."""
+    """Timeouts of one request, in seconds (protocol, "Connection")."""
 
     connect_s: float = 10.0
     status_s: float = 10.0
@@ -40,27 +40,27 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an agent is reached, and the bearer token it wants, if any."""
+    """The address of an agent and its bearer token, if it has one."""
 
     base_url: str
     token: str | None = field(default=None, repr=False)
 
     def chat_url(self, platform_chat_id: str) -> URL:
-        """Return the WebSocket address of one chat: the only place where it is put together."""
+        """Return the WebSocket address of one chat."""
         scheme, _, rest = self.base_url.partition("://")
         path = f"v1/agent_ws/{quote(platform_chat_id, safe='')}/"
         return URL(f"{_WS_SCHEMES[scheme.lower()]}://{rest.rstrip('/')}/{path}", encoded=True)
 
 
 class _Redirected(aiohttp.ClientError):
-    """The address answered with a redirect to `args[0]`; an agent is asked only where it is configured."""
+    """The address answered with a redirect to `args[0]`, which is not followed (contract E11)."""
 
 
 def open_session() -> aiohttp.ClientSession:
     """Return the HTTP session for all agents; the caller closes it.
 
-    It has no limit of connections (a slow agent must not make another chat wait, contract D11), no
-    cookies (they would be a context shared by chats, contract A5), and it follows no redirect.
+    It has no connection limit (a slow agent must not delay another chat, contract D11), no cookies
+    (chats would share them, contract A5), and it follows no redirect (contract E11).
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
@@ -81,40 +81,40 @@ async def _refuse_redirect(
 
 
 class Connection:
-    """An open WebSocket, as texts in and texts out."""
+    """An open WebSocket that sends and receives text frames."""
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse, timings: Timings) -> None:
         self._ws = ws
         self._timings = timings
 
-    async def say(self, text: str) -> None:
+    async def send(self, text: str) -> None:
         """Send one text frame.
 
         Raises:
-            ConversationBroke: the connection is gone, or the agent does not read.
+            RequestFailed: the connection is lost, or the agent does not read.
         """
         try:
             with anyio.fail_after(self._timings.silence_s):
                 await self._ws.send_str(text)
         except TimeoutError:
-            raise _broke("silent", "the agent does not take the message") from None
+            raise _failure("silent", "the agent does not take the message") from None
         except (aiohttp.ClientError, OSError):
-            raise _broke("broken_off", f"the connection broke {_TOO_EARLY}") from None
+            raise _failure("broken_off", f"the connection broke {_INCOMPLETE}") from None
 
-    async def hear(self, within_s: float) -> str | None:
+    async def receive(self, within_s: float) -> str | None:
         """Return the next text frame, or None when none came within `within_s` seconds.
 
         Raises:
-            ConversationBroke: the connection ended, or what came is no text.
+            RequestFailed: the connection ended, or the frame is not text.
         """
         message: aiohttp.WSMessage | None = None
         try:
-            # aiohttp's own timeout would be renewed by each ping of the other side.
+            # Each ping of the agent would restart aiohttp's own timeout.
             with anyio.move_on_after(within_s):
                 message = await self._ws.receive()
         except TimeoutError as error:
-            # The one fault of a connection that aiohttp raises instead of putting it into a message.
-            raise _broken_by(error) from None
+            # aiohttp raises this fault; it reports all others in a message.
+            raise _failure_of(error) from None
         if message is None:
             return None
         match message.type:
@@ -122,27 +122,27 @@ class Connection:
                 text: str = message.data
                 return text
             case aiohttp.WSMsgType.BINARY:
-                raise _broke("protocol", "the agent sent a binary frame")
+                raise _failure("protocol", "the agent sent a binary frame")
             case aiohttp.WSMsgType.ERROR:
-                raise _broken_by(message.data)
+                raise _failure_of(message.data)
             case aiohttp.WSMsgType.CLOSE:
-                raise _broke(
-                    "broken_off", f"the agent closed with code {message.data} {_TOO_EARLY}"
+                raise _failure(
+                    "broken_off", f"the agent closed with code {message.data} {_INCOMPLETE}"
                 )
             case _:
-                # What ended it while nobody listened, a missing pong perhaps, is remembered.
-                raise _broken_by(self._ws.exception())
+                # aiohttp keeps what ended it between two receives, such as a missing pong.
+                raise _failure_of(self._ws.exception())
 
-    async def hang_up(self) -> None:
-        """Close the WebSocket; bounded even when the other side has stopped reading."""
+    async def close(self) -> None:
+        """Close the WebSocket within `close_s`, even when the agent has stopped reading."""
         raw: socket.socket | None = self._ws.get_extra_info("socket")
         try:
-            # Says goodbye before the first wait, so that one who is cancelled does so too.
+            # The close frame is sent before the first wait, so a cancelled caller sends it too.
             with anyio.move_on_after(self._timings.close_s):
                 await self._ws.close()
         finally:
             if self._ws.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE and raw is not None:
-                # No goodbye came back. Bytes that were never taken would keep the socket open.
+                # The agent sent no close frame. Bytes that it never read would keep the socket open.
                 with suppress(OSError):
                     raw.shutdown(socket.SHUT_RDWR)
 
@@ -154,16 +154,16 @@ async def connected(
     platform_chat_id: str,
     timings: Timings,
 ) -> AsyncGenerator[Connection, None]:
-    """Hold a WebSocket to one chat of an agent; leaving hangs up.
+    """Open a WebSocket to one chat of an agent; leaving the context closes it.
 
     Raises:
-        ConversationBroke: there is no way to the agent.
+        RequestFailed: the agent can't be reached.
     """
     connection = Connection(await _open(session, endpoint, platform_chat_id, timings), timings)
     try:
         yield connection
     finally:
-        await connection.hang_up()
+        await connection.close()
 
 
 async def _open(
@@ -177,17 +177,17 @@ async def _open(
                 url,
                 headers={"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else None,
                 heartbeat=timings.heartbeat_s,
-                # aiohttp refuses what reaches its limit, the protocol what exceeds it.
+                # aiohttp refuses a frame that reaches its limit, the protocol one that exceeds it.
                 max_msg_size=MAX_FRAME_BYTES + 1,
             )
     except TimeoutError:
         reason = f"no connection to {where} within {timings.connect_s:g} s"
     except (aiohttp.ClientError, OSError) as error:
-        reason = _why_unreachable(error, where)
-    raise _broke("unreachable", reason)
+        reason = _unreachable_reason(error, where)
+    raise _failure("unreachable", reason)
 
 
-def _why_unreachable(error: aiohttp.ClientError | OSError, where: str) -> str:
+def _unreachable_reason(error: aiohttp.ClientError | OSError, where: str) -> str:
     match error:
         case _Redirected(args=(target,)):
             return f"{where} redirects to {target}, which is not followed"
@@ -209,19 +209,19 @@ def _why_unreachable(error: aiohttp.ClientError | OSError, where: str) -> str:
             assert_never(error)
 
 
-def _broken_by(error: BaseException | None) -> ConversationBroke:
+def _failure_of(error: BaseException | None) -> RequestFailed:
     match error:
         case aiohttp.WebSocketError(code=aiohttp.WSCloseCode.MESSAGE_TOO_BIG):
-            return _broke("protocol", "the frame is larger than 4 MiB")
+            return _failure("protocol", "the frame is larger than 4 MiB")
         case aiohttp.WebSocketError(code=aiohttp.WSCloseCode.INVALID_TEXT):
-            return _broke("protocol", "the frame is not UTF-8")
+            return _failure("protocol", "the frame is not UTF-8")
         case aiohttp.WebSocketError():
-            return _broke("protocol", "the agent broke the WebSocket protocol")
+            return _failure("protocol", "the agent broke the WebSocket protocol")
         case aiohttp.ServerTimeoutError():
-            return _broke("silent", "the agent did not answer a ping")
+            return _failure("silent", "the agent did not answer a ping")
         case _:
-            return _broke("broken_off", f"the connection broke {_TOO_EARLY}")
+            return _failure("broken_off", f"the connection broke {_INCOMPLETE}")
 
 
-def _broke(kind: _Kind, reason: str) -> ConversationBroke:
-    return ConversationBroke(AgentBroke(kind, reason))
+def _failure(kind: _Kind, reason: str) -> RequestFailed:
+    return RequestFailed(AgentBroke(kind, reason))

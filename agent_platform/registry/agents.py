@@ -1,16 +1,14 @@
-"""The agents there are: a frozen value, read from the agents file or made of one URL.
+"""The registry of agents: an immutable value, read from the agents file or made of one URL.
 
-The file is checked as a whole, and every fault in it is reported at once with its line (contract
-A2). A reload makes a new value or raises; whoever holds the old one keeps it.
+All faults of the file are reported at once, each with its line (contract A2). A reload returns a new
+value or raises; the old value stays usable.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent_platform.errors import RegistryError
-from agent_platform.registry_entries import Entries, Surroundings, read_entries
-from agent_platform.registry_yaml import Checker, parse_file
+from agent_platform.registry.agents_file import read_agents_file
 from machines.ids import AgentId, UserId
 
 SINGLE_AGENT_ID = AgentId("default")
@@ -49,7 +47,7 @@ class Registry:
         return next((agent for agent in self.agents if agent.id == agent_id), None)
 
     def default_for(self, user_id: UserId) -> Agent:
-        """Return the agent of a user who has selected none: his entry, else the first agent."""
+        """Return the agent of users who have selected none: their entry, else the first agent."""
         chosen = self.user_agents.get(user_id)
         return next((agent for agent in self.agents if agent.id == chosen), self.agents[0])
 
@@ -70,32 +68,24 @@ def load_registry(
 ) -> Registry:
     """Read the agents file.
 
-    `base_url` is `AGENT_BASE_URL`, the fallback of agents without one; `workspace_dir` holds the
-    workspaces that are not given; `environ` has the tokens. With `networked=False` (mock backend)
-    agents need neither an address nor their token.
+    `base_url` is `AGENT_BASE_URL`, the address of agents without one of their own; `workspace_dir`
+    contains the workspaces that the file does not give; `environ` has the tokens. With
+    `networked=False` (mock backend) agents need neither an address nor their token.
 
     Raises:
         RegistryError: with every fault in the file.
     """
-    check = Checker(file)
-    surroundings = Surroundings(base_url, environ, networked)
-    entries = read_entries(check, parse_file(file), surroundings)
-    if check.faults:
-        raise RegistryError(sorted(check.faults, key=lambda fault: fault.line or 0))
-    return _registry(entries, workspace_dir)
-
-
-def _registry(entries: Entries, workspace_dir: Path) -> Registry:
-    return Registry(
-        tuple(
-            Agent(
-                id=AgentId(entry.id),
-                label=entry.label,
-                workspace=Path(entry.workspace_path or workspace_dir / entry.id),
-                base_url=entry.base_url,
-                token=entry.token,
-            )
-            for entry in entries.agents
-        ),
-        {UserId(user): AgentId(agent) for user, agent in entries.user_agents.items()},
+    content = read_agents_file(file, base_url, environ, networked=networked)
+    agents = (
+        Agent(
+            AgentId(entry.id),
+            entry.label,
+            Path(entry.workspace_path or workspace_dir / entry.id),
+            entry.base_url or base_url,
+            environ.get(entry.token_env or "", "").strip() or None,
+        )
+        for entry in content.agents
     )
+    chosen = content.user_agents or {}
+    user_agents = {UserId(user): AgentId(agent) for user, agent in chosen.items()}
+    return Registry(tuple(agents), user_agents)

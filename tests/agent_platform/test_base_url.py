@@ -1,6 +1,6 @@
 import pytest
 
-from agent_platform.addresses import base_from_ws_url, base_url_fault
+from agent_platform.registry.base_url import base_from_ws_url, base_url_fault
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from agent_platform.addresses import base_from_ws_url, base_url_fault
         (" ws://h/v1/agent_ws/ ", "ws://h"),
     ],
 )
-def test_the_base_is_what_stands_before_the_endpoint(ws_url, base):
+def test_the_base_is_the_part_before_the_endpoint(ws_url, base):
     assert base_from_ws_url(ws_url) == base
 
 
@@ -56,11 +56,11 @@ EXPECTED = "a URL such as https://agents.example.org (http, https, ws, wss; no q
         ("http://h\n", '"http://h\\n"'),
     ],
 )
-def test_unusable_urls_say_what_was_found(url, found):
+def test_the_fault_of_an_unusable_url_says_what_was_found(url, found):
     assert base_url_fault(url) == (found, EXPECTED)
 
 
-def test_secrets_in_a_url_are_not_repeated():
+def test_secrets_in_a_url_are_not_shown():
     assert base_url_fault("http://ann:hunter2@h") == (
         "a URL with a user name or password",
         f"{EXPECTED}; secrets belong in `token_env`",

@@ -11,7 +11,7 @@ from tests.support.agent_server import AgentServer
 ROOT = Path("/agents")
 
 
-def test_both_platforms_are_the_port_that_the_runtime_knows() -> None:
+def test_both_platforms_implement_the_port_of_the_runtime() -> None:
     # The type checker reads this; and both can be made before there is an event loop.
     real = RealPlatform(lambda: single_agent("http://h", ROOT))
     platforms: list[AgentPlatform] = [real, MockPlatform()]
@@ -39,7 +39,7 @@ async def test_each_agent_is_asked_at_its_own_address_with_its_own_token(tmp_pat
     assert "authorization" not in second.headers
 
 
-async def test_a_reload_holds_from_the_next_request_on():
+async def test_a_reload_applies_from_the_next_request_on():
     async with AgentServer() as old, AgentServer() as new:
         current = single_agent(old.url, ROOT)
         async with RealPlatform(lambda: current, timings=QUICK) as platform:
@@ -59,7 +59,7 @@ async def test_an_agent_that_is_gone_is_unreachable(tmp_path):
     assert frames == [AgentBroke("unreachable", "there is no agent 'a1'")]
 
 
-async def test_closing_the_platforms_generator_hangs_up():
+async def test_closing_the_platforms_generator_disconnects():
     async with AgentServer() as agent:
         agent.hold()
         registry = single_agent(agent.url, ROOT)

@@ -1,4 +1,4 @@
-"""A long Markdown text, made of numbered parts so that a missing or doubled one is seen at once."""
+"""A long Markdown text of numbered sections, which show at once if one is missing or repeated."""
 
 DEFAULT_CHARS = 2_000
 MAX_CHARS = 400_000

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_platform.errors import ProtocolFault
-from agent_platform.parsing import MAX_FRAME_BYTES, MAX_NUMBER
-from agent_platform.protocol import Ready, decode_frame, encode_request
+from agent_platform.errors import ProtocolError
+from agent_platform.protocol.frames import Status, decode_frame, encode_request
+from agent_platform.protocol.parsing import MAX_FRAME_BYTES, MAX_NUMBER
 from machines.talk import (
     AgentEnded,
     AgentOffersFile,
@@ -59,8 +59,8 @@ CONFIRMATION = {"kind": "confirmation", "id": "c1", "title": "Sure?", "descripti
 @pytest.mark.parametrize(
     ("frame", "value"),
     [
-        ({"type": "STATUS"}, Ready()),
-        ({"type": "STATUS", "unknown": 1}, Ready()),
+        ({"type": "STATUS"}, Status()),
+        ({"type": "STATUS", "unknown": 1}, Status()),
         ({"type": "AGENT_EVENT_TEXT_CHUNK", "text": "Привет"}, AgentSaid("Привет")),
         ({"type": "AGENT_EVENT_TEXT_CHUNK", "text": ""}, AgentSaid("")),
         ({"type": "AGENT_EVENT_TOOL_CALL_CHUNK", "tool_name": "ls"}, AgentUsesTool("ls")),
@@ -169,8 +169,8 @@ def test_each_frame_of_the_protocol_has_its_value(frame, value):
         ),
     ],
 )
-def test_each_fault_has_its_message(data, message):
-    with pytest.raises(ProtocolFault) as caught:
+def test_each_invalid_frame_has_its_message(data, message):
+    with pytest.raises(ProtocolError) as caught:
         decode_frame(data)
     assert str(caught.value) == message
 
@@ -183,11 +183,11 @@ def test_the_size_limit_counts_bytes(character):
         return head + character * (room // width) + "x" * (room % width) + tail
 
     assert isinstance(decode_frame(frame(MAX_FRAME_BYTES)), AgentSaid)
-    with pytest.raises(ProtocolFault, match="larger than 4 MiB"):
+    with pytest.raises(ProtocolError, match="larger than 4 MiB"):
         decode_frame(frame(MAX_FRAME_BYTES + 1))
 
 
-def test_what_an_agent_says_about_an_error_is_bounded():
+def test_the_details_of_an_error_are_bounded():
     frame = {"type": "ERROR", "code": "C" * 1000, "details": "d" * 100_000}
     refused = decode_frame(json.dumps(frame))
     assert isinstance(refused, AgentRefused)
@@ -238,17 +238,17 @@ OBJECTS = st.builds(
 )
 
 
-def decoded_or_fault(data):
+def decode_or_none(data):
     try:
         return decode_frame(data)
-    except ProtocolFault:
+    except ProtocolError:
         return None
 
 
 @settings(max_examples=1_500, deadline=None)
 @given(OBJECTS)
-def test_any_json_object_is_a_safe_value_or_a_fault(frame):
-    value = decoded_or_fault(json.dumps(frame))
+def test_any_json_object_is_a_safe_value_or_an_error(frame):
+    value = decode_or_none(json.dumps(frame))
     if isinstance(value, AgentReported):
         json.dumps(value.payload, ensure_ascii=False, allow_nan=False).encode()
     if isinstance(value, AgentRefused):
@@ -257,14 +257,14 @@ def test_any_json_object_is_a_safe_value_or_a_fault(frame):
 
 @settings(max_examples=1_000, deadline=None)
 @given(STRINGS | st.text(alphabet='{}[]",:\\u0d8eNaI-+.1 typeSTAUS'))
-def test_any_text_is_a_value_or_a_fault(data):
-    decoded_or_fault(data)
+def test_any_text_is_a_value_or_an_error(data):
+    decode_or_none(data)
 
 
 @settings(max_examples=500, deadline=None)
 @given(OBJECTS, st.data())
-def test_any_cut_or_spliced_frame_is_a_value_or_a_fault(frame, data):
+def test_any_cut_or_spliced_frame_is_a_value_or_an_error(frame, data):
     text = json.dumps(frame)
     at = data.draw(st.integers(0, len(text)))
-    decoded_or_fault(text[:at])
-    decoded_or_fault(text[:at] + data.draw(STRINGS) + text[at:])
+    decode_or_none(text[:at])
+    decode_or_none(text[:at] + data.draw(STRINGS) + text[at:])

@@ -1,15 +1,25 @@
-"""Whatever an agent sends, what is kept of it is short, and taking it holds nobody up (contracts E13, D14)."""
+"""What is kept of an agent's frames is bounded, and reading them delays nobody (contracts E13, D14)."""
 
 import json
 
 import pytest
 
-from agent_platform import pace, parsing
-from agent_platform.cleaning import LINE_CHARS, TEXT_CHARS, one_line, paragraphs
-from agent_platform.errors import ProtocolFault
-from agent_platform.pace import A_SECOND, BURST, UNIT_CHARS, Pace
-from agent_platform.parsing import MAX_FRAME_BYTES
-from agent_platform.protocol import decode_frame
+from agent_platform.errors import ProtocolError
+from agent_platform.protocol import parsing, rate_limit
+from agent_platform.protocol.frames import decode_frame
+from agent_platform.protocol.parsing import MAX_FRAME_BYTES
+from agent_platform.protocol.rate_limit import (
+    BURST_TOKENS,
+    CHARS_PER_TOKEN,
+    TOKENS_PER_S,
+    FrameRateLimit,
+)
+from agent_platform.protocol.sanitize import (
+    MAX_LINE_CHARS,
+    MAX_TEXT_CHARS,
+    sanitize_line,
+    sanitize_text,
+)
 from machines.talk import (
     AgentEnded,
     AgentOffersFile,
@@ -35,7 +45,7 @@ def reported(**payload: object) -> dict:
     return dict(value.payload)
 
 
-# -- what people read --------------------------------------------------------------------------------
+# -- text for people --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -48,32 +58,32 @@ def reported(**payload: object) -> dict:
         ("👩\u200d👧", "👩\u200d👧"),
         ("half \ud83d", "half \ufffd"),
         ("", ""),
-        ("x" * LINE_CHARS, "x" * LINE_CHARS),
-        ("x" * (LINE_CHARS + 1), "x" * (LINE_CHARS - 1) + "…"),
+        ("x" * MAX_LINE_CHARS, "x" * MAX_LINE_CHARS),
+        ("x" * (MAX_LINE_CHARS + 1), "x" * (MAX_LINE_CHARS - 1) + "…"),
         (" " * 10_000 + "x", "…"),
     ],
 )
-def test_a_line_is_what_a_person_reads(text, line):
-    assert one_line(text) == line
+def test_a_line_has_no_control_characters_and_is_cut(text, line):
+    assert sanitize_line(text) == line
 
 
 def test_a_description_keeps_its_lines():
-    assert paragraphs("one\n\n\ttwo\x07") == "one\n\n\ttwo "
-    assert len(paragraphs("x" * 10_000)) == TEXT_CHARS
+    assert sanitize_text("one\n\n\ttwo\x07") == "one\n\n\ttwo "
+    assert len(sanitize_text("x" * 10_000)) == MAX_TEXT_CHARS
 
 
-def test_tool_names_steps_and_questions_are_cut():
+def test_tool_names_progress_and_questions_are_cut():
     tool = decode_frame(frame("AGENT_EVENT_TOOL_CALL_CHUNK", tool_name=LONG))
     assert isinstance(tool, AgentUsesTool)
-    assert len(tool.tool_name) <= LINE_CHARS
-    assert len(reported(kind="progress", text=f"reading\n{LONG}")["text"]) <= LINE_CHARS
+    assert len(tool.tool_name) <= MAX_LINE_CHARS
+    assert len(reported(kind="progress", text=f"reading\n{LONG}")["text"]) <= MAX_LINE_CHARS
     question = reported(**QUESTION | {"title": LONG, "description": LONG})
-    assert len(question["title"]) <= LINE_CHARS
-    assert len(question["description"]) <= TEXT_CHARS
+    assert len(question["title"]) <= MAX_LINE_CHARS
+    assert len(question["description"]) <= MAX_TEXT_CHARS
     assert question["id"] == "c1"
 
 
-def test_an_error_is_one_line_of_a_few_words():
+def test_an_error_is_one_line():
     refused = decode_frame(frame("ERROR", code="A\nB\x07", details="one\ntwo"))
     assert refused == AgentRefused("A B", "one two")
 
@@ -91,19 +101,19 @@ def test_an_error_is_one_line_of_a_few_words():
         ),
     ],
 )
-def test_a_name_that_is_too_long_is_a_fault_because_a_part_of_it_is_another_name(data, message):
-    with pytest.raises(ProtocolFault) as caught:
+def test_an_id_or_path_that_is_too_long_is_refused_and_not_cut(data, message):
+    with pytest.raises(ProtocolError) as caught:
         decode_frame(data)
     assert str(caught.value) == message
 
 
-def test_names_as_long_as_may_be_are_taken_whole():
+def test_an_id_or_path_of_the_longest_length_is_kept_whole():
     path = "p" * 4096
     assert decode_frame(frame("AGENT_EVENT_SEND_FILE", path=path)) == AgentOffersFile(path)
     assert reported(**QUESTION | {"id": "c" * 500})["id"] == "c" * 500
 
 
-def test_a_payload_of_many_values_keeps_what_is_shown_of_it():
+def test_a_payload_of_many_values_keeps_the_fields_that_are_shown():
     stuffed = {f"n{number}": number for number in range(5_000)} | QUESTION
     kept = reported(**stuffed)
     assert QUESTION.items() <= kept.items()
@@ -114,7 +124,7 @@ def test_a_payload_of_many_values_keeps_what_is_shown_of_it():
 
 
 def full(head: str, item: str, tail: str) -> str:
-    """A frame as large as it may be, of many values."""
+    """Return a frame of the largest size with many values."""
     return head + ",".join([item] * (ROOM // (len(item) + 1))) + tail
 
 
@@ -130,7 +140,7 @@ MANY = {
 }
 
 
-def test_of_a_frame_of_many_values_the_fields_of_the_protocol_are_read():
+def test_the_protocols_fields_are_read_from_a_frame_of_many_values():
     assert decode_frame(MANY["a result"]) == AgentToolDone()
     assert decode_frame(MANY["an unknown frame"]) is None
     assert decode_frame(MANY["progress"]) == AgentReported({"text": "on it"})
@@ -186,16 +196,16 @@ def test_a_frame_of_many_values_makes_few_objects(kind, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_frame_of_many_values_has_the_faults_of_any_other(data, message):
-    with pytest.raises(ProtocolFault) as caught:
+    with pytest.raises(ProtocolError) as caught:
         decode_frame(data)
     assert str(caught.value) == message
 
 
-# -- pace --------------------------------------------------------------------------------------------
+# -- rate limit --------------------------------------------------------------------------------------------
 
 
-class Loop:
-    """Time that passes when somebody sleeps."""
+class FakeClock:
+    """A clock that advances when a task sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -203,51 +213,51 @@ class Loop:
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def pace(self) -> Pace:
-        return Pace(lambda: self.now, self.sleep)
+    def rate_limit(self) -> FrameRateLimit:
+        return FrameRateLimit(lambda: self.now, self.sleep)
 
 
-async def test_frames_without_text_come_in_a_burst_and_then_at_their_pace():
-    loop = Loop()
-    counted = loop.pace()
-    for _ in range(int(BURST)):
-        await counted.took(30, is_text=False)
-    assert loop.now == 0.0
+async def test_frames_without_text_may_come_in_a_burst_and_then_at_the_rate_limit():
+    clock = FakeClock()
+    limit = clock.rate_limit()
+    for _ in range(int(BURST_TOKENS)):
+        await limit.consume(30, is_text=False)
+    assert clock.now == 0.0
     for _ in range(10_000):
-        await counted.took(30, is_text=False)
-    assert loop.now == pytest.approx(10_000 / A_SECOND, rel=0.01)
+        await limit.consume(30, is_text=False)
+    assert clock.now == pytest.approx(10_000 / TOKENS_PER_S, rel=0.01)
 
 
 async def test_large_frames_count_for_their_size():
-    loop = Loop()
-    counted = loop.pace()
+    clock = FakeClock()
+    limit = clock.rate_limit()
     for _ in range(100):
-        await counted.took(MAX_FRAME_BYTES, is_text=False)
-    assert loop.now == pytest.approx(
-        (100 * (1 + MAX_FRAME_BYTES // UNIT_CHARS) - BURST) / A_SECOND, rel=0.02
+        await limit.consume(MAX_FRAME_BYTES, is_text=False)
+    assert clock.now == pytest.approx(
+        (100 * (1 + MAX_FRAME_BYTES // CHARS_PER_TOKEN) - BURST_TOKENS) / TOKENS_PER_S, rel=0.02
     )
 
 
-async def test_text_and_frames_at_an_agents_pace_never_wait():
-    loop = Loop()
-    counted = loop.pace()
+async def test_text_and_frames_below_the_rate_limit_never_wait():
+    clock = FakeClock()
+    limit = clock.rate_limit()
     for _ in range(20_000):
-        await counted.took(40, is_text=True)
-    assert loop.now == 0.0
+        await limit.consume(40, is_text=True)
+    assert clock.now == 0.0
     for number in range(20_000):
-        loop.now = number / 200
-        await counted.took(40, is_text=False)
-    assert loop.now == 19_999 / 200
+        clock.now = number / 200
+        await limit.consume(40, is_text=False)
+    assert clock.now == 19_999 / 200
 
 
-async def test_others_have_their_turn_between_frames_that_were_there_already(monkeypatch):
+async def test_other_tasks_run_between_frames_that_have_already_arrived(monkeypatch):
     turns = []
 
     async def checkpoint() -> None:
         turns.append(None)
 
-    monkeypatch.setattr(pace.anyio.lowlevel, "checkpoint", checkpoint)
-    counted = Loop().pace()
+    monkeypatch.setattr(rate_limit.anyio.lowlevel, "checkpoint", checkpoint)
+    limit = FakeClock().rate_limit()
     for _ in range(320):
-        await counted.took(40, is_text=True)
+        await limit.consume(40, is_text=True)
     assert len(turns) == 10

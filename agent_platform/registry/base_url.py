@@ -1,10 +1,10 @@
-"""What may stand as an agent's base URL (contracts E5, A2)."""
+"""Checks an agent's base URL (contracts E5, A2)."""
 
 import json
 import re
 from urllib.parse import urlsplit
 
-from agent_platform.secrecy import may_be_secret
+from agent_platform.redaction import may_be_secret
 
 SCHEMES = ("http", "https", "ws", "wss")
 _ENDPOINT = re.compile(r"(?:/v1)?/agent_ws(?=/|\Z)")
@@ -13,7 +13,7 @@ _ENDPOINT = re.compile(r"(?:/v1)?/agent_ws(?=/|\Z)")
 def base_url_fault(url: str) -> tuple[str, str] | None:
     """Return what was found and what is expected, or None for a base URL that can be used.
 
-    Neither text repeats what may be a secret in the URL.
+    Neither text contains what may be a secret in the URL.
     """
     try:
         parts = urlsplit(url)
@@ -36,14 +36,14 @@ _EXPECTED = f"a URL such as https://agents.example.org ({', '.join(SCHEMES)}; no
 def base_from_ws_url(ws_url: str) -> str:
     """Return the base URL in an `AGENT_WS_URL`: what stands before `/agent_ws` or `/v1/agent_ws`.
 
-    Whatever follows, a chat id perhaps, is dropped, so that chats never share a context (contract
-    A5). A URL of a host alone is a base already.
+    The rest of the path, such as a chat id, is dropped, so that chats never share a context
+    (contract A5). A URL without a path is a base already.
 
     Raises:
-        ValueError: the path names something else; the message says what was found and expected.
+        ValueError: the path is another one; the message says what was found and expected.
     """
     scheme, mark, rest = ws_url.strip().partition("://")
-    # The host may be called agent_ws as well; only the path counts.
+    # Only the path is searched: the host may be named agent_ws too.
     host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     path = slash + path
     if found := _ENDPOINT.search(path):

@@ -1,8 +1,8 @@
-"""From the text of a frame to JSON values, in a time that its size bounds.
+"""Parses the text of a frame as JSON in a bounded time.
 
-A frame may have 4 MiB. Made into Python objects, two million small values take most of a second, in which nothing else
-happens; so of a frame that has very many, only the fields that the protocol has are looked at, and of those that are
-too many themselves, nothing.
+A frame may have 4 MiB. Two million small values would block the event loop for most of a second while
+they become Python objects. Of a frame with very many values only the protocol's fields are parsed, and a
+field that itself has very many values is left empty.
 """
 
 import json
@@ -11,14 +11,14 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from agent_platform.errors import ProtocolFault
+from agent_platform.errors import ProtocolError
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_NUMBER = 2**53 - 1
-"""The largest whole number that every JSON codec on the way carries unharmed."""
+"""The largest whole number that every JSON codec represents exactly."""
 MAX_VALUES = 20_000
-"""How many values of a frame are made into objects: that takes a few milliseconds."""
-SHOWN_OF_THE_REST = 2_000
+"""The most values of a frame that become objects, which takes a few milliseconds."""
+MAX_RAW_DETAILS_CHARS = 2_000
 
 
 class _Payload(msgspec.Struct):
@@ -45,26 +45,26 @@ _PAYLOAD = msgspec.json.Decoder(_Payload)
 
 
 def parse_frame(data: str) -> dict[str, Any]:
-    """Return the fields of a frame; of one with very many values, those that the protocol has.
+    """Return the fields of a frame; with very many values, only the fields of the protocol.
 
     Raises:
-        ProtocolFault: the frame is too large, no JSON, or no object.
+        ProtocolError: the frame is too large, no JSON, or no object.
     """
-    # A character takes four bytes at most: the exact count is needed near the limit only.
+    # A character has at most four bytes: the exact size is needed only near the limit.
     if len(data) * 4 > MAX_FRAME_BYTES and (
         len(data.encode("utf-8", "surrogatepass")) > MAX_FRAME_BYTES
     ):
-        raise ProtocolFault("the frame is larger than 4 MiB")
+        raise ProtocolError("the frame is larger than 4 MiB")
     if _has_many_values(data) and data.lstrip().startswith("{"):
         return _known_fields(_FRAME, data)
-    frame = _loaded(data)
+    frame = _parse_json(data)
     if not isinstance(frame, dict):
-        raise ProtocolFault(f"the frame must be an object, not {type_name(frame)}")
+        raise ProtocolError(f"the frame must be an object, not {type_name(frame)}")
     return frame
 
 
 def type_name(value: Any) -> str:
-    """Return what JSON calls a value's type, with an article."""
+    """Return the JSON name of a value's type, with an article."""
     names: dict[type, str] = {
         bool: "a boolean",
         int: "a number",
@@ -84,9 +84,9 @@ def _known_fields(decoder: msgspec.json.Decoder[Any], data: str) -> dict[str, An
     try:
         found = decoder.decode(data)
     except RecursionError:
-        raise ProtocolFault("the frame is nested too deeply") from None
+        raise ProtocolError("the frame is nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeError):
-        raise ProtocolFault("the frame is not JSON") from None
+        raise ProtocolError("the frame is not JSON") from None
     fields = msgspec.structs.asdict(found)
     return {name: _field(name, raw) for name, raw in fields.items() if raw is not UNSET}
 
@@ -94,38 +94,38 @@ def _known_fields(decoder: msgspec.json.Decoder[Any], data: str) -> dict[str, An
 def _field(name: str, raw: Raw) -> Any:
     data = bytes(raw).decode()
     if data[0] not in "[{" or not _has_many_values(data):
-        return _loaded(data)
+        return _parse_json(data)
     if name == "payload" and data[0] == "{":
         return _known_fields(_PAYLOAD, data)
     if name == "details" and data[0] == "{":
-        return data[:SHOWN_OF_THE_REST]
+        return data[:MAX_RAW_DETAILS_CHARS]
     return {} if data[0] == "{" else []
 
 
-def _loaded(data: str) -> Any:
+def _parse_json(data: str) -> Any:
     try:
         return json.loads(
             data, parse_int=_whole_number, parse_float=_fraction, parse_constant=_no_constant
         )
     except RecursionError:
-        raise ProtocolFault("the frame is nested too deeply") from None
+        raise ProtocolError("the frame is nested too deeply") from None
     except ValueError:
-        raise ProtocolFault("the frame is not JSON") from None
+        raise ProtocolError("the frame is not JSON") from None
 
 
 def _whole_number(digits: str) -> int:
-    # Longer ones than this are no number we take, and int() is slow or refuses them.
+    # A longer number is too large in any case, and int() is slow for it or refuses it.
     if len(digits) > 20 or abs(number := int(digits)) > MAX_NUMBER:
-        raise ProtocolFault("the frame holds a number that is too large")
+        raise ProtocolError("the frame holds a number that is too large")
     return number
 
 
 def _fraction(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise ProtocolFault("the frame holds a number that is too large")
+        raise ProtocolError("the frame holds a number that is too large")
     return number
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ProtocolFault(f"the frame holds {name}, which JSON does not have")
+    raise ProtocolError(f"the frame holds {name}, which JSON does not have")

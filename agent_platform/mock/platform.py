@@ -1,0 +1,145 @@
+"""The mock agent platform: answers in process and streams, without any network (contract A6).
+
+It implements the same port as `RealPlatform`. `answers` composes an answer; this module keeps the
+context of each chat, replays the answer when a turn is retried with the same `message_id`, streams it
+word by word, and writes the files that it sends.
+"""
+
+import os
+import re
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from agent_platform.mock.answers import (
+    CreateFile,
+    MockContext,
+    Pause,
+    Silence,
+    Step,
+    Steps,
+    compose_answer,
+)
+from machines.ids import AgentId
+from machines.talk import AgentBroke, AgentOffersFile, AgentRequest, AgentSaid, Frame
+
+WORD_DELAY_S = 0.03
+"""Seconds between two words: slow enough to see the answer grow."""
+MAX_CHUNKS = 600
+MAX_CONTEXTS = 1_000
+MAX_ANSWERS = 50
+"""The most answers that are kept for each chat; only the last one is ever retried."""
+
+
+@dataclass(slots=True)
+class _Chat:
+    """The context of a chat, and the steps that a retry of each recent message performs."""
+
+    context: MockContext = field(default_factory=MockContext)
+    retries: OrderedDict[str, Steps] = field(default_factory=OrderedDict)
+
+
+class MockPlatform:
+    """An agent platform that needs no agents.
+
+    Args:
+        word_delay_s: seconds between two words; a very long text is sent in larger pieces.
+        silence_s: seconds until the phrase `silent` times out, as with `AGENT_TIMEOUT_S`.
+        workspace: returns the workspace directory of an agent; without one, no file can be sent.
+        sleep: waits for some seconds; tests replace it.
+    """
+
+    def __init__(
+        self,
+        *,
+        word_delay_s: float = WORD_DELAY_S,
+        silence_s: float = 30.0,
+        workspace: Callable[[AgentId], Path | None] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._word_delay_s = word_delay_s
+        self._silence_s = silence_s
+        self._workspace = workspace or (lambda _agent_id: None)
+        self._sleep = sleep
+        self._chats: OrderedDict[tuple[AgentId, str], _Chat] = OrderedDict()
+
+    async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+        """Send the request once and yield frames up to one terminal frame."""
+        workspace = self._workspace(request.agent_id)
+        sizes = await anyio.to_thread.run_sync(_sizes, workspace, request.attachments)
+        for step in self._steps(request, sizes):
+            async for frame in self._perform(step, workspace):
+                yield frame
+
+    def _steps(self, request: AgentRequest, sizes: dict[str, int | None]) -> Steps:
+        key = (request.agent_id, request.platform_chat_id)
+        chat = self._chats.setdefault(key, _Chat())
+        self._chats.move_to_end(key)
+        if len(self._chats) > MAX_CONTEXTS:
+            self._chats.popitem(last=False)
+        if request.message_id in chat.retries:
+            return chat.retries[request.message_id]
+        answer = compose_answer(request, chat.context, sizes)
+        chat.retries[request.message_id] = answer.steps
+        if len(chat.retries) > MAX_ANSWERS:
+            chat.retries.popitem(last=False)
+        return answer.steps if answer.first_attempt is None else answer.first_attempt
+
+    async def _perform(self, step: Step, workspace: Path | None) -> AsyncGenerator[Frame, None]:
+        match step:
+            case AgentSaid(text):
+                for piece in _pieces(text):
+                    await self._sleep(self._word_delay_s)
+                    yield AgentSaid(piece)
+            case Pause(seconds):
+                await self._sleep(seconds)
+            case Silence():
+                await self._sleep(self._silence_s)
+                yield AgentBroke("silent", f"the agent said nothing for {self._silence_s:g} s")
+            case CreateFile(path, content):
+                if await anyio.to_thread.run_sync(_write, workspace, path, content):
+                    yield AgentOffersFile(path)
+                else:
+                    yield AgentSaid("(There is no workspace that I can write to.) ")
+            case _:
+                yield step
+
+
+def _pieces(text: str) -> list[str]:
+    """Split a text into words with the space that follows, several to a piece where there are many."""
+    words = re.findall(r"\S+\s*|\s+", text) or [text]
+    size = -(-len(words) // MAX_CHUNKS)
+    return ["".join(words[i : i + size]) for i in range(0, len(words), size)]
+
+
+def _sizes(workspace: Path | None, paths: tuple[str, ...]) -> dict[str, int | None]:
+    return {path: _size(workspace, path) for path in paths}
+
+
+def _size(workspace: Path | None, path: str) -> int | None:
+    if workspace is None:
+        return None
+    try:
+        return (workspace / path).lstat().st_size
+    except (OSError, ValueError):
+        return None
+
+
+def _write(workspace: Path | None, path: str, content: str) -> bool:
+    """Write a file; return False if it can't be written. The workspace itself is never created here."""
+    if workspace is None or not workspace.is_dir():
+        return False
+    target = workspace / path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # O_NOFOLLOW: a symbolic link at this path is refused.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(target, flags, 0o644), "w", encoding="utf-8") as stream:
+            stream.write(content)
+    except OSError:
+        return False
+    return True

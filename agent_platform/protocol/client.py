@@ -1,0 +1,87 @@
+"""Sends one request to one agent over a WebSocket and yields its frames, with exactly one terminal frame.
+
+Faults of the agent and of the network never raise: they become the terminal frame (contract D10).
+Each request is one attempt; the turn's machine decides on retries.
+"""
+
+from collections.abc import AsyncGenerator
+
+import aiohttp
+
+from agent_platform.errors import ProtocolError, RequestFailed
+from agent_platform.protocol.connection import Connection, Endpoint, Timings, connected
+from agent_platform.protocol.frames import Status, decode_frame, encode_request
+from agent_platform.protocol.rate_limit import FrameRateLimit
+from agent_platform.surrogates import SurrogateJoiner
+from machines.talk import AgentBroke, AgentEnded, AgentRefused, AgentRequest, AgentSaid, Frame
+
+
+async def ask(
+    session: aiohttp.ClientSession,
+    endpoint: Endpoint,
+    request: AgentRequest,
+    timings: Timings,
+) -> AsyncGenerator[Frame, None]:
+    """Send one request and yield its frames, up to one terminal frame.
+
+    When the terminal frame is yielded the WebSocket is already closed, so that the next request of
+    the same chat does not find the chat in use. A caller that stops earlier closes the generator
+    (`contextlib.aclosing`), which disconnects within `timings.close_s`; a cancellation disconnects
+    at once.
+    """
+    end: Frame | None = None
+    joiner, limit = SurrogateJoiner(), FrameRateLimit()
+    try:
+        async with connected(session, endpoint, request.platform_chat_id, timings) as connection:
+            await _await_status(connection, timings)
+            await connection.send(encode_request(request))
+            while end is None:
+                frame = await _next_frame(connection, timings, limit)
+                match frame:
+                    case AgentEnded() | AgentRefused() | AgentBroke():
+                        end = frame
+                    case AgentSaid(text):
+                        if whole := joiner.feed(text):
+                            yield AgentSaid(whole)
+                    case None:
+                        continue
+                    case _:
+                        yield frame
+    except RequestFailed as failure:
+        end = failure.frame
+    if rest := joiner.flush():
+        yield AgentSaid(rest)
+    yield end
+
+
+async def _await_status(connection: Connection, timings: Timings) -> None:
+    """Receive the first frame, which must be `STATUS`."""
+    data = await connection.receive(timings.status_s)
+    if data is None:
+        raise _protocol_failure(f"no STATUS within {timings.status_s:g} s")
+    if not isinstance(_decoded(data), Status):
+        raise _protocol_failure("the first frame was not STATUS")
+
+
+async def _next_frame(
+    connection: Connection, timings: Timings, limit: FrameRateLimit
+) -> Frame | None:
+    """Return the next frame, or None for one that is ignored."""
+    data = await connection.receive(timings.silence_s)
+    if data is None:
+        silence = f"the agent said nothing for {timings.silence_s:g} s"
+        raise RequestFailed(AgentBroke("silent", silence))
+    frame = _decoded(data)
+    await limit.consume(len(data), is_text=isinstance(frame, AgentSaid) and frame.text != "")
+    return None if isinstance(frame, Status) else frame
+
+
+def _decoded(data: str) -> Frame | Status | None:
+    try:
+        return decode_frame(data)
+    except ProtocolError as error:
+        raise _protocol_failure(str(error)) from None
+
+
+def _protocol_failure(reason: str) -> RequestFailed:
+    return RequestFailed(AgentBroke("protocol", reason))
