@@ -19,7 +19,6 @@ from matrix.errors import RequestRefused
 from matrix.http.backend import HttpBackend
 from matrix.http.circuit_breaker import SHORTEST_WAIT_S, OnOutageChange
 from matrix.http.nio_backend import NioBackend
-from matrix.http.parsing import parse_sync
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.rooms.confirm import confirm
@@ -29,7 +28,6 @@ from matrix.rooms.observe import Observer
 from matrix.rooms.perform import OrderPerformer
 from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
-from matrix.sync.decoding import decode_sync
 from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader
 from matrix.sync.history import find_sent, pages, read_back
@@ -106,8 +104,7 @@ class MatrixClient:
             timeout_s=_INITIAL_SYNC_TIMEOUT_S,
             retry_forever=True,
             long_poll=True,
-            parse=lambda body: FullStateReader(self._bot, since).whole(body),
-            stream=lambda: FullStateReader(self._bot, since),
+            reader=lambda: FullStateReader(self._bot, since),
         )
         state: FullState = await self._sync(request, since)
         batch = state.batch
@@ -158,10 +155,7 @@ class MatrixClient:
             timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
             retry_forever=True,
             long_poll=True,
-            parse=lambda body: decode_sync(
-                parse_sync(body), self._bot, since, on_room, self._joined
-            ),
-            stream=lambda: SyncReader(self._bot, since, on_room, self._joined),
+            reader=lambda: SyncReader(self._bot, since, on_room, self._joined),
         )
         started_at = self._clock.now()
         batch: SyncBatch = await self._sync(request, since)

@@ -7,7 +7,14 @@ from msgspec import Struct
 
 
 class BodyReader(Protocol):
-    """Reads a response body in pieces; called from threads, one piece at a time."""
+    """Reads a response body, at once or in pieces; called from threads, one piece at a time."""
+
+    def whole(self, body: bytes) -> Any:
+        """Return the parsed content of a complete body.
+
+        Raises:
+            Unreachable: it does not come from a homeserver.
+        """
 
     def feed(self, piece: bytes) -> None:
         """Read the next piece.
@@ -17,7 +24,7 @@ class BodyReader(Protocol):
         """
 
     def finish(self) -> Any:
-        """Return the parsed content.
+        """Return the parsed content of all pieces.
 
         Raises:
             Unreachable: the body was cut off, or does not come from a homeserver.
@@ -27,7 +34,7 @@ class BodyReader(Protocol):
 class HttpRequest(Struct, frozen=True):
     """An HTTP request; `path` is percent-encoded, `token` is `None` where no login is needed.
 
-    `stream` makes the reader for a response that is too long to be held in memory.
+    `reader` makes the reader of a body that is too long to be held in memory.
     """
 
     method: str
@@ -36,7 +43,7 @@ class HttpRequest(Struct, frozen=True):
     body: bytes | None = None
     token: str | None = None
     timeout_s: float = 30.0
-    stream: Callable[[], BodyReader] | None = None
+    reader: Callable[[], BodyReader] | None = None
 
     def __repr__(self) -> str:
         """Never show the token."""

@@ -69,7 +69,7 @@ class NioBackend:
                 timeout,  # nio passes it on unchanged; aiohttp does not accept a bare number
             )
             async with response:
-                body, content = await _read(response, request.stream)
+                body, content = await _read(response, request.reader)
         except TimeoutError as cause:
             if isinstance(cause, aiohttp.ConnectionTimeoutError):
                 raise Unreachable("connect", "no connection in time") from None
@@ -141,7 +141,7 @@ def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
 
 
 async def _read(
-    response: aiohttp.ClientResponse, stream: Callable[[], BodyReader] | None
+    response: aiohttp.ClientResponse, make_reader: Callable[[], BodyReader] | None
 ) -> tuple[bytes, Any]:
     """Return the body; or, beyond the limit, the content that a reader made of it piece by piece."""
     pieces: list[bytes] = []
@@ -156,9 +156,9 @@ async def _read(
             reason = f"the answer is longer than {MAX_RESPONSE_BYTES} bytes"
             if response.status != HTTPStatus.OK:
                 raise Unreachable("broken", reason)  # a homeserver's refusal is never that long
-            if stream is None:
+            if make_reader is None:
                 raise ResponseTooLong(reason)
-            reader, limit = stream(), _FEED_BYTES
+            reader, limit = make_reader(), _FEED_BYTES
         await _feed(reader, pieces)
         size = 0
     if reader is None:

@@ -7,7 +7,7 @@ period without a 429 has passed. Other buckets are not affected.
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Literal
+from typing import Literal, get_args
 
 import anyio
 
@@ -51,21 +51,6 @@ class Bucket:
         self._limited_until = self._resume_at + COOLDOWN_S
 
 
-class RateLimits:
-    """All rate-limit buckets of the daemon."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._buckets: dict[BucketName, Bucket] = {}
-
-    @property
-    def is_sending_limited(self) -> bool:
-        """Whether sending is limited now; droppable requests are then dropped (contract D8)."""
-        return self.bucket("send").is_limited
-
-    def bucket(self, name: BucketName) -> Bucket:
-        """Return the bucket of that name."""
-        bucket = self._buckets.get(name)
-        if bucket is None:
-            bucket = self._buckets[name] = Bucket(self._clock)
-        return bucket
+def make_buckets(clock: Clock) -> dict[BucketName, Bucket]:
+    """Return all rate-limit buckets of the daemon."""
+    return {name: Bucket(clock) for name in get_args(BucketName)}

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from matrix.http.backend import BodyReader
+from matrix.http.backend import BodyReader, HttpRequest
 from matrix.http.parsing import parse_response
 from matrix.http.rate_limits import BucketName
 
@@ -35,9 +35,8 @@ class Request(Struct, frozen=True):
     session ends; only they raise `LoggedOut`. `droppable` requests raise `Dropped` instead of waiting.
     `unauthenticated` and `token` bypass the session, for login. `bucket` is the rate-limit bucket.
 
-    `parse` turns the response body into the result, in a thread where the body is large; it raises `Unreachable` when
-    the body does not come from a homeserver. `stream` makes the reader for a body that is too long to be held; it
-    must give the same result.
+    `reader` makes the reader of the response body, for bodies that may be too long to be held; without it the body is
+    parsed as JSON.
     """
 
     method: str
@@ -53,10 +52,23 @@ class Request(Struct, frozen=True):
     droppable: bool = False
     unauthenticated: bool = False
     token: str | None = None
-    parse: Callable[[bytes], Any] = parse_response
-    stream: Callable[[], BodyReader] | None = None
+    reader: Callable[[], BodyReader] | None = None
 
     @property
     def bypasses_session(self) -> bool:
         """Whether the request does not use the session's token."""
         return self.unauthenticated or self.token is not None
+
+    def to_http(
+        self, query: Mapping[str, str], body: bytes | None, token: str | None
+    ) -> HttpRequest:
+        """Return the HTTP request for one try."""
+        return HttpRequest(self.method, self.path, query, body, token, self.timeout_s, self.reader)
+
+    def parse(self, body: bytes) -> Any:
+        """Return the content of a response body.
+
+        Raises:
+            Unreachable: it does not come from a homeserver.
+        """
+        return parse_response(body) if self.reader is None else self.reader().whole(body)

@@ -29,7 +29,7 @@ from matrix.http.cleaning import clean_json
 from matrix.http.gc_pause import gc_paused
 from matrix.http.parsing import parse_response
 from matrix.http.poison import Failures
-from matrix.http.rate_limits import RateLimits
+from matrix.http.rate_limits import make_buckets
 from matrix.http.request import Request, client_path
 from matrix.http.responses import RateLimited, Response, ServerError, Success, classify
 
@@ -55,7 +55,7 @@ class Transport:
         self._backend = backend
         self._clock = clock
         self._breaker = CircuitBreaker(clock, jitter, on_change)
-        self._rate_limits = RateLimits(clock)
+        self._buckets = make_buckets(clock)
         self._token = AccessToken()
         self._long_polls: set[anyio.CancelScope] = set()
         self._writes = 0
@@ -64,7 +64,7 @@ class Transport:
     @property
     def is_under_pressure(self) -> bool:
         """Whether optional requests are left out: the homeserver is gone or limits us (contract D8)."""
-        return not self._breaker.is_closed or self._rate_limits.is_sending_limited
+        return not self._breaker.is_closed or self._buckets["send"].is_limited
 
     def use_token(self, token: str) -> None:
         """Take the session's new token; requests that waited for it continue."""
@@ -93,23 +93,15 @@ class Transport:
                 raise Dropped
             await self._breaker.wait_closed(self._probe)
             self._give_up_poison(request, failures)
-            async with self._rate_limits.bucket(request.bucket).permit():
+            async with self._buckets[request.bucket].permit():
                 if not self._breaker.is_closed:
                     continue
                 # Read only now: the breaker may have opened and closed during the wait for the permit.
                 epoch, started = self._breaker.epoch, self._clock.now()
-                http_request = HttpRequest(
-                    request.method,
-                    request.path,
-                    query,
-                    body,
-                    token,
-                    request.timeout_s,
-                    request.stream,
-                )
+                http_request = request.to_http(query, body, token)
                 response = await self._once(http_request, request)
                 if isinstance(response, RateLimited):
-                    self._rate_limits.bucket(request.bucket).limit(response.wait_s)
+                    self._buckets[request.bucket].limit(response.wait_s)
             # The waits below are outside the permit: other requests of the bucket need not wait for them.
             match response:
                 case None:
@@ -140,17 +132,12 @@ class Transport:
         """Make a request once, with a short timeout, and not at all under pressure; ignore its failure."""
         if self.is_under_pressure or not self._token.is_usable:
             return
-        http_request = HttpRequest(
-            request.method,
-            request.path,
-            request.query or {},
-            None if request.body is None else _encode(request.body),
-            self._token.value,
-            BEST_EFFORT_TIMEOUT_S,
-        )
+        request = replace(request, timeout_s=BEST_EFFORT_TIMEOUT_S)
+        body = None if request.body is None else _encode(request.body)
+        http_request = request.to_http(request.query or {}, body, self._token.value)
         response = await self._respond(http_request, request.parse)
         if isinstance(response, RateLimited):
-            self._rate_limits.bucket(request.bucket).limit(response.wait_s)
+            self._buckets[request.bucket].limit(response.wait_s)
 
     async def _token_for(self, request: Request) -> str | None:
         if request.bypasses_session:

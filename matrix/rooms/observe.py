@@ -149,14 +149,10 @@ class Observer:
 
         `None` too where the homeserver can't return its binding.
         """
-        own = await reader.own_membership(room_id)
-        create = await reader.event(room_id, "m.room.create") if _is_join(own) else None
-        if own is None or create is None:
+        basics = await _read_basics(reader, room_id)
+        if basics is None:
             return None
-        try:
-            binding = await reader.binding(room_id)
-        except RequestRefused:
-            return None
+        own, create, binding = basics
         is_own = create.get("sender") == self._bot
         state: StateMap = {}
         if is_own:
@@ -206,14 +202,10 @@ class Observer:
         self, reader: StateReader, space_id: RoomId, link: ObservedChild
     ) -> ObservedRoom | None:
         """Read a Space, with only the given link as its children."""
-        own = await reader.own_membership(space_id)
-        create = await reader.event(space_id, "m.room.create") if _is_join(own) else None
-        if create is None:
+        basics = await _read_basics(reader, space_id)
+        if basics is None:
             return None
-        try:
-            binding = await reader.binding(space_id)
-        except RequestRefused:
-            return None
+        _, create, binding = basics
         state = {("m.room.create", ""): dict(create)}
         space = observed_room(space_id, state, binding, self._bot)
         if not space.is_space:
@@ -280,9 +272,23 @@ class Observer:
         return None
 
 
-def _is_join(membership: StateEvent | None) -> bool:
-    """Whether the bot is in the room; after it left, the homeserver still returns the old state."""
-    return membership is not None and membership["content"].get("membership") == "join"
+async def _read_basics(
+    reader: StateReader, room_id: RoomId
+) -> tuple[StateEvent, StateEvent, Mapping[str, Any] | None] | None:
+    """Read the bot's membership, `m.room.create` and the binding; `None` where the bot is not in the room.
+
+    After the bot has left, the homeserver still returns the old state. `None` too where it can't return the binding.
+    """
+    own = await reader.own_membership(room_id)
+    if own is None or own["content"].get("membership") != "join":
+        return None
+    create = await reader.event(room_id, "m.room.create")
+    if create is None:
+        return None
+    try:
+        return own, create, await reader.binding(room_id)
+    except RequestRefused:
+        return None
 
 
 def _named_spaces(

@@ -21,26 +21,11 @@ from matrix.sync.key_messages import key_message, sender_of
 from matrix.sync.timeline import JoinedRoom, decode_invite, decode_joined, decode_left
 
 OnRoom = Callable[[RoomId, JoinedRoom], None]
+"""Called with each joined room while it is in memory."""
 
 _SECTIONS = ("join", "invite", "leave")
 
 TOO_LARGE = f"the homeserver tells more than {ROOM_BYTES} bytes of the room"
-
-
-def decode_sync(
-    response: object,
-    bot: UserId,
-    since: SyncToken | None,
-    on_room: OnRoom | None = None,
-    joined_before: Container[RoomId] = frozenset(),
-) -> SyncBatch:
-    """Decode a sync response; never raises, unless a room that `parse_sync` left as text is not JSON.
-
-    Without a `next_batch` the token stays `since`, so that nothing is skipped and the same sync is requested again.
-    `on_room` is called with each joined room while it is in memory. `joined_before` are the rooms that the bot was in
-    before this sync.
-    """
-    return SyncDecoder(bot, since, on_room, joined_before).finish(response)
 
 
 class _Oversized:
@@ -50,7 +35,8 @@ class _Oversized:
 class SyncDecoder:
     """Decodes a response whose rooms may come one by one, before the rest of it.
 
-    `oversized` are the rooms that were left out because they are too large.
+    `joined_before` are the rooms that the bot was in before this sync; `oversized` are those that were left out because
+    they are too large. Decoding never raises, unless a room that `parse_sync` left as text is not JSON.
     """
 
     def __init__(
@@ -73,7 +59,10 @@ class SyncDecoder:
             self._decode(section, {section: {room_id: room}})
 
     def finish(self, response: object) -> SyncBatch:
-        """Decode the rest of the response, and return the whole batch."""
+        """Decode the rest of the response, and return the whole batch.
+
+        Without a `next_batch` the token stays `since`, so that nothing is skipped and the sync is repeated.
+        """
         batch = self._batch
         body = response if type(response) is dict else {}
         token = body.get("next_batch")

@@ -6,6 +6,7 @@ the limit of a timeline then counts only these.
 
 import json
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from machines.ids import SyncToken, UserId
@@ -19,29 +20,16 @@ _TOPOLOGY = ("m.room.create", "m.room.name", "m.room.encryption", "m.space.child
 
 def live_filter() -> str:
     """Return the filter of the long poll."""
-    return _compact(
-        {
-            "presence": _NOTHING,
-            "account_data": _NOTHING,
-            "room": {
-                "account_data": _NOTHING,
-                "ephemeral": _NOTHING,
-                "state": {"types": ["m.room.encryption"], "lazy_load_members": True},
-                "timeline": {
-                    "types": _MESSAGES,
-                    "limit": TIMELINE_LIMIT,
-                    "lazy_load_members": True,
-                },
-            },
-        }
+    return _sync_filter(
+        state={"types": ["m.room.encryption"], "lazy_load_members": True},
+        timeline={"types": _MESSAGES, "limit": TIMELINE_LIMIT, "lazy_load_members": True},
     )
 
 
 def initial_filter(since: SyncToken | None, bot: UserId) -> str:
-    """Return the filter of the full-state sync, different at every start.
+    """Return the filter of the full-state sync.
 
-    Synapse caches a response for two minutes by user, filter and `since`, and would return an outdated one after a
-    restart with the database deleted (fact 18). So the filter contains a unique event type, which never occurs.
+    A change of state during the timeline may be in either of its two sections.
     """
     timeline: dict[str, Any] = {
         "types": (*_MESSAGES, *_TOPOLOGY),
@@ -52,42 +40,19 @@ def initial_filter(since: SyncToken | None, bot: UserId) -> str:
         # Only one question has to be answered for each room: is its last message already finished (D12)?
         timeline = {"types": ("m.room.message", "m.room.encrypted"), "not_senders": [bot]}
         timeline |= {"limit": 1, "lazy_load_members": True}
-    unique_type = f"org.lambda.surfaces.start.{secrets.token_hex(8)}"
-    return _compact(
-        {
-            "presence": {"not_types": ["*", unique_type]},
-            "account_data": _NOTHING,
-            "room": {
-                "account_data": {"types": [BINDING_TYPE, "m.fully_read"]},
-                "ephemeral": _NOTHING,
-                # The bot's own membership says who invited it; lazy loading always includes it.
-                "state": {"types": (*_TOPOLOGY, "m.room.member"), "lazy_load_members": True},
-                # State that changed during the timeline may be in either section.
-                "timeline": timeline,
-            },
-        }
+    return _sync_filter(
+        # The bot's own membership says who invited it; lazy loading always includes it.
+        state={"types": (*_TOPOLOGY, "m.room.member"), "lazy_load_members": True},
+        timeline=timeline,
+        room_account_data={"types": [BINDING_TYPE, "m.fully_read"]},
+        unique=True,
     )
 
 
 def names_filter() -> str:
-    """Return the filter of a full sync that lists all rooms and invitations with their names.
-
-    It is different each time, because Synapse would return a cached response (fact 18).
-    """
-    unique = secrets.token_hex(8)
+    """Return the filter of a full sync that lists all rooms and invitations with their names."""
     names = {"types": ["m.room.name"], "lazy_load_members": True}
-    return _compact(
-        {
-            "presence": {"not_types": ["*", f"org.lambda.surfaces.unique.{unique}"]},
-            "account_data": _NOTHING,
-            "room": {
-                "account_data": _NOTHING,
-                "ephemeral": _NOTHING,
-                "state": names,
-                "timeline": names | {"limit": 1},
-            },
-        }
-    )
+    return _sync_filter(state=names, timeline=names | {"limit": 1}, unique=True)
 
 
 def history_filter() -> str:
@@ -95,5 +60,29 @@ def history_filter() -> str:
     return _compact({"types": _MESSAGES, "lazy_load_members": True})
 
 
-def _compact(value: dict[str, Any]) -> str:
+def _sync_filter(
+    *,
+    state: Mapping[str, Any],
+    timeline: Mapping[str, Any],
+    room_account_data: Mapping[str, Any] = _NOTHING,
+    unique: bool = False,
+) -> str:
+    """Return a sync filter; a `unique` one is different each time.
+
+    Synapse caches a response for two minutes by user, filter and `since`, and would return an outdated one, for example
+    after a restart with the database deleted (fact 18). So a unique filter contains an event type that never occurs.
+    """
+    presence = _NOTHING
+    if unique:
+        presence = {"not_types": ["*", f"org.lambda.surfaces.unique.{secrets.token_hex(8)}"]}
+    room = {
+        "account_data": room_account_data,
+        "ephemeral": _NOTHING,
+        "state": state,
+        "timeline": timeline,
+    }
+    return _compact({"presence": presence, "account_data": _NOTHING, "room": room})
+
+
+def _compact(value: Mapping[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"))

@@ -1,10 +1,11 @@
-"""Readers of sync responses: the full-state sync of a start (contract L3), and the live sync in pieces.
+"""Readers of sync responses: of the live sync, and of the full-state sync of a start (contract L3).
 
 The full state of 10 000 rooms is 19 MB of text, and 100 MB as a parsed tree. So each room is parsed, read for all
 purposes, and freed before the next one.
 """
 
 from collections.abc import Container
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,7 +34,7 @@ class FullState(Struct, frozen=True):
 
 
 class SyncReader:
-    """Reads a live sync response in pieces."""
+    """Reads a sync response, at once or in pieces, into a `SyncBatch`."""
 
     def __init__(
         self,
@@ -42,8 +43,16 @@ class SyncReader:
         on_room: OnRoom | None = None,
         joined_before: Container[RoomId] = frozenset(),
     ) -> None:
-        self._decoder = SyncDecoder(bot, since, on_room, joined_before)
-        self._splitter = RoomSplitter(self._decoder.room)
+        self.decoder = SyncDecoder(bot, since, on_room, joined_before)
+        self._splitter = RoomSplitter(self.decoder.room)
+
+    def whole(self, body: bytes) -> Any:
+        """Return the result of a complete response.
+
+        Raises:
+            Unreachable: it does not come from a homeserver.
+        """
+        return self.result(parse_sync(body))
 
     def feed(self, piece: bytes) -> None:
         """Read the next piece.
@@ -53,53 +62,33 @@ class SyncReader:
         """
         self._splitter.feed(piece)
 
-    def finish(self) -> SyncBatch:
-        """Return the batch.
+    def finish(self) -> Any:
+        """Return the result of all pieces.
 
         Raises:
             Unreachable: the response was cut off, or does not come from a homeserver.
         """
-        return self._decoder.finish(self._splitter.finish())
+        return self.result(self._splitter.finish())
+
+    def result(self, response: object) -> Any:
+        """Decode the rest of the response, and return the result."""
+        return self.decoder.finish(response)
 
 
-class FullStateReader:
-    """Reads a full-state response, whole or in pieces."""
+class FullStateReader(SyncReader):
+    """Reads a full-state response into a `FullState`."""
 
     def __init__(self, bot: UserId, since: SyncToken | None) -> None:
+        super().__init__(bot, since, self._read_room)
         self._bot = bot
+        self._since = since
         self._rooms: dict[RoomId, ObservedRoom] = {}
         self._unsettled: dict[RoomId, EventId | None] = {}
-        self._since = since
-        self._decoder = SyncDecoder(bot, since, self._read_room)
-        self._splitter = RoomSplitter(self._decoder.room)
 
-    def whole(self, body: bytes) -> FullState:
-        """Read a complete response.
-
-        Raises:
-            Unreachable: it does not come from a homeserver.
-        """
-        return self._result(parse_sync(body))
-
-    def feed(self, piece: bytes) -> None:
-        """Read the next piece.
-
-        Raises:
-            Unreachable: it does not come from a homeserver.
-        """
-        self._splitter.feed(piece)
-
-    def finish(self) -> FullState:
-        """Return the result of the pieces.
-
-        Raises:
-            Unreachable: the response was cut off, or does not come from a homeserver.
-        """
-        return self._result(self._splitter.finish())
-
-    def _result(self, response: object) -> FullState:
-        batch = self._decoder.finish(response)
-        topology = Topology(self._bot, self._rooms, unread=frozenset(self._decoder.oversized))
+    def result(self, response: object) -> FullState:
+        """Decode the rest of the response, and return the result."""
+        batch = self.decoder.finish(response)
+        topology = Topology(self._bot, self._rooms, unread=frozenset(self.decoder.oversized))
         return FullState(batch, topology, self._unsettled)
 
     def _read_room(self, room_id: RoomId, room: JoinedRoom) -> None:

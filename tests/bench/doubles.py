@@ -24,7 +24,7 @@ from machines.topology import ObservedChild, ObservedRoom, Topology
 from machines.world import Access
 from matrix.clock import SystemClock
 from matrix.http.parsing import parse_json
-from matrix.sync.decoding import decode_sync
+from matrix.sync.decoding import SyncDecoder
 from store import Journal
 
 BOT = UserId("@bot:localhost")
@@ -98,7 +98,7 @@ class InstantHomeserver:
         response = next(self._responses, None)
         if response is None:
             await anyio.sleep_forever()
-        return decode_sync(parse_json(response or b""), BOT, since)
+        return SyncDecoder(BOT, since).finish(parse_json(response or b""))
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
         """Nothing is left out of these timelines."""

@@ -1,7 +1,7 @@
 """Builds raw events and sync responses as the homeserver sends them, and decodes them."""
 
 from machines.ids import RoomId, SyncToken, UserId
-from matrix.sync.decoding import decode_sync
+from matrix.sync.decoding import SyncDecoder
 from matrix.sync.full_state import FullState, FullStateReader
 
 BOT = UserId("@bot:here")
@@ -53,8 +53,14 @@ def left(*events):
     return {"next_batch": "s1", "rooms": {"leave": {ROOM: {"timeline": {"events": list(events)}}}}}
 
 
+def decode_sync(response, bot, since, on_room=None, joined_before=frozenset()):
+    return SyncDecoder(bot, since, on_room, joined_before).finish(response)
+
+
 def read_full_state(body: bytes, bot: UserId, since: SyncToken | None) -> FullState:
-    return FullStateReader(bot, since).whole(body)
+    state = FullStateReader(bot, since).whole(body)
+    assert isinstance(state, FullState)
+    return state
 
 
 def facts(response, since=SINCE):

@@ -102,7 +102,7 @@ async def test_a_long_error_page_of_a_proxy_is_unreachable(monkeypatch):
     reply = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000
     async with serving(reply) as backend:
         with pytest.raises(Unreachable, match="longer"):
-            await backend(HttpRequest("GET", "/", stream=Joined))
+            await backend(HttpRequest("GET", "/", reader=Joined))
 
 
 class Joined:
@@ -125,7 +125,7 @@ async def test_a_response_too_long_to_be_held_is_read_in_pieces(monkeypatch, siz
     body = bytes(index % 251 for index in range(size))
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
     async with serving(head + body) as backend:
-        response = await backend(HttpRequest("GET", "/", stream=Joined))
+        response = await backend(HttpRequest("GET", "/", reader=Joined))
     assert (response.body, response.content) == ((b"", body) if streamed else (body, None))
 
 
@@ -134,7 +134,7 @@ async def test_a_response_read_in_pieces_that_is_cut_off_is_unreachable(monkeypa
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 5000
     async with serving(reply) as backend:
         with pytest.raises(Unreachable):
-            await backend(HttpRequest("GET", "/", stream=Joined))
+            await backend(HttpRequest("GET", "/", reader=Joined))
 
 
 async def test_a_cancelled_request_leaves_the_connections_usable():
