@@ -10,7 +10,7 @@ from machines.errors import HistoryUnavailable, TokenUnknown
 from machines.facts import Gap, MessageArrived
 from machines.ids import RoomId, SyncToken
 from matrix.http.transport import Transport
-from matrix.sync.history import pages, read_back
+from matrix.sync.history import read_back, read_gap
 from matrix.sync.read_position import left_to_answer
 from matrix.sync.resuming import resume_batch
 from tests.matrix.fake_backend import FakeBackend, error_response, json_response
@@ -103,7 +103,7 @@ async def test_a_gap_that_cannot_be_read_differs_from_a_room_that_the_bot_left(
     raised = None
     async with clock.running():
         try:
-            found = [facts async for facts in pages(transport, BOT, gap)]
+            found = [facts async for facts in read_gap(transport, BOT, gap)]
         except (TokenUnknown, HistoryUnavailable) as fault:
             raised = type(fault)
         else:
@@ -125,7 +125,7 @@ async def test_a_gap_whose_request_is_poison_is_not_treated_as_read():
     gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in=True)
     async with clock.running():
         with pytest.raises(HistoryUnavailable):
-            await anext(pages(transport, BOT, gap))
+            await anext(read_gap(transport, BOT, gap))
 
 
 @pytest.mark.parametrize(("was_in", "expected"), [(True, ["$1", "$3"]), (False, ["$3"])])
@@ -142,5 +142,5 @@ async def test_a_gap_begins_after_the_join_only_if_the_bot_was_not_in_the_room_b
     transport.use_token("token")
     gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in)
     async with clock.running():
-        found = [fact async for facts in pages(transport, BOT, gap) for fact in facts]
+        found = [fact async for facts in read_gap(transport, BOT, gap) for fact in facts]
     assert [fact.event_id for fact in found] == expected
