@@ -13,6 +13,5 @@ Imports go down only: `client` → `rooms` → `session`, `sync` → `http` → 
 from matrix.client import MatrixClient
 from matrix.errors import SessionMismatch, SessionUnusable
 from matrix.session.file import Account
-from matrix.session.login import Session
 
-__all__ = ["Account", "MatrixClient", "Session", "SessionMismatch", "SessionUnusable"]
+__all__ = ["Account", "MatrixClient", "SessionMismatch", "SessionUnusable"]

@@ -30,7 +30,7 @@ from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
 from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader
-from matrix.sync.history import find_sent, pages, read_back
+from matrix.sync.history import find_sent, read_back, read_gap
 from matrix.sync.read_position import fetch_read_position, left_to_answer
 from matrix.sync.resuming import resume_batch
 from matrix.sync.timeline import JoinedRoom
@@ -113,7 +113,7 @@ class MatrixClient:
         self._joined = set(state.topology.rooms)
         topology = await self._observer.complete(state.topology)
         self._remember(topology)
-        self._performer.note(batch.facts)
+        self._performer.record_encryption(batch.facts)
         return batch, topology
 
     async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
@@ -166,7 +166,7 @@ class MatrixClient:
             # A long poll ends early only because of news. One that ends early without a new token comes from a
             # broken server, which must not be asked in a tight loop.
             await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
-        self._performer.note(batch.facts)
+        self._performer.record_encryption(batch.facts)
         return batch
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
@@ -176,8 +176,8 @@ class MatrixClient:
             TokenUnknown: the homeserver does not accept the gap's tokens.
             HistoryUnavailable: the homeserver can't return this history.
         """
-        async for facts in pages(self._transport, self._bot, gap):
-            self._performer.note(facts)
+        async for facts in read_gap(self._transport, self._bot, gap):
+            self._performer.record_encryption(facts)
             yield facts
 
     async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:

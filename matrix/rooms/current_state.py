@@ -40,12 +40,8 @@ class StateReader:
 
     def __init__(self, current: CurrentState, limit: int | None) -> None:
         self._current = current
-        self._left = limit
-
-    @property
-    def left(self) -> int | None:
+        self.left = limit
         """The number of requests left; `None` without a limit."""
-        return self._left
 
     async def own_membership(self, room_id: RoomId) -> StateEvent | None:
         """Return the bot's own `m.room.member` event."""
@@ -101,10 +97,10 @@ class StateReader:
             return None
 
     async def _ask(self, segments: Sequence[str], query: Mapping[str, str] | None = None) -> Any:
-        if self._left is not None:
-            if self._left <= 0:
+        if self.left is not None:
+            if self.left <= 0:
                 return None
-            self._left -= 1
+            self.left -= 1
         call = Request("GET", client_path(*segments), query=query)
         return await self._current.transport.request(call)
 

@@ -67,7 +67,7 @@ class OrderPerformer:
         self._encrypted: dict[RoomId, bool] = {}
         self._renderer = anyio.Lock()
 
-    def note(self, facts: Iterable[Fact]) -> None:
+    def record_encryption(self, facts: Iterable[Fact]) -> None:
         """Record which rooms have become encrypted."""
         for fact in facts:
             if isinstance(fact, EncryptionEnabled):

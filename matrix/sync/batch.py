@@ -7,7 +7,7 @@ from machines.facts import Fact, Gap, Quarantined
 from machines.ids import EventId, RoomId, UserId
 from matrix.raw_events import is_id
 
-Source = Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
+Source = Literal["timeline", "state", "invite", "leave", "to_device", "sync"]
 
 
 @dataclass(slots=True)

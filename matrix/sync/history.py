@@ -28,7 +28,7 @@ MAX_EVENTS_BACK = 5000
 CLOCK_SKEW_S = 3600.0
 
 
-async def pages(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+async def read_gap(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
     """Yield the decoded events of a gap, one page at a time, up to its end.
 
     Events before the bot's own join are left out (fact 4). So the join is searched for in the gap first, because pages

@@ -4,7 +4,6 @@ from contextlib import aclosing
 
 import anyio
 import pytest
-from sandbox.agent_server import AgentServer
 
 from agent_platform.protocol import client
 from agent_platform.protocol.client import ask
@@ -39,6 +38,7 @@ from tests.support.agent_script import (
     Update,
     Wait,
 )
+from tests.support.agent_server import AgentServer
 
 NOTHING_MORE = Wait(math.inf)
 

@@ -14,7 +14,7 @@ BOT = UserId("@lambda:example.org")
 
 @dataclass
 class FakeAccount:
-    """Satisfies what `matrix.rooms.leave` needs of an `OneShotClient`; `posts` are the requests that change something.
+    """Satisfies what `matrix.rooms.leave` needs of a `OneShotClient`; `posts` are the requests that change something.
 
     A room in `refusing` can't be left; from the room `dies_at` on there is no response.
     """

@@ -1,4 +1,4 @@
-"""Texts whose cost grows faster than their length, or did in some Markdown parser, in any size."""
+"""Texts of any length whose cost grows faster than their length, at least in some Markdown parser."""
 
 from collections.abc import Callable, Iterator
 
@@ -63,7 +63,7 @@ BUILT: dict[str, Callable[[int], str]] = {
 
 
 def corpus(size: int) -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of each case, about as long as asked."""
+    """Yield the name and the text of each case, with about the given length."""
     for unit in REPEATED:
         yield f"{unit!r} repeated", unit * (size // len(unit.encode("utf-8", "surrogatepass")))
     for name, build in BUILT.items():

@@ -27,10 +27,10 @@ class OutageChanges(deque):
         self.append((up, reason, outage_s))
 
 
-def transport_on(network: FakeBackend, changes: OutageChanges | None = None) -> Transport:
+def transport_on(backend: FakeBackend, changes: OutageChanges | None = None) -> Transport:
     transport = Transport(
-        network,
-        network.clock,
+        backend,
+        backend.clock,
         changes if changes is not None else OutageChanges(),
         random.Random(7).random,
     )
@@ -69,26 +69,26 @@ def unavailable(request) -> HttpResponse:
 )
 async def test_an_hour_of_outage_costs_at_most_one_request_a_second(outage):
     clock = VirtualClock()
-    network = FakeBackend(clock, outage)
+    backend = FakeBackend(clock, outage)
     changes = OutageChanges()
     done: list[int] = []
     async with clock.running(), anyio.create_task_group() as tasks:
-        tasks.start_soon(request_all, transport_on(network, changes), 20, done)
+        tasks.start_soon(request_all, transport_on(backend, changes), 20, done)
         await clock.sleep(HOUR_S)
         assert done == []
         # All twenty were under way when the first of them failed.
-        after = network.times()[20:]
+        after = backend.times()[20:]
         gaps = [later - earlier for earlier, later in pairwise(after)]
         assert min(gaps) >= SHORTEST_WAIT_S
-        assert max(gaps) <= LONGEST_WAIT_S + network.latency_s + 0.001
+        assert max(gaps) <= LONGEST_WAIT_S + backend.latency_s + 0.001
         assert [up for up, _, _ in changes] == [False]
 
-        network.handler = lambda request: json_response({})
+        backend.handler = lambda request: json_response({})
         returned_at = clock.now()
         await clock.sleep(LONGEST_WAIT_S + 1)
         assert sorted(done) == list(range(20))
         first = next(
-            at for at, request in network.requests if "/send/" in request.path and at > returned_at
+            at for at, request in backend.requests if "/send/" in request.path and at > returned_at
         )
         assert first - returned_at <= LONGEST_WAIT_S + 0.1
         assert [up for up, _, _ in changes] == [False, True]
@@ -97,21 +97,21 @@ async def test_an_hour_of_outage_costs_at_most_one_request_a_second(outage):
 
 async def test_a_request_during_an_outage_waits_without_an_http_request():
     clock = VirtualClock()
-    network = FakeBackend(clock, no_connection)
-    transport = transport_on(network)
+    backend = FakeBackend(clock, no_connection)
+    transport = transport_on(backend)
     async with clock.running(), anyio.create_task_group() as tasks:
         tasks.start_soon(request_all, transport, 1, [])
         await clock.sleep(60)
         tasks.start_soon(request_all, transport, 50, [])
         await clock.sleep(600)
-        assert len(network.times("/send/")) == 1
+        assert len(backend.times("/send/")) == 1
         tasks.cancel_scope.cancel()
 
 
 async def test_when_a_waiter_is_cancelled_the_next_one_probes():
     clock = VirtualClock()
-    network = FakeBackend(clock, no_connection)
-    transport = transport_on(network)
+    backend = FakeBackend(clock, no_connection)
+    transport = transport_on(backend)
     done: list[int] = []
     async with clock.running(), anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as cancelled:
@@ -120,22 +120,22 @@ async def test_when_a_waiter_is_cancelled_the_next_one_probes():
             tasks.start_soon(request_all, transport, 1, done)
             await clock.sleep(5)
             cancelled.cancel_scope.cancel()
-        network.handler = lambda request: json_response({})
+        backend.handler = lambda request: json_response({})
         await clock.sleep(LONGEST_WAIT_S + 1)
         assert done == [0]
-        times = network.times()
+        times = backend.times()
         assert min(b - a for a, b in pairwise(times) if b < times[-1]) >= 1.0
 
 
 async def test_a_single_lost_connection_is_not_announced_as_an_outage():
     clock = VirtualClock()
-    network = FakeBackend(clock, no_connection)
+    backend = FakeBackend(clock, no_connection)
     changes = OutageChanges()
     done: list[int] = []
     async with clock.running(), anyio.create_task_group() as tasks:
-        tasks.start_soon(request_all, transport_on(network, changes), 1, done)
+        tasks.start_soon(request_all, transport_on(backend, changes), 1, done)
         await clock.sleep(0.5)
-        network.handler = lambda request: json_response({})
+        backend.handler = lambda request: json_response({})
         await clock.sleep(5)
     assert done == [0]
     assert not changes
@@ -143,46 +143,46 @@ async def test_a_single_lost_connection_is_not_announced_as_an_outage():
 
 async def test_a_homeserver_that_answers_only_probes_is_one_outage_with_back_off():
     clock = VirtualClock()
-    network = FakeBackend(
+    backend = FakeBackend(
         clock,
         lambda request: json_response({}) if "whoami" in request.path else no_connection(request),
     )
     changes = OutageChanges()
     async with clock.running(), anyio.create_task_group() as tasks:
-        tasks.start_soon(request_all, transport_on(network, changes), 1, [])
+        tasks.start_soon(request_all, transport_on(backend, changes), 1, [])
         await clock.sleep(HOUR_S)
-        assert len(network.times("/send/")) < HOUR_S / 10
+        assert len(backend.times("/send/")) < HOUR_S / 10
         tasks.cancel_scope.cancel()
 
 
 async def test_a_second_outage_for_the_same_request_makes_all_others_wait():
     clock = VirtualClock()
-    network = FakeBackend(clock, cut_off)
-    transport = transport_on(network)
+    backend = FakeBackend(clock, cut_off)
+    transport = transport_on(backend)
     async with clock.running(), anyio.create_task_group() as tasks:
         tasks.start_soon(request_all, transport, 1, [])
         await clock.sleep(0.5)
         # The homeserver answers the probe, and is gone again when the request is repeated.
-        network.handler = lambda request: (
+        backend.handler = lambda request: (
             json_response({}) if "whoami" in request.path else html(request)
         )
-        while len(network.times("/send/")) < 2:
+        while len(backend.times("/send/")) < 2:
             await clock.sleep(0.01)
-        network.handler = html
+        backend.handler = html
         await clock.sleep(0.1)
         tasks.start_soon(request_all, transport, 20, [])
         await clock.sleep(600)
-        after = network.times()[2:]
+        after = backend.times()[2:]
         assert min(later - earlier for earlier, later in pairwise(after)) >= SHORTEST_WAIT_S
         tasks.cancel_scope.cancel()
 
 
 async def test_one_request_without_answer_delays_the_others_only_shortly():
     clock = VirtualClock()
-    network = FakeBackend(
+    backend = FakeBackend(
         clock, lambda request: html(request) if "/send/0" in request.path else json_response({})
     )
-    transport = transport_on(network)
+    transport = transport_on(backend)
     async with clock.running(), anyio.create_task_group() as tasks:
 
         async def others() -> None:
@@ -197,8 +197,8 @@ async def test_one_request_without_answer_delays_the_others_only_shortly():
         given_up_s = clock.now() - started
         tasks.cancel_scope.cancel()
     assert given_up_s < 40
-    assert 4 <= len(network.times("/send/0")) <= 10
-    others_at = network.times("/other")
+    assert 4 <= len(backend.times("/send/0")) <= 10
+    others_at = backend.times("/other")
     assert max(later - earlier for earlier, later in pairwise(others_at)) < 3
     assert len(others_at) > given_up_s
 
@@ -212,25 +212,25 @@ async def test_a_slow_request_does_not_open_the_breaker_while_others_are_answere
             raise Unreachable("timeout", "no answer in time")
         return json_response({})
 
-    network = FakeBackend(clock, slow_at_first, latency_s=1.0)
-    transport = transport_on(network)
+    backend = FakeBackend(clock, slow_at_first, latency_s=1.0)
+    transport = transport_on(backend)
     async with clock.running(), anyio.create_task_group() as tasks:
         tasks.start_soon(transport.request, Request("PUT", "/other", body={}))
         await clock.sleep(0.5)
         await transport.request(Request("PUT", "/slow", body={}))
     # No probe was made.
-    assert (len(network.times("/slow")), len(network.requests)) == (2, 3)
+    assert (len(backend.times("/slow")), len(backend.requests)) == (2, 3)
 
 
 async def test_best_effort_requests_are_left_out_during_an_outage():
     clock = VirtualClock()
-    network = FakeBackend(clock, no_connection)
-    transport = transport_on(network)
+    backend = FakeBackend(clock, no_connection)
+    transport = transport_on(backend)
     async with clock.running(), anyio.create_task_group() as tasks:
         tasks.start_soon(request_all, transport, 1, [])
         await clock.sleep(5)
         await transport.best_effort(Request("PUT", "/typing", body={}, bucket="send"))
-        assert network.times("/typing") == []
+        assert backend.times("/typing") == []
         tasks.cancel_scope.cancel()
 
 

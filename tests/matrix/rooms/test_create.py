@@ -1,4 +1,4 @@
-"""Rooms are made once, whatever becomes of the request (contracts O3, K2; fact 5)."""
+"""Rooms are created exactly once, whatever happens to the request (contracts O3, K2; fact 5)."""
 
 import json
 import random
@@ -28,22 +28,22 @@ ORDER = CreateRoom("nonce", "Chat 1", USER, parent=SPACE)
 
 
 class Rooms:
-    """A homeserver that makes rooms; `faults` are what becomes of the next `createRoom` requests."""
+    """A homeserver that creates rooms; `faults` are applied to the next `createRoom` requests."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.rooms: dict[str, list[dict]] = {}
         self.faults: list[str] = []
         self.pending: list[tuple[float, dict]] = []
-        self.network = FakeBackend(self.clock, self.respond)
+        self.backend = FakeBackend(self.clock, self.respond)
         transport = Transport(
-            self.network, self.clock, lambda up, reason, outage_s: None, random.Random(1).random
+            self.backend, self.clock, lambda up, reason, outage_s: None, random.Random(1).random
         )
         transport.use_token("token")
-        maker = RoomCreator(transport, CurrentState(transport, BOT), self.clock)
-        self.performer = OrderPerformer(transport, maker, BOT)
+        creator = RoomCreator(transport, CurrentState(transport, BOT), self.clock)
+        self.performer = OrderPerformer(transport, creator, BOT)
 
-    async def make(self, order=ORDER):
+    async def perform(self, order=ORDER):
         async with self.clock.running():
             return await self.performer.perform(order, TxnId("t"))
 
@@ -116,7 +116,7 @@ class Rooms:
                 raise Unreachable("broken", "connection reset")
             case "no connection":
                 raise Unreachable("connect", "connection refused")
-            case "by halves":
+            case "partly created":
                 self.add(body, whole=False)
                 return error_response(500)
             case "gateway":
@@ -145,51 +145,51 @@ def rooms():
         ["never arrived"],
         ["no connection", "no connection", "lost answer"],
         ["limited", "never arrived", "slow"],
-        ["by halves"],
+        ["partly created"],
     ],
     ids=lambda faults: ", ".join(faults) or "none",
 )
-async def test_one_room_is_made_whatever_becomes_of_the_request(rooms, faults):
+async def test_one_room_is_created_whatever_happens_to_the_request(rooms, faults):
     rooms.faults = faults
-    assert await rooms.make() == RoomCreated(RoomId("!r0"))
+    assert await rooms.perform() == RoomCreated(RoomId("!r0"))
     assert len(rooms.rooms) == 1
     assert missing_state(state_map(rooms.rooms["!r0"]), ORDER, BOT) == {}
     invited = [e for e in rooms.rooms["!r0"] if e["state_key"] == USER]
     assert [event["content"]["membership"] for event in invited] == ["invite"]
 
 
-async def test_a_room_that_is_whole_is_found_and_not_touched(rooms):
-    await rooms.make()
+async def test_a_complete_room_is_found_and_not_changed(rooms):
+    await rooms.perform()
     before = json.dumps(rooms.rooms)
-    asked = len(rooms.network.requests)
-    assert await rooms.make() == RoomCreated(RoomId("!r0"))
+    asked = len(rooms.backend.requests)
+    assert await rooms.perform() == RoomCreated(RoomId("!r0"))
     assert json.dumps(rooms.rooms) == before
-    assert {request.method for _, request in rooms.network.requests[asked:]} == {"GET"}
+    assert {request.method for _, request in rooms.backend.requests[asked:]} == {"GET"}
 
 
-async def test_a_room_whose_maker_was_killed_meanwhile_is_waited_for(rooms):
+async def test_after_a_kill_during_creation_the_bot_waits_for_the_room(rooms):
     rooms.pending.append((rooms.clock.now() + 2, json.loads(json.dumps(room_body(ORDER, BOT)))))
     again = replace(ORDER, repeated=True)
-    assert await rooms.make(again) == RoomCreated(RoomId("!r0"))
-    assert rooms.network.times("/createRoom") == []
+    assert await rooms.perform(again) == RoomCreated(RoomId("!r0"))
+    assert rooms.backend.times("/createRoom") == []
 
 
-async def test_a_refusal_to_make_a_room_is_an_outcome(rooms):
+async def test_a_refusal_to_create_a_room_is_an_outcome(rooms):
     rooms.faults = ["forbidden"]
-    outcome = await rooms.make()
+    outcome = await rooms.perform()
     assert isinstance(outcome, Refused)
     assert outcome.kind == "forbidden"
 
 
-async def test_a_homeserver_that_breaks_at_this_room_alone_is_given_up_on(rooms):
+async def test_a_room_at_which_the_homeserver_always_fails_is_given_up(rooms):
     rooms.faults = ["never arrived"] * 100
-    outcome = await rooms.make()
+    outcome = await rooms.perform()
     assert isinstance(outcome, Refused)
     assert outcome.kind == "unsendable"
-    assert len(rooms.network.times("/createRoom")) < 10
+    assert len(rooms.backend.times("/createRoom")) < 10
 
 
-def test_older_room_versions_get_the_bots_power_spelt_out():
+def test_older_room_versions_get_an_explicit_power_level_for_the_bot():
     create = {"type": "m.room.create", "state_key": "", "content": {"room_version": "11"}}
     levels = missing_state(state_map([create]), ORDER, BOT)["m.room.power_levels", ""]
     assert levels["users"] == {BOT: 100}

@@ -1,4 +1,4 @@
-"""What a sync leaves in doubt is read from the current state of a real Synapse, within bounds (contracts L3, C12)."""
+"""Doubtful parts of a sync are read from the current state of a real Synapse, within limits (contracts L3, C12)."""
 
 import anyio
 import pytest
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.anyio
 FORGED_CLAIMS = 300
 
 
-class Counted:
-    """Real requests, counted; `content_only` answers as a homeserver that does not know `format=event`."""
+class CountingBackend:
+    """Makes real requests and records them; with `content_only`, as to a homeserver without `format=event`."""
 
     def __init__(self, url: str, *, content_only: bool = False) -> None:
         self._backend = NioBackend(url)
@@ -44,24 +44,24 @@ def content_only(request):
 
 
 @pytest.fixture
-async def counted(account, content_only):
-    network = Counted(account.homeserver, content_only=content_only)
-    yield network
-    await network.aclose()
+async def counting(account, content_only):
+    backend = CountingBackend(account.homeserver, content_only=content_only)
+    yield backend
+    await backend.aclose()
 
 
 @pytest.fixture
-async def fresh(account, bot, counted):
-    """Another process of the bot, whose requests are counted."""
-    homeserver = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=counted)
-    await homeserver.login()
-    counted.paths.clear()
-    return homeserver
+async def fresh(account, bot, counting):
+    """Another process of the bot, whose requests are recorded."""
+    client = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=counting)
+    await client.login()
+    counting.paths.clear()
+    return client
 
 
-def without_links(seen: Topology) -> Topology:
-    rooms = {room_id: replace(room, children=()) for room_id, room in seen.rooms.items()}
-    return replace(seen, rooms=rooms)
+def without_links(shown: Topology) -> Topology:
+    rooms = {room_id: replace(room, children=()) for room_id, room in shown.rooms.items()}
+    return replace(shown, rooms=rooms)
 
 
 async def test_a_link_that_a_sync_left_out_is_read(bot, fresh, person, account):
@@ -107,7 +107,7 @@ async def test_a_name_and_a_room_that_a_sync_left_out_are_read(bot, fresh, perso
     assert (confirmed[chat].name, confirmed[chat].binding) == ("Chat 1", content)
 
 
-async def test_forged_claims_cost_a_repair_no_request(bot, fresh, counted, person, account):
+async def test_forged_claims_cost_a_repair_no_request(bot, fresh, counting, person, account):
     entry = await entry_room(bot, person, account)
     async with anyio.create_task_group() as claims:
         for number in range(FORGED_CLAIMS):
@@ -116,23 +116,23 @@ async def test_forged_claims_cost_a_repair_no_request(bot, fresh, counted, perso
             )
     seen = (await fresh.observe_room(entry)).rooms
     assert seen[entry].invited_by == person.user_id
-    assert len(counted.paths) <= MAX_REPAIR_REQUESTS
+    assert len(counting.paths) <= MAX_REPAIR_REQUESTS
 
 
-async def test_a_repair_is_bounded_however_many_spaces_the_bot_has(
-    bot, fresh, counted, person, account
+async def test_a_repair_is_limited_even_if_the_bot_has_many_spaces(
+    bot, fresh, counting, person, account
 ):
     user = UserId(person.user_id)
     for number in range(MAX_REPAIR_REQUESTS + 5):
         await created(bot, CreateRoom(f"s{number}", "Lambda", user, space=True))
     lost = await created(bot, CreateRoom("c", "Chat 1", user))
     await fresh.initial_sync(None)
-    counted.paths.clear()
+    counting.paths.clear()
     assert set((await fresh.observe_room(lost)).rooms) == {lost}
-    assert len(counted.paths) <= MAX_REPAIR_REQUESTS
+    assert len(counting.paths) <= MAX_REPAIR_REQUESTS
 
 
-async def test_the_space_that_the_local_rows_name_is_found_among_many(bot, fresh, person, account):
+async def test_the_space_named_by_the_local_rows_is_found_among_many(bot, fresh, person, account):
     user = UserId(person.user_id)
     spaces = [
         await created(bot, CreateRoom(f"s{number}", "Lambda", user, space=True))
@@ -145,7 +145,7 @@ async def test_the_space_that_the_local_rows_name_is_found_among_many(bot, fresh
     assert set((await fresh.observe_room(chat, [last])).rooms) == {chat, last}
 
 
-async def test_a_space_that_a_space_holds_is_shown_with_its_holder(bot, fresh, person, account):
+async def test_a_space_inside_a_space_is_shown_with_the_outer_one(bot, fresh, person, account):
     user = UserId(person.user_id)
     outer = await created(bot, CreateRoom("o", "Outer", user, space=True))
     space = await created(bot, CreateRoom("s", "Lambda", user, space=True))
@@ -157,23 +157,21 @@ async def test_a_space_that_a_space_holds_is_shown_with_its_holder(bot, fresh, p
     assert [child.room_id for child in seen[outer].children] == [space]
 
 
-async def test_a_room_is_not_taken_for_unencrypted_on_the_word_of_a_sync(
-    bot, fresh, person, account
-):
+async def test_a_sync_is_not_trusted_that_a_room_is_unencrypted(bot, fresh, person, account):
     room = await entry_room(bot, person, account, encrypted=True)
     _, shown = await fresh.initial_sync(None)
     assert shown.rooms[room].encrypted
     stale = replace(shown, rooms={room: replace(shown.rooms[room], encrypted=False)})
-    another = await _as_if_it_saw(fresh, stale, account)
+    another = await _with_topology(fresh, stale, account)
     outcome = await another.perform(SendMessage(room, "in plaintext"), TxnId("plain"))
     assert isinstance(outcome, Refused)
     assert outcome.kind == "encrypted"
 
 
-async def _as_if_it_saw(fresh, shown: Topology, account) -> MatrixClient:
-    """Return a process that knows the rooms from this topology alone."""
-    network = fresh._transport._backend
-    another = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=network)
+async def _with_topology(fresh, shown: Topology, account) -> MatrixClient:
+    """Return a client that knows only this topology."""
+    backend = fresh._transport._backend
+    another = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=backend)
     await another.login()
     await another.confirm(shown, Doubts())
     return another

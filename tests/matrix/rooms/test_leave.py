@@ -1,4 +1,4 @@
-"""Leaving a room for good, where the homeserver is of another opinion about a part of it."""
+"""Rooms are listed and left for good, also where the homeserver refuses a part of it (contract X2)."""
 
 import json
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.anyio
 ROOM = RoomId("!room:example.org")
 
 
-class Homeserver:
-    """Refuses some deeds; `answers` are what it tells."""
+class FakeClient:
+    """A `OneShotClient` that refuses some actions; `answers` are its answers to read requests."""
 
     user_id = UserId("@lambda:example.org")
 
@@ -35,30 +35,30 @@ class Homeserver:
 
 
 async def test_a_room_is_left_and_then_forgotten():
-    homeserver = Homeserver()
-    assert await leave_and_forget(homeserver, ROOM) is None
-    assert homeserver.requests == [("rooms", ROOM, "leave"), ("rooms", ROOM, "forget")]
+    client = FakeClient()
+    assert await leave_and_forget(client, ROOM) is None
+    assert client.requests == [("rooms", ROOM, "leave"), ("rooms", ROOM, "forget")]
 
 
 async def test_a_room_that_can_be_forgotten_was_left_already():
-    assert await leave_and_forget(Homeserver("leave"), ROOM) is None
+    assert await leave_and_forget(FakeClient("leave"), ROOM) is None
 
 
-async def test_a_room_that_can_neither_be_left_nor_forgotten_says_why_it_cant_be_left():
-    assert "no leave" in await leave_and_forget(Homeserver("leave", "forget"), ROOM)
+async def test_the_reason_is_why_a_room_cant_be_left_if_it_cant_be_forgotten_either():
+    assert "no leave" in await leave_and_forget(FakeClient("leave", "forget"), ROOM)
 
 
-async def test_a_room_that_was_left_but_not_forgotten_says_so():
-    error = await leave_and_forget(Homeserver("forget"), ROOM)
+async def test_a_room_that_was_left_but_not_forgotten_is_reported():
+    error = await leave_and_forget(FakeClient("forget"), ROOM)
     assert "left, but not forgotten" in error
     assert "no forget" in error
 
 
-async def test_rooms_are_joined_ones_and_then_invitations_each_in_order():
+async def test_joined_rooms_come_first_then_invitations_each_sorted():
     def named(name):
         return [{"type": "m.room.name", "state_key": "", "content": {"name": name}}]
 
-    homeserver = Homeserver(
+    client = FakeClient(
         joined_rooms={"joined_rooms": ["!c:x", "!a:x"]},
         sync={
             "rooms": {
@@ -73,7 +73,7 @@ async def test_rooms_are_joined_ones_and_then_invitations_each_in_order():
             }
         },
     )
-    assert await memberships(homeserver) == (
+    assert await memberships(client) == (
         Membership("!a:x", "new"),
         Membership("!b:x", ""),
         Membership("!c:x", ""),
@@ -81,11 +81,11 @@ async def test_rooms_are_joined_ones_and_then_invitations_each_in_order():
     )
 
 
-@pytest.mark.parametrize("nonsense", [None, [], {"rooms": 1}, {"rooms": {"join": {"!a:x": 7}}}])
-async def test_nonsense_names_no_room_and_breaks_nothing(nonsense):
-    homeserver = Homeserver(joined_rooms={"joined_rooms": ["!a:x", 5, "nonsense"]}, sync=nonsense)
-    assert await memberships(homeserver) == (Membership("!a:x", ""),)
+@pytest.mark.parametrize("malformed", [None, [], {"rooms": 1}, {"rooms": {"join": {"!a:x": 7}}}])
+async def test_malformed_answers_are_ignored(malformed):
+    client = FakeClient(joined_rooms={"joined_rooms": ["!a:x", 5, "malformed"]}, sync=malformed)
+    assert await memberships(client) == (Membership("!a:x", ""),)
 
 
-def test_two_looks_never_share_an_answer_of_the_homeservers_memory():
+def test_two_requests_never_share_a_cached_response():
     assert json.loads(names_filter()) != json.loads(names_filter())

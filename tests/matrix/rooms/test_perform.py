@@ -1,4 +1,4 @@
-"""Orders carried out on a real Synapse: what is there afterwards, and that repeating changes nothing."""
+"""Orders are carried out on a real Synapse, and repeating them changes nothing."""
 
 import pytest
 
@@ -55,7 +55,7 @@ async def test_a_user_can_talk_in_a_chat_but_neither_invite_nor_change_it(bot, p
             assert refused.value.errcode == "M_FORBIDDEN"
 
 
-async def test_space_and_chat_are_made_private_and_name_each_other(bot, person):
+async def test_space_and_chat_are_private_and_link_each_other(bot, person):
     space = await created(bot, CreateRoom("s", "Lambda — Me", UserId(person.user_id), space=True))
     chat = await created(bot, CreateRoom("c", "Chat 1", UserId(person.user_id), parent=space))
     assert isinstance(await bot.perform(LinkChild(space, chat), TXN), Done)
@@ -74,7 +74,9 @@ async def test_space_and_chat_are_made_private_and_name_each_other(bot, person):
     assert await person.state_content(chat, "m.room.name") == {"name": "Chat 1"}
 
 
-async def test_a_room_is_made_once_however_often_and_from_whichever_process(bot, open_bot, person):
+async def test_a_room_is_created_once_even_if_another_process_repeats_the_order(
+    bot, open_bot, person
+):
     order = CreateRoom("nonce-1", "Chat 1", UserId(person.user_id))
     first = await created(bot, order)
     assert await created(bot, order) == first
@@ -83,7 +85,7 @@ async def test_a_room_is_made_once_however_often_and_from_whichever_process(bot,
     assert await person.rooms_invited() == [first]
 
 
-async def test_a_nonce_in_a_room_of_somebody_else_is_not_believed(bot, person, account):
+async def test_a_nonce_in_a_room_of_somebody_else_is_ignored(bot, person, account):
     trap = await person.create_room(
         invite=[account.user_id],
         creation_content={"org.lambda.surfaces.nonce": "nonce-2"},
@@ -107,7 +109,7 @@ async def test_a_message_sent_twice_under_one_transaction_id_is_one_event(bot, p
 
 
 @pytest.mark.parametrize("invited", [False, True], ids=["put out", "and invited again"])
-async def test_a_message_that_was_sent_is_known_though_the_bot_is_out_of_the_room(
+async def test_a_sent_message_is_recognised_after_the_bot_left_the_room(
     bot, open_bot, person, account, invited
 ):
     room = RoomId(await person.create_room(invite=[account.user_id]))
@@ -125,7 +127,7 @@ async def test_a_message_that_was_sent_is_known_though_the_bot_is_out_of_the_roo
     assert refused.kind == "forbidden"
 
 
-async def test_a_message_can_be_taken_back(bot, person):
+async def test_a_message_can_be_redacted(bot, person):
     chat = await created(bot, CreateRoom("c", "Chat 1", UserId(person.user_id)))
     await person.join(chat)
     sent = await bot.perform(SendMessage(chat, "oops"), TxnId("t-1"))
@@ -155,7 +157,7 @@ async def test_a_room_that_becomes_encrypted_is_not_written_to_any_more(bot, per
     assert isinstance(outcome, Refused)
 
 
-async def test_who_is_there_is_not_invited_again_and_who_left_is(bot, person):
+async def test_only_a_user_who_left_is_invited_again(bot, person):
     user = UserId(person.user_id)
     chat = await created(bot, CreateRoom("c", "Chat 1", user))
     assert await bot.perform(EnsureInvited(chat, user), TXN) == Done()
@@ -168,7 +170,7 @@ async def test_who_is_there_is_not_invited_again_and_who_left_is(bot, person):
     assert sum(e.content.get("membership") == "invite" for e in events) == 1
 
 
-async def test_an_invitation_is_turned_down_and_doing_so_again_is_no_fault(bot, person, account):
+async def test_an_invitation_is_rejected_and_a_repetition_is_not_an_error(bot, person, account):
     room = RoomId(await person.create_room(invite=[account.user_id]))
     assert await bot.perform(RejectInvite(room), TXN) == Done()
     assert await bot.perform(RejectInvite(room), TXN) == Done()
@@ -187,7 +189,7 @@ async def test_a_name_is_the_display_name_or_else_the_localpart(bot, person):
     assert await bot.perform(LookUpName(nobody), TXN) == NameFound("nobody-at-all")
 
 
-async def test_a_binding_and_a_name_are_kept_on_the_server(bot, person):
+async def test_a_binding_and_a_name_are_stored_on_the_server(bot, person):
     chat = await created(bot, CreateRoom("c", "Chat 1", UserId(person.user_id)))
     assert await bot.perform(StoreBinding(chat, {"chat_id": "C1"}), TXN) == Done()
     assert isinstance(await bot.perform(NameRoom(chat, "Plans"), TXN), Done)
@@ -195,7 +197,7 @@ async def test_a_binding_and_a_name_are_kept_on_the_server(bot, person):
     assert (room.binding, room.name) == ({"chat_id": "C1"}, "Plans")
 
 
-async def test_what_the_homeserver_will_not_do_is_an_outcome(bot, person, account):
+async def test_a_refusal_of_the_homeserver_is_an_outcome(bot, person, account):
     gone = RoomId(await person.create_room())
     for order in (
         SendMessage(gone, "hi"),
@@ -207,13 +209,13 @@ async def test_what_the_homeserver_will_not_do_is_an_outcome(bot, person, accoun
         assert outcome.kind == "forbidden"
 
 
-async def test_an_edit_of_what_was_never_sent_is_refused_and_not_a_new_message(bot, person):
+async def test_an_edit_of_a_message_that_was_never_sent_is_refused(bot, person):
     chat = await created(bot, CreateRoom("c", "Chat 1", UserId(person.user_id)))
     outcome = await bot.perform(SendMessage(chat, "x", edits=TxnId("never")), TXN)
     assert isinstance(outcome, Refused)
 
 
-async def test_the_place_in_a_room_is_kept_on_the_server(bot, person):
+async def test_the_read_position_is_stored_on_the_server(bot, person):
     chat = await created(bot, CreateRoom("c", "Chat 1", UserId(person.user_id)))
     await person.join(chat)
     asked = EventId(await person.send_text(chat, "hello"))

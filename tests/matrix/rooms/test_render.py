@@ -1,4 +1,4 @@
-"""Markdown becomes HTML that no client has to fear, in events that every server takes."""
+"""Markdown becomes HTML that is safe for every client, in events that every server accepts."""
 
 import json
 import re
@@ -35,8 +35,8 @@ MARKDOWN = st.lists(
 ).map("".join)  # fmt: skip
 
 
-class Seen(HTMLParser):
-    """Collects the tags and attributes of a piece of HTML, and how deep they stand."""
+class Parsed(HTMLParser):
+    """Collects the tags and attributes of a piece of HTML, and its depth."""
 
     def __init__(self, text):
         super().__init__()
@@ -86,7 +86,7 @@ def test_markdown_becomes_html(markdown, rendered):
     assert render(markdown) == rendered
 
 
-def test_a_table_keeps_its_cells_and_loses_its_styles():
+def test_a_table_has_its_cells_and_no_styles():
     rendered = render("|a|b|\n|:-|-:|\n|1|2|")
     assert "<td>1</td>\n<td>2</td>" in rendered
     assert "style" not in rendered
@@ -102,7 +102,7 @@ def test_a_table_keeps_its_cells_and_loses_its_styles():
         "[a](http://)",
     ],
 )
-def test_a_link_that_may_not_be_followed_stays_the_text_it_is(markdown):
+def test_a_link_that_is_not_allowed_stays_text(markdown):
     assert render(markdown) == markdown
 
 
@@ -116,14 +116,14 @@ def test_an_image_in_a_link_becomes_the_text_of_that_link():
 
 
 @pytest.mark.parametrize("markdown", ["[a]: x", "# ", "-", ">"])
-def test_text_that_would_leave_nothing_to_see_is_shown_as_it_is(markdown):
+def test_text_without_visible_html_is_shown_unrendered(markdown):
     assert render(markdown) == markdown.strip().replace(">", "&gt;")
 
 
 @settings(deadline=None)
 @given(MARKDOWN)
-def test_no_markdown_yields_what_the_spec_does_not_allow(markdown):
-    seen = Seen(render(markdown))
+def test_no_markdown_yields_html_that_the_spec_does_not_allow(markdown):
+    seen = Parsed(render(markdown))
     assert set(seen.tags) <= ALLOWED_TAGS
     assert [item for item in seen.attributes if not is_allowed(*item)] == []
 
@@ -137,11 +137,11 @@ def test_no_markdown_yields_what_the_spec_does_not_allow(markdown):
         "\u0301", "*a\n",
     ],
 )  # fmt: skip
-def test_sixteen_kilobytes_of_anything_render_soon_and_not_too_deep(unit):
+def test_sixteen_kilobytes_of_any_markup_render_fast_and_not_too_deep(unit):
     started = time.process_time()
     rendered = render(unit * (PART_BYTES // len(unit.encode())))
     assert time.process_time() - started < 2
-    assert Seen(rendered).deepest <= 100
+    assert Parsed(rendered).deepest <= 100
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def test_sixteen_kilobytes_of_anything_render_soon_and_not_too_deep(unit):
         "**a *b " * 100 + "deep" + "* c** d" * 100,
     ],
 )
-def test_nothing_is_dropped_from_what_is_nested_too_deep(markdown):
+def test_text_that_is_nested_too_deep_is_not_lost(markdown):
     rendered = render(markdown)
     assert rendered.count("deep") == markdown.count("deep")
-    assert Seen(rendered).deepest <= 100
+    assert Parsed(rendered).deepest <= 100
 
 
 def test_a_table_that_would_be_filled_with_empty_cells_stays_text():
@@ -164,7 +164,7 @@ def test_a_table_that_would_be_filled_with_empty_cells_stays_text():
     assert "<table>" not in render(markdown)
 
 
-def test_a_plain_message_goes_without_html():
+def test_a_plain_message_has_no_html():
     assert message_content("Hello,\nworld <3\n\nBye & thanks") == {
         "msgtype": "m.text",
         "body": "Hello,\nworld <3\n\nBye & thanks",
@@ -173,14 +173,14 @@ def test_a_plain_message_goes_without_html():
 
 
 @pytest.mark.parametrize("body", ["**x**", "a\\*b", "&copy; me", "- x", "    code", "a\\\nb"])
-def test_a_message_with_markup_has_html_beside_its_markdown(body):
+def test_a_message_with_markup_has_html_and_its_markdown(body):
     content = message_content(body)
     assert content["body"] == body
     assert content["format"] == "org.matrix.custom.html"
     assert content["formatted_body"] == render(body)
 
 
-def test_a_reply_says_what_it_answers():
+def test_a_reply_names_the_message_that_it_answers():
     assert message_content("hi", notice=True, answers=QUESTION, part=2, partial=True) == {
         "msgtype": "m.notice",
         "body": "hi",
@@ -201,7 +201,7 @@ def test_a_message_in_a_thread_stays_there(answers, replies_to):
     }
 
 
-def test_an_edit_holds_the_whole_new_message():
+def test_an_edit_contains_the_whole_new_message():
     content = message_content(
         "**hi**", answers=QUESTION, part=1, thread_root=ROOT, edits_event_id=FIRST
     )
@@ -226,7 +226,7 @@ def test_an_edit_holds_the_whole_new_message():
 
 
 @pytest.mark.parametrize("edits", [None, FIRST])
-def test_what_shows_a_question_says_so_and_the_event_that_it_edits_never_does(edits):
+def test_the_question_key_is_only_in_the_event_itself(edits):
     content = message_content("Sure?", edits_event_id=edits, shows_question=QUESTION)
     assert content["org.lambda.surfaces.question"] == QUESTION
     assert "org.lambda.surfaces.question" not in content.get("m.new_content", {})
@@ -244,7 +244,7 @@ def test_the_body_is_exactly_the_cleaned_markdown(markdown):
     "unit", ['"', "\\", "\n", "&", "<", "*a*", "я", "\ud800", "| a ", "- я\n", "`"]
 )
 @pytest.mark.parametrize("edits", [None, FIRST])
-def test_a_part_of_an_answer_fits_whatever_it_consists_of(unit, edits):
+def test_any_part_of_an_answer_fits_into_an_event(unit, edits):
     size = len(unit.encode("utf-8", "surrogatepass"))
     content = message_content(
         unit * (PART_BYTES // size), answers=QUESTION, part=9, partial=True, edits_event_id=edits
@@ -252,7 +252,7 @@ def test_a_part_of_an_answer_fits_whatever_it_consists_of(unit, edits):
     assert len(encoded(content)) <= CONTENT_BYTES
 
 
-def test_a_large_edit_gives_up_its_fallback_before_its_html():
+def test_a_large_edit_loses_its_fallback_before_its_html():
     body = "**яяяяяя** " * 900
     content = message_content(body, edits_event_id=FIRST)
     assert len(content["body"]) < 600
@@ -260,7 +260,7 @@ def test_a_large_edit_gives_up_its_fallback_before_its_html():
     assert "formatted_body" in content["m.new_content"]
 
 
-def test_a_large_message_gives_up_its_html_and_never_its_text():
+def test_a_large_message_loses_its_html_and_never_its_text():
     body = '*"* ' * 4000
     content = message_content(body)
     assert content["body"] == body
@@ -269,7 +269,7 @@ def test_a_large_message_gives_up_its_html_and_never_its_text():
 
 
 @given(st.from_regex(_PLAIN_LINE, fullmatch=True))
-def test_a_plain_line_is_spared_the_renderer_because_it_would_come_out_as_it_is(body: str) -> None:
+def test_a_plain_line_skips_the_renderer_which_would_not_change_it(body: str) -> None:
     body = clean_text(body)
     assert render(body).split() == body.split()
 
@@ -287,5 +287,5 @@ def test_a_plain_line_is_spared_the_renderer_because_it_would_come_out_as_it_is(
         "&amp;",
     ],
 )
-def test_a_line_that_may_mean_something_goes_to_the_renderer(body: str) -> None:
+def test_a_line_with_markdown_syntax_is_rendered(body: str) -> None:
     assert not _PLAIN_LINE.fullmatch(body)

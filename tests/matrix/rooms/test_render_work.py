@@ -1,4 +1,4 @@
-"""No text makes rendering it expensive, and a long one is rendered beside the event loop (contract D14)."""
+"""Rendering has a limited cost for any text, and a long text is rendered in a thread (contract D14)."""
 
 import gc
 import threading
@@ -20,7 +20,7 @@ from tests.matrix.markdown_corpus import BUILT, REPEATED, corpus
 
 LONGEST = 64 * 1024
 CPU_S = 2.0
-"""Four times what the worst takes; without a bound some take a minute."""
+"""Four times the time of the worst text; without a limit some take a minute."""
 ROOM = RoomId("!room")
 
 
@@ -30,12 +30,12 @@ def cpu_s(text):
     return time.thread_time() - began
 
 
-def test_a_long_link_used_2660_times_is_not_written_2660_times():
+def test_a_long_link_used_2660_times_is_not_rendered_2660_times():
     text = f"[a]: http://x.y/{'z' * 8000}\n\n" + "[a]" * 2660
     assert len(render(text)) < 2 * len(text)
 
 
-def test_a_link_is_still_written_as_often_as_it_is_used_in_an_ordinary_text():
+def test_in_an_ordinary_text_a_link_is_rendered_each_time():
     text = "[docs]: https://example.org/docs\n\n" + "- see the [docs]\n" * 300
     assert render(text).count('<a href="https://example.org/docs">docs</a>') == 300
 
@@ -46,34 +46,34 @@ def test_no_text_of_the_corpus_takes_long():
 
 
 @pytest.mark.parametrize(("size", "most"), [(500, 10_000), (LONGEST, 250_000)])
-def test_brackets_that_stay_open_are_not_looked_behind_again_and_again(monkeypatch, size, most):
-    looks = 0
-    look = ParserInline.skipToken
+def test_open_brackets_are_not_read_again_and_again(monkeypatch, size, most):
+    reads = 0
+    skip_token = ParserInline.skipToken
 
     def counted(self, state):
-        nonlocal looks
-        looks += 1
-        look(self, state)
+        nonlocal reads
+        reads += 1
+        skip_token(self, state)
 
     monkeypatch.setattr(ParserInline, "skipToken", counted)
     text = "[" * size
     assert render(text) == text
-    assert looks < most
+    assert reads < most
 
 
 @pytest.mark.parametrize("size", [500, 5000])
-def test_a_table_is_not_filled_up_with_more_cells_than_its_text_warrants(size):
+def test_a_table_is_not_filled_up_with_far_more_cells_than_its_text_has(size):
     text = BUILT["a table whose rows are filled up"](size)[:size]
     assert "<table>" not in render(text)
 
 
-def test_a_table_whose_rows_are_a_little_short_is_a_table():
+def test_a_table_with_slightly_short_rows_is_a_table():
     text = "|a|b|c|d|\n|-|-|-|-|\n" + "|one|\n" * 50
     assert render(text).count("<td></td>") == 150
 
 
 @pytest.mark.parametrize("size", [500, 2000])
-def test_a_short_text_may_not_take_the_time_of_a_long_one(size):
+def test_a_short_text_has_a_lower_limit_than_a_long_one(size):
     taken = {name: cpu_s(text) for name, text in corpus(size)}
     assert sum(taken.values()) < len(taken) * size * 40e-6
 
@@ -88,7 +88,7 @@ def test_a_short_text_may_not_take_the_time_of_a_long_one(size):
         max_size=6,
     )
 )
-def test_no_mixture_of_what_is_expensive_takes_long(pieces):
+def test_no_mixture_of_expensive_texts_takes_long(pieces):
     text = "".join(BUILT[unit](count) if unit in BUILT else unit * count for unit, count in pieces)
     assert cpu_s(text[:LONGEST]) < CPU_S
 
@@ -96,15 +96,15 @@ def test_no_mixture_of_what_is_expensive_takes_long(pieces):
 @pytest.mark.parametrize(
     "unit", ["- [ ] item\n", "|a|b|c|\n", "**a** [b](https://c.d) `e`\n", "a\n"]
 )
-def test_dense_but_ordinary_markdown_as_long_as_a_part_is_rendered(unit):
+def test_dense_ordinary_markdown_as_long_as_a_part_is_rendered(unit):
     head = "|a|b|c|\n|-|-|-|\n" if unit.startswith("|") else ""
     rendered = render(head + unit * (16_000 // len(unit)))
     assert rendered.count("\n") >= 16_000 // len(unit) - 1
     assert {"-": "<li>", "|": "<td>", "*": "<strong>", "a": "<br>"}[unit[0]] in rendered
 
 
-class Deaf:
-    """A transport that does whatever it is asked."""
+class FakeTransport:
+    """A transport that accepts every request."""
 
     async def request(self, call):
         return {"event_id": "$sent"}
@@ -114,35 +114,35 @@ class Deaf:
 def performer(monkeypatch):
     rendered_in: list[int] = []
 
-    def noted(*args, **kwargs):
+    def recorded(*args, **kwargs):
         rendered_in.append(threading.get_ident())
         return message_content(*args, **kwargs)
 
-    monkeypatch.setattr(perform, "message_content", noted)
-    performer = OrderPerformer(Deaf(), None, UserId("@bot:localhost"))
+    monkeypatch.setattr(perform, "message_content", recorded)
+    performer = OrderPerformer(FakeTransport(), None, UserId("@bot:localhost"))
     performer._encrypted[ROOM] = False
     return performer, rendered_in
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("body", "beside"), [("**a** " * 1000, True), ("**a**", False)])
-async def test_a_long_text_is_rendered_beside_the_event_loop_and_once(performer, body, beside):
+@pytest.mark.parametrize(("body", "in_thread"), [("**a** " * 1000, True), ("**a**", False)])
+async def test_a_long_text_is_rendered_once_and_in_a_thread(performer, body, in_thread):
     performer, rendered_in = performer
     order = SendMessage(ROOM, body, edits=TxnId("t"), edits_event_id=EventId("$first"))
     assert await performer.perform(order, TxnId("t.e1")) == Done(EventId("$sent"))
-    assert [ident != threading.get_ident() for ident in rendered_in] == [beside]
+    assert [ident != threading.get_ident() for ident in rendered_in] == [in_thread]
 
 
 @pytest.mark.anyio
-async def test_no_garbage_is_looked_for_while_a_long_text_is_rendered(monkeypatch):
+async def test_garbage_collection_is_paused_while_a_long_text_is_rendered(monkeypatch):
     enabled = []
 
-    def noted(body, **kwargs):
+    def recorded(body, **kwargs):
         enabled.append(gc.isenabled())
         return message_content(body, **kwargs)
 
-    monkeypatch.setattr(perform, "message_content", noted)
-    performer = OrderPerformer(Deaf(), None, UserId("@bot:localhost"))
+    monkeypatch.setattr(perform, "message_content", recorded)
+    performer = OrderPerformer(FakeTransport(), None, UserId("@bot:localhost"))
     performer._encrypted[ROOM] = False
     await performer.perform(SendMessage(ROOM, "**a** " * 1000), TxnId("t"))
     assert (enabled, gc.isenabled()) == ([False], True)
@@ -161,7 +161,7 @@ async def test_long_texts_are_rendered_one_at_a_time(monkeypatch):
         return {"body": body}
 
     monkeypatch.setattr(perform, "message_content", slow)
-    performer = OrderPerformer(Deaf(), None, UserId("@bot:localhost"))
+    performer = OrderPerformer(FakeTransport(), None, UserId("@bot:localhost"))
     performer._encrypted[ROOM] = False
     async with anyio.create_task_group() as tasks:
         for number in range(4):

@@ -1,4 +1,4 @@
-"""Syncs that say nothing, over and over: what answers them is asked once a second at most."""
+"""A broken server that answers every sync at once is asked at most once a second."""
 
 from itertools import pairwise
 
@@ -13,22 +13,24 @@ from tests.matrix.virtual_time import VirtualClock
 pytestmark = pytest.mark.anyio
 
 
-class World:
+class ClientFixture:
+    """A client whose backend gives the same answer to every sync."""
+
     def __init__(self, path, sync_answer):
         self.clock = VirtualClock()
         self.changes: list[bool] = []
-        self.network = FakeBackend(self.clock, self.answered)
+        self.backend = FakeBackend(self.clock, self.respond)
         self.sync_answer = sync_answer
         account = Account("http://nowhere", UserId("@bot:localhost"), path)
-        self.homeserver = MatrixClient(
+        self.client = MatrixClient(
             account,
             on_change=lambda up, *_: self.changes.append(up),
             clock=self.clock,
-            backend=self.network,
+            backend=self.backend,
             jitter=lambda: 0.0,
         )
 
-    def answered(self, request):
+    def respond(self, request):
         return json_response(self.sync_answer if request.path.endswith("/sync") else {})
 
     async def minute_of_syncs(self):
@@ -37,7 +39,7 @@ class World:
         async with self.clock.running(), anyio.create_task_group() as group:
             group.start_soon(self._end_after_a_minute, group.cancel_scope)
             while True:
-                token = (await self.homeserver.sync(token)).token
+                token = (await self.client.sync(token)).token
         return token
 
     async def _end_after_a_minute(self, scope):
@@ -46,17 +48,17 @@ class World:
 
 
 @pytest.mark.parametrize("body", [{}, [], {"next_batch": 7}, {"next_batch": ""}, {"rooms": {}}])
-async def test_an_answer_without_a_token_is_an_outage_of_its_own(tmp_path, body):
-    world = World(tmp_path, body)
-    await world.minute_of_syncs()
-    times = world.network.times()
+async def test_an_answer_without_a_token_is_an_outage(tmp_path, body):
+    fixture = ClientFixture(tmp_path, body)
+    await fixture.minute_of_syncs()
+    times = fixture.backend.times()
     assert 2 < len(times) <= 90
-    assert all(later - one >= 0.999 for one, later in pairwise(world.network.times("/sync")))
+    assert all(later - one >= 0.999 for one, later in pairwise(fixture.backend.times("/sync")))
 
 
-async def test_a_token_that_stays_the_same_at_once_is_asked_for_once_a_second(tmp_path):
-    world = World(tmp_path, {"next_batch": "s1"})
-    assert await world.minute_of_syncs() == "s1"
-    times = world.network.times("/sync")
+async def test_an_immediate_answer_with_the_same_token_is_requested_once_a_second(tmp_path):
+    fixture = ClientFixture(tmp_path, {"next_batch": "s1"})
+    assert await fixture.minute_of_syncs() == "s1"
+    times = fixture.backend.times("/sync")
     assert 50 <= len(times) <= 61
-    assert world.changes == []
+    assert fixture.changes == []

@@ -1,4 +1,4 @@
-"""What becomes of messages in a raw sync response: what is said, what is a gap, and what is nothing to act on."""
+"""Messages of a raw sync response are decoded, gaps are found, and irrelevant events are dropped."""
 
 import pytest
 
@@ -41,13 +41,13 @@ def test_a_message_in_a_thread_names_its_root():
         ("> a quote of my own\n\nnew", "> a quote of my own\n\nnew"),
     ],
 )
-def test_a_reply_is_read_without_what_it_quotes(body, said):
+def test_a_reply_is_decoded_without_its_quote(body, said):
     relation = {"m.in_reply_to": {"event_id": "$0"}}
     (fact,) = facts(joined(text(body, relation=relation)))
     assert fact.body == said
 
 
-def test_a_message_says_whether_it_mentions_the_bot_and_what_it_replies_to():
+def test_a_message_has_its_mention_of_the_bot_and_its_reply_target():
     relation = {"m.in_reply_to": {"event_id": "$own"}}
     mentioned = {"user_ids": [ME, BOT]}
     (reply, mention, other, file) = facts(
@@ -68,7 +68,7 @@ def test_a_message_says_whether_it_mentions_the_bot_and_what_it_replies_to():
     assert file.addressed
 
 
-def test_a_message_in_a_thread_is_no_reply_to_what_stands_before_it_there():
+def test_a_message_in_a_thread_is_not_a_reply_to_the_one_before_it():
     relation = {"rel_type": "m.thread", "event_id": "$root", "is_falling_back": True}
     relation["m.in_reply_to"] = {"event_id": "$x"}
     (fact,) = facts(joined(text("hello", relation=relation)))
@@ -84,12 +84,12 @@ def test_malformed_mentions_mention_nobody(mentions):
     assert not fact.addressed
 
 
-def test_a_quote_in_a_message_that_is_no_reply_stays():
+def test_a_quote_in_a_message_that_is_not_a_reply_stays():
     (fact,) = facts(joined(text("> <@you:here> old\n\nnew")))
     assert fact.body == "> <@you:here> old\n\nnew"
 
 
-def test_files_of_all_kinds_arrive_with_their_name():
+def test_files_of_all_kinds_are_decoded_with_their_name():
     for msgtype in ("m.file", "m.image", "m.audio", "m.video"):
         content = {"msgtype": msgtype, "body": "a caption", "filename": "a.pdf", "url": "mxc://x/y"}
         assert facts(joined(event(content=content))) == [
@@ -97,7 +97,7 @@ def test_files_of_all_kinds_arrive_with_their_name():
         ]
 
 
-def test_an_own_event_that_shows_a_question_stands_in_its_place_among_the_messages():
+def test_an_own_event_that_shows_a_question_is_decoded_in_order_with_the_messages():
     mark = {"org.lambda.surfaces.question": "$asked"}
     own = event(sender=BOT, event_id="$2", content={"msgtype": "m.text", "body": "?", **mark})
     foreign = event(event_id="$3", content={"msgtype": "m.notice", "body": "?", **mark})
@@ -107,12 +107,12 @@ def test_an_own_event_that_shows_a_question_stands_in_its_place_among_the_messag
 
 
 @pytest.mark.parametrize("named", [None, 5, "", "$", "@x:y", ["$1"], "$" * 300])
-def test_an_own_event_that_names_no_question_shows_none(named):
+def test_an_own_event_without_a_valid_question_is_dropped(named):
     content = {"msgtype": "m.text", "body": "?", "org.lambda.surfaces.question": named}
     assert not facts(joined(event(sender=BOT, content=content)))
 
 
-def test_what_is_never_acted_on_is_no_fact():
+def test_irrelevant_events_are_dropped():
     assert not facts(
         joined(
             text("own", sender=BOT),
@@ -132,7 +132,7 @@ def test_what_is_never_acted_on_is_no_fact():
     )
 
 
-def test_an_encrypted_event_is_kept_with_what_its_key_will_need():
+def test_an_encrypted_event_keeps_the_fields_for_decryption():
     content = {
         "algorithm": "m.megolm.v1.aes-sha2",
         "ciphertext": "AwgA",
@@ -151,12 +151,12 @@ def test_an_encrypted_event_is_kept_with_what_its_key_will_need():
     }
 
 
-def test_a_gap_is_named_by_its_two_ends():
+def test_a_limited_timeline_is_a_gap_between_two_tokens():
     batch = decode_sync(joined(text("late"), limited=True), BOT, SINCE)
     assert batch.gaps == (Gap(ROOM, SINCE, SyncToken("p1")),)
 
 
-def test_a_limited_timeline_that_does_not_say_where_it_begins_is_a_gap_all_the_same():
+def test_a_limited_timeline_without_a_token_is_a_gap_too():
     response = joined(text("late"), limited=True)
     del response["rooms"]["join"][ROOM]["timeline"]["prev_batch"]
     batch = decode_sync(response, BOT, SINCE)
@@ -165,7 +165,7 @@ def test_a_limited_timeline_that_does_not_say_where_it_begins_is_a_gap_all_the_s
     assert decode_sync(joined(text("late"), limited=True), BOT, None).gaps == ()
 
 
-def test_encryption_counts_wherever_it_stands():
+def test_encryption_is_found_in_state_and_timeline():
     encryption = event("m.room.encryption", state_key="", content={"algorithm": "x"})
     assert facts(joined(state=[encryption])) == [EncryptionEnabled(ROOM, EventId("$1"))]
     assert facts(joined(encryption)) == [EncryptionEnabled(ROOM, EventId("$1"))]

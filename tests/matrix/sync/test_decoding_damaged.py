@@ -1,4 +1,4 @@
-"""No damage whatever to a sync response, and no JSON whatever in its place, is an error (contract D9)."""
+"""No damaged sync response, and no other JSON instead of one, raises an error (contract D9)."""
 
 import json
 import random
@@ -26,10 +26,10 @@ from tests.matrix.raw_events import (
 
 
 def check(response):
-    """Decode, and see that what is kept can be journalled and the response is not touched."""
+    """Decode, and check that the batch can be journalled and the response is unchanged."""
     before = repr(response)
     batch = decode_sync(response, BOT, SINCE)
-    assert_full_state_says_the_same(response, batch)
+    assert_full_state_is_equal(response, batch)
     assert isinstance(batch, SyncBatch)
     for fact in batch.facts:
         assert fact.room_id.encode()
@@ -40,8 +40,8 @@ def check(response):
     return batch
 
 
-def assert_full_state_says_the_same(response, batch):
-    """Read from text room by room it comes to what it comes to as one tree, or is no sync response at all."""
+def assert_full_state_is_equal(response, batch):
+    """Check that reading the text room by room gives the same result as decoding the parsed response."""
     try:
         seen = read_full_state(json.dumps(response).encode(), BOT, SINCE)
     except Unreachable:
@@ -52,19 +52,19 @@ def assert_full_state_says_the_same(response, batch):
         assert set(seen.unsettled) <= set(seen.topology.rooms)
 
 
-def damaged(value, jitter):
-    """Copy a JSON value with a part of it, here or there, replaced by something else."""
-    if jitter.random() < 0.06:
-        return jitter.choice(JUNK)
+def damaged(value, rng):
+    """Copy a JSON value with random parts replaced."""
+    if rng.random() < 0.06:
+        return rng.choice(JUNK)
     if isinstance(value, dict):
         return {
-            jitter.choice(KEYS) if jitter.random() < 0.03 else key: damaged(item, jitter)
+            rng.choice(KEYS) if rng.random() < 0.03 else key: damaged(item, rng)
             for key, item in value.items()
-            if jitter.random() > 0.02
+            if rng.random() > 0.02
         }
     if isinstance(value, list):
-        items = [damaged(item, jitter) for item in value if jitter.random() > 0.02]
-        return items * jitter.choice([1, 1, 1, 2])
+        items = [damaged(item, rng) for item in value if rng.random() > 0.02]
+        return items * rng.choice([1, 1, 1, 2])
     return value
 
 
@@ -89,8 +89,8 @@ JUNK: list = [
 KEYS = ["", "type", "events", "content", "state_key", "m.relates_to", "\udfff", ROOM, BOT]
 
 
-def whole_response():
-    """A response with one of everything."""
+def complete_response():
+    """A response with one part of each kind."""
     response = joined(
         text("before", "$0"),
         member(BOT, "leave", "$out", sender=ME, previous="join"),
@@ -140,16 +140,16 @@ def history_of_a_room():
     ]
 
 
-def test_no_damage_whatever_to_a_response_is_an_error():
-    jitter = random.Random(20_000)
+def test_no_damage_to_a_response_raises_an_error():
+    rng = random.Random(20_000)
     seen = Counter()
     for _ in range(20_000):
-        batch = check(damaged(whole_response(), jitter))
+        batch = check(damaged(complete_response(), rng))
         seen.update(type(fact).__name__ for fact in batch.facts)
-        events = damaged(history_of_a_room(), jitter)
+        events = damaged(history_of_a_room(), rng)
         left_to_answer(events if isinstance(events, list) else [], ROOM, "$2", BOT)
         seen.update(quarantined.reason for quarantined in batch.quarantined)
-    # The damage reaches everything and leaves enough standing.
+    # The damage reaches all parts and leaves enough of them valid.
     assert len(seen) > 25, seen
     assert min(seen.values()) > 10, seen
 
@@ -163,7 +163,7 @@ ANYTHING = st.recursive(
 
 @settings(deadline=None, database=None, max_examples=300)
 @given(ANYTHING, ANYTHING, ANYTHING)
-def test_no_json_whatever_is_an_error(one, two, three):
+def test_no_json_raises_an_error(one, two, three):
     check(one)
     check({"next_batch": "s", "rooms": one, "to_device": {"events": [two, three]}})
     check(joined(one, two, state=[three]))

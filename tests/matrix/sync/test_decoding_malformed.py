@@ -1,4 +1,4 @@
-"""What is malformed in a sync response is set aside with its reason, and its neighbours go on (contract D9)."""
+"""Malformed parts of a sync response are quarantined with their reason; the others are decoded (contract D9)."""
 
 import pytest
 
@@ -48,17 +48,17 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("bad", MALFORMED, ids=range(len(MALFORMED)))
-def test_a_malformed_event_is_set_aside_and_its_neighbours_go_on(bad):
+def test_a_malformed_event_is_quarantined_and_its_neighbours_are_decoded(bad):
     batch = decode_sync(joined(text("a", "$a"), bad, text("b", "$b")), BOT, SINCE)
-    told = [fact for fact in batch.facts if not isinstance(fact, MalformedArrived)]
-    assert [fact.event_id for fact in told] == ["$a", "$b"]
+    decoded = [fact for fact in batch.facts if not isinstance(fact, MalformedArrived)]
+    assert [fact.event_id for fact in decoded] == ["$a", "$b"]
     (quarantined,) = batch.quarantined
     assert (quarantined.source, quarantined.room_id) == ("timeline", ROOM)
     assert quarantined.reason
     assert decode_page([text("a", "$a"), bad], ROOM, BOT) == batch.facts[:-1]
 
 
-def test_of_a_malformed_message_is_told_who_sent_it_where_that_is_known():
+def test_a_malformed_message_is_decoded_with_its_sender_where_it_is_known():
     known = event(content={"msgtype": "m.text"})
     for bad in (known, known | {"content": 5}, known | {"origin_server_ts": "soon"}):
         (fact,) = decode_sync(joined(bad), BOT, SINCE).facts
@@ -68,7 +68,7 @@ def test_of_a_malformed_message_is_told_who_sent_it_where_that_is_known():
 
 
 @pytest.mark.parametrize("bad", [None, 5, "x", [], {"timeline": []}, {"timeline": {"events": 5}}])
-def test_a_malformed_room_leaves_the_other_rooms_alone(bad):
+def test_a_malformed_room_does_not_affect_the_other_rooms(bad):
     response = joined(text("a", "$a"))
     response["rooms"]["join"] = {"!bad": bad, "no room id": {}, **response["rooms"]["join"]}
     response["rooms"]["invite"] = {"!i": bad}

@@ -1,4 +1,4 @@
-"""What a raw sync response says of who is in a room: the bot's own coming and going, invitations, others."""
+"""Memberships in a raw sync response: the bot's joins and removals, invitations, and other members."""
 
 import pytest
 
@@ -28,7 +28,7 @@ from tests.matrix.raw_events import (
 )
 
 
-def test_nothing_from_before_the_bots_own_join_counts():
+def test_events_before_the_bots_own_join_are_dropped():
     response = joined(
         text("before", "$1"),
         member(BOT, "invite", "$2", sender=ME),
@@ -46,12 +46,12 @@ def test_nothing_from_before_the_bots_own_join_counts():
     assert batch.gaps == ()
 
 
-def test_a_changed_display_name_of_the_bot_is_no_join():
+def test_a_changed_display_name_of_the_bot_is_not_a_join():
     response = joined(text("a", "$1"), member(BOT, "join", "$2", previous="join"), text("b", "$3"))
     assert [fact.event_id for fact in facts(response)] == ["$1", "$3"]
 
 
-def test_a_changed_name_is_no_join_either_where_the_server_does_not_tell_what_was_before():
+def test_a_changed_name_is_not_a_join_even_without_the_previous_membership():
     renamed = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
     batch = decode_sync(joined(*renamed, limited=True), BOT, SINCE, joined_before={ROOM})
     assert [fact.event_id for fact in batch.facts] == ["$1", "$3"]
@@ -65,13 +65,13 @@ def test_a_changed_name_is_no_join_either_where_the_server_does_not_tell_what_wa
 @pytest.mark.parametrize(
     "state", [[], [member(BOT, "invite", "$0", sender=ME)], [member(BOT, "join", "$2")]]
 )
-def test_a_join_is_one_without_being_told_what_was_before_it(state):
+def test_a_join_is_recognised_without_the_previous_membership(state):
     here = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
     here += [member(BOT, "join", "$4"), text("c", "$5")]
     assert [fact.event_id for fact in facts(joined(*here, state=state))] == ["$3", "$5"]
 
 
-def test_a_return_is_one_without_being_told_what_was_before_it():
+def test_a_return_is_recognised_without_the_previous_membership():
     here = [member(BOT, "leave", "$1", sender=ME), text("a", "$2"), member(BOT, "join", "$3")]
     batch = decode_sync(joined(*here, text("b", "$4")), BOT, SINCE, joined_before={ROOM})
     assert [type(fact).__name__ for fact in batch.facts] == [
@@ -81,7 +81,7 @@ def test_a_return_is_one_without_being_told_what_was_before_it():
     ]
 
 
-def test_being_removed_and_coming_back_within_one_sync_is_told_in_order():
+def test_a_removal_and_a_return_within_one_sync_are_decoded_in_order():
     response = joined(
         text("a", "$1"),
         member(BOT, "leave", "$2", sender=ME, previous="join"),
@@ -103,23 +103,23 @@ def test_being_removed_and_coming_back_within_one_sync_is_told_in_order():
         (member(BOT, "leave", previous="join"), "the bot left"),
     ],
 )
-def test_a_removal_says_who_and_why(removal, reason):
+def test_a_removal_has_its_sender_and_reason(removal, reason):
     (fact,) = facts(left(text("x"), removal))
     assert isinstance(fact, BotRemoved)
     assert fact.reason == reason
 
 
-def test_a_room_that_is_gone_without_a_word_is_a_removal_too():
+def test_a_left_room_without_a_membership_event_is_a_removal_too():
     (fact,) = facts(left())
     assert (fact.event_id, fact.sender) == (None, None)
 
 
-def test_an_invitation_that_ends_is_no_removal():
+def test_an_invitation_that_ends_is_not_a_removal():
     assert not facts(left(member(BOT, "leave", sender=ME, previous="invite")))
     assert not facts(left(member(BOT, "leave", previous="invite")))
 
 
-def test_an_invitation_names_its_sender_and_what_the_room_claims():
+def test_an_invitation_has_its_sender_and_whether_the_room_is_encrypted():
     stripped = [
         {"type": "m.room.create", "sender": "@other:here", "state_key": "", "content": {}},
         {"type": "m.room.member", "sender": "@x:y", "state_key": ME, "content": {}},
@@ -137,7 +137,7 @@ def test_an_invitation_names_its_sender_and_what_the_room_claims():
     assert facts(response) == [InviteArrived(ROOM, ME, encrypted=True)]
 
 
-def test_the_comings_and_goings_of_others_are_told():
+def test_membership_changes_of_others_are_decoded():
     response = joined(member(ME, "leave", "$9"))
     assert facts(response) == [MemberChanged(ROOM, EventId("$9"), ME, "leave")]
 
@@ -149,13 +149,13 @@ def counted(joined_members, invited, *events, since=SINCE):
     return facts(response, since)
 
 
-def test_who_reads_along_is_told_before_what_stands_in_the_timeline():
+def test_the_member_count_comes_before_the_events_of_the_timeline():
     found = counted(2, 1, text("!chats", "$1"), member(ME, "join", "$2"))
     assert found[0] == MembersCounted(ROOM, 2)
     assert [fact.event_id for fact in found[1:]] == ["$1", "$2"]
 
 
-def test_without_a_summary_somebody_who_came_leaves_the_number_unknown():
+def test_without_a_summary_a_new_member_makes_the_count_unknown():
     for membership in ("join", "invite"):
         found = facts(joined(text("x", "$1"), member(ME, membership, "$2")))
         assert found[0] == MembersCounted(ROOM, None)
@@ -166,10 +166,10 @@ def test_without_a_summary_somebody_who_came_leaves_the_number_unknown():
 @pytest.mark.parametrize(
     ("joined_members", "invited"), [(None, 0), (2, None), ("2", 0), (0, 0), (2, -1), (True, 1)]
 )
-def test_a_summary_that_does_not_add_up_tells_no_number(joined_members, invited):
+def test_a_malformed_summary_gives_no_count(joined_members, invited):
     assert counted(joined_members, invited) == []
 
 
-def test_a_full_state_tells_of_company_only():
+def test_a_full_state_counts_only_rooms_with_several_others():
     assert counted(2, 0, since=None) == []
     assert counted(2, 1, since=None) == [MembersCounted(ROOM, 2)]

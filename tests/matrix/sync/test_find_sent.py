@@ -24,7 +24,7 @@ async def sent(bot, message, txn_id="t"):
     return outcome.event_id
 
 
-async def test_a_reply_is_found_by_what_it_answers_and_by_its_part(bot, chat):
+async def test_a_reply_is_found_by_its_question_and_its_part(bot, chat):
     now = time.time()
     first = SendMessage(chat, "one", answers="$question", part=1, partial=True)
     second = SendMessage(chat, "two", answers="$question", part=2)
@@ -42,7 +42,7 @@ async def test_a_notice_that_answers_nothing_is_found_by_its_text(bot, chat):
     assert await bot.find_sent(welcome, time.time()) == event_id
 
 
-async def test_an_edit_or_a_message_of_somebody_else_is_not_taken_for_it(bot, person, chat):
+async def test_an_edit_or_a_message_of_somebody_else_is_not_found(bot, person, chat):
     now = time.time()
     first = await sent(bot, SendMessage(chat, "old", notice=True), "a")
     edit = SendMessage(chat, "new", notice=True, edits=TxnId("a"), edits_event_id=first)
@@ -52,7 +52,7 @@ async def test_an_edit_or_a_message_of_somebody_else_is_not_taken_for_it(bot, pe
     assert await bot.find_sent(SendMessage(chat, "forged", answers="$question"), now) is None
 
 
-async def test_what_was_sent_long_before_is_not_looked_at(bot, chat):
+async def test_a_message_sent_long_before_is_not_found(bot, chat):
     message = SendMessage(chat, "Welcome!", notice=True)
     await sent(bot, message)
     assert await bot.find_sent(message, time.time() + 2 * 3600) is None

@@ -1,4 +1,4 @@
-"""A full-state sync read room by room: all that is taken from it, whatever stands in it, in little memory."""
+"""A full-state sync is read room by room, completely, with any content, and in little memory."""
 
 import json
 import tracemalloc
@@ -13,14 +13,16 @@ from tests.matrix.raw_events import BOT, ME, SINCE, event, read_full_state, text
 ONE, OTHER = RoomId("!one"), RoomId("!other")
 
 
-def room(*timeline, place=None, **more):
-    """A room made by the bot, as a full-state sync shows it."""
+def room(*timeline, position=None, **more):
+    """A room created by the bot, in a full-state sync."""
     create = event("m.room.create", BOT, "$c", state_key="", content={})
-    places = [] if place is None else [{"type": "m.fully_read", "content": {"event_id": place}}]
+    positions = (
+        [] if position is None else [{"type": "m.fully_read", "content": {"event_id": position}}]
+    )
     return {
         "state": {"events": [create]},
         "timeline": {"events": list(timeline)},
-        "account_data": {"events": places},
+        "account_data": {"events": positions},
         **more,
     }
 
@@ -29,13 +31,13 @@ def body(**rooms):
     return json.dumps({"next_batch": "s1", "rooms": {"join": rooms}}).encode()
 
 
-def test_each_room_is_in_the_batch_in_the_topology_and_known_as_settled_or_not():
+def test_each_room_is_in_the_batch_and_in_the_topology_and_settled_or_not():
     raw = body(
         **{
-            ONE: room(text("a question", "$q"), place="$before"),
-            OTHER: room(text("answered", "$a"), place="$a"),
+            ONE: room(text("a question", "$q"), position="$before"),
+            OTHER: room(text("answered", "$a"), position="$a"),
             "!never": room(text("never finished one", "$n")),
-            "!silent": room(place="$before"),
+            "!silent": room(position="$before"),
         }
     )
     seen = read_full_state(raw, BOT, None)
@@ -73,15 +75,15 @@ HARD_TO_READ = {
 
 
 @pytest.mark.parametrize("hostile", HARD_TO_READ.values(), ids=HARD_TO_READ.keys())
-def test_a_room_that_is_hard_to_read_hides_no_other_one(hostile):
+def test_a_room_that_is_hard_to_parse_does_not_affect_the_others(hostile):
     raw = body(**{ONE: "HOSTILE", OTHER: room(text("hello", "$1"))}).replace(b'"HOSTILE"', hostile)
     seen = read_full_state(raw, BOT, SINCE)
     assert list(seen.topology.rooms) == [ONE, OTHER]
     assert [(fact.room_id, fact.event_id) for fact in seen.batch.facts] == [(OTHER, "$1")]
 
 
-def test_a_room_nested_as_deep_as_its_piece_can_just_be_read_is_read():
-    # Its depth counts from the piece, not from the whole: either may be the one that is too deep.
+def test_a_room_is_read_at_any_depth_around_the_limit():
+    # The depth may exceed the limit in the whole response, or only in the text of the room.
     for depth in range(MAX_DEPTH, 1_100, 50):
         nested = b"[" * depth + b"]" * depth
         raw = body(**{ONE: room(text("hello", "$1"), deep="DEEP")}).replace(b'"DEEP"', nested)
@@ -100,22 +102,22 @@ def test_a_room_nested_as_deep_as_its_piece_can_just_be_read_is_read():
         b'{"next_batch": "s1", "rooms": {"join": {"!one": {]}}}',
     ],
 )
-def test_what_is_no_sync_response_is_no_answer(raw):
+def test_a_body_that_is_not_a_sync_response_is_unreachable(raw):
     with pytest.raises(Unreachable):
         read_full_state(raw, BOT, SINCE)
 
 
-def test_only_one_room_at_a_time_is_held_as_a_tree():
+def test_only_one_room_at_a_time_is_in_memory_as_a_tree():
     padding = {f"k{number}": [number, {}] for number in range(100)}
     raw = body(**{f"!{number}": room(text("hello", "$1"), more=padding) for number in range(1_000)})
     assert (
-        most_memory(lambda: read_full_state(raw, BOT, SINCE))
-        < most_memory(lambda: json.loads(raw)) / 4
+        peak_memory(lambda: read_full_state(raw, BOT, SINCE))
+        < peak_memory(lambda: json.loads(raw)) / 4
     )
 
 
-def most_memory(read):
-    """Return the most bytes of Python's objects that reading took, besides the text."""
+def peak_memory(read):
+    """Return the peak memory of reading, without the text itself."""
     tracemalloc.start()
     try:
         read()
@@ -125,7 +127,7 @@ def most_memory(read):
     return peak
 
 
-def test_whatever_else_stands_in_the_response_is_read_too():
+def test_the_other_parts_of_the_response_are_read_too():
     invited = {"type": "m.room.member", "sender": ME, "state_key": BOT}
     invited["content"] = {"membership": "invite"}
     rooms = {"join": None, "invite": {"!i": {"invite_state": {"events": [invited]}}}}

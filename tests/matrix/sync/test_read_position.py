@@ -1,4 +1,4 @@
-"""What a bot without a database takes up again, and what it leaves alone (contract D12)."""
+"""A bot without a database answers exactly the unanswered messages after its read position (contract D12)."""
 
 import pytest
 
@@ -35,14 +35,14 @@ async def send(bot, chat: RoomId, txn_id: str, **marks) -> EventId:
     return outcome.event_id
 
 
-async def test_what_stands_before_the_place_is_settled(bot, open_bot, person, chat):
+async def test_messages_up_to_the_read_position_are_settled(bot, open_bot, person, chat):
     first, second, third = [await person.send_text(chat, str(n)) for n in range(3)]
     assert await left_open(open_bot) == [first, second, third]
     await bot.mark_read(chat, EventId(third), EventId(second))
     assert await left_open(open_bot) == [third]
 
 
-async def test_what_has_its_answer_is_settled(bot, open_bot, person, chat):
+async def test_messages_with_an_answer_are_settled(bot, open_bot, person, chat):
     first, second = [EventId(await person.send_text(chat, str(n))) for n in range(2)]
     await send(bot, chat, "t", answers=first)
     assert await left_open(open_bot) == [second]
@@ -57,7 +57,7 @@ async def test_what_has_its_answer_is_settled(bot, open_bot, person, chat):
     ],
     ids=["notice", "edit", "emote"],
 )
-async def test_a_question_is_left_to_answer_behind_what_asks_nothing(
+async def test_a_question_before_an_event_without_answer_is_left_to_answer(
     open_bot, person, chat, behind
 ):
     asked = await person.send_text(chat, "a question")
@@ -65,9 +65,7 @@ async def test_a_question_is_left_to_answer_behind_what_asks_nothing(
     assert await left_open(open_bot) == [asked]
 
 
-async def test_an_answer_that_is_not_finished_settles_nothing_until_it_is(
-    bot, open_bot, person, chat
-):
+async def test_an_incomplete_answer_does_not_settle_a_message(bot, open_bot, person, chat):
     asked = EventId(await person.send_text(chat, "a question"))
     reply = await send(bot, chat, "t-1", answers=asked, partial=True)
     assert await left_open(open_bot) == [asked]
@@ -75,7 +73,7 @@ async def test_an_answer_that_is_not_finished_settles_nothing_until_it_is(
     assert await left_open(open_bot) == []
 
 
-async def test_an_answer_whose_last_part_is_not_finished_settles_nothing(
+async def test_an_answer_with_an_incomplete_last_part_does_not_settle_a_message(
     bot, open_bot, person, chat
 ):
     asked = EventId(await person.send_text(chat, "a long question"))
@@ -84,13 +82,13 @@ async def test_an_answer_whose_last_part_is_not_finished_settles_nothing(
     assert await left_open(open_bot) == [asked]
 
 
-async def test_nobody_else_can_settle_anything(open_bot, person, chat):
+async def test_a_forged_answer_does_not_settle_a_message(open_bot, person, chat):
     asked = await person.send_text(chat, "a question")
     forged = await person.send_text(chat, "x", **{"org.lambda.surfaces.answers": asked})
     assert await left_open(open_bot) == [asked, forged]
 
 
-async def test_what_was_begun_of_an_answer_is_told_in_order_with_its_edits(
+async def test_the_parts_of_an_incomplete_answer_come_in_order_with_their_edits(
     bot, open_bot, person, chat
 ):
     asked = EventId(await person.send_text(chat, "a long question"))
@@ -103,14 +101,14 @@ async def test_what_was_begun_of_an_answer_is_told_in_order_with_its_edits(
     assert left.begun == (BegunPart(first, edits=3), BegunPart(second, edits=0))
 
 
-async def test_a_long_backlog_is_read_back_to_the_place(bot, open_bot, person, chat):
-    place = EventId(await person.send_text(chat, "finished"))
-    await bot.mark_read(chat, place, place)
+async def test_a_long_backlog_is_read_back_to_the_read_position(bot, open_bot, person, chat):
+    position = EventId(await person.send_text(chat, "finished"))
+    await bot.mark_read(chat, position, position)
     sent = [await person.send_text(chat, str(number)) for number in range(230)]
     assert await left_open(open_bot) == sent
 
 
-async def test_nothing_from_before_the_join_is_taken_up(bot, open_bot, person, account):
+async def test_messages_before_the_join_are_not_answered(bot, open_bot, person, account):
     room = RoomId(await person.create_room(invite=[account.user_id]))
     await person.send_text(room, "before")
     await bot.perform(JoinRoom(room), TxnId("j"))
@@ -123,16 +121,16 @@ async def test_rooms_with_nothing_new_cost_no_request(bot, account, person, chat
     await send(bot, chat, "t", answers=asked)
     await bot.mark_read(chat, asked, asked)
     paths: list[str] = []
-    network = NioBackend(account.homeserver)
+    backend = NioBackend(account.homeserver)
 
-    async def overheard(request):
+    async def recording(request):
         paths.append(request.path.rpartition("/")[2])
-        return await network(request)
+        return await backend(request)
 
-    fresh = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=overheard)
+    fresh = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=recording)
     try:
         await fresh.login()
         await fresh.initial_sync(None)
     finally:
-        await network.aclose()
+        await backend.aclose()
     assert paths == ["whoami", "sync"]

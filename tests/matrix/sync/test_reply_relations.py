@@ -1,4 +1,4 @@
-"""What a sync shows once more with the bot's answer behind it is not answered again (contracts D1, D12)."""
+"""A message that a sync repeats together with its answer is not answered again (contracts D1, D12)."""
 
 import pytest
 
@@ -26,18 +26,18 @@ def ids(found):
     return [fact.event_id for fact in found]
 
 
-def test_a_message_with_its_whole_answer_behind_it_is_not_told_again():
+def test_a_message_with_its_complete_answer_is_dropped():
     shown = [text("asked", "$1"), reply("$2", "$1"), text("new", "$3")]
     assert ids(facts(joined(*shown))) == ["$3"]
     assert ids(decode_page(shown, ROOM, BOT)) == ["$3"]
 
 
-def test_an_answer_counts_as_it_reads_after_its_last_edit():
+def test_an_answer_counts_with_its_last_edit():
     begun = [text("asked", "$1"), reply("$2", "$1", partial=True), edit("$3", "$2", "$1")]
     assert facts(joined(*begun)) == []
 
 
-def test_a_message_whose_answer_is_not_finished_is_told_with_what_was_begun_of_it():
+def test_a_message_with_an_incomplete_answer_has_its_parts():
     begun = [
         text("asked", "$1"),
         reply("$2", "$1", partial=True),
@@ -53,5 +53,5 @@ def test_a_message_whose_answer_is_not_finished_is_told_with_what_was_begun_of_i
     [reply("$2", "$1", sender=ME), reply("$2", "$0"), event(event_id="$2", sender=BOT)],
     ids=["another's", "to something else", "to nothing"],
 )
-def test_nothing_else_settles_a_message(behind):
+def test_no_other_event_settles_a_message(behind):
     assert "$1" in ids(facts(joined(text("asked", "$1"), behind)))

@@ -1,4 +1,4 @@
-"""A sync too long to be held is read room by room, to the same end as one that is not (contract D14, fact 24)."""
+"""A sync that is too long to be held is read room by room, with the same result (contract D14, fact 24)."""
 
 import json
 import sys
@@ -68,7 +68,7 @@ def in_pieces(reader, body, *cuts):
 
 
 def parts_of(state):
-    """What was read; of rooms that are no objects a whole response says a little more."""
+    """The result, without a quarantine reason that only a response read at once has."""
     batch = state.batch
     odd = [each for each in batch.quarantined if each.room_id != "!odd"]
     return (
@@ -84,7 +84,7 @@ def parts_of(state):
 @pytest.mark.parametrize("indent", [None, 1])
 @settings(deadline=None, max_examples=200)
 @given(cuts=st.lists(st.integers(0, 3000), max_size=40))
-def test_a_sync_in_pieces_reads_as_a_whole_one(indent, cuts):
+def test_a_sync_in_pieces_gives_the_same_result(indent, cuts):
     body = json.dumps(SYNC, indent=indent, ensure_ascii=indent is None).encode()
     cuts = sorted(min(cut, len(body)) for cut in cuts)
     seen = in_pieces(FullStateReader(BOT, SINCE), body, *cuts)
@@ -94,7 +94,7 @@ def test_a_sync_in_pieces_reads_as_a_whole_one(indent, cuts):
     assert in_pieces(SyncReader(BOT, SINCE), body, *cuts) == seen.batch
 
 
-def test_a_sync_byte_by_byte_reads_as_a_whole_one():
+def test_a_sync_byte_by_byte_gives_the_same_result():
     body = json.dumps(SYNC).encode()
     seen = in_pieces(FullStateReader(BOT, SINCE), body, *range(1, len(body)))
     assert parts_of(seen) == parts_of(read_full_state(body, BOT, SINCE))
@@ -112,7 +112,7 @@ DEEP = b"[" * 50_000 + b"]" * 50_000
         b'"\\ud800"',
     ],
 )
-def test_a_room_that_is_hard_to_read_hides_no_other_one(hostile):
+def test_a_room_that_is_hard_to_parse_does_not_affect_the_others(hostile):
     good = json.dumps(room(text("hello", "$1"))).encode()
     body = b'{"rooms": {"join": {"!bad": %b, "!good": %b}}, "next_batch": "s"}' % (hostile, good)
     seen = in_pieces(FullStateReader(BOT, SINCE), body, 100, 40_000)
@@ -121,7 +121,7 @@ def test_a_room_that_is_hard_to_read_hides_no_other_one(hostile):
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_a_room_that_is_too_large_is_left_out_and_told(streamed):
+def test_a_room_that_is_too_large_is_left_out_and_quarantined(streamed):
     join = {"!large": room(padding=ROOM_BYTES), "!one": room(text("hello", "$1"))}
     join["!fits"] = room(padding=ROOM_BYTES - 1000)
     body = json.dumps({"next_batch": "s", "rooms": {"join": join}}).encode()
@@ -133,17 +133,17 @@ def test_a_room_that_is_too_large_is_left_out_and_told(streamed):
     assert [gap.room_id for gap in seen.batch.gaps] == ["!large"]
     assert list(seen.topology.rooms) == ["!one", "!fits"]
     assert [fact.room_id for fact in seen.batch.facts] == ["!one"]
-    (told,) = seen.batch.quarantined
-    assert (told.source, told.room_id) == ("sync", "!large")
-    assert str(ROOM_BYTES) in told.reason
+    (quarantined,) = seen.batch.quarantined
+    assert (quarantined.source, quarantined.room_id) == ("sync", "!large")
+    assert str(ROOM_BYTES) in quarantined.reason
 
 
-def test_an_invitation_that_is_too_large_is_left_out_and_told():
+def test_an_invitation_that_is_too_large_is_left_out_and_quarantined():
     invite = {"!large": {"invite_state": {"events": ["x" * ROOM_BYTES]}}, "!ok": INVITED}
     body = json.dumps({"next_batch": "s", "rooms": {"invite": invite}}).encode()
     batch = in_pieces(SyncReader(BOT, SINCE), body, *range(MB, len(body), MB))
     assert [fact.room_id for fact in batch.facts] == ["!ok"]
-    assert [told.room_id for told in batch.quarantined] == ["!large"]
+    assert [each.room_id for each in batch.quarantined] == ["!large"]
 
 
 @pytest.mark.parametrize(
@@ -156,12 +156,12 @@ def test_an_invitation_that_is_too_large_is_left_out_and_told():
         b'{"next_batch": 3}', b'{"next_batch": "s", "rooms"',
     ],
 )  # fmt: skip
-def test_what_is_no_whole_sync_of_a_homeserver_is_none(body):
+def test_a_body_that_is_not_a_complete_sync_is_unreachable(body):
     with pytest.raises(Unreachable):
         in_pieces(SyncReader(BOT, SINCE), body)
 
 
-def test_a_text_without_end_is_not_held():
+def test_an_endless_string_is_not_held():
     reader = SyncReader(BOT, SINCE)
     reader.feed(b'{"next_batch": "s", "rooms": {"join": {"!a": {"x": "')
     with pytest.raises(Unreachable, match="too long"):
@@ -216,7 +216,7 @@ anyio.run(main, sys.argv[1])
 
 @asynccontextmanager
 async def homeserver() -> AsyncIterator[str]:
-    """Answer each sync with three rooms, of which the one in the middle is 300 MB."""
+    """Answer each sync with three rooms; the second one is 300 MB."""
 
     async def sync(request: web.Request) -> web.StreamResponse:
         small = json.dumps(room(text("hello", "$1"))).encode()
@@ -245,7 +245,7 @@ async def homeserver() -> AsyncIterator[str]:
 
 
 @pytest.mark.anyio
-async def test_300_mb_of_one_room_take_little_memory_and_hide_no_other_room():
+async def test_300_mb_of_one_room_take_little_memory_and_do_not_affect_the_others():
     async with homeserver() as url:
         client = await anyio.run_process([sys.executable, "-c", CLIENT, url], stderr=None)
     seen = json.loads(client.stdout)

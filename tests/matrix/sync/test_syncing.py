@@ -1,4 +1,4 @@
-"""Syncs, gaps and topology as a real Synapse gives them."""
+"""Syncs, gaps and topology of a real Synapse."""
 
 import pytest
 
@@ -33,7 +33,7 @@ async def entry_room(bot, person, account, **options) -> RoomId:
     return room
 
 
-async def test_an_invitation_arrives_with_its_sender_whenever_one_looks(bot, person, account):
+async def test_an_invitation_has_its_sender_in_a_live_and_an_initial_sync(bot, person, account):
     batch, topology = await bot.initial_sync(None)
     assert (batch.facts, topology.rooms) == ((), {})
     room = await person.create_room(invite=[account.user_id], encrypted=True)
@@ -43,9 +43,7 @@ async def test_an_invitation_arrives_with_its_sender_whenever_one_looks(bot, per
     assert expected in again.facts
 
 
-async def test_messages_arrive_once_in_order_and_without_what_was_said_before_the_join(
-    bot, person, account
-):
+async def test_messages_arrive_once_in_order_and_only_from_after_the_join(bot, person, account):
     batch, _ = await bot.initial_sync(None)
     room = RoomId(await person.create_room(invite=[account.user_id]))
     await person.send_text(room, "before")
@@ -60,7 +58,7 @@ async def test_messages_arrive_once_in_order_and_without_what_was_said_before_th
     assert [(fact.event_id, fact.body) for fact in arrived] == [(first, "one"), (second, "two")]
 
 
-async def test_an_encrypted_message_is_kept_for_later(bot, person, account):
+async def test_an_encrypted_message_keeps_its_content(bot, person, account):
     room = await entry_room(bot, person, account, encrypted=True)
     batch, topology = await bot.initial_sync(None)
     assert topology.rooms[room].encrypted
@@ -71,7 +69,7 @@ async def test_an_encrypted_message_is_kept_for_later(bot, person, account):
     assert fact.content == content
 
 
-async def test_a_gap_holds_exactly_what_the_timeline_left_out(bot, person, account):
+async def test_a_gap_has_exactly_the_events_that_the_timeline_left_out(bot, person, account):
     room = await entry_room(bot, person, account)
     batch, _ = await bot.initial_sync(None)
     sent = [await person.send_text(room, str(number)) for number in range(180)]
@@ -84,7 +82,7 @@ async def test_a_gap_holds_exactly_what_the_timeline_left_out(bot, person, accou
     assert filled + [fact.event_id for fact in late.facts] == sent
 
 
-async def test_a_gap_that_holds_the_bots_join_begins_after_it(bot, person, account):
+async def test_a_gap_with_the_bots_join_begins_after_it(bot, person, account):
     batch, _ = await bot.initial_sync(None)
     room = RoomId(await person.create_room(invite=[account.user_id]))
     for number in range(120):
@@ -99,7 +97,7 @@ async def test_a_gap_that_holds_the_bots_join_begins_after_it(bot, person, accou
     assert filled + [fact.event_id for fact in arrived] == sent
 
 
-async def test_tokens_that_are_not_the_homeservers_are_said_to_be_unknown(bot, person, account):
+async def test_tokens_that_the_homeserver_did_not_issue_are_unknown(bot, person, account):
     room = await entry_room(bot, person, account)
     with pytest.raises(TokenUnknown):
         await bot.sync(SyncToken("nonsense"))
@@ -109,7 +107,7 @@ async def test_tokens_that_are_not_the_homeservers_are_said_to_be_unknown(bot, p
         _ = [page async for page in bot.history(Gap(room, SyncToken("x"), SyncToken("y")))]
 
 
-async def test_a_start_with_a_token_brings_what_came_since_and_all_that_is(
+async def test_a_start_with_a_token_returns_the_new_events_and_all_rooms(
     bot, open_bot, person, account
 ):
     room = await entry_room(bot, person, account)
@@ -140,7 +138,9 @@ async def test_a_removal_while_away_arrives_at_the_next_start(bot, open_bot, per
     assert [type(fact) for fact in later.facts] == [BotRemoved]
 
 
-async def test_the_topology_tells_all_that_reconciliation_reads(bot, open_bot, person, account):
+async def test_the_topology_has_everything_that_reconciliation_reads(
+    bot, open_bot, person, account
+):
     user = UserId(person.user_id)
     entry = await entry_room(bot, person, account)
     space = await created(bot, CreateRoom("s", "Lambda", user, space=True))
@@ -167,7 +167,7 @@ async def test_the_topology_tells_all_that_reconciliation_reads(bot, open_bot, p
     assert rooms[space].created_at_ms < rooms[chat].created_at_ms
 
 
-async def test_one_rooms_look_brings_the_spaces_that_may_hold_it(bot, open_bot, person, account):
+async def test_observing_a_room_returns_the_spaces_that_contain_it(bot, open_bot, person, account):
     user = UserId(person.user_id)
     space = await created(bot, CreateRoom("s", "Lambda", user, space=True))
     other = await created(bot, CreateRoom("o", "Other", user, space=True))
@@ -183,7 +183,7 @@ async def test_one_rooms_look_brings_the_spaces_that_may_hold_it(bot, open_bot, 
     assert set((await fresh.observe_room(unclaimed)).rooms) == {unclaimed, other}
 
 
-async def test_a_room_that_the_bot_is_not_in_is_not_seen(bot, person, account):
+async def test_a_room_that_the_bot_is_not_in_is_not_observed(bot, person, account):
     room = await entry_room(bot, person, account)
     assert set((await bot.observe_room(room)).rooms) == {room}
     await person.kick(room, account.user_id)
@@ -191,7 +191,7 @@ async def test_a_room_that_the_bot_is_not_in_is_not_seen(bot, person, account):
     assert (await bot.observe_room(RoomId("!nowhere"))).rooms == {}
 
 
-async def test_who_invited_the_bot_is_still_known_after_it_changed_its_name(
+async def test_the_inviter_is_still_known_after_the_bot_changed_its_name(
     bot, open_bot, person, account, renamed_bot
 ):
     room = await entry_room(bot, person, account)
@@ -204,9 +204,7 @@ async def test_who_invited_the_bot_is_still_known_after_it_changed_its_name(
     assert (await fresh.observe_room(room)).rooms[room].invited_by == person.user_id
 
 
-async def test_a_space_made_through_another_client_meanwhile_is_found_by_what_it_links(
-    bot, account, person
-):
+async def test_a_space_created_by_another_client_is_found_by_its_link(bot, account, person):
     await bot.initial_sync(None)
     async with MatrixUser(account.homeserver, account.user_id, PASSWORD) as other_client:
         space = await other_client.create_room(creation_content={"type": "m.space"})
@@ -215,7 +213,7 @@ async def test_a_space_made_through_another_client_meanwhile_is_found_by_what_it
     assert set((await bot.observe_room(RoomId(room))).rooms) == {room, space}
 
 
-async def test_the_numbers_of_a_chat_that_the_bot_was_put_out_of_are_still_read(
+async def test_the_numbers_of_a_chat_that_the_bot_was_removed_from_are_still_read(
     bot, open_bot, person, account
 ):
     user = UserId(person.user_id)

@@ -5,6 +5,7 @@ import pytest
 
 from agent_platform import MOCK_PHRASES
 from agent_platform.mock.sample_text import long_text
+from machines.i18n import catalog_for
 from tests.system.cast import notice, onboard, said
 from tests.system.chat_commands.guest import open_chat
 

@@ -1,4 +1,4 @@
-"""Looks at a room of a homeserver that fails at a part of it (contracts C7, R3)."""
+"""Observes a room where the homeserver can't return a part of it (contracts C7, R3)."""
 
 import random
 from urllib.parse import unquote
@@ -21,10 +21,10 @@ CREATE = event("m.room.create", BOT, "$create", state_key="", content={})
 
 
 @pytest.mark.parametrize(("status", "shown"), [(404, {CHAT}), (500, set())])
-async def test_a_binding_that_cannot_be_read_is_not_taken_for_none(status, shown):
-    """A room without a binding is given new numbers, and they are written over the old ones."""
+async def test_a_binding_that_cannot_be_read_is_not_treated_as_absent(status, shown):
+    """A room without a binding would get new numbers, which would overwrite the old ones."""
 
-    def network(request):
+    def handle(request):
         path = unquote(request.path)
         if "account_data" in path:
             return error_response(status, "M_NOT_FOUND" if status == 404 else "M_UNKNOWN")
@@ -36,7 +36,7 @@ async def test_a_binding_that_cannot_be_read_is_not_taken_for_none(status, shown
 
     clock = VirtualClock()
     transport = Transport(
-        FakeBackend(clock, network), clock, lambda *_: None, random.Random(1).random
+        FakeBackend(clock, handle), clock, lambda *_: None, random.Random(1).random
     )
     transport.use_token("token")
     async with clock.running():
