@@ -42,10 +42,6 @@ class Unreachable(MatrixError):
         self.reason = reason
 
 
-class ResponseTooLong(MatrixError):
-    """The homeserver's response is longer than the limit; a retry would not help."""
-
-
 class Redirected(Unreachable):
     """The response is a redirect, which is never followed; MATRIX_HOMESERVER or a proxy must be corrected (E11)."""
 
@@ -64,6 +60,13 @@ class RequestRefused(MatrixError):
         self.errcode = errcode
         self.reason = reason
         self.soft_logout = soft_logout
+
+
+class ResponseTooLong(RequestRefused):
+    """The homeserver's response is longer than the limit; a retry would not help."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(413, "M_TOO_LARGE", reason)
 
 
 class Dropped(MatrixError):

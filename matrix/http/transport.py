@@ -169,10 +169,8 @@ class Transport:
                 return classify(http_response, now, parse)
             with gc_paused():
                 return await anyio.to_thread.run_sync(classify, http_response, now, parse)
-        except Unreachable as failure:
+        except (Unreachable, ResponseTooLong) as failure:
             return failure
-        except ResponseTooLong as failure:
-            return RequestRefused(413, "M_TOO_LARGE", str(failure))
 
     async def _on_no_response(
         self,
@@ -249,7 +247,7 @@ class Transport:
             HttpRequest("GET", path, token=token, timeout_s=PROBE_TIMEOUT_S)
         )
         match response:
-            case Unreachable(reason=reason):
+            case Unreachable(reason=reason) | ResponseTooLong(reason=reason):
                 return reason
             case ServerError(refusal=refusal):
                 return _status_of(refusal)
