@@ -88,9 +88,9 @@ async def test_it_ends_with_the_process_that_started_it() -> None:
     assert not Path(directory).exists()
 
 
-async def send_three_messages(person: MatrixUser, room_id: str) -> None:
+async def send_three_messages(user: MatrixUser, room_id: str) -> None:
     for n in range(3):
-        await person.send_text(room_id, f"{n}")
+        await user.send_text(room_id, f"{n}")
 
 
 async def test_rate_limits_can_be_turned_on() -> None:

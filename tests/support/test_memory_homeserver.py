@@ -72,17 +72,17 @@ def fork(request: pytest.FixtureRequest, memory: MemoryHomeserver) -> Fork:
 
 
 async def links_shown(
-    person: MatrixUser, space_id: str, since: str = "", full_state: str = "false"
+    user: MatrixUser, space_id: str, since: str = "", full_state: str = "false"
 ) -> list[Any]:
     """Return the links of a Space as the state of a sync shows them, with no timeline at all."""
     wanted = {"state": {"types": [CHILD]}, "timeline": {"not_types": ["*"]}}
-    answer = await sync(person, since, full_state=full_state, room=wanted)
+    answer = await sync(user, since, full_state=full_state, room=wanted)
     room = answer.get("rooms", {}).get("join", {}).get(space_id, {"state": {"events": []}})
     return [event["content"] for event in room["state"]["events"]]
 
 
 async def sync(
-    person: MatrixUser,
+    user: MatrixUser,
     since: str = "",
     timeout_ms: int = 0,
     full_state: str = "false",
@@ -94,7 +94,7 @@ async def sync(
     params["full_state"] = full_state
     if since:
         params["since"] = since
-    return await person.session.request("GET", "/sync", params=params)
+    return await user.session.request("GET", "/sync", params=params)
 
 
 async def test_an_invitation_becomes_a_membership(log_in: LogIn) -> None:
