@@ -1,1 +1,1 @@
-"""Tests of the sandbox, against the real thing."""
+"""Tests of the sandbox, with a real Synapse."""

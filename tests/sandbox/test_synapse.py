@@ -1,4 +1,4 @@
-"""Synapse as a resource: it serves, survives what is done to it, and leaves nothing behind."""
+"""Synapse in the sandbox: it serves, restarts with its data, and removes what it wrote."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from sandbox.ports import free_port
 from sandbox.synapse import Synapse
 from tests.support.matrix_user import MatrixUser
 
-KEEPER = """
+PARENT = """
 import anyio, json
 from sandbox.synapse import Synapse
 
@@ -48,7 +48,7 @@ async def test_it_keeps_port_and_data_through_kill_restart_and_pause(tmp_path: P
     assert (tmp_path / "homeserver.db").exists()
 
 
-async def test_a_temporary_directory_goes_with_it() -> None:
+async def test_a_temporary_directory_is_removed_at_the_end() -> None:
     async with Synapse() as server:
         directory = server.directory
         assert directory.exists()
@@ -66,20 +66,20 @@ async def test_a_failed_start_shows_the_end_of_the_log(tmp_path: Path) -> None:
 async def test_it_tries_another_port_when_the_first_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as squatter:
-        taken = squatter.getsockname()[1]
+    with socket.create_server(("127.0.0.1", free_port())) as other_server:
+        taken = other_server.getsockname()[1]
         ports = iter([taken, free_port()])
         monkeypatch.setattr(synapse_module, "free_port", lambda: next(ports))
         async with Synapse() as server:
             assert server.url != f"http://127.0.0.1:{taken}"
 
 
-async def test_it_dies_with_the_process_that_started_it() -> None:
-    async with await anyio.open_process([sys.executable, "-c", KEEPER]) as keeper:
-        assert keeper.stdout is not None
-        url, directory = json.loads(await keeper.stdout.receive())
+async def test_it_ends_with_the_process_that_started_it() -> None:
+    async with await anyio.open_process([sys.executable, "-c", PARENT]) as parent:
+        assert parent.stdout is not None
+        url, directory = json.loads(await parent.stdout.receive())
         async with await anyio.connect_tcp("127.0.0.1", int(url.rpartition(":")[2])) as stream:
-            keeper.kill()
+            parent.kill()
             with (
                 anyio.fail_after(10),
                 pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)),
@@ -88,19 +88,19 @@ async def test_it_dies_with_the_process_that_started_it() -> None:
     assert not Path(directory).exists()
 
 
-async def say_often(person: MatrixUser, room_id: str) -> None:
+async def send_three_messages(user: MatrixUser, room_id: str) -> None:
     for n in range(3):
-        await person.send_text(room_id, f"{n}")
+        await user.send_text(room_id, f"{n}")
 
 
-async def test_rate_limits_can_be_wanted() -> None:
+async def test_rate_limits_can_be_turned_on() -> None:
     limits = {"rc_message": {"per_second": 0.1, "burst_count": 1}}
     async with Synapse(rate_limits=limits) as server:
         await server.register("ann", "secret")
         async with MatrixUser(server.url, "ann", "secret") as ann:
             room_id = await ann.create_room()
             with pytest.raises(MatrixRefused) as refusal:
-                await say_often(ann, room_id)
+                await send_three_messages(ann, room_id)
     assert refusal.value.status == 429
     assert refusal.value.errcode == "M_LIMIT_EXCEEDED"
     assert refusal.value.retry_after_ms

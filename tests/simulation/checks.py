@@ -8,12 +8,13 @@ from typing import Any
 
 from machines.i18n import Catalog
 from machines.talk import AgentRequest
+from sandbox.room_event import ANSWERS
 from tests.simulation.agents import AgentModel
 from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Violation
 from tests.simulation.process import Process
 from tests.simulation.users import SentMessage, SimulatedUser
-from tests.support.content_keys import ANSWERS, BINDING, PART, PARTIAL
+from tests.support.content_keys import BINDING, PART, PARTIAL
 from tests.support.memory_homeserver.rooms import Event, Room
 from tests.support.memory_homeserver.sync import position_of
 

@@ -7,8 +7,9 @@ import pytest
 from tests.simulation.forks import Forks, can_be_siblings
 from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel
+from tests.support.memory_homeserver.filters import Filter
 from tests.support.memory_homeserver.rooms import Event
-from tests.support.memory_homeserver.sync import Filter, SyncRequest, sync
+from tests.support.memory_homeserver.sync import SyncRequest, sync
 
 BOT, ANN = "@bot:hs", "@ann:hs"
 LINK = ("m.space.child", "!chat")

@@ -1,4 +1,4 @@
-"""People on a real homeserver: what they do is seen by others, and waiting needs no clock."""
+"""Users on a real homeserver: others receive what they send, and waiting needs no sleep."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from sandbox.synapse import Synapse
 from tests.support.matrix_user import MatrixUser
 
 
-async def person(synapse: Synapse, name: str) -> MatrixUser:
+async def new_user(synapse: Synapse, name: str) -> MatrixUser:
     localpart = f"{name}-{uuid.uuid4().hex[:8]}"
     await synapse.register(localpart, "secret")
     return MatrixUser(synapse.url, localpart, "secret")
@@ -20,13 +20,13 @@ async def person(synapse: Synapse, name: str) -> MatrixUser:
 
 @pytest.fixture
 async def ann(synapse: Synapse) -> AsyncIterator[MatrixUser]:
-    async with await person(synapse, "ann") as ann:
+    async with await new_user(synapse, "ann") as ann:
         yield ann
 
 
 @pytest.fixture
 async def bob(synapse: Synapse) -> AsyncIterator[MatrixUser]:
-    async with await person(synapse, "bob") as bob:
+    async with await new_user(synapse, "bob") as bob:
         yield bob
 
 
@@ -48,22 +48,22 @@ async def test_an_invitation_is_seen_and_accepted(ann: MatrixUser, bob: MatrixUs
     assert await bob.state_content(room_id, "m.room.topic") is None
 
 
-async def test_waiting_ends_the_moment_something_is_said(ann: MatrixUser, bob: MatrixUser) -> None:
+async def test_waiting_ends_when_a_message_is_sent(ann: MatrixUser, bob: MatrixUser) -> None:
     room_id = await room_of(ann, bob)
-    heard: list[str] = []
+    received: list[str] = []
 
     async def listen(word: str) -> None:
-        heard.append((await bob.wait_for(lambda event: event.body == word)).body)
+        received.append((await bob.wait_for(lambda event: event.body == word)).body)
 
     async with anyio.create_task_group() as group:
         group.start_soon(listen, "one")
         group.start_soon(listen, "two")
         await ann.send_text(room_id, "two")
         await ann.send_text(room_id, "one")
-    assert sorted(heard) == ["one", "two"]
+    assert sorted(received) == ["one", "two"]
 
 
-async def test_waiting_in_vain_says_what_came_instead(ann: MatrixUser) -> None:
+async def test_a_wait_timeout_shows_the_last_events(ann: MatrixUser) -> None:
     room_id = await ann.create_room()
     await ann.send_text(room_id, "something else")
     with pytest.raises(WaitTimeout, match="something else"):
@@ -95,7 +95,7 @@ async def test_an_edit_counts_only_from_the_author(ann: MatrixUser, bob: MatrixU
     assert await bob.replies_to(room_id, question) == []
 
 
-async def test_what_is_private_is_read_back(ann: MatrixUser) -> None:
+async def test_account_data_and_devices_are_read_back(ann: MatrixUser) -> None:
     room_id = await ann.create_room(encrypted=True)
     assert await ann.state_content(room_id, "m.room.encryption") is not None
     assert await ann.account_data("org.example.note", room_id) is None

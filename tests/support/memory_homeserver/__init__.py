@@ -6,7 +6,7 @@ whose syncs show a stale state.
 
 - `rooms`: events, and rooms with their state
 - `homeserver`: sessions, account data, rooms, and the log of all changes
-- `sync`: sync responses and pages of history
+- `sync`, `filters`: sync responses and pages of history
 - `client_api`, `room_api`, `request`: the client-server API, without a network
 
 Two adapters serve it: `http_server`, in a process of its own (`process`) with control endpoints (`bench`), and

@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.content_keys import ANSWERS, BINDING, PARTIAL
+from sandbox.room_event import ANSWERS
+from tests.support.content_keys import BINDING, PARTIAL
 from tests.support.memory_homeserver.homeserver import Homeserver
 from tests.support.memory_homeserver.rooms import JsonObject, Room
 

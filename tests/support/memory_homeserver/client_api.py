@@ -6,11 +6,12 @@ What concerns one room is in `room_api`. The adapters wait: a sync that shows no
 import json
 from typing import Any
 
+from tests.support.memory_homeserver.filters import Filter
 from tests.support.memory_homeserver.homeserver import Homeserver
 from tests.support.memory_homeserver.request import Request
 from tests.support.memory_homeserver.room_api import answer_about_room
 from tests.support.memory_homeserver.rooms import JsonObject, Refused
-from tests.support.memory_homeserver.sync import Filter, SyncRequest, empty_sync, position_of, sync
+from tests.support.memory_homeserver.sync import SyncRequest, empty_sync, position_of, sync
 
 _VERSIONS = {"versions": ["v1.1", "v1.11", "v1.13"], "unstable_features": {}}
 _CAPABILITIES = {"capabilities": {"m.room_versions": {"default": "12", "available": {}}}}

@@ -52,7 +52,7 @@ class Homeserver:
     # -- accounts
 
     def log_in(self, user_id: str, device_id: str | None) -> tuple[str, str]:
-        """Open a session and return its access token and device; the device's earlier token ends."""
+        """Open a session and return its access token and device; the device's earlier token ends, as specified."""
         self._logins += 1
         session = (user_id, device_id or f"DEVICE{self._logins:0>4}")
         for token in [token for token, known in self.sessions.items() if known == session]:

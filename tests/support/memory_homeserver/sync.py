@@ -7,14 +7,13 @@ has forked.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Any
 
+from tests.support.memory_homeserver.filters import Filter, allows, allows_type
 from tests.support.memory_homeserver.homeserver import Homeserver
 from tests.support.memory_homeserver.rooms import AccountData, Event, Refused, Room, State
 
-_DEFAULT_LIMIT = 10
 _STRIPPED = ("m.room.create", "m.room.join_rules", "m.room.name", "m.room.encryption")
 # The same for everybody: no encryption keys are used up, and no presence is kept.
 _CONSTANT_PARTS = (
@@ -23,24 +22,6 @@ _CONSTANT_PARTS = (
     b'"device_one_time_keys_count":{"signed_curve25519":50},'
     b'"device_unused_fallback_key_types":["signed_curve25519"]'
 )
-
-
-class Filter:
-    """As much of a sync filter as a bot uses: rooms, event types, senders, lazy members, the timeline's limit."""
-
-    def __init__(self, definition: Mapping[str, Any]) -> None:
-        room = definition.get("room", {})
-        self.rooms: list[str] | None = room.get("rooms")
-        self.timeline = room.get("timeline", {})
-        self.state = room.get("state", {})
-        self.room_account_data = room.get("account_data", {})
-        self.account_data = definition.get("account_data", {})
-        self.lazy_members = bool(self.state.get("lazy_load_members"))
-        self.limit = int(self.timeline.get("limit", _DEFAULT_LIMIT))
-
-    def wants_room(self, room_id: str) -> bool:
-        """Whether a room may be in the response; invitations always are."""
-        return self.rooms is None or room_id in self.rooms
 
 
 @dataclass(slots=True)
@@ -146,7 +127,7 @@ def messages(
     page = room.events[first : min(end, first + limit)]
     if not forward:
         page = room.events[max(first, end - limit) : end][::-1]
-    chunk = b",".join(event.raw_with_room for event in page if _allows(wanted, event))
+    chunk = b",".join(event.raw_with_room for event in page if allows(wanted, event))
     following = b""
     if end - first > len(page):
         last = page[-1].position - (0 if forward else 1)
@@ -189,10 +170,10 @@ def _joined(
     arrival = (room.arrival(user_id) or 0) if is_new or request.overlap else 0
     joined_since = since is not None and arrival > since
     source = room.events if joined_since else news.events
-    timeline = [event for event in source if _allows(wanted.timeline, event)]
+    timeline = [event for event in source if allows(wanted.timeline, event)]
     if request.overlap and since is not None and not joined_since:
         known = room.events[room.count_up_to(arrival) : room.count_up_to(since)]
-        allowed = [event for event in known if _allows(wanted.timeline, event)]
+        allowed = [event for event in known if allows(wanted.timeline, event)]
         timeline = allowed[-request.overlap :] + timeline
     limited = len(timeline) > wanted.limit
     timeline = timeline[max(0, len(timeline) - wanted.limit) :]
@@ -201,7 +182,7 @@ def _joined(
     state = [
         event
         for event in _state_shown(server, room, timeline, known_until, limited)
-        if _allows(wanted.state, event)
+        if allows(wanted.state, event)
     ]
     # Synapse shows all members where the timeline is empty.
     if wanted.lazy_members and timeline:
@@ -280,24 +261,7 @@ def _left(room: Room, own: Event, since: int, limit: int) -> bytes:
 
 
 def _allowed_account_data(part: Mapping[str, Any], entries: Iterable[AccountData]) -> list[bytes]:
-    return [entry.raw for entry in entries if _allows_type(part, entry.type)]
-
-
-def _allows(part: Mapping[str, Any], event: Event) -> bool:
-    """Apply one part of a filter to an event."""
-    if not part:
-        return True
-    if event.sender not in part.get("senders", (event.sender,)):
-        return False
-    if event.sender in part.get("not_senders", ()):
-        return False
-    return _allows_type(part, event.type)
-
-
-def _allows_type(part: Mapping[str, Any], kind: str) -> bool:
-    if "types" in part and not any(fnmatchcase(kind, pattern) for pattern in part["types"]):
-        return False
-    return not any(fnmatchcase(kind, pattern) for pattern in part.get("not_types", ()))
+    return [entry.raw for entry in entries if allows_type(part, entry.type)]
 
 
 def _event_list(raw: list[bytes]) -> bytes:
