@@ -23,7 +23,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check bench simulate soak outage docs lock
+.PHONY: help install demo quick test check bench simulate soak outage docs lock
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,10 @@ install: $(DEV_STAMP) ## Make .venv with everything a developer needs
 
 demo: $(DEMO_STAMP) ## Have a conversation on a real homeserver (KEEP=1 leaves it running)
 	@$(BIN)/surfaces-bot demo $(if $(filter 1 y yes true,$(KEEP)),--keep)
+
+quick: $(DEV_STAMP) ## Run the tests that need neither Synapse nor the simulation, in half a minute
+	@$(BIN)/python -m pytest -q --numprocesses logical --override-ini faulthandler_timeout=120 \
+		-m 'not system and not simulation and not soak and not slow' $(ARGS)
 
 test: $(DEV_STAMP) ## Run the whole test suite (ARGS='tests/store -k journal' for a part)
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile)

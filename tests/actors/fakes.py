@@ -41,20 +41,13 @@ from machines.world import Access
 from store import Journal
 from store.database import prepare, translated
 from store.records import Writes
+from tests.idle_loop import settle
 from tests.machines.support import ANNA, BOT, SPEECH, FewAgents
 from tests.machines.topologies import bound, chat, space
 
 T = TypeVar("T")
 DEVICE = DeviceId("DEVICE")
 LAST_EDIT_S = 2.0
-SETTLING_TURNS = 150
-"""Turns of the event loop after which every task has run into its next wait; nothing here uses threads."""
-
-
-async def settle() -> None:
-    """Let every task run into its next wait."""
-    for _ in range(SETTLING_TURNS):
-        await anyio.lowlevel.checkpoint()
 
 
 class ManualClock:

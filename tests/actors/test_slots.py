@@ -4,11 +4,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from actors.slots import Slots
-
-
-async def _settle(turns: int = 5) -> None:
-    for _ in range(turns):
-        await checkpoint()
+from tests.idle_loop import settle
 
 
 async def test_so_many_go_on_at_once_and_the_others_in_turn() -> None:
@@ -62,10 +58,10 @@ async def test_a_cancelled_task_keeps_no_slot() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(hold, "holder", holder)
         group.start_soon(hold, "waiter", waiter)
-        await _settle()
+        await settle()
         waiter.cancel()
-        await _settle()
+        await settle()
         holder.cancel()
-        await _settle()
+        await settle()
         async with slots:
             assert reached == ["holder"]

@@ -4,7 +4,8 @@ from actors.strangers import without_strangers
 from machines.facts import KeyMessage, SyncBatch
 from machines.ids import SyncToken, UserId
 from machines.world import Access
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.machines.support import ANNA, BOT, STRANGER
 
 

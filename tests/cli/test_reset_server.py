@@ -138,6 +138,7 @@ def test_a_homeserver_that_dies_in_the_middle_fails_the_rest(
     assert "does not answer" in told(result)["server"][3]["error"]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

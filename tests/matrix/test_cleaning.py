@@ -77,6 +77,7 @@ def test_what_is_no_json_is_our_own_mistake():
         clean_json({"key": b"bytes"})
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(ANY_JSON)
 def test_cleaned_json_can_be_encoded_strictly(value):

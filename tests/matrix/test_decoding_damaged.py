@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,6 +133,7 @@ def history_of_a_room():
     ]
 
 
+@pytest.mark.slow
 def test_no_damage_whatever_to_a_response_is_an_error():
     chance = random.Random(20_000)
     seen = Counter()
@@ -153,6 +155,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, database=None, max_examples=300)
 @given(ANYTHING, ANYTHING, ANYTHING)
 def test_no_json_whatever_is_an_error(one, two, three):

@@ -106,6 +106,7 @@ def test_what_is_no_sync_response_is_no_answer(raw):
         read_full_state(raw, BOT, SINCE)
 
 
+@pytest.mark.slow
 def test_only_one_room_at_a_time_is_held_as_a_tree():
     padding = {f"k{number}": [number, {}] for number in range(100)}
     raw = body(**{f"!{number}": room(text("hello", "$1"), more=padding) for number in range(1_000)})

@@ -246,6 +246,7 @@ async def homeserver() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_300_mb_of_one_room_take_little_memory_and_hide_no_other_room():
     async with homeserver() as url:

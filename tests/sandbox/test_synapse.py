@@ -14,6 +14,8 @@ from sandbox.person import Person
 from sandbox.ports import free_port
 from sandbox.synapse import Synapse
 
+pytestmark = pytest.mark.system
+
 KEEPER = """
 import anyio, json
 from sandbox.synapse import Synapse
