@@ -1,10 +1,8 @@
 """One history: a world made from a seed, lived through up to the end, and judged."""
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from machines.talk import AgentRequest
 from machines.world import Access
 from matrix import Account, MatrixHomeserver
 from matrix.clock import SystemClock
-from store import Journal
+from matrix.exchange import Exchange
 from store.database import prepare
 from tests.simulation.agents import AgentModel, Agents
 from tests.simulation.api import Api
@@ -32,6 +30,7 @@ from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.loop import Killed, tamed
 from tests.simulation.network import Network
 from tests.simulation.people import Person, Said
+from tests.simulation.planted import NONE, Bug
 from tests.simulation.process import Connection, Process
 from tests.simulation.syncing import has_news, position_of
 
@@ -62,40 +61,23 @@ class VirtualClock(SystemClock):
         return self._kernel.now
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one seed."""
-
-    seed: int
-    violation: str | None
-    digest: str
-    trace: tuple[str, ...]
-    messages: int
-    kills: int
-    requests: int
-    forks: int
-
-
 class History:
     """The world of one seed."""
 
-    def __init__(self, seed: int, folder: Path, *, blind: bool, forks: bool) -> None:
+    def __init__(self, seed: int, folder: Path, *, bug: Bug = NONE) -> None:
+        self.bug = bug
         self.kernel = kernel = Kernel(seed)
-        self.forks = Forks(seed) if forks else None
-        drawn = plan(kernel)
-        if self.forks is not None and self.forks.rate > 0:
-            drawn.losses = max(drawn.losses, self.forks.losses)
-        self.faults = Faults(kernel, drawn)
+        self.forks = self.make_forks()
+        self.faults = self.make_faults()
         self.server = Homeserver(kernel, BOT, self.forks)
         self.server.news.append(self._welcome)
         self.said: list[Said] = []
         self.speech = speak("en", "Lambda")
-        self.watch = Watch(self.server, self.said, blind=blind)
-        self.agents = AgentModel(kernel, self.faults, self._asked)
+        self.watch = Watch(self.server, self.said, blind=bug.blind and bug is not NONE)
+        self.agents = self.make_agents()
         self.api = Api(self.server, self.faults, NAMES)
         self.network = Network(kernel, self.server, self.api, self.faults, self.watch.request)
-        names = sorted(kernel.chance.sample(sorted(NAMES), kernel.chance.choice((1, 1, 2, 3))))
-        self.people = [Person(kernel, self.server, name, self.said) for name in names]
+        self.people = [Person(kernel, self.server, name, self.said) for name in self.names()]
         self.judge = Judge(self.server, self.said, self.people, self.agents, self.speech)
         self.judge.may_repeat_commands = self.faults.plan.losses > 0
         self.folder = folder
@@ -107,16 +89,31 @@ class History:
         self.stop: Callable[[], None] | None = None
         self.raw = self._database()
 
-    # -- the plot ----------------------------------------------------------------------------------
+    # -- what the seed draws -----------------------------------------------------------------------
 
-    def live(self) -> None:
-        """Live through it.
+    def make_forks(self) -> Forks | None:
+        """Return what draws the events that come at once; without it none do."""
+        return Forks(self.kernel.seed)
 
-        Raises:
-            Violation: something was not as it must be.
-        """
+    def make_faults(self) -> Faults:
+        """Return what draws the faults."""
+        drawn = plan(self.kernel)
+        if self.forks is not None and self.forks.rate > 0:
+            drawn.losses = max(drawn.losses, self.forks.losses)
+        return Faults(self.kernel, drawn)
+
+    def make_agents(self) -> AgentModel:
+        """Return the agents."""
+        return AgentModel(self.kernel, self.faults, self._asked)
+
+    def names(self) -> list[str]:
+        """Return the users who take part."""
+        chance = self.kernel.chance
+        return sorted(chance.sample(sorted(NAMES), chance.choice((1, 1, 2, 3))))
+
+    def schedule(self) -> None:
+        """Schedule what people do, outages and stops, and the end of all faults."""
         kernel, chance = self.kernel, self.kernel.chance
-        kernel.note(f"seed {kernel.seed}: {self.faults.plan}")
         lasts_s = chance.choice((15.0, 40.0, 120.0))
         for person in self.people:
             invited_s = chance.uniform(0.0, lasts_s / 3)
@@ -129,20 +126,35 @@ class History:
             kernel.after(chance.uniform(0.0, lasts_s), self._go_down)
         for _ in range(self.faults.plan.stops):
             kernel.after(chance.uniform(5.0, lasts_s), self._stop_process)
-        kernel.after(lasts_s, self._heal)
+        kernel.after(lasts_s, self.heal)
         kernel.after(chance.choice((0.0, 5.0)), self._want_process)
+
+    def exchange_of(self, process: Process) -> Exchange:
+        """Return the HTTP backend of one process."""
+        return self.network.exchange_of(process)
+
+    # -- the run -----------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Live through it.
+
+        Raises:
+            Violation: something was not as it must be.
+        """
+        self.kernel.note(f"seed {self.kernel.seed}: {self.faults.plan}")
+        self.schedule()
         steps = 0
         while not self.over:
             if self.wanted:
                 self._run_process()
             else:
-                kernel.step()
+                self.kernel.step()
                 steps += 1
                 if steps > STEPS:
                     raise Violation("the world turns and turns, and no process is wanted")
         self.judge.judge()
 
-    def _heal(self) -> None:
+    def heal(self) -> None:
         """From here on nothing goes wrong; what was asked has to be answered."""
         self.kernel.note("HEALED")
         self.faults.healed = True
@@ -314,14 +326,15 @@ class History:
             on_change=lambda up, reason, outage_s: self.kernel.note(f"reachable: {up} ({reason})"),
             clock=clock,
             chance=self.kernel.chance.random,
-            exchange=self.network.exchange_of(process),
+            exchange=self.bug.exchange(self.exchange_of(process)),
         )
         agents = Agents()
+        journal = self.bug.journal(Connection(process, self.raw, self.watch.committed))
         bot = Bot(
-            homeserver=homeserver,
+            homeserver=self.bug.homeserver(homeserver, journal),
             platform=self.agents.platform_of(process),
             limits=Limits(),
-            journal=Journal(Connection(process, self.raw, self.watch.committed)),
+            journal=journal,
             clock=clock,
             surroundings=Surroundings(
                 clock=clock,
@@ -369,30 +382,3 @@ def structlog_into(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None
         yield
     finally:
         structlog.configure(**before)
-
-
-def simulate(seed: int, *, blind: bool = False, forks: bool = True) -> Outcome:
-    """Live through one seed; without `forks`, as before there were any."""
-    shared_memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(
-        dir=shared_memory if shared_memory.is_dir() else None
-    ) as folder:
-        history = History(seed, Path(folder) / "matrix_store", blind=blind, forks=forks)
-        violation = None
-        try:
-            history.live()
-        except Violation as found:
-            violation = str(found)
-        finally:
-            history.raw.close()
-    kernel = history.kernel
-    return Outcome(
-        seed=seed,
-        violation=violation,
-        digest=kernel.digest(),
-        trace=tuple(kernel.trace),
-        messages=len(history.said),
-        kills=history.kills,
-        requests=history.network.requests,
-        forks=0 if history.forks is None else history.forks.made,
-    )
