@@ -1,4 +1,4 @@
-"""One history: a world made from a seed, lived through up to the end, and judged."""
+"""One history: made from a seed, run to its end, and checked."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, MutableMapping
@@ -37,9 +37,9 @@ from tests.simulation.syncing import has_news, position_of
 BOT = UserId("@bot:hs")
 NAMES = {"@ann:hs": "Ann", "@bob:hs": "Bob", "@cid:hs": "Cid"}
 STEPS = 400_000
-"""A history that takes longer runs in circles."""
+"""A history that takes longer makes no progress."""
 PATIENCE_S = 600.0
-"""How long after all is healed everything has to be answered."""
+"""How long after the last fault everything has to be answered."""
 DRAINED_S = 10.0
 _MAKING = (
     "users WHERE state != 'resting'",
@@ -51,18 +51,18 @@ FAULTS = ("actor_fault", "visit_refused")
 
 
 class VirtualClock(SystemClock):
-    """The runtime's clock on the world's time."""
+    """The runtime's clock, on simulated time."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
     def now(self) -> float:
-        """Return the world's time."""
+        """Return the simulated time."""
         return self._kernel.now
 
 
 class History:
-    """The world of one seed."""
+    """The simulated homeserver, users, agents and bot of one seed."""
 
     def __init__(self, seed: int, folder: Path, *, bug: Bug = NONE) -> None:
         self.bug = bug
@@ -136,7 +136,7 @@ class History:
     # -- the run -----------------------------------------------------------------------------------
 
     def live(self) -> None:
-        """Live through it.
+        """Run the history to its end and check it.
 
         Raises:
             Violation: something was not as it must be.
@@ -151,11 +151,11 @@ class History:
                 self.kernel.step()
                 steps += 1
                 if steps > STEPS:
-                    raise Violation("the world turns and turns, and no process is wanted")
+                    raise Violation("time passes without end, and no process is to be started")
         self.judge.judge()
 
     def heal(self) -> None:
-        """From here on nothing goes wrong; what was asked has to be answered."""
+        """End all faults: from here on every message has to be answered."""
         self.kernel.note("HEALED")
         self.faults.healed = True
         self.faults.outage = None
@@ -163,15 +163,15 @@ class History:
             self._want_process()
         if self.process is not None:
             self.process.fuse = -1
-        self.kernel.after(PATIENCE_S, self._lose_patience)
-        self.kernel.after(5.0, self._look, self._ask_once_more)
+        self.kernel.after(PATIENCE_S, self._fail_when_not_over)
+        self.kernel.after(5.0, self._check_quiet, self._ask_once_more)
 
-    def _look(self, then: Callable[[], None]) -> None:
-        """Go on when all is answered and nothing waits."""
+    def _check_quiet(self, then: Callable[[], None]) -> None:
+        """Continue with `then` when all is answered and nothing waits."""
         if self.process is not None and self.process.live and not self._waits():
             then()
         else:
-            self.kernel.after(5.0, self._look, then)
+            self.kernel.after(5.0, self._check_quiet, then)
 
     def _waits(self) -> str:
         for table in ("inbox", "outbox"):
@@ -193,12 +193,12 @@ class History:
         return f"unanswered: {', '.join(unanswered)}" if unanswered else ""
 
     def _ask_once_more(self) -> None:
-        """Every room can be talked in (the last message of each)."""
+        """Send one last message to every chat."""
         self.kernel.note("ONCE MORE")
         for person in self.people:
             for room in person.chats:
                 person.send(room, f"last question {room.room_id}", "text")
-        self.kernel.after(5.0, self._look, self._end)
+        self.kernel.after(5.0, self._check_quiet, self._end)
 
     def _end(self) -> None:
         self.over = True
@@ -206,7 +206,7 @@ class History:
             self.process.stopped_at = self.kernel.now
             self.stop()
 
-    def _lose_patience(self) -> None:
+    def _fail_when_not_over(self) -> None:
         if not self.over:
             raise Violation(f"{PATIENCE_S:.0f} s after the last fault: {self._waits() or 'no bot'}")
 
@@ -225,12 +225,12 @@ class History:
 
     # -- the bot -----------------------------------------------------------------------------------
 
-    def _making(self) -> bool:
-        """Whether a room is being made: half of one can't be told from the homeserver alone (C2)."""
+    def _room_is_being_made(self) -> bool:
+        """Whether a room is being made: a half-made one can't be recognised from the homeserver alone (C2)."""
         return any(self.raw.execute(f"SELECT 1 FROM {what}").fetchone() for what in _MAKING)
 
     def _start_again(self) -> None:
-        if not self._making() and self.faults.loses_database():
+        if not self._room_is_being_made() and self.faults.loses_database():
             self.kernel.note("DATABASE LOST")
             self.raw.close()
             self.raw = self._database()
@@ -247,7 +247,7 @@ class History:
             self.stop()
 
     def _welcome(self, event: Event) -> None:
-        """Let people talk in a chat that was just linked, and perhaps end the process about then."""
+        """Let users write in a chat that was just linked, and perhaps end the process at about that time."""
         forks = self.forks
         if forks is None or event.type != "m.space.child" or not forks.likely():
             return
@@ -257,7 +257,7 @@ class History:
             self._end_soon(forks.chance.uniform(0.0, 8.0))
 
     def _ask(self, person: Person, room_id: str) -> None:
-        """Let a person ask something, unless all has been asked and the bot is to end."""
+        """Let a user ask something, unless the history is over."""
         if not self.over:
             person.ask(room_id)
 
@@ -291,13 +291,13 @@ class History:
         return raw
 
     def _fuse(self) -> int:
-        """Say after how many occasions the process is killed; soon, often enough to die twice."""
+        """Return after how many occasions the process is killed; early often enough to be killed twice."""
         if self.faults.healed or self.kills >= self.faults.plan.kills:
             return -1
         return int(2 ** self.kernel.chance.uniform(0, 9))
 
     def _run_process(self) -> None:
-        """Start one process, and let the world go on with it up to its end."""
+        """Start one process, and run the simulation until it ends."""
         self.wanted = False
         self.starts += 1
         self.kernel.note(f"START {self.starts}")
@@ -369,12 +369,12 @@ class History:
 
 
 @contextmanager
-def structlog_into(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
-    """Let `hear` have every log line while the block lasts."""
+def structlog_into(receive: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
+    """Pass every log line to `receive` while the block lasts."""
     before = structlog.get_config()
 
     def catch(logger: Any, method: str, fields: MutableMapping[str, Any]) -> dict[str, Any]:
-        hear(fields.pop("event"), dict(fields))
+        receive(fields.pop("event"), dict(fields))
         raise structlog.DropEvent
 
     structlog.configure(processors=[catch], cache_logger_on_first_use=False)

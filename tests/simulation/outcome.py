@@ -1,4 +1,4 @@
-"""What becomes of a seed, or of any other history."""
+"""Run a history and return its outcome."""
 
 import tempfile
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.simulation.planted import NONE, Bug, planted
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one seed."""
+    """The result of one history."""
 
     seed: int
     violation: str | None
@@ -26,12 +26,12 @@ class Outcome:
 
 
 def simulate(seed: int, *, bug: Bug = NONE) -> Outcome:
-    """Live through one seed, with a bug planted or none."""
+    """Run the history of one seed, with a planted bug or none."""
     return outcome_of(partial(History, seed), bug)
 
 
 def outcome_of(make: Callable[..., History], bug: Bug) -> Outcome:
-    """Live through the history that `make` makes, and return what became of it."""
+    """Run the history that `make` makes, and return its outcome."""
     shared_memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(
         dir=shared_memory if shared_memory.is_dir() else None

@@ -1,4 +1,4 @@
-"""Many seeds on all processors: each worker process lives through one history after the other."""
+"""Run many seeds on all processors, one history after the other in each worker process."""
 
 import gc
 import multiprocessing
@@ -12,7 +12,7 @@ SEEDS_A_TASK = 5
 
 
 def outcomes(seeds: Iterable[int]) -> Iterator[Outcome]:
-    """Yield what becomes of each seed, as it comes; traces are left out."""
+    """Yield the outcome of each seed as it ends, without its trace."""
     # A fresh interpreter each: a fork would take threads' locks along.
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count(), initializer=_prepare) as pool:

@@ -1,7 +1,7 @@
 """One history that is written down instead of drawn: who does what, and which request fails, step by step.
 
-A script is a generator over a `Scenario`. It does something and yields the condition for going on; it is asked for
-a hundredth of a second at a time. After its end all is healed, and judged as every other history. There is one
+A script is a generator over a `Scenario`. It does something and yields the condition for going on, which is checked
+every hundredth of a second. After its end all faults end, and the history is checked like every other. There is one
 user, and the agent's answers are given, so the seed decides nothing but latencies.
 """
 
@@ -113,7 +113,7 @@ class ScriptedAgents(AgentModel):
 
 
 class Scenario(History):
-    """The world of one script."""
+    """The simulated homeserver, user, agent and bot of one script."""
 
     faults: ScriptedFaults
     agents: ScriptedAgents
@@ -145,7 +145,7 @@ class Scenario(History):
         return ScriptedFaults(self.kernel)
 
     def make_agents(self) -> AgentModel:
-        """Return the agent that the script speaks for."""
+        """Return the agent whose answers the script gives."""
         return ScriptedAgents(self.kernel, self.faults, self._asked)
 
     def names(self) -> list[str]:
@@ -173,7 +173,7 @@ class Scenario(History):
     def _go_on(self, condition: Condition, since: float) -> None:
         if not condition():
             if self.kernel.now > since + PATIENCE_S:
-                raise Violation(f"the script waits for ever, and {self._waits() or 'nothing'}")
+                raise Violation(f"the script never goes on: {self._waits() or 'nothing'}")
             self.kernel.after(_POLL_S, self._go_on, condition, since)
             return
         try:
@@ -269,5 +269,5 @@ class Scenario(History):
 
 
 def play(script: Callable[[Scenario], Iterator[Condition]], bug: Bug = NONE) -> Outcome:
-    """Live through a script, with a bug planted or none."""
+    """Run a script, with a planted bug or none."""
     return outcome_of(partial(Scenario, script), bug)

@@ -1,4 +1,4 @@
-"""A thousand histories hold, and each can be lived through again exactly as it was."""
+"""A thousand histories hold, and each can be repeated exactly."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def test_nothing_is_lost_doubled_or_out_of_order_in_a_thousand_histories():
     broken = {outcome.seed: outcome.violation for outcome in lived if outcome.violation}
     assert not broken, f"see `python -m tests.simulation --seed {min(broken)}`"
     assert len(lived) == SEEDS
-    # They would hold as well if nothing had happened in them.
+    # They would also hold if nothing had happened in them.
     assert sum(outcome.messages for outcome in lived) > 10 * SEEDS
     assert sum(outcome.kills for outcome in lived) > SEEDS
     assert sum(outcome.forks for outcome in lived) > SEEDS
