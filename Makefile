@@ -23,15 +23,19 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check bench simulate soak outage docs lock
+.PHONY: help install demo quick test check bench simulate soak outage docs lock
 
-help: ## Say what there is
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(DEV_STAMP) ## Make .venv with everything a developer needs
 
-demo: $(DEMO_STAMP) ## Have a conversation on a real homeserver (KEEP=1 leaves it running)
+demo: $(DEMO_STAMP) ## Show a conversation on a real homeserver (KEEP=1 leaves it running)
 	@$(BIN)/surfaces-bot demo $(if $(filter 1 y yes true,$(KEEP)),--keep)
+
+quick: $(DEV_STAMP) ## Run the tests that need neither Synapse nor the simulation, in half a minute
+	@$(BIN)/python -m pytest -q --numprocesses logical --override-ini faulthandler_timeout=120 \
+		-m 'not system and not simulation and not soak and not slow' $(ARGS)
 
 test: $(DEV_STAMP) ## Run the whole test suite (ARGS='tests/store -k journal' for a part)
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile)
@@ -45,13 +49,13 @@ check: $(DEV_STAMP) ## Format, lint, types and import rules
 bench: $(DEV_STAMP) ## Measure the runtime beside a floor from the same run
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-simulate: $(DEV_STAMP) ## Live through SEEDS=20000 histories of faults and kills on a seeded scheduler
+simulate: $(DEV_STAMP) ## Run SEEDS=20000 histories of faults and kills on a seeded scheduler
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
-soak: $(DEV_STAMP) ## Kill the daemon under traffic and look whether anything is lost (KILLS=200 for long)
+soak: $(DEV_STAMP) ## Kill the daemon under traffic and check that nothing is lost (KILLS=200 for long)
 	@$(BIN)/python -m tests.soak --kills $(KILLS) $(ARGS)
 
-outage: $(DEV_STAMP) ## Kill the homeserver for AWAY=60 seconds and count what the daemon asks for meanwhile
+outage: $(DEV_STAMP) ## Kill the homeserver for AWAY=60 seconds and count the requests of the daemon meanwhile
 	@$(BIN)/python -m tests.soak.outage --seconds $(AWAY)
 
 docs: $(DEV_STAMP) ## Write docs/machines.md from the code

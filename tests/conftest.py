@@ -1,26 +1,51 @@
-"""What all tests share: their event loop, the rule that a test ends its tasks, a homeserver."""
+"""What all tests share: markers, their event loop, the check for leftover tasks, a homeserver."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NoReturn
 
-import anyio.lowlevel
 import pytest
 from hypothesis import settings
 
 from sandbox.synapse import Synapse
+from tests.idle_loop import IdleLoop, settle
 
 # A run says the same of the same code; what is searched at random is searched by the simulation.
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
-# A task that was told to end may need a few turns of the loop to do so.
-GRACE_TURNS = 10
+_TESTS = Path(__file__).parent
+_MARKED_FOLDERS = ("system", "simulation", "soak")
+_MAY_START_SYNAPSE = {"system", "soak"}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark each test that `make quick` leaves out: by its folder, and by its use of the homeserver."""
+    folder = item.path.relative_to(_TESTS).parts[0]
+    if folder in _MARKED_FOLDERS:
+        item.add_marker(folder)
+    if "synapse" in getattr(item, "fixturenames", ()):
+        item.add_marker("system")
+
+
+@pytest.fixture(autouse=True)
+def only_marked_tests_start_synapse(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fail a test that starts Synapse without the marker that keeps it out of `make quick`."""
+    if _MAY_START_SYNAPSE.isdisjoint(mark.name for mark in request.node.iter_markers()):
+        monkeypatch.setattr(Synapse, "start", _refuse_to_start)
+
+
+async def _refuse_to_start(synapse: Synapse) -> NoReturn:
+    pytest.fail("a test that starts Synapse needs `@pytest.mark.system`", pytrace=False)
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Run every async test on asyncio: nio and aiosqlite need it."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Run every async test on asyncio, which nio and aiosqlite need, with a loop that knows when it is idle."""
+    return "asyncio", {"loop_factory": IdleLoop}
 
 
 # anyio's plugin runs the test and its fixtures; a server's connections end with the server, which is a
@@ -42,13 +67,12 @@ async def task_census() -> AsyncIterator[None]:
     """Fail the test when a task that it or its fixtures started is still there at the end."""
     before = tasks_of_the_test()
     yield
+    if tasks_of_the_test() - before:
+        # A task that was cancelled ends in a later turn of the loop.
+        await settle()
     left = tasks_of_the_test() - before
-    for _ in range(GRACE_TURNS):
-        if not left:
-            return
-        await anyio.lowlevel.checkpoint()
-        left = tasks_of_the_test() - before
-    pytest.fail(f"leftover tasks: {', '.join(sorted(map(repr, left)))}", pytrace=False)
+    if left:
+        pytest.fail(f"leftover tasks: {', '.join(sorted(map(repr, left)))}", pytrace=False)
 
 
 @pytest.fixture(autouse=True)

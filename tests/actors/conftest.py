@@ -1,4 +1,4 @@
-"""A house with nobody in it yet."""
+"""The fixture of the runtime's tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.actors.fakes import House
 
 @pytest.fixture
 def house(anyio_backend: str, tmp_path: Path) -> Iterator[House]:
-    """The bot's surroundings, made of fakes and one real database."""
+    """The ports of a bot, as fakes, and one real database."""
     house = House(tmp_path / "bot.db")
     yield house
     house.database.raw.close()

@@ -1,4 +1,4 @@
-"""An outbox to put orders into, with what it delivers and whose replies it reports."""
+"""An outbox, with the rows that it delivered and the replies that it reported."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ ROOM = RoomId("!room")
 
 
 class Desk:
-    """An outbox with what it delivers and whose replies it reports."""
+    """An outbox, with the rows that it delivered and the replies that it reported."""
 
     def __init__(self, house: House) -> None:
         self.house = house

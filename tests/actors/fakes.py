@@ -42,24 +42,17 @@ from machines.topology import ObservedRoom, Topology
 from store import Journal
 from store.database import prepare, translated
 from store.records import Writes
+from tests.idle_loop import settle
 from tests.machines.support import ANNA, BOT, CATALOG, FewAgents
 from tests.machines.topologies import bound, chat, space
 
 T = TypeVar("T")
 DEVICE = DeviceId("DEVICE")
 LAST_EDIT_S = 2.0
-SETTLING_TURNS = 150
-"""Turns of the event loop after which every task has run into its next wait; nothing here uses threads."""
-
-
-async def settle() -> None:
-    """Let every task run into its next wait."""
-    for _ in range(SETTLING_TURNS):
-        await anyio.lowlevel.checkpoint()
 
 
 class ManualClock:
-    """Time that stands still until a test lets it pass."""
+    """A clock that moves only when a test lets time pass."""
 
     def __init__(self) -> None:
         self._now = 1_000_000.0
@@ -71,7 +64,7 @@ class ManualClock:
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether anybody sleeps."""
+        """Whether a task sleeps."""
         return bool(self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
@@ -80,11 +73,11 @@ class ManualClock:
         await woken.wait()
 
     def set_back(self, seconds: float) -> None:
-        """Show an earlier time from here on, as a clock does that was ahead."""
+        """Set the clock back."""
         self._now -= seconds
 
     async def passes(self, seconds: float) -> None:
-        """Let time pass, and everybody do what comes due, in order."""
+        """Let time pass, and wake each sleeper at its time, in order."""
         until = self._now + seconds
         await settle()
         while self._sleepers and self._sleepers[0][0] <= until:
@@ -103,7 +96,7 @@ class InPlace:
         self._free: anyio.Event | None = None
 
     def stall(self) -> None:
-        """Let everything that is asked from here on wait for `go_on`, as a disk does that is busy."""
+        """Let every call from here on wait for `go_on`, as on a busy disk."""
         self._free = anyio.Event()
 
     def go_on(self) -> None:
@@ -119,7 +112,7 @@ class InPlace:
         return translated(function, self.raw)
 
     def rows(self, sql: str, *values: object) -> list[tuple]:
-        """Look at the tables."""
+        """Return rows of the tables."""
         return [tuple(row) for row in self.raw.execute(sql, values)]
 
 
@@ -273,7 +266,7 @@ def _obeyed(order: Order, txn_id: TxnId) -> Outcome:
 
 
 class FakeAgents:
-    """Agents that say what `says` makes of a request; those in `mute` say nothing until they are hung up."""
+    """Agents that say what `says` makes of a request; those in `mute` say nothing until the call is closed."""
 
     def __init__(self) -> None:
         self.asked: list[AgentRequest] = []
@@ -298,7 +291,7 @@ class FakeAgents:
 
 @dataclass
 class House:
-    """Everything a bot needs, over one database file; `living` runs one process of it."""
+    """The ports of a bot over one database file; `living` runs one process of it."""
 
     path: Path
 

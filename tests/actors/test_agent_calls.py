@@ -13,7 +13,8 @@ from machines.effects import Ask
 from machines.happenings import AgentDone, AnswerTooLong, CallDelayed, CallStarted
 from machines.ids import ActorKey, AgentId, EventId
 from machines.talk import AgentEnded, AgentOffersFile, AgentRequest, AgentSaid
-from tests.actors.fakes import FakeAgents, ManualClock, settle
+from tests.actors.fakes import FakeAgents, ManualClock
+from tests.idle_loop import settle
 from tests.machines.support import ANNA, BERT
 
 ROOM = ActorKey("!room")

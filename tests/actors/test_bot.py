@@ -14,7 +14,8 @@ from machines.ids import EventId, RoomId, SyncToken
 from machines.orders import NameRoom, SendMessage
 from machines.talk import AgentBroke, AgentEnded, AgentSaid
 from machines.topology import Topology
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.machines.support import CATALOG
 
 

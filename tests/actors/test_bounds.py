@@ -9,7 +9,8 @@ from machines.ids import EventId, RoomId
 from machines.orders import SendMessage
 from machines.priority import Priority
 from store import inbox
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.machines.support import BERT, CATALOG
 
 HIGH, LOW = 300, 150
@@ -62,6 +63,7 @@ async def test_a_restart_while_too_much_waits_tells_nobody_again(house: House):
     assert counts(house, room)["waiting"] == HIGH
 
 
+@pytest.mark.slow
 async def test_messages_are_taken_again_once_half_are_answered_and_not_before(house: House):
     (room,) = house.with_chats()
     house.agents.mute |= {"0", f"{HIGH - LOW + 1}"}
@@ -138,6 +140,7 @@ async def test_what_waits_in_a_room_that_failed_is_bounded_and_its_cell_holds_no
         assert all(cell.inbox.held(priority) == 0 for priority in Priority)
 
 
+@pytest.mark.slow
 async def test_who_writes_beyond_the_bound_of_a_failed_room_is_heard(house: House):
     (room,) = house.with_chats()
     linked, house.homeserver.rooms = house.homeserver.rooms, []

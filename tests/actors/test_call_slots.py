@@ -8,7 +8,7 @@ import pytest
 from actors.agent_calls import Limits
 from actors.call_slots import CallSlots, Party
 from machines.ids import AgentId, UserId
-from tests.actors.fakes import settle
+from tests.idle_loop import settle
 
 SLOTS = Limits().calls
 

@@ -6,7 +6,8 @@ from actors.cells import WINDOW, Cell
 from actors.outbox import LANE_FULL
 from machines.ids import ActorKey, RoomId
 from store.records import InboxRow, RoomRows
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.machines.support import CATALOG, chat_room
 
 ROUND = 16 * 2
@@ -27,6 +28,7 @@ async def pour(house: House, room: RoomId, bodies: list[str]) -> None:
             await settle()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "bound"),
     [("{n}", LANE_FULL + WINDOW + ROUND), ("!help {n}", 2 * LANE_FULL + ROUND)],
@@ -49,6 +51,7 @@ async def test_answers_that_can_not_be_sent_yet_are_bounded_and_none_is_lost(hou
     assert list(dict.fromkeys(answered)) == [f"${n}" for n in range(1, count + 1)]
 
 
+@pytest.mark.slow
 async def test_a_room_whose_answers_wait_holds_up_no_other(house: House):
     stuck, other = house.with_chats(2)
     usual = house.homeserver.perform
@@ -66,6 +69,7 @@ async def test_a_room_whose_answers_wait_holds_up_no_other(house: House):
         assert [body for _, body in house.homeserver.replies] == ["re: hello"]
 
 
+@pytest.mark.slow
 async def test_stop_gets_through_while_answers_wait_to_be_sent(house: House):
     (room,) = house.with_chats()
     house.homeserver.takes_s = 3600

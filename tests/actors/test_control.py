@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from actors.cells import WINDOW
 from machines.facts import BotRemoved
 from machines.ids import EventId, UserId
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.machines.support import CATALOG
 from tests.store.values import keep_facts
 
@@ -47,6 +48,7 @@ async def test_stop_gets_through_after_a_restart_with_everything_waiting(house: 
         assert (stop.event_id, CATALOG.stop_done()) in house.homeserver.replies
 
 
+@pytest.mark.slow
 async def test_what_waits_behind_a_stop_is_answered_in_its_order(house: House):
     (room,) = house.with_chats()
     house.agents.mute.add("0")

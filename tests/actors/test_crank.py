@@ -13,7 +13,8 @@ from machines.ids import RoomId
 from machines.orders import LinkChild, SendMessage
 from machines.talk import AgentEnded, AgentSaid
 from store.inbox import READ_AHEAD
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 
 CATALOG = catalog_for("en", "Lambda")
 
@@ -77,6 +78,7 @@ async def test_a_slow_lane_holds_up_no_other(house: House):
         assert bodies(house) == ["b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "at_once"), [(1000, 1000), (400, HELD + WINDOW + 16), (200, READ_AHEAD)]
 )
@@ -94,6 +96,7 @@ async def test_a_flood_in_one_room_is_answered_whole_and_in_order(house: House, 
     assert house.database.rows("SELECT DISTINCT status FROM inbox") == [("done",)]
 
 
+@pytest.mark.slow
 async def test_a_flood_that_waits_for_a_slow_answer_is_kept_and_answered_after_a_restart(house):
     (room,) = house.with_chats()
     house.agents.mute.add("0")
@@ -207,6 +210,7 @@ async def test_a_room_that_has_something_in_hand_is_not_forgotten(house, monkeyp
         assert len(bot._crank._cells) <= 2
 
 
+@pytest.mark.slow
 async def test_requests_of_one_user_never_shut_out_what_they_wait_for(house: House):
     """More requests than a window holds, while the first of them is being made."""
     (room,) = house.with_chats()
@@ -225,6 +229,7 @@ async def test_requests_of_one_user_never_shut_out_what_they_wait_for(house: Hou
     assert made == [(count + 1,)]
 
 
+@pytest.mark.slow
 async def test_a_flood_in_a_room_that_is_being_made_does_not_keep_it_from_being_finished(house):
     house.with_chats()
     made = RoomId("!made Chat 2")

@@ -14,7 +14,8 @@ from machines.orders import CreateRoom, Order, SendMessage
 from machines.room import Room
 from machines.user import User
 from store.records import Writes
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.machines.support import ANNA
 from tests.machines.topologies import bound
 from tests.store.values import keep_facts

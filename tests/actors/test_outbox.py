@@ -17,7 +17,8 @@ from machines.orders import (
 from machines.reply import LONGEST_ORDER_WAIT_S
 from store.records import Writes
 from tests.actors.desk import ROOM, Desk, open_desk
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 
 
 async def test_a_lane_is_sent_one_after_the_other(house: House):

@@ -7,7 +7,8 @@ from actors import outcomes
 from machines.ids import RoomId, TxnId
 from machines.orders import Done, Refused, SendMessage
 from tests.actors.desk import open_desk
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 
 STATUS = "SELECT txn_id, status FROM outbox ORDER BY txn_id"
 

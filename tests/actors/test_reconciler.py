@@ -12,7 +12,8 @@ from machines.binding import Binding
 from machines.ids import RoomId
 from machines.topology import Topology
 from store.records import Writes
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.machines.support import ANNA, BERT, BOT
 from tests.machines.topologies import bound, chat, row, space
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.store.journalled import ORDERS, ROOM, USER_KEY
 
 SCHEMAS = Path(__file__).parents[1] / "store" / "schemas"

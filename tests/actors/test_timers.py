@@ -7,7 +7,8 @@ import anyio
 
 from actors.timers import SLACK, Timers
 from machines.ids import ActorKey
-from tests.actors.fakes import ManualClock, settle
+from tests.actors.fakes import ManualClock
+from tests.idle_loop import settle
 
 ANN, BEN = ActorKey("!ann"), ActorKey("!ben")
 

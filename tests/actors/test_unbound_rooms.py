@@ -8,7 +8,8 @@ from machines.happenings import OrderDone
 from machines.ids import ActorKey, EventId, RoomId, TxnId
 from machines.orders import Done, StoreBinding
 from store.records import OutboxRow, Writes
-from tests.actors.fakes import House, settle
+from tests.actors.fakes import House
+from tests.idle_loop import settle
 from tests.machines.support import ANNA, CATALOG
 from tests.machines.topologies import space
 

@@ -10,14 +10,10 @@ from anyio.lowlevel import checkpoint
 
 from actors.workers import LOOK_EVERY_S, Workers
 from tests.actors.fakes import ManualClock
+from tests.idle_loop import settle
 
 LOOKER = 1
 """The task that looks whom nobody needs counts as one that was started."""
-
-
-async def _settle(turns: int = 5) -> None:
-    for _ in range(turns):
-        await checkpoint()
 
 
 class CountingGroup:
@@ -62,10 +58,10 @@ async def some_jobs(workers: Workers, count: int) -> None:
 
     for _ in range(count):
         workers.start(job)
-    await _settle()
+    await settle()
     assert running == count
     gate.set()
-    await _settle()
+    await settle()
     assert running == 0
 
 
@@ -79,7 +75,7 @@ async def test_jobs_one_after_the_other_share_a_task() -> None:
     async with working() as (workers, counting, _):
         for number in range(10):
             workers.start(job, number)
-            await _settle()
+            await settle()
         assert done == list(range(10))
         assert counting.started == 1 + LOOKER
 

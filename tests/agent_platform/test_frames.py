@@ -245,6 +245,7 @@ def decode_or_none(data):
         return None
 
 
+@pytest.mark.slow
 @settings(max_examples=1_500, deadline=None)
 @given(OBJECTS)
 def test_any_json_object_is_a_safe_value_or_an_error(frame):
@@ -255,12 +256,14 @@ def test_any_json_object_is_a_safe_value_or_an_error(frame):
         (value.code + value.details).encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=1_000, deadline=None)
 @given(STRINGS | st.text(alphabet='{}[]",:\\u0d8eNaI-+.1 typeSTAUS'))
 def test_any_text_is_a_value_or_an_error(data):
     decode_or_none(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(OBJECTS, st.data())
 def test_any_cut_or_spliced_frame_is_a_value_or_an_error(frame, data):

@@ -1,4 +1,4 @@
-"""What the other rooms feel while one room is flooded (contracts D11, D14).
+"""The latency of other rooms while one room is flooded (contracts D11, D14).
 
 From the moment of the flood on there are a hundred messages a second in two hundred other rooms. Timed is from a
 message to the first sign of its reply, in the other rooms only. A flood of 500 messages that are answered stands

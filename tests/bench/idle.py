@@ -1,4 +1,4 @@
-"""What rooms cost in which nothing happens: memory and tasks of the runtime, in a process of its own.
+"""The cost of idle rooms: memory and tasks of the runtime, in a process of its own.
 
 The rooms are rows of the database and were in the topology of the start, so every one was reconciled. Then every one
 is woken once by a change of membership, some by a message that is answered, and all rest. What is counted is what
@@ -31,7 +31,7 @@ _ROOMS = 100_000
 _MESSAGES = 5_000
 _A_SYNC = 1_000
 _RESTING_S = 2.5
-"""The read marker of a room is moved again a second after the first time, and workers are let go within two."""
+"""The read marker of a room is moved again a second after the first time, and idle workers exit within two."""
 _MEMORY_GOAL = Goal("at most", 50.0)
 _NO_TASKS = Goal("at most", 0)
 

@@ -8,7 +8,7 @@ from cli.app import run
 from tests.bench.doubles import InstantPlatform
 
 MUTE_CONTEXT = "BENCH_MUTE_CONTEXT"
-"""The variable that names the one `platform_chat_id` in which the agent never says anything."""
+"""The variable that names the one `platform_chat_id` in which the agent never answers."""
 
 if __name__ == "__main__":
     platform = InstantPlatform(os.environ.get(MUTE_CONTEXT, ""))

@@ -1,4 +1,4 @@
-"""What the daemon is compared with: a bare matrix-nio bot that echoes, as its documentation shows one.
+"""The comparison for the daemon: a bare matrix-nio bot that echoes, as in its documentation.
 
 `sync_forever` with full state and a callback that calls `room_send`. It keeps nothing but its sync token, which it
 writes when it is told to end: what it has not answered by then is lost. Its timeline is long enough to see every

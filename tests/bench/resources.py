@@ -1,4 +1,4 @@
-"""What a process uses, as the operating system counts it. Figures that it does not tell are 0."""
+"""The resources of a process, as the operating system counts them. Figures that it does not give are 0."""
 
 import os
 import re

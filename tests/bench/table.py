@@ -1,4 +1,4 @@
-"""How figures are shown: one calm table on a terminal, plain lines of it in a log."""
+"""How figures are shown: one table on a terminal, its plain lines in a log."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""A figure is shown with its comparisons, and a missed goal is seen."""
+"""A figure is shown with its comparisons, and a missed goal is marked."""
 
 from rich.console import Console
 

@@ -49,6 +49,7 @@ def as_process(*command: str, cwd: Path, **environment: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("inspect-room",), ("reset",), ("reset", "--json")])
 def test_a_closed_stdout_is_no_failure(tmp_path, command):
     with closing(connect(tmp_path / "lambda_matrix.db")):
@@ -136,6 +137,7 @@ def test_an_interruption_is_no_traceback(shell, monkeypatch):
     assert shell("run").code == ExitCode.FAULT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [(sys.executable, "-m", "cli"), (str(Path(sys.executable).with_name("surfaces-bot")),)],

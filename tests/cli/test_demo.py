@@ -76,6 +76,7 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("d")
 
 
+@pytest.mark.system
 async def test_it_runs_to_its_end_stays_up_for_a_client_and_leaves_nothing_behind(
     temporary: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ async def is_gone(url: str) -> bool:
             return True
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interruption_ends_it_with_code_1_and_leaves_nothing_behind(
     number: signal.Signals, temporary: Path, tmp_path: Path

@@ -135,6 +135,7 @@ def test_a_dry_run_changes_nothing(shell: Shell, directory: Path) -> None:
     assert files(directory) == before
 
 
+@pytest.mark.slow
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -136,6 +136,7 @@ def test_an_outage_in_the_middle_fails_the_other_rooms(shell: Shell, account: Fa
     assert "does not answer" in told(result)["server"][3]["error"]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

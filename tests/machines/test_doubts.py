@@ -124,6 +124,7 @@ def test_rooms_of_others_are_not_doubted():
     assert doubted(entry(invited_by=None), entry("!two", invited_by=BERT)).none
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(topologies(), tables)
 def test_no_bound_room_is_refused_by_the_sync_alone(shown: Topology, known: Stored):
@@ -137,6 +138,7 @@ def test_no_bound_room_is_refused_by_the_sync_alone(shown: Topology, known: Stor
     assert set(decided.gone) <= left.unseen
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(topologies(), tables)
 def test_doubts_ask_only_for_rooms_that_are_shown_stored_or_linked(shown: Topology, known: Stored):

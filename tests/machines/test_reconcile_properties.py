@@ -1,5 +1,6 @@
 """For any topology and any damage: reconciling twice is reconciling once, and what was valid stays (C1, C5, C6)."""
 
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -110,6 +111,7 @@ users = st.lists(
 tables = st.builds(Stored, rooms=rows(), users=users, platform_chat_seq=st.integers(0, 12))
 
 
+@pytest.mark.slow
 @given(topologies(), tables)
 @settings(max_examples=200, deadline=None)
 def test_reconciling_twice_is_reconciling_once(shown, stored):
@@ -122,6 +124,7 @@ def test_reconciling_twice_is_reconciling_once(shown, stored):
     assert (world.shown, world.stored) == once
 
 
+@pytest.mark.slow
 @given(topologies(), tables)
 @settings(max_examples=150, deadline=None)
 def test_no_two_rooms_are_ever_given_the_same_id(shown, stored):
@@ -140,6 +143,7 @@ def test_no_two_rooms_are_ever_given_the_same_id(shown, stored):
         assert user.next_chat_index > int((each.chat_id or "C0")[1:])
 
 
+@pytest.mark.slow
 @given(
     topologies(),
     rows(st.sampled_from([*CHATS, *ENTRIES])),
@@ -173,6 +177,7 @@ def test_whatever_happens_to_the_tables_the_homeserver_gives_the_same_chats_back
     assert world.settled
 
 
+@pytest.mark.slow
 @given(topologies(), tables, st.sets(rooms))
 @settings(max_examples=150, deadline=None)
 def test_what_is_under_way_keeps_its_row(shown, stored, busy):

@@ -14,6 +14,8 @@ from sandbox.ports import free_port
 from sandbox.synapse import Synapse
 from tests.support.matrix_user import MatrixUser
 
+pytestmark = pytest.mark.system
+
 PARENT = """
 import anyio, json
 from sandbox.synapse import Synapse

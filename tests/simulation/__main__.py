@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from tests.simulation.history import simulate
+from tests.simulation.outcome import simulate
 from tests.simulation.pool import outcomes
 
 LAST_EVENTS = 40

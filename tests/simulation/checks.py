@@ -1,4 +1,4 @@
-"""What must hold: at every step, and when all is quiet. Each says which number of the contract is broken."""
+"""What must hold at every step, and what when the bot is idle. Each check names the contract number."""
 
 import json
 import sqlite3
@@ -22,9 +22,9 @@ _WAITS = "status = 'waiting'"
 
 
 class Watch:
-    """Looks at each commit, request and question as it happens.
+    """Checks each commit, request and question as it happens.
 
-    `blind` leaves out the checks of what is inside the bot: a planted bug is to be found by its effects.
+    `blind` leaves out the checks of the bot's internals: a planted bug is to be found by its effects.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Watch:
         self.process: Process | None = None
 
     def database(self, raw: sqlite3.Connection) -> None:
-        """Look into this database from here on."""
+        """Check this database from here on."""
         self._token = 0 if self.raw is None else self._server.position
         self._in_gaps = []
         self.raw = raw
@@ -137,7 +137,7 @@ class Watch:
         return self.process is not None and event.sent_at_ms < self.process.started_at * 1000
 
     def asked(self, request: AgentRequest) -> None:
-        """An agent hears a message whose turn is stored, of one chat in one context (contract A5)."""
+        """An agent gets a message whose turn is stored, of one chat in one context (contract A5)."""
         if self.process is not None and not self.process.reconciled:
             return self._kernel.accuse("an agent was asked before reconciliation (L4)")
         said = [each for each in self._said if each.event.event_id == request.message_id]
@@ -161,7 +161,7 @@ class Watch:
 
 
 class Judge:
-    """Judges the rooms once all is quiet."""
+    """Checks the rooms when the bot is idle."""
 
     def __init__(
         self,

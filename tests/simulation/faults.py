@@ -1,4 +1,4 @@
-"""What goes wrong in one history: drawn from the seed once, and thrown for at each occasion until all is healed."""
+"""The faults of one history: their rates are drawn from the seed once, each fault at its occasion, until `healed`."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class Plan:
 
 
 def plan(kernel: Kernel) -> Plan:
-    """Draw what will go wrong; most histories have several kinds of trouble, some have none of one."""
+    """Draw the rates of faults; most histories have several kinds of fault."""
     chance = kernel.chance
     return Plan(
         request=chance.choice((0.0, 0.03, 0.1, 0.25)),
@@ -87,7 +87,7 @@ def plan(kernel: Kernel) -> Plan:
 
 
 class Faults:
-    """Throws the dice. After `heal` nothing goes wrong any more."""
+    """Draws the faults. After `healed` there are none."""
 
     def __init__(self, kernel: Kernel, drawn: Plan) -> None:
         self._kernel = kernel

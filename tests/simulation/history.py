@@ -1,10 +1,8 @@
-"""One history: a world made from a seed, lived through up to the end, and judged."""
+"""One history: made from a seed, run to its end, and checked."""
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from machines.ids import UserId
 from machines.talk import AgentRequest
 from matrix import Account, MatrixClient
 from matrix.clock import SystemClock
-from store import Journal
+from matrix.http.backend import HttpBackend
 from store.database import prepare
 from tests.simulation.agents import AgentModel, Agents
 from tests.simulation.api import Api
@@ -31,6 +29,7 @@ from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.loop import Killed, tamed
 from tests.simulation.network import Network
+from tests.simulation.planted import NONE, Bug
 from tests.simulation.process import Connection, Process
 from tests.simulation.users import SentMessage, SimulatedUser
 from tests.support.memory_homeserver.rooms import AccountData, Event
@@ -39,9 +38,9 @@ from tests.support.memory_homeserver.sync import has_news, position_of
 BOT = UserId("@bot:hs")
 NAMES = {"@ann:hs": "Ann", "@bob:hs": "Bob", "@cid:hs": "Cid"}
 STEPS = 400_000
-"""A history that takes longer runs in circles."""
+"""A history that takes longer makes no progress."""
 PATIENCE_S = 600.0
-"""How long after all is healed everything has to be answered."""
+"""How long after the last fault everything has to be answered."""
 DRAINED_S = 10.0
 _MAKING = (
     "users WHERE state != 'resting'",
@@ -53,51 +52,34 @@ FAULTS = ("actor_fault", "visit_refused")
 
 
 class VirtualClock(SystemClock):
-    """The runtime's clock on the world's time."""
+    """The runtime's clock, on simulated time."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
     def now(self) -> float:
-        """Return the world's time."""
+        """Return the simulated time."""
         return self._kernel.now
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one seed."""
-
-    seed: int
-    violation: str | None
-    digest: str
-    trace: tuple[str, ...]
-    messages: int
-    kills: int
-    requests: int
-    forks: int
-
-
 class History:
-    """The world of one seed."""
+    """The simulated homeserver, users, agents and bot of one seed."""
 
-    def __init__(self, seed: int, folder: Path, *, blind: bool, forks: bool) -> None:
+    def __init__(self, seed: int, folder: Path, *, bug: Bug = NONE) -> None:
+        self.bug = bug
         self.kernel = kernel = Kernel(seed)
-        self.forks = Forks(seed) if forks else None
-        drawn = plan(kernel)
-        if self.forks is not None and self.forks.rate > 0:
-            drawn.losses = max(drawn.losses, self.forks.losses)
-        self.faults = Faults(kernel, drawn)
+        self.forks = self.make_forks()
+        self.faults = self.make_faults()
         self.server = SimulatedHomeserver(kernel, BOT, self.forks)
         self.server.display_names.update(NAMES)
         self.server.listeners.append(self._welcome)
         self.said: list[SentMessage] = []
         self.catalog = catalog_for("en", "Lambda")
-        self.watch = Watch(self.server, self.said, blind=blind)
-        self.agents = AgentModel(kernel, self.faults, self._asked)
+        self.watch = Watch(self.server, self.said, blind=bug.blind and bug is not NONE)
+        self.agents = self.make_agents()
         self.api = Api(self.server, self.faults)
         self.network = Network(kernel, self.server, self.api, self.faults, self.watch.request)
-        names = sorted(kernel.chance.sample(sorted(NAMES), kernel.chance.choice((1, 1, 2, 3))))
-        self.people = [SimulatedUser(kernel, self.server, name, self.said) for name in names]
+        self.people = [SimulatedUser(kernel, self.server, name, self.said) for name in self.names()]
         self.judge = Judge(self.server, self.said, self.people, self.agents, self.catalog)
         self.judge.may_repeat_commands = self.faults.plan.losses > 0
         self.folder = folder
@@ -109,16 +91,31 @@ class History:
         self.stop: Callable[[], None] | None = None
         self.raw = self._database()
 
-    # -- the plot ----------------------------------------------------------------------------------
+    # -- what the seed draws -----------------------------------------------------------------------
 
-    def live(self) -> None:
-        """Live through it.
+    def make_forks(self) -> Forks | None:
+        """Return what draws the events that come at once; without it none do."""
+        return Forks(self.kernel.seed)
 
-        Raises:
-            Violation: something was not as it must be.
-        """
+    def make_faults(self) -> Faults:
+        """Return what draws the faults."""
+        drawn = plan(self.kernel)
+        if self.forks is not None and self.forks.rate > 0:
+            drawn.losses = max(drawn.losses, self.forks.losses)
+        return Faults(self.kernel, drawn)
+
+    def make_agents(self) -> AgentModel:
+        """Return the agents."""
+        return AgentModel(self.kernel, self.faults, self._asked)
+
+    def names(self) -> list[str]:
+        """Return the users who take part."""
+        chance = self.kernel.chance
+        return sorted(chance.sample(sorted(NAMES), chance.choice((1, 1, 2, 3))))
+
+    def schedule(self) -> None:
+        """Schedule what people do, outages and stops, and the end of all faults."""
         kernel, chance = self.kernel, self.kernel.chance
-        kernel.note(f"seed {kernel.seed}: {self.faults.plan}")
         lasts_s = chance.choice((15.0, 40.0, 120.0))
         for person in self.people:
             invited_s = chance.uniform(0.0, lasts_s / 3)
@@ -131,21 +128,36 @@ class History:
             kernel.after(chance.uniform(0.0, lasts_s), self._go_down)
         for _ in range(self.faults.plan.stops):
             kernel.after(chance.uniform(5.0, lasts_s), self._stop_process)
-        kernel.after(lasts_s, self._heal)
+        kernel.after(lasts_s, self.heal)
         kernel.after(chance.choice((0.0, 5.0)), self._want_process)
+
+    def backend_of(self, process: Process) -> HttpBackend:
+        """Return the HTTP backend of one process."""
+        return self.network.backend_of(process)
+
+    # -- the run -----------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Run the history to its end and check it.
+
+        Raises:
+            Violation: something was not as it must be.
+        """
+        self.kernel.note(f"seed {self.kernel.seed}: {self.faults.plan}")
+        self.schedule()
         steps = 0
         while not self.over:
             if self.wanted:
                 self._run_process()
             else:
-                kernel.step()
+                self.kernel.step()
                 steps += 1
                 if steps > STEPS:
-                    raise Violation("the world turns and turns, and no process is wanted")
+                    raise Violation("time passes without end, and no process is to be started")
         self.judge.judge()
 
-    def _heal(self) -> None:
-        """From here on nothing goes wrong; what was asked has to be answered."""
+    def heal(self) -> None:
+        """End all faults: from here on every message has to be answered."""
         self.kernel.note("HEALED")
         self.faults.healed = True
         self.faults.outage = None
@@ -153,15 +165,15 @@ class History:
             self._want_process()
         if self.process is not None:
             self.process.fuse = -1
-        self.kernel.after(PATIENCE_S, self._lose_patience)
-        self.kernel.after(5.0, self._look, self._ask_once_more)
+        self.kernel.after(PATIENCE_S, self._fail_when_not_over)
+        self.kernel.after(5.0, self._check_quiet, self._ask_once_more)
 
-    def _look(self, then: Callable[[], None]) -> None:
-        """Go on when all is answered and nothing waits."""
+    def _check_quiet(self, then: Callable[[], None]) -> None:
+        """Continue with `then` when all is answered and nothing waits."""
         if self.process is not None and self.process.live and not self._waits():
             then()
         else:
-            self.kernel.after(5.0, self._look, then)
+            self.kernel.after(5.0, self._check_quiet, then)
 
     def _waits(self) -> str:
         for table in ("inbox", "outbox"):
@@ -183,12 +195,12 @@ class History:
         return f"unanswered: {', '.join(unanswered)}" if unanswered else ""
 
     def _ask_once_more(self) -> None:
-        """Every room can be talked in (the last message of each)."""
+        """Send one last message to every chat."""
         self.kernel.note("ONCE MORE")
         for person in self.people:
             for room in person.chats:
                 person.send(room, f"last question {room.room_id}", "text")
-        self.kernel.after(5.0, self._look, self._end)
+        self.kernel.after(5.0, self._check_quiet, self._end)
 
     def _end(self) -> None:
         self.over = True
@@ -196,7 +208,7 @@ class History:
             self.process.stopped_at = self.kernel.now
             self.stop()
 
-    def _lose_patience(self) -> None:
+    def _fail_when_not_over(self) -> None:
         if not self.over:
             raise Violation(f"{PATIENCE_S:.0f} s after the last fault: {self._waits() or 'no bot'}")
 
@@ -215,12 +227,12 @@ class History:
 
     # -- the bot -----------------------------------------------------------------------------------
 
-    def _making(self) -> bool:
-        """Whether a room is being made: half of one can't be told from the homeserver alone (C2)."""
+    def _room_is_being_made(self) -> bool:
+        """Whether a room is being made: a half-made one can't be recognised from the homeserver alone (C2)."""
         return any(self.raw.execute(f"SELECT 1 FROM {what}").fetchone() for what in _MAKING)
 
     def _start_again(self) -> None:
-        if not self._making() and self.faults.loses_database():
+        if not self._room_is_being_made() and self.faults.loses_database():
             self.kernel.note("DATABASE LOST")
             self.raw.close()
             self.raw = self._database()
@@ -237,7 +249,7 @@ class History:
             self.stop()
 
     def _welcome(self, event: Event | AccountData) -> None:
-        """Let people talk in a chat that was just linked, and perhaps end the process about then."""
+        """Let users write in a chat that was just linked, and perhaps end the process at about that time."""
         forks = self.forks
         if isinstance(event, AccountData) or event.type != "m.space.child":
             return
@@ -249,7 +261,7 @@ class History:
             self._end_soon(forks.chance.uniform(0.0, 8.0))
 
     def _ask(self, person: SimulatedUser, room_id: str) -> None:
-        """Let a person ask something, unless all has been asked and the bot is to end."""
+        """Let a user ask something, unless the history is over."""
         if not self.over:
             person.ask(room_id)
 
@@ -283,13 +295,13 @@ class History:
         return raw
 
     def _fuse(self) -> int:
-        """Say after how many occasions the process is killed; soon, often enough to die twice."""
+        """Return after how many occasions the process is killed; early often enough to be killed twice."""
         if self.faults.healed or self.kills >= self.faults.plan.kills:
             return -1
         return int(2 ** self.kernel.chance.uniform(0, 9))
 
     def _run_process(self) -> None:
-        """Start one process, and let the world go on with it up to its end."""
+        """Start one process, and run the simulation until it ends."""
         self.wanted = False
         self.starts += 1
         self.kernel.note(f"START {self.starts}")
@@ -318,14 +330,15 @@ class History:
             on_change=lambda up, reason, outage_s: self.kernel.note(f"reachable: {up} ({reason})"),
             clock=clock,
             jitter=self.kernel.chance.random,
-            backend=self.network.backend_of(process),
+            backend=self.bug.backend(self.backend_of(process)),
         )
         agents = Agents()
+        journal = self.bug.journal(Connection(process, self.raw, self.watch.committed))
         bot = Bot(
-            homeserver=homeserver,
+            homeserver=self.bug.homeserver(homeserver, journal),
             platform=self.agents.platform_of(process),
             limits=Limits(),
-            journal=Journal(Connection(process, self.raw, self.watch.committed)),
+            journal=journal,
             clock=clock,
             surroundings=Surroundings(
                 clock=clock,
@@ -360,12 +373,12 @@ class History:
 
 
 @contextmanager
-def structlog_into(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
-    """Let `hear` have every log line while the block lasts."""
+def structlog_into(receive: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
+    """Pass every log line to `receive` while the block lasts."""
     before = structlog.get_config()
 
     def catch(logger: Any, method: str, fields: MutableMapping[str, Any]) -> dict[str, Any]:
-        hear(fields.pop("event"), dict(fields))
+        receive(fields.pop("event"), dict(fields))
         raise structlog.DropEvent
 
     structlog.configure(processors=[catch], cache_logger_on_first_use=False)
@@ -373,30 +386,3 @@ def structlog_into(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None
         yield
     finally:
         structlog.configure(**before)
-
-
-def simulate(seed: int, *, blind: bool = False, forks: bool = True) -> Outcome:
-    """Live through one seed; without `forks`, as before there were any."""
-    shared_memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(
-        dir=shared_memory if shared_memory.is_dir() else None
-    ) as folder:
-        history = History(seed, Path(folder) / "matrix_store", blind=blind, forks=forks)
-        violation = None
-        try:
-            history.live()
-        except Violation as found:
-            violation = str(found)
-        finally:
-            history.raw.close()
-    kernel = history.kernel
-    return Outcome(
-        seed=seed,
-        violation=violation,
-        digest=kernel.digest(),
-        trace=tuple(kernel.trace),
-        messages=len(history.said),
-        kills=history.kills,
-        requests=history.network.requests,
-        forks=0 if history.forks is None else history.forks.made,
-    )

@@ -1,6 +1,6 @@
-"""Time and chance: one heap of what happens next, one seeded generator, one trace of what happened.
+"""Simulated time: one heap of callbacks, one seeded random generator, one trace.
 
-Everything in a simulated world happens in a callback of this heap. What is due at the same moment happens
+Everything in a simulation happens in a callback of this heap. What is due at the same moment happens
 in an order that the seed draws: nothing may depend on it.
 """
 
@@ -16,11 +16,11 @@ BEGINNING = 1_700_000_000.0
 
 
 class Violation(Exception):
-    """The world is not as the contract wants it."""
+    """The contract is violated."""
 
 
 class Kernel:
-    """The world's clock, dice and diary."""
+    """The clock, the random generator and the trace of one simulation."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -32,29 +32,29 @@ class Kernel:
         self._numbers = itertools.count()
 
     def at(self, when: float, happens: Callable[..., None], *args: Any) -> None:
-        """Let something happen at a time; at once, if that is past."""
+        """Schedule a callback at a time; at once, if that is past."""
         entry = (max(when, self.now), self.chance.random(), next(self._numbers), happens, args)
         heapq.heappush(self._heap, entry)
 
     def after(self, seconds: float, happens: Callable[..., None], *args: Any) -> None:
-        """Let something happen later."""
+        """Schedule a callback after some seconds."""
         self.at(self.now + seconds, happens, *args)
 
     def step(self) -> None:
-        """Let the next thing happen.
+        """Run the next callback.
 
         Raises:
-            Violation: something has gone wrong that must not.
+            Violation: a check has failed.
         """
         if self.blame is not None:
             raise Violation(self.blame)
         if not self._heap:
-            raise Violation("nothing will ever happen again")
+            raise Violation("no callback is left")
         self.now, _, _, happens, args = heapq.heappop(self._heap)
         happens(*args)
 
     def note(self, what: str) -> None:
-        """Write into the diary."""
+        """Add a line to the trace."""
         self.trace.append(f"{self.now - BEGINNING:10.4f} {what}")
 
     def accuse(self, what: str) -> None:
@@ -62,9 +62,9 @@ class Kernel:
         self.blame = self.blame or what
 
     def likely(self, probability: float) -> bool:
-        """Throw the dice."""
+        """Draw whether something of this probability happens."""
         return self.chance.random() < probability
 
     def digest(self) -> str:
-        """Return what tells this history from any other."""
+        """Return a hash of the trace."""
         return blake2b("\n".join(self.trace).encode(), digest_size=16).hexdigest()

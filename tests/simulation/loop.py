@@ -1,7 +1,7 @@
-"""An asyncio event loop on the kernel's time, and what else has to be tamed for a history to repeat itself.
+"""An asyncio event loop on the kernel's time, and what else has to be replaced for a history to repeat itself.
 
-Callbacks run first in, first out, as asyncio promises; when none is left, the next thing in the world
-happens. A loop can be killed: whatever ran on it is where it was, for ever, as after `kill -9`.
+Callbacks run first in, first out, as asyncio promises; when none is left, the kernel's next callback
+runs. A loop can be killed: its tasks never go on, as after `kill -9`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _CALLBACKS_A_ROUND = 2000
 
 
 class Killed(BaseException):
-    """The process of this loop is no more."""
+    """The process of this loop was killed."""
 
 
 class NumberedTask(asyncio.Task[Any]):
@@ -58,7 +58,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.set_exception_handler(self._note_fault)
 
     def time(self) -> float:
-        """Return the world's time."""
+        """Return the simulated time."""
         return self.kernel.now
 
     def call_at(
@@ -74,7 +74,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return handle
 
     def bury(self) -> None:
-        """Clear away the tasks of a killed process; its edges let nothing through any more."""
+        """Cancel the tasks of a killed process; its ports pass nothing on any more."""
         events._set_running_loop(self)
         try:
             for _ in range(_ROUNDS):
@@ -90,7 +90,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                     if not handle._cancelled:
                         handle._run()
             else:
-                raise RuntimeError("a killed process does not rest")
+                raise RuntimeError("the tasks of a killed process do not end")
         finally:
             events._set_running_loop(None)
             self._ready.clear()

@@ -1,4 +1,4 @@
-"""Many seeds on all processors: each worker process lives through one history after the other."""
+"""Run many seeds on all processors, one history after the other in each worker process."""
 
 import gc
 import multiprocessing
@@ -6,21 +6,17 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tests.simulation.history import Outcome, simulate
-from tests.simulation.planted import BUGS, planted
+from tests.simulation.outcome import Outcome, simulate
 
 SEEDS_A_TASK = 5
 
 
-def outcomes(
-    seeds: Iterable[int], *, bug: str | None = None, workers: int | None = None
-) -> Iterator[Outcome]:
-    """Yield what becomes of each seed, as it comes; traces are left out."""
+def outcomes(seeds: Iterable[int]) -> Iterator[Outcome]:
+    """Yield the outcome of each seed as it ends, without its trace."""
     # A fresh interpreter each: a fork would take threads' locks along.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers or os.cpu_count(), initializer=_prepare) as pool:
-        tasks = ((seed, bug) for seed in seeds)
-        yield from pool.imap_unordered(_one, tasks, chunksize=SEEDS_A_TASK)
+    with context.Pool(os.cpu_count(), initializer=_prepare) as pool:
+        yield from pool.imap_unordered(_one, seeds, chunksize=SEEDS_A_TASK)
 
 
 def _prepare() -> None:
@@ -29,9 +25,7 @@ def _prepare() -> None:
     gc.freeze()
 
 
-def _one(task: tuple[int, str | None]) -> Outcome:
-    seed, bug = task
-    with planted(bug):
-        outcome = simulate(seed, blind=bug is not None and BUGS[bug].blind)
+def _one(seed: int) -> Outcome:
+    outcome = simulate(seed)
     gc.collect()
     return replace(outcome, trace=())

@@ -1,4 +1,4 @@
-"""One process of the bot: its loop, its connection to the database, and the moment of its death."""
+"""One process of the bot: its event loop, its database connection, and when it is killed."""
 
 import asyncio
 import sqlite3
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Process:
-    """Lives until killed. `fuse` counts the occasions up to its death; negative is for ever."""
+    """Runs until killed. `fuse` counts the occasions up to the kill; negative is never."""
 
     def __init__(self, kernel: Kernel, fuse: int, disk_s: float) -> None:
         self.kernel = kernel
@@ -33,7 +33,7 @@ class Process:
         return self.loop.killed
 
     def may_die(self, occasion: str) -> None:
-        """Burn the fuse: between any two writes and requests it may be over."""
+        """Count an occasion: the process may be killed between any two writes and requests."""
         if self.fuse > 0:
             self.fuse -= 1
             if self.fuse == 0:
@@ -47,7 +47,7 @@ class Process:
             self.died_at = self.kernel.now
 
     async def limbo(self) -> None:
-        """Wait for ever: nothing that a dead process does reaches the world."""
+        """Wait for ever: nothing that a killed process does has an effect."""
         await self.loop.create_future()
 
     async def hop(self, function: Callable[..., T], *args: Any) -> T:

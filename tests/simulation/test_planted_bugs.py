@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.simulation.history import simulate
-from tests.simulation.planted import BUGS, planted
+from tests.simulation.bugs import BUGS
+from tests.simulation.outcome import simulate
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_found_within_a_few_seeds(name):
-    with planted(name):
-        for seed in range(BUGS[name].within):
-            if simulate(seed, blind=BUGS[name].blind).violation is not None:
-                return
-    pytest.fail(f"not found in {BUGS[name].within} seeds: {name}")
+    bug = BUGS[name]
+    for seed in range(bug.within):
+        if simulate(seed, bug=bug).violation is not None:
+            return
+    pytest.fail(f"not found in {bug.within} seeds: {name}")

@@ -2,11 +2,11 @@
 
 `python -m tests.soak --kills 200` (`make soak KILLS=200`) starts Synapse, the daemon and an agent, lets several
 people talk in twenty rooms, kills the daemon at random moments and the homeserver now and then, and afterwards
-reads every room's history: what it says there, not what anybody remembers, is the result.
+reads every room's history, which is the result.
 
-- `stage`: the homeserver, the daemon, the agent, the people and their rooms
-- `traffic`: what people say and what the agent answers
-- `chaos`: who is killed when
+- `soak_fixture`: the homeserver, the daemon, the agent, the people and their rooms
+- `traffic`: the messages and the answers of the agent
+- `kills`: when the daemon and the homeserver are killed
 - `verdict`: what a room's history shows
 
 Three more that are run by hand, and in part or for a shorter time by the test suite: `python -m tests.soak.outage`

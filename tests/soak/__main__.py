@@ -1,4 +1,4 @@
-"""`python -m tests.soak --kills N [--seed S]`: run it, show how it goes, and say what came of it."""
+"""`python -m tests.soak --kills N [--seed S]`: run it, and print progress and result."""
 
 import argparse
 import random
@@ -12,12 +12,12 @@ import anyio
 
 from sandbox.errors import SandboxError
 from sandbox.room_event import RoomEvent
-from tests.soak.chaos import SoakFailed, Toll, kill_again_and_again
-from tests.soak.stage import Stage, say, set_up
+from tests.soak.kills import KillRecord, SoakFailed, kill_again_and_again
+from tests.soak.soak_fixture import SoakFixture, say, set_up
 from tests.soak.traffic import Talk
 from tests.soak.verdict import Verdict, first_signs, judge
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import answer_to
+from tests.system.users import answer_to
 
 SETTLED_AFTER_S = 180.0
 _SHOWN = 10
@@ -47,37 +47,37 @@ async def soak(kills: int, seed: int) -> bool:
     talk = Talk(random.Random(seed + 1))
     began = time.monotonic()
     say("starting a homeserver, the daemon and an agent; welcoming people …")
-    async with set_up(talk.answer) as stage:
-        say(f"{len(stage.rooms)} rooms are ready after {time.monotonic() - began:.0f} s")
+    async with set_up(talk.answer) as setup:
+        say(f"{len(setup.rooms)} rooms are ready after {time.monotonic() - began:.0f} s")
         began = time.monotonic()
 
-        def progress(toll: Toll) -> None:
-            if len(toll.at) % max(1, kills // _REPORTS) == 0:
+        def progress(record: KillRecord) -> None:
+            if len(record.at) % max(1, kills // _REPORTS) == 0:
                 say(
-                    f"{len(toll.at):5} of {kills} kills · {talk.sent} messages"
+                    f"{len(record.at):5} of {kills} kills · {talk.sent} messages"
                     f" · {time.monotonic() - began:.0f} s"
                 )
 
         async with anyio.create_task_group() as group:
-            for number, (person, room) in enumerate(stage.rooms):
-                group.start_soon(talk.speak, person, room, str(number))
-            toll = await kill_again_and_again(stage, kills, chance, progress)
+            for number, (person, room) in enumerate(setup.rooms):
+                group.start_soon(talk.catalog_for, person, room, str(number))
+            record = await kill_again_and_again(setup, kills, chance, progress)
             talk.over.set()
         say("waiting for the last answers …")
-        unanswered = await _settle(stage, talk)
+        unanswered = await _settle(setup, talk)
         say("reading what the rooms show …")
-        verdict, signs = await _read(stage, toll)
-        _tell(verdict, toll, signs, time.monotonic() - began)
-        _tell_log(stage)
+        verdict, signs = await _read(setup, record)
+        _tell(verdict, record, signs, time.monotonic() - began)
+        _tell_log(setup)
         if unanswered:
             say(f"gave up waiting in {unanswered} rooms after {SETTLED_AFTER_S:.0f} s")
-        await stage.daemon.stop()
+        await setup.daemon.stop()
     return verdict.holds
 
 
-async def _settle(stage: Stage, talk: Talk) -> int:
+async def _settle(setup: SoakFixture, talk: Talk) -> int:
     """Wait until each room's last message is answered; return in how many rooms it is not."""
-    waiting = len(stage.rooms)
+    waiting = len(setup.rooms)
 
     async def last_word(person: MatrixUser, room: str) -> None:
         nonlocal waiting
@@ -86,31 +86,31 @@ async def _settle(stage: Stage, talk: Talk) -> int:
 
     with anyio.move_on_after(SETTLED_AFTER_S):
         async with anyio.create_task_group() as group:
-            for person, room in stage.rooms:
+            for person, room in setup.rooms:
                 group.start_soon(last_word, person, room)
     return waiting
 
 
-async def _read(stage: Stage, toll: Toll) -> tuple[Verdict, list[float]]:
+async def _read(setup: SoakFixture, record: KillRecord) -> tuple[Verdict, list[float]]:
     verdict = Verdict()
     everything: list[RoomEvent] = []
-    for person, room in stage.rooms:
+    for person, room in setup.rooms:
         events = await person.messages(room)
-        verdict += judge(events, person.user_id, stage.bot)
+        verdict += judge(events, person.user_id, setup.bot)
         everything += events
-    return verdict, first_signs(everything, stage.bot, toll.at)
+    return verdict, first_signs(everything, setup.bot, record.at)
 
 
-def _tell(verdict: Verdict, toll: Toll, signs: Sequence[float], took_s: float) -> None:
+def _tell(verdict: Verdict, record: KillRecord, signs: Sequence[float], took_s: float) -> None:
     rows = (
-        ("kills", f"{len(toll.at)}, {toll.young} of them before it was live"),
-        ("homeserver kills", f"{toll.homeservers}"),
+        ("kills", f"{len(record.at)}, {record.young} of them before it was live"),
+        ("homeserver kills", f"{record.homeservers}"),
         ("messages", f"{verdict.messages}"),
         ("replies", f"{verdict.replies}"),
         ("lost", f"{len(verdict.lost)}"),
         ("duplicated", f"{len(verdict.duplicated)}"),
         ("out of order", f"{len(verdict.out_of_order)}"),
-        ("start to live", _spread(toll.live_after_s)),
+        ("start to live", _spread(record.live_after_s)),
         ("kill to next sign", _spread(signs)),
         ("took", f"{took_s:.0f} s"),
     )
@@ -122,8 +122,8 @@ def _tell(verdict: Verdict, toll: Toll, signs: Sequence[float], took_s: float) -
             say(f"  {each}")
 
 
-def _tell_log(stage: Stage) -> None:
-    odd = [line for line in stage.daemon.log if line["level"] in ("warning", "error")]
+def _tell_log(setup: SoakFixture) -> None:
+    odd = [line for line in setup.daemon.log if line["level"] in ("warning", "error")]
     for event, count in Counter(line["event"] for line in odd).items():
         say(f"in the log: {event} {count} ×")
     for line in [line for line in odd if line["level"] == "error"][:_SHOWN]:

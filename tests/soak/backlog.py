@@ -1,4 +1,4 @@
-"""`python -m tests.soak.backlog`: everybody writes while the bot is down; then it comes back (contracts D3, D4).
+"""`python -m tests.soak.backlog`: users write while the bot is down; then it starts (contracts D3, D4).
 
 Far more than a sync's timeline holds, so that the bot finds gaps in every room. What the rooms show is judged as in
 the soak.
@@ -14,12 +14,12 @@ from functools import partial
 import anyio
 
 from sandbox.synapse import Synapse
-from tests.soak.stage import Stage, say, set_up
+from tests.soak.soak_fixture import SoakFixture, say, set_up
 from tests.soak.traffic import answer_to
 from tests.soak.verdict import Verdict, judge
 from tests.support.agent_script import End, Request, Step, Text
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import answer_to as answered
+from tests.system.users import answer_to as answered
 
 CHATS_EACH = 5
 TIMELINE_LIMIT = 10
@@ -69,37 +69,37 @@ async def come_back(
     synapse: Synapse | None = None,
     progress: Callable[[str], None] = _quietly,
 ) -> Outcome:
-    """Run once; `progress` hears what is going on."""
+    """Run once; `progress` gets a line for each step."""
     async with set_up(
         _answer,
         people=rooms // CHATS_EACH,
         chats_each=CHATS_EACH,
         synapse=synapse,
         timeline_limit=TIMELINE_LIMIT,
-    ) as stage:
-        await stage.daemon.stop()
-        progress(f"{len(stage.rooms)} rooms are ready, and the bot is down; writing …")
-        last_words = await _write(stage, messages // rooms)
+    ) as setup:
+        await setup.daemon.stop()
+        progress(f"{len(setup.rooms)} rooms are ready, and the bot is down; writing …")
+        last_words = await _write(setup, messages // rooms)
         progress("the bot comes back …")
-        assert stage.proxy is not None
-        before = len(stage.proxy.requests)
+        assert setup.proxy is not None
+        before = len(setup.proxy.requests)
         began = time.monotonic()
-        await stage.daemon.start()
-        await stage.daemon.wait_live()
+        await setup.daemon.start()
+        await setup.daemon.wait_live()
         live_after_s = time.monotonic() - began
         for person, room, message_id in last_words:
             await answered(person, room, message_id, WITHIN_S)
         answered_after_s = time.monotonic() - began
-        requests = stage.proxy.requests[before:]
-        pages = sum(proxied.path.endswith("/messages") for proxied in requests)
+        passages = setup.proxy.requests[before:]
+        pages = sum(proxied.path.endswith("/messages") for proxied in passages)
         verdict = Verdict()
-        for person, room in stage.rooms:
-            verdict += judge(await person.messages(room), person.user_id, stage.bot)
-        await stage.daemon.stop()
+        for person, room in setup.rooms:
+            verdict += judge(await person.messages(room), person.user_id, setup.bot)
+        await setup.daemon.stop()
     return Outcome(verdict, pages, live_after_s, answered_after_s)
 
 
-async def _write(stage: Stage, each: int) -> list[tuple[MatrixUser, str, str]]:
+async def _write(setup: SoakFixture, each: int) -> list[tuple[MatrixUser, str, str]]:
     """Say so many things in every room; return the last of each."""
     last_words: list[tuple[MatrixUser, str, str]] = []
 
@@ -110,7 +110,7 @@ async def _write(stage: Stage, each: int) -> list[tuple[MatrixUser, str, str]]:
         last_words.append((person, room, message_id))
 
     async with anyio.create_task_group() as group:
-        for person, room in stage.rooms:
+        for person, room in setup.rooms:
             group.start_soon(write, person, room)
     return last_words
 

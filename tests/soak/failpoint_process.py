@@ -2,7 +2,7 @@
 
 It is `surfaces-bot run`, in a process that is forked from one in which everything is imported already, with two of its
 methods wrapped: a start costs milliseconds, and there is no switch for this in the product. It ends with `os._exit`,
-as with `kill -9`: nothing is closed, flushed or said.
+as with `kill -9`: nothing is closed, flushed or logged.
 """
 
 import multiprocessing
@@ -34,7 +34,7 @@ _context.set_forkserver_preload(
 
 
 class FailpointDaemon:
-    """One process after the other in one directory, each with a boundary of its own to die at."""
+    """Processes one after the other in one directory, each with the boundary at which it dies."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self.directory = directory
@@ -79,19 +79,19 @@ class FailpointDaemon:
             self._process.join()
 
     def boundary(self) -> str:
-        """Say at which boundary it died last."""
+        """Return the boundary at which it died last."""
         path = self.directory / BOUNDARY
         return path.read_text() if path.exists() else "nowhere"
 
 
-class _Fuse:
+class _Failpoints:
     """Counts boundaries, and ends the process at one."""
 
     def __init__(self, die_at: int, passed: c_int) -> None:
         self._die_at = die_at
         self._passed = passed
 
-    def burn(self, what: str) -> None:
+    def pass_boundary(self, what: str) -> None:
         self._passed.value += 1
         if self._passed.value == self._die_at:
             Path(BOUNDARY).write_text(what)
@@ -105,16 +105,16 @@ class _Fuse:
         @wraps(method)
         async def wrapped(*args: Any) -> Any:
             what = name(*args)
-            self.burn(f"before {what}")
+            self.pass_boundary(f"before {what}")
             result = await method(*args)
-            self.burn(f"after {what}")
+            self.pass_boundary(f"after {what}")
             return result
 
         return wrapped
 
 
 def _live(directory: str, environment: dict[str, str], die_at: int, passed: c_int) -> None:
-    """Be the daemon; runs in the forked process."""
+    """Run the daemon, in the forked process."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.chdir(directory)
     error = os.open(STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -124,8 +124,8 @@ def _live(directory: str, environment: dict[str, str], die_at: int, passed: c_in
     ]:
         del os.environ[name]
     os.environ.update(environment)
-    _hurry()
-    _set_fuse(_Fuse(die_at, passed))
+    _shorten_waits()
+    _wrap_boundaries(_Failpoints(die_at, passed))
     from cli.app import main
 
     sys.argv = ["surfaces-bot", "run"]
@@ -133,14 +133,14 @@ def _live(directory: str, environment: dict[str, str], die_at: int, passed: c_in
 
 
 def _end_with_parent() -> None:
-    """Outlive nobody who would end this process, however he went."""
+    """End with the parent process, however it ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
 
 
-def _set_fuse(fuse: _Fuse) -> None:
+def _wrap_boundaries(failpoints: _Failpoints) -> None:
     from matrix.http.nio_backend import NioBackend
     from matrix.session.file import SessionFile
     from store.journal import Journal
@@ -148,22 +148,22 @@ def _set_fuse(fuse: _Fuse) -> None:
     journal: Any = Journal
     backend: Any = NioBackend
     session: Any = SessionFile
-    journal._write_group = fuse.around(journal._write_group, lambda *_: "a commit")
-    backend.__call__ = fuse.around(
+    journal._write_group = failpoints.around(journal._write_group, lambda *_: "a commit")
+    backend.__call__ = failpoints.around(
         backend.__call__, lambda _, request: f"{request.method} {request.path}"
     )
     write = session.write
 
     def write_session(*args: Any) -> None:
-        fuse.burn("before the session file is written")
+        failpoints.pass_boundary("before the session file is written")
         write(*args)
-        fuse.burn("after the session file is written")
+        failpoints.pass_boundary("after the session file is written")
 
     session.write = write_session
 
 
-def _hurry() -> None:
-    """Shorten what the daemon waits for on purpose: this homeserver makes a room at once or not at all."""
+def _shorten_waits() -> None:
+    """Shorten the daemon's deliberate waits: this homeserver makes a room at once or not at all."""
     from machines import dialogue, reply
     from matrix.rooms import create
 

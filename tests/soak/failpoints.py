@@ -1,7 +1,7 @@
-"""`python -m tests.soak.failpoints`: kill the daemon at every boundary of one conversation, and look what came of it.
+"""`python -m tests.soak.failpoints`: kill the daemon at every boundary of one conversation, and check the result.
 
-A boundary is the moment before or after a durable write or a request. The conversation is had anew for each, and
-for pairs of them: a second death while the first is being made good. The homeserver is the one in memory, so that
+A boundary is the moment before or after a durable write or a request. The conversation is repeated for each, and
+for pairs of them: a second kill during the recovery from the first. The homeserver is the one in memory, so that
 all of it takes minutes.
 """
 
@@ -20,16 +20,16 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from sandbox.errors import SandboxError
+from tests.soak.failpoint_conversation import Conversation, converse, faults_in, script
 from tests.soak.failpoint_process import DIED, FailpointDaemon
-from tests.soak.failpoint_story import Told, converse, faults_in, script
-from tests.soak.stage import say
+from tests.soak.soak_fixture import say
 from tests.support.agent_server import AgentServer
 from tests.support.matrix_user import MatrixUser
 from tests.support.memory_homeserver.process import MemoryHomeserver
 
 AT_ONCE = 10
 SECOND_DEATHS_WITHIN = 40
-"""A process that makes a death good passes about so many boundaries before it is back where the first was."""
+"""A process passes about so many boundaries during recovery before it is where the first was."""
 _REPORTS = 10
 _BEYOND = 4
 """A run may pass a few boundaries more than another, as events come together or apart."""
@@ -39,7 +39,7 @@ Deaths = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one run: the boundaries it died at, and what was wrong afterwards."""
+    """The result of one run: the boundaries it died at, and the faults found afterwards."""
 
     deaths: Deaths
     died_at: tuple[str, ...]
@@ -63,9 +63,9 @@ def main() -> None:
     options = parser.parse_args()
     began = time.monotonic()
     if options.at:
-        outcomes = anyio.run(play_all, [tuple(options.at)])
+        outcomes = anyio.run(run_all, [tuple(options.at)])
     else:
-        outcomes = anyio.run(partial(play_everything, options.pairs, options.seed))
+        outcomes = anyio.run(partial(run_everything, options.pairs, options.seed))
     bad = [outcome for outcome in outcomes if outcome.faults]
     missed = [outcome for outcome in outcomes if len(outcome.died_at) < len(outcome.deaths)]
     for outcome in bad:
@@ -77,9 +77,9 @@ def main() -> None:
     sys.exit(1 if bad else 0)
 
 
-async def play_everything(pairs: int, seed: int) -> list[Outcome]:
-    """Play each single death, and so many double ones."""
-    (undisturbed,) = await play_all([()])
+async def run_everything(pairs: int, seed: int) -> list[Outcome]:
+    """Run each single death, and so many double ones."""
+    (undisturbed,) = await run_all([()])
     boundaries = undisturbed.passed
     say(f"an undisturbed run passes {boundaries} boundaries")
     singles: list[Deaths] = [(number,) for number in range(1, boundaries + _BEYOND + 1)]
@@ -88,7 +88,7 @@ async def play_everything(pairs: int, seed: int) -> list[Outcome]:
         (chance.randint(1, boundaries), chance.randint(1, SECOND_DEATHS_WITHIN))
         for _ in range(pairs)
     ]
-    return [undisturbed, *await play_all([*singles, *doubles], _progress)]
+    return [undisturbed, *await run_all([*singles, *doubles], _progress)]
 
 
 def _progress(done: int, runs: int) -> None:
@@ -100,25 +100,25 @@ def _quietly(_: int, __: int) -> None:
     pass
 
 
-async def play_all(
+async def run_all(
     runs: Sequence[Deaths], progress: Callable[[int, int], None] = _quietly
 ) -> list[Outcome]:
-    """Play these runs, a few at a time; `progress` hears how many of how many are done."""
+    """Do these runs, a few at a time; `progress` gets how many of how many are done."""
     outcomes: list[Outcome] = []
     limit = anyio.CapacityLimiter(AT_ONCE)
 
-    async def play(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> None:
+    async def run_one(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> None:
         async with limit:
-            outcomes.append(await _play(homeserver, number, deaths))
+            outcomes.append(await _run(homeserver, number, deaths))
         progress(len(outcomes), len(runs))
 
     async with MemoryHomeserver() as homeserver, anyio.create_task_group() as group:
         for number, deaths in enumerate(runs):
-            group.start_soon(play, homeserver, number, deaths)
+            group.start_soon(run_one, homeserver, number, deaths)
     return sorted(outcomes, key=lambda outcome: (len(outcome.deaths), outcome.deaths))
 
 
-async def _play(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Outcome:
+async def _run(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Outcome:
     bot = f"@bot{number}:localhost"
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="failpoint-")))
@@ -137,27 +137,27 @@ async def _play(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Ou
         stack.callback(daemon.kill)
         died_at: list[str] = []
         faults: list[str] = []
-        told: Told | None = None
+        had: Conversation | None = None
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(_raise_again_and_again, daemon, deaths, died_at)
-                told = await converse(person, bot)
+                had = await converse(person, bot)
                 group.cancel_scope.cancel()
         except* (SandboxError, AssertionError) as failure:
             faults = [str(each) for each in failure.exceptions]
         code = await daemon.stop()
-        if told is not None and not faults:
+        if had is not None and not faults:
             faults = [] if code in (0, DIED) else [f"exit code {code}"]
             kept = json.loads((directory / "matrix_store" / "session.json").read_text())
             witness = MatrixUser(homeserver.url, bot, access_token=kept["access_token"])
-            faults += await faults_in(told, person, await stack.enter_async_context(witness), agent)
+            faults += await faults_in(had, person, await stack.enter_async_context(witness), agent)
         return Outcome(deaths, tuple(died_at), daemon.passed, tuple(faults))
 
 
 async def _raise_again_and_again(
     daemon: FailpointDaemon, deaths: Deaths, died_at: list[str]
 ) -> None:
-    """Let it die as it shall, and then live.
+    """Start it once for each death, and then without one.
 
     Raises:
         SandboxError: it ended in another way.

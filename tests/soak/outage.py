@@ -16,13 +16,13 @@ from itertools import pairwise, takewhile
 import anyio
 
 from sandbox.daemon import LogLine
-from tests.soak.stage import Stage, say, set_up
+from tests.soak.soak_fixture import SoakFixture, say, set_up
 from tests.soak.traffic import answer_to
 from tests.soak.verdict import Verdict, judge
 from tests.support.agent_script import End, Request, Step, Text, Wait
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import ProxiedRequest
-from tests.system.cast import answer_to as answered
+from tests.system.users import answer_to as answered
 
 PEOPLE = 2
 CHATS_EACH = 3
@@ -64,7 +64,7 @@ class Outcome:
 
 
 def main() -> None:
-    """Take a real homeserver away for a while; exit 0 only when the daemon bears it as the contract says."""
+    """Take a real homeserver away for a while; exit 0 only when the daemon behaves as the contract says."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.outage", description=main.__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long it is away (60)")
     options = parser.parse_args()
@@ -114,33 +114,33 @@ class _Agent:
 
 
 async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) -> Outcome:
-    """Live through one outage; `progress` hears what is going on."""
+    """Run through one outage; `progress` gets a line for each step."""
     agent = _Agent()
-    async with set_up(agent.answer, people=PEOPLE, chats_each=CHATS_EACH, counted=True) as stage:
-        assert stage.proxy is not None
-        waiting = await _ask(stage)
+    async with set_up(agent.answer, people=PEOPLE, chats_each=CHATS_EACH, counted=True) as setup:
+        assert setup.proxy is not None
+        waiting = await _ask(setup)
         progress(f"{len(waiting)} answers are under way; the homeserver is killed …")
-        log_before = len(stage.daemon.log)
-        await stage.synapse.kill()
-        killed_at, asked_before = time.time(), len(stage.proxy.requests)
-        await stage.proxy.wait_until(lambda: _since(stage, asked_before, killed_at) != [])
+        log_before = len(setup.daemon.log)
+        await setup.synapse.kill()
+        killed_at, asked_before = time.time(), len(setup.proxy.requests)
+        await setup.proxy.wait_until(lambda: _since(setup, asked_before, killed_at) != [])
         agent.gone.set()
         await anyio.sleep(max(0.0, killed_at + seconds - time.time()))
         progress("it comes back …")
-        await stage.synapse.start()
+        await setup.synapse.start()
         back_at = time.time()
-        asked = _since(stage, asked_before, killed_at)
-        # It is back a moment before we hear so: what follows the first answer is no outage any more.
+        asked = _since(setup, asked_before, killed_at)
+        # It is back a moment before this process knows: requests after the first answer are no longer in the outage.
         away = list(takewhile(lambda proxied: proxied.status is None, asked))
         agent.back.set()
         answer_after_s = await _answers(waiting, back_at)
-        log = [line for line in stage.daemon.log[log_before:] if _tells_of_change(line)]
+        log = [line for line in setup.daemon.log[log_before:] if _tells_of_change(line)]
         for person, room, _ in waiting:
             await answered(person, room, await person.send_text(room, "and now?"), _WITHIN_S)
         verdict = Verdict()
-        for person, room in stage.rooms:
-            verdict += judge(await person.messages(room), person.user_id, stage.bot)
-        await stage.daemon.stop()
+        for person, room in setup.rooms:
+            verdict += judge(await person.messages(room), person.user_id, setup.bot)
+        await setup.daemon.stop()
     moments = [proxied.at for proxied in away]
     return Outcome(
         away_s=back_at - killed_at,
@@ -153,21 +153,21 @@ async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) ->
     )
 
 
-async def _ask(stage: Stage) -> list[tuple[MatrixUser, str, str]]:
+async def _ask(setup: SoakFixture) -> list[tuple[MatrixUser, str, str]]:
     """Ask something in every room, and wait until the bot has taken all of it."""
     waiting = [
         (person, room, await person.send_text(room, f"{(_THROUGH, _INTO)[number % 2]}{_MUCH}"))
-        for number, (person, room) in enumerate(stage.rooms)
+        for number, (person, room) in enumerate(setup.rooms)
     ]
     taken: set[str] = set()
     while not taken >= {message_id for _, _, message_id in waiting}:
-        taken.add((await stage.agent.next_request()).message_id)
+        taken.add((await setup.agent.next_request()).message_id)
     return waiting
 
 
-def _since(stage: Stage, before: int, moment: float) -> list[ProxiedRequest]:
-    assert stage.proxy is not None
-    return [proxied for proxied in stage.proxy.requests[before:] if proxied.at > moment]
+def _since(setup: SoakFixture, before: int, moment: float) -> list[ProxiedRequest]:
+    assert setup.proxy is not None
+    return [proxied for proxied in setup.proxy.requests[before:] if proxied.at > moment]
 
 
 async def _answers(waiting: list[tuple[MatrixUser, str, str]], back_at: float) -> list[float]:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.soak.failpoints import SECOND_DEATHS_WITHIN, play_all
+from tests.soak.failpoints import SECOND_DEATHS_WITHIN, run_all
 
 pytestmark = pytest.mark.anyio
 
@@ -16,14 +16,14 @@ PAIRS = 10
 
 async def test_a_conversation_survives_a_death_at_a_boundary():
     # An odd distance, so that it falls before and after in turn.
-    outcomes = await play_all([(number,) for number in range(1, ABOUT, EVERY)])
+    outcomes = await run_all([(number,) for number in range(1, ABOUT, EVERY)])
     assert [str(outcome) for outcome in outcomes if outcome.faults] == []
     assert sum(bool(outcome.died_at) for outcome in outcomes) > len(outcomes) / 2
 
 
 async def test_a_conversation_survives_a_death_while_another_is_made_good():
     chance = random.Random(1)
-    outcomes = await play_all(
+    outcomes = await run_all(
         [
             (chance.randrange(1, ABOUT), chance.randrange(1, SECOND_DEATHS_WITHIN))
             for _ in range(PAIRS)
@@ -34,7 +34,7 @@ async def test_a_conversation_survives_a_death_while_another_is_made_good():
 
 
 async def test_an_undisturbed_conversation_passes_as_many_boundaries_as_are_tried():
-    (outcome,) = await play_all([()])
+    (outcome,) = await run_all([()])
     assert outcome.faults == ()
     assert outcome.died_at == ()
     assert abs(outcome.passed - ABOUT) < ABOUT / 5
@@ -46,20 +46,20 @@ async def test_a_broken_promise_is_seen(monkeypatch):
 
     faults_in = failpoints.faults_in
 
-    async def expecting_another(told, *rest):
-        *said, (room, message_id, _) = told.said
+    async def expecting_another(had, *rest):
+        *said, (room, message_id, _) = had.said
         return await faults_in(
-            type(told)(
-                told.entry,
-                told.space,
-                told.chat,
-                told.garden,
+            type(had)(
+                had.entry,
+                had.space,
+                had.chat,
+                had.garden,
                 (*said, (room, message_id, "echo: who are you?")),
             ),
             *rest,
         )
 
     monkeypatch.setattr(failpoints, "faults_in", expecting_another)
-    (outcome,) = await play_all([()])
+    (outcome,) = await run_all([()])
     assert len(outcome.faults) == 1
     assert "echo: who am I?" in outcome.faults[0]

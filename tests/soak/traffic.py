@@ -1,4 +1,4 @@
-"""What people say, and what the agent answers to it.
+"""The messages of the users, and the agent's answers to them.
 
 An answer is a function of the message, so that a room's history can be judged by itself. How it comes is not: at
 once or slowly, and sometimes the agent breaks off or is busy, so that kills meet turns in every state.
@@ -31,7 +31,7 @@ def answer_to(text: str) -> str:
 
 
 class Talk:
-    """The agent's script and the people's part, both drawn from one generator."""
+    """The agent's script and the users' messages, both drawn from one generator."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -39,7 +39,7 @@ class Talk:
         self.over = anyio.Event()
 
     async def answer(self, request: Request) -> AsyncIterator[Step]:
-        """Answer as an agent on a bad day does."""
+        """Answer, and fail in several ways."""
         mood = self._chance.random()
         if mood < 0.05:
             yield Error("AGENT_BUSY")
@@ -57,8 +57,8 @@ class Talk:
             yield Wait(pause_s)
         yield End(len(text.split()))
 
-    async def speak(self, person: MatrixUser, room: str, name: str) -> None:
-        """Say one thing after the other in a room, without waiting for answers, until it is over."""
+    async def catalog_for(self, person: MatrixUser, room: str, name: str) -> None:
+        """Send one message after the other to a room, without waiting for answers, until it is over."""
         number = 0
         while not self.over.is_set():
             number += 1

@@ -131,7 +131,7 @@ def _gather(events: Sequence[RoomEvent], bot: str, asked: dict[str, _Asked]) -> 
 def _is_whole(asked: _Asked) -> bool:
     if asked.is_command:
         return bool(asked.parts)
-    # Where an answer is split the white space at the border is nobody's.
+    # White space where an answer is split belongs to no part.
     return asked.said().split() == answer_to(asked.text).split()
 
 

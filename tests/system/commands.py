@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from tests.system.cast import Bot
+from tests.system.users import Bot
 
 Files = dict[str, tuple[int, bytes]]
 

@@ -1,7 +1,7 @@
-"""The stage of the system tests: one homeserver a session, accounts of their own for each test.
+"""Fixtures of the system tests: one homeserver a session, accounts of their own for each test.
 
-`home` is someone who talks to a bot that stays up for the whole session; a test that stops, kills or configures
-a daemon makes one with `make_bot`.
+`onboarded` is a user of a bot that runs for the whole session; a test that stops, kills or configures a daemon
+makes one with `make_bot`.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from tests.support.agent_script import echo
 from tests.support.agent_server import AgentServer
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Proxy
-from tests.system.cast import PASSWORD, Bot, Home, onboard
+from tests.system.users import PASSWORD, Bot, OnboardedUser, onboard
 
 MakeBot = Callable[..., Awaitable[Bot]]
 MakePerson = Callable[..., Awaitable[MatrixUser]]
@@ -64,11 +64,11 @@ async def agent(session_agent: AgentServer) -> AsyncIterator[AgentServer]:
 
 
 @pytest.fixture(scope="session")
-async def standing_bot(
+async def session_bot(
     synapse: Synapse, session_agent: AgentServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Bot]:
-    """A bot that is up for the whole session; its daemon is nobody's to stop."""
-    bot = await register_bot(synapse, tmp_path_factory.mktemp("standing"), session_agent)
+    """A bot that runs for the whole session; no test may stop its daemon."""
+    bot = await register_bot(synapse, tmp_path_factory.mktemp("session-bot"), session_agent)
     async with bot.daemon as daemon:
         await daemon.wait_live()
         yield bot
@@ -104,14 +104,14 @@ async def make_person(synapse: Synapse) -> AsyncIterator[MakePerson]:
 
 @pytest.fixture
 async def person(make_person: MakePerson) -> MatrixUser:
-    """Somebody new."""
+    """A new user."""
     return await make_person()
 
 
 @pytest.fixture
-async def home(standing_bot: Bot, agent: AgentServer, person: MatrixUser) -> Home:
-    """Somebody who has been welcomed by the bot that stays up."""
-    return await onboard(person, standing_bot.user_id)
+async def onboarded(session_bot: Bot, agent: AgentServer, person: MatrixUser) -> OnboardedUser:
+    """A user who has been welcomed by the bot of the session."""
+    return await onboard(person, session_bot.user_id)
 
 
 @pytest.fixture

@@ -5,33 +5,35 @@ import pytest
 
 from tests.support.agent_script import End, Text, Wait
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import BINDING, PASSWORD, onboard, said
+from tests.system.users import BINDING, PASSWORD, onboard, said
 
 pytestmark = pytest.mark.anyio
 
 
-async def context(home, agent, room):
+async def context(onboarded, agent, room):
     """Ask in a room and return the context in which the agent was asked."""
-    await home.ask(f"from {room}", room)
+    await onboarded.ask(f"from {room}", room)
     request = next(each for each in reversed(agent.requests) if each.text == f"from {room}")
     return request.chat_id
 
 
 @pytest.mark.parametrize("command", ["!clear", "!reset"])
-async def test_only_this_chat_gets_a_context_and_none_is_used_twice(home, agent, synapse, command):
-    await home.tell("!new Other")
-    (other,) = await home.person.rooms_invited()
-    await home.person.join(other)
-    used = [await context(home, agent, home.chat)]
-    untouched = await context(home, agent, other)
+async def test_only_this_chat_gets_a_context_and_none_is_used_twice(
+    onboarded, agent, synapse, command
+):
+    await onboarded.tell("!new Other")
+    (other,) = await onboarded.person.rooms_invited()
+    await onboarded.person.join(other)
+    used = [await context(onboarded, agent, onboarded.chat)]
+    untouched = await context(onboarded, agent, other)
     for _ in range(3):
-        await home.tell(command)
-        used.append(await context(home, agent, home.chat))
-        assert await context(home, agent, other) == untouched
+        await onboarded.tell(command)
+        used.append(await context(onboarded, agent, onboarded.chat))
+        assert await context(onboarded, agent, other) == untouched
     assert len({*used, untouched}) == 5
     assert sorted(used, key=int) == used
-    async with MatrixUser(synapse.url, home.bot, PASSWORD) as operator:
-        kept = await operator.account_data(BINDING, home.chat)
+    async with MatrixUser(synapse.url, onboarded.bot, PASSWORD) as operator:
+        kept = await operator.account_data(BINDING, onboarded.chat)
     assert kept is not None
     assert kept["platform_chat_id"] == used[-1]
 
@@ -40,19 +42,19 @@ async def test_a_cleared_context_does_not_come_back_with_a_restart(make_bot, per
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(person, bot.user_id)
-        before = await context(home, agent, home.chat)
-        await home.tell("!clear")
-        after = await context(home, agent, home.chat)
+        onboarded = await onboard(person, bot.user_id)
+        before = await context(onboarded, agent, onboarded.chat)
+        await onboarded.tell("!clear")
+        after = await context(onboarded, agent, onboarded.chat)
         await daemon.kill()
         await daemon.start()
         await daemon.wait_live()
-        assert await context(home, agent, home.chat) == after
-        await home.tell("!clear")
-        assert len({before, after, await context(home, agent, home.chat)}) == 3
+        assert await context(onboarded, agent, onboarded.chat) == after
+        await onboarded.tell("!clear")
+        assert len({before, after, await context(onboarded, agent, onboarded.chat)}) == 3
 
 
-async def test_clearing_hangs_up_on_the_agent_at_work(home, agent):
+async def test_clearing_hangs_up_on_the_agent_at_work(onboarded, agent):
     never = anyio.Event()
 
     async def script(request):
@@ -62,19 +64,19 @@ async def test_clearing_hangs_up_on_the_agent_at_work(home, agent):
         yield End()
 
     agent.script = script
-    message_id = await home.person.send_text(home.chat, "go on for ever")
-    begun = await home.person.wait_for(lambda event: event.answers == message_id)
+    message_id = await onboarded.person.send_text(onboarded.chat, "go on for ever")
+    begun = await onboarded.person.wait_for(lambda event: event.answers == message_id)
     upstream = agent.connections[-1]
-    await home.tell("!clear")
+    await onboarded.tell("!clear")
     with anyio.fail_after(10):
         await upstream.closed.wait()
-    ended = await home.person.wait_for(
+    ended = await onboarded.person.wait_for(
         lambda event: event.replaces == begun.event_id and "Stopped" in said(event)
     )
     assert said(ended).startswith("I was just saying")
     never.set()
     # The turn is over: it is not asked again, and the room goes on in its new context.
-    assert said(await home.ask("and now?")) == "I was just saying"
+    assert said(await onboarded.ask("and now?")) == "I was just saying"
     asked = [request.chat_id for request in agent.requests if request.message_id == message_id]
     assert asked == [upstream.chat_id]
     assert agent.requests[-1].chat_id != upstream.chat_id

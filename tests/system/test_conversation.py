@@ -4,38 +4,38 @@ import anyio
 import pytest
 
 from tests.support.agent_script import End, Text, Wait
-from tests.system.cast import PARTIAL, answer_to, replies, said
+from tests.system.users import PARTIAL, answer_to, replies, said
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_message_gets_one_reply_that_names_it(home):
-    message_id = await home.person.send_text(home.chat, "good morning")
-    answer = await answer_to(home.person, home.chat, message_id)
-    await home.ask("and another one")
-    (reply,) = await home.person.replies_to(home.chat, message_id)
-    assert (reply.sender, reply.msgtype) == (home.bot, "m.text")
+async def test_a_message_gets_one_reply_that_names_it(onboarded):
+    message_id = await onboarded.person.send_text(onboarded.chat, "good morning")
+    answer = await answer_to(onboarded.person, onboarded.chat, message_id)
+    await onboarded.ask("and another one")
+    (reply,) = await onboarded.person.replies_to(onboarded.chat, message_id)
+    assert (reply.sender, reply.msgtype) == (onboarded.bot, "m.text")
     assert (reply.event_id, said(answer)) == (
         answer.replaces or answer.event_id,
         "echo: good morning",
     )
-    final = await home.person.latest_content(home.chat, reply.event_id)
+    final = await onboarded.person.latest_content(onboarded.chat, reply.event_id)
     assert PARTIAL not in final
     assert final["m.mentions"] == {}
 
 
-async def test_quick_messages_are_answered_in_their_order(home, agent):
+async def test_quick_messages_are_answered_in_their_order(onboarded, agent):
     asked = len(agent.requests)
-    messages = [await home.person.send_text(home.chat, f"message {n}") for n in range(12)]
-    await answer_to(home.person, home.chat, messages[-1])
-    assert [reply.answers for reply in await replies(home.person, home.chat)] == messages
+    messages = [await onboarded.person.send_text(onboarded.chat, f"message {n}") for n in range(12)]
+    await answer_to(onboarded.person, onboarded.chat, messages[-1])
+    assert [reply.answers for reply in await replies(onboarded.person, onboarded.chat)] == messages
     assert [request.text for request in agent.requests[asked:]] == [
         f"message {n}" for n in range(12)
     ]
     assert [request.message_id for request in agent.requests[asked:]] == messages
 
 
-async def test_the_next_message_waits_for_the_answer_in_hand(home, agent):
+async def test_the_next_message_waits_for_the_answer_in_hand(onboarded, agent):
     go_on = anyio.Event()
 
     async def script(request):
@@ -46,41 +46,48 @@ async def test_the_next_message_waits_for_the_answer_in_hand(home, agent):
         yield End()
 
     agent.script = script
-    first = await home.person.send_text(home.chat, "first")
-    second = await home.person.send_text(home.chat, "second")
-    await home.person.wait_for(lambda event: event.answers == first)
+    first = await onboarded.person.send_text(onboarded.chat, "first")
+    second = await onboarded.person.send_text(onboarded.chat, "second")
+    await onboarded.person.wait_for(lambda event: event.answers == first)
     go_on.set()
-    answer = await answer_to(home.person, home.chat, second)
+    answer = await answer_to(onboarded.person, onboarded.chat, second)
     assert said(answer) == "done: second"
-    assert [reply.answers for reply in await replies(home.person, home.chat)] == [first, second]
+    assert [reply.answers for reply in await replies(onboarded.person, onboarded.chat)] == [
+        first,
+        second,
+    ]
 
 
-async def test_a_message_in_a_thread_is_answered_in_that_thread_in_the_same_context(home, agent):
-    root = await home.person.send_text(home.chat, "in the room")
-    await answer_to(home.person, home.chat, root)
+async def test_a_message_in_a_thread_is_answered_in_that_thread_in_the_same_context(
+    onboarded, agent
+):
+    root = await onboarded.person.send_text(onboarded.chat, "in the room")
+    await answer_to(onboarded.person, onboarded.chat, root)
     thread = {"m.relates_to": {"rel_type": "m.thread", "event_id": root}}
-    message_id = await home.person.send_text(home.chat, "in the thread", **thread)
-    await answer_to(home.person, home.chat, message_id)
-    (reply,) = await home.person.replies_to(home.chat, message_id)
+    message_id = await onboarded.person.send_text(onboarded.chat, "in the thread", **thread)
+    await answer_to(onboarded.person, onboarded.chat, message_id)
+    (reply,) = await onboarded.person.replies_to(onboarded.chat, message_id)
     assert reply.content["m.relates_to"]["rel_type"] == "m.thread"
     assert reply.content["m.relates_to"]["event_id"] == root
     in_the_room, in_the_thread = agent.requests[-2:]
     assert in_the_thread.text == "in the thread"
     assert in_the_thread.chat_id == in_the_room.chat_id
-    command = await home.ask("!help", **thread)
+    command = await onboarded.ask("!help", **thread)
     assert command.content["m.relates_to"]["event_id"] == root
 
 
-async def test_an_agent_does_not_hear_what_a_reply_quotes(home, agent):
-    first = await home.person.send_text(home.chat, "the first thing")
-    await answer_to(home.person, home.chat, first)
-    quoted = f"> <{home.person.user_id}> the first thing\n\nno, I mean the second"
+async def test_an_agent_does_not_hear_what_a_reply_quotes(onboarded, agent):
+    first = await onboarded.person.send_text(onboarded.chat, "the first thing")
+    await answer_to(onboarded.person, onboarded.chat, first)
+    quoted = f"> <{onboarded.person.user_id}> the first thing\n\nno, I mean the second"
     relation = {"m.relates_to": {"m.in_reply_to": {"event_id": first}}}
-    await home.ask(quoted, **relation)
+    await onboarded.ask(quoted, **relation)
     assert agent.requests[-1].text == "no, I mean the second"
 
 
-async def test_a_message_is_marked_read_when_it_is_taken_and_typing_is_shown_meanwhile(home, agent):
+async def test_a_message_is_marked_read_when_it_is_taken_and_typing_is_shown_meanwhile(
+    onboarded, agent
+):
     go_on = anyio.Event()
 
     async def script(request):
@@ -89,35 +96,35 @@ async def test_a_message_is_marked_read_when_it_is_taken_and_typing_is_shown_mea
         yield End()
 
     agent.script = script
-    message_id = await home.person.send_text(home.chat, "take your time")
+    message_id = await onboarded.person.send_text(onboarded.chat, "take your time")
 
     def reads_it(event):
         receipts = event.content.get(message_id, {}) if event.type == "m.receipt" else {}
-        return home.bot in receipts.get("m.read", {})
+        return onboarded.bot in receipts.get("m.read", {})
 
     def types(event):
-        return event.type == "m.typing" and event.room_id == home.chat
+        return event.type == "m.typing" and event.room_id == onboarded.chat
 
-    await home.person.wait_for(reads_it)
-    await home.person.wait_for(
-        lambda event: types(event) and event.content["user_ids"] == [home.bot]
+    await onboarded.person.wait_for(reads_it)
+    await onboarded.person.wait_for(
+        lambda event: types(event) and event.content["user_ids"] == [onboarded.bot]
     )
     go_on.set()
-    await answer_to(home.person, home.chat, message_id)
-    await home.person.wait_for(
+    await answer_to(onboarded.person, onboarded.chat, message_id)
+    await onboarded.person.wait_for(
         lambda event: (
-            types(event) and event is last_seen(home, types) and not event.content["user_ids"]
+            types(event) and event is last_seen(onboarded, types) and not event.content["user_ids"]
         )
     )
 
 
-def last_seen(home, predicate):
-    return [event for event in home.person.stream.seen if predicate(event)][-1]
+def last_seen(onboarded, predicate):
+    return [event for event in onboarded.person.stream.seen if predicate(event)][-1]
 
 
-async def test_the_agent_is_asked_with_the_message_and_nothing_else(home, agent):
-    message_id = await home.person.send_text(home.chat, "just this")
-    await answer_to(home.person, home.chat, message_id)
+async def test_the_agent_is_asked_with_the_message_and_nothing_else(onboarded, agent):
+    message_id = await onboarded.person.send_text(onboarded.chat, "just this")
+    await answer_to(onboarded.person, onboarded.chat, message_id)
     payload = dict(agent.requests[-1].payload)
     assert payload.pop("settings", {}) == {}
     assert payload == {
@@ -128,6 +135,6 @@ async def test_the_agent_is_asked_with_the_message_and_nothing_else(home, agent)
     }
 
 
-async def test_an_agent_that_says_nothing_is_reported_in_words(home, agent):
+async def test_an_agent_that_says_nothing_is_reported_in_words(onboarded, agent):
     agent.script = lambda request: [End()]
-    assert "without saying anything" in said(await home.ask("well?"))
+    assert "without saying anything" in said(await onboarded.ask("well?"))

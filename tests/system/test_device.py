@@ -6,8 +6,8 @@ import pytest
 from sandbox.synapse import Synapse
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Hold
-from tests.system.cast import PASSWORD, notice, onboard
 from tests.system.conftest import register_bot
+from tests.system.users import PASSWORD, notice, onboard
 
 pytestmark = pytest.mark.anyio
 

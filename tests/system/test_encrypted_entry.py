@@ -1,8 +1,8 @@
-"""An entry room that is encrypted: the way in is by invitations, and nothing is written there in plaintext."""
+"""An encrypted entry room: users get invitations, and nothing is written there in plaintext."""
 
 import pytest
 
-from tests.system.cast import accept, notice
+from tests.system.users import accept, notice
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from tests.system.cast import PASSWORD
+from tests.system.users import PASSWORD
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ async def ends(daemon):
     return code, daemon.other_output[0]
 
 
-async def test_all_faults_of_the_configuration_are_told_in_one_line(make_bot):
+async def test_all_faults_of_the_configuration_are_reported_in_one_line(make_bot):
     bot = await make_bot(
         MATRIX_HOMESERVER="matrix.example.org",
         MATRIX_USER_ID="bot",

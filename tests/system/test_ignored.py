@@ -7,76 +7,82 @@ say to those before it has been said when that one is answered.
 import pytest
 
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import PASSWORD, accept, notice, replies, said
+from tests.system.users import PASSWORD, accept, notice, replies, said
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_notices_and_what_is_no_text_are_not_answered(home, agent):
+async def test_notices_and_what_is_no_text_are_not_answered(onboarded, agent):
     asked = len(agent.requests)
-    ann = home.person
+    ann = onboarded.person
     for content in (
         {"msgtype": "m.notice", "body": "an automatic remark"},
         {"msgtype": "m.notice", "body": "!clear"},
         {"msgtype": "m.emote", "body": "waves"},
         {"msgtype": "org.example.unheard", "body": "of"},
     ):
-        await ann.send_event(home.chat, "m.room.message", content)
-    await ann.send_event(home.chat, "m.reaction", {"m.relates_to": {"rel_type": "m.annotation"}})
-    await ann.send_event(home.chat, "org.example.event", {"body": "!help", "msgtype": "m.text"})
-    await home.ask("a question")
+        await ann.send_event(onboarded.chat, "m.room.message", content)
+    await ann.send_event(
+        onboarded.chat, "m.reaction", {"m.relates_to": {"rel_type": "m.annotation"}}
+    )
+    await ann.send_event(
+        onboarded.chat, "org.example.event", {"body": "!help", "msgtype": "m.text"}
+    )
+    await onboarded.ask("a question")
     assert [request.text for request in agent.requests[asked:]] == ["a question"]
-    assert len(await replies(ann, home.chat)) == 1
+    assert len(await replies(ann, onboarded.chat)) == 1
 
 
-async def test_edits_and_redactions_are_neither_messages_nor_commands(home, agent):
+async def test_edits_and_redactions_are_neither_messages_nor_commands(onboarded, agent):
     asked = len(agent.requests)
-    ann = home.person
-    message_id = await ann.send_text(home.chat, "the original")
+    ann = onboarded.person
+    message_id = await ann.send_text(onboarded.chat, "the original")
     await ann.wait_for(lambda event: event.answers == message_id)
     for words in ("!rename Edited", "!archive", "another question"):
-        await ann.edit(home.chat, message_id, words)
-    await ann.redact(home.chat, message_id, "!archive")
-    await home.ask("a question")
+        await ann.edit(onboarded.chat, message_id, words)
+    await ann.redact(onboarded.chat, message_id, "!archive")
+    await onboarded.ask("a question")
     assert [request.text for request in agent.requests[asked:]] == ["the original", "a question"]
-    assert len(await replies(ann, home.chat)) == 2
-    assert await ann.state_content(home.chat, "m.room.name") == {"name": "Chat 1"}
+    assert len(await replies(ann, onboarded.chat)) == 2
+    assert await ann.state_content(onboarded.chat, "m.room.name") == {"name": "Chat 1"}
 
 
-async def test_a_command_in_the_quote_of_a_reply_is_not_run(home):
-    first = await home.ask("something")
-    quoted = f"> <{home.bot}> !rename Quoted\n\nwhat do you think?"
+async def test_a_command_in_the_quote_of_a_reply_is_not_run(onboarded):
+    first = await onboarded.ask("something")
+    quoted = f"> <{onboarded.bot}> !rename Quoted\n\nwhat do you think?"
     relation = {"m.relates_to": {"m.in_reply_to": {"event_id": first.event_id}}}
-    assert said(await home.ask(quoted, **relation)) == "echo: what do you think?"
-    assert await home.person.state_content(home.chat, "m.room.name") == {"name": "Chat 1"}
+    assert said(await onboarded.ask(quoted, **relation)) == "echo: what do you think?"
+    assert await onboarded.person.state_content(onboarded.chat, "m.room.name") == {"name": "Chat 1"}
 
 
-async def test_what_an_agent_says_is_no_command(home):
-    await home.ask("!unknown")
-    assert said(await home.ask("say !rename Mine")) == "echo: say !rename Mine"
-    assert said(await home.ask(" !rename Mine")) == "echo:  !rename Mine"
-    assert await home.person.state_content(home.chat, "m.room.name") == {"name": "Chat 1"}
+async def test_what_an_agent_says_is_no_command(onboarded):
+    await onboarded.ask("!unknown")
+    assert said(await onboarded.ask("say !rename Mine")) == "echo: say !rename Mine"
+    assert said(await onboarded.ask(" !rename Mine")) == "echo:  !rename Mine"
+    assert await onboarded.person.state_content(onboarded.chat, "m.room.name") == {"name": "Chat 1"}
 
 
-async def test_other_people_in_a_chat_are_not_answered(home, agent, make_person, synapse):
+async def test_other_people_in_a_chat_are_not_answered(onboarded, agent, make_person, synapse):
     guest = await make_person()
     # Only the bot's own account can bring somebody in.
-    async with MatrixUser(synapse.url, home.bot, PASSWORD) as operator:
-        await operator.invite(home.chat, guest.user_id)
-    await guest.join(home.chat)
+    async with MatrixUser(synapse.url, onboarded.bot, PASSWORD) as operator:
+        await operator.invite(onboarded.chat, guest.user_id)
+    await guest.join(onboarded.chat)
     asked = len(agent.requests)
-    unanswered = [await guest.send_text(home.chat, text) for text in ("hello?", "!clear", "!help")]
-    await home.ask("a question of mine")
+    unanswered = [
+        await guest.send_text(onboarded.chat, text) for text in ("hello?", "!clear", "!help")
+    ]
+    await onboarded.ask("a question of mine")
     assert [request.text for request in agent.requests[asked:]] == ["a question of mine"]
-    answered = {reply.answers for reply in await replies(home.person, home.chat)}
+    answered = {reply.answers for reply in await replies(onboarded.person, onboarded.chat)}
     assert answered.isdisjoint(unanswered)
 
 
-async def test_what_was_said_before_the_bot_came_is_not_answered(standing_bot, person):
+async def test_what_was_said_before_the_bot_came_is_not_answered(session_bot, person):
     room = await person.create_room()
     before = [await person.send_text(room, text) for text in ("hello?", "!help", "!new Early")]
-    await person.invite(room, standing_bot.user_id)
-    await accept(person, standing_bot.user_id)
+    await person.invite(room, session_bot.user_id)
+    await accept(person, session_bot.user_id)
     await notice(person, room)
     after = await person.send_text(room, "!help")
     await person.wait_for(lambda event: event.answers == after)
@@ -85,11 +91,11 @@ async def test_what_was_said_before_the_bot_came_is_not_answered(standing_bot, p
     assert await person.rooms_invited() == []
 
 
-async def test_its_own_words_do_not_set_it_talking_to_itself(home, agent, synapse):
+async def test_its_own_words_do_not_set_it_talking_to_itself(onboarded, agent, synapse):
     asked = len(agent.requests)
-    async with MatrixUser(synapse.url, home.bot, PASSWORD) as bot:
-        await bot.send_text(home.chat, "hello, me")
-        await bot.send_text(home.chat, "!help")
-    await home.ask("a question")
+    async with MatrixUser(synapse.url, onboarded.bot, PASSWORD) as bot:
+        await bot.send_text(onboarded.chat, "hello, me")
+        await bot.send_text(onboarded.chat, "!help")
+    await onboarded.ask("a question")
     assert [request.text for request in agent.requests[asked:]] == ["a question"]
-    assert len(await replies(home.person, home.chat)) == 1
+    assert len(await replies(onboarded.person, onboarded.chat)) == 1

@@ -4,26 +4,26 @@ import anyio
 import pytest
 
 from tests.support.agent_script import End, Text, Wait
-from tests.system.cast import answer_to, onboard, said
+from tests.system.users import answer_to, onboard, said
 
 pytestmark = pytest.mark.anyio
 
 CHATS_EACH = 3
 
 
-async def more_chats(home, count):
+async def more_chats(onboarded, count):
     """Open further chats and return all of them, the first included."""
-    rooms = [home.chat]
+    rooms = [onboarded.chat]
     for number in range(count):
-        await home.tell(f"!new Chat number {number}")
-        (room,) = await home.person.rooms_invited()
-        await home.person.join(room)
+        await onboarded.tell(f"!new Chat number {number}")
+        (room,) = await onboarded.person.rooms_invited()
+        await onboarded.person.join(room)
         rooms.append(room)
     return rooms
 
 
-async def test_a_slow_agent_in_one_room_does_not_delay_another(home, agent):
-    slow, quick = await more_chats(home, 1)
+async def test_a_slow_agent_in_one_room_does_not_delay_another(onboarded, agent):
+    slow, quick = await more_chats(onboarded, 1)
     go_on = anyio.Event()
 
     async def script(request):
@@ -34,17 +34,17 @@ async def test_a_slow_agent_in_one_room_does_not_delay_another(home, agent):
 
     agent.script = script
     opened = len(agent.connections)
-    first = await home.person.send_text(slow, "slow")
+    first = await onboarded.person.send_text(slow, "slow")
     await agent.connections_opened(opened + 1)
-    others = [await home.person.send_text(quick, f"quick {n}") for n in range(5)]
+    others = [await onboarded.person.send_text(quick, f"quick {n}") for n in range(5)]
     for message_id in others:
-        await answer_to(home.person, quick, message_id)
-    assert await home.person.replies_to(slow, first) == []
+        await answer_to(onboarded.person, quick, message_id)
+    assert await onboarded.person.replies_to(slow, first) == []
     go_on.set()
-    assert said(await answer_to(home.person, slow, first)) == "slow is done"
+    assert said(await answer_to(onboarded.person, slow, first)) == "slow is done"
 
 
-async def test_commands_are_answered_while_the_agent_of_that_room_is_slow(home, agent):
+async def test_commands_are_answered_while_the_agent_of_that_room_is_slow(onboarded, agent):
     go_on = anyio.Event()
 
     async def script(request):
@@ -54,12 +54,12 @@ async def test_commands_are_answered_while_the_agent_of_that_room_is_slow(home, 
 
     agent.script = script
     opened = len(agent.connections)
-    asked = await home.person.send_text(home.chat, "slow")
+    asked = await onboarded.person.send_text(onboarded.chat, "slow")
     await agent.connections_opened(opened + 1)
-    assert "!new" in await home.tell("!help")
-    assert await home.person.replies_to(home.chat, asked) == []
+    assert "!new" in await onboarded.tell("!help")
+    assert await onboarded.person.replies_to(onboarded.chat, asked) == []
     go_on.set()
-    await answer_to(home.person, home.chat, asked)
+    await answer_to(onboarded.person, onboarded.chat, asked)
 
 
 async def test_no_two_chats_share_a_context_before_or_after_a_restart(make_bot, make_person, agent):
@@ -67,14 +67,18 @@ async def test_no_two_chats_share_a_context_before_or_after_a_restart(make_bot, 
     async with bot.daemon as daemon:
         await daemon.wait_live()
         homes = [await onboard(await make_person(), bot.user_id) for _ in range(2)]
-        rooms = [(home, room) for home in homes for room in await more_chats(home, CHATS_EACH - 1)]
+        rooms = [
+            (onboarded, room)
+            for onboarded in homes
+            for room in await more_chats(onboarded, CHATS_EACH - 1)
+        ]
 
         async def contexts():
             """Ask in all rooms at once, and see which context the agent saw each question in."""
             seen = len(agent.requests)
             async with anyio.create_task_group() as tasks:
-                for home, room in rooms:
-                    tasks.start_soon(home.ask, f"from {room}", room)
+                for onboarded, room in rooms:
+                    tasks.start_soon(onboarded.ask, f"from {room}", room)
             found = {request.text: request.chat_id for request in agent.requests[seen:]}
             return [found[f"from {room}"] for _, room in rooms]
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.agent_script import End, Text, Wait
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import answer_to, onboard
 from tests.system.commands import command, files
+from tests.system.users import answer_to, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -23,13 +23,13 @@ async def test_a_turn_is_seen_in_hand_through_a_kill_and_done_at_its_end(make_bo
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    home = await onboard(person, bot.user_id)
+    onboarded = await onboard(person, bot.user_id)
     go_on = anyio.Event()
     agent.script = lambda request: [Text("half an answer"), Wait(go_on), Text(", whole"), End()]
-    message_id = await person.send_text(home.chat, "what do you think?")
+    message_id = await person.send_text(onboarded.chat, "what do you think?")
     reply = await person.wait_for(lambda event: event.answers == message_id)
 
-    running = await inspected(bot, home.chat)
+    running = await inspected(bot, onboarded.chat)
     assert running["turn"]["turn_id"] == message_id
     assert (running["turn"]["state"], running["turn"]["tries"]) == ("streaming", 1)
     assert running["turn"]["reply_events"] == [reply.event_id]
@@ -38,7 +38,7 @@ async def test_a_turn_is_seen_in_hand_through_a_kill_and_done_at_its_end(make_bo
 
     await bot.daemon.kill()
     left = files(bot.daemon.directory)
-    assert await inspected(bot, home.chat) == running
+    assert await inspected(bot, onboarded.chat) == running
     whole = await inspected(bot)
     assert (whole["bot"]["state"], whole["bot"]["running"]) == ("live", False)
     assert files(bot.daemon.directory) == left
@@ -48,72 +48,74 @@ async def test_a_turn_is_seen_in_hand_through_a_kill_and_done_at_its_end(make_bo
     request = await agent.next_request()
     while request.message_id != message_id:
         request = await agent.next_request()
-    assert (await inspected(bot, home.chat))["turn"]["tries"] == 2
+    assert (await inspected(bot, onboarded.chat))["turn"]["tries"] == 2
     go_on.set()
-    await answer_to(person, home.chat, message_id)
+    await answer_to(person, onboarded.chat, message_id)
 
     assert await bot.daemon.stop() == 0
     left = files(bot.daemon.directory)
-    stopped = await inspected(bot, home.chat)
+    stopped = await inspected(bot, onboarded.chat)
     assert (stopped["turn"], stopped["inbox_pending"], stopped["outbox_pending"]) == (None, 0, 0)
     assert (await inspected(bot))["bot"]["state"] == "stopped"
     assert files(bot.daemon.directory) == left
 
 
-async def test_each_kind_of_room_shows_its_binding_and_how_it_came_to_be(home, standing_bot):
-    found = {room["room_id"]: room for room in (await inspected(standing_bot))["rooms"]}
-    chat, space, entry = (found[room] for room in (home.chat, home.space, home.entry))
+async def test_each_kind_of_room_shows_its_binding_and_how_it_came_to_be(onboarded, session_bot):
+    found = {room["room_id"]: room for room in (await inspected(session_bot))["rooms"]}
+    chat, space, entry = (
+        found[room] for room in (onboarded.chat, onboarded.space, onboarded.entry)
+    )
     for room, kind in ((chat, "chat"), (space, "space"), (entry, "entry")):
         assert (room["state"], room["room_type"]) == ("bound", kind)
-        assert room["matrix_user_id"] == home.person.user_id
+        assert room["matrix_user_id"] == onboarded.person.user_id
         assert room["transitions"][-1]["target"] == "bound"
         assert room["transitions"][0]["source"] == "unregistered"
-    assert (chat["chat_id"], chat["space_id"], chat["name"]) == ("C1", home.space, "Chat 1")
-    assert await inspected(standing_bot, home.chat) == chat
+    assert (chat["chat_id"], chat["space_id"], chat["name"]) == ("C1", onboarded.space, "Chat 1")
+    assert await inspected(session_bot, onboarded.chat) == chat
 
 
-async def test_a_message_that_came_while_nobody_looked_waits_in_sight(make_bot, person, agent):
+async def test_messages_behind_a_running_answer_are_shown_as_waiting(make_bot, person, agent):
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    home = await onboard(person, bot.user_id)
+    onboarded = await onboard(person, bot.user_id)
     agent.script = lambda request: [Text("thinking"), Wait(anyio.Event())]
-    message_id = await person.send_text(home.chat, "first")
+    message_id = await person.send_text(onboarded.chat, "first")
     await person.wait_for(lambda event: event.answers == message_id)
     for text in ("second", "third"):
-        await person.send_text(home.chat, text)
+        await person.send_text(onboarded.chat, text)
     waiting = 0
     with anyio.fail_after(30):
         while waiting < 2:  # each look is a process of its own, and takes its time
-            waiting = (await inspected(bot, home.chat))["inbox_pending"]
-    page = await command(bot, "inspect-room", home.chat)
+            waiting = (await inspected(bot, onboarded.chat))["inbox_pending"]
+    page = await command(bot, "inspect-room", onboarded.chat)
     assert "inbox           2" in page.out
     assert message_id in page.out
 
 
-async def test_the_owner_who_left_is_shown_and_nothing_else_changes(home, standing_bot):
-    before = await inspected(standing_bot, home.chat)
+async def test_the_owner_who_left_is_shown_and_nothing_else_changes(onboarded, session_bot):
+    before = await inspected(session_bot, onboarded.chat)
     assert before["owner_present"] is True
-    await home.person.leave(home.chat)
+    await onboarded.person.leave(onboarded.chat)
     after = before
     with anyio.fail_after(30):
         while after["owner_present"]:
-            after = await inspected(standing_bot, home.chat)
+            after = await inspected(session_bot, onboarded.chat)
     assert after == before | {"owner_present": False}
-    assert "has left the room" in (await command(standing_bot, "inspect-room", home.chat)).out
+    assert "has left the room" in (await command(session_bot, "inspect-room", onboarded.chat)).out
 
 
-async def test_the_nearest_of_all_rooms_is_named(home, standing_bot):
-    result = await command(standing_bot, "inspect-room", f"{home.chat[:-1]}?")
+async def test_the_nearest_of_all_rooms_is_named(onboarded, session_bot):
+    result = await command(session_bot, "inspect-room", f"{onboarded.chat[:-1]}?")
     assert result.code == 2
-    assert home.chat in result.err
+    assert onboarded.chat in result.err
 
 
 async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, synapse, person):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    home = await onboard(person, bot.user_id, name="Hello")
+    onboarded = await onboard(person, bot.user_id, name="Hello")
     assert await bot.daemon.stop() == 0
     session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
     async with MatrixUser(
@@ -122,29 +124,29 @@ async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, syna
         devices = await account.devices()
         left = files(bot.daemon.directory)
         already = len(proxy.requests)
-        for room in (home.chat, home.space, home.entry):
+        for room in (onboarded.chat, onboarded.space, onboarded.entry):
             server = (await inspected(bot, room, "--server"))["server"]
             assert server["membership"] == "join"
             assert server["differences"] == []
             assert server["binding"]["matrix_user_id"] == person.user_id
-        page = await command(bot, "inspect-room", home.chat, "--server")
+        page = await command(bot, "inspect-room", onboarded.chat, "--server")
         assert "differs         in nothing" in page.out
         assert {proxied.method for proxied in proxy.requests[already:]} == {"GET"}
         assert await account.devices() == devices
         assert files(bot.daemon.directory) == left
 
-        await account.send_state(home.chat, "m.room.name", {"name": "Renamed elsewhere"})
-        await account.send_state(home.space, "m.space.child", {}, home.chat)
-        await person.leave(home.chat)
-        server = (await inspected(bot, home.chat, "--server"))["server"]
+        await account.send_state(onboarded.chat, "m.room.name", {"name": "Renamed elsewhere"})
+        await account.send_state(onboarded.space, "m.space.child", {}, onboarded.chat)
+        await person.leave(onboarded.chat)
+        server = (await inspected(bot, onboarded.chat, "--server"))["server"]
         assert {each["field"]: each["server"] for each in server["differences"]} == {
             "name": "Renamed elsewhere",
             "owner_membership": "leave",
             "child_link": {"sender": bot.user_id, "via": []},
         }
 
-        await account.leave(home.chat)
-        server = (await inspected(bot, home.chat, "--server"))["server"]
+        await account.leave(onboarded.chat)
+        server = (await inspected(bot, onboarded.chat, "--server"))["server"]
         assert [each["field"] for each in server["differences"]] == ["membership"]
 
 
@@ -152,14 +154,14 @@ async def test_a_session_that_is_over_is_said_so(make_bot, synapse, person):
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    home = await onboard(person, bot.user_id)
+    onboarded = await onboard(person, bot.user_id)
     assert await bot.daemon.stop() == 0
     session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
     async with MatrixUser(
         synapse.url, bot.user_id, access_token=session["access_token"]
     ) as account:
         await account.session.request("POST", "/logout", {})
-    result = await command(bot, "inspect-room", home.chat, "--server")
+    result = await command(bot, "inspect-room", onboarded.chat, "--server")
     assert result.code == 3
     assert "session" in result.err
-    assert (await command(bot, "inspect-room", home.chat)).code == 0
+    assert (await command(bot, "inspect-room", onboarded.chat)).code == 0

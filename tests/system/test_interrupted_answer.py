@@ -1,4 +1,4 @@
-"""An answer in the making survives the end of its daemon: finished once, in the same event (contracts D1, L8)."""
+"""An answer in progress survives the end of its daemon: it is finished once, in the same event (contracts D1, L8)."""
 
 import time
 from collections import Counter
@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.support.agent_script import End, Text, Wait
-from tests.system.cast import PARTIAL, onboard, replies, said
+from tests.system.users import PARTIAL, onboard, replies, said
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,8 @@ class SlowAgent:
         yield End()
 
 
-async def finished(home, message_id):
-    return await home.person.wait_for(
+async def finished(onboarded, message_id):
+    return await onboarded.person.wait_for(
         lambda event: event.answers == message_id and PARTIAL not in event.content
     )
 
@@ -42,9 +42,9 @@ async def test_an_answer_is_finished_in_its_own_event_by_the_next_process(
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(person, bot.user_id)
+        onboarded = await onboard(person, bot.user_id)
         agent.script = slow = SlowAgent()
-        message_id = await person.send_text(home.chat, "tell me")
+        message_id = await person.send_text(onboarded.chat, "tell me")
         begun = await person.wait_for(lambda event: event.answers == message_id)
         assert (begun.body, begun.content[PARTIAL]) == (BEGINNING, True)
         asked = time.monotonic()
@@ -55,10 +55,13 @@ async def test_an_answer_is_finished_in_its_own_event_by_the_next_process(
             assert time.monotonic() - asked < DRAIN_S
         slow.go_on.set()
         await daemon.start()
-        ended = await finished(home, message_id)
+        ended = await finished(onboarded, message_id)
         assert (ended.replaces, said(ended)) == (begun.event_id, WHOLE)
-        assert said(await home.ask("and then?")) == WHOLE
-        assert Counter(reply.answers for reply in await replies(person, home.chat))[message_id] == 1
+        assert said(await onboarded.ask("and then?")) == WHOLE
+        assert (
+            Counter(reply.answers for reply in await replies(person, onboarded.chat))[message_id]
+            == 1
+        )
         # It was the same turn to the agent too.
         assert [request.message_id for request in agent.requests].count(message_id) == 2
 
@@ -67,33 +70,33 @@ async def test_a_kill_before_the_first_word_is_made_up_for(make_bot, person, age
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(person, bot.user_id)
+        onboarded = await onboard(person, bot.user_id)
         go_on = anyio.Event()
         agent.script = lambda request: [Wait(go_on), Text(WHOLE), End()]
         opened = len(agent.connections)
-        message_id = await person.send_text(home.chat, "tell me")
+        message_id = await person.send_text(onboarded.chat, "tell me")
         await agent.connections_opened(opened + 1)
         await daemon.kill()
         go_on.set()
         await daemon.start()
-        ended = await finished(home, message_id)
+        ended = await finished(onboarded, message_id)
         assert (ended.replaces, said(ended)) == (None, WHOLE)
-        await home.ask("and then?")
-        assert len(await person.replies_to(home.chat, message_id)) == 1
+        await onboarded.ask("and then?")
+        assert len(await person.replies_to(onboarded.chat, message_id)) == 1
 
 
 async def test_messages_of_the_time_away_are_answered_in_order_after_it(make_bot, person, agent):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(person, bot.user_id)
+        onboarded = await onboard(person, bot.user_id)
         agent.script = slow = SlowAgent()
-        messages = [await person.send_text(home.chat, "the one it is killed at")]
+        messages = [await person.send_text(onboarded.chat, "the one it is killed at")]
         await person.wait_for(lambda event: event.answers == messages[0])
         await daemon.kill()
-        messages += [await person.send_text(home.chat, f"meanwhile {n}") for n in range(3)]
+        messages += [await person.send_text(onboarded.chat, f"meanwhile {n}") for n in range(3)]
         slow.go_on.set()
         await daemon.start()
         for message_id in messages:
-            await finished(home, message_id)
-        assert [reply.answers for reply in await replies(person, home.chat)] == messages
+            await finished(onboarded, message_id)
+        assert [reply.answers for reply in await replies(person, onboarded.chat)] == messages

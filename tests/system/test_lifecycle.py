@@ -1,4 +1,4 @@
-"""A daemon's life from start to stop, as its log tells it (contracts L1, L3, L4, L6, L8, L11)."""
+"""The states of a daemon from start to stop, as its log shows them (contracts L1, L3, L4, L6, L8, L11)."""
 
 import itertools
 import signal
@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.support.proxy import Answer
-from tests.system.cast import onboard
+from tests.system.users import onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -53,8 +53,8 @@ async def test_it_looks_once_at_everything_and_then_polls(make_bot, person, prox
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(person, bot.user_id)
-        await home.ask("hello")
+        onboarded = await onboard(person, bot.user_id)
+        await onboarded.ask("hello")
         first, *others = [each for each in proxy.requests if each.path.endswith("/v3/sync")]
         assert (first.query["timeout"], first.query["full_state"]) == ("0", "true")
         assert {each.query["timeout"] for each in others} == {"30000"}

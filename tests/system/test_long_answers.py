@@ -1,11 +1,11 @@
-"""An answer too long for one event, with everything in it that could hurt (contracts D2, D6, D7)."""
+"""An answer too long for one event, with Markdown that is hard to split (contracts D2, D6, D7)."""
 
 import re
 
 import pytest
 
 from tests.support.agent_script import End, Text
-from tests.system.cast import PARTIAL, answer_to
+from tests.system.users import PARTIAL, answer_to
 
 pytestmark = pytest.mark.anyio
 
@@ -46,14 +46,16 @@ def words(text):
     return re.sub(r"```(?:python)?|\s+", "", text)
 
 
-async def test_nothing_of_a_very_long_answer_is_missing_and_nothing_in_it_does_harm(home, agent):
+async def test_nothing_of_a_very_long_answer_is_missing_and_nothing_in_it_does_harm(
+    onboarded, agent
+):
     text = long_text()
     agent.script = lambda request: [
         *(Text(text[start : start + CHUNK]) for start in range(0, len(text), CHUNK)),
         End(),
     ]
-    message_id = await home.person.send_text(home.chat, "tell me everything")
-    await home.person.wait_for(
+    message_id = await onboarded.person.send_text(onboarded.chat, "tell me everything")
+    await onboarded.person.wait_for(
         lambda event: (
             event.answers == message_id
             and PARTIAL not in event.content
@@ -63,11 +65,17 @@ async def test_nothing_of_a_very_long_answer_is_missing_and_nothing_in_it_does_h
     )
     # A second answer comes after all that belongs to the first.
     agent.script = lambda request: [Text("done"), End()]
-    await answer_to(home.person, home.chat, await home.person.send_text(home.chat, "is that all?"))
-    events = await home.person.messages(home.chat)
+    await answer_to(
+        onboarded.person,
+        onboarded.chat,
+        await onboarded.person.send_text(onboarded.chat, "is that all?"),
+    )
+    events = await onboarded.person.messages(onboarded.chat)
     parts = [event for event in events if event.answers == message_id and not event.replaces]
     assert [part.content[PART] for part in parts] == list(range(1, len(parts) + 1))
-    contents = [await home.person.latest_content(home.chat, part.event_id) for part in parts]
+    contents = [
+        await onboarded.person.latest_content(onboarded.chat, part.event_id) for part in parts
+    ]
     together = "".join(words(content["body"]) for content in contents)
     assert together == words(text.replace(LONE_SURROGATE, "\ufffd"))
     for part in parts:
@@ -107,9 +115,11 @@ def check_harmless(content):
         ("@room wake up", None),
     ],
 )
-async def test_the_plain_body_is_the_markdown_and_the_html_is_clean(home, agent, markdown, html):
+async def test_the_plain_body_is_the_markdown_and_the_html_is_clean(
+    onboarded, agent, markdown, html
+):
     agent.script = lambda request: [Text(markdown), End()]
-    answer = await home.ask("say it")
+    answer = await onboarded.ask("say it")
     assert answer.body == markdown
     assert answer.content.get("formatted_body") == html
     assert answer.content["m.mentions"] == {}

@@ -3,45 +3,47 @@
 import pytest
 
 from sandbox.errors import MatrixRefused
-from tests.system.cast import children, notice, onboard
+from tests.system.users import children, notice, onboard
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_invitation_leads_to_a_space_with_a_first_chat(standing_bot, make_person):
+async def test_an_invitation_leads_to_a_space_with_a_first_chat(session_bot, make_person):
     ann = await make_person("Ann of the Hills")
-    home = await onboard(ann, standing_bot.user_id)
-    space_name = await ann.state_content(home.space, "m.room.name")
-    chat_name = await ann.state_content(home.chat, "m.room.name")
+    onboarded = await onboard(ann, session_bot.user_id)
+    space_name = await ann.state_content(onboarded.space, "m.room.name")
+    chat_name = await ann.state_content(onboarded.chat, "m.room.name")
     assert (space_name, chat_name) == (
         {"name": "Lambda — Ann of the Hills"},
         {"name": "Chat 1"},
     )
-    links = await children(ann, home.space)
-    assert list(links) == [home.chat]
-    assert links[home.chat]["via"] == ["localhost"]
-    parent = await ann.state_content(home.chat, "m.space.parent", home.space)
+    links = await children(ann, onboarded.space)
+    assert list(links) == [onboarded.chat]
+    assert links[onboarded.chat]["via"] == ["localhost"]
+    parent = await ann.state_content(onboarded.chat, "m.space.parent", onboarded.space)
     assert parent is not None
     assert parent["via"] == ["localhost"]
-    members = {standing_bot.user_id: "join", ann.user_id: "join"}
-    assert await ann.members(home.entry) == members
-    assert await ann.members(home.space) == members
-    assert await ann.members(home.chat) == members
+    members = {session_bot.user_id: "join", ann.user_id: "join"}
+    assert await ann.members(onboarded.entry) == members
+    assert await ann.members(onboarded.space) == members
+    assert await ann.members(onboarded.chat) == members
 
 
-async def test_the_rooms_are_private_and_only_the_bot_may_invite_or_change_state(home, make_person):
+async def test_the_rooms_are_private_and_only_the_bot_may_invite_or_change_state(
+    onboarded, make_person
+):
     other = await make_person()
-    ann = home.person
-    for room in (home.space, home.chat):
+    ann = onboarded.person
+    for room in (onboarded.space, onboarded.chat):
         assert await ann.state_content(room, "m.room.join_rules") == {"join_rule": "invite"}
         history = await ann.state_content(room, "m.room.history_visibility")
         assert history == {"history_visibility": "shared"}
         for attempt in (
             ann.invite(room, other.user_id),
-            ann.kick(room, home.bot),
+            ann.kick(room, onboarded.bot),
             ann.send_state(room, "m.room.name", {"name": "Mine"}),
             ann.send_state(room, "m.room.topic", {"topic": "Mine"}),
-            ann.send_state(room, "m.space.child", {"via": ["localhost"]}, home.entry),
+            ann.send_state(room, "m.space.child", {"via": ["localhost"]}, onboarded.entry),
             ann.send_state(room, "m.room.power_levels", {"users": {ann.user_id: 100}}),
             ann.send_state(room, "org.example.anything", {}),
         ):
@@ -52,17 +54,19 @@ async def test_the_rooms_are_private_and_only_the_bot_may_invite_or_change_state
             await other.join(room)
 
 
-async def test_the_chat_has_a_welcome_and_the_entry_room_a_pointer_to_it(home):
-    welcomes = [event for event in await home.person.messages(home.chat) if event.msgtype]
-    pointers = [event for event in await home.person.messages(home.entry) if event.msgtype]
+async def test_the_chat_has_a_welcome_and_the_entry_room_a_pointer_to_it(onboarded):
+    welcomes = [event for event in await onboarded.person.messages(onboarded.chat) if event.msgtype]
+    pointers = [
+        event for event in await onboarded.person.messages(onboarded.entry) if event.msgtype
+    ]
     assert [event.msgtype for event in (*welcomes, *pointers)] == ["m.notice", "m.notice"]
     assert "Welcome" in welcomes[0].body
     assert "Chat 1" in pointers[0].body
     # The link names the room, and a server to find it through, as room ids don't.
-    assert home.chat.removeprefix("!") in pointers[0].content["formatted_body"]
+    assert onboarded.chat.removeprefix("!") in pointers[0].content["formatted_body"]
     assert "via=localhost" in pointers[0].content["formatted_body"]
     for event in (*welcomes, *pointers):
-        assert event.sender == home.bot
+        assert event.sender == onboarded.bot
         assert event.content["m.mentions"] == {}
 
 
@@ -71,18 +75,18 @@ async def test_brand_and_language_are_the_operators_choice(make_bot, make_person
     async with bot.daemon as daemon:
         await daemon.wait_live()
         anna = await make_person("Анна")
-        home = await onboard(anna, bot.user_id)
-        assert await anna.state_content(home.space, "m.room.name") == {"name": "Сигма — Анна"}
-        assert await anna.state_content(home.chat, "m.room.name") == {"name": "Чат 1"}
-        assert "Добро пожаловать" in (await notice(anna, home.chat)).body
+        onboarded = await onboard(anna, bot.user_id)
+        assert await anna.state_content(onboarded.space, "m.room.name") == {"name": "Сигма — Анна"}
+        assert await anna.state_content(onboarded.chat, "m.room.name") == {"name": "Чат 1"}
+        assert "Добро пожаловать" in (await notice(anna, onboarded.chat)).body
 
 
-async def test_somebody_without_a_display_name_has_a_space_too(standing_bot, person):
+async def test_somebody_without_a_display_name_has_a_space_too(session_bot, person):
     path = f"/profile/{person.user_id}/displayname"
     await person.session.request("PUT", path, {"displayname": ""})
-    home = await onboard(person, standing_bot.user_id)
+    onboarded = await onboard(person, session_bot.user_id)
     localpart = person.user_id[1:].partition(":")[0]
-    name = await person.state_content(home.space, "m.room.name")
+    name = await person.state_content(onboarded.space, "m.room.name")
     assert name == {"name": f"Lambda — {localpart}"}
 
 
@@ -97,9 +101,9 @@ async def test_a_start_alone_makes_no_room_and_invites_nobody(make_bot, proxy):
         assert await daemon.stop() == 0
 
 
-async def test_two_people_have_a_space_each(standing_bot, make_person):
-    homes = [await onboard(await make_person(), standing_bot.user_id) for _ in range(2)]
-    assert len({room for home in homes for room in (home.space, home.chat)}) == 4
-    for home, other in (homes, homes[::-1]):
-        assert other.person.user_id not in await home.person.members(home.space)
-        assert other.person.user_id not in await home.person.members(home.chat)
+async def test_two_people_have_a_space_each(session_bot, make_person):
+    homes = [await onboard(await make_person(), session_bot.user_id) for _ in range(2)]
+    assert len({room for onboarded in homes for room in (onboarded.space, onboarded.chat)}) == 4
+    for onboarded, other in (homes, homes[::-1]):
+        assert other.person.user_id not in await onboarded.person.members(onboarded.space)
+        assert other.person.user_id not in await onboarded.person.members(onboarded.chat)

@@ -1,4 +1,4 @@
-"""The homeserver's process is gone, at the start or later: the daemon asks, patiently, and goes on (contract L9).
+"""The homeserver's process is gone, at the start or later: the daemon retries slowly, and goes on (contract L9).
 
 What a homeserver may say that is no homeserver's answer is tried in `faults`; here it is really away.
 """

@@ -1,4 +1,4 @@
-"""`reset` on a real homeserver: what it leaves, what it leaves alone, and how to look first (contract section 12)."""
+"""`reset` on a real homeserver: what it leaves, what it does not touch, and the dry run (contract section 12)."""
 
 import json
 import random
@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Answer
-from tests.system.cast import PASSWORD, onboard
 from tests.system.commands import command, files, typing
+from tests.system.users import PASSWORD, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -20,9 +20,9 @@ async def lived(bot, person):
     """Have the bot live through a first conversation, with another invitation still open at its end."""
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    home = await onboard(person, bot.user_id, name="Hello")
+    onboarded = await onboard(person, bot.user_id, name="Hello")
     await bot.daemon.kill()
-    return home
+    return onboarded
 
 
 def witness(bot, url):
@@ -39,10 +39,10 @@ async def test_a_dry_run_only_reads_and_the_real_run_does_what_it_listed(
     make_bot, proxy, synapse, person
 ):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
-    home = await lived(bot, person)
+    onboarded = await lived(bot, person)
     invited = await person.create_room(invite=[bot.user_id], name="Still open")
     async with witness(bot, synapse.url) as account:
-        rooms = {home.entry, home.space, home.chat}
+        rooms = {onboarded.entry, onboarded.space, onboarded.chat}
         assert await memberships(account) == (rooms, {invited})
         devices, left = await account.devices(), files(bot.daemon.directory)
         already = len(proxy.requests)
@@ -54,7 +54,7 @@ async def test_a_dry_run_only_reads_and_the_real_run_does_what_it_listed(
         assert await memberships(account) == (rooms, {invited})
         names = {line["room_id"]: line["name"] for line in planned.json["server"]}
         assert names.keys() == rooms | {invited}
-        assert (names[home.chat], names[home.entry], names[invited]) == (
+        assert (names[onboarded.chat], names[onboarded.entry], names[invited]) == (
             *("Chat 1", "Hello", "Still open"),
         )
 
@@ -67,8 +67,8 @@ async def test_a_dry_run_only_reads_and_the_real_run_does_what_it_listed(
             line["action"] = "declined" if line["room_id"] == invited else "left_and_forgotten"
         assert done.json == expected
 
-    assert (await person.members(home.chat))[bot.user_id] == "leave"
-    assert home.chat in await person.joined_rooms(), "no room is deleted on the server"
+    assert (await person.members(onboarded.chat))[bot.user_id] == "leave"
+    assert onboarded.chat in await person.joined_rooms(), "no room is deleted on the server"
     again = await command(bot, *SERVER, "--dry-run")
     assert again.json["server"] == []
 
@@ -77,11 +77,11 @@ async def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
     make_bot, proxy, synapse, person
 ):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
-    home = await lived(bot, person)
+    onboarded = await lived(bot, person)
     refusal = json.dumps({"errcode": "M_FORBIDDEN", "error": "not today"}).encode()
 
     def refuse(proxied):
-        of_chat = home.chat.removeprefix("!") in proxied.path
+        of_chat = onboarded.chat.removeprefix("!") in proxied.path
         return Answer(403, refusal) if proxied.write and of_chat else None
 
     proxy.fault = refuse
@@ -89,13 +89,13 @@ async def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
     assert done.code == 1
     assert done.err.count("\n") == 1
     lines = {line["room_id"]: line for line in done.json["server"]}
-    assert lines.pop(home.chat)["action"] == "failed"
+    assert lines.pop(onboarded.chat)["action"] == "failed"
     assert {line["action"] for line in lines.values()} == {"left_and_forgotten"}
     async with witness(bot, synapse.url) as account:
-        assert await account.joined_rooms() == [home.chat]
+        assert await account.joined_rooms() == [onboarded.chat]
     proxy.clear_fault()
     assert (await command(bot, *SERVER, "--yes")).json["server"] == [
-        {"room_id": home.chat, "name": "Chat 1", "action": "left_and_forgotten"}
+        {"room_id": onboarded.chat, "name": "Chat 1", "action": "left_and_forgotten"}
     ]
 
 
@@ -188,7 +188,7 @@ async def test_it_refuses_while_a_daemon_runs_and_asks_the_homeserver_nothing(
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    home = await onboard(person, bot.user_id)
+    onboarded = await onboard(person, bot.user_id)
     already = len(proxy.requests)
     for arguments in (("reset",), (*SERVER, "--yes")):
         result = await command(bot, *arguments)
@@ -200,22 +200,22 @@ async def test_it_refuses_while_a_daemon_runs_and_asks_the_homeserver_nothing(
         assert planned.code == 0, planned.err
         assert "held by another daemon" in planned.err
     assert {line["room_id"] for line in planned.json["server"]} == {
-        *(home.entry, home.space, home.chat),
+        *(onboarded.entry, onboarded.space, onboarded.chat),
     }
-    assert bot.user_id in await person.members(home.chat)
-    await home.ask("are you still there?")
+    assert bot.user_id in await person.members(onboarded.chat)
+    await onboarded.ask("are you still there?")
 
 
 async def test_after_a_local_reset_the_bot_finds_its_rooms_again(make_bot, synapse, person):
     bot = await make_bot()
-    home = await lived(bot, person)
+    onboarded = await lived(bot, person)
     done = await command(bot, "reset", "--json")
     assert done.code == 0, done.err
     assert files(bot.daemon.directory) == {}
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    assert (await home.ask("do you remember?")).answers
-    found = await command(bot, "inspect-room", home.chat, "--json")
+    assert (await onboarded.ask("do you remember?")).answers
+    found = await command(bot, "inspect-room", onboarded.chat, "--json")
     assert (found.json["state"], found.json["chat_id"]) == ("bound", "C1")
 
 

@@ -1,8 +1,8 @@
-"""Who may not talk to the bot gets nothing (contracts O4, E3)."""
+"""A user who is not allowed gets no reaction of the bot (contracts O4, E3)."""
 
 import pytest
 
-from tests.system.cast import onboard
+from tests.system.users import onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,9 @@ async def test_an_invitation_of_somebody_not_allowed_is_rejected_and_that_is_all
         assert said == []
 
 
-async def test_a_glob_lets_in_whom_it_fits_and_nobody_else(make_bot, make_person, synapse):
+async def test_a_glob_allows_the_users_that_it_matches_and_no_others(
+    make_bot, make_person, synapse
+):
     friend, stranger = await make_person(), await make_person()
     number = friend.user_id.partition(":")[0].rpartition("-")[2]
     bot = await make_bot(MATRIX_ALLOWED_USERS=f"@nobody:elsewhere.org, @*-{number}:local*")
@@ -76,15 +78,15 @@ async def test_a_strangers_words_in_an_entry_room_get_no_answer(make_bot, make_p
     bot = await make_bot(MATRIX_ALLOWED_USERS=friend.user_id)
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(friend, bot.user_id)
-        await friend.invite(home.entry, stranger.user_id)
-        await stranger.join(home.entry)
+        onboarded = await onboard(friend, bot.user_id)
+        await friend.invite(onboarded.entry, stranger.user_id)
+        await stranger.join(onboarded.entry)
         unanswered = [
-            await stranger.send_text(home.entry, text) for text in ("hello", "!help", "!new")
+            await stranger.send_text(onboarded.entry, text) for text in ("hello", "!help", "!new")
         ]
         # The bot takes a room's messages in their order: after this answer there is none to come.
-        await home.tell("!help", home.entry)
-        answered = [event.answers for event in await friend.messages(home.entry)]
+        await onboarded.tell("!help", onboarded.entry)
+        answered = [event.answers for event in await friend.messages(onboarded.entry)]
         assert set(answered).isdisjoint(unanswered)
         assert await stranger.rooms_invited() == []
 
@@ -94,14 +96,14 @@ async def test_who_is_not_allowed_any_more_is_not_answered_any_more(make_bot, ma
     bot = await make_bot(MATRIX_ALLOWED_USERS=f"{ann.user_id},{bob.user_id}")
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(ann, bot.user_id)
+        onboarded = await onboard(ann, bot.user_id)
         await daemon.stop()
         bot.daemon.environment["MATRIX_ALLOWED_USERS"] = bob.user_id
         await daemon.start()
         await daemon.wait_live()
         asked = len(agent.requests)
-        refused = await ann.send_text(home.chat, "and now?")
+        refused = await ann.send_text(onboarded.chat, "and now?")
         second = await onboard(bob, bot.user_id)
         await second.ask("what Bob asks")
-        assert await ann.replies_to(home.chat, refused) == []
+        assert await ann.replies_to(onboarded.chat, refused) == []
         assert [request.text for request in agent.requests[asked:]] == ["what Bob asks"]

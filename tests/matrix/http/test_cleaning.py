@@ -77,6 +77,7 @@ def test_a_value_that_is_not_json_is_a_type_error():
         clean_json({"key": b"bytes"})
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(ANY_JSON)
 def test_cleaned_json_can_be_encoded_strictly(value):

@@ -40,6 +40,7 @@ def test_in_an_ordinary_text_a_link_is_rendered_each_time():
     assert render(text).count('<a href="https://example.org/docs">docs</a>') == 300
 
 
+@pytest.mark.slow
 def test_no_text_of_the_corpus_takes_long():
     taken = {name: cpu_s(text) for name, text in corpus(LONGEST)}
     assert {name: seconds for name, seconds in taken.items() if seconds > CPU_S} == {}
@@ -72,12 +73,14 @@ def test_a_table_with_slightly_short_rows_is_a_table():
     assert render(text).count("<td></td>") == 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [500, 2000])
 def test_a_short_text_has_a_lower_limit_than_a_long_one(size):
     taken = {name: cpu_s(text) for name, text in corpus(size)}
     assert sum(taken.values()) < len(taken) * size * 40e-6
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(

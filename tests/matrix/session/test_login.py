@@ -122,6 +122,7 @@ async def test_a_device_that_was_logged_out_for_good_is_not_replaced(account):
     assert stored(account) == before
 
 
+@pytest.mark.system
 async def test_a_session_that_ends_softly_is_renewed_and_no_order_is_lost_or_refused(tmp_path):
     settings = {"session_lifetime": "2s", "refreshable_access_token_lifetime": "1s"}
     async with Synapse(settings=settings) as synapse:

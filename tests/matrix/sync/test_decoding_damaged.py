@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,6 +141,7 @@ def history_of_a_room():
     ]
 
 
+@pytest.mark.slow
 def test_no_damage_to_a_response_raises_an_error():
     rng = random.Random(20_000)
     seen = Counter()
@@ -161,6 +163,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, database=None, max_examples=300)
 @given(ANYTHING, ANYTHING, ANYTHING)
 def test_no_json_raises_an_error(one, two, three):

@@ -107,6 +107,7 @@ def test_a_body_that_is_not_a_sync_response_is_unreachable(raw):
         read_full_state(raw, BOT, SINCE)
 
 
+@pytest.mark.slow
 def test_only_one_room_at_a_time_is_in_memory_as_a_tree():
     padding = {f"k{number}": [number, {}] for number in range(100)}
     raw = body(**{f"!{number}": room(text("hello", "$1"), more=padding) for number in range(1_000)})

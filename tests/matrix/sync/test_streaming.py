@@ -244,6 +244,7 @@ async def homeserver() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_300_mb_of_one_room_take_little_memory_and_do_not_affect_the_others():
     async with homeserver() as url:

@@ -1,15 +1,22 @@
-"""One person in the middle of every dialogue at once, and the agent that holds back where it is told to."""
+"""One user in the middle of every dialogue at once, and an agent that does not answer where it is told so."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import anyio
 
-from tests.support.agent_script import End, Request, Step, Text, Update, Wait
+from tests.support.agent_script import (
+    End,
+    Request,
+    Step,
+    Text,
+    Update,
+    Wait,
+)
 from tests.support.agent_server import AgentServer
 from tests.support.proxy import Delay, ProxiedRequest, Proxy
-from tests.system.cast import said
-from tests.system.chat_commands.guest import Guest, open_chat
+from tests.system.chat_commands.localized_user import LocalizedUser, open_chat
+from tests.system.users import said
 
 HELD = "held"
 """A save of this name, and the answer to a question of this name, are not answered the first time."""
@@ -18,13 +25,13 @@ ROOM_TAKES_S = 1.0
 
 
 class Holding:
-    """An agent's script. What is held comes a second time, and is answered then; a story never ends."""
+    """An agent's script. A held request comes a second time and is answered then; a story never ends."""
 
     def __init__(self) -> None:
         self.tries: dict[str, int] = {}
 
     async def __call__(self, request: Request) -> AsyncIterator[Step]:
-        """Answer a message, or hold back."""
+        """Answer a message, or hold it."""
         again = self.tries[request.message_id] = self.tries.get(request.message_id, 0) + 1
         if _is_held(request) and again == 1:
             yield Wait(600.0)
@@ -56,7 +63,7 @@ def _answer(request: Request) -> Iterator[Step]:
 class Interrupted:
     """What was under way when the daemon ended, by the message that is still to be answered."""
 
-    guest: Guest
+    localized: LocalizedUser
     agent: AgentServer
     rooms: dict[str, str] = field(default_factory=dict)
     asked: dict[str, str] = field(default_factory=dict)
@@ -77,30 +84,32 @@ class Interrupted:
 DIALOGUES = ("list", "question", "save", "yes", "story")
 
 
-async def begin_everything(guest: Guest, agent: AgentServer, proxy: Proxy) -> Interrupted:
-    """Bring every dialogue to its middle."""
-    scene = Interrupted(guest, agent)
-    home = guest.home
+async def begin_everything(
+    localized: LocalizedUser, agent: AgentServer, proxy: Proxy
+) -> Interrupted:
+    """Begin every dialogue and leave it unfinished."""
+    interrupted = Interrupted(localized, agent)
+    onboarded = localized.onboarded
     for name in DIALOGUES:
-        scene.rooms[name] = await open_chat(home, name)
-    await home.tell("!soul Be brief.")
+        interrupted.rooms[name] = await open_chat(onboarded, name)
+    await onboarded.tell("!soul Be brief.")
     for text in ("!save one", "!save two", "!load"):
-        await home.ask(text, scene.rooms["list"])
-    await home.ask("send open", scene.rooms["question"])
-    await home.ask(f"send {HELD}", scene.rooms["yes"])
+        await onboarded.ask(text, interrupted.rooms["list"])
+    await onboarded.ask("send open", interrupted.rooms["question"])
+    await onboarded.ask(f"send {HELD}", interrupted.rooms["yes"])
     held = {"save": f"!save {HELD}", "yes": "!yes", "story": "a story, please"}
     for name, text in held.items():
-        scene.asked[name] = await guest.person.send_text(scene.rooms[name], text)
-    while not all(scene.requests(message_id) for message_id in scene.asked.values()):
+        interrupted.asked[name] = await localized.person.send_text(interrupted.rooms[name], text)
+    while not all(interrupted.requests(message_id) for message_id in interrupted.asked.values()):
         await agent.next_request()
-    await guest.person.wait_for(
-        lambda event: event.answers == scene.asked["story"] and said(event) == STORY
+    await localized.person.wait_for(
+        lambda event: event.answers == interrupted.asked["story"] and said(event) == STORY
     )
-    await _half_a_chat(scene, proxy)
-    return scene
+    await _half_a_chat(interrupted, proxy)
+    return interrupted
 
 
-async def _half_a_chat(scene: Interrupted, proxy: Proxy) -> None:
+async def _half_a_chat(interrupted: Interrupted, proxy: Proxy) -> None:
     """Ask for a chat, and return while the homeserver is about to make its room."""
     came = anyio.Event()
 
@@ -111,17 +120,19 @@ async def _half_a_chat(scene: Interrupted, proxy: Proxy) -> None:
         return Delay(ROOM_TAKES_S)
 
     proxy.fault = slow
-    home = scene.guest.home
-    scene.asked["new"] = await scene.guest.person.send_text(home.chat, "!new Garden")
+    onboarded = interrupted.localized.onboarded
+    interrupted.asked["new"] = await interrupted.localized.person.send_text(
+        onboarded.chat, "!new Garden"
+    )
     with anyio.fail_after(30.0):
         await came.wait()
 
 
-async def killed(guest: Guest) -> None:
+async def killed(localized: LocalizedUser) -> None:
     """End the daemon by `kill -9`."""
-    await guest.bot.daemon.kill()
+    await localized.bot.daemon.kill()
 
 
-async def drained(guest: Guest) -> None:
-    """End the daemon by SIGTERM, which it obeys."""
-    assert await guest.bot.daemon.stop() == 0
+async def drained(localized: LocalizedUser) -> None:
+    """End the daemon by SIGTERM."""
+    assert await localized.bot.daemon.stop() == 0

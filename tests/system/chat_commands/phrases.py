@@ -101,7 +101,7 @@ USES: Mapping[str, Sequence[Use]] = {
 WORDS = {**COMMANDS, **ALIASES}
 """Every word that runs something."""
 UNKNOWN = ("nonsense", "hlep me", "сlear", "s\u212aill on files")
-"""Words that run nothing; two of them only look like others."""
+"""Words that run nothing; two of them contain look-alike letters."""
 
 
 def written(name: str, use: Use) -> str:

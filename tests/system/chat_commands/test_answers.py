@@ -3,47 +3,55 @@
 import anyio
 import pytest
 
-from tests.support.agent_script import End, Error, Text, Tool, ToolResult, Update, Wait
-from tests.system.cast import PARTIAL, answer_to, said
+from tests.support.agent_script import (
+    End,
+    Error,
+    Text,
+    Tool,
+    ToolResult,
+    Update,
+    Wait,
+)
+from tests.system.users import PARTIAL, answer_to, said
 
 pytestmark = pytest.mark.anyio
 
 
-async def only_reply(guest, text):
-    (answer,) = await guest.tell(guest.home.chat, text)
+async def only_reply(localized, text):
+    (answer,) = await localized.tell(localized.onboarded.chat, text)
     assert answer.content.get("m.new_content", answer.content)["msgtype"] == "m.text"
     return said(answer)
 
 
-async def test_an_agent_that_can_not_be_reached_is_told_in_one_plain_reply(guest, agent):
+async def test_an_agent_that_can_not_be_reached_is_reported_in_one_plain_reply(localized, agent):
     await agent.refuse(drop=True)
     try:
-        reply = await only_reply(guest, "anyone there?")
+        reply = await only_reply(localized, "anyone there?")
     finally:
         await agent.accept()
-    assert reply == guest.catalog.agent_gave_up("unreachable")
+    assert reply == localized.catalog.agent_gave_up("unreachable")
 
 
-async def test_an_agent_that_stays_busy_is_told_in_one_plain_reply(guest, agent):
+async def test_an_agent_that_stays_busy_is_reported_in_one_plain_reply(localized, agent):
     agent.script = lambda _: [Error("AGENT_BUSY")]
-    assert await only_reply(guest, "hello?") == guest.catalog.agent_gave_up("AGENT_BUSY")
+    assert await only_reply(localized, "hello?") == localized.catalog.agent_gave_up("AGENT_BUSY")
 
 
-async def test_an_error_is_named_by_its_code(guest, agent):
+async def test_an_error_is_named_by_its_code(localized, agent):
     agent.script = lambda _: [Error("QUOTA_EXCEEDED", "none left this month")]
-    reply = await only_reply(guest, "draw me a sheep")
-    assert reply == guest.catalog.agent_error("QUOTA_EXCEEDED")
+    reply = await only_reply(localized, "draw me a sheep")
+    assert reply == localized.catalog.agent_error("QUOTA_EXCEEDED")
     assert "QUOTA_EXCEEDED" in reply
 
 
-async def test_an_empty_answer_is_told(guest, agent):
+async def test_an_empty_answer_is_told(localized, agent):
     agent.script = lambda _: [End()]
-    assert await only_reply(guest, "say nothing") == guest.catalog.empty_answer()
+    assert await only_reply(localized, "say nothing") == localized.catalog.empty_answer()
 
 
 @pytest.mark.parametrize("words", ["", "So far, so good."])
 async def test_tools_and_progress_show_below_the_growing_text_and_not_in_the_end(
-    guest, agent, words
+    localized, agent, words
 ):
     go_on = [anyio.Event(), anyio.Event()]
 
@@ -59,7 +67,7 @@ async def test_tools_and_progress_show_below_the_growing_text_and_not_in_the_end
         yield End(3)
 
     agent.script = script
-    chat, person, catalog = guest.home.chat, guest.person, guest.catalog
+    chat, person, catalog = localized.onboarded.chat, localized.person, localized.catalog
     asked = await person.send_text(chat, "look it up")
     for status, happened in zip(
         (catalog.tool_status("search"), catalog.progress("reading 3 of 7")), go_on, strict=True

@@ -3,9 +3,14 @@
 import pytest
 
 from machines.i18n import catalog_for
-from tests.support.agent_script import End, Error, Text, Wait
-from tests.system.cast import answer_to, said
-from tests.system.chat_commands.guest import one_answer_each, open_chat
+from tests.support.agent_script import (
+    End,
+    Error,
+    Text,
+    Wait,
+)
+from tests.system.chat_commands.localized_user import one_answer_each, open_chat
+from tests.system.users import answer_to, said
 
 pytestmark = pytest.mark.anyio
 
@@ -13,8 +18,8 @@ CATALOG = catalog_for("en", "Lambda")
 
 
 @pytest.fixture
-async def quiet(home, agent):
-    """A home whose agent keeps and brings back without a word, and echoes everything else."""
+async def quiet(onboarded, agent):
+    """An onboarded user whose agent saves and loads without a text, and echoes everything else."""
 
     def script(request):
         if request.payload.get("context"):
@@ -22,7 +27,7 @@ async def quiet(home, agent):
         return [Text(f"echo: {request.text}"), End(11)]
 
     agent.script = script
-    return home
+    return onboarded
 
 
 def orders(agent, home_chat_id):
@@ -34,9 +39,9 @@ def orders(agent, home_chat_id):
     ]
 
 
-async def context_of(agent, home, room=None):
+async def context_of(agent, onboarded, room=None):
     """Return the id of a chat's context, as the agent sees it."""
-    answer = await home.ask("which context is this?", room)
+    answer = await onboarded.ask("which context is this?", room)
     return next(each.chat_id for each in agent.requests if each.message_id == answer.answers)
 
 
@@ -53,17 +58,17 @@ async def test_a_save_is_asked_for_in_words_and_in_a_field_and_answered_by_what_
     assert "before lunch" in request.text
 
 
-async def test_what_the_agent_says_to_a_save_is_part_of_its_answer(home, agent):
+async def test_what_the_agent_says_to_a_save_is_part_of_its_answer(onboarded, agent):
     agent.script = lambda _: [Text("I shall not forget."), End(1)]
-    answer = await home.ask("!save lunch")
+    answer = await onboarded.ask("!save lunch")
     assert answer.body == f"{CATALOG.save_done('lunch')}\n\nI shall not forget."
 
 
-async def test_a_save_that_the_agent_refuses_is_told_and_not_listed(home, agent):
+async def test_a_save_that_the_agent_refuses_is_reported_and_not_listed(onboarded, agent):
     agent.script = lambda _: [Error("NO_ROOM", "full")]
     expected = f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO_ROOM')}"
-    assert await home.tell("!save lunch") == expected
-    assert await home.tell("!load") == CATALOG.load_none()
+    assert await onboarded.tell("!save lunch") == expected
+    assert await onboarded.tell("!load") == CATALOG.load_none()
 
 
 async def test_saves_are_named_counted_and_listed_once_each(quiet, agent):

@@ -1,4 +1,4 @@
-"""Two users, three agents, twelve chats at once: every frame belongs to its chat, for ever (contracts A3, A5, D11)."""
+"""Two users, three agents, twelve chats at once: every frame belongs to its chat (contracts A3, A5, D11)."""
 
 import itertools
 import random
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
-from tests.system.cast import Home, onboard, said
-from tests.system.chat_commands.agency import NAMES, Agency, open_servers
-from tests.system.chat_commands.guest import one_answer_each, open_chat
-from tests.system.recovery.backstage import Backstage
+from tests.system.chat_commands.agents_fixture import NAMES, AgentsFixture, open_servers
+from tests.system.chat_commands.localized_user import one_answer_each, open_chat
+from tests.system.recovery.bot_internals import BotInternals
+from tests.system.users import OnboardedUser, onboard, said
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ ROUND = 3
 class Chat:
     """One chat, whose it is, and which agent it was bound to when it was made."""
 
-    home: Home
+    onboarded: OnboardedUser
     room: str
     agent: str
 
@@ -31,8 +31,8 @@ class Chat:
 class Crowd:
     """All chats, and what is said in them: every text names its chat, so that an agent's frames do too."""
 
-    def __init__(self, agency, chats):
-        self.agency = agency
+    def __init__(self, agents, chats):
+        self.agents = agents
         self.chats = chats
         self.silent = set()
         self._numbers = itertools.count(1)
@@ -44,15 +44,15 @@ class Crowd:
         turns = [chat for chat in self.chats for _ in range(ROUND)]
         self._order.shuffle(turns)
         for chat in turns:
-            text = f"{chat.home.person.user_id} {chat.room} {next(self._numbers)}"
-            asked[chat].append((await chat.home.person.send_text(chat.room, text), text))
+            text = f"{chat.onboarded.person.user_id} {chat.room} {next(self._numbers)}"
+            asked[chat].append((await chat.onboarded.person.send_text(chat.room, text), text))
         return asked
 
     async def hear(self, asked):
         """See that each message has its own answer, in its own room."""
         for chat, messages in asked.items():
             ids = [message_id for message_id, _ in messages]
-            answers = await one_answer_each(chat.home.person, chat.room, ids)
+            answers = await one_answer_each(chat.onboarded.person, chat.room, ids)
             for (_, text), answer in zip(messages, answers, strict=True):
                 archived = chat in self.silent
                 assert answer.msgtype == ("m.notice" if archived else "m.text")
@@ -66,11 +66,11 @@ class Crowd:
         """
         used = {chat: [] for chat in self.chats}
         by_room = {chat.room: chat for chat in self.chats}
-        for agent, requests in self.agency.heard().items():
+        for agent, requests in self.agents.heard().items():
             for request in requests:
                 user, room, _ = request.text.split()
                 chat = by_room[room]
-                assert (chat.agent, chat.home.person.user_id) == (agent, user)
+                assert (chat.agent, chat.onboarded.person.user_id) == (agent, user)
                 if request.chat_id not in used[chat]:
                     used[chat].append(request.chat_id)
         everywhere = [context for contexts in used.values() for context in contexts]
@@ -89,19 +89,19 @@ async def crowd(make_bot, make_person, tmp_path):
             BETA_TOKEN="two",
         )
         ann, bob = await make_person(), await make_person()
-        agency = Agency(servers, file, bot, {ann.user_id: "alpha", bob.user_id: "beta"})
-        agency.write(*servers)
+        agents = AgentsFixture(servers, file, bot, {ann.user_id: "alpha", bob.user_id: "beta"})
+        agents.write(*servers)
         await bot.daemon.start()
         await bot.daemon.wait_live()
         chats = []
         for person, first in ((ann, "alpha"), (bob, "beta")):
-            home = await onboard(person, bot.user_id)
-            chats.append(Chat(home, home.chat, first))
+            onboarded = await onboard(person, bot.user_id)
+            chats.append(Chat(onboarded, onboarded.chat, first))
             others = itertools.cycle(name for name in NAMES if name != first)
             for name in itertools.islice(others, CHATS_EACH - 1):
-                await home.tell(f"!agent {name}", home.entry)
-                chats.append(Chat(home, await open_chat(home, name), name))
-        yield Crowd(agency, chats)
+                await onboarded.tell(f"!agent {name}", onboarded.entry)
+                chats.append(Chat(onboarded, await open_chat(onboarded, name), name))
+        yield Crowd(agents, chats)
         await bot.daemon.kill()
 
 
@@ -116,11 +116,11 @@ async def test_every_frame_an_agent_gets_belongs_to_its_chat(crowd, synapse):
     cleared, archived = crowd.chats[::4], crowd.chats[1::4]
     async with anyio.create_task_group() as tasks:
         for chat in cleared:
-            tasks.start_soon(chat.home.tell, "!clear", chat.room)
+            tasks.start_soon(chat.onboarded.tell, "!clear", chat.room)
         for chat in archived:
-            tasks.start_soon(chat.home.tell, "!archive", chat.room)
+            tasks.start_soon(chat.onboarded.tell, "!archive", chat.room)
         for chat in crowd.chats[2::4]:
-            tasks.start_soon(chat.home.tell, "!agent gamma", chat.room)
+            tasks.start_soon(chat.onboarded.tell, "!agent gamma", chat.room)
     crowd.silent |= {*archived}
     await crowd.hear(await crowd.say())
     second = crowd.contexts()
@@ -129,20 +129,20 @@ async def test_every_frame_an_agent_gets_belongs_to_its_chat(crowd, synapse):
         assert contexts[0] == first[chat][0]
 
     asked = await crowd.say()
-    await crowd.agency.bot.daemon.kill()
-    await crowd.agency.bot.daemon.start()
-    await crowd.agency.bot.daemon.wait_live()
+    await crowd.agents.bot.daemon.kill()
+    await crowd.agents.bot.daemon.start()
+    await crowd.agents.bot.daemon.wait_live()
     await crowd.hear(asked)
     await crowd.hear(await crowd.say())
     assert crowd.contexts() == second
 
     # The bot's own notes say the same, and the newest contexts are the highest ever given out.
-    backstage = Backstage(crowd.agency.bot, synapse.url)
-    bindings = await backstage.bindings(*(chat.room for chat in crowd.chats))
+    internals = BotInternals(crowd.agents.bot, synapse.url)
+    bindings = await internals.bindings(*(chat.room for chat in crowd.chats))
     for chat in crowd.chats:
         binding = bindings[chat.room]
         assert (binding["agent_id"], binding["platform_chat_id"]) == (chat.agent, second[chat][-1])
-        assert binding["matrix_user_id"] == chat.home.person.user_id
+        assert binding["matrix_user_id"] == chat.onboarded.person.user_id
         assert binding["archived"] == (chat in archived)
     highest = max(int(context) for contexts in first.values() for context in contexts)
     assert all(int(second[chat][-1]) > highest for chat in cleared)

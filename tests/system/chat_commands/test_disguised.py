@@ -1,16 +1,16 @@
-"""What only looks like a command, or comes from where none may come from, runs nothing (contracts D5, K1, K10)."""
+"""A text that only looks like a command, or comes from a wrong place, runs nothing (contracts D5, K1, K10)."""
 
 import pytest
 
 from tests.support.agent_script import End, Text, echo
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import PASSWORD, children, said
-from tests.system.chat_commands.guest import words_of
+from tests.system.chat_commands.localized_user import words_of
+from tests.system.users import PASSWORD, children, said
 
 pytestmark = [
     pytest.mark.anyio,
     # What a message is has nothing to do with the language of the answer.
-    pytest.mark.parametrize("standing_guest", ["en"], indirect=True, scope="session"),
+    pytest.mark.parametrize("session_localized", ["en"], indirect=True, scope="session"),
 ]
 
 COMMANDS = (
@@ -32,85 +32,87 @@ OTHER_LETTERS = (
 )
 
 
-async def standing(guest, agent):
+async def standing(localized, agent):
     """Return all that one of the commands would have changed, as person and agent see it."""
-    chat = guest.home.chat
-    (answer,) = await guest.tell(chat, "a plain question")
+    chat = localized.onboarded.chat
+    (answer,) = await localized.tell(chat, "a plain question")
     request = agent.requests[-1]
-    chats, settings, context = await guest.tell(chat, "!chats", "!settings", "!context")
+    chats, settings, context = await localized.tell(chat, "!chats", "!settings", "!context")
     return (
         said(answer),
         (request.chat_id, request.payload.get("settings")),
         (chats.body, settings.body, context.body.splitlines()[-1]),
-        await guest.person.state_content(chat, "m.room.name"),
-        await guest.person.rooms_invited(),
-        sorted(await children(guest.person, guest.home.space)),
+        await localized.person.state_content(chat, "m.room.name"),
+        await localized.person.rooms_invited(),
+        sorted(await children(localized.person, localized.onboarded.space)),
     )
 
 
 @pytest.fixture
-async def chat(guest, agent):
+async def chat(localized, agent):
     """The chat in which everything is said, and the promise that nothing comes of it."""
-    before = await standing(guest, agent)
-    yield guest.home.chat
+    before = await standing(localized, agent)
+    yield localized.onboarded.chat
     agent.script = echo
-    assert await standing(guest, agent) == before
+    assert await standing(localized, agent) == before
 
 
-async def test_an_edit_is_no_command(guest, chat):
-    page, answer = await guest.tell(chat, "!help", "something")
+async def test_an_edit_is_no_command(localized, chat):
+    page, answer = await localized.tell(chat, "!help", "something")
     for command in COMMANDS:
         for original in (page.answers, answer.answers):
-            await guest.person.edit(chat, original, command)
+            await localized.person.edit(chat, original, command)
         # Not even one whose own body is the command, word for word.
         relation = {"rel_type": "m.replace", "event_id": answer.answers}
-        await guest.person.send_text(chat, command, **{"m.relates_to": relation})
+        await localized.person.send_text(chat, command, **{"m.relates_to": relation})
 
 
-async def test_a_quote_is_no_command(guest, chat):
-    (page,) = await guest.tell(chat, "!help")
+async def test_a_quote_is_no_command(localized, chat):
+    (page,) = await localized.tell(chat, "!help")
     reply = {"m.relates_to": {"m.in_reply_to": {"event_id": page.event_id}}}
     for command in COMMANDS:
-        quoted = f"> <{guest.home.bot}> {command}\n> {command}\n\nwhat does that do?"
-        assert said(await guest.home.ask(quoted, chat, **reply)) == "echo: what does that do?"
+        quoted = f"> <{localized.onboarded.bot}> {command}\n> {command}\n\nwhat does that do?"
+        assert (
+            said(await localized.onboarded.ask(quoted, chat, **reply)) == "echo: what does that do?"
+        )
 
 
-async def test_what_is_no_text_is_no_command(guest, chat):
+async def test_what_is_no_text_is_no_command(localized, chat):
     for command in COMMANDS:
         for msgtype in ("m.notice", "m.emote", "org.example.unheard"):
             content = {"msgtype": msgtype, "body": command}
-            await guest.person.send_event(chat, "m.room.message", content)
-        await guest.person.send_event(chat, "org.example.event", {"body": command})
+            await localized.person.send_event(chat, "m.room.message", content)
+        await localized.person.send_event(chat, "org.example.event", {"body": command})
 
 
-async def test_what_an_agent_says_is_no_command(guest, agent, chat):
+async def test_what_an_agent_says_is_no_command(localized, agent, chat):
     for command in COMMANDS:
         for words in (command, f"Well.\n\n{command}\n\n{command}"):
             agent.script = lambda _, words=words: [Text(words), End()]
-            (answer,) = await guest.tell(chat, "what should I type?")
+            (answer,) = await localized.tell(chat, "what should I type?")
             assert said(answer) == words
 
 
-async def test_formatting_is_no_command(guest, chat):
+async def test_formatting_is_no_command(localized, chat):
     for command in COMMANDS:
         html = {"format": "org.matrix.custom.html", "formatted_body": f"<p>{command}</p>"}
-        assert said(await guest.home.ask("look", chat, **html)) == "echo: look"
+        assert said(await localized.onboarded.ask("look", chat, **html)) == "echo: look"
 
 
-async def test_what_does_not_begin_with_the_mark_is_for_the_agent(guest, agent, chat):
+async def test_what_does_not_begin_with_the_mark_is_for_the_agent(localized, agent, chat):
     typed = [f"{before}{command}" for before in MARKS_BEFORE for command in COMMANDS]
     heard = len(agent.requests)
-    answers = await guest.tell(chat, *typed)
+    answers = await localized.tell(chat, *typed)
     assert [request.text for request in agent.requests[heard:]] == typed
     assert {answer.msgtype for answer in answers} == {"m.text"}
 
 
-async def test_another_mark_is_for_the_agent(guest, chat):
+async def test_another_mark_is_for_the_agent(localized, chat):
     typed = [f"{mark}{command[1:]}" for mark in OTHER_MARKS for command in COMMANDS]
-    assert words_of(await guest.tell(chat, *typed)) == [f"echo: {body}" for body in typed]
+    assert words_of(await localized.tell(chat, *typed)) == [f"echo: {body}" for body in typed]
 
 
-async def test_letters_that_look_alike_make_another_word(guest, agent, chat):
+async def test_letters_that_look_alike_make_another_word(localized, agent, chat):
     words = [command.partition(" ") for command in COMMANDS]
     typed = [
         f"{other} {argument}".rstrip()
@@ -119,20 +121,20 @@ async def test_letters_that_look_alike_make_another_word(guest, agent, chat):
         if (other := word.translate(letters)) != word
     ]
     heard = len(agent.requests)
-    for answer in await guest.tell(chat, *typed):
-        guest.hears(("unknown_command",), answer)
+    for answer in await localized.tell(chat, *typed):
+        localized.hears(("unknown_command",), answer)
     assert len(agent.requests) == heard
     assert len(typed) > len(COMMANDS)
 
 
-async def test_somebody_else_in_the_chat_commands_nothing(guest, chat, make_person, synapse):
+async def test_somebody_else_in_the_chat_commands_nothing(localized, chat, make_person, synapse):
     other = await make_person()
     # Only the bot's own account can bring somebody in.
-    async with MatrixUser(synapse.url, guest.home.bot, PASSWORD) as operator:
+    async with MatrixUser(synapse.url, localized.onboarded.bot, PASSWORD) as operator:
         await operator.invite(chat, other.user_id)
     await other.join(chat)
     asked = [await other.send_text(chat, command) for command in (*COMMANDS, "!stop", "!help")]
-    await guest.tell(chat, "is anybody there?")
-    answered = {event.answers for event in await guest.person.messages(chat)}
+    await localized.tell(chat, "is anybody there?")
+    answered = {event.answers for event in await localized.person.messages(chat)}
     assert answered.isdisjoint(asked)
     await other.leave(chat)

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.support.proxy import Hold
-from tests.system.cast import PARTIAL, onboard
 from tests.system.chat_commands.registry_file import Entry, write_registry
+from tests.system.users import PARTIAL, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -21,11 +21,11 @@ async def many_agents(make_bot, agent, proxy, tmp_path):
     return await make_bot(MATRIX_AGENT_REGISTRY_PATH=str(file), MATRIX_HOMESERVER=proxy.url)
 
 
-async def parts_of(home, message_id):
+async def parts_of(onboarded, message_id):
     """Return the parts of an answer as they read after their edits."""
-    events = await home.person.replies_to(home.chat, message_id)
+    events = await onboarded.person.replies_to(onboarded.chat, message_id)
     parts = [event for event in events if not event.replaces]
-    return [await home.person.latest_content(home.chat, part.event_id) for part in parts]
+    return [await onboarded.person.latest_content(onboarded.chat, part.event_id) for part in parts]
 
 
 def check_whole(parts):
@@ -44,10 +44,10 @@ def is_whole(event, message_id):
 async def test_a_list_too_long_for_one_event_comes_in_parts(many_agents, person):
     async with many_agents.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(person, many_agents.user_id)
-        message_id = await person.send_text(home.chat, "!agent")
+        onboarded = await onboard(person, many_agents.user_id)
+        message_id = await person.send_text(onboarded.chat, "!agent")
         await person.wait_for(lambda event: is_whole(event, message_id))
-        check_whole(await parts_of(home, message_id))
+        check_whole(await parts_of(onboarded, message_id))
 
 
 async def test_a_list_that_was_cut_off_is_completed_with_the_database_lost(
@@ -56,12 +56,12 @@ async def test_a_list_that_was_cut_off_is_completed_with_the_database_lost(
     daemon = many_agents.daemon
     await daemon.start()
     await daemon.wait_live()
-    home = await onboard(person, many_agents.user_id)
+    onboarded = await onboard(person, many_agents.user_id)
     proxy.fault = lambda proxied: Hold() if re.search(r"%24[^/]*\.2$", proxied.path) else None
-    message_id = await person.send_text(home.chat, "!agent")
+    message_id = await person.send_text(onboarded.chat, "!agent")
     await person.wait_for(lambda event: event.answers == message_id)
     await daemon.kill()
-    (first,) = await parts_of(home, message_id)
+    (first,) = await parts_of(onboarded, message_id)
     assert first[PARTIAL] is True
 
     proxy.clear_fault()
@@ -69,4 +69,4 @@ async def test_a_list_that_was_cut_off_is_completed_with_the_database_lost(
         file.unlink()
     await daemon.start()
     await person.wait_for(lambda event: is_whole(event, message_id))
-    check_whole(await parts_of(home, message_id))
+    check_whole(await parts_of(onboarded, message_id))

@@ -5,11 +5,11 @@ import pytest
 from machines.commands import COMMANDS
 from machines.i18n import catalog_for
 from tests.support.agent_script import End
-from tests.system.cast import notice, onboard, said
-from tests.system.chat_commands.guest import Guest, notices, one_answer_each
+from tests.system.chat_commands.localized_user import LocalizedUser, notices, one_answer_each
 from tests.system.chat_commands.phrases import USES, written
 from tests.system.chat_commands.registry_file import Entry, write_registry
-from tests.system.recovery.backstage import Backstage
+from tests.system.recovery.bot_internals import BotInternals
+from tests.system.users import notice, onboard, said
 
 pytestmark = pytest.mark.anyio
 
@@ -23,80 +23,84 @@ SLOW = "save"
 
 @pytest.fixture
 async def behind(make_bot, person, synapse):
-    """A guest, and a look behind the bot he talks to."""
+    """A user, and the internals of their bot."""
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    return Guest(bot, await onboard(person, bot.user_id)), Backstage(bot, synapse.url)
+    return LocalizedUser(bot, await onboard(person, bot.user_id)), BotInternals(bot, synapse.url)
 
 
 async def test_commands_in_a_failed_room_get_the_notice_and_are_answered_once_after_the_repair(
     behind, agent
 ):
-    guest, backstage = behind
+    localized, internals = behind
     agent.script = lambda _: [End()]
-    home, daemon = guest.home, guest.bot.daemon
-    other = await guest.open_chat("Other")
+    onboarded, daemon = localized.onboarded, localized.bot.daemon
+    other = await localized.open_chat("Other")
     said_in = {
-        home.chat: [name for name in EVERY if name != SLOW],
+        onboarded.chat: [name for name in EVERY if name != SLOW],
         other: [SLOW],
     }
     assert await daemon.stop() == 0
     for room in said_in:
-        await backstage.link(home.space, room, via=())
-    await backstage.start()
+        await internals.link(onboarded.space, room, via=())
+    await internals.start()
     asked = {
-        room: [await guest.person.send_text(room, written(name, USES[name][0])) for name in names]
+        room: [
+            await localized.person.send_text(room, written(name, USES[name][0])) for name in names
+        ]
         for room, names in said_in.items()
     }
     for room in said_in:
-        await notice(guest.person, room, CATALOG.room_recovery_failed())
+        await notice(localized.person, room, CATALOG.room_recovery_failed())
     # The bot goes on: another room of the same person is as it was.
-    assert (await guest.tell(home.entry, "!help"))[0].body == CATALOG.help(COMMANDS)
+    assert (await localized.tell(onboarded.entry, "!help"))[0].body == CATALOG.help(COMMANDS)
     for room in said_in:
-        told = await notices(guest.person, room, home.bot)
+        told = await notices(localized.person, room, onboarded.bot)
         # The notice of the failure, and once more for a command that came after it (contract C8).
         assert told[1:] in [[CATALOG.room_recovery_failed()] * count for count in (1, 2)]
-        assert len(backstage.warnings(room)) == 1
-        given = {event.answers for event in await guest.person.messages(room)}
+        assert len(internals.warnings(room)) == 1
+        given = {event.answers for event in await localized.person.messages(room)}
         assert given.isdisjoint(asked[room])
-        await backstage.link(home.space, room)
+        await internals.link(onboarded.space, room)
 
     await daemon.kill()
-    await backstage.start()
+    await internals.start()
     for room, names in said_in.items():
-        answers = await one_answer_each(guest.person, room, asked[room])
+        answers = await one_answer_each(localized.person, room, asked[room])
         for name, answer in zip(names, answers, strict=True):
-            guest.hears(USES[name][0].says, answer)
+            localized.hears(USES[name][0].says, answer)
     assert daemon.lines("actor_fault") == []
 
 
 async def test_each_command_in_a_room_that_can_be_explained_is_its_repair(behind, agent):
-    guest, backstage = behind
+    localized, internals = behind
     agent.script = lambda _: [End()]
-    home, daemon = guest.home, guest.bot.daemon
-    rooms = {name: await guest.open_chat(name) for name in EVERY}
+    onboarded, daemon = localized.onboarded, localized.bot.daemon
+    rooms = {name: await localized.open_chat(name) for name in EVERY}
     assert await daemon.stop() == 0
     for room in rooms.values():
-        await backstage.link(home.space, room, via=())
-    await backstage.start()
-    assert {room["state"] for room in await states(backstage, rooms)} == {"failed"}
+        await internals.link(onboarded.space, room, via=())
+    await internals.start()
+    assert {room["state"] for room in await states(internals, rooms)} == {"failed"}
     for room in rooms.values():
-        await backstage.link(home.space, room)
+        await internals.link(onboarded.space, room)
     asked = {
-        name: await guest.person.send_text(room, written(name, USES[name][0]))
+        name: await localized.person.send_text(room, written(name, USES[name][0]))
         for name, room in rooms.items()
     }
     for name, room in rooms.items():
-        (answer,) = await one_answer_each(guest.person, room, [asked[name]])
-        guest.hears(USES[name][0].says, answer)
-        assert CATALOG.room_recovery_failed() not in await notices(guest.person, room, home.bot)
-    assert {room["state"] for room in await states(backstage, rooms)} == {"bound"}
+        (answer,) = await one_answer_each(localized.person, room, [asked[name]])
+        localized.hears(USES[name][0].says, answer)
+        assert CATALOG.room_recovery_failed() not in await notices(
+            localized.person, room, onboarded.bot
+        )
+    assert {room["state"] for room in await states(internals, rooms)} == {"bound"}
     assert daemon.lines("actor_fault") == []
 
 
-async def states(backstage, rooms):
-    known = await backstage.rooms()
+async def states(internals, rooms):
+    known = await internals.rooms()
     return [known[room] for room in rooms.values()]
 
 
@@ -109,17 +113,17 @@ async def test_commands_in_a_stale_chat_are_answered_twice_and_nothing_is_sent_a
     bot = await make_bot(MATRIX_AGENT_REGISTRY_PATH=str(file))
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    guest = Guest(bot, await onboard(person, bot.user_id))
-    assert said(await guest.home.ask("hello")) == "echo: hello"
+    localized = LocalizedUser(bot, await onboard(person, bot.user_id))
+    assert said(await localized.onboarded.ask("hello")) == "echo: hello"
     assert await bot.daemon.stop() == 0
     write_registry(file, here)
     await bot.daemon.start()
     await bot.daemon.wait_live()
     heard = len(agent.connections)
 
-    (answer,) = await guest.tell(guest.home.chat, "are you still there?")
+    (answer,) = await localized.tell(localized.onboarded.chat, "are you still there?")
     assert answer.body == CATALOG.stale_agent("gone")
-    guest.hears(("stale_agent",), answer)
+    localized.hears(("stale_agent",), answer)
     assert "!new" in answer.body
     stale = {"save": ("stale_agent",)}
     for name in EVERY:
@@ -127,12 +131,12 @@ async def test_commands_in_a_stale_chat_are_answered_twice_and_nothing_is_sent_a
         body = written(name, first)
         for keys, answer in zip(
             (first.says, first.again or first.says),
-            await guest.tell(guest.home.chat, body, body),
+            await localized.tell(localized.onboarded.chat, body, body),
             strict=True,
         ):
-            guest.hears(stale.get(name, keys), answer)
+            localized.hears(stale.get(name, keys), answer)
     assert len(agent.connections) == heard
     # A new chat is with an agent that is there.
-    chat = await guest.open_chat("Afresh")
-    assert said(await guest.home.ask("hello", chat)) == "echo: hello"
+    chat = await localized.open_chat("Afresh")
+    assert said(await localized.onboarded.ask("hello", chat)) == "echo: hello"
     assert bot.daemon.lines("actor_fault") == []

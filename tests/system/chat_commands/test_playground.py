@@ -6,8 +6,8 @@ import pytest
 from agent_platform import MOCK_PHRASES
 from agent_platform.mock.sample_text import long_text
 from machines.i18n import catalog_for
-from tests.system.cast import notice, onboard, said
-from tests.system.chat_commands.guest import open_chat
+from tests.system.chat_commands.localized_user import open_chat
+from tests.system.users import notice, onboard, said
 
 pytestmark = pytest.mark.anyio
 
@@ -15,14 +15,14 @@ CATALOG = catalog_for("en", "Lambda")
 RETRY_S = "4"
 
 
-async def played(home, agent_says):
+async def played(onboarded, agent_says):
     """Say everything at once, each in a chat of its own; return the answers by what was said."""
     answers = {}
 
     async def play(phrase, room):
-        answers[phrase] = said(await home.ask(phrase, room))
+        answers[phrase] = said(await onboarded.ask(phrase, room))
 
-    rooms = {phrase: await open_chat(home, phrase) for phrase in agent_says}
+    rooms = {phrase: await open_chat(onboarded, phrase) for phrase in agent_says}
     async with anyio.create_task_group() as tasks:
         for phrase, room in rooms.items():
             tasks.start_soon(play, phrase, room)
@@ -39,8 +39,8 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
     )
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(person, bot.user_id)
-        welcome = await notice(person, home.chat)
+        onboarded = await onboard(person, bot.user_id)
+        welcome = await notice(person, onboarded.chat)
         for text in (welcome.body, CATALOG.mock_hint()):
             assert all(f"`{phrase}" in text for phrase in ("long", "tool", "confirm", "context"))
 
@@ -51,9 +51,9 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
         assert {phrase.split()[0] for phrase in MOCK_PHRASES} == {
             phrase.split()[0] for phrase in phrases[1:]
         }
-        await home.tell("!soul Be kind.")
-        await home.tell("!skill off files")
-        rooms, answers = await played(home, phrases)
+        await onboarded.tell("!soul Be kind.")
+        await onboarded.tell("!skill off files")
+        rooms, answers = await played(onboarded, phrases)
 
         def echo(phrase):
             return f"(Be kind.) Hello! You said: {phrase}\n\nThis is message 1 of our conversation."
@@ -71,16 +71,19 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
         assert answers["silent"] == CATALOG.agent_gave_up("silent")
         assert "May I do this: send it?" in answers["confirm send it"]
         asked_in = rooms["confirm send it"]
-        assert said(await home.ask("!yes", asked_in)) == "Thank you. I did it: send it."
-        assert await home.tell("!yes", asked_in) == CATALOG.no_open_question()
+        assert said(await onboarded.ask("!yes", asked_in)) == "Thank you. I did it: send it."
+        assert await onboarded.tell("!yes", asked_in) == CATALOG.no_open_question()
 
-        saved = await home.tell("!save lunch", rooms["hello"])
+        saved = await onboarded.tell("!save lunch", rooms["hello"])
         assert saved.startswith(CATALOG.save_done("lunch"))
-        await home.tell("!load", rooms["hello"])
-        picked = await home.tell("1", rooms["hello"])
+        await onboarded.tell("!load", rooms["hello"])
+        picked = await onboarded.tell("1", rooms["hello"])
         assert picked.startswith(CATALOG.load_picked("lunch"))
         # A cleared chat begins with an empty memory: what is kept in the old one is not to be had.
         for command in ("!clear", "!load"):
-            await home.tell(command, rooms["hello"])
+            await onboarded.tell(command, rooms["hello"])
         error = CATALOG.agent_error("CONTEXT_UNKNOWN")
-        assert await home.tell("1", rooms["hello"]) == f"{CATALOG.load_failed('lunch')}\n\n{error}"
+        assert (
+            await onboarded.tell("1", rooms["hello"])
+            == f"{CATALOG.load_failed('lunch')}\n\n{error}"
+        )

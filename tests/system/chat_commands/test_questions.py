@@ -4,10 +4,15 @@ import pytest
 
 from machines.i18n import catalog_for
 from machines.memory import QUESTION_KEPT_S
-from tests.support.agent_script import End, Text, Update, Wait
-from tests.system.cast import onboard, said
-from tests.system.chat_commands.guest import one_answer_each, open_chat, reactions
-from tests.system.recovery.backstage import Backstage
+from tests.support.agent_script import (
+    End,
+    Text,
+    Update,
+    Wait,
+)
+from tests.system.chat_commands.localized_user import one_answer_each, open_chat, reactions
+from tests.system.recovery.bot_internals import BotInternals
+from tests.system.users import onboard, said
 
 pytestmark = pytest.mark.anyio
 
@@ -26,10 +31,10 @@ def asking(request):
 
 
 @pytest.fixture
-async def asked_home(home, agent):
-    """A home whose agent asks before it sends anything."""
+async def asked_home(onboarded, agent):
+    """An onboarded user whose agent asks before it sends anything."""
     agent.script = asking
-    return home
+    return onboarded
 
 
 def confirmations(agent, message_ids=None):
@@ -114,12 +119,12 @@ async def test_an_open_question_is_answered_after_a_kill(make_bot, person, agent
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    home = await onboard(person, bot.user_id)
-    await home.ask("send it")
+    onboarded = await onboard(person, bot.user_id)
+    await onboarded.ask("send it")
     await bot.daemon.kill()
-    answer = await person.send_text(home.chat, "!yes")
+    answer = await person.send_text(onboarded.chat, "!yes")
     await bot.daemon.start()
-    (reply,) = await one_answer_each(person, home.chat, [answer])
+    (reply,) = await one_answer_each(person, onboarded.chat, [answer])
     assert said(reply) == "q send it: sent"
 
 
@@ -146,18 +151,18 @@ async def test_a_dropped_question_is_answered_to_nobody(asked_home, agent):
 async def test_a_question_of_yesterday_expires_politely(make_bot, person, agent, synapse):
     agent.script = asking
     bot = await make_bot()
-    backstage = Backstage(bot, synapse.url)
-    await backstage.start()
-    home = await onboard(person, bot.user_id)
-    await home.ask("send it")
+    internals = BotInternals(bot, synapse.url)
+    await internals.start()
+    onboarded = await onboard(person, bot.user_id)
+    await onboarded.ask("send it")
     assert await bot.daemon.stop() == 0
     age = "json_set(memory, '$.question.asked_at', json_extract(memory, '$.question.asked_at') - ?)"
-    backstage.damage(
-        f"UPDATE rooms SET memory = {age} WHERE room_id = ?", QUESTION_KEPT_S, home.chat
+    internals.damage(
+        f"UPDATE rooms SET memory = {age} WHERE room_id = ?", QUESTION_KEPT_S, onboarded.chat
     )
-    await backstage.start()
+    await internals.start()
     before = len(agent.requests)
-    assert await home.tell("!yes") == CATALOG.confirmation_expired()
-    assert await home.tell("!yes") == CATALOG.no_open_question()
+    assert await onboarded.tell("!yes") == CATALOG.confirmation_expired()
+    assert await onboarded.tell("!yes") == CATALOG.no_open_question()
     assert len(agent.requests) == before
-    assert said(await home.ask("hello")) == "echo: hello"
+    assert said(await onboarded.ask("hello")) == "echo: hello"

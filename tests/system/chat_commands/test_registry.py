@@ -1,4 +1,4 @@
-"""Agents by an agents file: who gets which, their tokens, reloading it; and one agent without it (A2-A5, K5, E5)."""
+"""Agents by an agents file: which user gets which, tokens, reloading; and one agent without it (A2-A5, K5, E5)."""
 
 import json
 
@@ -6,11 +6,11 @@ import pytest
 
 from machines.i18n import AgentLine, catalog_for
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import PASSWORD, onboard, said
-from tests.system.chat_commands.agency import TOKENS, Agency, open_servers
-from tests.system.chat_commands.guest import open_chat
+from tests.system.chat_commands.agents_fixture import TOKENS, AgentsFixture, open_servers
+from tests.system.chat_commands.localized_user import open_chat
 from tests.system.chat_commands.registry_file import Entry
 from tests.system.conftest import register_bot
+from tests.system.users import PASSWORD, onboard, said
 
 pytestmark = pytest.mark.anyio
 
@@ -21,30 +21,30 @@ FAVOURITE = "beta"
 @pytest.fixture(scope="module")
 async def standing(synapse, session_agent, tmp_path_factory):
     """A bot with three agents, and two people: the first agent is for all but the second of them."""
-    directory = tmp_path_factory.mktemp("agency")
+    directory = tmp_path_factory.mktemp("agents")
     users = [await synapse.register(f"a-client-{number}", PASSWORD) for number in range(2)]
     file = directory / "agents.yaml"
     async with open_servers() as servers:
         more = {"MATRIX_AGENT_REGISTRY_PATH": str(file), "AGENT_BASE_URL": "", **TOKENS}
         bot = await register_bot(synapse, directory, session_agent, **more)
-        agency = Agency(servers, file, bot, {users[1]: FAVOURITE})
-        agency.write(*servers)
+        agents = AgentsFixture(servers, file, bot, {users[1]: FAVOURITE})
+        agents.write(*servers)
         async with (
             bot.daemon as daemon,
             MatrixUser(synapse.url, users[0], PASSWORD) as ann,
             MatrixUser(synapse.url, users[1], PASSWORD) as bob,
         ):
             await daemon.wait_live()
-            yield agency, await onboard(ann, bot.user_id), await onboard(bob, bot.user_id)
+            yield agents, await onboard(ann, bot.user_id), await onboard(bob, bot.user_id)
 
 
 @pytest.fixture
-async def agency(standing):
-    """The agency, its file whole at the beginning and at the end."""
-    agency, ann, _ = standing
-    yield agency
-    agency.write(*agency.servers)
-    await agency.reload()
+async def agents(standing):
+    """The agents and their bot, with the whole file at the beginning and at the end."""
+    agents, ann, _ = standing
+    yield agents
+    agents.write(*agents.servers)
+    await agents.reload()
     await ann.tell("!agent alpha", ann.entry)
 
 
@@ -58,106 +58,106 @@ def bob(standing):
     return standing[2]
 
 
-async def who_answers(agency, home, room=None):
+async def who_answers(agents, onboarded, room=None):
     """Ask something and return the one agent that heard it."""
-    answer = await home.ask("who are you?", room)
-    ((name, _),) = agency.asked(answer.answers)
+    answer = await onboarded.ask("who are you?", room)
+    ((name, _),) = agents.asked(answer.answers)
     return name
 
 
-def listed(agency, selected):
+def listed(agents, selected):
     return CATALOG.agent_list(
         AgentLine(number, name, name.capitalize(), name == selected)
-        for number, name in enumerate(agency.servers, 1)
+        for number, name in enumerate(agents.servers, 1)
     )
 
 
-async def test_the_default_is_his_entry_or_else_the_first_agent(agency, ann, bob):
-    assert await who_answers(agency, ann) == "alpha"
-    assert await who_answers(agency, bob) == FAVOURITE
-    assert await bob.tell("!agent") == listed(agency, FAVOURITE)
+async def test_the_default_is_the_entry_of_the_user_or_else_the_first_agent(agents, ann, bob):
+    assert await who_answers(agents, ann) == "alpha"
+    assert await who_answers(agents, bob) == FAVOURITE
+    assert await bob.tell("!agent") == listed(agents, FAVOURITE)
 
 
-async def test_each_agent_gets_its_own_token_and_no_log_line_any(agency, ann, bob):
-    for home, agent, token in ((ann, "alpha", "ALPHA_TOKEN"), (bob, "beta", "BETA_TOKEN")):
-        assert await who_answers(agency, home) == agent
-        headers = agency.servers[agent].requests[-1].headers
+async def test_each_agent_gets_its_own_token_and_no_log_line_any(agents, ann, bob):
+    for onboarded, agent, token in ((ann, "alpha", "ALPHA_TOKEN"), (bob, "beta", "BETA_TOKEN")):
+        assert await who_answers(agents, onboarded) == agent
+        headers = agents.servers[agent].requests[-1].headers
         assert headers["authorization"] == f"Bearer {TOKENS[token]}"
     await ann.tell("!agent gamma")
-    assert await who_answers(agency, ann, await open_chat(ann, "Bare")) == "gamma"
-    assert "authorization" not in agency.servers["gamma"].requests[-1].headers
-    daemon = agency.bot.daemon
+    assert await who_answers(agents, ann, await open_chat(ann, "Bare")) == "gamma"
+    assert "authorization" not in agents.servers["gamma"].requests[-1].headers
+    daemon = agents.bot.daemon
     logged = "\n".join([*map(json.dumps, daemon.log), *daemon.other_output])
     assert logged
     for secret in (*TOKENS.values(), PASSWORD, "who are you?"):
         assert secret not in logged
 
 
-async def test_an_agent_is_selected_by_number_or_id_for_new_chats_only(agency, ann, bob):
+async def test_an_agent_is_selected_by_number_or_id_for_new_chats_only(agents, ann, bob):
     first = ann.chat
     assert await ann.tell("!agent 3", ann.entry) == CATALOG.agent_selected("Gamma")
-    assert await ann.tell("!agent", ann.entry) == listed(agency, "gamma")
+    assert await ann.tell("!agent", ann.entry) == listed(agents, "gamma")
     third = await open_chat(ann, "Third")
     assert await ann.tell("!agent beta") == CATALOG.agent_bound_elsewhere("Beta", "Alpha")
     second = await open_chat(ann, "Second")
     assert await ann.tell("!agent 2", second) == CATALOG.agent_selected("Beta")
     for wrong in ("0", "4", "delta", "Beta", "2 3", "-1"):
         assert await ann.tell(f"!agent {wrong}") == CATALOG.agent_unknown(wrong)
-    assert await ann.tell("!agent") == listed(agency, "beta")
+    assert await ann.tell("!agent") == listed(agents, "beta")
     by_room = {first: "alpha", third: "gamma", second: "beta"}
-    assert {room: await who_answers(agency, ann, room) for room in by_room} == by_room
-    contexts = [agency.servers[name].requests[-1].chat_id for name in by_room.values()]
+    assert {room: await who_answers(agents, ann, room) for room in by_room} == by_room
+    contexts = [agents.servers[name].requests[-1].chat_id for name in by_room.values()]
     assert len({*contexts}) == len(by_room)
-    assert await who_answers(agency, bob) == FAVOURITE
+    assert await who_answers(agents, bob) == FAVOURITE
 
 
-async def test_a_reloaded_file_brings_agents_and_takes_them_away(agency, ann):
+async def test_a_reloaded_file_brings_agents_and_takes_them_away(agents, ann):
     await ann.tell("!agent gamma")
     going = await open_chat(ann, "Going")
-    assert await who_answers(agency, ann, going) == "gamma"
+    assert await who_answers(agents, ann, going) == "gamma"
 
     async with open_servers(("delta",)) as servers:
-        agency.write("alpha", "beta", more=(Entry("delta", servers["delta"].url),))
-        assert (await agency.reload())["agents"] == ["alpha", "beta", "delta"]
+        agents.write("alpha", "beta", more=(Entry("delta", servers["delta"].url),))
+        assert (await agents.reload())["agents"] == ["alpha", "beta", "delta"]
         assert await ann.tell("!agent delta") == CATALOG.agent_bound_elsewhere("Delta", "Alpha")
         coming = await open_chat(ann, "Coming")
         answer = await ann.ask("who are you?", coming)
         assert [request.message_id for request in servers["delta"].requests] == [answer.answers]
 
-        connections = [len(server.connections) for server in agency.servers.values()]
+        connections = [len(server.connections) for server in agents.servers.values()]
         assert await ann.tell("and you?", going) == CATALOG.stale_agent("gamma")
         assert "!new" in CATALOG.stale_agent("gamma")
         assert CATALOG.format("chat_stale") in await ann.tell("!chats")
-        assert [len(server.connections) for server in agency.servers.values()] == connections
+        assert [len(server.connections) for server in agents.servers.values()] == connections
         assert len(servers["delta"].connections) == 1
 
-    agency.write(*agency.servers)
-    await agency.reload()
-    assert await who_answers(agency, ann, going) == "gamma"
+    agents.write(*agents.servers)
+    await agents.reload()
+    assert await who_answers(agents, ann, going) == "gamma"
     assert await ann.tell("and you?", coming) == CATALOG.stale_agent("delta")
 
 
-async def test_a_selected_agent_that_is_gone_gives_way_to_the_default(agency, ann):
+async def test_a_selected_agent_that_is_gone_gives_way_to_the_default(agents, ann):
     await ann.tell("!agent gamma")
-    agency.write("alpha", "beta")
-    await agency.reload()
+    agents.write("alpha", "beta")
+    await agents.reload()
     assert "**Alpha**" in await ann.tell("!settings")
-    assert await who_answers(agency, ann, await open_chat(ann, "Default")) == "alpha"
+    assert await who_answers(agents, ann, await open_chat(ann, "Default")) == "alpha"
 
 
-async def test_a_broken_file_keeps_the_running_one_and_the_log_says_why(agency, ann):
+async def test_a_broken_file_keeps_the_running_one_and_the_log_says_why(agents, ann):
     await ann.tell("!agent gamma")
     room = await open_chat(ann, "Unmoved")
-    agency.file.write_text("agents:\n  - id: alpha\n    label: Alpha\n    base_ulr: http://x\n")
-    line = await agency.reload("registry_refused")
+    agents.file.write_text("agents:\n  - id: alpha\n    label: Alpha\n    base_ulr: http://x\n")
+    line = await agents.reload("registry_refused")
     assert line["level"] == "error"
-    for part in (f"{agency.file}:4", "agents[0].base_ulr", "found", "expected", "base_url"):
+    for part in (f"{agents.file}:4", "agents[0].base_ulr", "found", "expected", "base_url"):
         assert part in line["reason"]
-    agency.file.unlink()
-    assert str(agency.file) in (await agency.reload("registry_refused"))["reason"]
-    assert await who_answers(agency, ann, room) == "gamma"
-    assert await ann.tell("!agent") == listed(agency, "gamma")
-    assert agency.bot.daemon.running
+    agents.file.unlink()
+    assert str(agents.file) in (await agents.reload("registry_refused"))["reason"]
+    assert await who_answers(agents, ann, room) == "gamma"
+    assert await ann.tell("!agent") == listed(agents, "gamma")
+    assert agents.bot.daemon.running
 
 
 async def test_without_a_file_there_is_one_agent_and_nothing_is_stale(
@@ -165,13 +165,13 @@ async def test_without_a_file_there_is_one_agent_and_nothing_is_stale(
 ):
     file = tmp_path / "agents.yaml"
     bot = await make_bot(MATRIX_AGENT_REGISTRY_PATH=str(file))
-    agency = Agency({"gone": agent}, file, bot, {})
-    agency.write("gone")
+    agents = AgentsFixture({"gone": agent}, file, bot, {})
+    agents.write("gone")
     daemon = bot.daemon
     await daemon.start()
     await daemon.wait_live()
-    home = await onboard(person, bot.user_id)
-    before = await home.ask("hello")
+    onboarded = await onboard(person, bot.user_id)
+    before = await onboarded.ask("hello")
     assert await daemon.stop() == 0
     del daemon.environment["MATRIX_AGENT_REGISTRY_PATH"]
     forms = (
@@ -186,10 +186,10 @@ async def test_without_a_file_there_is_one_agent_and_nothing_is_stale(
         daemon.environment |= {"AGENT_BASE_URL": "", **form}
         await daemon.start()
         await daemon.wait_live()
-        answer = await home.ask("hello")
+        answer = await onboarded.ask("hello")
         assert said(answer) == "echo: hello"
         contexts |= {each.chat_id for each in agent.requests if each.message_id == answer.answers}
-        assert CATALOG.format("chat_stale") not in await home.tell("!chats")
+        assert CATALOG.format("chat_stale") not in await onboarded.tell("!chats")
         assert await daemon.stop() == 0
     assert len(contexts) == 1
     assert "4242" not in contexts

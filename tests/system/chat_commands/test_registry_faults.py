@@ -59,7 +59,7 @@ async def test_a_fault_ends_the_start_with_one_line_about_it(
     assert expected in after
 
 
-async def test_all_faults_are_told_at_once(make_bot, tmp_path):
+async def test_all_faults_are_reported_at_once(make_bot, tmp_path):
     file = tmp_path / "agents.yaml"
     file.write_text("agents:\n  - label: One\n    base_url: ftp://x\n    port: 3\n")
     bot = await make_bot(MATRIX_AGENT_REGISTRY_PATH=str(file), SURFACES_LOCALE="fr")

@@ -1,10 +1,10 @@
-"""What a user chooses travels with his messages, in all of his chats and in nobody else's (contracts K4, K5)."""
+"""A user's choices are sent with their messages, in all of their chats and in no other (contracts K4, K5)."""
 
 import pytest
 
 from machines.i18n import catalog_for
-from tests.system.cast import onboard, said
-from tests.system.chat_commands.guest import one_answer_each, open_chat, words_of
+from tests.system.chat_commands.localized_user import one_answer_each, open_chat, words_of
+from tests.system.users import onboard, said
 
 pytestmark = pytest.mark.anyio
 
@@ -17,35 +17,35 @@ CHOSEN = {
 CHOICES = ("!soul Be brief.", "!skill on browser", "!skill off files", "!safety off email-send")
 
 
-async def settings_of(agent, home, room=None):
+async def settings_of(agent, onboarded, room=None):
     """Ask something and return the settings that the agent got with it."""
-    answer = await home.ask("what do you know of me?", room)
+    answer = await onboarded.ask("what do you know of me?", room)
     (request,) = [each for each in agent.requests if each.message_id == answer.answers]
     return request.payload.get("settings", {})
 
 
 async def test_only_what_differs_from_the_defaults_travels_and_only_for_him(
-    home, agent, make_person
+    onboarded, agent, make_person
 ):
-    bob = await onboard(await make_person(), home.bot)
-    other = await open_chat(home, "Other")
-    assert await settings_of(agent, home) == {}
+    bob = await onboard(await make_person(), onboarded.bot)
+    other = await open_chat(onboarded, "Other")
+    assert await settings_of(agent, onboarded) == {}
     for command in CHOICES:
-        await home.tell(command)
-    assert await settings_of(agent, home) == CHOSEN
-    assert await settings_of(agent, home, other) == CHOSEN
+        await onboarded.tell(command)
+    assert await settings_of(agent, onboarded) == CHOSEN
+    assert await settings_of(agent, onboarded, other) == CHOSEN
     assert await settings_of(agent, bob) == {}
     for command in ("!skill on web-search", "!skill off browser", "!soul none"):
-        await home.tell(command, home.entry)
+        await onboarded.tell(command, onboarded.entry)
     left = {"skills": {"files": False}, "safety": {"email-send": False}}
-    assert await settings_of(agent, home) == left
+    assert await settings_of(agent, onboarded) == left
     assert await settings_of(agent, bob) == {}
 
 
-async def test_a_choice_holds_for_the_very_next_message_and_for_none_before_it(home, agent):
+async def test_a_choice_holds_for_the_very_next_message_and_for_none_before_it(onboarded, agent):
     said_at_once = ("one", "!soul x", "hello", "!skill off files", "and now?", "!soul none", "bye")
-    asked = [await home.person.send_text(home.chat, body) for body in said_at_once]
-    await one_answer_each(home.person, home.chat, asked)
+    asked = [await onboarded.person.send_text(onboarded.chat, body) for body in said_at_once]
+    await one_answer_each(onboarded.person, onboarded.chat, asked)
     carried = {each.message_id: each.payload.get("settings", {}) for each in agent.requests}
     assert [carried[message_id] for message_id in asked[::2]] == [
         {},
@@ -55,30 +55,34 @@ async def test_a_choice_holds_for_the_very_next_message_and_for_none_before_it(h
     ]
 
 
-async def test_the_snapshot_shows_what_was_chosen_and_changes_nothing(home, agent):
+async def test_the_snapshot_shows_what_was_chosen_and_changes_nothing(onboarded, agent):
     def page(soul, skills, safety):
         return CATALOG.settings_page("Agent", skills, soul, safety)
 
     every = ("email-send", "file-delete", "social-post")
-    assert await home.tell("!settings") == page("", ("web-search", "fetch-url", "files"), every)
+    assert await onboarded.tell("!settings") == page(
+        "", ("web-search", "fetch-url", "files"), every
+    )
     for command in CHOICES:
-        await home.tell(command)
+        await onboarded.tell(command)
     chosen = page("Be brief.", ("web-search", "fetch-url", "browser"), every[1:])
-    assert [await home.tell("!settings", room) for room in (home.chat, home.entry)] == [chosen] * 2
-    assert await settings_of(agent, home) == CHOSEN
+    assert [
+        await onboarded.tell("!settings", room) for room in (onboarded.chat, onboarded.entry)
+    ] == [chosen] * 2
+    assert await settings_of(agent, onboarded) == CHOSEN
 
 
 async def test_choices_outlive_a_kill(make_bot, person, agent):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        home = await onboard(person, bot.user_id)
-        asked = [await person.send_text(home.chat, command) for command in CHOICES]
-        answers = await one_answer_each(person, home.chat, asked)
+        onboarded = await onboard(person, bot.user_id)
+        asked = [await person.send_text(onboarded.chat, command) for command in CHOICES]
+        answers = await one_answer_each(person, onboarded.chat, asked)
         await daemon.kill()
         await daemon.start()
         await daemon.wait_live()
-        assert await settings_of(agent, home) == CHOSEN
-        assert "Be brief." in await home.tell("!soul")
+        assert await settings_of(agent, onboarded) == CHOSEN
+        assert "Be brief." in await onboarded.tell("!soul")
         assert said(answers[0]) == CATALOG.soul_set()
-        assert words_of(await one_answer_each(person, home.chat, asked)) == words_of(answers)
+        assert words_of(await one_answer_each(person, onboarded.chat, asked)) == words_of(answers)

@@ -1,4 +1,4 @@
-"""One impatient bot behind a proxy for all tests of faults; who breaks it mends it."""
+"""One bot with short timeouts behind a proxy for all tests of faults; a test restores what it breaks."""
 
 from collections.abc import AsyncIterator
 
@@ -8,16 +8,16 @@ from sandbox.synapse import Synapse
 from tests.support.agent_server import AgentServer
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Proxy
-from tests.system.cast import PASSWORD, onboard
 from tests.system.conftest import register_bot
-from tests.system.faults.scene import RETRY_S, TIMEOUT_S, Scene
+from tests.system.faults.fault_fixture import RETRY_S, TIMEOUT_S, FaultFixture
+from tests.system.users import PASSWORD, onboard
 
 
 @pytest.fixture(scope="session")
-async def standing_scene(
+async def session_setup(
     synapse: Synapse, session_agent: AgentServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Scene]:
-    """The scene of the whole session."""
+) -> AsyncIterator[FaultFixture]:
+    """The bot, proxy and user of the whole session."""
     async with Proxy(synapse.url) as proxy:
         bot = await register_bot(
             synapse,
@@ -30,12 +30,12 @@ async def standing_scene(
         user_id = await synapse.register("a-patient-person", PASSWORD)
         async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
             await daemon.wait_live()
-            yield Scene(proxy, bot, await onboard(person, bot.user_id))
+            yield FaultFixture(proxy, bot, await onboard(person, bot.user_id))
 
 
 @pytest.fixture
-async def scene(standing_scene: Scene, agent: AgentServer) -> AsyncIterator[Scene]:
-    """The scene, with nothing failing at the beginning and at the end."""
-    standing_scene.begin()
-    yield standing_scene
-    standing_scene.proxy.clear_fault()
+async def setup(session_setup: FaultFixture, agent: AgentServer) -> AsyncIterator[FaultFixture]:
+    """The bot, proxy and user, with no fault at the beginning and at the end."""
+    session_setup.begin()
+    yield session_setup
+    session_setup.proxy.clear_fault()

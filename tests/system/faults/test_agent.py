@@ -21,8 +21,8 @@ from tests.support.agent_script import (
     Wait,
     echo,
 )
-from tests.system.cast import answer_to, said
-from tests.system.faults.scene import RETRY_S, TIMEOUT_S
+from tests.system.faults.fault_fixture import RETRY_S, TIMEOUT_S
+from tests.system.users import answer_to, said
 
 pytestmark = pytest.mark.anyio
 
@@ -59,24 +59,24 @@ def requests_for(agent, message_id):
 
 
 @pytest.mark.parametrize(("heard", "end"), BROKEN_OFF)
-async def test_an_answer_broken_off_after_any_frame_is_asked_for_again(scene, agent, heard, end):
+async def test_an_answer_broken_off_after_any_frame_is_asked_for_again(setup, agent, heard, end):
     tries = [(*FRAMES[:heard], end), FRAMES]
     agent.script = lambda _: tries.pop(0)
-    asked = await scene.say(f"what about the tide, after {heard} frames?")
-    assert (await scene.only_answer(asked)).startswith("The tide comes in twice a day.")
+    asked = await setup.say(f"what about the tide, after {heard} frames?")
+    assert (await setup.only_answer(asked)).startswith("The tide comes in twice a day.")
     assert len(requests_for(agent, asked)) == 2
 
 
 @pytest.mark.parametrize("steps", NEVER.values(), ids=NEVER)
-async def test_an_agent_that_never_answers_ends_in_one_plain_reply(scene, agent, steps):
+async def test_an_agent_that_never_answers_ends_in_one_plain_reply(setup, agent, steps):
     agent.script = lambda _: steps
     began = time.monotonic()
-    asked = await scene.say("will you ever?")
-    assert GAVE_UP in await scene.only_answer(asked)
+    asked = await setup.say("will you ever?")
+    assert GAVE_UP in await setup.only_answer(asked)
     assert time.monotonic() - began < RETRY_S + TIMEOUT_S + 3.0
     assert 2 <= len(requests_for(agent, asked)) <= MOST_TRIES
     agent.script = echo
-    await scene.goes_on()
+    await setup.goes_on()
 
 
 @pytest.mark.parametrize(
@@ -84,66 +84,70 @@ async def test_an_agent_that_never_answers_ends_in_one_plain_reply(scene, agent,
     [(Drop(),), (Status(), Drop()), WRONG_FIRST_FRAME, (Raw("{"),)],
     ids=["cut", "cut after STATUS", "not STATUS", "garbage"],
 )
-async def test_an_agent_that_opens_wrongly_ends_in_one_plain_reply(scene, agent, opening):
+async def test_an_agent_that_opens_wrongly_ends_in_one_plain_reply(setup, agent, opening):
     greeting, agent.opening = agent.opening, opening
     before = len(agent.connections)
     try:
-        asked = await scene.say("hello?")
-        assert GAVE_UP in await scene.only_answer(asked)
+        asked = await setup.say("hello?")
+        assert GAVE_UP in await setup.only_answer(asked)
     finally:
         agent.opening = greeting
     assert 1 <= len(agent.connections) - before <= MOST_TRIES
-    await scene.goes_on()
+    await setup.goes_on()
 
 
-async def test_an_agent_that_refuses_connections_is_asked_when_it_takes_them_again(home, agent):
+async def test_an_agent_that_refuses_connections_is_asked_when_it_takes_them_again(
+    onboarded, agent
+):
     await agent.refuse(drop=True)
-    asked = await home.person.send_text(home.chat, "are you there?")
-    await home.person.wait_for(lambda event: event.type == "m.receipt" and asked in event.content)
+    asked = await onboarded.person.send_text(onboarded.chat, "are you there?")
+    await onboarded.person.wait_for(
+        lambda event: event.type == "m.receipt" and asked in event.content
+    )
     await agent.accept()
-    answer = await answer_to(home.person, home.chat, asked)
+    answer = await answer_to(onboarded.person, onboarded.chat, asked)
     assert said(answer) == "echo: are you there?"
-    assert len(await home.person.replies_to(home.chat, asked)) == 1
+    assert len(await onboarded.person.replies_to(onboarded.chat, asked)) == 1
 
 
-async def test_an_agent_that_refuses_connections_for_good_ends_in_one_plain_reply(scene, agent):
+async def test_an_agent_that_refuses_connections_for_good_ends_in_one_plain_reply(setup, agent):
     await agent.refuse(drop=True)
     try:
-        asked = await scene.say("nobody home?")
-        assert GAVE_UP in await scene.only_answer(asked)
+        asked = await setup.say("nobody home?")
+        assert GAVE_UP in await setup.only_answer(asked)
     finally:
         await agent.accept()
-    await scene.goes_on()
+    await setup.goes_on()
 
 
 @pytest.mark.parametrize("status", [404, 503])
-async def test_an_agent_that_is_no_websocket_ends_in_one_plain_reply(scene, agent, status):
+async def test_an_agent_that_is_no_websocket_ends_in_one_plain_reply(setup, agent, status):
     agent.http_status = status
     try:
-        asked = await scene.say("what are you?")
-        assert GAVE_UP in await scene.only_answer(asked)
+        asked = await setup.say("what are you?")
+        assert GAVE_UP in await setup.only_answer(asked)
     finally:
         agent.http_status = None
-    await scene.goes_on()
+    await setup.goes_on()
 
 
-async def test_another_error_ends_the_turn_at_once_and_names_its_code(scene, agent):
+async def test_another_error_ends_the_turn_at_once_and_names_its_code(setup, agent):
     agent.script = lambda _: (Text("I was about to"), Error("OUT_OF_TOKENS", "none left"))
-    asked = await scene.say("go on")
-    assert "OUT_OF_TOKENS" in await scene.only_answer(asked)
+    asked = await setup.say("go on")
+    assert "OUT_OF_TOKENS" in await setup.only_answer(asked)
     assert len(requests_for(agent, asked)) == 1
     agent.script = echo
-    await scene.goes_on()
+    await setup.goes_on()
 
 
-async def test_a_room_whose_agent_fails_does_not_hold_up_another_room(scene, agent):
-    other = await scene.person.create_room(invite=[scene.bot.user_id])
+async def test_a_room_whose_agent_fails_does_not_hold_up_another_room(setup, agent):
+    other = await setup.person.create_room(invite=[setup.bot.user_id])
     agent.script = lambda _: (Wait(60.0),)
-    asked = await scene.say("hold on")
+    asked = await setup.say("hold on")
     while (await agent.next_request()).text != "hold on":
         pass
-    help_asked = await scene.person.send_text(other, "!help")
-    answer = await scene.person.wait_for(lambda event: event.answers == help_asked)
+    help_asked = await setup.person.send_text(other, "!help")
+    answer = await setup.person.wait_for(lambda event: event.answers == help_asked)
     assert answer.msgtype == "m.notice"
-    assert await scene.person.replies_to(scene.home.chat, asked) == []
-    assert GAVE_UP in await scene.only_answer(asked)
+    assert await setup.person.replies_to(setup.onboarded.chat, asked) == []
+    assert GAVE_UP in await setup.only_answer(asked)

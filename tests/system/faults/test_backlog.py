@@ -1,4 +1,4 @@
-"""Much more than a sync shows was said while the bot was away; a flood is taken as it comes (contracts D3, D4, D11)."""
+"""More messages than a sync shows came while the bot was down; a flood is handled in order (contracts D3, D4, D11)."""
 
 import pytest
 

@@ -10,32 +10,32 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import PASSWORD, onboard
 from tests.system.conftest import register_bot
-from tests.system.faults.place import DATABASE, Place
+from tests.system.faults.broken_database import DATABASE, BrokenDatabase
+from tests.system.users import PASSWORD, onboard
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="session")
-async def settled_place(synapse, session_agent, tmp_path_factory):
+async def session_broken(synapse, session_agent, tmp_path_factory):
     """A bot that has welcomed somebody; every test leaves it as whole as it found it."""
     bot = await register_bot(synapse, tmp_path_factory.mktemp("disk"), session_agent)
     user_id = await synapse.register("a-person-with-a-disk", PASSWORD)
     async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
         await daemon.wait_live()
-        place = Place(bot, await onboard(person, bot.user_id))
+        broken = BrokenDatabase(bot, await onboard(person, bot.user_id))
         assert await daemon.stop() == 0
-        yield place
+        yield broken
 
 
 @pytest.fixture
-async def place(settled_place, agent):
+async def broken(session_broken, agent):
     """The bot, live and with nothing under way."""
-    async with settled_place.daemon as daemon:
+    async with session_broken.daemon as daemon:
         await daemon.wait_live()
-        await settled_place.home.ask("hello")
-        yield settled_place
+        await session_broken.onboarded.ask("hello")
+        yield session_broken
 
 
 @contextmanager
@@ -65,40 +65,40 @@ def read_only(directory):
         subprocess.run(["umount", directory], check=True)
 
 
-async def test_a_full_disk(place, synapse):
+async def test_a_full_disk(broken, synapse):
     # No file may grow from here on, as on a disk without room.
-    resource.prlimit(place.daemon.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-    await place.ask()
-    await place.ends_with_advice("free space")
-    await place.has_skipped_nothing(synapse.url)
-    await place.answers_after_a_plain_start()
+    resource.prlimit(broken.daemon.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    await broken.ask()
+    await broken.ends_with_advice("free space")
+    await broken.has_skipped_nothing(synapse.url)
+    await broken.answers_after_a_plain_start()
 
 
-async def test_a_database_that_another_program_keeps_locked(place, synapse):
-    with exclusive_lock(place.path):
-        await place.ask()
-        await place.ends_with_advice("another program")
-    await place.has_skipped_nothing(synapse.url)
-    await place.answers_after_a_plain_start()
+async def test_a_database_that_another_program_keeps_locked(broken, synapse):
+    with exclusive_lock(broken.path):
+        await broken.ask()
+        await broken.ends_with_advice("another program")
+    await broken.has_skipped_nothing(synapse.url)
+    await broken.answers_after_a_plain_start()
 
 
-async def test_a_database_that_another_program_keeps_locked_at_the_start(place):
-    await place.daemon.kill()
-    await place.ask()
-    with exclusive_lock(place.path):
-        await place.daemon.start()
-        await place.ends_with_advice("another program")
-    await place.answers_after_a_plain_start()
+async def test_a_database_that_another_program_keeps_locked_at_the_start(broken):
+    await broken.daemon.kill()
+    await broken.ask()
+    with exclusive_lock(broken.path):
+        await broken.daemon.start()
+        await broken.ends_with_advice("another program")
+    await broken.answers_after_a_plain_start()
 
 
-async def test_a_directory_that_is_read_only(place, synapse):
-    assert await place.daemon.stop() == 0
-    await place.ask()
-    with read_only(place.daemon.directory):
-        await place.daemon.start()
-        await place.ends_with_advice("permissions")
-    await place.has_skipped_nothing(synapse.url)
-    await place.answers_after_a_plain_start()
+async def test_a_directory_that_is_read_only(broken, synapse):
+    assert await broken.daemon.stop() == 0
+    await broken.ask()
+    with read_only(broken.daemon.directory):
+        await broken.daemon.start()
+        await broken.ends_with_advice("permissions")
+    await broken.has_skipped_nothing(synapse.url)
+    await broken.answers_after_a_plain_start()
 
 
 def spoil_head(path):
@@ -118,15 +118,15 @@ def cut_in_half(path):
 
 
 @pytest.mark.parametrize("spoil", [spoil_head, spoil_pages, cut_in_half])
-async def test_a_corrupt_file_is_refused_and_rebuilt_once_it_is_moved_away(place, spoil):
-    assert await place.daemon.stop() == 0
-    await place.ask()
-    spoil(place.path)
-    await place.daemon.start()
-    await place.ends_with_advice("move the file away")
-    for file in place.daemon.directory.glob(f"{DATABASE}*"):
-        shutil.move(file, place.daemon.directory / f"moved-{file.name}")
-    await place.answers_after_a_plain_start()
+async def test_a_corrupt_file_is_refused_and_rebuilt_once_it_is_moved_away(broken, spoil):
+    assert await broken.daemon.stop() == 0
+    await broken.ask()
+    spoil(broken.path)
+    await broken.daemon.start()
+    await broken.ends_with_advice("move the file away")
+    for file in broken.daemon.directory.glob(f"{DATABASE}*"):
+        shutil.move(file, broken.daemon.directory / f"moved-{file.name}")
+    await broken.answers_after_a_plain_start()
 
 
 async def test_a_directory_that_is_not_there(make_bot):

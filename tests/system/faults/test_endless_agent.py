@@ -1,4 +1,4 @@
-"""The agent never comes to an end, wherever it stops: one plain reply when the patience is over (contract D10).
+"""The agent never comes to an end, wherever it stops: one plain reply when the time is over (contract D10).
 
 That a second try is answered as the same turn is tried in `test_agent`; here no try ever is.
 """
@@ -20,7 +20,7 @@ from tests.support.agent_script import (
     Wait,
     echo,
 )
-from tests.system.faults.scene import RETRY_S, TIMEOUT_S
+from tests.system.faults.fault_fixture import RETRY_S, TIMEOUT_S
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ A_LITTLE_S = 3.0
 @pytest.mark.parametrize("end", [SILENCE, Close(1000)], ids=["silent", "closed"])
 @pytest.mark.parametrize("heard", range(0, len(FRAMES), 2))
 async def test_an_agent_that_stops_at_another_frame_at_each_try_ends_in_one_plain_reply(
-    scene, agent, heard, end
+    setup, agent, heard, end
 ):
     tries: list[str] = []
 
@@ -55,8 +55,8 @@ async def test_an_agent_that_stops_at_another_frame_at_each_try_ends_in_one_plai
 
     agent.script = script
     began = time.monotonic()
-    asked = await scene.say(f"what about the tide, from frame {heard} on?")
-    answer = await scene.only_answer(asked)
+    asked = await setup.say(f"what about the tide, from frame {heard} on?")
+    answer = await setup.only_answer(asked)
     assert GAVE_UP in answer
     # What the last try said is kept, and said once.
     last = FRAMES[: min(heard + len(tries) - 1, len(FRAMES))]
@@ -67,26 +67,26 @@ async def test_an_agent_that_stops_at_another_frame_at_each_try_ends_in_one_plai
     assert len(tries) >= 2
     assert set(tries) == {asked}
     agent.script = echo
-    await scene.goes_on()
+    await setup.goes_on()
 
 
-async def test_an_agent_that_accepts_and_says_nothing_ends_in_one_plain_reply(scene, agent):
+async def test_an_agent_that_accepts_and_says_nothing_ends_in_one_plain_reply(setup, agent):
     greeting, agent.opening = agent.opening, NO_STATUS
     before, asked_before = len(agent.connections), len(agent.requests)
     began = time.monotonic()
     try:
-        asked = await scene.say("are you awake?")
-        assert GAVE_UP in await scene.only_answer(asked)
+        asked = await setup.say("are you awake?")
+        assert GAVE_UP in await setup.only_answer(asked)
     finally:
         agent.opening = greeting
     assert time.monotonic() - began < STATUS_S + A_LITTLE_S
     # It is not told anything before it has said that it is ready.
     assert len(agent.requests) == asked_before
     assert len(agent.connections) > before
-    await scene.goes_on()
+    await setup.goes_on()
 
 
-async def test_an_agent_that_works_for_longer_than_the_patience_is_not_given_up(scene, agent):
+async def test_an_agent_that_works_for_longer_than_the_patience_is_not_given_up(setup, agent):
     requests = []
 
     async def script(request):
@@ -100,6 +100,6 @@ async def test_an_agent_that_works_for_longer_than_the_patience_is_not_given_up(
         yield End()
 
     agent.script = script
-    asked = await scene.say("tell me everything")
-    assert await scene.only_answer(asked) == "On and on and at last the end."
+    asked = await setup.say("tell me everything")
+    assert await setup.only_answer(asked) == "On and on and at last the end."
     assert requests == [asked]

@@ -1,4 +1,4 @@
-"""The homeserver is dead, hangs, limits us, or says what no homeserver says (contracts L9, D8, D1)."""
+"""The homeserver is dead, hangs, limits requests, or gives malformed answers (contracts L9, D8, D1)."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.agent_script import End, Text, Wait
 from tests.support.proxy import Answer, Change, Cut
-from tests.system.faults.scene import probes, sends, syncs, whenever
+from tests.system.faults.fault_fixture import probes, sends, syncs, whenever
 
 pytestmark = pytest.mark.anyio
 
@@ -26,32 +26,32 @@ OUTAGES = {
 A_SECOND = 0.95
 
 
-def moments(scene):
+def moments(setup):
     """Return when somebody asked whether the homeserver is back."""
-    return [proxied.at for proxied in scene.faulted if probes(proxied)]
+    return [proxied.at for proxied in setup.faulted if probes(proxied)]
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
-async def test_an_outage_is_waited_out_and_the_answer_comes_once(scene, outage):
-    scene.proxy.fault = lambda _: outage
-    asked = await scene.say("is anybody there?")
-    await scene.proxy.wait_until(lambda: len(moments(scene)) >= 2)
-    scene.proxy.clear_fault()
-    assert await scene.only_answer(asked) == "echo: is anybody there?"
-    await scene.goes_on()
+async def test_an_outage_is_waited_out_and_the_answer_comes_once(setup, outage):
+    setup.proxy.fault = lambda _: outage
+    asked = await setup.say("is anybody there?")
+    await setup.proxy.wait_until(lambda: len(moments(setup)) >= 2)
+    setup.proxy.clear_fault()
+    assert await setup.only_answer(asked) == "echo: is anybody there?"
+    await setup.goes_on()
     # What was under way when it began fails with it; from then on one at a time asks, a second apart.
-    under_way = next(n for n, proxied in enumerate(scene.faulted) if probes(proxied))
+    under_way = next(n for n, proxied in enumerate(setup.faulted) if probes(proxied))
     assert under_way <= 5
-    assert all(map(probes, scene.faulted[under_way:]))
-    assert all(later - one >= A_SECOND for one, later in pairwise(moments(scene)))
-    assert len(scene.logged("homeserver_unreachable")) == 1
-    assert len(scene.logged("homeserver_reachable")) == 1
+    assert all(map(probes, setup.faulted[under_way:]))
+    assert all(later - one >= A_SECOND for one, later in pairwise(moments(setup)))
+    assert len(setup.logged("homeserver_unreachable")) == 1
+    assert len(setup.logged("homeserver_reachable")) == 1
 
 
-async def test_a_homeserver_that_hangs_is_waited_for(scene, synapse, agent):
+async def test_a_homeserver_that_hangs_is_waited_for(setup, synapse, agent):
     go = anyio.Event()
     agent.script = lambda request: (Wait(go), Text(f"echo: {request.text}"), End())
-    asked = await scene.say("are you frozen?")
+    asked = await setup.say("are you frozen?")
     opened = len(agent.connections)
     request = await agent.next_request()
     while request.text != "are you frozen?":
@@ -61,10 +61,10 @@ async def test_a_homeserver_that_hangs_is_waited_for(scene, synapse, agent):
         go.set()
         # The whole answer is out of the agent's hands, and can't be sent.
         await agent.connections[opened - 1].closed.wait()
-        await scene.proxy.wait_until(lambda: any(map(sends, scene.proxy.requests[-3:])))
+        await setup.proxy.wait_until(lambda: any(map(sends, setup.proxy.requests[-3:])))
     finally:
         synapse.resume()
-    assert await scene.only_answer(asked) == "echo: are you frozen?"
+    assert await setup.only_answer(asked) == "echo: are you frozen?"
 
 
 @pytest.mark.parametrize(
@@ -76,19 +76,19 @@ async def test_a_homeserver_that_hangs_is_waited_for(scene, synapse, agent):
     ],
     ids=["retry_after_ms", "Retry-After", "a page"],
 )
-async def test_a_limit_is_kept_as_long_as_the_homeserver_says(scene, body, headers):
+async def test_a_limit_is_kept_as_long_as_the_homeserver_says(setup, body, headers):
     left = [Answer(429, body, headers), Answer(429, body, headers)]
-    scene.proxy.fault = lambda proxied: left.pop() if sends(proxied) and left else None
-    before = len(scene.proxy.requests)
-    asked = await scene.say("may I?")
-    assert await scene.only_answer(asked) == "echo: may I?"
-    times = [proxied.at for proxied in scene.proxy.requests[before:] if sends(proxied)]
+    setup.proxy.fault = lambda proxied: left.pop() if sends(proxied) and left else None
+    before = len(setup.proxy.requests)
+    asked = await setup.say("may I?")
+    assert await setup.only_answer(asked) == "echo: may I?"
+    times = [proxied.at for proxied in setup.proxy.requests[before:] if sends(proxied)]
     assert len(times) == 3
     assert all(later - one >= 2.45 for one, later in pairwise(times))
-    assert scene.logged("homeserver_unreachable") == []
+    assert setup.logged("homeserver_unreachable") == []
 
 
-async def test_a_limit_drops_edits_in_between_and_never_the_last(scene, agent):
+async def test_a_limit_drops_edits_in_between_and_never_the_last(setup, agent):
     words = [f"word{number} " for number in range(60)]
     whole = "".join(words)
 
@@ -107,23 +107,23 @@ async def test_a_limit_drops_edits_in_between_and_never_the_last(scene, agent):
 
     faulted: set[int] = set()
     agent.script = slowly
-    scene.proxy.fault = lambda proxied: limited(proxied) if len(faulted) < 2 else None
-    asked = await scene.say("a long story, please")
-    assert await scene.only_answer(asked) == whole.strip()
+    setup.proxy.fault = lambda proxied: limited(proxied) if len(faulted) < 2 else None
+    asked = await setup.say("a long story, please")
+    assert await setup.only_answer(asked) == whole.strip()
     assert len(faulted) == 2
     # Six seconds of text would have been some four edits.
-    edits = [event for event in await scene.person.messages(scene.home.chat) if event.replaces]
+    edits = [event for event in await setup.person.messages(setup.onboarded.chat) if event.replaces]
     assert 1 <= sum(event.answers == asked for event in edits) <= 3
 
 
-async def test_a_sync_that_fails_alone_delays_nobody_who_is_being_answered(scene, agent):
-    asked = await scene.say("first")
-    await scene.only_answer(asked)
+async def test_a_sync_that_fails_alone_delays_no_answer(setup, agent):
+    asked = await setup.say("first")
+    await setup.only_answer(asked)
     left = [Answer(500, b'{"errcode":"M_UNKNOWN"}', JSON)]
-    scene.proxy.fault = whenever(syncs, left[0])
+    setup.proxy.fault = whenever(syncs, left[0])
     agent.hold()
-    asked = await scene.say("second")
-    await scene.proxy.wait_until(lambda: any(map(syncs, scene.faulted)))
+    asked = await setup.say("second")
+    await setup.proxy.wait_until(lambda: any(map(syncs, setup.faulted)))
     agent.release()
-    scene.proxy.clear_fault()
-    assert await scene.only_answer(asked) == "echo: second"
+    setup.proxy.clear_fault()
+    assert await setup.only_answer(asked) == "echo: second"

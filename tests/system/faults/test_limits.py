@@ -1,4 +1,4 @@
-"""Agents that never come to an end, each in another way: one plain end, and nobody else notices (E13, D14)."""
+"""Agents that never come to an end, each in another way: one plain end, and other rooms go on (E13, D14)."""
 
 import json
 import time
@@ -11,8 +11,8 @@ from sandbox.synapse import Synapse
 from tests.support.agent_script import Raw, SendFile, Step, Text, Tool, Update
 from tests.support.agent_server import AgentServer
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import PARTIAL, PASSWORD, Home, onboard, said
 from tests.system.conftest import register_bot
+from tests.system.users import PARTIAL, PASSWORD, OnboardedUser, onboard, said
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ TOO_SLOW: dict[str, Step] = {
 @pytest.fixture(scope="module")
 async def two_homes(
     synapse: Synapse, session_agent: AgentServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[Home, Home]]:
+) -> AsyncIterator[tuple[OnboardedUser, OnboardedUser]]:
     """Two people with a bot that has little time and shows little."""
     bot = await register_bot(
         synapse,
@@ -63,8 +63,8 @@ async def two_homes(
 
 
 @pytest.mark.parametrize("kind", [*TOO_LONG, *TOO_SLOW])
-async def test_an_agent_without_end_is_ended_and_nobody_else_notices(two_homes, agent, kind):
-    home, other = two_homes
+async def test_an_endless_answer_is_ended_and_other_rooms_are_answered(two_homes, agent, kind):
+    onboarded, other = two_homes
     step = TOO_LONG.get(kind) or TOO_SLOW[kind]
 
     async def script(request):
@@ -77,14 +77,14 @@ async def test_an_agent_without_end_is_ended_and_nobody_else_notices(two_homes, 
     agent.script = script
     asked_before = len(agent.requests)
     began = time.monotonic()
-    asked = await home.person.send_text(home.chat, "endless")
+    asked = await onboarded.person.send_text(onboarded.chat, "endless")
     waits = []
     for number in range(3):
         began_other = time.monotonic()
         assert said(await other.ask(f"{kind} {number}")) == f"echo: {kind} {number}"
         waits.append(time.monotonic() - began_other)
     sentence = CATALOG.answer_too_long() if kind in TOO_LONG else CATALOG.agent_gave_up("too_slow")
-    end = await home.person.wait_for(
+    end = await onboarded.person.wait_for(
         lambda event: (
             event.answers == asked and PARTIAL not in event.content and sentence in said(event)
         ),
@@ -95,4 +95,4 @@ async def test_an_agent_without_end_is_ended_and_nobody_else_notices(two_homes, 
     assert len(said(end)) < MAX_KB * 1024 + 500
     (request,) = [each for each in agent.requests[asked_before:] if each.message_id == asked]
     await agent.connections[request.connection - 1].closed.wait()
-    assert said(await home.ask("and now?")) == "echo: and now?"
+    assert said(await onboarded.ask("and now?")) == "echo: and now?"

@@ -1,4 +1,4 @@
-"""Malformed events of every kind in a sync response: set apart, counted, no neighbour harmed (contract D9)."""
+"""Malformed events of every kind in a sync response: quarantined, counted, harmless to other events (contract D9)."""
 
 import json
 import sqlite3
@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from tests.support.proxy import Answer, Change
-from tests.system.faults.scene import syncs
+from tests.system.faults.fault_fixture import syncs
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +85,7 @@ PLACES = {
     "no to-device messages": lambda _: {"to_device": ["events"]},
 }
 SILENT = {"state", "ephemeral", "account data"}
-"""Of these nothing is used but `m.room.encryption`: what is never looked at can't be malformed."""
+"""Of these nothing is used but `m.room.encryption`: content that is never read can't be malformed."""
 
 
 def with_poison(body, poison):
@@ -106,41 +106,41 @@ def merge(into, more):
             into[key] = value
 
 
-def set_apart(scene):
+def set_apart(setup):
     """Return how much the database holds in quarantine."""
-    path = scene.daemon.directory / "lambda_matrix.db"
+    path = setup.daemon.directory / "lambda_matrix.db"
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as raw:
         return raw.execute("SELECT total(times) FROM quarantine").fetchone()[0]
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_what_is_malformed_is_set_apart_and_its_neighbours_are_answered(scene, place):
-    poison = PLACES[place](scene.home.chat)
+async def test_what_is_malformed_is_set_apart_and_its_neighbours_are_answered(setup, place):
+    poison = PLACES[place](setup.onboarded.chat)
     poisoned = 0
 
     def spoil(body):
         nonlocal poisoned
-        if scene.home.chat.encode() not in body:
+        if setup.onboarded.chat.encode() not in body:
             return body
         poisoned += 1
         return with_poison(body, poison)
 
-    before = set_apart(scene)
-    scene.proxy.fault = lambda proxied: Change(spoil) if syncs(proxied) else None
+    before = set_apart(setup)
+    setup.proxy.fault = lambda proxied: Change(spoil) if syncs(proxied) else None
     # The long poll that is under way passes as it is.
-    first = await scene.say("am I beside it?")
-    assert await scene.only_answer(first) == "echo: am I beside it?"
-    beside = [await scene.say(f"and I, {number}?") for number in range(3)]
+    first = await setup.say("am I beside it?")
+    assert await setup.only_answer(first) == "echo: am I beside it?"
+    beside = [await setup.say(f"and I, {number}?") for number in range(3)]
     for number, message_id in enumerate(beside):
-        assert await scene.only_answer(message_id) == f"echo: and I, {number}?"
+        assert await setup.only_answer(message_id) == f"echo: and I, {number}?"
     assert poisoned
-    scene.proxy.clear_fault()
-    await scene.goes_on()
-    found = sum(line["times"] for line in scene.logged("event_quarantined"))
-    assert set_apart(scene) - before == found
+    setup.proxy.clear_fault()
+    await setup.goes_on()
+    found = sum(line["times"] for line in setup.logged("event_quarantined"))
+    assert set_apart(setup) - before == found
     assert (found > 0) is (place not in SILENT)
-    assert scene.logged("actor_fault") == []
-    assert scene.daemon.running
+    assert setup.logged("actor_fault") == []
+    assert setup.daemon.running
 
 
 NO_SYNCS = {
@@ -150,14 +150,14 @@ NO_SYNCS = {
 
 
 @pytest.mark.parametrize("body", NO_SYNCS.values(), ids=NO_SYNCS)
-async def test_answers_that_are_no_syncs_are_not_asked_for_in_a_loop(scene, body):
-    scene.proxy.fault = lambda proxied: Answer(200, body, JSON) if syncs(proxied) else None
+async def test_answers_that_are_no_syncs_are_not_asked_for_in_a_loop(setup, body):
+    setup.proxy.fault = lambda proxied: Answer(200, body, JSON) if syncs(proxied) else None
     # Ends the long poll that passes.
-    first = await scene.say("a last good sync")
-    await scene.only_answer(first)
-    await scene.proxy.wait_until(lambda: len(scene.faulted) >= 3)
-    times = [proxied.at for proxied in scene.faulted]
-    asked = await scene.say("is it better now?")
-    scene.proxy.clear_fault()
-    assert await scene.only_answer(asked) == "echo: is it better now?"
+    first = await setup.say("a last good sync")
+    await setup.only_answer(first)
+    await setup.proxy.wait_until(lambda: len(setup.faulted) >= 3)
+    times = [proxied.at for proxied in setup.faulted]
+    asked = await setup.say("is it better now?")
+    setup.proxy.clear_fault()
+    assert await setup.only_answer(asked) == "echo: is it better now?"
     assert times[-1] - times[0] >= 0.95

@@ -14,9 +14,9 @@ import anyio
 import pytest
 
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import PASSWORD, answer_to, onboard
 from tests.system.conftest import register_bot
-from tests.system.faults.place import Place
+from tests.system.faults.broken_database import BrokenDatabase
+from tests.system.users import PASSWORD, answer_to, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -51,71 +51,71 @@ def space(directory, free_bytes):
 
 
 @pytest.fixture(scope="session")
-async def settled_place(synapse, session_agent, tmp_path_factory):
+async def session_broken(synapse, session_agent, tmp_path_factory):
     """A bot on a small disk; every test leaves it stopped, with nothing left to answer."""
     user_id = await synapse.register("a-person-with-a-small-disk", PASSWORD)
     with mounted(tmp_path_factory.mktemp("small-disk")) as disk:
         bot = await register_bot(synapse, disk, session_agent)
         async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
             await daemon.wait_live()
-            place = Place(bot, await onboard(person, bot.user_id))
+            broken = BrokenDatabase(bot, await onboard(person, bot.user_id))
             assert await daemon.stop() == 0
-            yield place
+            yield broken
 
 
 @pytest.fixture
-def place(settled_place, agent):
+def broken(session_broken, agent):
     """The bot, stopped, and an agent that echoes."""
-    return settled_place
+    return session_broken
 
 
-async def inspected(place):
+async def inspected(broken):
     """Return what `inspect-room` says of the chat; see that it makes and changes no file."""
-    directory = place.daemon.directory
+    directory = broken.daemon.directory
     before = {file.name: file.read_bytes() for file in directory.glob("*.db*")}
     said = await anyio.run_process(
-        [sys.executable, "-m", "cli", "inspect-room", place.home.chat, "--json"],
+        [sys.executable, "-m", "cli", "inspect-room", broken.onboarded.chat, "--json"],
         cwd=directory,
-        env=os.environ | place.daemon.environment,
+        env=os.environ | broken.daemon.environment,
     )
     assert {file.name: file.read_bytes() for file in directory.glob("*.db*")} == before
     return json.loads(said.stdout)
 
 
-async def test_a_disk_that_fills_up_while_somebody_talks(place, synapse):
-    person, chat = place.home.person, place.home.chat
+async def test_a_disk_that_fills_up_while_somebody_talks(broken, synapse):
+    person, chat = broken.onboarded.person, broken.onboarded.chat
     asked = []
-    with space(place.daemon.directory, 400_000):
-        await place.daemon.start()
-        await place.daemon.wait_live()
-        while place.daemon.running and len(asked) < MANY:
+    with space(broken.daemon.directory, 400_000):
+        await broken.daemon.start()
+        await broken.daemon.wait_live()
+        while broken.daemon.running and len(asked) < MANY:
             asked.append(await person.send_text(chat, f"{len(asked)} {LONG}"))
-        await place.ends_with_advice(*ADVICE)
-        await place.ask()
-        assert (await inspected(place))["state"] == "bound"
+        await broken.ends_with_advice(*ADVICE)
+        await broken.ask()
+        assert (await inspected(broken))["state"] == "bound"
         # Whoever starts it again before he has freed anything is told the same.
-        await place.daemon.start()
-        await place.ends_with_advice(*ADVICE)
-        await place.has_skipped_nothing(synapse.url, *asked)
-    await place.answers_after_a_plain_start()
+        await broken.daemon.start()
+        await broken.ends_with_advice(*ADVICE)
+        await broken.has_skipped_nothing(synapse.url, *asked)
+    await broken.answers_after_a_plain_start()
     assert [len(await person.replies_to(chat, each)) for each in asked] == [1] * len(asked)
 
 
 @pytest.mark.parametrize("free_bytes", [0, 16_384, 65_536])
-async def test_a_start_without_space(place, synapse, free_bytes):
-    await place.ask()
-    with space(place.daemon.directory, free_bytes):
-        await place.daemon.start()
-        await place.ends_with_advice(*ADVICE)
-        assert (await inspected(place))["state"] == "bound"
-        await place.has_skipped_nothing(synapse.url)
-    await place.answers_after_a_plain_start()
+async def test_a_start_without_space(broken, synapse, free_bytes):
+    await broken.ask()
+    with space(broken.daemon.directory, free_bytes):
+        await broken.daemon.start()
+        await broken.ends_with_advice(*ADVICE)
+        assert (await inspected(broken))["state"] == "bound"
+        await broken.has_skipped_nothing(synapse.url)
+    await broken.answers_after_a_plain_start()
 
 
-async def test_a_megabyte_is_enough_for_a_while(place):
-    person, chat = place.home.person, place.home.chat
-    with space(place.daemon.directory, 1_000_000):
-        async with place.daemon as daemon:
+async def test_a_megabyte_is_enough_for_a_while(broken):
+    person, chat = broken.onboarded.person, broken.onboarded.chat
+    with space(broken.daemon.directory, 1_000_000):
+        async with broken.daemon as daemon:
             await daemon.wait_live()
             asked = [await person.send_text(chat, f"{number} {LONG}") for number in range(40)]
             for message_id in asked:

@@ -1,4 +1,4 @@
-"""Forks on purpose: two events sent at the same time, until the homeserver's full-state sync misses one (fact 19).
+"""Make forks: send two events at the same time until the homeserver's full-state sync misses one (fact 19).
 
 Both follow the same event. The room has two ends until something else happens there; its current state has both sides,
 and what a sync shows is the state after the last event.
@@ -14,10 +14,10 @@ import anyio
 
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import ProxiedRequest, Proxy
-from tests.system.cast import Home, notice
 from tests.system.conftest import MakePerson
-from tests.system.recovery.backstage import Backstage
-from tests.system.recovery.town import open_chat
+from tests.system.recovery.bot_internals import BotInternals
+from tests.system.recovery.recovery_fixture import open_chat
+from tests.system.users import OnboardedUser, notice
 
 ATTEMPTS = 20
 CHILD = "m.space.child"
@@ -26,7 +26,7 @@ _MEGOLM = {"algorithm": "m.megolm.v1.aes-sha2"}
 
 
 async def shown(
-    backstage: Backstage, room: str, event_type: str, state_key: str = ""
+    internals: BotInternals, room: str, event_type: str, state_key: str = ""
 ) -> dict[str, Any] | None:
     """Return a state event's content as a full-state sync shows it to the bot; None when it is left out."""
     never = f"org.example.never.{uuid.uuid4().hex}"  # a repeated question would get its old answer (fact 18)
@@ -35,7 +35,7 @@ async def shown(
         "room": {"state": {"types": [event_type]}, "timeline": {"not_types": ["*"]}},
     }
     query = {"timeout": "0", "full_state": "true", "filter": json.dumps(wanted)}
-    async with backstage.account() as account:
+    async with internals.account() as account:
         answer = await account.session.request("GET", "/sync", params=query)
     for event in answer["rooms"]["join"][room]["state"]["events"]:
         if event["state_key"] == state_key:
@@ -44,35 +44,37 @@ async def shown(
     return None
 
 
-async def is_linked(backstage: Backstage, home: Home) -> bool:
+async def is_linked(internals: BotInternals, onboarded: OnboardedUser) -> bool:
     """Whether the current state of the Space has the chat, whatever a sync shows."""
-    async with backstage.account() as account:
-        return bool(await account.state_content(home.space, CHILD, home.chat))
+    async with internals.account() as account:
+        return bool(await account.state_content(onboarded.space, CHILD, onboarded.chat))
 
 
-async def misses_link(backstage: Backstage, home: Home) -> bool:
+async def misses_link(internals: BotInternals, onboarded: OnboardedUser) -> bool:
     """Whether a full-state sync shows the bot a Space without its chat."""
-    link = await shown(backstage, home.space, CHILD, home.chat)
+    link = await shown(internals, onboarded.space, CHILD, onboarded.chat)
     return not (link or {}).get("via")
 
 
 # -- the Space and its chat
 
 
-async def onboard_at_once(backstage: Backstage, proxy: Proxy, make_person: MakePerson) -> Home:
+async def onboard_at_once(
+    internals: BotInternals, proxy: Proxy, make_person: MakePerson
+) -> OnboardedUser:
     """Welcome one person after the other; each comes into the Space at the moment at which the bot links the chat.
 
     Returns the first of them whose link the sync misses. The bot is live behind the proxy.
     """
     for _ in range(ATTEMPTS):
-        home = await _come_at_the_link(await make_person(), backstage.bot.user_id, proxy)
-        if await misses_link(backstage, home):
-            assert await is_linked(backstage, home)
-            return home
+        onboarded = await _come_at_the_link(await make_person(), internals.bot.user_id, proxy)
+        if await misses_link(internals, onboarded):
+            assert await is_linked(internals, onboarded)
+            return onboarded
     raise AssertionError(f"no room forked in {ATTEMPTS} attempts")
 
 
-async def _come_at_the_link(person: MatrixUser, bot: str, proxy: Proxy) -> Home:
+async def _come_at_the_link(person: MatrixUser, bot: str, proxy: Proxy) -> OnboardedUser:
     linking = anyio.Event()
     rooms: list[str] = []
 
@@ -92,22 +94,22 @@ async def _come_at_the_link(person: MatrixUser, bot: str, proxy: Proxy) -> Home:
     await person.join(chat)
     await notice(person, chat)
     await notice(person, entry)
-    return Home(person, bot, entry, space, chat)
+    return OnboardedUser(person, bot, entry, space, chat)
 
 
-async def link_at_once(backstage: Backstage, home: Home) -> None:
+async def link_at_once(internals: BotInternals, onboarded: OnboardedUser) -> None:
     """Take the link of a chat away and set it again at the same time as the person writes; the bot is down.
 
     A sync then shows the link as it was in between: taken away.
     """
-    assert not backstage.bot.daemon.running
+    assert not internals.bot.daemon.running
     link = {"via": ["localhost"]}
     for _ in range(ATTEMPTS):
-        await backstage.link(home.space, home.chat, via=())
-        async with backstage.account() as account:
-            await _both(account, home.person, home.space, (CHILD, link, home.chat))
-        if await misses_link(backstage, home):
-            assert await is_linked(backstage, home)
+        await internals.link(onboarded.space, onboarded.chat, via=())
+        async with internals.account() as account:
+            await _both(account, onboarded.person, onboarded.space, (CHILD, link, onboarded.chat))
+        if await misses_link(internals, onboarded):
+            assert await is_linked(internals, onboarded)
             return
     raise AssertionError(f"the Space did not fork in {ATTEMPTS} attempts")
 
@@ -124,21 +126,21 @@ async def _both(
 # -- encryption
 
 
-async def encrypt_at_once(backstage: Backstage, home: Home) -> tuple[str, str]:
+async def encrypt_at_once(internals: BotInternals, onboarded: OnboardedUser) -> tuple[str, str]:
     """Encrypt a chat at the same time as the person asks something there; return the chat and the question.
 
     A chat can be encrypted once, so that each attempt takes a new one. The bot is live.
     """
     for number in range(ATTEMPTS):
-        chat = await open_chat(home, f"Secrets {number}")
+        chat = await open_chat(onboarded, f"Secrets {number}")
         asked: list[str] = []
 
         async def ask(chat: str = chat, asked: list[str] = asked) -> None:
-            asked.append(await home.person.send_text(chat, "tell me"))
+            asked.append(await onboarded.person.send_text(chat, "tell me"))
 
-        async with backstage.account() as account, anyio.create_task_group() as group:
+        async with internals.account() as account, anyio.create_task_group() as group:
             group.start_soon(account.send_state, chat, ENCRYPTION, _MEGOLM)
             group.start_soon(ask)
-        if await shown(backstage, chat, ENCRYPTION) is None:
+        if await shown(internals, chat, ENCRYPTION) is None:
             return chat, asked[0]
     raise AssertionError(f"no chat forked in {ATTEMPTS} attempts")

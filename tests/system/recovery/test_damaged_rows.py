@@ -1,4 +1,4 @@
-"""A start mends what is damaged in the local tables, and keeps what is valid (contracts C1, C6, R2)."""
+"""A start repairs what is damaged in the local tables, and keeps what is valid (contracts C1, C6, R2)."""
 
 import pytest
 
@@ -21,25 +21,25 @@ DAMAGE = (
 )
 
 
-async def test_every_kind_of_damage_to_a_chats_row_is_mended_by_a_start(town):
-    backstage = town.backstage
-    before = await backstage.values()
-    for statement, chat in zip(DAMAGE, town.chats, strict=True):
-        backstage.damage(statement, chat)
-    report = await backstage.start()
-    after = await backstage.values()
-    for statement, chat in zip(DAMAGE, town.chats, strict=True):
+async def test_every_kind_of_damage_to_a_chats_row_is_mended_by_a_start(setup):
+    internals = setup.internals
+    before = await internals.values()
+    for statement, chat in zip(DAMAGE, setup.chats, strict=True):
+        internals.damage(statement, chat)
+    report = await internals.start()
+    after = await internals.values()
+    for statement, chat in zip(DAMAGE, setup.chats, strict=True):
         assert after.get(chat) == before[chat], statement
     # The Spaces and entry rooms were valid, and stayed as they were.
     assert (report["rooms_recovered"], report["rooms_unchanged"]) == (12, 6)
     assert report["backfilled"] == 0
-    for room in (await backstage.rooms()).values():
+    for room in (await internals.rooms()).values():
         if room["room_id"] in after:
             last = room["transitions"][-1]
             assert (last["event"], last["target"]) == ("topology_confirmed", "bound")
             assert last["reason"]
             assert last["reason"] == room["reason"]
-    assert await backstage.bot.daemon.stop() == 0
+    assert await internals.bot.daemon.stop() == 0
 
 
 @pytest.mark.parametrize(
@@ -52,27 +52,27 @@ async def test_every_kind_of_damage_to_a_chats_row_is_mended_by_a_start(town):
         "UPDATE rooms SET state = 'failed'",
     ],
 )
-async def test_whole_tables_can_go(town, statement):
-    backstage = town.backstage
-    before = await backstage.values()
+async def test_whole_tables_can_go(setup, statement):
+    internals = setup.internals
+    before = await internals.values()
     users = "SELECT user_id, space_id, next_chat_index FROM users ORDER BY 1"
-    counters = backstage.look(users), backstage.look("SELECT platform_chat_seq FROM bot")
-    backstage.damage(statement)
-    await backstage.start()
-    assert await backstage.bot.daemon.stop() == 0
-    assert await backstage.values() == before
-    assert backstage.look(users) == counters[0]
+    counters = internals.look(users), internals.look("SELECT platform_chat_seq FROM bot")
+    internals.damage(statement)
+    await internals.start()
+    assert await internals.bot.daemon.stop() == 0
+    assert await internals.values() == before
+    assert internals.look(users) == counters[0]
     highest = max(int(each["platform_chat_id"]) for each in before.values())
-    assert backstage.look("SELECT platform_chat_seq FROM bot")[0][0] >= highest
+    assert internals.look("SELECT platform_chat_seq FROM bot")[0][0] >= highest
 
 
-async def test_a_room_the_bot_is_no_longer_in_is_unregistered_with_the_reason(town):
-    backstage = town.backstage
+async def test_a_room_the_bot_is_no_longer_in_is_unregistered_with_the_reason(setup):
+    internals = setup.internals
     row = "INSERT INTO rooms (room_id, state, since, reason, room_type, matrix_user_id)"
-    backstage.damage(f"{row} VALUES ('!gone', 'bound', 1, 'as ever', 'entry', '@a:localhost')")
+    internals.damage(f"{row} VALUES ('!gone', 'bound', 1, 'as ever', 'entry', '@a:localhost')")
     try:
-        await backstage.start()
-        gone = await backstage.inspect("!gone")
+        await internals.start()
+        gone = await internals.inspect("!gone")
         assert (gone["state"], gone["reason"]) == (
             "unregistered",
             "the bot is no longer in the room",
@@ -84,5 +84,5 @@ async def test_a_room_the_bot_is_no_longer_in_is_unregistered_with_the_reason(to
             "unregistered",
         )
     finally:
-        await backstage.bot.daemon.stop()
-        backstage.damage("DELETE FROM rooms WHERE room_id = '!gone'")
+        await internals.bot.daemon.stop()
+        internals.damage("DELETE FROM rooms WHERE room_id = '!gone'")

@@ -2,44 +2,44 @@
 
 import pytest
 
-from tests.system.cast import answer_to, onboard
+from tests.system.users import answer_to, onboard
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["as it was", "after a new display name"])
 async def test_an_entry_room_is_read_back_from_the_bots_own_membership(
-    backstage, agent, make_person, renamed
+    internals, agent, make_person, renamed
 ):
     ann, bob = await make_person(), await make_person()
-    await backstage.start()
-    home = await onboard(ann, backstage.bot.user_id)
-    await ann.invite(home.entry, bob.user_id)
-    await bob.join(home.entry)
-    await backstage.bot.daemon.stop()
+    await internals.start()
+    onboarded = await onboard(ann, internals.bot.user_id)
+    await ann.invite(onboarded.entry, bob.user_id)
+    await bob.join(onboarded.entry)
+    await internals.bot.daemon.stop()
     if renamed:
         # The bot's membership event is replaced in every room: the invitation is further back.
-        async with backstage.account() as account:
+        async with internals.account() as account:
             await account.set_display_name("Lambda's own")
-    await backstage.bind(home.entry, {})
-    backstage.lose_database()
-    report = await backstage.start()
+    await internals.bind(onboarded.entry, {})
+    internals.lose_database()
+    report = await internals.start()
     assert (report["backfilled"], report["skipped"]) == (1, [])
-    entry = await backstage.inspect(home.entry)
+    entry = await internals.inspect(onboarded.entry)
     assert (entry["state"], entry["room_type"]) == ("bound", "entry")
     assert entry["matrix_user_id"] == ann.user_id
     assert (entry["chat_id"], entry["platform_chat_id"]) == (None, None)
     asked = len(agent.requests)
-    assert "!new" in await home.tell("!help", home.entry)
+    assert "!new" in await onboarded.tell("!help", onboarded.entry)
     # Bob reads along: the bot is called, and names nothing (O5).
-    called = {"m.mentions": {"user_ids": [home.bot]}}
-    asked_there = await ann.send_text(home.entry, "hello?", **called)
-    pointer = await answer_to(ann, home.entry, asked_there)
+    called = {"m.mentions": {"user_ids": [onboarded.bot]}}
+    asked_there = await ann.send_text(onboarded.entry, "hello?", **called)
+    pointer = await answer_to(ann, onboarded.entry, asked_there)
     assert pointer.msgtype == "m.notice"
-    assert home.chat.removeprefix("!") not in str(pointer.content)
+    assert onboarded.chat.removeprefix("!") not in str(pointer.content)
     # Bob has nothing yet: in the same room he gets a Space and a chat of his own.
-    message_id = await bob.send_text(home.entry, "and me?", **called)
-    assert (await answer_to(bob, home.entry, message_id)).msgtype == "m.notice"
-    owners = {each["matrix_user_id"] for each in (await backstage.values()).values()}
+    message_id = await bob.send_text(onboarded.entry, "and me?", **called)
+    assert (await answer_to(bob, onboarded.entry, message_id)).msgtype == "m.notice"
+    owners = {each["matrix_user_id"] for each in (await internals.values()).values()}
     assert owners == {ann.user_id, bob.user_id}
     assert len(agent.requests) == asked

@@ -11,10 +11,10 @@ import pytest
 
 from sandbox.errors import MatrixRefused
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import PASSWORD, Home, onboard
 from tests.system.conftest import register_bot
-from tests.system.recovery.backstage import Backstage
-from tests.system.recovery.forgeries import FORGERIES, VIA, Scene
+from tests.system.recovery.bot_internals import BotInternals
+from tests.system.recovery.forgeries import FORGERIES, VIA, ForgeryFixture
+from tests.system.users import PASSWORD, OnboardedUser, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -38,52 +38,52 @@ async def forged(synapse, session_agent, tmp_path_factory):
     async with AsyncExitStack() as stack:
         bot = await register_bot(synapse, tmp_path_factory.mktemp("forged"), session_agent)
         stack.push_async_callback(bot.daemon.kill)
-        backstage = Backstage(bot, synapse.url)
-        await backstage.start()
-        homes: list[Home] = []
+        internals = BotInternals(bot, synapse.url)
+        await internals.start()
+        homes: list[OnboardedUser] = []
         for name in ("a-victim", "a-forger"):
             user_id = await synapse.register(name, PASSWORD)
             person = await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
             homes.append(await onboard(person, bot.user_id))
-        scene = Scene(*homes, backstage)
+        setup = ForgeryFixture(*homes, internals)
         began = len(session_agent.requests)
-        rooms = {forgery.__name__: await forgery(scene) for forgery in FORGERIES}
+        rooms = {forgery.__name__: await forgery(setup) for forgery in FORGERIES}
 
         async def talk(when: str, known: set[str]) -> None:
             """Speak in every forged room until the bot has reacted there, and be answered in the honest ones."""
             for name, room in rooms.items():
-                await scene.person.send_text(room, f"{name} {when}")
-            for home in homes:
-                assert (await home.ask(f"honest {when}")).body == f"echo: honest {when}"
+                await setup.person.send_text(room, f"{name} {when}")
+            for onboarded in homes:
+                assert (await onboarded.ask(f"honest {when}")).body == f"echo: honest {when}"
             for room in rooms.values():
-                await reacted(scene, room, known)
+                await reacted(setup, room, known)
 
-        await talk("warm", said_so_far(scene))
-        warm = await backstage.rooms()
+        await talk("warm", said_so_far(setup))
+        warm = await internals.rooms()
         await bot.daemon.kill()
-        backstage.lose_database()
-        known = said_so_far(scene)
-        await backstage.start()
+        internals.lose_database()
+        known = said_so_far(setup)
+        await internals.start()
         await talk("cold", known)
-        cold = await backstage.rooms()
-        made = await scene.forger.ask("!new")
+        cold = await internals.rooms()
+        made = await setup.forger.ask("!new")
         assert made.msgtype == "m.notice"
         heard = [request.text for request in session_agent.requests[began:]]
-        honest = {home.chat for home in homes}
-        yield Forged(rooms, honest, (warm, cold), heard, await backstage.values())
+        honest = {onboarded.chat for onboarded in homes}
+        yield Forged(rooms, honest, (warm, cold), heard, await internals.values())
 
 
-def said_so_far(scene) -> set[str]:
+def said_so_far(setup) -> set[str]:
     """Return the messages that the forger has seen so far."""
-    return {event.event_id for event in scene.person.stream.seen if event.msgtype}
+    return {event.event_id for event in setup.person.stream.seen if event.msgtype}
 
 
-async def reacted(scene, room, known) -> None:
+async def reacted(setup, room, known) -> None:
     """Wait until the bot says something new in a room: where the chats are, that it is lost, or worse."""
-    await scene.person.wait_for(
+    await setup.person.wait_for(
         lambda event: (
             event.room_id == room
-            and event.sender == scene.bot
+            and event.sender == setup.bot
             and event.msgtype != ""
             and event.event_id not in known
         )
@@ -117,9 +117,9 @@ async def test_the_next_chat_is_a_new_room_and_none_of_the_forged(forged):
     assert not new & set(forged.rooms.values())
 
 
-async def test_the_homeserver_lets_no_user_link_rooms_into_the_bots_space(home):
-    room = await home.person.create_room(invite=[home.bot])
-    for child in (room, home.entry, home.chat):
+async def test_the_homeserver_lets_no_user_link_rooms_into_the_bots_space(onboarded):
+    room = await onboarded.person.create_room(invite=[onboarded.bot])
+    for child in (room, onboarded.entry, onboarded.chat):
         with pytest.raises(MatrixRefused) as refusal:
-            await home.person.send_state(home.space, "m.space.child", VIA, child)
+            await onboarded.person.send_state(onboarded.space, "m.space.child", VIA, child)
         assert refusal.value.status == 403

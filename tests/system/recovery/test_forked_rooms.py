@@ -1,4 +1,4 @@
-"""A full-state sync that misses what the current state has takes nothing from anybody (contracts C1, C11, L3; fact 19).
+"""A full-state sync that misses what the current state has costs no user a room (contracts C1, C11, L3; fact 19).
 
 Nothing here happens in the forked room after its fork, so that every start is shown the same half of it.
 """
@@ -8,11 +8,15 @@ from collections import Counter
 import anyio
 import pytest
 
-from tests.support.agent_script import End, Text, Wait, echo
+from tests.support.agent_script import (
+    End,
+    Text,
+    Wait,
+    echo,
+)
 from tests.support.proxy import Proxy
-from tests.system.cast import PARTIAL, onboard, replies, said
-from tests.system.recovery.backstage import Backstage
-from tests.system.recovery.conftest import MakeBackstage
+from tests.system.recovery.bot_internals import BotInternals
+from tests.system.recovery.conftest import MakeInternals
 from tests.system.recovery.forks import (
     ENCRYPTION,
     encrypt_at_once,
@@ -22,6 +26,7 @@ from tests.system.recovery.forks import (
     onboard_at_once,
     shown,
 )
+from tests.system.users import PARTIAL, onboard, replies, said
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +36,9 @@ STARTS = 2
 
 
 @pytest.fixture
-async def backstage(make_backstage: MakeBackstage, proxy: Proxy) -> Backstage:
+async def internals(make_internals: MakeInternals, proxy: Proxy) -> BotInternals:
     """A bot behind a proxy, which tells when a chat is linked."""
-    return await make_backstage(MATRIX_HOMESERVER=proxy.url)
+    return await make_internals(MATRIX_HOMESERVER=proxy.url)
 
 
 class SlowAgent:
@@ -52,23 +57,23 @@ class SlowAgent:
 
 
 @pytest.fixture(params=["left out", "contradicted"])
-async def mid_answer(request, backstage, proxy, agent, make_person):
+async def mid_answer(request, internals, proxy, agent, make_person):
     """Kill the bot in the middle of its answer; the sync leaves the link of the chat out, or shows it taken away."""
-    await backstage.start()
+    await internals.start()
     if request.param == "left out":
-        home = await onboard_at_once(backstage, proxy, make_person)
+        onboarded = await onboard_at_once(internals, proxy, make_person)
     else:
-        home = await onboard(await make_person(), backstage.bot.user_id)
-    assert said(await home.ask("are you there?")) == "echo: are you there?"
-    values = await backstage.values()
+        onboarded = await onboard(await make_person(), internals.bot.user_id)
+    assert said(await onboarded.ask("are you there?")) == "echo: are you there?"
+    values = await internals.values()
     agent.script = slow = SlowAgent()
-    message_id = await home.person.send_text(home.chat, "tell me")
-    begun = await home.person.wait_for(lambda event: event.answers == message_id)
+    message_id = await onboarded.person.send_text(onboarded.chat, "tell me")
+    begun = await onboarded.person.wait_for(lambda event: event.answers == message_id)
     assert begun.content[PARTIAL] is True
-    await backstage.bot.daemon.kill()
+    await internals.bot.daemon.kill()
     if request.param == "contradicted":
-        await link_at_once(backstage, home)
-    return home, values, slow, begun
+        await link_at_once(internals, onboarded)
+    return onboarded, values, slow, begun
 
 
 async def asked(agent, message_id, times) -> None:
@@ -77,15 +82,15 @@ async def asked(agent, message_id, times) -> None:
         await agent.next_request(30.0)
 
 
-async def answered_or_refused(backstage, person, chat, known) -> None:
+async def answered_or_refused(internals, person, chat, known) -> None:
     """Wait until the bot writes into a chat, or says in its log that it doesn't."""
-    daemon = backstage.bot.daemon
+    daemon = internals.bot.daemon
 
     async def written() -> None:
         await person.wait_for(
             lambda event: (
                 event.room_id == chat
-                and event.sender == backstage.bot.user_id
+                and event.sender == internals.bot.user_id
                 and event.type in ("m.room.message", "m.room.encrypted")
                 and event.event_id not in known
             )
@@ -108,57 +113,60 @@ async def answered_or_refused(backstage, person, chat, known) -> None:
 
 @pytest.mark.parametrize("lost", [False, True], ids=["with its database", "without"])
 async def test_a_chat_whose_link_the_sync_misses_is_what_it_was_and_its_turn_goes_on(
-    mid_answer, backstage, agent, lost
+    mid_answer, internals, agent, lost
 ):
-    home, values, slow, begun = mid_answer
+    onboarded, values, slow, begun = mid_answer
     message_id = begun.answers
     rooms = 3 * len({value["matrix_user_id"] for value in values.values()})
     for start in range(1, STARTS + 1):
-        assert await misses_link(backstage, home)
+        assert await misses_link(internals, onboarded)
         if lost:
-            backstage.lose_database()
-        report = await backstage.start()
+            internals.lose_database()
+        report = await internals.start()
         assert (report["skipped"], report["conflicts"]) == ([], [])
         counted = (rooms, 0) if lost else (0, rooms)
         assert (report["rooms_recovered"], report["rooms_unchanged"]) == counted
         assert report["backfilled"] == 0
-        assert await backstage.values() == values
+        assert await internals.values() == values
         await asked(agent, message_id, times=1 + start)
         if start < STARTS:
-            await backstage.bot.daemon.kill()
+            await internals.bot.daemon.kill()
     slow.go_on.set()
-    ended = await home.person.wait_for(
+    ended = await onboarded.person.wait_for(
         lambda event: event.answers == message_id and PARTIAL not in event.content
     )
     assert (ended.replaces, said(ended)) == (begun.event_id, WHOLE)
-    assert said(await home.ask("and then?")) == WHOLE
+    assert said(await onboarded.ask("and then?")) == WHOLE
     assert (
-        Counter(reply.answers for reply in await replies(home.person, home.chat))[message_id] == 1
+        Counter(reply.answers for reply in await replies(onboarded.person, onboarded.chat))[
+            message_id
+        ]
+        == 1
     )
-    assert await misses_link(backstage, home)
-    assert await is_linked(backstage, home)
+    assert await misses_link(internals, onboarded)
+    assert await is_linked(internals, onboarded)
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["with its database", "without"])
 async def test_a_chat_whose_encryption_the_sync_misses_gets_no_plaintext(
-    backstage, agent, person, lost
+    internals, agent, person, lost
 ):
-    await backstage.start()
-    home = await onboard(person, backstage.bot.user_id)
+    await internals.start()
+    onboarded = await onboard(person, internals.bot.user_id)
     agent.script = SlowAgent(silent=True)
-    chat, message_id = await encrypt_at_once(backstage, home)
+    chat, message_id = await encrypt_at_once(internals, onboarded)
     await asked(agent, message_id, times=1)
-    await backstage.bot.daemon.kill()
+    await internals.bot.daemon.kill()
     before = {event.event_id for event in await person.messages(chat)}
     agent.script = echo
     for start in range(1, STARTS + 1):
-        assert await shown(backstage, chat, ENCRYPTION) is None
+        assert await shown(internals, chat, ENCRYPTION) is None
         if lost:
-            backstage.lose_database()
-        await backstage.start()
+            internals.lose_database()
+        await internals.start()
         if start == 1:
-            await answered_or_refused(backstage, person, chat, before)
-        await home.ask("are you there?")
-        await backstage.bot.daemon.kill()
+            await answered_or_refused(internals, person, chat, before)
+        await onboarded.ask("are you there?")
+        await internals.bot.daemon.kill()
         after = [event for event in await person.messages(chat) if event.event_id not in before]
-        assert [event.body for event in after if event.sender == home.bot and event.body] == []
+        assert [event.body for event in after if event.sender == onboarded.bot and event.body] == []

@@ -7,8 +7,8 @@ that changed it, and so nothing says that the value is an old one.
 
 import pytest
 
-from tests.system.cast import onboard
-from tests.system.recovery.town import open_chat
+from tests.system.recovery.recovery_fixture import open_chat
+from tests.system.users import onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -17,16 +17,16 @@ CHATS = 6
 
 
 async def test_a_chat_that_was_renamed_last_has_its_new_name_without_a_database(
-    backstage, agent, person
+    internals, agent, person
 ):
-    await backstage.start()
-    home = await onboard(person, backstage.bot.user_id)
-    chats = [home.chat, *[await open_chat(home, f"Old {n}") for n in range(1, CHATS)]]
+    await internals.start()
+    onboarded = await onboard(person, internals.bot.user_id)
+    chats = [onboarded.chat, *[await open_chat(onboarded, f"Old {n}") for n in range(1, CHATS)]]
     for number, chat in enumerate(chats):
-        await home.ask(f"!rename New {number}", chat)
-    values = await backstage.values()
+        await onboarded.ask(f"!rename New {number}", chat)
+    values = await internals.values()
     assert sorted(value["name"] for value in values.values()) == [f"New {n}" for n in range(CHATS)]
-    await backstage.bot.daemon.kill()
-    backstage.lose_database()
-    await backstage.start()
-    assert await backstage.values() == values
+    await internals.bot.daemon.kill()
+    internals.lose_database()
+    await internals.start()
+    assert await internals.values() == values

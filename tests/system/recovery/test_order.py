@@ -5,9 +5,9 @@ from datetime import datetime
 import pytest
 
 from tests.support.proxy import Hold, Proxy
-from tests.system.cast import answer_to, onboard
-from tests.system.recovery.backstage import Backstage
-from tests.system.recovery.conftest import MakeBackstage
+from tests.system.recovery.bot_internals import BotInternals
+from tests.system.recovery.conftest import MakeInternals
+from tests.system.users import answer_to, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -17,41 +17,43 @@ def at(line) -> float:
 
 
 @pytest.fixture
-async def backstage(make_backstage: MakeBackstage, proxy: Proxy) -> Backstage:
+async def internals(make_internals: MakeInternals, proxy: Proxy) -> BotInternals:
     """A bot behind a proxy, which can hold up what reconciliation writes."""
-    return await make_backstage(MATRIX_HOMESERVER=proxy.url)
+    return await make_internals(MATRIX_HOMESERVER=proxy.url)
 
 
 @pytest.mark.parametrize("cold", [False, True], ids=["with its database", "without"])
 async def test_what_came_while_the_bot_was_down_waits_for_reconciliation(
-    backstage, proxy, agent, person, cold
+    internals, proxy, agent, person, cold
 ):
-    await backstage.start()
-    home = await onboard(person, backstage.bot.user_id)
-    await home.ask("before")
-    await backstage.bot.daemon.stop()
-    asked = [await person.send_text(home.chat, text) for text in ("while you were away", "!help")]
+    await internals.start()
+    onboarded = await onboard(person, internals.bot.user_id)
+    await onboarded.ask("before")
+    await internals.bot.daemon.stop()
+    asked = [
+        await person.send_text(onboarded.chat, text) for text in ("while you were away", "!help")
+    ]
     if cold:
-        backstage.lose_database()
-    await backstage.bind(home.chat, {})
+        internals.lose_database()
+    await internals.bind(onboarded.chat, {})
     proxy.fault = lambda proxied: (
         Hold() if proxied.write and "/account_data/" in proxied.path else None
     )
     earlier = len(proxy.requests)
-    await backstage.bot.daemon.start()
+    await internals.bot.daemon.start()
     await proxy.wait_until(lambda: len(proxy.faulted) == 1)
     # The bot is in the middle of its reconciliation, and all that it has is waiting.
-    seen = await backstage.inspect()
+    seen = await internals.inspect()
     assert seen["bot"]["state"] == "reconcile"
     assert seen["bot"]["inbox_pending"] >= 2
     assert seen["bot"]["turns"] == 0
-    assert backstage.bot.daemon.lines("bot_live")[1:] == []
+    assert internals.bot.daemon.lines("bot_live")[1:] == []
     writes = {each.path.split("/")[-1] for each in proxy.requests[earlier:] if each.write}
     assert writes == {"org.lambda.surfaces.room"}
     proxy.clear_fault()
     for message_id in asked:
-        await answer_to(person, home.chat, message_id)
-    complete = at(backstage.report())
+        await answer_to(person, onboarded.chat, message_id)
+    complete = at(internals.report())
     requests = [each for each in agent.requests if each.message_id == asked[0]]
     assert len(requests) == 1
     assert requests[0].at > complete
@@ -60,12 +62,12 @@ async def test_what_came_while_the_bot_was_down_waits_for_reconciliation(
     assert min(each.at for each in sent) > complete
 
 
-async def test_each_start_reconciles_once_between_the_first_sync_and_going_live(backstage):
-    await backstage.start()
-    await backstage.bot.daemon.stop()
-    await backstage.start()
-    lines = backstage.bot.daemon.log
-    pid = backstage.bot.daemon.pid
+async def test_each_start_reconciles_once_between_the_first_sync_and_going_live(internals):
+    await internals.start()
+    await internals.bot.daemon.stop()
+    await internals.start()
+    lines = internals.bot.daemon.log
+    pid = internals.bot.daemon.pid
     story = [
         line["to"] if line["event"] == "bot_state_changed" else line["event"]
         for line in lines
@@ -80,7 +82,7 @@ async def test_each_start_reconciles_once_between_the_first_sync_and_going_live(
         "live",
         "bot_live",
     ]
-    report = set(backstage.report())
+    report = set(internals.report())
     assert report >= {
         "spaces",
         "rooms_recovered",

@@ -1,13 +1,13 @@
-"""A room the live bot does not know gets one repair, then an honest diagnosis (contracts C7, C8, C10, R1, R2)."""
+"""A room the live bot does not know gets one repair, then a diagnosis (contracts C7, C8, C10, R1, R2)."""
 
 import time
 
 import pytest
 
 from tests.support.proxy import Hold, Proxy
-from tests.system.cast import answer_to, notice, onboard, replies
-from tests.system.recovery.backstage import Backstage
-from tests.system.recovery.conftest import MakeBackstage
+from tests.system.recovery.bot_internals import BotInternals
+from tests.system.recovery.conftest import MakeInternals
+from tests.system.users import answer_to, notice, onboard, replies
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +36,9 @@ COOL_DOWN_S = 60.0
 
 
 @pytest.fixture
-async def backstage(make_backstage: MakeBackstage, proxy: Proxy) -> Backstage:
+async def internals(make_internals: MakeInternals, proxy: Proxy) -> BotInternals:
     """A bot behind a proxy, which can hold up what a repair writes."""
-    return await make_backstage(MATRIX_HOMESERVER=proxy.url)
+    return await make_internals(MATRIX_HOMESERVER=proxy.url)
 
 
 def is_binding(proxied) -> bool:
@@ -49,10 +49,10 @@ def arrows(room) -> list[tuple[str, str, str]]:
     return [(each["event"], each["source"], each["target"]) for each in room["transitions"]]
 
 
-async def break_link(backstage, home) -> None:
+async def break_link(internals, onboarded) -> None:
     """Take the chat out of its Space while the bot is down."""
-    assert await backstage.bot.daemon.stop() == 0
-    await backstage.link(home.space, home.chat, via=())
+    assert await internals.bot.daemon.stop() == 0
+    await internals.link(onboarded.space, onboarded.chat, via=())
 
 
 async def failures_told(person, room) -> list[str]:
@@ -61,67 +61,67 @@ async def failures_told(person, room) -> list[str]:
 
 
 async def test_an_older_room_is_bound_by_its_first_message_which_is_answered(
-    backstage, proxy, agent, person
+    internals, proxy, agent, person
 ):
-    await backstage.start()
-    home = await onboard(person, backstage.bot.user_id)
-    async with backstage.account() as account:
+    await internals.start()
+    onboarded = await onboard(person, internals.bot.user_id)
+    async with internals.account() as account:
         older = await account.create_room(invite=[person.user_id], name="From before")
-    await backstage.link(home.space, older)
+    await internals.link(onboarded.space, older)
     await person.join(older)
     proxy.fault = lambda proxied: Hold() if is_binding(proxied) else None
     asked = await person.send_text(older, "do you know me?")
     await proxy.wait_until(lambda: len(proxy.faulted) == 1)
     # Its numbers are kept on the homeserver before anybody uses them (C4).
-    waiting = await backstage.inspect(older)
+    waiting = await internals.inspect(older)
     assert (waiting["state"], waiting["inbox_pending"], waiting["turn"]) == ("reconciling", 1, None)
     proxy.clear_fault()
     assert (await answer_to(person, older, asked)).body == "echo: do you know me?"
     (request,) = [each for each in agent.requests if each.message_id == asked]
-    room = await backstage.inspect(older)
+    room = await internals.inspect(older)
     assert room["state"] == "bound"
-    number = str(int((await backstage.values())[home.chat]["platform_chat_id"]) + 1)
+    number = str(int((await internals.values())[onboarded.chat]["platform_chat_id"]) + 1)
     assert (room["chat_id"], room["platform_chat_id"]) == ("C2", number)
-    assert (room["space_id"], room["matrix_user_id"]) == (home.space, person.user_id)
+    assert (room["space_id"], room["matrix_user_id"]) == (onboarded.space, person.user_id)
     assert (room["name"], request.chat_id) == ("From before", number)
     assert arrows(room) == [
         ("message_came", "unregistered", "reconciling"),
         ("topology_confirmed", "reconciling", "bound"),
     ]
-    binding = (await backstage.bindings(older))[older]
+    binding = (await internals.bindings(older))[older]
     assert binding is not None
     assert (binding["chat_id"], binding["platform_chat_id"]) == ("C2", number)
-    made = await home.ask("!new Next")
+    made = await onboarded.ask("!new Next")
     assert made.msgtype == "m.notice"
-    assert {each["chat_id"] for each in (await backstage.values()).values()} == {"C1", "C2", "C3"}
+    assert {each["chat_id"] for each in (await internals.values()).values()} == {"C1", "C2", "C3"}
 
 
-async def test_a_room_that_can_not_be_repaired_is_said_to_be_so_once(backstage, agent, person):
-    await backstage.start()
-    home = await onboard(person, backstage.bot.user_id)
-    await break_link(backstage, home)
-    report = await backstage.start()
-    assert home.chat in {each["room_id"] for each in report["skipped"]}
-    broken = await backstage.inspect(home.chat)
+async def test_a_room_that_can_not_be_repaired_is_said_to_be_so_once(internals, agent, person):
+    await internals.start()
+    onboarded = await onboard(person, internals.bot.user_id)
+    await break_link(internals, onboarded)
+    report = await internals.start()
+    assert onboarded.chat in {each["room_id"] for each in report["skipped"]}
+    broken = await internals.inspect(onboarded.chat)
     assert broken["state"] == "failed"
     assert arrows(broken)[-2:] == [
         ("difference_found", "bound", "reconciling"),
         ("topology_refused", "reconciling", "failed"),
     ]
     assert all(each["reason"] for each in broken["transitions"])
-    asked = [await person.send_text(home.chat, "are you there?")]
-    told = await notice(person, home.chat, "restore")
+    asked = [await person.send_text(onboarded.chat, "are you there?")]
+    told = await notice(person, onboarded.chat, "restore")
     assert "operator" in told.body
-    asked += [await person.send_text(home.chat, text) for text in ("hello?", *COMMANDS)]
+    asked += [await person.send_text(onboarded.chat, text) for text in ("hello?", *COMMANDS)]
     # Another room of the same bot goes on, and by its answer all of the above has been seen.
-    await home.ask("!help", home.entry)
+    await onboarded.ask("!help", onboarded.entry)
     # One for the failure, and once more for the commands after it (contracts C7, C8).
-    assert len(await failures_told(person, home.chat)) == 2
-    (warning,) = backstage.warnings(home.chat)
+    assert len(await failures_told(person, onboarded.chat)) == 2
+    (warning,) = internals.warnings(onboarded.chat)
     assert (warning["level"], warning["matrix_user_id"]) == ("warning", person.user_id)
-    assert warning["report"]["room_id"] == home.chat
+    assert warning["report"]["room_id"] == onboarded.chat
     assert warning["report"]["remarks"]
-    failed = await backstage.inspect(home.chat)
+    failed = await internals.inspect(onboarded.chat)
     assert (failed["state"], failed["inbox_pending"]) == ("failed", len(asked))
     assert arrows(failed)[-2:] == [
         ("message_came", "failed", "reconciling"),
@@ -130,44 +130,44 @@ async def test_a_room_that_can_not_be_repaired_is_said_to_be_so_once(backstage, 
     assert failed["report"]["remarks"] == warning["report"]["remarks"]
     assert [each for each in agent.requests if each.message_id in asked] == []
     # A restart is the way back: with the link restored every one of them is answered, in order.
-    await backstage.bot.daemon.stop()
-    await backstage.link(home.space, home.chat)
-    await backstage.start()
+    await internals.bot.daemon.stop()
+    await internals.link(onboarded.space, onboarded.chat)
+    await internals.start()
     for message_id in asked:
-        await answer_to(person, home.chat, message_id)
-    given = [reply.answers for reply in await replies(person, home.chat)]
+        await answer_to(person, onboarded.chat, message_id)
+    given = [reply.answers for reply in await replies(person, onboarded.chat)]
     assert sorted(given) == sorted(asked)
     assert [each for each in given if each in asked[:2]] == asked[:2]
-    assert len(await failures_told(person, home.chat)) == 2
-    assert backstage.bot.daemon.lines("actor_fault") == []
+    assert len(await failures_told(person, onboarded.chat)) == 2
+    assert internals.bot.daemon.lines("actor_fault") == []
 
 
 async def test_a_later_repair_is_tried_after_the_cool_down_and_what_waited_is_answered_in_order(
-    backstage, proxy, agent, person
+    internals, proxy, agent, person
 ):
-    await backstage.start()
-    home = await onboard(person, backstage.bot.user_id)
-    await break_link(backstage, home)
-    await backstage.start()
-    asked = [await person.send_text(home.chat, "one")]
-    await notice(person, home.chat, "restore")
-    asked += [await person.send_text(home.chat, text) for text in ("two", "three")]
-    await home.ask("!help", home.entry)
+    await internals.start()
+    onboarded = await onboard(person, internals.bot.user_id)
+    await break_link(internals, onboarded)
+    await internals.start()
+    asked = [await person.send_text(onboarded.chat, "one")]
+    await notice(person, onboarded.chat, "restore")
+    asked += [await person.send_text(onboarded.chat, text) for text in ("two", "three")]
+    await onboarded.ask("!help", onboarded.entry)
     # As if most of the minute had passed: it is over soon after the start.
-    await backstage.bot.daemon.stop()
+    await internals.bot.daemon.stop()
     tried_at = time.time() - COOL_DOWN_S + 4.0
-    backstage.damage("UPDATE rooms SET repaired_at = ? WHERE room_id = ?", tried_at, home.chat)
-    state = f"/rooms/{home.chat}/state"
+    internals.damage("UPDATE rooms SET repaired_at = ? WHERE room_id = ?", tried_at, onboarded.chat)
+    state = f"/rooms/{onboarded.chat}/state"
     proxy.fault = lambda proxied: Hold() if proxied.path.endswith(state) else None
-    await backstage.start()
+    await internals.start()
     await proxy.wait_until(lambda: len(proxy.faulted) == 1)
     assert proxy.faulted[0].at >= tried_at + COOL_DOWN_S
-    await backstage.link(home.space, home.chat)
+    await internals.link(onboarded.space, onboarded.chat)
     proxy.clear_fault()
-    asked.append(await person.send_text(home.chat, "four"))
+    asked.append(await person.send_text(onboarded.chat, "four"))
     for message_id in asked:
-        await answer_to(person, home.chat, message_id)
-    given = [reply.answers for reply in await replies(person, home.chat)]
+        await answer_to(person, onboarded.chat, message_id)
+    given = [reply.answers for reply in await replies(person, onboarded.chat)]
     assert given == asked
     assert [each.text for each in agent.requests if each.message_id in asked] == [
         "one",
@@ -175,11 +175,11 @@ async def test_a_later_repair_is_tried_after_the_cool_down_and_what_waited_is_an
         "three",
         "four",
     ]
-    room = await backstage.inspect(home.chat)
+    room = await internals.inspect(onboarded.chat)
     # By the timer; or by a message, where the start took longer than what was left of the minute.
     assert [(source, target) for _, source, target in arrows(room)[-2:]] == [
         ("failed", "reconciling"),
         ("reconciling", "bound"),
     ]
-    assert len(backstage.warnings(home.chat)) == 1
-    assert len(await failures_told(person, home.chat)) == 1
+    assert len(internals.warnings(onboarded.chat)) == 1
+    assert len(await failures_told(person, onboarded.chat)) == 1

@@ -8,9 +8,9 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 
-async def snapshot(town):
+async def snapshot(setup):
     """Return all that the bot can see of the world: events, members, account data, devices."""
-    async with town.backstage.account() as account:
+    async with setup.internals.account() as account:
         rooms = sorted(await account.joined_rooms())
         events = {
             room: [event.event_id for event in await account.messages(room)] for room in rooms
@@ -28,46 +28,46 @@ async def snapshot(town):
 
 
 @pytest.mark.parametrize("cold", [False, True], ids=["with its database", "without"])
-async def test_a_second_start_writes_nothing(town, cold):
-    backstage, daemon = town.backstage, town.backstage.bot.daemon
+async def test_a_second_start_writes_nothing(setup, cold):
+    internals, daemon = setup.internals, setup.internals.bot.daemon
     if cold:
-        backstage.lose_database()
-    await backstage.start()
+        internals.lose_database()
+    await internals.start()
     assert await daemon.stop() == 0
-    before, rows = await snapshot(town), backstage.rows()
-    asked = len(town.proxy.requests)
-    report = await backstage.start()
+    before, rows = await snapshot(setup), internals.rows()
+    asked = len(setup.proxy.requests)
+    report = await internals.start()
     assert await daemon.stop() == 0
-    assert [str(each) for each in town.proxy.requests[asked:] if each.write] == []
+    assert [str(each) for each in setup.proxy.requests[asked:] if each.write] == []
     assert (report["rooms_recovered"], report["backfilled"]) == (0, 0)
     assert report["rooms_unchanged"] == 18
-    assert backstage.rows() == rows
-    assert await snapshot(town) == before
+    assert internals.rows() == rows
+    assert await snapshot(setup) == before
 
 
-async def test_a_start_without_a_database_reads_and_nothing_else(town):
-    town.backstage.lose_database()
-    before = await snapshot(town)
-    asked = len(town.proxy.requests)
-    await town.backstage.start()
-    await town.backstage.bot.daemon.stop()
-    requests = town.proxy.requests[asked:]
-    assert requests
-    assert [str(each) for each in requests if each.write] == []
-    assert await snapshot(town) == before
+async def test_a_start_without_a_database_reads_and_nothing_else(setup):
+    setup.internals.lose_database()
+    before = await snapshot(setup)
+    asked = len(setup.proxy.requests)
+    await setup.internals.start()
+    await setup.internals.bot.daemon.stop()
+    passages = setup.proxy.requests[asked:]
+    assert passages
+    assert [str(each) for each in passages if each.write] == []
+    assert await snapshot(setup) == before
 
 
-async def test_a_start_that_has_bindings_to_write_writes_those_alone(town):
-    backstage, chat = town.backstage, town.chats[0]
-    content = (await backstage.bindings(chat))[chat]
-    await backstage.bind(chat, content | {"space_id": None})
-    before = await snapshot(town)
-    asked = len(town.proxy.requests)
-    await backstage.start()
-    await backstage.bot.daemon.stop()
-    (write,) = [each for each in town.proxy.requests[asked:] if each.write]
+async def test_a_start_that_has_bindings_to_write_writes_those_alone(setup):
+    internals, chat = setup.internals, setup.chats[0]
+    content = (await internals.bindings(chat))[chat]
+    await internals.bind(chat, content | {"space_id": None})
+    before = await snapshot(setup)
+    asked = len(setup.proxy.requests)
+    await internals.start()
+    await internals.bot.daemon.stop()
+    (write,) = [each for each in setup.proxy.requests[asked:] if each.write]
     assert write.method == "PUT"
     assert write.path.endswith("/account_data/org.lambda.surfaces.room")
-    after = await snapshot(town)
+    after = await snapshot(setup)
     assert after[:2] == before[:2]
-    assert await backstage.bindings(chat) == {chat: content}
+    assert await internals.bindings(chat) == {chat: content}

@@ -1,4 +1,4 @@
-"""Who takes part in a system test, and what they do again and again."""
+"""The accounts of a system test, and what many tests do with them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class Bot:
 
 
 @dataclass(frozen=True)
-class Home:
+class OnboardedUser:
     """A person who has been welcomed: the entry room, the Space and the first chat, all joined."""
 
     person: MatrixUser
@@ -83,13 +83,13 @@ async def accept(person: MatrixUser, bot: str) -> tuple[str, str]:
 
 
 async def is_space(person: MatrixUser, room: str) -> bool:
-    """Tell a Space from any other room."""
+    """Whether a room is a Space."""
     create = await person.state_content(room, "m.room.create") or {}
     return create.get("type") == "m.space"
 
 
 async def notice(person: MatrixUser, room: str, *words: str) -> RoomEvent:
-    """Wait for a notice that answers nothing, and has these words."""
+    """Wait for a notice that answers nothing and contains these words."""
     return await person.wait_for(
         lambda event: (
             event.room_id == room
@@ -100,13 +100,13 @@ async def notice(person: MatrixUser, room: str, *words: str) -> RoomEvent:
     )
 
 
-async def onboard(person: MatrixUser, bot: str, **room: Any) -> Home:
-    """Invite the bot, accept what it offers, and wait until it has said all it has to say."""
+async def onboard(person: MatrixUser, bot: str, **room: Any) -> OnboardedUser:
+    """Invite the bot, accept its invitations, and wait until it has written all its notices."""
     entry = await person.create_room(invite=[bot], **room)
     space, chat = await accept(person, bot)
     await notice(person, chat)
     await notice(person, entry)
-    return Home(person, bot, entry, space, chat)
+    return OnboardedUser(person, bot, entry, space, chat)
 
 
 async def made_rooms(witness: MatrixUser) -> tuple[list[str], list[str]]:

@@ -4,23 +4,23 @@ import json
 
 from store.readonly import read
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import answer_to, said
+from tests.system.users import answer_to, said
 
 DATABASE = "lambda_matrix.db"
 WHILE_IT_WAS_BROKEN = "did you hear this?"
 _ALL = '{"room":{"timeline":{"limit":1000}}}'
 
 
-class Place:
+class BrokenDatabase:
     """A bot with somebody to talk to, and its database."""
 
-    def __init__(self, bot, home):
-        self.daemon, self.bot, self.home = bot.daemon, bot.user_id, home
+    def __init__(self, bot, onboarded):
+        self.daemon, self.bot, self.onboarded = bot.daemon, bot.user_id, onboarded
         self.path = bot.daemon.directory / DATABASE
         self.asked = ""
 
     async def ask(self):
-        self.asked = await self.home.person.send_text(self.home.chat, WHILE_IT_WAS_BROKEN)
+        self.asked = await self.onboarded.person.send_text(self.onboarded.chat, WHILE_IT_WAS_BROKEN)
 
     async def ends_with_advice(self, *words):
         """See that the daemon ends with exit code 4 and one line that says where and what to do."""
@@ -53,8 +53,8 @@ class Place:
     async def answers_after_a_plain_start(self):
         async with self.daemon:
             await self.daemon.wait_live()
-            answer = await answer_to(self.home.person, self.home.chat, self.asked)
+            answer = await answer_to(self.onboarded.person, self.onboarded.chat, self.asked)
             assert said(answer) == f"echo: {WHILE_IT_WAS_BROKEN}"
-            assert said(await self.home.ask("and now?")) == "echo: and now?"
+            assert said(await self.onboarded.ask("and now?")) == "echo: and now?"
             assert await self.daemon.stop() == 0
-        assert len(await self.home.person.replies_to(self.home.chat, self.asked)) == 1
+        assert len(await self.onboarded.person.replies_to(self.onboarded.chat, self.asked)) == 1

@@ -1,6 +1,6 @@
-"""Behind the scenes of one bot: its database while it is down, its own session, and `inspect-room`.
+"""The internals of one bot: its database while it is down, its own session, and `inspect-room`.
 
-The database is only ever touched while no daemon runs, as an operator with a broken disk would find it.
+The database is only read and changed while no daemon runs.
 """
 
 import json
@@ -16,7 +16,7 @@ import anyio
 from sandbox.daemon import LogLine
 from sandbox.session import escaped
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import BINDING, Bot
+from tests.system.users import BINDING, Bot
 
 # Contract R3, as `inspect-room --json` names it (contract I3).
 VALUES = (
@@ -32,8 +32,8 @@ VALUES = (
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
-class Backstage:
-    """One bot from behind. `url` is the homeserver itself, past any proxy."""
+class BotInternals:
+    """The internals of one bot. `url` is the homeserver itself, not a proxy."""
 
     def __init__(self, bot: Bot, url: str) -> None:
         self.bot = bot
@@ -74,7 +74,7 @@ class Backstage:
             return raw.execute(query).fetchall()
 
     def rows(self) -> Rows:
-        """Return all rows of a stopped bot but what tells of its own life: sync token, transitions."""
+        """Return all rows of a stopped bot except its own state: sync token, transitions."""
         assert not self.bot.daemon.running
         with closing(sqlite3.connect(self.database)) as raw:
             tables = [

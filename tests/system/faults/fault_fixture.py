@@ -1,4 +1,4 @@
-"""Where faults are played: one impatient bot behind a proxy, and somebody who talks to it."""
+"""One bot with short timeouts behind a failing proxy, and a user who talks to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from sandbox.daemon import Daemon, LogLine
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Fault, ProxiedRequest, Proxy
-from tests.system.cast import Bot, Home, answer_to, said
+from tests.system.users import Bot, OnboardedUser, answer_to, said
 
 RETRY_S = 2.5
 TIMEOUT_S = 1.0
 
 
 @dataclass
-class Scene:
-    """The bot's patience with an agent is `RETRY_S`, with a silent one `TIMEOUT_S`."""
+class FaultFixture:
+    """The bot retries an agent for `RETRY_S` and waits for a silent one for `TIMEOUT_S`."""
 
     proxy: Proxy
     bot: Bot
-    home: Home
+    onboarded: OnboardedUser
     log_before: int = 0
     faulted_before: int = field(default=0)
 
     @property
     def person(self) -> MatrixUser:
-        """Who talks."""
-        return self.home.person
+        """The user."""
+        return self.onboarded.person
 
     @property
     def daemon(self) -> Daemon:
@@ -48,16 +48,16 @@ class Scene:
 
     async def say(self, text: str) -> str:
         """Say something and return its event's id."""
-        return await self.person.send_text(self.home.chat, text)
+        return await self.person.send_text(self.onboarded.chat, text)
 
     async def only_answer(self, message_id: str, timeout_s: float = 60.0) -> str:
-        """Return what the one finished answer to a message says; see that there is no other."""
-        answer = await answer_to(self.person, self.home.chat, message_id, timeout_s)
-        assert len(await self.person.replies_to(self.home.chat, message_id)) == 1
+        """Return the text of the one finished answer to a message; check that there is no other."""
+        answer = await answer_to(self.person, self.onboarded.chat, message_id, timeout_s)
+        assert len(await self.person.replies_to(self.onboarded.chat, message_id)) == 1
         return said(answer)
 
     async def goes_on(self) -> None:
-        """See that the room's next message is answered as if nothing had been."""
+        """Check that the next message of the room is answered as usual."""
         message_id = await self.say("and now?")
         assert await self.only_answer(message_id) == "echo: and now?"
 
@@ -65,7 +65,7 @@ class Scene:
 def whenever(
     does: Callable[[ProxiedRequest], bool], fault: Fault
 ) -> Callable[[ProxiedRequest], Fault | None]:
-    """Return what gives this fault to the requests that fit."""
+    """Return a fault function that gives this fault to the requests that match."""
     return lambda proxied: fault if does(proxied) else None
 
 
@@ -75,12 +75,12 @@ def sends(proxied: ProxiedRequest) -> bool:
 
 
 def answers(message_id: str) -> Callable[[ProxiedRequest], bool]:
-    """Return what tells the first event of the answer to a message, whose transaction is named after both."""
+    """Return what recognises the first event of the answer to a message by its transaction id."""
     return lambda proxied: sends(proxied) and proxied.path.endswith(f"{message_id[1:]}.1")
 
 
 def probes(proxied: ProxiedRequest) -> bool:
-    """Whether it only asks if somebody is there."""
+    """Whether it is a probe."""
     return proxied.path.endswith("/account/whoami")
 
 

@@ -1,4 +1,4 @@
-"""The homeserver, the daemon, the agent, and people with their rooms."""
+"""The fixture of a soak run: homeserver, daemon, agent, and users with their rooms."""
 
 import re
 import secrets
@@ -17,7 +17,7 @@ from tests.support.agent_script import Script
 from tests.support.agent_server import AgentServer
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Proxy
-from tests.system.cast import PASSWORD, onboard
+from tests.system.users import PASSWORD, onboard
 
 PEOPLE = 5
 CHATS_EACH = 4
@@ -25,8 +25,8 @@ _HERE = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """Everything that takes part; `rooms` are the chats with their owners."""
+class SoakFixture:
+    """All parts of a soak run; `rooms` are the chats with their owners."""
 
     synapse: Synapse
     bot: str
@@ -45,8 +45,8 @@ async def set_up(
     synapse: Synapse | None = None,
     timeline_limit: int | None = None,
     counted: bool = False,
-) -> AsyncIterator[Stage]:
-    """Start everything, welcome the people, make their chats; and end it all.
+) -> AsyncIterator[SoakFixture]:
+    """Start all parts, onboard the users and make their chats; stop all parts at the end.
 
     A `synapse` that is given goes on afterwards. With a `timeline_limit` the homeserver is asked for no more
     events a room than that, whatever the daemon asks for. With that, or when its requests are to be `counted`, the
@@ -84,7 +84,7 @@ async def set_up(
                 user_id = await server.register(f"person-{unique}-{number}", PASSWORD)
                 person = MatrixUser(server.url, user_id, PASSWORD)
                 group.start_soon(settle_in, await stack.enter_async_context(person))
-        yield Stage(server, bot, daemon, agent, tuple(rooms), proxy)
+        yield SoakFixture(server, bot, daemon, agent, tuple(rooms), proxy)
 
 
 def _limiting(limit: int) -> Callable[[str], str]:

@@ -1,6 +1,6 @@
 """One conversation in which everything happens once: invite, onboarding, message, streamed answer, `!new`, `!clear`.
 
-The person knows nothing of deaths: she waits for what she was promised. Afterwards her rooms and the bot's show
+The user waits for each promised answer, whatever dies. Afterwards the rooms of the user and of the bot show
 whether each promise was kept exactly once.
 """
 
@@ -11,7 +11,7 @@ from sandbox.room_event import RoomEvent
 from tests.support.agent_script import End, Request, Step, Text, Wait
 from tests.support.agent_server import AgentServer
 from tests.support.matrix_user import MatrixUser
-from tests.system.cast import BINDING, PARTIAL, accept, answer_to, children, made_rooms, notice
+from tests.system.users import BINDING, PARTIAL, accept, answer_to, children, made_rooms, notice
 
 STORY = "Tell me a story"
 PIECES = ("Once upon a time ", "there was a fisherman ", "who caught nothing ", "and was glad.")
@@ -29,8 +29,8 @@ async def script(request: Request) -> AsyncIterator[Step]:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What was said where, as (room, event, text of the answer or `None` for a notice)."""
+class Conversation:
+    """The rooms, and what was said: (room, event, text of the answer or `None` for a notice)."""
 
     entry: str
     space: str
@@ -39,8 +39,8 @@ class Told:
     said: tuple[tuple[str, str, str | None], ...]
 
 
-async def converse(person: MatrixUser, bot: str) -> Told:
-    """Have the conversation, however often the bot dies meanwhile."""
+async def converse(person: MatrixUser, bot: str) -> Conversation:
+    """Carry the conversation through, however often the bot dies meanwhile."""
     said: list[tuple[str, str, str | None]] = []
 
     async def ask(room: str, text: str, answer: str | None) -> None:
@@ -67,28 +67,27 @@ async def converse(person: MatrixUser, bot: str) -> Told:
     await ask(garden, "what grows here?", "echo: what grows here?")
     await ask(chat, "!clear", None)
     await ask(chat, "who am I?", "echo: who am I?")
-    return Told(entry, space, chat, garden, tuple(said))
+    return Conversation(entry, space, chat, garden, tuple(said))
 
 
 async def faults_in(
-    told: Told, person: MatrixUser, witness: MatrixUser, agent: AgentServer
+    had: Conversation, person: MatrixUser, witness: MatrixUser, agent: AgentServer
 ) -> list[str]:
     """Return what is not as promised; `witness` is the bot's own session, and its daemon has ended."""
     faults: list[str] = []
     histories = {
-        room: await person.messages(room)
-        for room in (told.entry, told.space, told.chat, told.garden)
+        room: await person.messages(room) for room in (had.entry, had.space, had.chat, had.garden)
     }
     spaces, chats = await made_rooms(witness)
-    if (spaces, sorted(chats)) != ([told.space], sorted([told.chat, told.garden])):
+    if (spaces, sorted(chats)) != ([had.space], sorted([had.chat, had.garden])):
         faults.append(f"rooms made: Spaces {spaces}, others {chats}")
-    if set(await children(witness, told.space)) != {told.chat, told.garden}:
+    if set(await children(witness, had.space)) != {had.chat, had.garden}:
         faults.append("the Space does not name its two chats")
     if await person.rooms_invited():
         faults.append("an invitation is still open")
-    for room, message_id, answer in told.said:
+    for room, message_id, answer in had.said:
         faults += _faults_of_reply(histories[room], message_id, answer)
-    for room, expected in ((told.entry, 1), (told.chat, 1), (told.garden, 1), (told.space, 0)):
+    for room, expected in ((had.entry, 1), (had.chat, 1), (had.garden, 1), (had.space, 0)):
         notices = [
             event
             for event in histories[room]
@@ -96,7 +95,7 @@ async def faults_in(
         ]
         if len(notices) != expected:
             faults.append(f"{len(notices)} notices of its own in a room that has {expected}")
-    return faults + await _faults_of_contexts(told, witness, agent)
+    return faults + await _faults_of_contexts(had, witness, agent)
 
 
 def _faults_of_reply(
@@ -114,17 +113,19 @@ def _faults_of_reply(
     return [f"the reply to {message_id} says {content['body'][:60]!r}"]
 
 
-async def _faults_of_contexts(told: Told, witness: MatrixUser, agent: AgentServer) -> list[str]:
+async def _faults_of_contexts(
+    had: Conversation, witness: MatrixUser, agent: AgentServer
+) -> list[str]:
     """Two chats and one rotation are three contexts; the newest are what the homeserver keeps (A5, K6)."""
     contexts: dict[str, set[str]] = {}
     for request in agent.requests:
         contexts.setdefault(request.message_id, set()).add(request.chat_id)
-    asked = [contexts.get(message_id, set()) for _, message_id, answer in told.said if answer]
+    asked = [contexts.get(message_id, set()) for _, message_id, answer in had.said if answer]
     story, garden, after_clear = asked
     faults: list[str] = []
     if any(len(each) != 1 for each in asked) or len(story | garden | after_clear) != 3:
         faults.append(f"contexts asked: {story}, {garden}, {after_clear}")
-    for room, used in ((told.chat, after_clear), (told.garden, garden)):
+    for room, used in ((had.chat, after_clear), (had.garden, garden)):
         binding = await witness.account_data(BINDING, room) or {}
         if {binding.get("platform_chat_id")} != used:
             faults.append(f"bound to context {binding.get('platform_chat_id')}, asked {used}")

@@ -9,15 +9,15 @@ from pathlib import Path
 from sandbox.daemon import LogLine
 from tests.support.agent_script import Request
 from tests.support.agent_server import AgentServer
-from tests.system.cast import Bot
 from tests.system.chat_commands.registry_file import Entry, write_registry
+from tests.system.users import Bot
 
 NAMES = ("alpha", "beta", "gamma")
 TOKENS = {"ALPHA_TOKEN": "the-first-secret-of-all", "BETA_TOKEN": "the-second-secret-of-all"}
 
 
 @dataclass
-class Agency:
+class AgentsFixture:
     """The agents, by id in the order of the file, and the bot; what the file says now is `entries`."""
 
     servers: Mapping[str, AgentServer]

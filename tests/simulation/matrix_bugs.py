@@ -1,0 +1,90 @@
+"""Planted bugs towards the homeserver: transactions, rooms that are made, encryption, retries."""
+
+import itertools
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from machines.doubts import Doubts
+from machines.ids import TxnId
+from machines.orders import Order, Outcome, SendMessage
+from machines.topology import Topology
+from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
+from matrix.http.circuit_breaker import CircuitBreaker
+from matrix.sync import history, timeline
+from tests.simulation.planted import Bug, Port
+
+_NOT_FOUND = HttpResponse(404, {}, json.dumps({"errcode": "M_NOT_FOUND", "error": "no"}).encode())
+
+
+def _new_transaction_at_each_try(backend: HttpBackend) -> HttpBackend:
+    numbers = itertools.count()
+
+    async def numbered(request: HttpRequest) -> HttpResponse:
+        if "/send/" in request.path:
+            request = replace(request, path=f"{request.path}.{next(numbers)}")
+        return await backend(request)
+
+    return numbered
+
+
+def _without(part: str) -> Callable[[HttpBackend], HttpBackend]:
+    """Return what answers a question for the content of this state event as if there were none."""
+
+    def made(backend: HttpBackend) -> HttpBackend:
+        async def forgetful(request: HttpRequest) -> HttpResponse:
+            asks = request.method == "GET" and f"/state/{part}/" in request.path
+            if asks and request.query.get("format") != "event":
+                return _NOT_FOUND
+            return await backend(request)
+
+        return forgetful
+
+    return made
+
+
+class _EveryEditMayBeDropped(Port):
+    async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
+        if isinstance(order, SendMessage):
+            order = replace(order, droppable=True)
+        outcome: Outcome = await self.port.perform(order, txn_id)
+        return outcome
+
+
+class _SyncIsCurrentState(Port):
+    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+        return topology
+
+
+def _no_fence_at_join(stack: ExitStack) -> None:
+    for module in (timeline, history):
+        stack.enter_context(patch.object(module, "last_join_index", lambda *_, **__: -1))
+
+
+def _no_back_off(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(CircuitBreaker, "backoff_s", lambda self, failures: 0.1))
+
+
+MATRIX_BUGS = (
+    Bug("each try has a new transaction id", backend=_new_transaction_at_each_try),
+    Bug("there is no fence at the bot's join", replace=_no_fence_at_join),
+    Bug("the nonce of a room is not searched for", backend=_without("m.room.create")),
+    Bug(
+        "a last edit may be dropped",
+        homeserver=lambda port, journal: _EveryEditMayBeDropped(port),
+    ),
+    Bug(
+        "an encrypted room is written to in plaintext",
+        backend=_without("m.room.encryption"),
+    ),
+    # Only the report of a start shows it: a message in such a chat has it repaired at once.
+    Bug(
+        "the sync's state is taken for the current state",
+        homeserver=lambda port, journal: _SyncIsCurrentState(port),
+        blind=False,
+    ),
+    Bug("there is no back-off in an outage", replace=_no_back_off),
+)

@@ -1,0 +1,90 @@
+"""Planted bugs of the runtime: the order of commits and orders, starts and restarts."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from actors.outbox import Outbox
+from actors.reconciler import Reconciler
+from machines import dialogue
+from machines.facts import Fact, Gap
+from machines.ids import TxnId
+from machines.orders import Order, Outcome, SendMessage
+from machines.topology import Topology
+from store import Journal
+from store.queries import SQL
+from store.records import InboxRow, OutboxRow, Writes
+from tests.simulation.planted import Bug, Port
+
+
+class _DoneBeforeAnswered(Port):
+    """Marks an order as sent before it is performed."""
+
+    def __init__(self, port: Any, journal: Journal) -> None:
+        super().__init__(port)
+        self.journal = journal
+
+    async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
+        done = {"status": "sent", "event_id": None, "reason": "", "txn_id": txn_id}
+
+        def mark(raw: sqlite3.Connection) -> None:
+            raw.execute(SQL["finish_outbox"], done)
+
+        await self.journal.write(mark)
+        outcome: Outcome = await self.port.perform(order, txn_id)
+        return outcome
+
+
+def _sent_before_commit(homeserver: Any, journal: Journal) -> Any:
+    """Perform the messages of a round before it is committed."""
+    commit = journal.keep_visits
+
+    async def keep_visits(visits: Sequence[Writes], at: float) -> tuple[InboxRow, ...]:
+        for row in (row for writes in visits for row in writes.orders):
+            if isinstance(row.order, SendMessage) and row.order.edits is None:
+                await homeserver.perform(row.order, row.txn_id)
+        return await commit(visits, at)
+
+    journal.keep_visits = keep_visits  # type: ignore[method-assign]
+    return homeserver
+
+
+class _NoHistory(Port):
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+        pages: tuple[tuple[Fact, ...], ...] = ()
+        for page in pages:
+            yield page
+
+
+def _lane_of_its_own(stack: ExitStack) -> None:
+    send = Outbox.send
+
+    def each_alone(self: Outbox, rows: Iterable[OutboxRow], *dropped: Any) -> None:
+        send(self, [replace(row, lane=row.txn_id) for row in rows], *dropped)
+
+    stack.enter_context(patch.object(Outbox, "send", each_alone))
+
+
+def _turn_not_resumed(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(dialogue, "resume", lambda case: None))
+
+
+def _no_reconciliation(stack: ExitStack) -> None:
+    async def nothing(self: Reconciler, topology: Topology) -> dict[str, Any]:
+        return {"rooms_recovered": 0, "rooms_unchanged": 0}
+
+    stack.enter_context(patch.object(Reconciler, "reconcile_matrix_state", nothing))
+
+
+RUNTIME_BUGS = (
+    Bug("an order is sent before its commit", homeserver=_sent_before_commit, blind=False),
+    Bug("an order is done before it is answered", homeserver=_DoneBeforeAnswered),
+    Bug("the orders of a room are not sent one after the other", replace=_lane_of_its_own),
+    Bug("a restart does not resume the turn in hand", replace=_turn_not_resumed),
+    Bug("reconciliation is left out", replace=_no_reconciliation),
+    Bug("a gap is not filled", homeserver=lambda port, journal: _NoHistory(port)),
+)
