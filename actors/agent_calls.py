@@ -12,12 +12,21 @@ from typing import Any, assert_never
 
 import anyio
 
-from actors.call_slots import CallSlots, Party
+from actors.call_limiter import CallSlots, Party
 from actors.ports import AgentPlatform
-from actors.workers import Workers
-from machines.draft import AnswerText
-from machines.effects import Ask
-from machines.happenings import (
+from actors.task_pool import Workers
+from machines.events.agent import (
+    AgentBroke,
+    AgentEnded,
+    AgentOffersFile,
+    AgentRefused,
+    AgentReported,
+    AgentSaid,
+    AgentToolDone,
+    AgentUsesTool,
+)
+from machines.events.effects import Ask
+from machines.events.internal import (
     Activity,
     AgentDone,
     AgentOutput,
@@ -28,16 +37,7 @@ from machines.happenings import (
     Confirmation,
 )
 from machines.ids import ActorKey
-from machines.talk import (
-    AgentBroke,
-    AgentEnded,
-    AgentOffersFile,
-    AgentRefused,
-    AgentReported,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
-)
+from machines.turn.answer_text import AnswerText
 
 BUSY = "AGENT_BUSY"
 """The only error code after which the agent is asked again (agent protocol)."""

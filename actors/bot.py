@@ -13,21 +13,17 @@ import structlog
 from anyio.abc import TaskGroup
 
 from actors.agent_calls import AgentCalls, Limits
-from actors.crank import Crank
+from actors.bot_state import BotLife
+from actors.collector import Deferred
+from actors.context import Surroundings
+from actors.dispatcher import Crank
 from actors.gaps import GapFiller
-from actors.life import BotLife
 from actors.outbox import Outbox
 from actors.ports import AgentPlatform, Clock, Homeserver
-from actors.presence import Presence
+from actors.receipts import Presence
 from actors.reconciler import Reconciler
-from actors.surroundings import Surroundings
-from actors.visits import Deferred
-from actors.workers import Workers
-from machines.effects import Ask, HangUp, Log, MarkRead, Reconcile, ShowTyping
-from machines.errors import LoggedOut, SurfacesError, TokenUnknown
-from machines.facts import SyncBatch
-from machines.ids import ActorKey, EventId, RoomId, SyncToken
-from machines.lifecycle import (
+from actors.task_pool import Workers
+from machines.bot.machine import (
     Drained,
     GaveUp,
     LoggedIn,
@@ -37,7 +33,18 @@ from machines.lifecycle import (
     StopRequested,
     SyncedOnce,
 )
-from machines.topology import Topology
+from machines.errors import LoggedOut, SurfacesError, TokenUnknown
+from machines.events.effects import (
+    Ask,
+    HangUp,
+    Log,
+    MarkRead,
+    Reconcile,
+    ShowTyping,
+)
+from machines.events.matrix import SyncBatch
+from machines.ids import ActorKey, EventId, RoomId, SyncToken
+from machines.room.topology import Topology
 from store import DatabaseUnusable, Journal
 from store.records import OutboxRow
 

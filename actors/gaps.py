@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from actors.ports import Clock, Homeserver
 from machines.errors import HistoryUnavailable, TokenUnknown
-from machines.facts import Fact, Gap
+from machines.events.matrix import Fact, Gap
 from machines.ids import RoomId
 from store import Journal
 from store.records import InboxRow

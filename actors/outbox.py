@@ -14,9 +14,8 @@ from msgspec.structs import replace
 
 from actors.outcomes import Outcomes
 from actors.ports import Clock, Homeserver
-from actors.workers import Workers
-from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.orders import (
+from actors.task_pool import Workers
+from machines.events.orders import (
     CreateRoom,
     Done,
     EnsureInvited,
@@ -26,7 +25,8 @@ from machines.orders import (
     Refused,
     SendMessage,
 )
-from machines.reply import LONGEST_ORDER_WAIT_S
+from machines.ids import EventId, RoomId, TxnId, UserId
+from machines.turn.reply import LONGEST_ORDER_WAIT_S
 from store import Journal
 from store.records import InboxRow, OutboxRow
 

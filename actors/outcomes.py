@@ -12,11 +12,11 @@ import anyio
 import structlog
 
 from actors.ports import Clock
-from actors.workers import Workers
-from machines.happenings import OrderDone
+from actors.task_pool import Workers
+from machines.events.internal import OrderDone
+from machines.events.orders import Done, Outcome, Refused
+from machines.events.tags import tag_of
 from machines.ids import EventId, TxnId
-from machines.orders import Done, Outcome, Refused
-from machines.tags import tag_of
 from store import Journal
 from store.errors import UnitRefused
 from store.records import FinishedOrder, InboxRow, OutboxRow

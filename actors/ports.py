@@ -7,12 +7,12 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
-from machines.doubts import Doubts
-from machines.facts import Fact, Gap, SyncBatch
+from machines.events.agent import AgentRequest, Frame
+from machines.events.matrix import Fact, Gap, SyncBatch
+from machines.events.orders import Order, Outcome, SendMessage
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.orders import Order, Outcome, SendMessage
-from machines.talk import AgentRequest, Frame
-from machines.topology import Topology
+from machines.room.topology import Topology
+from machines.room.unconfirmed import Doubts
 
 
 class Session(Protocol):

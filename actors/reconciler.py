@@ -11,24 +11,24 @@ import anyio
 import structlog
 from msgspec.structs import asdict, replace
 
+from actors.collector import Gathered
+from actors.context import Surroundings
 from actors.ports import Clock, Homeserver
-from actors.surroundings import Surroundings
-from actors.visits import Gathered
-from machines.binding import chat_number, platform_number
-from machines.case import Case
-from machines.conversation import Conversation
-from machines.doorway import step_room
-from machines.doubts import doubts
-from machines.facts import BotRemoved
-from machines.happenings import ChatRecovered, TopologyConfirmed, TopologyRefused
+from machines.events.internal import ChatRecovered, TopologyConfirmed, TopologyRefused
+from machines.events.matrix import BotRemoved
+from machines.events.orders import Refused, StoreBinding
 from machines.ids import ActorKey, RoomId, TxnId, UserId
-from machines.orders import Refused, StoreBinding
-from machines.plan import Plan, Stored
-from machines.reconcile import plan
-from machines.repair import conclude
-from machines.room import DifferenceFound, Room
-from machines.topology import Topology
-from machines.user import User
+from machines.room.actor import Conversation
+from machines.room.binding import chat_number, platform_number
+from machines.room.machine import DifferenceFound, Room
+from machines.room.membership import step_room
+from machines.room.plan import Plan, Stored
+from machines.room.reconcile import plan
+from machines.room.repair import conclude
+from machines.room.step_draft import Case
+from machines.room.topology import Topology
+from machines.room.unconfirmed import doubts
+from machines.user.machine import User
 from store import Journal
 from store.records import InboxRow, Writes
 

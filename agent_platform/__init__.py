@@ -2,7 +2,7 @@
 
 Two classes implement the runtime's port `AgentPlatform`: `RealPlatform` (`real`) sends requests to the
 agents of the `Registry` over the network, `MockPlatform` (`mock`) answers in process. A request
-yields frames (`machines.talk`) up to exactly one terminal frame. Retries and messages to the user
+yields frames (`machines.events.agent`) up to exactly one terminal frame. Retries and messages to the user
 are decided by the machines. Start at `real`, then `protocol.client`.
 """
 

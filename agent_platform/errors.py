@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent_platform.redaction import may_be_secret, quoted
 from machines.errors import SurfacesError
-from machines.talk import AgentBroke
+from machines.events.agent import AgentBroke
 
 
 class AgentPlatformError(SurfacesError):

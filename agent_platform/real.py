@@ -9,7 +9,7 @@ import aiohttp
 from agent_platform.protocol.client import ask
 from agent_platform.protocol.connection import Endpoint, Timings, open_session
 from agent_platform.registry.agents import Registry
-from machines.talk import AgentBroke, AgentRequest, Frame
+from machines.events.agent import AgentBroke, AgentRequest, Frame
 
 
 class RealPlatform:

@@ -21,7 +21,7 @@ from machines.ids import AgentId, UserId
 
 
 class Agents:
-    """The agents for the machines (`machines.world.Agents`); the registry is replaced at SIGHUP."""
+    """The agents for the machines (`machines.context.Agents`); the registry is replaced at SIGHUP."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry

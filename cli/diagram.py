@@ -9,8 +9,8 @@ from enum import StrEnum
 from html import escape
 from typing import assert_never
 
-from machines.room import ROOM
-from machines.table import Arrow
+from machines.fsm import Arrow
+from machines.room.machine import ROOM
 
 
 class DiagramFormat(StrEnum):

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from machines.room import COOL_DOWN_S, ROOM
-from machines.turn_state import Turn
+from machines.room.machine import COOL_DOWN_S, ROOM
+from machines.turn.state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
 

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.terminal import aligned, escape_controls
-from machines.binding import Binding
-from machines.room import COOL_DOWN_S, ROOM
-from machines.turn_state import Turn
+from machines.room.binding import Binding
+from machines.room.machine import COOL_DOWN_S, ROOM
+from machines.turn.state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
 from store.records import Transition
 

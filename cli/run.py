@@ -11,7 +11,7 @@ import structlog
 
 from actors.agent_calls import Limits
 from actors.bot import Bot, first_cause
-from actors.surroundings import Surroundings
+from actors.context import Surroundings
 from agent_platform import Registry, RegistryError
 from cli.agents import Agents, load_configuration, open_platform, read_registry
 from cli.errors import CommandFailed, ExitCode

@@ -12,11 +12,11 @@ from typing import Any, get_args
 
 from msgspec import Struct
 
-from machines.lifecycle import LIFECYCLE
-from machines.room import ROOM
-from machines.table import Table, event_name
-from machines.turn import TURN
-from machines.user import USER
+from machines.bot.machine import LIFECYCLE
+from machines.fsm import Table, event_name
+from machines.room.machine import ROOM
+from machines.turn.machine import TURN
+from machines.user.machine import USER
 
 _INTRODUCTION = """\
 # The machines
@@ -24,7 +24,7 @@ _INTRODUCTION = """\
 Made from the code by `make docs`; edit the declarations in `machines/`, not this page.
 
 Each machine is declared once, with python-statemachine. The diagrams and tables below and the compiled table that runs
-(`machines/table.py`) are read from that declaration, and a test proves the compiled table equal to the engine. An
+(`machines/fsm.py`) are read from that declaration, and a test proves the compiled table equal to the engine. An
 action returns the new row and the effects, and performs nothing. Of several transitions for one state and event, the
 first whose guard holds is taken. A refused event changes nothing. A transition from a state to itself is not saved in
 the database; the diagram shows it inside its state, or not at all if it has no action.

@@ -3,7 +3,7 @@
 Start reading at `client`: `MatrixClient` implements the runtime's `Homeserver` port.
 
 - `http`: every request passes `http.transport`, with retries, circuit breaker and rate limits.
-- `sync`: sync responses and history, decoded into the Matrix events of `machines.facts`.
+- `sync`: sync responses and history, decoded into the Matrix events of `machines.events.matrix`.
 - `rooms`: orders are carried out (`rooms.perform`), and current room state is read (`rooms.observe`).
 - `session`: login, the session file, and the client for one-shot commands.
 

@@ -8,12 +8,23 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from machines.doubts import Doubts
 from machines.errors import CredentialsRefused, TokenUnknown
-from machines.facts import BotRemoved, Fact, Gap, SyncBatch
+from machines.events.matrix import (
+    BotRemoved,
+    Fact,
+    Gap,
+    SyncBatch,
+)
+from machines.events.orders import (
+    CreateRoom,
+    Order,
+    Outcome,
+    RoomCreated,
+    SendMessage,
+)
 from machines.ids import EventId, RoomId, SyncToken, TxnId
-from machines.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
-from machines.topology import Topology
+from machines.room.topology import Topology
+from machines.room.unconfirmed import Doubts
 from matrix.clock import Clock, SystemClock
 from matrix.errors import RequestRefused
 from matrix.http.backend import HttpBackend

@@ -7,7 +7,7 @@ The subclasses of `MatrixError` stay inside this package: the transport retries 
 from typing import Literal
 
 from machines.errors import SurfacesError
-from machines.orders import Refused
+from machines.events.orders import Refused
 
 RefusalKind = Literal["forbidden", "not_found", "too_large", "unsendable", "encrypted", "invalid"]
 

@@ -1,15 +1,15 @@
-"""Values to JSON text and back: what the journal keeps of events, orders and turns.
+"""Encodes values as JSON text and decodes them: stored events, orders and turns.
 
-An event and an order carry the tag of their kind (`machines/tags.py`), and one decoder for each of the two unions
-reads them: a row can become no other class. Everything else is read as the class that its column is for.
+An event or an order has an explicit tag (`machines/events/tags.py`); one typed decoder for each of the two unions reads
+them. Every other value is read as the class of its column.
 """
 
 from typing import Any, TypeVar
 
 import msgspec
 
-from machines.happenings import InboxEvent
-from machines.orders import Order
+from machines.events.internal import InboxEvent
+from machines.events.orders import Order
 from store.errors import DatabaseUnusable, UnitRefused
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from msgspec.structs import asdict, replace
 
 from machines.commands import parse
 from machines.commands.stop import Stop
-from machines.facts import (
+from machines.events.matrix import (
     BotRemoved,
     BotReturned,
     EncryptedArrived,

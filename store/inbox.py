@@ -11,17 +11,22 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.facts import Fact, FileArrived, MessageArrived, Quarantined
-from machines.happenings import (
+from machines.events.internal import (
     ChatsAsked,
     MessageDropped,
     NewChatAsked,
     OnboardingAsked,
     QueueOverflowed,
 )
+from machines.events.matrix import (
+    Fact,
+    FileArrived,
+    MessageArrived,
+    Quarantined,
+)
+from machines.events.priority import Priority, priority_of
+from machines.events.tags import tag_of
 from machines.ids import ActorKey, EventId, UserId
-from machines.priority import Priority, priority_of
-from machines.tags import tag_of
 from store import quarantine
 from store.codec import dump, read_event
 from store.errors import UnitRefused

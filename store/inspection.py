@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from machines.ids import EventId, RoomId
-from machines.room import Room
-from machines.turn_state import Turn
+from machines.room.machine import Room
+from machines.turn.state import Turn
 from store import loading, rows
 from store.errors import DatabaseUnusable
 from store.queries import SQL

@@ -15,14 +15,14 @@ import anyio.lowlevel
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from machines.chats import ChatSummary
-from machines.facts import Fact, Gap, SyncBatch
+from machines.bot.machine import Life
+from machines.events.matrix import Fact, Gap, SyncBatch
+from machines.events.priority import Priority
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
-from machines.lifecycle import Life
-from machines.plan import Stored
-from machines.preferences import Preferences
-from machines.priority import Priority
-from machines.topology import Topology
+from machines.room.plan import Stored
+from machines.room.topology import Topology
+from machines.user.chats import ChatSummary
+from machines.user.preferences import Preferences
 from store import gaps, inbox, loading, writing
 from store.database import Runner
 from store.errors import DatabaseUnusable, UnitRefused

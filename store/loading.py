@@ -7,13 +7,13 @@ import json
 import sqlite3
 from collections.abc import Collection
 
-from machines.binding import read_claim
+from machines.bot.machine import Life
 from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, UserId
-from machines.lifecycle import Life
-from machines.plan import Stored
-from machines.preferences import Preferences
-from machines.room import Room
-from machines.topology import Topology
+from machines.room.binding import read_claim
+from machines.room.machine import Room
+from machines.room.plan import Stored
+from machines.room.topology import Topology
+from machines.user.preferences import Preferences
 from store.codec import read
 from store.inbox import first_waiting
 from store.queries import SQL

@@ -10,7 +10,7 @@ Every function runs on the connection's thread, inside the caller's transaction.
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from machines.facts import Quarantined
+from machines.events.matrix import Quarantined
 from store.queries import SQL
 
 MOST_OF_ONE = 1_000

@@ -5,16 +5,16 @@ from typing import Any
 
 from msgspec import Struct
 
-from machines.chats import ChatSummary
-from machines.happenings import Asked, OrderDone
+from machines.bot.machine import Life
+from machines.events.internal import Asked, OrderDone
+from machines.events.orders import Order
+from machines.events.priority import Priority
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.lifecycle import Life
-from machines.orders import Order
-from machines.preferences import Preferences
-from machines.priority import Priority
-from machines.room import Room
-from machines.turn_state import Turn
-from machines.user import NewChat, User
+from machines.room.machine import Room
+from machines.turn.state import Turn
+from machines.user.chats import ChatSummary
+from machines.user.machine import NewChat, User
+from machines.user.preferences import Preferences
 
 
 class InboxRow(Struct, frozen=True):

@@ -11,13 +11,13 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from machines.binding import Binding
-from machines.chats import ChatSummary
 from machines.ids import ActorKey, RoomId, TxnId, UserId
-from machines.memory import Memory
-from machines.room import Room
-from machines.turn_state import Turn
-from machines.user import User
+from machines.room.binding import Binding
+from machines.room.chat_context import Memory
+from machines.room.machine import Room
+from machines.turn.state import Turn
+from machines.user.chats import ChatSummary
+from machines.user.machine import User
 from store.codec import dump, read, read_order
 from store.queries import SQL
 from store.records import OutboxRow, Pending

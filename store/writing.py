@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from msgspec.structs import asdict
 
-from machines.facts import SyncBatch
-from machines.orders import SendMessage
-from machines.room import Room
-from machines.tags import tag_of
+from machines.events.matrix import SyncBatch
+from machines.events.orders import SendMessage
+from machines.events.tags import tag_of
+from machines.room.machine import Room
 from store import quarantine
 from store.codec import dump
 from store.gaps import keep_gaps

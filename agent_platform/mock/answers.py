@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agent_platform.mock.sample_text import DEFAULT_CHARS, long_text
-from machines.talk import (
+from machines.events.agent import (
     AgentBroke,
     AgentEnded,
     AgentRefused,

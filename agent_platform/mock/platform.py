@@ -24,8 +24,14 @@ from agent_platform.mock.answers import (
     Steps,
     compose_answer,
 )
+from machines.events.agent import (
+    AgentBroke,
+    AgentOffersFile,
+    AgentRequest,
+    AgentSaid,
+    Frame,
+)
 from machines.ids import AgentId
-from machines.talk import AgentBroke, AgentOffersFile, AgentRequest, AgentSaid, Frame
 
 WORD_DELAY_S = 0.03
 """Seconds between two words: slow enough to see the answer grow."""

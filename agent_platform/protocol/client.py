@@ -13,7 +13,14 @@ from agent_platform.protocol.connection import Connection, Endpoint, Timings, co
 from agent_platform.protocol.frames import Status, decode_frame, encode_request
 from agent_platform.protocol.rate_limit import FrameRateLimit
 from agent_platform.surrogates import SurrogateJoiner
-from machines.talk import AgentBroke, AgentEnded, AgentRefused, AgentRequest, AgentSaid, Frame
+from machines.events.agent import (
+    AgentBroke,
+    AgentEnded,
+    AgentRefused,
+    AgentRequest,
+    AgentSaid,
+    Frame,
+)
 
 
 async def ask(

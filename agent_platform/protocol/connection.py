@@ -18,8 +18,8 @@ from yarl import URL
 
 from agent_platform.errors import RequestFailed
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES
+from machines.events.agent import AgentBroke
 from machines.redirects import redirect_target
-from machines.talk import AgentBroke
 
 _Kind = Literal["unreachable", "silent", "protocol", "broken_off"]
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

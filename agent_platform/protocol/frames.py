@@ -1,6 +1,6 @@
 """Encodes requests and decodes frames: the wire format of the agent protocol.
 
-Frames are untrusted data. A frame becomes a value of `machines.talk` that can be stored and sent on (no
+Frames are untrusted data. A frame becomes a value of `machines.events.agent` that can be stored and sent on (no
 lone surrogates, no `NaN`, no number or nesting that another JSON codec refuses), or a
 `ProtocolError`; no other exception is raised. Text for people is cut where it is too long (contract
 E13); an id or a path is refused instead, because a part of it would name something else. Unknown
@@ -16,7 +16,7 @@ from agent_platform.errors import ProtocolError
 from agent_platform.protocol.parsing import parse_frame, type_name
 from agent_platform.protocol.sanitize import sanitize_json, sanitize_line, sanitize_text
 from agent_platform.surrogates import replace_surrogates
-from machines.talk import (
+from machines.events.agent import (
     AgentEnded,
     AgentOffersFile,
     AgentRefused,

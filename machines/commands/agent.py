@@ -6,7 +6,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
-from machines.effects import SavePreferences
+from machines.events.effects import SavePreferences
 from machines.i18n import AgentLine
 from machines.ids import AgentId
 

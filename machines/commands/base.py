@@ -7,18 +7,18 @@ from typing import ClassVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.binding import Binding
-from machines.effects import Effect, Send
-from machines.facts import BegunPart
-from machines.happenings import Asked
+from machines.context import World
+from machines.events.agent import ConfirmationAnswer, ContextOrder
+from machines.events.effects import Effect, Send
+from machines.events.internal import Asked
+from machines.events.matrix import BegunPart
+from machines.events.orders import SendMessage, StoreBinding
 from machines.i18n import Catalog
 from machines.ids import EventId, TxnId, UserId
-from machines.orders import SendMessage, StoreBinding
-from machines.preferences import Preferences
-from machines.room import Room
-from machines.talk import ConfirmationAnswer, ContextOrder
-from machines.turn_state import Turn
-from machines.world import World
+from machines.room.binding import Binding
+from machines.room.machine import Room
+from machines.turn.state import Turn
+from machines.user.preferences import Preferences
 
 
 class AgentPrompt(Struct, frozen=True):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from machines.commands.base import Applied, Command, CommandContext
-from machines.effects import Tell
-from machines.happenings import ChatsAsked
+from machines.events.effects import Tell
+from machines.events.internal import ChatsAsked
 from machines.ids import ActorKey
 
 

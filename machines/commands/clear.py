@@ -6,8 +6,8 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
-from machines.effects import TookPlatformChatId
-from machines.memory import Memory
+from machines.events.effects import TookPlatformChatId
+from machines.room.chat_context import Memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from machines.commands.base import AgentPrompt, Applied, Command, CommandContext
-from machines.memory import Question
-from machines.notices import mark_question
-from machines.talk import ConfirmationAnswer
+from machines.events.agent import ConfirmationAnswer
+from machines.room.chat_context import Question
+from machines.turn.notices import mark_question
 
 
 @dataclass(frozen=True, slots=True)

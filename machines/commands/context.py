@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from machines.commands.base import AgentPrompt, Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
+from machines.events.agent import ContextOrder
 from machines.i18n import Catalog
-from machines.talk import ContextOrder
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from machines.commands.base import Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
-from machines.effects import Tell
-from machines.happenings import NewChatAsked
+from machines.events.effects import Tell
+from machines.events.internal import NewChatAsked
 from machines.ids import ActorKey
 
 

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
-from machines.effects import Send
+from machines.events.effects import Send
+from machines.events.orders import NameRoom
 from machines.ids import TxnId
-from machines.orders import NameRoom
 
 
 @dataclass(frozen=True, slots=True)

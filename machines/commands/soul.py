@@ -6,8 +6,8 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
-from machines.effects import SavePreferences
-from machines.preferences import MAX_SOUL_LENGTH
+from machines.events.effects import SavePreferences
+from machines.user.preferences import MAX_SOUL_LENGTH
 
 NONE = frozenset({"-", "none", "off"})
 """Arguments that remove the soul."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from machines.commands.base import Applied, Command, CommandContext
-from machines.effects import SavePreferences
+from machines.events.effects import SavePreferences
 from machines.i18n import Switch
-from machines.preferences import Group
+from machines.user.preferences import Group
 
 
 @dataclass(frozen=True, slots=True)

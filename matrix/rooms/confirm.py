@@ -5,9 +5,9 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from machines.doubts import Doubts, Link
 from machines.ids import RoomId
-from machines.topology import ObservedRoom, Topology
+from machines.room.topology import ObservedRoom, Topology
+from machines.room.unconfirmed import Doubts, Link
 from matrix.http.concurrency import run_reads
 from matrix.rooms.current_state import CurrentState, StateReader
 from matrix.rooms.observe import Observer

@@ -7,9 +7,9 @@ repeated several times before the request counts as lost.
 
 from functools import partial
 
+from machines.events.orders import CreateRoom
 from machines.ids import RoomId
-from machines.orders import CreateRoom
-from machines.topology import Topology
+from machines.room.topology import Topology
 from matrix.clock import Clock
 from matrix.errors import RequestRefused, Unreachable
 from matrix.http.concurrency import run_reads

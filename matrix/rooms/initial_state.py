@@ -6,8 +6,8 @@ is the room of the order (contract O3); its missing state is added here.
 
 from typing import Any
 
+from machines.events.orders import CreateRoom
 from machines.ids import RoomId, UserId, server_of
-from machines.orders import CreateRoom
 from matrix.errors import RequestRefused
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport

@@ -10,9 +10,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines.binding import read_claim
 from machines.ids import RoomId, UserId
-from machines.topology import ObservedChild, ObservedRoom, Topology
+from machines.room.binding import read_claim
+from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from matrix.errors import RequestRefused
 from matrix.http.concurrency import run_reads
 from matrix.raw_events import StateMap, as_dict, is_id

@@ -11,9 +11,8 @@ from typing import Any, assert_never
 import anyio
 import anyio.to_thread
 
-from machines.facts import EncryptionEnabled, Fact
-from machines.ids import EventId, RoomId, TxnId, UserId, server_of
-from machines.orders import (
+from machines.events.matrix import EncryptionEnabled, Fact
+from machines.events.orders import (
     CreateRoom,
     Done,
     EnsureInvited,
@@ -32,7 +31,8 @@ from machines.orders import (
     SendMessage,
     StoreBinding,
 )
-from machines.topology import Topology
+from machines.ids import EventId, RoomId, TxnId, UserId, server_of
+from machines.room.topology import Topology
 from matrix.errors import Dropped, RequestRefused, refusal_of
 from matrix.http.cleaning import clean_text
 from matrix.http.gc_pause import gc_paused

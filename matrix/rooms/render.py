@@ -75,7 +75,7 @@ def message_content(
     """Return the content of an `m.room.message` with this body (contracts D2, D6, D7, D13).
 
     For an edit, `m.new_content` is the whole new message, and the rest is a fallback for clients without edits. An edit
-    can't move a message between threads, so its `thread_root` is ignored. A body of `machines.splitting.PART_BYTES`
+    can't move a message between threads, so its `thread_root` is ignored. A body of `machines.turn.split.PART_BYTES`
     always fits into `CONTENT_BYTES`: the fallback of an edit is shortened first, then the HTML is left out.
     """
     body = clean_text(body)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from machines.facts import Fact, Gap, Quarantined
+from machines.events.matrix import Fact, Gap, Quarantined
 from machines.ids import EventId, RoomId, UserId
 from matrix.raw_events import is_id
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from machines.facts import Gap, Quarantined, SyncBatch
+from machines.events.matrix import Gap, Quarantined, SyncBatch
 from machines.ids import RoomId, SyncToken, UserId
 from matrix.http.parsing import ROOM_BYTES, parse_json
 from matrix.raw_events import is_id

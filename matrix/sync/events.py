@@ -1,4 +1,4 @@
-"""Decodes one raw timeline event into one Matrix event of `machines.facts`, or says why it can't.
+"""Decodes one raw timeline event into one Matrix event of `machines.events.matrix`, or says why it can't.
 
 All checks are made by hand, on the used fields only: a schema validator costs twenty times as much (fact 2), and an
 event of a user must never raise anything but `Undecodable` (facts 1 and 10, contract D9).
@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from machines.facts import (
+from machines.events.matrix import (
     EncryptedArrived,
     EncryptionEnabled,
     Fact,

@@ -10,9 +10,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.facts import SyncBatch
+from machines.events.matrix import SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
-from machines.topology import ObservedRoom, Topology
+from machines.room.topology import ObservedRoom, Topology
 from matrix.http.parsing import parse_sync
 from matrix.raw_events import as_dict, section_events
 from matrix.sync.decoding import OnRoom, SyncDecoder

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import structlog
 
 from machines.errors import HistoryUnavailable, TokenUnknown
-from machines.facts import Fact, Gap
+from machines.events.matrix import Fact, Gap
+from machines.events.orders import SendMessage
 from machines.ids import EventId, RoomId, SyncToken, UserId
-from machines.orders import SendMessage
 from matrix.errors import RequestRefused
 from matrix.http.cleaning import clean_text
 from matrix.http.request import Request, client_path

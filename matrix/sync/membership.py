@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, get_args
 
-from machines.facts import BotRemoved, MemberChanged, Membership
+from machines.events.matrix import BotRemoved, MemberChanged, Membership
 from machines.ids import RoomId, UserId
 from matrix.http.cleaning import clean_text
 from matrix.raw_events import as_dict, is_id

@@ -8,7 +8,7 @@ answer are included, so that the bot finishes it in its own events.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from machines.facts import Fact
+from machines.events.matrix import Fact
 from machines.ids import EventId, RoomId, UserId
 from matrix.errors import RequestRefused
 from matrix.http.request import Request, client_path

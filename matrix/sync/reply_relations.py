@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from machines.facts import (
+from machines.events.matrix import (
     BegunPart,
     EncryptedArrived,
     Fact,

@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from machines.facts import Fact, SyncBatch
+from machines.events.matrix import Fact, SyncBatch
 from machines.ids import EventId, RoomId, UserId
 from matrix.http.concurrency import run_reads
 from matrix.http.transport import Transport

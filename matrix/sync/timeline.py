@@ -6,7 +6,7 @@ Nothing from before the bot's last join is decoded (fact 4), and no message that
 from collections.abc import Iterable
 from typing import Any
 
-from machines.facts import (
+from machines.events.matrix import (
     BotRemoved,
     BotReturned,
     Fact,

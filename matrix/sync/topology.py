@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from machines.ids import RoomId, UserId
-from machines.topology import ObservedChild, ObservedRoom
+from machines.room.topology import ObservedChild, ObservedRoom
 from matrix.http.cleaning import clean_text
 from matrix.keys import BINDING_TYPE, NONCE_KEY
 from matrix.raw_events import StateMap, as_dict, is_id, section_events, state_map

@@ -7,9 +7,9 @@ import anyio
 from msgspec.structs import replace
 
 from actors.outbox import Outbox
-from actors.workers import Workers
+from actors.task_pool import Workers
+from machines.events.orders import Order, SendMessage
 from machines.ids import ActorKey, EventId, RoomId, TxnId, UserId
-from machines.orders import Order, SendMessage
 from store.records import InboxRow, OutboxRow, Writes
 from tests.actors.fakes import House
 

@@ -16,14 +16,22 @@ from msgspec.structs import replace
 
 from actors.agent_calls import Limits
 from actors.bot import DRAIN_S, Bot
-from actors.surroundings import Surroundings
+from actors.context import Surroundings
 from machines.access import Access
-from machines.binding import Binding
-from machines.doubts import Doubts
 from machines.errors import TokenUnknown
-from machines.facts import Fact, Gap, MessageArrived, SyncBatch
-from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.orders import (
+from machines.events.agent import (
+    AgentEnded,
+    AgentRequest,
+    AgentSaid,
+    Frame,
+)
+from machines.events.matrix import (
+    Fact,
+    Gap,
+    MessageArrived,
+    SyncBatch,
+)
+from machines.events.orders import (
     CreateRoom,
     Done,
     Joined,
@@ -36,9 +44,11 @@ from machines.orders import (
     SendMessage,
     StoreBinding,
 )
-from machines.room import Room
-from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
-from machines.topology import ObservedRoom, Topology
+from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
+from machines.room.binding import Binding
+from machines.room.machine import Room
+from machines.room.topology import ObservedRoom, Topology
+from machines.room.unconfirmed import Doubts
 from store import Journal
 from store.database import prepare, translated
 from store.records import Writes

@@ -7,12 +7,22 @@ import anyio
 import pytest
 
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
-from actors.workers import Workers
-from machines.draft import AnswerText
-from machines.effects import Ask
-from machines.happenings import AgentDone, AnswerTooLong, CallDelayed, CallStarted
+from actors.task_pool import Workers
+from machines.events.agent import (
+    AgentEnded,
+    AgentOffersFile,
+    AgentRequest,
+    AgentSaid,
+)
+from machines.events.effects import Ask
+from machines.events.internal import (
+    AgentDone,
+    AnswerTooLong,
+    CallDelayed,
+    CallStarted,
+)
 from machines.ids import ActorKey, AgentId, EventId
-from machines.talk import AgentEnded, AgentOffersFile, AgentRequest, AgentSaid
+from machines.turn.answer_text import AnswerText
 from tests.actors.fakes import FakeAgents, ManualClock
 from tests.idle_loop import settle
 from tests.machines.support import ANNA, BERT

@@ -7,8 +7,8 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from actors import crank
-from actors.cells import WINDOW, Cell
+from actors import dispatcher
+from actors.cell import WINDOW, Cell
 from machines.ids import RoomId
 from store import inbox
 from tests import idle_loop
@@ -22,8 +22,8 @@ NOWHERE = RoomId("!nowhere")
 
 @pytest.fixture(autouse=True)
 def small_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crank, "BACKLOG_HIGH", HIGH)
-    monkeypatch.setattr(crank, "BACKLOG_LOW", LOW)
+    monkeypatch.setattr(dispatcher, "BACKLOG_HIGH", HIGH)
+    monkeypatch.setattr(dispatcher, "BACKLOG_LOW", LOW)
 
 
 @contextmanager
@@ -82,8 +82,8 @@ async def test_what_an_earlier_process_left_in_one_room_holds_up_no_other(house:
 @pytest.mark.slow
 @KINDS
 async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(house, kind, monkeypatch):
-    monkeypatch.setattr(crank, "BACKLOG_HIGH", 20_000)
-    monkeypatch.setattr(crank, "BACKLOG_LOW", 10_000)
+    monkeypatch.setattr(dispatcher, "BACKLOG_HIGH", 20_000)
+    monkeypatch.setattr(dispatcher, "BACKLOG_LOW", 10_000)
     flooded, other = a_flood(house, kind), RoomId("!chat2")
     with the_sync_never_pauses():
         async with house.living(killed=True) as bot:

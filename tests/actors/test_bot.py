@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 from actors import bot
 from actors.agent_calls import Limits
 from machines.errors import CredentialsRefused, LoggedOut, TokenUnknown
-from machines.facts import BotRemoved, BotReturned, SyncBatch
+from machines.events.agent import AgentBroke, AgentEnded, AgentSaid
+from machines.events.matrix import BotRemoved, BotReturned, SyncBatch
+from machines.events.orders import NameRoom, SendMessage
 from machines.ids import EventId, RoomId, SyncToken
-from machines.orders import NameRoom, SendMessage
-from machines.talk import AgentBroke, AgentEnded, AgentSaid
-from machines.topology import Topology
+from machines.room.topology import Topology
 from tests.actors.fakes import House
 from tests.idle_loop import settle
 from tests.machines.support import CATALOG

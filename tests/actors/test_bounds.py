@@ -2,12 +2,12 @@
 
 import pytest
 
-from actors.cells import WINDOW
-from actors.queues import HELD
-from machines.facts import MemberChanged
+from actors.cell import WINDOW
+from actors.inbox_queues import HELD
+from machines.events.matrix import MemberChanged
+from machines.events.orders import SendMessage
+from machines.events.priority import Priority
 from machines.ids import EventId, RoomId
-from machines.orders import SendMessage
-from machines.priority import Priority
 from store import inbox
 from tests.actors.fakes import House
 from tests.idle_loop import settle

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from actors.agent_calls import Limits
-from actors.call_slots import CallSlots, Party
+from actors.call_limiter import CallSlots, Party
 from machines.ids import AgentId, UserId
 from tests.idle_loop import settle
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from actors import cells
-from actors.queues import HELD
-from machines.draft import AnswerText
-from machines.happenings import (
+from actors import cell as cell_module
+from actors.inbox_queues import HELD
+from machines.events.internal import (
     AgentDone,
     AgentOutput,
     AnswerTooLong,
@@ -14,8 +13,9 @@ from machines.happenings import (
     ChatsAsked,
     TimePassed,
 )
+from machines.events.priority import Priority
 from machines.ids import ActorKey, EventId, RoomId
-from machines.priority import Priority
+from machines.turn.answer_text import AnswerText
 from store.records import InboxRow, RoomRows
 
 TURN = EventId("$1")
@@ -23,7 +23,7 @@ TURN = EventId("$1")
 
 def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
     key = ActorKey("!chat")
-    cell = cells.Cell(key, RoomRows(None, None, ()))
+    cell = cell_module.Cell(key, RoomRows(None, None, ()))
     rows = [InboxRow(seq, key, ChatsAsked(Asked(RoomId("!chat")))) for seq in range(1, 400)]
     cell.deliver(rows)
     assert cell.inbox.held(Priority.MESSAGE) == HELD
@@ -38,7 +38,7 @@ def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
 
 def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait():
     key = ActorKey("!chat")
-    cell = cells.Cell(key, RoomRows(None, None, ()))
+    cell = cell_module.Cell(key, RoomRows(None, None, ()))
     cell.deliver([InboxRow(seq, key, "a message") for seq in range(1, HELD + 2)])
     event = InboxRow(HELD + 2, key, "an event", Priority.EVENT)
     cell.deliver([event])
@@ -50,7 +50,7 @@ def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait
 
 def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
     key = ActorKey("!chat")
-    cell = cells.Cell(key, RoomRows(None, None, ()))
+    cell = cell_module.Cell(key, RoomRows(None, None, ()))
     rows = [InboxRow(seq, key, "a message") for seq in range(1, 11)]
     cell.deliver(rows)
     everything = frozenset(Priority)
@@ -86,7 +86,7 @@ TROUBLED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
     ids=["more words", "the end", "too many words", "trouble", "another try", "time between"],
 )
 def test_the_newest_words_of_a_try_are_all_that_waits_of_it(told, left):
-    cell = cells.Cell(ActorKey("!chat"), RoomRows(None, None, ()))
+    cell = cell_module.Cell(ActorKey("!chat"), RoomRows(None, None, ()))
     for event in told:
         cell.tell(event)
     assert tuple(cell.told) == left

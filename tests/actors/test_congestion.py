@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.cells import WINDOW, Cell
+from actors.cell import WINDOW, Cell
 from actors.outbox import LANE_FULL
 from machines.ids import ActorKey, RoomId
 from store.records import InboxRow, RoomRows

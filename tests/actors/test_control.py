@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.cells import WINDOW
-from machines.facts import BotRemoved
+from actors.cell import WINDOW
+from machines.events.matrix import BotRemoved
 from machines.ids import EventId, UserId
 from tests.actors.fakes import House
 from tests.idle_loop import settle

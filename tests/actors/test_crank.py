@@ -4,14 +4,14 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from actors import crank
-from actors.cells import WINDOW
-from actors.queues import HELD
-from machines import conversation
+from actors import dispatcher
+from actors.cell import WINDOW
+from actors.inbox_queues import HELD
+from machines.events.agent import AgentEnded, AgentSaid
+from machines.events.orders import LinkChild, SendMessage
 from machines.i18n import catalog_for
 from machines.ids import RoomId
-from machines.orders import LinkChild, SendMessage
-from machines.talk import AgentEnded, AgentSaid
+from machines.room import actor as room_actor
 from store.inbox import READ_AHEAD
 from tests.actors.fakes import House
 from tests.idle_loop import settle
@@ -113,14 +113,14 @@ async def test_a_flood_that_waits_for_a_slow_answer_is_kept_and_answered_after_a
 
 async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(house, monkeypatch):
     sick, well = house.with_chats(2)
-    usual = conversation.take
+    usual = room_actor.take
 
     def take(value, event, world, *row):
         if getattr(event, "body", "") == "poison":
             raise ZeroDivisionError("a secret that somebody wrote")
         return usual(value, event, world, *row)
 
-    monkeypatch.setattr(conversation, "take", take)
+    monkeypatch.setattr(room_actor, "take", take)
     with capture_logs() as logs:
         async with house.living():
             house.homeserver.arrives(
@@ -140,7 +140,7 @@ async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
 
 async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(house, monkeypatch):
     (room,) = house.with_chats(1)
-    usual = conversation.take
+    usual = room_actor.take
 
     def take(value, event, world, *row):
         after, effects = usual(value, event, world, *row)
@@ -152,7 +152,7 @@ async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(house
             raise ZeroDivisionError
         return after, effects
 
-    monkeypatch.setattr(conversation, "take", take)
+    monkeypatch.setattr(room_actor, "take", take)
     async with house.living():
         house.homeserver.arrives(
             house.message(room, "before"),
@@ -186,7 +186,7 @@ async def test_a_visit_that_can_not_be_kept_is_set_aside_alone(house: House):
 
 
 async def test_rooms_at_rest_are_forgotten_and_come_back_from_their_rows(house, monkeypatch):
-    monkeypatch.setattr(crank, "RESTING_CELLS", 3)
+    monkeypatch.setattr(dispatcher, "RESTING_CELLS", 3)
     rooms = house.with_chats(20)
     async with house.living() as bot:
         for _ in range(2):
@@ -199,7 +199,7 @@ async def test_rooms_at_rest_are_forgotten_and_come_back_from_their_rows(house, 
 
 
 async def test_a_room_that_has_something_in_hand_is_not_forgotten(house, monkeypatch):
-    monkeypatch.setattr(crank, "RESTING_CELLS", 1)
+    monkeypatch.setattr(dispatcher, "RESTING_CELLS", 1)
     busy, *others = house.with_chats(10)
     house.agents.mute.add("long")
     async with house.living() as bot:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from actors.gaps import FIRST_PAUSE_S, GIVE_UP_AFTER_S
 from machines.errors import HistoryUnavailable
-from machines.facts import BotRemoved, Fact, Gap
+from machines.events.matrix import BotRemoved, Fact, Gap
 from machines.ids import EventId, RoomId, SyncToken
 from tests.actors.fakes import House
 from tests.idle_loop import settle

@@ -7,17 +7,22 @@ import anyio
 import pytest
 
 from actors.agent_calls import AgentCalls, Limits
-from actors.cells import Cell
-from actors.surroundings import Surroundings
-from actors.workers import Workers
-from machines import reply, splitting
-from machines.draft import AnswerText
-from machines.effects import Ask
-from machines.facts import MessageArrived
-from machines.happenings import TimePassed
+from actors.cell import Cell
+from actors.context import Surroundings
+from actors.task_pool import Workers
+from machines.context import World
+from machines.events.agent import (
+    AgentEnded,
+    AgentRequest,
+    AgentSaid,
+    Frame,
+)
+from machines.events.effects import Ask
+from machines.events.internal import TimePassed
+from machines.events.matrix import MessageArrived
 from machines.ids import ActorKey, EventId
-from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
-from machines.world import World
+from machines.turn import reply, split
+from machines.turn.answer_text import AnswerText
 from store.codec import dump
 from store.records import InboxRow, RoomRows
 from tests.actors.fakes import ManualClock
@@ -61,10 +66,10 @@ class Counted:
         patch.setattr(AnswerText, "since", lambda it, offset: self.add(since(it, offset)))
         for module, name in (
             (reply, "checksum"),
-            (splitting, "split"),
-            (splitting, "finished_parts"),
+            (split, "split"),
+            (split, "finished_parts"),
         ):
-            patch.setattr(f"machines.reply.{name}", self.counting(getattr(module, name)))
+            patch.setattr(f"machines.turn.reply.{name}", self.counting(getattr(module, name)))
 
     def counting(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda text, *more: function(self.add(text), *more)

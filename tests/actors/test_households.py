@@ -3,16 +3,13 @@
 import anyio
 import pytest
 
-from actors.crank import Crank
-from machines.binding import Binding
-from machines.happenings import (
-    ChatRecovered,
-    TopologyConfirmed,
-)
+from actors.dispatcher import Crank
+from machines.events.internal import ChatRecovered, TopologyConfirmed
+from machines.events.orders import CreateRoom, Order, SendMessage
 from machines.ids import ActorKey, RoomId
-from machines.orders import CreateRoom, Order, SendMessage
-from machines.room import Room
-from machines.user import User
+from machines.room.binding import Binding
+from machines.room.machine import Room
+from machines.user.machine import User
 from store.records import Writes
 from tests.actors.fakes import House
 from tests.idle_loop import settle

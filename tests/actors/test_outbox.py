@@ -4,9 +4,8 @@ import anyio
 from msgspec.structs import replace
 
 from actors.outbox import EDIT_INTERVAL_S, TXN_ID_LIFETIME_S
-from machines.happenings import OrderDone
-from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.orders import (
+from machines.events.internal import OrderDone
+from machines.events.orders import (
     CreateRoom,
     Done,
     EnsureInvited,
@@ -14,7 +13,8 @@ from machines.orders import (
     Refused,
     SendMessage,
 )
-from machines.reply import LONGEST_ORDER_WAIT_S
+from machines.ids import EventId, RoomId, TxnId, UserId
+from machines.turn.reply import LONGEST_ORDER_WAIT_S
 from store.records import Writes
 from tests.actors.desk import ROOM, Desk, open_desk
 from tests.actors.fakes import House

@@ -4,8 +4,8 @@ import anyio
 from structlog.testing import capture_logs
 
 from actors import outcomes
+from machines.events.orders import Done, Refused, SendMessage
 from machines.ids import RoomId, TxnId
-from machines.orders import Done, Refused, SendMessage
 from tests.actors.desk import open_desk
 from tests.actors.fakes import House
 from tests.idle_loop import settle

@@ -8,8 +8,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from actors.presence import MARK_INTERVAL_S, TYPING_AFTER_S, TYPING_AGAIN_S, Presence
-from actors.workers import Workers
+from actors.receipts import (
+    MARK_INTERVAL_S,
+    TYPING_AFTER_S,
+    TYPING_AGAIN_S,
+    Presence,
+)
+from actors.task_pool import Workers
 from machines.ids import EventId, RoomId
 from tests.matrix.virtual_time import VirtualClock
 

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from machines.binding import Binding
 from machines.ids import RoomId
-from machines.topology import Topology
+from machines.room.binding import Binding
+from machines.room.topology import Topology
 from store.records import Writes
 from tests.actors.fakes import House
 from tests.idle_loop import settle

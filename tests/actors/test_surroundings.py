@@ -1,6 +1,6 @@
 """What every step may know: here, the next free context id (contract A5)."""
 
-from actors.surroundings import Surroundings
+from actors.context import Surroundings
 from machines.access import Access
 from tests.machines.support import BOT, CATALOG, FewAgents
 

@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.cells import WINDOW
-from machines.happenings import OrderDone
+from actors.cell import WINDOW
+from machines.events.internal import OrderDone
+from machines.events.orders import Done, StoreBinding
 from machines.ids import ActorKey, EventId, RoomId, TxnId
-from machines.orders import Done, StoreBinding
 from store.records import OutboxRow, Writes
 from tests.actors.fakes import House
 from tests.idle_loop import settle

@@ -8,7 +8,7 @@ import pytest
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from actors.workers import LOOK_EVERY_S, Workers
+from actors.task_pool import LOOK_EVERY_S, Workers
 from tests.actors.fakes import ManualClock
 from tests.idle_loop import settle
 

@@ -10,7 +10,7 @@ from agent_platform.protocol.client import ask
 from agent_platform.protocol.connection import Endpoint, Timings, open_session
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES
 from agent_platform.protocol.rate_limit import FrameRateLimit
-from machines.talk import (
+from machines.events.agent import (
     AgentBroke,
     AgentEnded,
     AgentOffersFile,

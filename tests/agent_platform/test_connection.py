@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from agent_platform.errors import RequestFailed
 from agent_platform.protocol.client import ask
 from agent_platform.protocol.connection import Connection, Endpoint, Timings, open_session
-from machines.talk import AgentBroke, AgentSaid
+from machines.events.agent import AgentBroke, AgentSaid
 from tests.agent_platform.support import ask_agent, collect, request
 
 STATUS = b'\x81\x11{"type":"STATUS"}'

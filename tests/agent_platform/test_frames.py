@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from agent_platform.errors import ProtocolError
 from agent_platform.protocol.frames import Status, decode_frame, encode_request
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES, MAX_NUMBER
-from machines.talk import (
+from machines.events.agent import (
     AgentEnded,
     AgentOffersFile,
     AgentRefused,

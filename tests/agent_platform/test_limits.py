@@ -20,7 +20,7 @@ from agent_platform.protocol.sanitize import (
     sanitize_line,
     sanitize_text,
 )
-from machines.talk import (
+from machines.events.agent import (
     AgentEnded,
     AgentOffersFile,
     AgentRefused,

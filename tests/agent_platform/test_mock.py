@@ -8,7 +8,7 @@ import pytest
 from agent_platform import MOCK_PHRASES
 from agent_platform.mock.platform import MAX_CHUNKS, MAX_CONTEXTS, MockPlatform
 from agent_platform.mock.sample_text import MAX_CHARS, long_text
-from machines.talk import (
+from machines.events.agent import (
     AgentBroke,
     AgentEnded,
     AgentOffersFile,

@@ -4,7 +4,7 @@ import anyio
 
 from actors.ports import AgentPlatform
 from agent_platform import MockPlatform, RealPlatform, load_registry, single_agent
-from machines.talk import AgentBroke, AgentEnded
+from machines.events.agent import AgentBroke, AgentEnded
 from tests.agent_platform.support import QUICK, collect, request, said
 from tests.support.agent_server import AgentServer
 

@@ -11,17 +11,27 @@ import anyio
 
 from actors.agent_calls import Limits
 from actors.bot import Bot
-from actors.surroundings import Surroundings
+from actors.context import Surroundings
 from agent_platform import single_agent
 from cli.agents import Agents
 from machines.access import Access
-from machines.doubts import Doubts
-from machines.facts import Fact, Gap, SyncBatch
+from machines.events.agent import (
+    AgentEnded,
+    AgentRequest,
+    AgentSaid,
+    Frame,
+)
+from machines.events.matrix import Fact, Gap, SyncBatch
+from machines.events.orders import (
+    Done,
+    Order,
+    Outcome,
+    SendMessage,
+)
 from machines.i18n import catalog_for
 from machines.ids import AgentId, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.orders import Done, Order, Outcome, SendMessage
-from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
-from machines.topology import ObservedChild, ObservedRoom, Topology
+from machines.room.topology import ObservedChild, ObservedRoom, Topology
+from machines.room.unconfirmed import Doubts
 from matrix.clock import SystemClock
 from matrix.http.parsing import parse_json
 from matrix.sync.decoding import SyncDecoder

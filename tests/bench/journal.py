@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from machines.facts import MessageArrived, SyncBatch
+from machines.events.matrix import MessageArrived, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from store import Journal
 from store.codec import dump

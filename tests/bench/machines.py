@@ -14,14 +14,19 @@ from msgspec.structs import replace
 from agent_platform import single_agent
 from cli.agents import Agents
 from machines.access import Access
-from machines.binding import Binding
-from machines.facts import BotRemoved
-from machines.happenings import TopologyConfirmed
+from machines.context import World
+from machines.events.internal import TopologyConfirmed
+from machines.events.matrix import BotRemoved
+from machines.fsm import event_name
 from machines.i18n import catalog_for
 from machines.ids import AgentId, RoomId, UserId
-from machines.room import ROOM, Room, RoomMachine, UserWrote
-from machines.table import event_name
-from machines.world import World
+from machines.room.binding import Binding
+from machines.room.machine import (
+    ROOM,
+    Room,
+    RoomMachine,
+    UserWrote,
+)
 from tests.bench.figures import Beside, Figure
 
 TITLE = "Machines"

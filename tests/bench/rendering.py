@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import anyio
 
+from machines.events.orders import SendMessage
 from machines.ids import RoomId, TxnId, UserId
-from machines.orders import SendMessage
-from machines.topology import ObservedRoom, Topology
+from machines.room.topology import ObservedRoom, Topology
 from matrix.http.transport import Transport
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.perform import OrderPerformer

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from cli.diagram import _CENTRES, _ROUTES, DiagramFormat, draw, moves, stays
-from machines.room import ROOM
+from machines.room.machine import ROOM
 
 FORMATS = list(DiagramFormat)
 SVG = "{http://www.w3.org/2000/svg}"

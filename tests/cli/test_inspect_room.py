@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from machines.room import ROOM, Room, RoomState
+from machines.room.machine import ROOM, Room, RoomState
 from store.lock import DaemonLock
 from store.records import Writes
 from tests.cli.shell import Shell

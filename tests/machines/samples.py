@@ -6,22 +6,29 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines import binding, facts, happenings, lifecycle, orders, room, turn, user
-from machines.draft import AnswerText
+from machines.bot import machine as bot_machine
+from machines.context import World
+from machines.events import internal as internal_events
+from machines.events import matrix as matrix_events
+from machines.events import orders
+from machines.events.agent import AgentRequest, ContextOrder
+from machines.fsm import Table
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
-from machines.reply import Part, Reply, checksum
-from machines.table import Table
-from machines.talk import AgentRequest, ContextOrder
-from machines.turn_state import ActiveTurn, Attempt, Turn
-from machines.world import World
+from machines.room import binding
+from machines.room import machine as room_machine
+from machines.turn import machine as turn_machine
+from machines.turn.answer_text import AnswerText
+from machines.turn.reply import Part, Reply, checksum
+from machines.turn.state import ActiveTurn, Attempt, Turn
+from machines.user import machine as user_machine
 from tests.machines.support import make_world
 
 ROOM_ID = RoomId("!chat")
 ANNA = UserId("@anna:example.org")
 CHAT = binding.Binding("chat", ANNA, "C1", "7", AgentId("default"), RoomId("!space"))
 ENTRY = binding.Binding("entry", ANNA)
-ASKED = happenings.Asked(RoomId("!entry"), EventId("$asked"))
-NEW_CHAT = user.NewChat("C1", "7", AgentId("default"), "Chat 1")
+ASKED = internal_events.Asked(RoomId("!entry"), EventId("$asked"))
+NEW_CHAT = user_machine.NewChat("C1", "7", AgentId("default"), "Chat 1")
 REQUEST = AgentRequest(AgentId("default"), "7", "$question", "What is it?")
 REPLY = Reply(ROOM_ID, EventId("$question"))
 SHOWN = replace(
@@ -54,48 +61,48 @@ class Machine:
 
 
 LIFECYCLE = Machine(
-    lifecycle.LIFECYCLE,
-    rows=(lifecycle.Life(), lifecycle.Life(was_live=True)),
+    bot_machine.LIFECYCLE,
+    rows=(bot_machine.Life(), bot_machine.Life(was_live=True)),
     facts=(
-        lifecycle.Started(),
-        lifecycle.LoggedIn(),
-        lifecycle.SyncedOnce(),
-        lifecycle.Reconciled(),
-        lifecycle.SoftLoggedOut(),
-        lifecycle.StopRequested(),
-        lifecycle.Drained(),
-        lifecycle.GaveUp(),
+        bot_machine.Started(),
+        bot_machine.LoggedIn(),
+        bot_machine.SyncedOnce(),
+        bot_machine.Reconciled(),
+        bot_machine.SoftLoggedOut(),
+        bot_machine.StopRequested(),
+        bot_machine.Drained(),
+        bot_machine.GaveUp(),
     ),
 )
 ROOM = Machine(
-    room.ROOM,
+    room_machine.ROOM,
     rows=(
-        room.Room(ROOM_ID),
-        room.Room(ROOM_ID, binding=CHAT, repaired_at=1000.1, encrypted=True),
-        room.Room(ROOM_ID, binding=ENTRY, onboards=ANNA, repaired_at=1000.0),
+        room_machine.Room(ROOM_ID),
+        room_machine.Room(ROOM_ID, binding=CHAT, repaired_at=1000.1, encrypted=True),
+        room_machine.Room(ROOM_ID, binding=ENTRY, onboards=ANNA, repaired_at=1000.0),
     ),
     facts=(
-        facts.InviteArrived(ROOM_ID, ANNA, encrypted=False),
-        facts.InviteArrived(ROOM_ID, ANNA, encrypted=True),
+        matrix_events.InviteArrived(ROOM_ID, ANNA, encrypted=False),
+        matrix_events.InviteArrived(ROOM_ID, ANNA, encrypted=True),
         orders.Joined(ROOM_ID, encrypted=False),
         orders.Joined(ROOM_ID, encrypted=True),
-        room.JoinRefused(),
-        happenings.RoomMade(CHAT, "Chat 1"),
-        happenings.RoomCompleted(CHAT, "Chat 1"),
-        room.UserWrote(),
-        room.RepairDue(),
-        happenings.TopologyConfirmed(CHAT, "Chat 1", encrypted=False, backfill=True),
-        happenings.TopologyConfirmed(ENTRY, "", encrypted=True, backfill=False, others=1),
-        happenings.TopologyRefused("nobody knows it", {"reason": "nobody knows it"}, ANNA),
-        happenings.TopologyRefused("nobody knows it", {}, at_start=True),
-        room.DifferenceFound(),
-        facts.BotRemoved(ROOM_ID, None, None, "kicked"),
+        room_machine.JoinRefused(),
+        internal_events.RoomMade(CHAT, "Chat 1"),
+        internal_events.RoomCompleted(CHAT, "Chat 1"),
+        room_machine.UserWrote(),
+        room_machine.RepairDue(),
+        internal_events.TopologyConfirmed(CHAT, "Chat 1", encrypted=False, backfill=True),
+        internal_events.TopologyConfirmed(ENTRY, "", encrypted=True, backfill=False, others=1),
+        internal_events.TopologyRefused("nobody knows it", {"reason": "nobody knows it"}, ANNA),
+        internal_events.TopologyRefused("nobody knows it", {}, at_start=True),
+        room_machine.DifferenceFound(),
+        matrix_events.BotRemoved(ROOM_ID, None, None, "kicked"),
     ),
     context=make_world(1060.0),
 )
 TURN_ID = EventId("$question")
 TURN = Machine(
-    turn.TURN,
+    turn_machine.TURN,
     rows=(
         ActiveTurn(Turn(TURN_ID, REQUEST, REPLY, gives_up_at=120.0)),
         ActiveTurn(
@@ -123,31 +130,36 @@ TURN = Machine(
         ),
     ),
     facts=(
-        happenings.TurnBegan(),
-        happenings.Resumed(),
-        happenings.CallDelayed(TURN_ID, 1),
-        happenings.CallStarted(TURN_ID, 1),
-        happenings.AgentOutput(
-            TURN_ID, 1, AnswerText("It is a long story"), happenings.Activity("tool", "search")
+        internal_events.TurnBegan(),
+        internal_events.Resumed(),
+        internal_events.CallDelayed(TURN_ID, 1),
+        internal_events.CallStarted(TURN_ID, 1),
+        internal_events.AgentOutput(
+            TURN_ID, 1, AnswerText("It is a long story"), internal_events.Activity("tool", "search")
         ),
-        happenings.AgentDone(TURN_ID, 1, "It is a long story.", 5),
-        happenings.AgentDone(
-            TURN_ID, 1, "May I?", 5, happenings.Confirmation("q", "Really?", ""), ("/tmp/a.txt",)
+        internal_events.AgentDone(TURN_ID, 1, "It is a long story.", 5),
+        internal_events.AgentDone(
+            TURN_ID,
+            1,
+            "May I?",
+            5,
+            internal_events.Confirmation("q", "Really?", ""),
+            ("/tmp/a.txt",),
         ),
-        happenings.AnswerTooLong(TURN_ID, 1, AnswerText("It is a very long story")),
-        happenings.AttemptFailed(TURN_ID, 1, "silent", "no frame for 30 s", retryable=True),
-        happenings.AttemptFailed(TURN_ID, 1, "BAD_INPUT", "refused", retryable=False),
-        happenings.TimePassed(),
-        happenings.RoomLost("the room could not be restored"),
-        happenings.UserStopped(),
+        internal_events.AnswerTooLong(TURN_ID, 1, AnswerText("It is a very long story")),
+        internal_events.AttemptFailed(TURN_ID, 1, "silent", "no frame for 30 s", retryable=True),
+        internal_events.AttemptFailed(TURN_ID, 1, "BAD_INPUT", "refused", retryable=False),
+        internal_events.TimePassed(),
+        internal_events.RoomLost("the room could not be restored"),
+        internal_events.UserStopped(),
     ),
     context=make_world(100.0),
 )
 USER = Machine(
-    user.USER,
+    user_machine.USER,
     rows=(
-        user.User(ANNA, asked=ASKED, chat=NEW_CHAT, made=RoomId("!made")),
-        user.User(
+        user_machine.User(ANNA, asked=ASKED, chat=NEW_CHAT, made=RoomId("!made")),
+        user_machine.User(
             ANNA,
             space_id=RoomId("!space"),
             next_chat_index=4,
@@ -157,18 +169,23 @@ USER = Machine(
         ),
     ),
     facts=(
-        user.SpaceWanted(ASKED, "@anna:example.org.1"),
-        user.ChatWanted(ASKED, "Plans"),
-        user.NameKnown("Anna", TxnId("@anna:example.org.1.name")),
-        user.SpaceMade(RoomId("!space")),
-        user.ChatMade(RoomId("!made")),
-        user.ChatLinked(),
-        user.StepRefused(),
+        user_machine.SpaceWanted(ASKED, "@anna:example.org.1"),
+        user_machine.ChatWanted(ASKED, "Plans"),
+        user_machine.NameKnown("Anna", TxnId("@anna:example.org.1.name")),
+        user_machine.SpaceMade(RoomId("!space")),
+        user_machine.ChatMade(RoomId("!made")),
+        user_machine.ChatLinked(),
+        user_machine.StepRefused(),
     ),
     context=make_world(),
 )
 MACHINES = (LIFECYCLE, ROOM, TURN, USER)
-MODULES = {"BotLifecycle": lifecycle, "RoomMachine": room, "TurnMachine": turn, "UserMachine": user}
+MODULES = {
+    "BotLifecycle": bot_machine,
+    "RoomMachine": room_machine,
+    "TurnMachine": turn_machine,
+    "UserMachine": user_machine,
+}
 NO_EVENTS: dict[str, set[str]] = {
     "BotLifecycle": {"Life"},
     "RoomMachine": {"Room"},

@@ -7,12 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines import conversation, household
 from machines.access import Access
-from machines.binding import Binding
-from machines.conversation import Conversation
-from machines.draft import AnswerText
-from machines.effects import (
+from machines.context import World
+from machines.events.effects import (
     Ask,
     Consume,
     Effect,
@@ -22,8 +19,7 @@ from machines.effects import (
     Tell,
     TookPlatformChatId,
 )
-from machines.facts import MessageArrived, QuestionShown
-from machines.happenings import (
+from machines.events.internal import (
     AgentDone,
     AgentOutput,
     AnswerReady,
@@ -32,14 +28,19 @@ from machines.happenings import (
     OrderDone,
     TimePassed,
 )
-from machines.household import Household
+from machines.events.matrix import MessageArrived, QuestionShown
+from machines.events.orders import JoinRoom, Outcome, SendMessage
 from machines.i18n import Catalog, catalog_for
 from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
-from machines.orders import JoinRoom, Outcome, SendMessage
-from machines.preferences import Preferences
-from machines.room import Room
-from machines.user import User
-from machines.world import World
+from machines.room import actor as room_actor
+from machines.room.actor import Conversation
+from machines.room.binding import Binding
+from machines.room.machine import Room
+from machines.turn.answer_text import AnswerText
+from machines.user import actor as user_actor
+from machines.user.actor import Household
+from machines.user.machine import User
+from machines.user.preferences import Preferences
 
 BOT = UserId("@lambda:example.org")
 ANNA = UserId("@anna:example.org")
@@ -176,7 +177,7 @@ class RoomStory:
             self.seq += 1
             seq = self.seq
         world = make_world(self.now, chosen=self.chosen, **self.world_options)
-        self.it, effects = conversation.take(self.it, event, world, seq, received_at)
+        self.it, effects = room_actor.take(self.it, event, world, seq, received_at)
         self.all += effects
         told = Told(effects)
         for kept in told.of(SavePreferences):
@@ -246,7 +247,7 @@ class UserStory:
     def take(self, event: Any) -> Told:
         self.seq += 1
         world = make_world(self.now, next_context=str(self.next_context), **self.world_options)
-        self.it, effects = household.take(self.it, event, self.seq, world)
+        self.it, effects = user_actor.take(self.it, event, self.seq, world)
         told = Told(effects)
         for taken in told.of(TookPlatformChatId):
             assert taken.platform_chat_id == str(self.next_context)

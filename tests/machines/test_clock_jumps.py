@@ -3,20 +3,20 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.conversation import Conversation
-from machines.effects import Ask, Reconcile
-from machines.facts import MessageArrived
-from machines.happenings import (
+from machines.events.effects import Ask, Reconcile
+from machines.events.internal import (
     Confirmation,
     Resumed,
     TimePassed,
     TopologyRefused,
 )
+from machines.events.matrix import MessageArrived
 from machines.ids import EventId
-from machines.memory import QUESTION_KEPT_S
-from machines.patience import LONGEST_SPREAD_WAIT_S
-from machines.reply import EDIT_INTERVAL_S
-from machines.room import COOL_DOWN_S, Room
+from machines.room.actor import Conversation
+from machines.room.chat_context import QUESTION_KEPT_S
+from machines.room.machine import COOL_DOWN_S, Room
+from machines.turn.reply import EDIT_INTERVAL_S
+from machines.turn.retry_policy import LONGEST_SPREAD_WAIT_S
 from tests.machines.support import ANNA, ROOM, RoomStory
 
 TWO_HOURS_S = 7200.0

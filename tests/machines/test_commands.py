@@ -4,9 +4,9 @@ import pytest
 
 from machines.commands import ALIASES, COMMANDS, parse
 from machines.commands.unknown import Unknown
-from machines.effects import Ask, HangUp, TookPlatformChatId
-from machines.happenings import ChatsAsked, NewChatAsked
-from machines.orders import NameRoom, StoreBinding
+from machines.events.effects import Ask, HangUp, TookPlatformChatId
+from machines.events.internal import ChatsAsked, NewChatAsked
+from machines.events.orders import NameRoom, StoreBinding
 from tests.machines.support import ANNA, CATALOG, ROOM, RoomStory, entry_room
 
 # -- what is a command -------------------------------------------------------------------------------

@@ -5,19 +5,25 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from machines.binding import Binding
-from machines.chats import ChatSummary
-from machines.effects import Reconcile, Send, Tell
-from machines.facts import (
+from machines.events.effects import Reconcile, Send, Tell
+from machines.events.internal import (
+    AnswerReady,
+    Asked,
+    ChatsAsked,
+    OnboardingAsked,
+    TopologyConfirmed,
+)
+from machines.events.matrix import (
     FileArrived,
     MalformedArrived,
     MemberChanged,
     MembersCounted,
     MessageArrived,
 )
-from machines.happenings import AnswerReady, Asked, ChatsAsked, OnboardingAsked, TopologyConfirmed
 from machines.ids import EventId
-from machines.user import User
+from machines.room.binding import Binding
+from machines.user.chats import ChatSummary
+from machines.user.machine import User
 from tests.machines.support import (
     ANNA,
     BERT,

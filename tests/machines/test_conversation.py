@@ -3,19 +3,16 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.conversation import refused
-from machines.draft import AnswerText
-from machines.effects import Ask, Consume, HangUp, Log, MarkRead, ShowTyping
 from machines.errors import IllegalEvent
-from machines.facts import (
-    BotRemoved,
-    EncryptedArrived,
-    EncryptionEnabled,
-    FileArrived,
-    MalformedArrived,
-    MemberChanged,
+from machines.events.effects import (
+    Ask,
+    Consume,
+    HangUp,
+    Log,
+    MarkRead,
+    ShowTyping,
 )
-from machines.happenings import (
+from machines.events.internal import (
     AgentDone,
     AgentOutput,
     AttemptFailed,
@@ -24,9 +21,19 @@ from machines.happenings import (
     Resumed,
     RoomMade,
 )
+from machines.events.matrix import (
+    BotRemoved,
+    EncryptedArrived,
+    EncryptionEnabled,
+    FileArrived,
+    MalformedArrived,
+    MemberChanged,
+)
+from machines.events.orders import Refused
 from machines.ids import EventId
-from machines.orders import Refused
-from machines.turn_state import NO_ATTEMPT
+from machines.room.actor import refused
+from machines.turn.answer_text import AnswerText
+from machines.turn.state import NO_ATTEMPT
 from tests.machines.support import (
     ANNA,
     BERT,

@@ -3,20 +3,20 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.effects import Ask, SavePreferences, TookPlatformChatId
-from machines.endings import FILE_NAME_CHARS
-from machines.facts import QuestionShown
-from machines.happenings import (
+from machines.events.agent import ConfirmationAnswer, ContextOrder
+from machines.events.effects import Ask, SavePreferences, TookPlatformChatId
+from machines.events.internal import (
     AgentDone,
     Confirmation,
     Resumed,
     TopologyConfirmed,
 )
+from machines.events.matrix import QuestionShown
+from machines.events.orders import StoreBinding
 from machines.ids import EventId, RoomId
-from machines.memory import QUESTION_KEPT_S, Memory, Question
-from machines.orders import StoreBinding
-from machines.remembering import MAX_TOKENS
-from machines.talk import ConfirmationAnswer, ContextOrder
+from machines.room.answers import MAX_TOKENS
+from machines.room.chat_context import QUESTION_KEPT_S, Memory, Question
+from machines.turn.endings import FILE_NAME_CHARS
 from tests.machines.support import (
     ANNA,
     BERT,

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from machines.binding import Binding
-from machines.doubts import Doubts, doubts
 from machines.ids import RoomId
-from machines.plan import Stored
-from machines.topology import Topology
-from machines.user import User
+from machines.room.binding import Binding
+from machines.room.plan import Stored
+from machines.room.topology import Topology
+from machines.room.unconfirmed import Doubts, doubts
+from machines.user.machine import User
 from tests.machines.support import ANNA, BERT
 from tests.machines.test_reconcile_properties import tables, topologies
 from tests.machines.topologies import (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from machines.draft import AnswerText
+from machines.turn.answer_text import AnswerText
 
 PIECES = st.lists(st.text(st.characters(exclude_categories=()), max_size=8), max_size=8)
 

@@ -5,9 +5,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from machines.chats import ChatSummary
-from machines.effects import Consume, Log, Send, TookPlatformChatId
-from machines.happenings import (
+from machines.events.effects import (
+    Consume,
+    Log,
+    Send,
+    TookPlatformChatId,
+)
+from machines.events.internal import (
     Asked,
     ChatRecovered,
     ChatsAsked,
@@ -17,8 +21,7 @@ from machines.happenings import (
     RoomCompleted,
     RoomMade,
 )
-from machines.ids import EventId, RoomId, TxnId
-from machines.orders import (
+from machines.events.orders import (
     CreateRoom,
     Done,
     EnsureInvited,
@@ -29,7 +32,9 @@ from machines.orders import (
     RoomCreated,
     SendMessage,
 )
-from machines.user import User
+from machines.ids import EventId, RoomId, TxnId
+from machines.user.chats import ChatSummary
+from machines.user.machine import User
 from tests.machines.support import ANNA, CATALOG, ENTRY, ROOM, SPACE, Told, UserStory, make_world
 
 INVITED = Asked(ENTRY)

@@ -3,11 +3,16 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.draft import AnswerText
-from machines.effects import Ask, HangUp
-from machines.happenings import AnswerTooLong, CallDelayed, CallStarted, Resumed
-from machines.reply import GATHER_S
-from machines.turn_state import NO_ATTEMPT, Turn
+from machines.events.effects import Ask, HangUp
+from machines.events.internal import (
+    AnswerTooLong,
+    CallDelayed,
+    CallStarted,
+    Resumed,
+)
+from machines.turn.answer_text import AnswerText
+from machines.turn.reply import GATHER_S
+from machines.turn.state import NO_ATTEMPT, Turn
 from store.codec import dump, read
 from tests.machines.support import CATALOG, RoomStory, Told
 

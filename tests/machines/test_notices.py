@@ -4,14 +4,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines.chats import ChatSummary
-from machines.effects import DropEdits, Send
-from machines.facts import BegunPart, MessageArrived
-from machines.happenings import Asked, ChatsAsked
+from machines.events.effects import DropEdits, Send
+from machines.events.internal import Asked, ChatsAsked
+from machines.events.matrix import BegunPart, MessageArrived
+from machines.events.orders import RedactMessage, SendMessage
 from machines.ids import EventId, RoomId, TxnId
-from machines.notices import in_parts
-from machines.orders import RedactMessage, SendMessage
-from machines.splitting import PART_BYTES
+from machines.turn.notices import in_parts
+from machines.turn.split import PART_BYTES
+from machines.user.chats import ChatSummary
 from tests.machines.support import ANNA, ENTRY, ROOM, RoomStory, UserStory, entry_room
 
 LIST = EventId("$list")

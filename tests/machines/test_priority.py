@@ -3,17 +3,22 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.effects import Ask
-from machines.facts import BotRemoved, EncryptedArrived, FileArrived, MessageArrived
-from machines.happenings import (
+from machines.events.effects import Ask
+from machines.events.internal import (
     Asked,
     ChatsAsked,
     OrderDone,
     TopologyConfirmed,
 )
+from machines.events.matrix import (
+    BotRemoved,
+    EncryptedArrived,
+    FileArrived,
+    MessageArrived,
+)
+from machines.events.orders import Done
+from machines.events.priority import Priority, priority_of
 from machines.ids import EventId, TxnId
-from machines.orders import Done
-from machines.priority import Priority, priority_of
 from tests.machines.support import ANNA, BERT, CATALOG, CHAT_BINDING, ROOM, RoomStory, chat_room
 
 FOUND = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)

@@ -3,11 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.binding import Binding
 from machines.ids import RoomId
-from machines.plan import Plan, Stored
-from machines.topology import ObservedRoom
-from machines.user import User
+from machines.room.binding import Binding
+from machines.room.plan import Plan, Stored
+from machines.room.topology import ObservedRoom
+from machines.user.machine import User
 from tests.machines.support import ANNA, BERT, BOT, STRANGER
 from tests.machines.topologies import (
     bound,

@@ -5,12 +5,12 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from machines.binding import Binding
 from machines.ids import RoomId
-from machines.plan import Stored
-from machines.room import Room
-from machines.topology import ObservedChild, ObservedRoom, Topology
-from machines.user import User
+from machines.room.binding import Binding
+from machines.room.machine import Room
+from machines.room.plan import Stored
+from machines.room.topology import ObservedChild, ObservedRoom, Topology
+from machines.user.machine import User
 from tests.machines.support import ANNA, BERT, BOT, STRANGER
 from tests.machines.topologies import AGENT, World
 

@@ -2,18 +2,30 @@
 
 import pytest
 
-from machines.binding import Binding
-from machines.effects import Ask, Consume, Log, Reconcile, Record
-from machines.facts import BotRemoved, BotReturned, InviteArrived
-from machines.happenings import (
+from machines.events.effects import (
+    Ask,
+    Consume,
+    Log,
+    Reconcile,
+    Record,
+)
+from machines.events.internal import (
     OnboardingAsked,
     Resumed,
     TopologyConfirmed,
     TopologyRefused,
 )
+from machines.events.matrix import BotRemoved, BotReturned, InviteArrived
+from machines.events.orders import (
+    Joined,
+    JoinRoom,
+    Refused,
+    RejectInvite,
+    StoreBinding,
+)
 from machines.ids import EventId
-from machines.orders import Joined, JoinRoom, Refused, RejectInvite, StoreBinding
-from machines.room import Room
+from machines.room.binding import Binding
+from machines.room.machine import Room
 from tests.machines.support import (
     ANNA,
     BERT,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machines.splitting import (
+from machines.turn.split import (
     PART_BYTES,
     START,
     CutPosition,

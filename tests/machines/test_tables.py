@@ -10,10 +10,10 @@ from statemachine import State, StateMachine
 from statemachine.exceptions import TransitionNotAllowed
 
 from machines.errors import IllegalEvent
-from machines.room import RoomMachineEvent
-from machines.table import Table, event_name
-from machines.turn import TurnEvent
-from machines.turn_state import ENDED, TurnState
+from machines.fsm import Table, event_name
+from machines.room.machine import RoomMachineEvent
+from machines.turn.machine import TurnEvent
+from machines.turn.state import ENDED, TurnState
 from tests.machines.samples import (
     LIFECYCLE,
     MACHINES,

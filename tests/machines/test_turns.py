@@ -6,16 +6,22 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from machines.draft import AnswerText
-from machines.effects import Ask, DropEdits, HangUp, Send, ShowTyping
-from machines.facts import BegunPart, MessageArrived
-from machines.happenings import Activity, AgentOutput, Resumed
+from machines.events.effects import (
+    Ask,
+    DropEdits,
+    HangUp,
+    Send,
+    ShowTyping,
+)
+from machines.events.internal import Activity, AgentOutput, Resumed
+from machines.events.matrix import BegunPart, MessageArrived
+from machines.events.orders import RedactMessage, SendMessage
 from machines.ids import EventId, TxnId
-from machines.orders import RedactMessage, SendMessage
-from machines.patience import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
-from machines.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
-from machines.splitting import PART_BYTES, split
-from machines.turn_state import NO_ATTEMPT, Turn
+from machines.turn.answer_text import AnswerText
+from machines.turn.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
+from machines.turn.retry_policy import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
+from machines.turn.split import PART_BYTES, split
+from machines.turn.state import NO_ATTEMPT, Turn
 from store.codec import dump, read
 from tests.machines.support import ANNA, CATALOG, ROOM, RoomStory
 

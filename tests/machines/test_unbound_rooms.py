@@ -8,20 +8,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from machines import commands
-from machines.case import Waiting
-from machines.conversation import Conversation
-from machines.draft import AnswerText
-from machines.effects import Ask, HangUp, Log, Reconcile, Record, Send, SetAside
 from machines.errors import IllegalEvent
-from machines.facts import (
-    BotRemoved,
-    BotReturned,
-    EncryptionEnabled,
-    InviteArrived,
-    MemberChanged,
-    MessageArrived,
+from machines.events.effects import (
+    Ask,
+    HangUp,
+    Log,
+    Reconcile,
+    Record,
+    Send,
+    SetAside,
 )
-from machines.happenings import (
+from machines.events.internal import (
     AgentOutput,
     OrderDone,
     Resumed,
@@ -31,9 +28,20 @@ from machines.happenings import (
     TopologyConfirmed,
     TopologyRefused,
 )
+from machines.events.matrix import (
+    BotRemoved,
+    BotReturned,
+    EncryptionEnabled,
+    InviteArrived,
+    MemberChanged,
+    MessageArrived,
+)
+from machines.events.orders import Joined, Refused
 from machines.ids import EventId, TxnId
-from machines.orders import Joined, Refused
-from machines.room import Room
+from machines.room.actor import Conversation
+from machines.room.machine import Room
+from machines.room.step_draft import Waiting
+from machines.turn.answer_text import AnswerText
 from tests.machines.support import ANNA, CATALOG, CHAT_BINDING, ROOM, RoomStory, Told
 
 NOTHING = TopologyRefused("nothing it could be", {"room_id": ROOM})

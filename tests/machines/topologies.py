@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines.binding import Binding
 from machines.ids import AgentId, RoomId, UserId
-from machines.plan import Plan, Stored
-from machines.reconcile import plan
-from machines.room import Room, RoomState
-from machines.topology import ObservedChild, ObservedRoom, Topology
-from machines.user import User
+from machines.room.binding import Binding
+from machines.room.machine import Room, RoomState
+from machines.room.plan import Plan, Stored
+from machines.room.reconcile import plan
+from machines.room.topology import ObservedChild, ObservedRoom, Topology
+from machines.user.machine import User
 from tests.machines.support import ANNA, BOT
 
 AGENT = AgentId("default")

@@ -4,8 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import anyio
 
-from machines.ids import AgentId, UserId
-from machines.talk import (
+from machines.events.agent import (
     AgentBroke,
     AgentEnded,
     AgentRefused,
@@ -15,6 +14,7 @@ from machines.talk import (
     AgentUsesTool,
     Frame,
 )
+from machines.ids import AgentId, UserId
 from tests.simulation.faults import Faults
 from tests.simulation.kernel import Kernel
 from tests.simulation.process import Process

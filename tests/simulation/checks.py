@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from machines.events.agent import AgentRequest
 from machines.i18n import Catalog
-from machines.talk import AgentRequest
 from sandbox.room_event import ANSWERS
 from tests.simulation.agents import AgentModel
 from tests.simulation.homeserver import SimulatedHomeserver

@@ -10,12 +10,12 @@ import structlog
 
 from actors.agent_calls import Limits
 from actors.bot import Bot
-from actors.surroundings import Surroundings
+from actors.context import Surroundings
 from machines.access import Access
 from machines.errors import SurfacesError
+from machines.events.agent import AgentRequest
 from machines.i18n import catalog_for
 from machines.ids import UserId
-from machines.talk import AgentRequest
 from matrix import Account, MatrixClient
 from matrix.clock import SystemClock
 from matrix.http.backend import HttpBackend

@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from machines.doubts import Doubts
+from machines.events.orders import Order, Outcome, SendMessage
 from machines.ids import TxnId
-from machines.orders import Order, Outcome, SendMessage
-from machines.topology import Topology
+from machines.room.topology import Topology
+from machines.room.unconfirmed import Doubts
 from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
 from matrix.http.circuit_breaker import CircuitBreaker
 from matrix.sync import history, timeline

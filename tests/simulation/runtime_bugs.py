@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from actors.outbox import Outbox
 from actors.reconciler import Reconciler
-from machines import dialogue
-from machines.facts import Fact, Gap
+from machines.events.matrix import Fact, Gap
+from machines.events.orders import Order, Outcome, SendMessage
 from machines.ids import TxnId
-from machines.orders import Order, Outcome, SendMessage
-from machines.topology import Topology
+from machines.room.topology import Topology
+from machines.turn import driver as turn_driver
 from store import Journal
 from store.queries import SQL
 from store.records import InboxRow, OutboxRow, Writes
@@ -70,7 +70,7 @@ def _lane_of_its_own(stack: ExitStack) -> None:
 
 
 def _turn_not_resumed(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(dialogue, "resume", lambda case: None))
+    stack.enter_context(patch.object(turn_driver, "resume", lambda case: None))
 
 
 def _no_reconciliation(stack: ExitStack) -> None:

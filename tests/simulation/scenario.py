@@ -12,7 +12,12 @@ from pathlib import Path
 
 import anyio
 
-from machines.talk import AgentEnded, AgentRequest, AgentSaid, Frame
+from machines.events.agent import (
+    AgentEnded,
+    AgentRequest,
+    AgentSaid,
+    Frame,
+)
 from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
 from tests.simulation.agents import AgentModel
 from tests.simulation.faults import Fate, Faults, Outage, Plan

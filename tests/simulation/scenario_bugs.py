@@ -13,9 +13,14 @@ from weakref import WeakKeyDictionary
 import anyio
 from msgspec.structs import replace
 
+from machines.events.orders import (
+    CreateRoom,
+    Order,
+    Outcome,
+    SendMessage,
+)
 from machines.ids import RoomId, TxnId
-from machines.orders import CreateRoom, Order, Outcome, SendMessage
-from machines.topology import Topology
+from machines.room.topology import Topology
 from matrix.errors import Unreachable
 from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
 from matrix.http.circuit_breaker import CircuitBreaker

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import anyio
 
-from machines.facts import SyncBatch
+from machines.events.matrix import SyncBatch
 from machines.ids import ActorKey
 from matrix.sync import timeline
 from store import Journal

@@ -164,9 +164,10 @@ def _wrap_boundaries(failpoints: _Failpoints) -> None:
 
 def _shorten_waits() -> None:
     """Shorten the daemon's deliberate waits: this homeserver makes a room at once or not at all."""
-    from machines import dialogue, reply
+    from machines.turn import driver as turn_driver
+    from machines.turn import reply
     from matrix.rooms import create
 
-    for module in (reply, dialogue):
+    for module in (reply, turn_driver):
         vars(module)["EDIT_INTERVAL_S"] = 0.15
     create.SETTLING_S = 0.0

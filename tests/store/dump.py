@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from machines.facts import Gap, Quarantined, SyncBatch
+from machines.events.matrix import Gap, Quarantined, SyncBatch
 from machines.ids import ActorKey, EventId, RoomId, SyncToken
 from store import Journal
 from store.database import migrations, open_database

@@ -1,7 +1,19 @@
 """One value of every kind that waits in an inbox or in the outbox, no field of which has its default."""
 
-from machines.binding import Binding
-from machines.facts import (
+from machines.events.internal import (
+    AnswerReady,
+    Asked,
+    ChatRecovered,
+    ChatsAsked,
+    MessageDropped,
+    NewChatAsked,
+    OnboardingAsked,
+    OrderDone,
+    QueueOverflowed,
+    RoomCompleted,
+    RoomMade,
+)
+from machines.events.matrix import (
     BegunPart,
     BotRemoved,
     BotReturned,
@@ -15,21 +27,7 @@ from machines.facts import (
     MessageArrived,
     QuestionShown,
 )
-from machines.happenings import (
-    AnswerReady,
-    Asked,
-    ChatRecovered,
-    ChatsAsked,
-    MessageDropped,
-    NewChatAsked,
-    OnboardingAsked,
-    OrderDone,
-    QueueOverflowed,
-    RoomCompleted,
-    RoomMade,
-)
-from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
-from machines.orders import (
+from machines.events.orders import (
     CreateRoom,
     Done,
     EnsureInvited,
@@ -46,6 +44,8 @@ from machines.orders import (
     SendMessage,
     StoreBinding,
 )
+from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
+from machines.room.binding import Binding
 
 BERT = UserId("@bert:example.org")
 ROOM = RoomId("!journalled")

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from machines.binding import Binding
-from machines.facts import MessageArrived, Quarantined, SyncBatch
+from machines.events.agent import AgentRequest
+from machines.events.matrix import MessageArrived, Quarantined, SyncBatch
+from machines.events.orders import SendMessage
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.orders import SendMessage
-from machines.reply import Part, Reply
-from machines.room import Room
-from machines.talk import AgentRequest
-from machines.turn_state import Turn
+from machines.room.binding import Binding
+from machines.room.machine import Room
+from machines.turn.reply import Part, Reply
+from machines.turn.state import Turn
 from store import writing
 from store.database import prepare
 from store.queries import SQL

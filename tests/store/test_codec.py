@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machines import orders
-from machines.happenings import InboxEvent, OrderDone
-from machines.memory import Memory
-from machines.preferences import Preferences
-from machines.tags import tag_of
-from machines.turn_state import Turn
+from machines.events import orders
+from machines.events.internal import InboxEvent, OrderDone
+from machines.events.tags import tag_of
+from machines.room.chat_context import Memory
+from machines.turn.state import Turn
+from machines.user.preferences import Preferences
 from store.codec import dump, read_event, read_order
 from store.errors import DatabaseUnusable, UnitRefused
 from store.records import Pending

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from machines.happenings import QueueOverflowed
+from machines.events.internal import QueueOverflowed
+from machines.events.priority import Priority
 from machines.ids import UserId
-from machines.priority import Priority
 from store import Journal, inbox
 from store.database import open_database
 from store.records import Writes

@@ -5,8 +5,9 @@ import sqlite3
 import pytest
 from msgspec.structs import replace
 
-from machines.binding import Binding
-from machines.facts import (
+from machines.bot.machine import Life
+from machines.events.internal import OrderDone
+from machines.events.matrix import (
     BotRemoved,
     EncryptionEnabled,
     Gap,
@@ -14,12 +15,17 @@ from machines.facts import (
     Quarantined,
     SyncBatch,
 )
-from machines.happenings import OrderDone
+from machines.events.orders import (
+    Done,
+    JoinRoom,
+    NameRoom,
+    Refused,
+    StoreBinding,
+)
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.lifecycle import Life
-from machines.orders import Done, JoinRoom, NameRoom, Refused, StoreBinding
-from machines.preferences import Preferences
-from machines.room import Room
+from machines.room.binding import Binding
+from machines.room.machine import Room
+from machines.user.preferences import Preferences
 from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused

@@ -14,9 +14,9 @@ from typing import get_args
 
 import pytest
 
-from machines.happenings import InboxEvent
+from machines.events.internal import InboxEvent
+from machines.events.orders import Order
 from machines.ids import ActorKey
-from machines.orders import Order
 from store import Database, DatabaseUnusable, Journal, database
 from store.database import migrate, migrations, open_database
 from store.records import Writes

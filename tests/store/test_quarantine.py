@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from machines.facts import Quarantined, SyncBatch
+from machines.events.matrix import Quarantined, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from store import Database, Journal, quarantine
 

@@ -2,18 +2,23 @@
 
 from collections.abc import Iterable
 
-from machines.binding import Binding
-from machines.facts import BegunPart, Fact, MessageArrived, SyncBatch
-from machines.happenings import Asked
+from machines.events.agent import AgentRequest, ConfirmationAnswer, ContextOrder
+from machines.events.internal import Asked
+from machines.events.matrix import (
+    BegunPart,
+    Fact,
+    MessageArrived,
+    SyncBatch,
+)
+from machines.events.orders import SendMessage
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.memory import Memory, Question
-from machines.orders import SendMessage
-from machines.preferences import Preferences
-from machines.reply import Finished, Part, Reply
-from machines.room import Room
-from machines.talk import AgentRequest, ConfirmationAnswer, ContextOrder
-from machines.turn_state import Turn
-from machines.user import NewChat, User
+from machines.room.binding import Binding
+from machines.room.chat_context import Memory, Question
+from machines.room.machine import Room
+from machines.turn.reply import Finished, Part, Reply
+from machines.turn.state import Turn
+from machines.user.machine import NewChat, User
+from machines.user.preferences import Preferences
 from store import Journal
 from store.records import InboxRow, OutboxRow
 

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 import pytest
 from msgspec.structs import replace
 
+from machines.events.orders import CreateRoom, Refused, RoomCreated
 from machines.ids import RoomId, TxnId, UserId
-from machines.orders import CreateRoom, Refused, RoomCreated
 from matrix.errors import Unreachable
 from matrix.http.transport import Transport
 from matrix.raw_events import state_map

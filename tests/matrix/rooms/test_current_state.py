@@ -4,10 +4,16 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from machines.doubts import Doubts
+from machines.events.orders import (
+    CreateRoom,
+    LinkChild,
+    Refused,
+    SendMessage,
+    StoreBinding,
+)
 from machines.ids import RoomId, TxnId, UserId
-from machines.orders import CreateRoom, LinkChild, Refused, SendMessage, StoreBinding
-from machines.topology import ObservedRoom, Topology
+from machines.room.topology import ObservedRoom, Topology
+from machines.room.unconfirmed import Doubts
 from matrix import MatrixClient
 from matrix.http.backend import HttpRequest, HttpResponse
 from matrix.http.nio_backend import NioBackend

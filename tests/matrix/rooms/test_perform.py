@@ -2,8 +2,7 @@
 
 import pytest
 
-from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.orders import (
+from machines.events.orders import (
     CreateRoom,
     Done,
     EnsureInvited,
@@ -20,6 +19,7 @@ from machines.orders import (
     SendMessage,
     StoreBinding,
 )
+from machines.ids import EventId, RoomId, TxnId, UserId
 from matrix import MatrixClient
 from sandbox.errors import MatrixRefused
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machines.ids import EventId
-from machines.splitting import PART_BYTES
+from machines.turn.split import PART_BYTES
 from matrix.http.cleaning import clean_text
 from matrix.rooms.render import _PLAIN_LINE, ALLOWED_TAGS, CONTENT_BYTES, message_content, render
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it.parser_inline import ParserInline
 
+from machines.events.orders import Done, SendMessage
 from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.orders import Done, SendMessage
 from matrix.rooms import perform
 from matrix.rooms.perform import OrderPerformer
 from matrix.rooms.render import message_content, render

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from machines.errors import CredentialsRefused, LoggedOut
+from machines.events.orders import LookUpName, NameFound
 from machines.ids import SyncToken, TxnId, UserId
-from machines.orders import LookUpName, NameFound
 from matrix import Account, MatrixClient
 from matrix.errors import SessionMismatch, SessionUnusable
 from matrix.session.file import SessionFile, StoredSession

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machines.facts import MessageArrived, SyncBatch
+from machines.events.matrix import MessageArrived, SyncBatch
 from matrix.errors import Unreachable
 from matrix.sync.read_position import left_to_answer
 from tests.matrix.raw_events import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from machines.facts import MalformedArrived, SyncBatch
+from machines.events.matrix import MalformedArrived, SyncBatch
 from machines.ids import EventId, SyncToken
 from matrix.sync.timeline import decode_page
 from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, decode_sync, event, joined, member, text

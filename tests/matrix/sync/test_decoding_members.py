@@ -2,7 +2,7 @@
 
 import pytest
 
-from machines.facts import (
+from machines.events.matrix import (
     BotRemoved,
     BotReturned,
     EncryptionEnabled,

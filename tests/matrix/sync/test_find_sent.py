@@ -4,8 +4,13 @@ import time
 
 import pytest
 
+from machines.events.orders import (
+    CreateRoom,
+    Done,
+    RoomCreated,
+    SendMessage,
+)
 from machines.ids import TxnId, UserId
-from machines.orders import CreateRoom, Done, RoomCreated, SendMessage
 
 pytestmark = pytest.mark.anyio
 

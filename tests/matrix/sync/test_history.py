@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from machines.errors import HistoryUnavailable, TokenUnknown
-from machines.facts import Gap, MessageArrived
+from machines.events.matrix import Gap, MessageArrived
 from machines.ids import RoomId, SyncToken
 from matrix.http.transport import Transport
 from matrix.sync.history import read_back, read_gap

@@ -2,9 +2,15 @@
 
 import pytest
 
-from machines.facts import BegunPart, MessageArrived
+from machines.events.matrix import BegunPart, MessageArrived
+from machines.events.orders import (
+    CreateRoom,
+    Done,
+    JoinRoom,
+    RoomCreated,
+    SendMessage,
+)
 from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.orders import CreateRoom, Done, JoinRoom, RoomCreated, SendMessage
 from matrix import MatrixClient
 from matrix.http.nio_backend import NioBackend
 

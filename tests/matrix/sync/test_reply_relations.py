@@ -2,7 +2,7 @@
 
 import pytest
 
-from machines.facts import BegunPart, MessageArrived
+from machines.events.matrix import BegunPart, MessageArrived
 from machines.ids import EventId
 from matrix.sync.timeline import decode_page
 from tests.matrix.raw_events import BOT, ME, ROOM, event, facts, joined, text

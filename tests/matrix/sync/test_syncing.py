@@ -3,7 +3,7 @@
 import pytest
 
 from machines.errors import TokenUnknown
-from machines.facts import (
+from machines.events.matrix import (
     BotRemoved,
     EncryptedArrived,
     Gap,
@@ -11,8 +11,14 @@ from machines.facts import (
     MembersCounted,
     MessageArrived,
 )
+from machines.events.orders import (
+    CreateRoom,
+    JoinRoom,
+    LinkChild,
+    RoomCreated,
+    StoreBinding,
+)
 from machines.ids import RoomId, SyncToken, TxnId, UserId
-from machines.orders import CreateRoom, JoinRoom, LinkChild, RoomCreated, StoreBinding
 from tests.matrix.conftest import PASSWORD
 from tests.support.matrix_user import MatrixUser
 

@@ -12,7 +12,7 @@ from string import Formatter
 from machines.commands import ALIASES, COMMANDS
 from machines.commands.naming import MAX_NAME_LENGTH
 from machines.i18n import TEMPLATES
-from machines.preferences import MAX_SOUL_LENGTH
+from machines.user.preferences import MAX_SOUL_LENGTH
 
 TOO_LONG = "x" * (MAX_NAME_LENGTH + 1)
 Keys = tuple[str, ...]

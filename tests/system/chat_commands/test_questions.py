@@ -3,7 +3,7 @@
 import pytest
 
 from machines.i18n import catalog_for
-from machines.memory import QUESTION_KEPT_S
+from machines.room.chat_context import QUESTION_KEPT_S
 from tests.support.agent_script import (
     End,
     Text,

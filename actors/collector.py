@@ -1,0 +1,121 @@
+"""Collects the effects of one visit to an actor: those that are committed, and those that follow the commit."""
+
+from typing import assert_never
+
+from msgspec import Struct
+
+from actors.context import Surroundings
+from machines.context import World
+from machines.events.effects import (
+    Ask,
+    Consume,
+    DropEdits,
+    Effect,
+    HangUp,
+    Log,
+    MarkRead,
+    Reconcile,
+    Record,
+    SavePreferences,
+    Send,
+    SetAside,
+    ShowTyping,
+    Tell,
+    TookPlatformChatId,
+)
+from machines.events.orders import Order, SendMessage
+from machines.ids import ActorKey, TxnId, UserId
+from machines.room.actor import Conversation
+from machines.user.actor import Household
+from machines.user.preferences import Preferences
+from store.records import OutboxRow, Transition, Writes
+
+Deferred = Ask | HangUp | Reconcile | ShowTyping | MarkRead | Log
+"""The effects that follow the commit and need no row."""
+
+
+class Gathered(Struct):
+    """The effects of one visit, by what becomes of them."""
+
+    key: ActorKey
+    before: Conversation | Household
+    finished: list[int] = []
+    set_aside: list[tuple[int, str]] = []
+    told: list[tuple[ActorKey, Struct]] = []
+    orders: list[OutboxRow] = []
+    dropped: list[TxnId] = []
+    transitions: list[Transition] = []
+    deferred: list[Deferred] = []
+    platform_chat_seq: int | None = None
+    preferences: list[tuple[UserId, Preferences]] = []
+
+    def add(self, effect: Effect, world: World, worlds: Surroundings) -> None:
+        """Put one effect where it belongs."""
+        match effect:
+            case Send(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
+                lane = getattr(order, "room_id", self.key)
+                self.orders.append(
+                    OutboxRow(txn_id, lane, self.key, order, reports, not_before, world.now)
+                )
+            case Consume(seq=seq):
+                self.finished.append(seq)
+            case Ask() | HangUp() | ShowTyping() | MarkRead() | Reconcile() | Log():
+                self.deferred.append(effect)
+            case DropEdits(edits=edits):
+                self.dropped.append(edits)
+                self.orders = [row for row in self.orders if not _is_dropped(row.order, edits)]
+            case SetAside(seq=seq, reason=reason):
+                self.set_aside.append((seq, reason))
+            case Tell(actor=actor, event=event):
+                self.told.append((actor, event))
+            case Record():
+                self.transitions.append(
+                    Transition(
+                        self.key,
+                        world.now,
+                        effect.event,
+                        effect.source,
+                        effect.target,
+                        effect.reason,
+                        effect.report,
+                    )
+                )
+            case SavePreferences(user_id=user_id, preferences=preferences):
+                self.preferences.append((user_id, preferences))
+                worlds.set_preferences(user_id, preferences)
+            case TookPlatformChatId(platform_chat_id=taken):
+                self.platform_chat_seq = int(taken)
+                worlds.reserve_platform_chat_id(taken)
+            case _:
+                assert_never(effect)
+
+    def writes(self, after: Conversation | Household) -> Writes:
+        """Return the content of the visit's transaction; of the actor's rows only those that changed."""
+        room = turn = turn_ended = user = None
+        before = self.before
+        if isinstance(after, Conversation) and isinstance(before, Conversation):
+            room = after.room if after.room != before.room else None
+            turn = after.turn if after.turn != before.turn else None
+            ended = before.turn is not None and after.turn is None
+            turn_ended = after.room.room_id if ended else None
+        elif isinstance(after, Household) and isinstance(before, Household):
+            user = after.user if after.user != before.user else None
+        return Writes(
+            room=room,
+            turn=turn,
+            turn_ended=turn_ended,
+            user=user,
+            finished=tuple(self.finished),
+            set_aside=tuple(self.set_aside),
+            told=tuple(self.told),
+            orders=tuple(self.orders),
+            dropped_edits=tuple(self.dropped),
+            transitions=tuple(self.transitions),
+            platform_chat_seq=self.platform_chat_seq,
+            preferences=tuple(self.preferences),
+        )
+
+
+def _is_dropped(order: Order, edits: TxnId) -> bool:
+    """Whether an order of this visit is an intermediate edit of the message."""
+    return isinstance(order, SendMessage) and order.droppable and order.edits == edits

@@ -1,0 +1,282 @@
+"""The dispatcher: processes one batch of every ready actor, commits the round in one transaction, then performs it.
+
+An actor is in the ready set at most once, and only the dispatcher runs actors; this serialises each room. Steps are
+pure and take microseconds, so one task runs all of them, the actors of a round share one commit, and nothing here
+waits for a slow agent or homeserver. Idle actors are rows: a cell is loaded when an event arrives, and the least
+recently used idle cells are passivated.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+
+import anyio
+import anyio.lowlevel
+import structlog
+
+from actors.cell import Cell, Visit
+from actors.collector import Deferred
+from actors.context import Surroundings
+from actors.ports import Clock
+from actors.timers import Timers
+from machines.events.internal import Resumed, TimePassed
+from machines.ids import ActorKey
+from machines.user.actor import Household
+from store import Journal
+from store.errors import UnitRefused
+from store.records import InboxRow, OutboxRow, Writes
+
+ACTORS_A_ROUND = 256
+RESTING_CELLS = 1024
+BACKLOG_HIGH = 20_000
+BACKLOG_LOW = 10_000
+"""The sync loop pauses at this backlog: the homeserver is the buffer.
+
+Events that wait for something else, such as a slow agent or a repair, are bounded per room and not counted here.
+"""
+
+
+class Crank:
+    """Runs all actors. `perform` gets the volatile effects after a commit, `send` the committed orders.
+
+    `send` also gets the messages whose edits were dropped, and the actor. `orders_waiting` returns the number of
+    pending orders of a room; `relieve` is called when it has become lower.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        worlds: Surroundings,
+        clock: Clock,
+        perform: Callable[[ActorKey, Deferred], None],
+        send: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
+        orders_waiting: Callable[[ActorKey], int],
+    ) -> None:
+        self._journal = journal
+        self._worlds = worlds
+        self._clock = clock
+        self._perform = perform
+        self._send = send
+        self._orders_waiting = orders_waiting
+        self._congested: set[ActorKey] = set()
+        self._cells: OrderedDict[ActorKey, Cell] = OrderedDict()
+        self._ready: OrderedDict[ActorKey, list[object]] = OrderedDict()
+        self._loading: dict[ActorKey, list[InboxRow]] = {}
+        self._wake = anyio.Event()
+        self._timers = Timers(clock, lambda key: self.tell(key, TimePassed()))
+        self._backlog = 0
+        self._untaken: dict[ActorKey, int] = {}
+        """The number of rows of each actor that it could take and that were not taken yet."""
+        self._room_again = anyio.Event()
+        self._stopping = False
+        self._running = False
+        self._idle = anyio.Event()
+
+    def deliver(self, rows: Iterable[InboxRow]) -> None:
+        """Deliver committed inbox rows to their actors."""
+        for row in rows:
+            self._count(row.actor, 1)
+            cell = self._cells.get(row.actor)
+            if cell is not None:
+                cell.deliver((row,))
+            elif row.actor in self._loading:
+                self._loading[row.actor].append(row)
+            self._make_ready(row.actor)
+
+    def tell(self, key: ActorKey, event: object) -> None:
+        """Deliver an event without a row."""
+        cell = self._cells.get(key)
+        if cell is not None:
+            cell.tell(event)
+            self._make_ready(key)
+        else:
+            self._make_ready(key).append(event)
+
+    def relieve(self, key: str) -> None:
+        """Continue with a room that was paused because too many of its orders were pending."""
+        if key in self._congested:
+            self._congested.remove(ActorKey(key))
+            self._make_ready(ActorKey(key))
+
+    def awaken(self, waiting: Mapping[ActorKey, int]) -> None:
+        """Continue the work of an earlier process: actors with this many waiting rows, or with a turn in progress.
+
+        The rows count as backlog, otherwise repeated crashes would let it grow without bound.
+        """
+        for key, rows in waiting.items():
+            self._count(key, rows)
+            told = self._make_ready(key)
+            if not key.startswith("@"):
+                told.append(Resumed())
+
+    def is_caught_up(self, key: ActorKey) -> bool:
+        """Whether a room has answered everything that it has taken; a passivated one has.
+
+        Requests that it passed on to its owner's actor (`!new`, messages in an entry room) count.
+        """
+        cell = self._cells.get(key)
+        if cell is None:
+            return True
+        owner = cell.owner
+        if not cell.caught_up or cell.congested or owner in self._ready or owner in self._loading:
+            return False
+        household = self._cells.get(owner) if owner is not None else None
+        return household is None or (household.resting and not household.making)
+
+    async def room_for_more(self) -> None:
+        """Return when the backlog is small enough for another sync."""
+        if self._backlog < BACKLOG_HIGH:
+            return
+        structlog.get_logger().warning("sync_paused", backlog=self._backlog)
+        while self._backlog >= BACKLOG_LOW:
+            self._room_again = anyio.Event()
+            await self._room_again.wait()
+        structlog.get_logger().info("sync_resumed", backlog=self._backlog)
+
+    async def run(self) -> None:
+        """Run until stopped.
+
+        Raises:
+            DatabaseUnusable: nothing can be committed any more.
+        """
+        self._running = True
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._timers.run)
+            while not self._stopping:
+                if not self._ready:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+                    continue
+                await self._process_round()
+            group.cancel_scope.cancel()
+        self._idle.set()
+
+    async def stop(self) -> None:
+        """Stop after the current round; pending events stay in their rows."""
+        self._stopping = True
+        self._wake.set()
+        # Stopped before it was started: there is nothing to wait for.
+        if self._running:
+            await self._idle.wait()
+
+    def _make_ready(self, key: ActorKey) -> list[object]:
+        told = self._ready.setdefault(key, [])
+        self._wake.set()
+        return told
+
+    async def _process_round(self) -> None:
+        keys = [
+            self._ready.popitem(last=False) for _ in range(min(len(self._ready), ACTORS_A_ROUND))
+        ]
+        await self._load(keys)
+        visits = []
+        for key, told in keys:
+            cell = self._cells[key]
+            self._cells.move_to_end(key)
+            cell.orders_waiting = self._orders_waiting(key)
+            for event in told:
+                cell.tell(event)
+            visits.append(cell.visit(self._worlds))
+        await self._commit(visits)
+        for visit in visits:
+            self._complete(visit)
+        self._forget()
+        # A round without a commit has not yielded to other tasks yet.
+        await anyio.lowlevel.checkpoint()
+
+    async def _load(self, keys: list[tuple[ActorKey, list[object]]]) -> None:
+        cold = {key: None for key, _ in keys if key not in self._cells}
+        if cold:
+            # Rows that are delivered from now on may have been committed after the rows were read.
+            self._loading = {key: [] for key in cold}
+            loaded = await self._journal.rooms_and_users(cold)
+            for key, rows in loaded.items():
+                cell = self._cells[key] = Cell(key, rows)
+                cell.deliver(self._loading[key])
+            self._loading = {}
+        users = [key for key, _ in keys if key.startswith("@") and key not in cold]
+        if users:
+            # Other actors write the rows of a user's chats, so they are read again for each batch.
+            for key, chats in (await self._journal.chats_of(users)).items():
+                self._cells[key].see_chats(chats)
+        for key, _ in keys:
+            cell = self._cells[key]
+            for priority, after in cell.to_read():
+                cell.feed(priority, await self._journal.inbox_after(key, after, priority))
+
+    async def _commit(self, visits: list[Visit]) -> None:
+        written = [visit for visit in visits if not visit.writes.empty]
+        if not written:
+            return
+        now = self._clock.now()
+        try:
+            self.deliver(await self._journal.keep_visits([visit.writes for visit in written], now))
+        except UnitRefused:
+            await self._commit_apart(visits, written, now)
+
+    async def _commit_apart(self, visits: list[Visit], written: list[Visit], now: float) -> None:
+        """Commit one by one; move the rows of a refused batch to the dead letters.
+
+        Rows are delivered as they are committed, because an actor skips a row that is older than one it has.
+        """
+        for visit in written:
+            try:
+                self.deliver(await self._journal.keep_visits([visit.writes], now))
+            except UnitRefused as error:
+                structlog.get_logger().error(
+                    "visit_refused", actor=visit.cell.key, reason=str(error)
+                )
+                aside = tuple((seq, f"could not be kept: {error}") for seq in visit.taken)
+                await self._journal.keep_visits([Writes(set_aside=aside)], now)
+                self._count(visit.cell.key, -len(visit.taken))
+                del self._cells[visit.cell.key]
+                visits.remove(visit)
+                # Its signals are lost with it: a turn in progress is asked again, as after a restart.
+                told = self._make_ready(visit.cell.key)
+                if not visit.cell.key.startswith("@"):
+                    told.append(Resumed())
+
+    def _complete(self, visit: Visit) -> None:
+        """Apply a committed batch, and perform its effects."""
+        cell, writes = visit.cell, visit.writes
+        cell.settle(visit)
+        cell.orders_waiting = self._orders_waiting(cell.key)
+        if cell.congested:
+            self._congested.add(cell.key)
+        # Rows that cannot be taken now do not count as backlog: they do not wait for the dispatcher.
+        left = cell.can_take
+        self._count(cell.key, -len(visit.taken) if left else -self._untaken.get(cell.key, 0))
+        if writes.orders or writes.dropped_edits:
+            self._send(writes.orders, writes.dropped_edits, cell.key)
+        for effect in visit.deferred:
+            self._perform(cell.key, effect)
+        due_at = cell.due_at()
+        if due_at is not None:
+            self._timers.set(cell.key, due_at)
+        else:
+            self._timers.clear(cell.key)
+        if cell.hungry:
+            self._make_ready(cell.key)
+        if isinstance(cell.value, Household) and cell.resting:
+            # Most users are idle most of the time, and are loaded again for each event.
+            del self._cells[cell.key]
+
+    def _count(self, key: ActorKey, more: int) -> None:
+        """Add to the backlog of an actor; a negative number removes from it."""
+        before = self._untaken.get(key, 0)
+        # Rows of a full room were not counted, and are taken later all the same.
+        after = max(0, before + more)
+        self._backlog += after - before
+        if after:
+            self._untaken[key] = after
+        elif before:
+            del self._untaken[key]
+        if self._backlog < BACKLOG_LOW:
+            self._room_again.set()
+
+    def _forget(self) -> None:
+        excess = len(self._cells) - RESTING_CELLS
+        if excess <= 0:
+            return
+        for key in [key for key, cell in self._cells.items() if cell.resting][:excess]:
+            if key not in self._ready:
+                del self._cells[key]

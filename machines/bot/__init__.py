@@ -1,0 +1,1 @@
+"""The bot's own state machine: login, initial sync, reconcile, live. Start at `machine`."""

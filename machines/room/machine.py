@@ -1,0 +1,388 @@
+"""A room: `unregistered → reconciling → bound → failed` (contract R1).
+
+A message reaches an agent only in a `bound` room: all that the room's type needs is known. For a chat that is its id,
+owner, Space, agent and `platform_chat_id`; for a Space its owner; for an entry room the user who invited the bot. A
+message in a room that is not bound starts one repair, which reads the homeserver's topology, and waits. The repair
+ends in `bound`, and the message is answered, or in `failed`, with one warning and one notice. When the bot is removed,
+the room is `unregistered` again; its binding stays in the row, to be confirmed when the bot comes back.
+
+A room with work (a turn in hand, or messages that wait) that is not bound always has a repair under way or due
+(contract C11): `RepairDue` comes at `Room.repair_due_at()`. The first repair starts at once. After a failure the next
+one follows 60 s later, and the interval doubles up to an hour. A new message resets the interval to 60 s. Users are
+told of a failure once, until they write again; a repair that the timer started fails silently (contract C8).
+"""
+
+from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+from statemachine import State, StateMachine
+
+from machines.context import World
+from machines.events.effects import (
+    Effect,
+    Log,
+    Reconcile,
+    Send,
+    Tell,
+    TookPlatformChatId,
+)
+from machines.events.internal import (
+    Asked,
+    OnboardingAsked,
+    RoomCompleted,
+    RoomMade,
+    TopologyConfirmed,
+    TopologyRefused,
+)
+from machines.events.matrix import BotRemoved, InviteArrived
+from machines.events.orders import (
+    Joined,
+    JoinRoom,
+    SendMessage,
+    StoreBinding,
+)
+from machines.fsm import Table
+from machines.ids import ActorKey, RoomId, TxnId, UserId
+from machines.room.binding import Binding
+from machines.room.chat_context import Memory
+
+RoomState = Literal["unregistered", "reconciling", "bound", "failed"]
+
+COOL_DOWN_S = 60.0
+"""The shortest interval between two repairs of a room (contract C8)."""
+LONGEST_INTERVAL_S = 3600.0
+"""The longest interval between two repairs while work waits and nobody writes."""
+_DOUBLINGS = 6
+"""After so many doublings the interval is the longest."""
+ANSWERED_WITHIN_S = 24 * 3600.0
+"""How old work may be when a repair fails, or while the bot is out of the room, and still wait (contract C8)."""
+UNSEEN_OTHERS = 2
+"""The number of others in an entry room when a repair does not show it: enough to count as company (contract O5)."""
+
+
+class Room(Struct, frozen=True):
+    """One room's row. Times are seconds since the epoch.
+
+    `onboards` is the last user who invited the bot; they are welcomed once the room is bound. `repaired_at` is when
+    the last repair began or ended, 0 if the next may start at once; `looks` counts the repairs that failed since
+    somebody last wrote. `looking` says that a repair was ordered and has not ended; it ends with the process. `told`
+    says that the users here know of the failure, `reminded` that a command was answered with the notice once more.
+    `heard_seq` is the inbox row of the newest message that came while the room was not bound: a message that is read
+    again after a restart is not new. `others` is how many others than the bot are in an entry room, joined or
+    invited; `None` when that is not known.
+    """
+
+    room_id: RoomId
+    state: RoomState = "unregistered"
+    since: float = 0.0
+    reason: str = "not seen yet"
+    binding: Binding | None = None
+    name: str = ""
+    encrypted: bool = False
+    onboards: UserId | None = None
+    owner_present: bool = True
+    repaired_at: float = 0.0
+    looks: int = 0
+    looking: bool = False
+    told: bool = False
+    reminded: bool = False
+    heard_seq: int = 0
+    memory: Memory = field(default_factory=Memory)
+    others: int | None = None
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether this is an entry room whose members are not known."""
+        entry = self.binding is not None and self.binding.room_type == "entry"
+        return entry and self.others is None
+
+    @property
+    def in_company(self) -> bool:
+        """Whether more than one other may be in the room; where that is not known, it is assumed (contract O5)."""
+        if self.binding is not None and self.binding.room_type != "entry":
+            return False
+        return self.others is None or self.others > 1
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the bot was in this room and is out of it: a repair would show nothing until it is back."""
+        return self.state == "unregistered" and self.since > 0
+
+    def repair_due_at(self) -> float | None:
+        """Return when the next repair of a room with work is due; `None` if it is bound or a repair is under way.
+
+        A `reconciling` room without a repair waits for a join, or for its user's actor to complete it. Both are
+        faster than the longest interval; if they fail, only another actor may know of it.
+        """
+        if self.state == "bound" or self.looking:
+            return None
+        if self.state == "reconciling":
+            return self.since + LONGEST_INTERVAL_S
+        doublings = min(max(0, self.looks - 1), _DOUBLINGS)
+        return self.repaired_at + min(LONGEST_INTERVAL_S, COOL_DOWN_S * 2.0**doublings)
+
+
+class JoinRefused(Struct, frozen=True):
+    """The invitation is no longer valid."""
+
+
+class UserWrote(Struct, frozen=True):
+    """Somebody who may talk to the bot wrote in the room."""
+
+
+class RepairDue(Struct, frozen=True):
+    """The room has work, and its next repair is due."""
+
+
+class DifferenceFound(Struct, frozen=True):
+    """At start-up the stored row and the homeserver's topology differ."""
+
+
+RoomMachineEvent = (
+    InviteArrived
+    | Joined
+    | JoinRefused
+    | RoomMade
+    | RoomCompleted
+    | UserWrote
+    | RepairDue
+    | DifferenceFound
+    | TopologyConfirmed
+    | TopologyRefused
+    | BotRemoved
+)
+_Result = tuple[Room, tuple[Effect, ...]]
+
+
+class RoomMachine(StateMachine):
+    """The declaration; `ROOM` is what runs."""
+
+    unregistered = State(initial=True)
+    reconciling = State()
+    bound = State()
+    failed = State()
+
+    invite_arrived = (
+        unregistered.to(reconciling, on="accept")
+        | reconciling.to.itself(internal=True, on="accept")
+        | bound.to.itself(internal=True, on="accept")
+        | failed.to(reconciling, on="accept")
+    )
+    joined = (
+        reconciling.to.itself(internal=True, on="reconcile")
+        | bound.to.itself(internal=True, on="welcome_again")
+        | failed.to(reconciling, on="reconcile")
+        | unregistered.to(reconciling, on="reconcile")
+    )
+    join_refused = (
+        reconciling.to(unregistered, on="stop_repair")
+        | unregistered.to.itself(internal=True)
+        | bound.to.itself(internal=True)
+        | failed.to.itself(internal=True)
+    )
+    room_made = (
+        unregistered.to(reconciling, on="note_binding")
+        | reconciling.to.itself(internal=True, on="note_binding")
+        | failed.to(reconciling, on="note_binding")
+    )
+    room_completed = reconciling.to(bound, on="bind_made")
+    user_wrote = (
+        unregistered.to(reconciling, on="repair_at_once")
+        | reconciling.to.itself(internal=True, on="note_writing")
+        | bound.to.itself(internal=True)
+        | failed.to(reconciling, cond="cooled_down", on="repair_at_once")
+        | failed.to.itself(internal=True, on="note_writing")
+    )
+    repair_due = (
+        unregistered.to(reconciling, on="repair")
+        | reconciling.to.itself(internal=True, on="repair")
+        | failed.to(reconciling, on="repair")
+    )
+    difference_found = unregistered.to(reconciling) | bound.to(reconciling) | failed.to(reconciling)
+    topology_confirmed = reconciling.to(bound, on="bind") | bound.to.itself(
+        internal=True, on="count_others"
+    )
+    topology_refused = reconciling.to(failed, on="diagnose") | bound.to.itself(
+        internal=True, on="assume_others"
+    )
+    bot_removed = (
+        unregistered.to.itself(internal=True)
+        | bound.to(unregistered, on="leave")
+        | reconciling.to(unregistered, on="leave")
+        | failed.to(unregistered, on="leave")
+    )
+
+    @staticmethod
+    def cooled_down(data: Room, fact: UserWrote, context: World) -> bool:
+        """At the earliest 60 s after the last repair (contract C8)."""
+        return context.now - data.repaired_at >= COOL_DOWN_S
+
+    @staticmethod
+    def accept(data: Room, fact: InviteArrived, context: World) -> _Result:
+        """Join; the user who invited the bot is welcomed once the room is bound."""
+        data = replace(data, onboards=fact.sender, encrypted=data.encrypted or fact.encrypted)
+        txn_id = fresh_txn(data.room_id, JOIN_STEP, context)
+        return data, (Send(JoinRoom(data.room_id), txn_id, reports=True),)
+
+    @staticmethod
+    def reconcile(data: Room, fact: Joined, context: World) -> _Result:
+        """Repair the room now that the bot is in it; users may not know of an earlier failure."""
+        encrypted = data.encrypted or fact.encrypted
+        return replace(data, encrypted=encrypted, looking=True, told=False), (Reconcile(),)
+
+    @staticmethod
+    def welcome_again(data: Room, fact: Joined, context: World) -> _Result:
+        """Welcome after a second invitation to a room that is bound already (contract O2)."""
+        welcome = (_welcome(data.room_id, data.onboards),) if data.onboards else ()
+        return replace(data, onboards=None), welcome
+
+    @staticmethod
+    def note_binding(data: Room, fact: RoomMade, context: World) -> _Result:
+        """Keep the binding before the room is complete, so that an interruption does not lose it."""
+        return replace(data, binding=fact.binding, name=fact.name), ()
+
+    @staticmethod
+    def bind_made(data: Room, fact: RoomCompleted, context: World) -> _Result:
+        """Bind, and keep the binding on the homeserver too."""
+        data = _bound(data, fact.binding, fact.name)
+        return data, (_store_binding(data.room_id, fact.binding, context),)
+
+    @staticmethod
+    def repair_at_once(data: Room, fact: UserWrote, context: World) -> _Result:
+        """Start one targeted repair; the message waits in the inbox (contract C7)."""
+        return _repair(_written(data), context)
+
+    @staticmethod
+    def note_writing(data: Room, fact: UserWrote, context: World) -> _Result:
+        """Let the message wait: its sender is told of a failure, and the next repair comes sooner (contract C8)."""
+        return _written(data), ()
+
+    @staticmethod
+    def repair(data: Room, fact: RepairDue, context: World) -> _Result:
+        """Start one targeted repair because work waits (contract C11)."""
+        return _repair(data, context)
+
+    @staticmethod
+    def stop_repair(data: Room, fact: JoinRefused, context: World) -> _Result:
+        """The bot is not in the room, so there is nothing to repair."""
+        return replace(data, looking=False), ()
+
+    @staticmethod
+    def bind(data: Room, fact: TopologyConfirmed, context: World) -> _Result:
+        """Bind; keep the binding on the homeserver where it is missing, and welcome the user who invited the bot."""
+        binding, welcomed = fact.binding, data.onboards
+        effects: list[Effect] = []
+        if binding.platform_chat_id is not None:
+            effects.append(TookPlatformChatId(binding.platform_chat_id))
+        if fact.backfill:
+            effects.append(_store_binding(data.room_id, binding, context))
+        if welcomed and binding.room_type == "entry":
+            effects.append(_welcome(data.room_id, welcomed))
+        data = _bound(data, binding, fact.name or data.name)
+        data = replace(data, encrypted=data.encrypted or fact.encrypted, others=fact.others)
+        return data, tuple(effects)
+
+    @staticmethod
+    def count_others(data: Room, fact: TopologyConfirmed, context: World) -> _Result:
+        """Note how many others are in an entry room (contract O5)."""
+        return _counted(data, fact.others), ()
+
+    @staticmethod
+    def assume_others(data: Room, fact: TopologyRefused, context: World) -> _Result:
+        """The members of an entry room cannot be read: assume company (contract O5)."""
+        return _counted(data, None), ()
+
+    @staticmethod
+    def diagnose(data: Room, fact: TopologyRefused, context: World) -> _Result:
+        """Warn the operator with the report and the users with a notice, unless they know of the failure."""
+        repaired_at = 0.0 if fact.at_start else context.now
+        data = replace(data, repaired_at=repaired_at, looks=data.looks + 1, looking=False)
+        if fact.at_start or data.told:
+            return data, ()
+        owner = data.binding.matrix_user_id if data.binding is not None else fact.wanted_by
+        fields = {"room_id": data.room_id, "matrix_user_id": owner, "report": fact.report}
+        notice = notice_to(
+            data.room_id, context.catalog.room_recovery_failed(), "recovery", context
+        )
+        return replace(data, told=True), (Log("room_recovery_failed", fields, warning=True), notice)
+
+    @staticmethod
+    def leave(data: Room, fact: BotRemoved, context: World) -> _Result:
+        """Keep the binding: coming back is a new repair, not a new chat (contract R5).
+
+        `onboards` stays too: the removal may be older than the invitation that is being accepted.
+        """
+        return replace(data, looking=False, others=None), ()
+
+
+def fresh_txn(room_id: RoomId, step: str, context: World) -> TxnId:
+    """Return a transaction id for an order that no message asked for: room, step and time."""
+    return TxnId(f"{room_id}.{step}.{int(context.now * 1000)}")
+
+
+JOIN_STEP = "join"
+"""The step of a `JoinRoom` in its transaction id."""
+
+
+def is_join(room_id: RoomId, txn_id: TxnId) -> bool:
+    """Whether this is the transaction id of a `JoinRoom` that the room's machine ordered."""
+    return txn_id.startswith(f"{room_id}.{JOIN_STEP}.")
+
+
+def notice_to(room_id: RoomId, text: str, step: str, context: World) -> Send:
+    """Return a notice that answers no message."""
+    return Send(SendMessage(room_id, text, notice=True), fresh_txn(room_id, step, context))
+
+
+def _bound(room: Room, binding: Binding, name: str) -> Room:
+    return replace(
+        room,
+        binding=binding,
+        name=name,
+        onboards=None,
+        looks=0,
+        looking=False,
+        told=False,
+        others=None,
+    )
+
+
+def _counted(room: Room, others: int | None) -> Room:
+    if not room.uncounted:
+        return room
+    return replace(room, others=others if others is not None else UNSEEN_OTHERS)
+
+
+def _store_binding(room_id: RoomId, binding: Binding, context: World) -> Send:
+    txn_id = fresh_txn(room_id, "binding", context)
+    return Send(StoreBinding(room_id, binding.content()), txn_id)
+
+
+def _welcome(room_id: RoomId, user_id: UserId) -> Tell:
+    return Tell(ActorKey(user_id), OnboardingAsked(Asked(room_id)))
+
+
+def _written(room: Room) -> Room:
+    return replace(room, told=False, looks=0)
+
+
+def _repair(room: Room, context: World) -> _Result:
+    room = replace(room, repaired_at=context.now, reminded=False, looking=True)
+    return room, (Reconcile(),)
+
+
+_NO_REPAIR = "no repair of this room is under way"
+_NOT_MADE = "the bot is not making this room"
+
+ROOM: Table[Room] = Table(
+    RoomMachine,
+    refuses={
+        "room_made": {"bound": "the room is bound already; a binding is never replaced silently"},
+        "room_completed": {"unregistered": _NOT_MADE, "bound": _NOT_MADE, "failed": _NOT_MADE},
+        "repair_due": {"bound": "a bound room needs no repair"},
+        "difference_found": {"reconciling": "a repair is under way already"},
+        "topology_confirmed": {"unregistered": _NO_REPAIR, "failed": _NO_REPAIR},
+        "topology_refused": {"unregistered": _NO_REPAIR, "failed": _NO_REPAIR},
+    },
+)

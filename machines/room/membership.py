@@ -1,0 +1,76 @@
+"""The membership of a room: the bot is invited, joins, and is removed. Runs the room's machine."""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from machines.events.effects import Log, Record, Send
+from machines.events.matrix import (
+    BotRemoved,
+    BotReturned,
+    EncryptionEnabled,
+    InviteArrived,
+    MemberChanged,
+    MembersCounted,
+)
+from machines.events.orders import Joined, RejectInvite
+from machines.room.machine import ROOM, RoomMachineEvent, fresh_txn
+from machines.room.step_draft import Case
+from machines.turn.driver import drop_turn
+
+
+def step_room(draft: Case, event: RoomMachineEvent, reason: str) -> None:
+    """Run the room's machine and record the transition with its reason (contract R2)."""
+    step = ROOM.step(draft.room, event, draft.world)
+    draft.room = step.data
+    if step.moved:
+        arrow = step.arrow
+        draft.room = replace(draft.room, since=draft.world.now, reason=reason)
+        report = getattr(event, "report", None)
+        draft.effects.append(Record(arrow.event, arrow.source, arrow.target, reason, report))
+    draft.effects += step.effects
+
+
+def note_membership(
+    draft: Case,
+    event: InviteArrived
+    | BotReturned
+    | BotRemoved
+    | MemberChanged
+    | MembersCounted
+    | EncryptionEnabled,
+) -> None:
+    """Take a Matrix event that says who is in the room, or that it is encrypted."""
+    match event:
+        case InviteArrived():
+            _answer_invite(draft, event)
+        case BotReturned(room_id=room_id):
+            step_room(draft, Joined(room_id, encrypted=False), "came back")
+        case BotRemoved(reason=reason):
+            was_in = draft.room.state != "unregistered"
+            step_room(draft, event, reason)
+            if was_in:
+                drop_turn(draft)
+        case MemberChanged(user_id=user_id, membership=membership):
+            binding = draft.room.binding
+            if binding is not None and binding.matrix_user_id == user_id:
+                draft.room = replace(draft.room, owner_present=membership == "join")
+        case MembersCounted(others=others):
+            # The number is not needed in chats and Spaces, to which only the bot invites.
+            if draft.room.binding is None or draft.room.binding.room_type == "entry":
+                draft.room = replace(draft.room, others=others)
+        case EncryptionEnabled():
+            draft.room = replace(draft.room, encrypted=True)
+        case _:
+            assert_never(event)
+
+
+def _answer_invite(draft: Case, invite: InviteArrived) -> None:
+    """Accept the invitation of a user who may talk to the bot; reject every other (contracts O1, O4)."""
+    if draft.world.access.allows(invite.sender):
+        step_room(draft, invite, f"invited by {invite.sender}")
+        return
+    fields = {"room_id": invite.room_id, "sender": invite.sender}
+    draft.effects.append(Log("invite_rejected", fields))
+    txn_id = fresh_txn(invite.room_id, "reject", draft.world)
+    draft.effects.append(Send(RejectInvite(invite.room_id), txn_id))

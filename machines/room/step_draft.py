@@ -1,0 +1,93 @@
+"""The value of a room's actor, and the draft in which one step changes it."""
+
+from collections.abc import Iterable
+from math import inf
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from machines.context import World
+from machines.events.effects import Effect, SavePreferences, TookPlatformChatId
+from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
+from machines.room.machine import ANSWERED_WITHIN_S, Room, notice_to
+from machines.turn.notices import in_parts
+from machines.turn.state import (
+    NO_ATTEMPT,
+    ActiveTurn,
+    Attempt,
+    Turn,
+)
+
+Message = MessageArrived | FileArrived | MalformedArrived
+
+
+class Waiting(Struct, frozen=True):
+    """A message that waits, with its inbox row; `since` is when it was received, seconds since the epoch."""
+
+    seq: int
+    message: Message
+    since: float
+
+
+class Conversation(Struct, frozen=True):
+    """A room, its turn in hand, and the messages that wait.
+
+    The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for the minimum
+    interval after the edit before it, and the next reply must not wait behind it in the outbox. While `counting`, a
+    repair is under way that reads who is in the entry room. `attempt` belongs to the turn and is not stored.
+    """
+
+    room: Room
+    turn: Turn | None = None
+    waiting: tuple[Waiting, ...] = ()
+    quiet_until: float = 0.0
+    counting: bool = False
+    attempt: Attempt = NO_ATTEMPT
+
+    def due_at(self) -> float | None:
+        """Return when something comes due in this room, if no event comes before."""
+        if self.turn is None and not self.waiting:
+            return None
+        if self.room.is_left:
+            begun = [self.turn.begun_at] if self.turn is not None else []
+            return min(*begun, *(each.since for each in self.waiting), inf) + ANSWERED_WITHIN_S
+        if self.room.state != "bound":
+            return self.room.repair_due_at()
+        if self.turn is not None:
+            return ActiveTurn(self.turn, self.attempt).due_at()
+        return None if self.room.uncounted else self.quiet_until
+
+
+class Case:
+    """One step: the values as they change, and the effects in order."""
+
+    def __init__(self, conversation: Conversation, world: World) -> None:
+        self.room = conversation.room
+        self.turn = conversation.turn
+        self.waiting = conversation.waiting
+        self.quiet_until = conversation.quiet_until
+        self.counting = conversation.counting
+        self.attempt = conversation.attempt
+        self.world = world
+        self.effects: list[Effect] = []
+
+    def result(self) -> tuple[Conversation, tuple[Effect, ...]]:
+        """Return the changed value and the effects."""
+        conversation = Conversation(
+            self.room, self.turn, self.waiting, self.quiet_until, self.counting, self.attempt
+        )
+        return conversation, in_parts(self.effects, self.world.now)
+
+    def do(self, effects: Iterable[Effect]) -> None:
+        """Add the effects of a command; what follows in the same step sees its choices and its taken id."""
+        for effect in effects:
+            self.effects.append(effect)
+            if isinstance(effect, SavePreferences):
+                self.world = self.world.with_preferences(effect.user_id, effect.preferences)
+            elif isinstance(effect, TookPlatformChatId):
+                following = str(int(effect.platform_chat_id) + 1)
+                self.world = replace(self.world, next_platform_chat_id=following)
+
+    def say(self, text: str, step: str) -> None:
+        """Send a notice that answers no message."""
+        self.effects.append(notice_to(self.room.room_id, text, step, self.world))

@@ -1,0 +1,56 @@
+"""The sentences in and below an agent's answer: its status line, its end, and the reason why there is none."""
+
+from pathlib import PurePosixPath
+
+from machines.events.agent import AgentRequest
+from machines.events.internal import Activity, AgentDone, AttemptFailed
+from machines.i18n import Catalog
+
+FILE_NAME_CHARS = 200
+
+
+def status_line(activity: Activity | None, catalog: Catalog) -> str:
+    """Return the line about what the agent is doing; the final text never contains it."""
+    if activity is None:
+        return ""
+    if activity.kind == "tool":
+        return catalog.tool_status(activity.name)
+    return catalog.progress(activity.name)
+
+
+def whole_answer(request: AgentRequest, done: AgentDone, catalog: Catalog) -> str:
+    """Return the final text of a reply (contracts K7, K8).
+
+    It always contains the agent's own text: the agent may comment on a save, or explain its question.
+    """
+    said = [done.text] if done.text.strip() else []
+    if request.context is not None:
+        name = request.context.name
+        saved = request.context.action == "save"
+        said.insert(0, catalog.save_done(name) if saved else catalog.load_picked(name))
+    names = (PurePosixPath(path).name[:FILE_NAME_CHARS] for path in done.files)
+    said += [catalog.agent_file_failed(name) for name in names]
+    if done.asks is not None:
+        said.append(catalog.confirmation_question(done.asks.title, done.asks.description))
+    return "\n\n".join(said) if said else catalog.empty_answer()
+
+
+def without_answer(request: AgentRequest, catalog: Catalog, sentence: str) -> str:
+    """Return the end of a reply that has no whole answer: of a save or a load it says that this failed."""
+    return _context_failed(request, catalog) or sentence
+
+
+def after_failure(request: AgentRequest, failed: AttemptFailed, catalog: Catalog) -> str:
+    """Return the end of a reply after a failed attempt that is not repeated (contract D10)."""
+    if failed.retryable:
+        return without_answer(request, catalog, catalog.agent_gave_up(failed.kind))
+    sentences = (_context_failed(request, catalog), catalog.agent_error(failed.kind))
+    return "\n\n".join(filter(None, sentences))
+
+
+def _context_failed(request: AgentRequest, catalog: Catalog) -> str:
+    if request.context is None:
+        return ""
+    if request.context.action == "save":
+        return catalog.save_failed(request.context.name)
+    return catalog.load_failed(request.context.name)

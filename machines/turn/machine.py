@@ -1,0 +1,349 @@
+"""A turn: one message of the user and the one reply to it (contract D1).
+
+`queued → asking → streaming → answered`. When an attempt fails, the turn waits and asks again under the same
+`message_id`, and the new text replaces the old one in the same reply. When the time for retries is over, the reply
+says that the agent could not answer (contract D10). When too many calls are open, the turn waits for a free one, at
+most as long as it would retry. The length and the time of an answer are limited; beyond either limit it ends with the
+text so far (contract E13). The user can stop it (contract K9). After a restart the agent is asked again. `answered`,
+`failed` and `stopped` are final, and the reply's last text is then in the outbox.
+"""
+
+from typing import Any
+
+from msgspec.structs import replace
+from statemachine import State, StateMachine
+
+from machines.context import World
+from machines.events.effects import (
+    Ask,
+    Effect,
+    HangUp,
+    MarkRead,
+    ShowTyping,
+)
+from machines.events.internal import (
+    AgentDone,
+    AgentOutput,
+    AnswerTooLong,
+    AttemptEvent,
+    AttemptFailed,
+    CallStarted,
+    Resumed,
+    RoomLost,
+    TimePassed,
+    TurnBegan,
+    UserStopped,
+)
+from machines.fsm import Table
+from machines.turn.answer_text import AnswerText
+from machines.turn.endings import (
+    after_failure,
+    status_line,
+    whole_answer,
+    without_answer,
+)
+from machines.turn.notices import mark_question
+from machines.turn.reply import (
+    NOTHING_FINISHED,
+    reliable,
+    show_growing,
+    show_last,
+)
+from machines.turn.retry_policy import ends_at, retry_at
+from machines.turn.state import ENDED, ActiveTurn
+
+TurnEvent = TurnBegan | Resumed | AttemptEvent | TimePassed | RoomLost | UserStopped
+
+MIN_SILENCE_S = 1.0
+"""An attempt that began less than this ago is not called silent."""
+
+
+class TurnMachine(StateMachine):
+    """The declaration; `TURN` is what runs."""
+
+    queued = State(initial=True)
+    asking = State()
+    waiting_for_call = State()
+    streaming = State()
+    waiting_to_retry = State()
+    answered = State(final=True)
+    failed = State(final=True)
+    stopped = State(final=True)
+
+    turn_began = queued.to(asking, on="begin")
+    resumed = (
+        queued.to.itself(internal=True)
+        | asking.to.itself(internal=True, on="restart")
+        | asking.from_(waiting_for_call, streaming, waiting_to_retry, on="restart")
+    )
+    call_delayed = asking.to(waiting_for_call)
+    call_started = waiting_for_call.to(asking, on="note_call")
+    agent_output = (
+        asking.to.itself(internal=True, cond="hides_output")
+        | asking.to(streaming, on="take_output")
+        | streaming.to.itself(internal=True, on="take_output")
+    )
+    agent_done = answered.from_(asking, streaming, on="finish")
+    answer_too_long = failed.from_(asking, streaming, on="cut_off")
+    attempt_failed = waiting_to_retry.from_(
+        asking, streaming, cond="may_retry", on="wait"
+    ) | failed.from_(asking, streaming, on="give_up")
+    time_passed = (
+        failed.from_(
+            *(asking, waiting_for_call, streaming, waiting_to_retry),
+            cond="turn_is_over",
+            on="end_in_time",
+        )
+        | asking.to(failed, cond="is_due", on="end_silent")
+        | waiting_for_call.to(failed, cond="is_due", on="end_uncalled")
+        | streaming.to.itself(internal=True, cond="is_due", on="show_more")
+        | waiting_to_retry.to(asking, cond="is_due", on="ask_again")
+        | queued.to.itself(internal=True)
+        | asking.to.itself(internal=True)
+        | waiting_for_call.to.itself(internal=True)
+        | streaming.to.itself(internal=True)
+        | waiting_to_retry.to.itself(internal=True)
+    )
+    room_lost = failed.from_(
+        *(queued, asking, waiting_for_call, streaming, waiting_to_retry), on="end_unrestored"
+    )
+    user_stopped = stopped.from_(
+        *(queued, asking, waiting_for_call, streaming, waiting_to_retry), on="stop"
+    )
+
+    @staticmethod
+    def hides_output(data: ActiveTurn, fact: AgentOutput, context: World) -> bool:
+        """Whether this is a save or a load, which is answered only when it is done."""
+        return data.turn.request.context is not None
+
+    @staticmethod
+    def may_retry(data: ActiveTurn, fact: AttemptFailed, context: World) -> bool:
+        """Whether another attempt makes sense and fits into the time for retries (contract D10)."""
+        return fact.retryable and _retry_at(data, context) <= data.turn.gives_up_at
+
+    @staticmethod
+    def turn_is_over(data: ActiveTurn, fact: TimePassed, context: World) -> bool:
+        """Whether the time of the whole turn is over (contract E13)."""
+        return bool(data.turn.ends_at) and context.now >= data.turn.ends_at
+
+    @staticmethod
+    def is_due(data: ActiveTurn, fact: TimePassed, context: World) -> bool:
+        """Whether the time of the current state is over."""
+        due_at = data.step_due_at()
+        return due_at is not None and context.now >= due_at
+
+    @staticmethod
+    def begin(data: ActiveTurn, fact: TurnBegan, context: World) -> "_Result":
+        """Ask for the first time; from here on the message counts as read (contract D6)."""
+        now = context.now
+        data, effects = _ask(
+            data,
+            begun_at=now,
+            gives_up_at=now + context.agent_retry_s,
+            ends_at=now + context.agent_max_turn_s,
+        )
+        return data, (MarkRead(data.turn.turn_id), *effects)
+
+    @staticmethod
+    def restart(data: ActiveTurn, fact: Resumed, context: World) -> "_Result":
+        """Ask as if for the first time, under the same `message_id`; the time for retries begins anew."""
+        now, begun_at = context.now, data.turn.begun_at
+        return _ask(
+            data,
+            # A clock that was set back between two processes must not lengthen the turn at each of them.
+            begun_at=min(begun_at, now),
+            gives_up_at=now + context.agent_retry_s,
+            ends_at=ends_at(begun_at, now, context.agent_max_turn_s),
+        )
+
+    @staticmethod
+    def ask_again(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Begin the next attempt."""
+        return _ask(data)
+
+    @staticmethod
+    def note_call(data: ActiveTurn, fact: CallStarted, context: World) -> "_Result":
+        """Note when the agent was asked: silence before that is not the agent's."""
+        return replace(data, attempt=replace(data.attempt, called_at=context.now)), ()
+
+    @staticmethod
+    def take_output(data: ActiveTurn, fact: AgentOutput, context: World) -> "_Result":
+        """Note the text and the status; the first text is gathered for a moment before it shows."""
+        status = status_line(fact.activity, context.catalog)
+        first_text_at = 0.0
+        # White space alone, or a tool that is done, is nothing to show.
+        if fact.text.visible or status.strip():
+            first_text_at = data.attempt.first_text_at or context.now
+        attempt = replace(data.attempt, text=fact.text, status=status, first_text_at=first_text_at)
+        return replace(data, attempt=attempt), ()
+
+    @staticmethod
+    def show_more(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Show the text so far; while a retried answer is shorter than the one shown, show nothing new."""
+        turn, attempt, now = data.turn, data.attempt, context.now
+        text = attempt.text or AnswerText()
+        effects: tuple[Effect, ...] = ()
+        if len(text) >= turn.shown_behind.offset + len(turn.shown):
+            reply, finished, effects = show_growing(
+                turn.reply, text, attempt.status, now, attempt.finished
+            )
+            shown = text.since(finished.offset)
+            turn = replace(turn, reply=reply, shown=shown, shown_behind=finished)
+            attempt = replace(attempt, finished=finished)
+        # Without an edit the interval begins anew all the same, or the timer would be due at once again.
+        reply = replace(turn.reply, shown_at=max(turn.reply.shown_at, now))
+        return ActiveTurn(replace(turn, reply=reply), attempt), effects
+
+    @staticmethod
+    def finish(data: ActiveTurn, fact: AgentDone, context: World) -> "_Result":
+        """Show the whole text, for the last time; mark the message that shows the agent's question."""
+        turn, attempt = data.turn, data.attempt
+        text = whole_answer(turn.request, fact, context.catalog)
+        behind = NOTHING_FINISHED
+        if attempt.text and text.startswith(str(attempt.text)):
+            behind = reliable(attempt.finished, turn.reply)
+        reply, effects = show_last(turn.reply, text[behind.offset :], context.now, behind)
+        if fact.asks is not None:
+            effects = tuple(mark_question(effects, turn.turn_id))
+        return ActiveTurn(replace(turn, reply=reply, fault="")), (ShowTyping(False), *effects)
+
+    @staticmethod
+    def wait(data: ActiveTurn, fact: AttemptFailed, context: World) -> "_Result":
+        """Drop the text of this attempt; the room goes on showing it."""
+        turn = replace(
+            data.turn, retry_at=_retry_at(data, context), fault=fact.reason, trouble=fact.kind
+        )
+        return ActiveTurn(turn), (ShowTyping(False),)
+
+    @staticmethod
+    def give_up(data: ActiveTurn, fact: AttemptFailed, context: World) -> "_Result":
+        """End the reply with a sentence that says that there is no answer (contract D10)."""
+        ending = after_failure(data.turn.request, fact, context.catalog)
+        return _end(data, context, ending, fact.reason)
+
+    @staticmethod
+    def cut_off(data: ActiveTurn, fact: AnswerTooLong, context: World) -> "_Result":
+        """Keep the part of the answer that may be shown (contract E13)."""
+        request, catalog = data.turn.request, context.catalog
+        if request.context is None:
+            data = replace(data, attempt=replace(data.attempt, text=fact.text))
+        ending = without_answer(request, catalog, catalog.answer_too_long())
+        return _cancel(data, context, ending, "the answer is longer than may be shown")
+
+    @staticmethod
+    def end_in_time(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Keep what was said in the time that a turn may take, whatever the agent is doing (contract E13)."""
+        catalog = context.catalog
+        said = data.has_output()
+        sentence = catalog.turn_too_long() if said else catalog.agent_gave_up("too_slow")
+        ending = without_answer(data.turn.request, catalog, sentence)
+        return _cancel(data, context, ending, "the turn took longer than it may")
+
+    @staticmethod
+    def end_silent(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Give up a later attempt that brought nothing in the time for retries (contract D10)."""
+        turn = data.turn
+        # An attempt that has just begun is not silent yet; the failure before it is the reason then.
+        began_at = max(turn.retry_at, data.attempt.called_at)
+        kind = turn.trouble if context.now - began_at < MIN_SILENCE_S else ""
+        return _out_of_retries(data, context, kind or "silent", turn.fault)
+
+    @staticmethod
+    def end_uncalled(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+        """Give up a turn for which no call was free; the agent was not asked, so it was not silent."""
+        turn = data.turn
+        fault = turn.fault or "no call was free for it"
+        return _out_of_retries(data, context, turn.trouble or "no_call", fault)
+
+    @staticmethod
+    def end_unrestored(data: ActiveTurn, fact: RoomLost, context: World) -> "_Result":
+        """Say that the room could not be restored in time (contract C8)."""
+        return _cancel(data, context, context.catalog.agent_gave_up("not_restored"), fact.reason)
+
+    @staticmethod
+    def stop(data: ActiveTurn, fact: UserStopped, context: World) -> "_Result":
+        """Keep what was said, and mark it as stopped (contract K9)."""
+        catalog = context.catalog
+        ending = catalog.stopped() if data.has_output() else catalog.stopped_nothing()
+        return _cancel(data, context, ending, "")
+
+
+_Result = tuple[ActiveTurn, tuple[Effect, ...]]
+
+
+def _retry_at(data: ActiveTurn, context: World) -> float:
+    return retry_at(data.turn.turn_id, data.turn.tries, context.now)
+
+
+def _ask(data: ActiveTurn, **changes: Any) -> _Result:
+    """Begin an attempt, with nothing of the one before it."""
+    turn = replace(data.turn, tries=data.turn.tries + 1, **changes)
+    ask = Ask(turn.turn_id, turn.tries, turn.request, turn.user_id)
+    return ActiveTurn(turn), (ShowTyping(True), ask)
+
+
+def _out_of_retries(data: ActiveTurn, context: World, kind: str, fault: str) -> _Result:
+    catalog = context.catalog
+    ending = without_answer(data.turn.request, catalog, catalog.agent_gave_up(kind))
+    return _cancel(data, context, ending, fault)
+
+
+def _cancel(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
+    """End the turn and the call."""
+    data, effects = _end(data, context, ending, fault)
+    return data, (HangUp(), *effects)
+
+
+def _end(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
+    """End the reply with the text so far, of this attempt or as the room shows it, and a sentence below it."""
+    turn, attempt = data.turn, data.attempt
+    if attempt.text:
+        behind = reliable(attempt.finished, turn.reply)
+        text = attempt.text.since(behind.offset)
+    else:
+        behind, text = turn.shown_behind, turn.shown
+    reply, effects = show_last(turn.reply, text, context.now, behind, ending)
+    return ActiveTurn(replace(turn, reply=reply, fault=fault)), (ShowTyping(False), *effects)
+
+
+_ENDED: dict[str, str] = dict.fromkeys(ENDED, "the turn has ended")
+_NO_CALL = {
+    "queued": "the agent was not asked yet",
+    "waiting_for_call": "the agent was not asked yet",
+    "waiting_to_retry": "the attempt is over",
+}
+
+TURN: Table[ActiveTurn] = Table(
+    TurnMachine,
+    refuses={
+        "turn_began": {
+            "asking": "the turn has begun",
+            "waiting_for_call": "the turn has begun",
+            "streaming": "the turn has begun",
+            "waiting_to_retry": "the turn has begun",
+            **_ENDED,
+        },
+        "resumed": _ENDED,
+        "call_delayed": {
+            **_NO_CALL,
+            "waiting_for_call": "the turn waits for a call already",
+            "streaming": "the agent is answering",
+            **_ENDED,
+        },
+        "call_started": {
+            "queued": "the agent was not asked yet",
+            "asking": "the agent is asked already",
+            "streaming": "the agent is answering",
+            "waiting_to_retry": "the attempt is over",
+            **_ENDED,
+        },
+        "agent_output": {**_NO_CALL, **_ENDED},
+        "agent_done": {**_NO_CALL, **_ENDED},
+        "answer_too_long": {**_NO_CALL, **_ENDED},
+        "attempt_failed": {**_NO_CALL, **_ENDED},
+        "time_passed": _ENDED,
+        "room_lost": _ENDED,
+        "user_stopped": _ENDED,
+    },
+    with_state=lambda data, state: replace(data, turn=replace(data.turn, state=state)),
+)

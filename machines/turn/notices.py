@@ -1,0 +1,78 @@
+"""Notices that are too long for one event, and replies that are partly in the room already (contracts D2, D7).
+
+Other modules send a notice as one `Send`; `in_parts` replaces it where it is too long. The first part of an answer is
+`partial` until the last one is sent, so that an answer that was interrupted by the loss of the database is completed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec.structs import replace
+
+from machines.events.effects import Effect, Send
+from machines.events.matrix import BegunPart
+from machines.events.orders import SendMessage
+from machines.ids import EventId, TxnId
+from machines.turn.reply import (
+    NOTHING_FINISHED,
+    Part,
+    Reply,
+    part_txn,
+    show_last,
+)
+from machines.turn.split import split
+
+
+def in_parts(effects: Iterable[Effect], now: float) -> tuple[Effect, ...]:
+    """Return the effects of a step, with each long notice in parts."""
+    return tuple(one for effect in effects for one in _parts(effect, now))
+
+
+def found_parts(answers: EventId, begun: tuple[BegunPart, ...], now: float) -> tuple[Part, ...]:
+    """Return the parts of a reply that history shows, with new transaction ids for their edits.
+
+    The number of edits is known, but not which transaction ids were used, because some edits were dropped. The
+    homeserver would take an edit under a used id for a repetition.
+    """
+    return tuple(
+        Part(
+            TxnId(f"{part_txn(answers, index)}.{int(now * 1000)}"),
+            part.edits,
+            event_id=part.event_id,
+        )
+        for index, part in enumerate(begun)
+    )
+
+
+def mark_question(effects: Sequence[Effect], question: EventId) -> list[Effect]:
+    """Mark the last message that these effects send: when it is in the room, the whole question is.
+
+    The orders of a room are performed one after the other, so everything before it is there too.
+    """
+    marked = list(effects)
+    for index in range(len(marked) - 1, -1, -1):
+        send = marked[index]
+        if isinstance(send, Send) and isinstance(send.order, SendMessage):
+            order = replace(send.order, shows_question=question)
+            marked[index] = replace(send, order=order)
+            break
+    return marked
+
+
+def _parts(effect: Effect, now: float) -> Iterator[Effect]:
+    message = effect.order if isinstance(effect, Send) else None
+    if not isinstance(effect, Send) or not isinstance(message, SendMessage) or not message.notice:
+        yield effect
+        return
+    pieces = split(message.body)
+    if len(pieces) <= 1 and not effect.begun:
+        yield effect
+    elif message.answers is not None:
+        found = found_parts(message.answers, effect.begun, now)
+        reply = Reply(message.room_id, message.answers, message.thread_root, found, notice=True)
+        shown = show_last(reply, message.body, now, NOTHING_FINISHED)[1]
+        question = message.shows_question
+        yield from shown if question is None else mark_question(shown, question)
+    else:
+        for number, piece in enumerate(pieces, 1):
+            txn_id = TxnId(f"{effect.txn_id}.{number}") if number > 1 else effect.txn_id
+            yield replace(effect, order=replace(message, body=piece, part=number), txn_id=txn_id)

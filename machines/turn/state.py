@@ -1,0 +1,106 @@
+"""The data of a turn: what is stored of it, and the attempt in hand, which exists only in memory.
+
+The text of an attempt is not stored. After a restart the agent is asked again under the same `message_id`, and the
+reply in the room continues from the stored `Reply`.
+"""
+
+from typing import Final, Literal, assert_never
+
+from msgspec import Struct
+
+from machines.events.agent import AgentRequest
+from machines.ids import EventId, UserId
+from machines.turn.answer_text import AnswerText
+from machines.turn.reply import NOTHING_FINISHED, Finished, Reply
+
+EndedState = Literal["answered", "failed", "stopped"]
+TurnState = (
+    Literal["queued", "asking", "waiting_for_call", "streaming", "waiting_to_retry"] | EndedState
+)
+ENDED: Final[tuple[EndedState, ...]] = ("answered", "failed", "stopped")
+
+
+class Turn(Struct, frozen=True):
+    """The stored row of a turn. Times are seconds since the epoch; 0 is no time.
+
+    `tries` is the number of the newest attempt. `gives_up_at` ends the retries (`AGENT_RETRY_S`), `ends_at` the whole
+    turn (`AGENT_MAX_TURN_S`). `fault` and `trouble` are the reason and the kind of the last failed attempt. The room
+    shows the finished parts `shown_behind` and the text `shown` after them, from whichever attempt that came.
+    `user_id` is the author of the message.
+    """
+
+    turn_id: EventId
+    request: AgentRequest
+    reply: Reply
+    user_id: UserId = UserId("")
+    state: TurnState = "queued"
+    tries: int = 0
+    begun_at: float = 0.0
+    gives_up_at: float = 0.0
+    ends_at: float = 0.0
+    retry_at: float = 0.0
+    fault: str = ""
+    trouble: str = ""
+    shown: str = ""
+    shown_behind: Finished = NOTHING_FINISHED
+
+
+class Attempt(Struct, frozen=True):
+    """What one request to the agent has brought so far.
+
+    `finished` is the end of the finished parts within `text`. `status` is the line about what the agent is doing.
+    `first_text_at` is 0 while there is nothing to show. `called_at` is when an attempt that waited for a free call
+    got one.
+    """
+
+    text: AnswerText | None = None
+    finished: Finished = NOTHING_FINISHED
+    status: str = ""
+    first_text_at: float = 0.0
+    called_at: float = 0.0
+
+
+NO_ATTEMPT = Attempt()
+
+
+class ActiveTurn(Struct, frozen=True):
+    """The data of the turn's machine: the row, and the attempt in hand."""
+
+    turn: Turn
+    attempt: Attempt = NO_ATTEMPT
+
+    @property
+    def state(self) -> TurnState:
+        """The state of the turn."""
+        return self.turn.state
+
+    def has_output(self) -> bool:
+        """Whether the agent has said something, in this attempt or in the text that the room shows."""
+        return bool(self.attempt.text) or bool(self.turn.shown)
+
+    def due_at(self) -> float | None:
+        """Return when the turn next needs a `TimePassed`, if nothing happens before."""
+        times = (self.step_due_at(), self.turn.ends_at or None)
+        return min((each for each in times if each is not None), default=None)
+
+    def step_due_at(self) -> float | None:
+        """Return when the current state is over, without regard to the end of the whole turn."""
+        turn, attempt = self.turn, self.attempt
+        match turn.state:
+            case "waiting_to_retry":
+                return turn.retry_at
+            case "streaming":
+                return (
+                    turn.reply.next_show_at(attempt.first_text_at)
+                    if attempt.first_text_at
+                    else None
+                )
+            case "waiting_for_call":
+                return turn.gives_up_at
+            case "asking":
+                # The first attempt ends with the silence limit of the agent platform (`AGENT_TIMEOUT_S`).
+                return turn.gives_up_at if turn.tries > 1 else None
+            case "queued" | "answered" | "failed" | "stopped":
+                return None
+            case _:
+                assert_never(turn.state)
