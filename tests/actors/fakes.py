@@ -53,8 +53,8 @@ from store import Journal
 from store.database import prepare, translated
 from store.records import Writes
 from tests.idle_loop import settle
+from tests.machines.room.topologies import bound, chat, space
 from tests.machines.support import ANNA, BOT, CATALOG, FewAgents
-from tests.machines.topologies import bound, chat, space
 
 T = TypeVar("T")
 DEVICE = DeviceId("DEVICE")

@@ -14,8 +14,13 @@ from machines.room.topology import Topology
 from store.records import Writes
 from tests.actors.fakes import House
 from tests.idle_loop import settle
+from tests.machines.room.topologies import (
+    bound,
+    chat,
+    row,
+    space,
+)
 from tests.machines.support import ANNA, BERT, BOT
-from tests.machines.topologies import bound, chat, row, space
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from machines.ids import ActorKey, EventId, RoomId, TxnId
 from store.records import OutboxRow, Writes
 from tests.actors.fakes import House
 from tests.idle_loop import settle
+from tests.machines.room.topologies import space
 from tests.machines.support import ANNA, CATALOG
-from tests.machines.topologies import space
 
 NOTICE = CATALOG.room_recovery_failed()
 TWO_HOURS_S = 7200.0

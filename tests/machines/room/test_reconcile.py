@@ -8,8 +8,7 @@ from machines.room.binding import Binding
 from machines.room.plan import Plan, Stored
 from machines.room.topology import ObservedRoom
 from machines.user.machine import User
-from tests.machines.support import ANNA, BERT, BOT, STRANGER
-from tests.machines.topologies import (
+from tests.machines.room.topologies import (
     bound,
     chat,
     entry,
@@ -18,6 +17,7 @@ from tests.machines.topologies import (
     space,
     topology,
 )
+from tests.machines.support import ANNA, BERT, BOT, STRANGER
 
 # -- C1: the homeserver is the authority ---------------------------------------------------------------
 

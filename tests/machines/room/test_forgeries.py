@@ -3,8 +3,7 @@
 import pytest
 
 from machines.ids import RoomId
-from tests.machines.support import ANNA, BERT, STRANGER
-from tests.machines.topologies import (
+from tests.machines.room.topologies import (
     World,
     bound,
     chat,
@@ -13,6 +12,7 @@ from tests.machines.topologies import (
     space,
     topology,
 )
+from tests.machines.support import ANNA, BERT, STRANGER
 
 CLAIM = bound("C1", "1").content()
 FORGERIES = {

@@ -10,9 +10,8 @@ from machines.room.plan import Stored
 from machines.room.topology import Topology
 from machines.room.unconfirmed import Doubts, doubts
 from machines.user.machine import User
-from tests.machines.support import ANNA, BERT
-from tests.machines.test_reconcile_properties import tables, topologies
-from tests.machines.topologies import (
+from tests.machines.room.test_reconcile_properties import tables, topologies
+from tests.machines.room.topologies import (
     World,
     bound,
     chat,
@@ -23,6 +22,7 @@ from tests.machines.topologies import (
     space,
     topology,
 )
+from tests.machines.support import ANNA, BERT
 
 SPACE, CHAT = RoomId("!space"), RoomId("!chat")
 OWNED = Binding("space", ANNA).content()

@@ -11,8 +11,8 @@ from machines.room.machine import Room
 from machines.room.plan import Stored
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from machines.user.machine import User
+from tests.machines.room.topologies import AGENT, World
 from tests.machines.support import ANNA, BERT, BOT, STRANGER
-from tests.machines.topologies import AGENT, World
 
 SPACES = [RoomId(f"!space{number}") for number in range(3)]
 CHATS = [RoomId(f"!chat{number}") for number in range(6)]

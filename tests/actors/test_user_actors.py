@@ -13,8 +13,8 @@ from machines.user.machine import User
 from store.records import Writes
 from tests.actors.fakes import House
 from tests.idle_loop import settle
+from tests.machines.room.topologies import bound
 from tests.machines.support import ANNA
-from tests.machines.topologies import bound
 from tests.store.values import keep_facts
 
 ENTRY = RoomId("!entry")
