@@ -25,7 +25,7 @@ from machines.events.agent import (
     AgentToolDone,
     AgentUsesTool,
 )
-from machines.events.effects import Ask
+from machines.events.effects import CallAgent
 from machines.events.internal import (
     Activity,
     AgentDone,
@@ -70,7 +70,7 @@ class AgentCalls:
         self._answer_bytes = limits.answer_bytes
         self._slots = CallSlots(limits.calls)
 
-    def ask(self, key: ActorKey, ask: Ask) -> None:
+    def ask(self, key: ActorKey, ask: CallAgent) -> None:
         """Start a call; cancel the one that is still open for this room."""
         self.cancel(key)
         scope = self._calls[key] = anyio.CancelScope()
@@ -87,7 +87,7 @@ class AgentCalls:
         for key in tuple(self._calls):
             self.cancel(key)
 
-    async def _call(self, key: ActorKey, ask: Ask, scope: anyio.CancelScope) -> None:
+    async def _call(self, key: ActorKey, ask: CallAgent, scope: anyio.CancelScope) -> None:
         # It may be cancelled before its task begins.
         if not scope.cancel_called:
             with scope:
@@ -103,7 +103,7 @@ class AgentCalls:
         if self._calls.get(key) is scope:
             del self._calls[key]
 
-    async def _read_answer(self, key: ActorKey, ask: Ask) -> None:
+    async def _read_answer(self, key: ActorKey, ask: CallAgent) -> None:
         turn_id, attempt = ask.turn_id, ask.attempt
         text = AnswerText()
         activity: Activity | None = None

@@ -35,8 +35,8 @@ from machines.bot.machine import (
 )
 from machines.errors import LoggedOut, SurfacesError, TokenUnknown
 from machines.events.effects import (
-    Ask,
-    HangUp,
+    CallAgent,
+    CancelCall,
     Log,
     MarkRead,
     Reconcile,
@@ -237,9 +237,9 @@ class Bot:
     def _perform(self, key: ActorKey, effect: Deferred) -> None:
         """Perform a volatile effect after its commit."""
         match effect:
-            case Ask():
+            case CallAgent():
                 self._calls.ask(key, effect)
-            case HangUp():
+            case CancelCall():
                 self._calls.cancel(key)
             case ShowTyping(typing=typing):
                 self._presence.show_typing(RoomId(key), typing)

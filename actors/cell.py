@@ -19,7 +19,7 @@ from machines.events.internal import (
     AgentDone,
     AgentOutput,
     AnswerTooLong,
-    MessageBehind,
+    MessageDeferred,
 )
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.events.priority import Priority
@@ -72,7 +72,7 @@ class Cell:
         for row in rows:
             self.inbox.deliver((row,))
             if isinstance(row.event, _MESSAGES) and self._is_full_and_not_bound:
-                self.tell(MessageBehind(row.seq, row.event, row.received_at))
+                self.tell(MessageDeferred(row.seq, row.event, row.received_at))
 
     @property
     def _is_full_and_not_bound(self) -> bool:
@@ -86,7 +86,7 @@ class Cell:
             isinstance(newest, AgentOutput)
             and isinstance(event, AgentOutput | AgentDone | AnswerTooLong)
             and (event.turn_id, event.attempt) == (newest.turn_id, newest.attempt)
-        ) or (isinstance(newest, MessageBehind) and isinstance(event, MessageBehind)):
+        ) or (isinstance(newest, MessageDeferred) and isinstance(event, MessageDeferred)):
             self.told.pop()
         self.told.append(event)
 

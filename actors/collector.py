@@ -7,21 +7,21 @@ from msgspec import Struct
 from actors.context import Surroundings
 from machines.context import World
 from machines.events.effects import (
-    Ask,
-    Consume,
+    Ack,
+    CallAgent,
+    CancelCall,
+    DeadLetter,
     DropEdits,
     Effect,
-    HangUp,
+    Enqueue,
     Log,
     MarkRead,
     Reconcile,
-    Record,
+    RecordTransition,
+    ReservePlatformChatId,
     SavePreferences,
-    Send,
-    SetAside,
     ShowTyping,
     Tell,
-    TookPlatformChatId,
 )
 from machines.events.orders import Order, SendMessage
 from machines.ids import ActorKey, TxnId, UserId
@@ -30,7 +30,7 @@ from machines.user.actor import Household
 from machines.user.preferences import Preferences
 from store.records import OutboxRow, Transition, Writes
 
-Deferred = Ask | HangUp | Reconcile | ShowTyping | MarkRead | Log
+Deferred = CallAgent | CancelCall | Reconcile | ShowTyping | MarkRead | Log
 """The effects that follow the commit and need no row."""
 
 
@@ -52,23 +52,23 @@ class Gathered(Struct):
     def add(self, effect: Effect, world: World, worlds: Surroundings) -> None:
         """Put one effect where it belongs."""
         match effect:
-            case Send(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
+            case Enqueue(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
                 lane = getattr(order, "room_id", self.key)
                 self.orders.append(
                     OutboxRow(txn_id, lane, self.key, order, reports, not_before, world.now)
                 )
-            case Consume(seq=seq):
+            case Ack(seq=seq):
                 self.finished.append(seq)
-            case Ask() | HangUp() | ShowTyping() | MarkRead() | Reconcile() | Log():
+            case CallAgent() | CancelCall() | ShowTyping() | MarkRead() | Reconcile() | Log():
                 self.deferred.append(effect)
             case DropEdits(edits=edits):
                 self.dropped.append(edits)
                 self.orders = [row for row in self.orders if not _is_dropped(row.order, edits)]
-            case SetAside(seq=seq, reason=reason):
+            case DeadLetter(seq=seq, reason=reason):
                 self.set_aside.append((seq, reason))
             case Tell(actor=actor, event=event):
                 self.told.append((actor, event))
-            case Record():
+            case RecordTransition():
                 self.transitions.append(
                     Transition(
                         self.key,
@@ -83,7 +83,7 @@ class Gathered(Struct):
             case SavePreferences(user_id=user_id, preferences=preferences):
                 self.preferences.append((user_id, preferences))
                 worlds.set_preferences(user_id, preferences)
-            case TookPlatformChatId(platform_chat_id=taken):
+            case ReservePlatformChatId(platform_chat_id=taken):
                 self.platform_chat_seq = int(taken)
                 worlds.reserve_platform_chat_id(taken)
             case _:

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from actors.ports import Clock, Homeserver
 from machines.errors import HistoryUnavailable, TokenUnknown
-from machines.events.matrix import Fact, Gap
+from machines.events.matrix import Gap, MatrixEvent
 from machines.ids import RoomId
 from store import Journal
 from store.records import InboxRow
@@ -102,5 +102,5 @@ class GapFiller:
                     return
                 await self._keep(gap, facts)
 
-    async def _keep(self, gap: Gap, facts: Iterable[Fact]) -> None:
+    async def _keep(self, gap: Gap, facts: Iterable[MatrixEvent]) -> None:
         self._deliver(await self._journal.keep_history(gap, facts, self._clock.now()))

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from machines.commands.base import answer
 from machines.context import World
 from machines.errors import IllegalEvent
-from machines.events.effects import Effect, SetAside
-from machines.events.internal import Asked
+from machines.events.effects import DeadLetter, Effect
+from machines.events.internal import ReplyTarget
 from machines.events.matrix import FileArrived, MessageArrived
 from machines.ids import ActorKey
 from machines.room import actor as room_actor
@@ -70,12 +70,12 @@ def _take(
 
 def _aside(seq: int, event: object, reason: str, world: World) -> tuple[Effect, ...]:
     """Set an inbox row aside, and tell the sender of a message that it gets no answer (contract D9)."""
-    aside = SetAside(seq, reason)
+    aside = DeadLetter(seq, reason)
     if not isinstance(event, MessageArrived | FileArrived):
         return (aside,)
     if not world.access.allows(event.sender):
         return (aside,)
-    asked = Asked(event.room_id, event.event_id, event.thread_root)
+    asked = ReplyTarget(event.room_id, event.event_id, event.thread_root)
     return (aside, answer(asked, world.catalog.message_failed()))
 
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
 from machines.events.agent import AgentRequest, Frame
-from machines.events.matrix import Fact, Gap, SyncBatch
+from machines.events.matrix import Gap, MatrixEvent, SyncBatch
 from machines.events.orders import Order, Outcome, SendMessage
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.topology import Topology
-from machines.room.unconfirmed import Doubts
+from machines.room.unconfirmed import Unconfirmed
 
 
 class Session(Protocol):
@@ -52,7 +52,7 @@ class Homeserver(Protocol):
         """
         ...
 
-    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
         """Return the topology with its unconfirmed parts read from the current state (contract L3)."""
         ...
 
@@ -73,7 +73,7 @@ class Homeserver(Protocol):
         """
         ...
 
-    def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+    def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         """Yield the events of a gap, oldest first, a page at a time (contract D4).
 
         Raises:
@@ -82,7 +82,7 @@ class Homeserver(Protocol):
         """
         ...
 
-    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+    async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages of a room after the bot's read position that have no answer yet (contract D12)."""
         ...
 

@@ -137,7 +137,7 @@ class Reconciler:
         room = topology.rooms.get(room_id)
         if room is not None and room.created_by != topology.bot:
             # A room of others may be joined once more and repaired at the same time.
-            stored = replace(stored, left_alone=stored.left_alone - {room_id})
+            stored = replace(stored, in_flight=stored.in_flight - {room_id})
         return stored
 
     def _plan(self, topology: Topology, stored: Stored) -> Plan:

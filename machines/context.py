@@ -39,7 +39,7 @@ class Agents(Protocol):
 class World(Struct, frozen=True):
     """The surroundings of one step. `now` is seconds since the epoch.
 
-    `next_platform_chat_id` is free; a step that uses it says so with `TookPlatformChatId`. With
+    `next_platform_chat_id` is free; a step that uses it says so with `ReservePlatformChatId`. With
     `mock_agents` a new chat is told how to try them.
     """
 

@@ -11,8 +11,8 @@ from typing import Any
 from machines.errors import CredentialsRefused, TokenUnknown
 from machines.events.matrix import (
     BotRemoved,
-    Fact,
     Gap,
+    MatrixEvent,
     SyncBatch,
 )
 from machines.events.orders import (
@@ -24,7 +24,7 @@ from machines.events.orders import (
 )
 from machines.ids import EventId, RoomId, SyncToken, TxnId
 from machines.room.topology import Topology
-from machines.room.unconfirmed import Doubts
+from machines.room.unconfirmed import Unconfirmed
 from matrix.clock import Clock, SystemClock
 from matrix.errors import RequestRefused
 from matrix.http.backend import HttpBackend
@@ -127,7 +127,7 @@ class MatrixClient:
         self._performer.record_encryption(batch.facts)
         return batch, topology
 
-    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
         """Return the topology with the doubtful parts read from the current state (contract L3)."""
         topology = await confirm(self._current, self._observer, topology, doubts)
         self._remember(topology)
@@ -180,7 +180,7 @@ class MatrixClient:
         self._performer.record_encryption(batch.facts)
         return batch
 
-    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4).
 
         Raises:
@@ -191,7 +191,7 @@ class MatrixClient:
             self._performer.record_encryption(facts)
             yield facts
 
-    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+    async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages after the room's read position that have no answer yet (contract D12)."""
         position = await self.fully_read(room_id)
         events = await read_back(self._transport, self._bot, room_id, None, position)

@@ -16,10 +16,10 @@ from machines.events.matrix import (
     BotRemoved,
     BotReturned,
     EncryptedArrived,
-    Fact,
     FileArrived,
     Gap,
     MalformedArrived,
+    MatrixEvent,
     MemberChanged,
     MessageArrived,
     QuestionShown,
@@ -40,7 +40,7 @@ _END_OF_GAP = (BotRemoved, BotReturned)
 """Messages from before the bot left or came back are not answered (contract D5)."""
 
 
-def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
+def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[MatrixEvent, ...]:
     """Store the gaps of a batch, up to its end; returns the events that need not wait for a history."""
     stored = {RoomId(row["room_id"]) for row in raw.execute(SQL["gaps"])}
     if not (stored or batch.gaps):
@@ -50,7 +50,7 @@ def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
             raw.execute(SQL["drop_gap"], {"room_id": fact.room_id})
             stored.remove(fact.room_id)
     held = stored | {gap.room_id for gap in batch.gaps}
-    now: list[Fact] = []
+    now: list[MatrixEvent] = []
     later = {gap.room_id: gap for gap in batch.gaps}
     for fact in batch.facts:
         in_order = isinstance(fact, _READ_FROM_HISTORY) and not _stops_a_turn(raw, fact)
@@ -63,7 +63,7 @@ def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[Fact, ...]:
     return tuple(now)
 
 
-def _stops_a_turn(raw: sqlite3.Connection, fact: Fact) -> bool:
+def _stops_a_turn(raw: sqlite3.Connection, fact: MatrixEvent) -> bool:
     """Whether this is a `!stop` for a turn in hand: the messages of the history come after that turn (K9)."""
     if not isinstance(fact, MessageArrived) or not isinstance(parse(fact.body), Stop):
         return False

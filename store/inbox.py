@@ -12,15 +12,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from machines.events.internal import (
-    ChatsAsked,
+    ChatListRequested,
     MessageDropped,
-    NewChatAsked,
-    OnboardingAsked,
+    NewChatRequested,
+    OnboardingRequested,
     QueueOverflowed,
 )
 from machines.events.matrix import (
-    Fact,
     FileArrived,
+    MatrixEvent,
     MessageArrived,
     Quarantined,
 )
@@ -41,7 +41,9 @@ WAITING_LOW = 5_000
 """When fewer than this are left, messages are accepted again."""
 
 
-def put_facts(raw: sqlite3.Connection, facts: Iterable[Fact], at: float) -> tuple[InboxRow, ...]:
+def put_facts(
+    raw: sqlite3.Connection, facts: Iterable[MatrixEvent], at: float
+) -> tuple[InboxRow, ...]:
     """Put Matrix events into the inboxes of their rooms; returns the rows that are new and wait.
 
     One that can't be stored is quarantined: it must not hold up the sync token and the rest of the sync.
@@ -115,7 +117,7 @@ class _Inbox:
         overflow = {"actor": actor, "priority": priority, "at": self._at}
         self._raw.execute(SQL["put_overflow"], overflow)
         room, first = actor, event_id
-        if isinstance(event, OnboardingAsked | NewChatAsked | ChatsAsked):
+        if isinstance(event, OnboardingRequested | NewChatRequested | ChatListRequested):
             room, first = ActorKey(event.asked.room_id), event.asked.event_id
         return self.put(room, QueueOverflowed(queue.waiting, first))
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from machines.bot.machine import Life
-from machines.events.matrix import Fact, Gap, SyncBatch
+from machines.events.matrix import Gap, MatrixEvent, SyncBatch
 from machines.events.priority import Priority
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
 from machines.room.plan import Stored
@@ -126,7 +126,7 @@ class Journal:
         return await self.write(lambda raw: writing.keep_batch(raw, batch, at))
 
     async def keep_history(
-        self, gap: Gap, facts: Iterable[Fact], at: float
+        self, gap: Gap, facts: Iterable[MatrixEvent], at: float
     ) -> tuple[InboxRow, ...]:
         """Commit a part of a gap's history, unless the gap was closed meanwhile (contract D4)."""
 

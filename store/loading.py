@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from machines.bot.machine import Life
 from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, UserId
-from machines.room.binding import read_claim
+from machines.room.binding import read_stored_binding
 from machines.room.machine import Room
 from machines.room.plan import Stored
 from machines.room.topology import Topology
@@ -39,13 +39,13 @@ def stored(raw: sqlite3.Connection) -> Stored:
         rooms={RoomId(row["room_id"]): room_of(row) for row in raw.execute(SQL["rooms"])},
         users={UserId(row["user_id"]): user_of(row) for row in raw.execute(SQL["users"])},
         platform_chat_seq=bot(raw).platform_chat_seq,
-        left_alone=_in_flight(raw),
+        in_flight=_in_flight(raw),
     )
 
 
 def stored_about(raw: sqlite3.Connection, topology: Topology) -> Stored:
     """Return what a part of the topology is compared with: its rooms, those of its users, those with its contexts."""
-    claims = [read_claim(room.binding) for room in topology.rooms.values()]
+    claims = [read_stored_binding(room.binding) for room in topology.rooms.values()]
     users = {claim.matrix_user_id for claim in claims}
     for room in topology.rooms.values():
         users |= {room.invited_by, *(room.members or ())}
@@ -61,7 +61,7 @@ def stored_about(raw: sqlite3.Connection, topology: Topology) -> Stored:
             for row in raw.execute(SQL["users_about"], {"users": json.dumps(sorted(about))})
         },
         platform_chat_seq=bot(raw).platform_chat_seq,
-        left_alone=_in_flight(raw),
+        in_flight=_in_flight(raw),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from machines.bot.machine import Life
-from machines.events.internal import Asked, OrderDone
+from machines.events.internal import OrderDone, ReplyTarget
 from machines.events.orders import Order
 from machines.events.priority import Priority
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
@@ -59,7 +59,7 @@ class FinishedOrder(Struct, frozen=True):
 class Pending(Struct, frozen=True):
     """What is being made for a user, stored in `users.in_hand`."""
 
-    asked: Asked | None = None
+    asked: ReplyTarget | None = None
     chat: NewChat | None = None
     made: RoomId | None = None
 

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from machines.context import World
 from machines.events.agent import ConfirmationAnswer, ContextOrder
-from machines.events.effects import Effect, Send
-from machines.events.internal import Asked
+from machines.events.effects import Effect, Enqueue
+from machines.events.internal import ReplyTarget
 from machines.events.matrix import BegunPart
 from machines.events.orders import SendMessage, StoreBinding
 from machines.i18n import Catalog
@@ -58,9 +58,9 @@ class CommandContext(Struct, frozen=True):
     begun: tuple[BegunPart, ...] = ()
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> ReplyTarget:
         """The message to answer, as other actors know it."""
-        return Asked(self.room.room_id, self.event_id, self.thread_root, self.begun)
+        return ReplyTarget(self.room.room_id, self.event_id, self.thread_root, self.begun)
 
     @property
     def catalog(self) -> Catalog:
@@ -77,7 +77,7 @@ class CommandContext(Struct, frozen=True):
         """The preferences of the sender."""
         return self.step.preferences(self.sender)
 
-    def answer(self, text: str) -> Send:
+    def answer(self, text: str) -> Enqueue:
         """Return the one direct answer (contracts D2, K1)."""
         return answer(self.asked, text)
 
@@ -85,10 +85,12 @@ class CommandContext(Struct, frozen=True):
         """Return the result of a command that only answers."""
         return Applied(self.room, (self.answer(text),))
 
-    def rebind(self, binding: Binding) -> tuple[Room, Send]:
+    def rebind(self, binding: Binding) -> tuple[Room, Enqueue]:
         """Return the room with a changed binding, and the order that stores it on the homeserver."""
         order = StoreBinding(self.room.room_id, binding.content())
-        return replace(self.room, binding=binding), Send(order, TxnId(f"{self.event_id}.binding"))
+        return replace(self.room, binding=binding), Enqueue(
+            order, TxnId(f"{self.event_id}.binding")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,9 @@ class Command(ABC):
         return ctx.only_answer(ctx.catalog.wrong_usage(self.name))
 
 
-def answer(asked: Asked, text: str, step: str = "answer") -> Send:
+def answer(asked: ReplyTarget, text: str, step: str = "answer") -> Enqueue:
     """Return a notice that answers a message in its thread; a long one is sent in parts."""
     message = SendMessage(
         asked.room_id, text, notice=True, answers=asked.event_id, thread_root=asked.thread_root
     )
-    return Send(message, TxnId(f"{asked.event_id}.{step}"), begun=asked.begun)
+    return Enqueue(message, TxnId(f"{asked.event_id}.{step}"), begun=asked.begun)

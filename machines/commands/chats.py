@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from machines.commands.base import Applied, Command, CommandContext
 from machines.events.effects import Tell
-from machines.events.internal import ChatsAsked
+from machines.events.internal import ChatListRequested
 from machines.ids import ActorKey
 
 
@@ -18,4 +18,4 @@ class Chats(Command):
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Pass the request on."""
-        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), ChatsAsked(ctx.asked)),))
+        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), ChatListRequested(ctx.asked)),))

@@ -6,7 +6,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
-from machines.events.effects import TookPlatformChatId
+from machines.events.effects import ReservePlatformChatId
 from machines.room.chat_context import Memory
 
 
@@ -25,5 +25,5 @@ class Clear(Command):
         fresh = ctx.step.next_platform_chat_id
         room, order = ctx.rebind(replace(binding, platform_chat_id=fresh))
         room = replace(room, memory=Memory(saves=room.memory.saves))
-        effects = (TookPlatformChatId(fresh), order, ctx.answer(ctx.catalog.context_cleared()))
+        effects = (ReservePlatformChatId(fresh), order, ctx.answer(ctx.catalog.context_cleared()))
         return Applied(room, effects, stops_turn=True)

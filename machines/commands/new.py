@@ -6,7 +6,7 @@ from typing import ClassVar
 from machines.commands.base import Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
 from machines.events.effects import Tell
-from machines.events.internal import NewChatAsked
+from machines.events.internal import NewChatRequested
 from machines.ids import ActorKey
 
 
@@ -21,4 +21,4 @@ class New(Command):
         name = one_line(self.argument)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(ctx.catalog.name_too_long(MAX_NAME_LENGTH))
-        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), NewChatAsked(ctx.asked, name)),))
+        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), NewChatRequested(ctx.asked, name)),))

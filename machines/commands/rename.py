@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
-from machines.events.effects import Send
+from machines.events.effects import Enqueue
 from machines.events.orders import NameRoom
 from machines.ids import TxnId
 
@@ -26,5 +26,5 @@ class Rename(Command):
             return self.misused(ctx)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(catalog.name_too_long(MAX_NAME_LENGTH))
-        order = Send(NameRoom(ctx.room.room_id, name), TxnId(f"{ctx.event_id}.name"))
+        order = Enqueue(NameRoom(ctx.room.room_id, name), TxnId(f"{ctx.event_id}.name"))
         return Applied(replace(ctx.room, name=name), (order, ctx.answer(catalog.renamed(name))))

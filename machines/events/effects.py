@@ -1,8 +1,8 @@
 """What a step orders. Durable effects are committed first; the others follow the commit.
 
-Durable effects become rows in the transaction that keeps the new state: `Send`, `DropEdits`, `Consume`, `SetAside`,
-`Tell`, `Record`, `TookPlatformChatId`, `SavePreferences`. Volatile ones need no row, because they can be derived
-again from the rows after a crash: `Ask`, `HangUp`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
+Durable effects become rows in the transaction that keeps the new state: `Enqueue`, `DropEdits`, `Ack`, `DeadLetter`,
+`Tell`, `RecordTransition`, `ReservePlatformChatId`, `SavePreferences`. Volatile ones need no row, because they can be
+derived again from the rows after a crash: `CallAgent`, `CancelCall`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from machines.ids import ActorKey, EventId, TxnId, UserId
 from machines.user.preferences import Preferences
 
 
-class Send(Struct, frozen=True):
+class Enqueue(Struct, frozen=True):
     """Put an order into the outbox of this actor, behind the orders that are already there.
 
     `not_before` is seconds since the epoch. With `reports` its outcome comes back as an `OrderDone`;
@@ -38,13 +38,13 @@ class DropEdits(Struct, frozen=True):
     edits: TxnId
 
 
-class Consume(Struct, frozen=True):
+class Ack(Struct, frozen=True):
     """Mark the inbox row as done."""
 
     seq: int
 
 
-class SetAside(Struct, frozen=True):
+class DeadLetter(Struct, frozen=True):
     """Set the inbox row aside with this reason; it is kept, counted and shown."""
 
     seq: int
@@ -58,7 +58,7 @@ class Tell(Struct, frozen=True):
     event: RoomEvent | UserEvent
 
 
-class Record(Struct, frozen=True):
+class RecordTransition(Struct, frozen=True):
     """Keep a room's transition (contract R2)."""
 
     event: str
@@ -68,7 +68,7 @@ class Record(Struct, frozen=True):
     report: Mapping[str, Any] | None = None
 
 
-class TookPlatformChatId(Struct, frozen=True):
+class ReservePlatformChatId(Struct, frozen=True):
     """Reserve this `platform_chat_id`: it is never given out again (contract A5)."""
 
     platform_chat_id: str
@@ -81,7 +81,7 @@ class SavePreferences(Struct, frozen=True):
     preferences: Preferences
 
 
-class Ask(Struct, frozen=True):
+class CallAgent(Struct, frozen=True):
     """Ask the agent for a user; `attempt` distinguishes the frames of this attempt from those of an earlier one."""
 
     turn_id: EventId
@@ -90,7 +90,7 @@ class Ask(Struct, frozen=True):
     user_id: UserId
 
 
-class HangUp(Struct, frozen=True):
+class CancelCall(Struct, frozen=True):
     """Cancel the call of the turn in hand."""
 
 
@@ -120,16 +120,16 @@ class Log(Struct, frozen=True):
 
 
 Effect = (
-    Send
+    Enqueue
     | DropEdits
-    | Consume
-    | SetAside
+    | Ack
+    | DeadLetter
     | Tell
-    | Record
-    | TookPlatformChatId
+    | RecordTransition
+    | ReservePlatformChatId
     | SavePreferences
-    | Ask
-    | HangUp
+    | CallAgent
+    | CancelCall
     | Reconcile
     | ShowTyping
     | MarkRead

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from machines.events.matrix import (
     BegunPart,
-    Fact,
     FileArrived,
     MalformedArrived,
+    MatrixEvent,
     MessageArrived,
 )
 from machines.events.orders import Outcome
@@ -22,7 +22,7 @@ from machines.room.binding import Binding
 from machines.turn.answer_text import AnswerText
 
 
-class Asked(Struct, frozen=True):
+class ReplyTarget(Struct, frozen=True):
     """Where a request was made and is answered. `event_id` is `None` for an invitation, which is no message.
 
     `begun` are the parts of an unfinished answer that are in the room already (contract D12).
@@ -92,7 +92,7 @@ class TimePassed(Struct, frozen=True):
     """Something may have come due."""
 
 
-class MessageBehind(Struct, frozen=True):
+class MessageDeferred(Struct, frozen=True):
     """A message came to a room that is not bound and is full: it waits in the inbox and is not taken yet.
 
     `seq` is its inbox row, `received_at` seconds since the epoch.
@@ -187,23 +187,23 @@ class AttemptFailed(Struct, frozen=True):
     retryable: bool
 
 
-class OnboardingAsked(Struct, frozen=True, tag="onboarding_requested"):
+class OnboardingRequested(Struct, frozen=True, tag="onboarding_requested"):
     """A user invited the bot, or wrote in an entry room: they get a Space and a chat (contract O2)."""
 
-    asked: Asked
+    asked: ReplyTarget
 
 
-class NewChatAsked(Struct, frozen=True, tag="new_chat_requested"):
+class NewChatRequested(Struct, frozen=True, tag="new_chat_requested"):
     """`!new`."""
 
-    asked: Asked
+    asked: ReplyTarget
     name: str
 
 
-class ChatsAsked(Struct, frozen=True, tag="chat_list_requested"):
+class ChatListRequested(Struct, frozen=True, tag="chat_list_requested"):
     """`!chats`."""
 
-    asked: Asked
+    asked: ReplyTarget
 
 
 class ChatRecovered(Struct, frozen=True, tag="chat_recovered"):
@@ -232,7 +232,7 @@ class AnswerReady(Struct, frozen=True, tag="answer_ready"):
     `in_company` is sent instead in an entry room with others: it shows nothing of any user (contract O5).
     """
 
-    asked: Asked
+    asked: ReplyTarget
     text: str
     in_company: str
 
@@ -240,15 +240,21 @@ class AnswerReady(Struct, frozen=True, tag="answer_ready"):
 AttemptEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed
 """What the runtime reports about one attempt."""
 RoomSignal = (
-    AttemptEvent | TimePassed | Resumed | TopologyConfirmed | TopologyRefused | MessageBehind
+    AttemptEvent | TimePassed | Resumed | TopologyConfirmed | TopologyRefused | MessageDeferred
 )
 """What a room's actor takes without an inbox row."""
 RoomInboxEvent = (
-    Fact | OrderDone | RoomMade | RoomCompleted | AnswerReady | MessageDropped | QueueOverflowed
+    MatrixEvent
+    | OrderDone
+    | RoomMade
+    | RoomCompleted
+    | AnswerReady
+    | MessageDropped
+    | QueueOverflowed
 )
 """What a room's actor takes from its inbox."""
 RoomEvent = RoomSignal | RoomInboxEvent
-UserRequest = OnboardingAsked | NewChatAsked | ChatsAsked
+UserRequest = OnboardingRequested | NewChatRequested | ChatListRequested
 UserEvent = UserRequest | OrderDone | ChatRecovered
 """What a user's actor takes."""
 InboxEvent = RoomInboxEvent | UserEvent

@@ -134,7 +134,7 @@ class EncryptionEnabled(Struct, frozen=True, tag="encryption_enabled"):
     event_id: EventId | None
 
 
-Fact = (
+MatrixEvent = (
     MessageArrived
     | FileArrived
     | MalformedArrived
@@ -183,6 +183,6 @@ class SyncBatch(Struct, frozen=True):
     """
 
     token: SyncToken
-    facts: tuple[Fact, ...] = ()
+    facts: tuple[MatrixEvent, ...] = ()
     gaps: tuple[Gap, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()

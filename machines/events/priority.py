@@ -8,7 +8,7 @@ queue behind them (contract K9).
 from enum import IntEnum
 
 from machines.commands import parse
-from machines.events.internal import ChatsAsked, NewChatAsked, OnboardingAsked
+from machines.events.internal import ChatListRequested, NewChatRequested, OnboardingRequested
 from machines.events.matrix import (
     EncryptedArrived,
     FileArrived,
@@ -21,9 +21,9 @@ _QUEUED = (
     FileArrived,
     MalformedArrived,
     EncryptedArrived,
-    OnboardingAsked,
-    NewChatAsked,
-    ChatsAsked,
+    OnboardingRequested,
+    NewChatRequested,
+    ChatListRequested,
 )
 
 

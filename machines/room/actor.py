@@ -3,7 +3,7 @@
 A message keeps its place: it is taken out of the inbox only when its turn begins, in the order of the room, one at a
 time. A command that only shows or stops something is applied at once; one that changes what later messages mean waits
 its turn like a message. A decision depends on its arguments only (`World` has the time), and every inbox row ends in
-exactly one `Consume` or `SetAside`, at once or when its turn has come.
+exactly one `Ack` or `DeadLetter`, at once or when its turn has come.
 
 `membership` handles the room itself, `repair` its repairs, `messages` messages and commands, `turn.driver` the turn.
 """
@@ -13,10 +13,10 @@ from typing import assert_never
 from machines.context import World
 from machines.errors import IllegalEvent
 from machines.events.effects import (
-    Consume,
+    Ack,
+    DeadLetter,
     Effect,
     Log,
-    SetAside,
 )
 from machines.events.internal import (
     AgentDone,
@@ -26,7 +26,7 @@ from machines.events.internal import (
     AttemptFailed,
     CallDelayed,
     CallStarted,
-    MessageBehind,
+    MessageDeferred,
     MessageDropped,
     OrderDone,
     QueueOverflowed,
@@ -88,7 +88,7 @@ def take(
     else:
         _take_row(draft, event, seq, received_at)
         if not isinstance(event, Message | EncryptedArrived):
-            draft.effects.append(Consume(seq))
+            draft.effects.append(Ack(seq))
     if draft.room.state == "bound" and conversation.room.state != "bound":
         turn_driver.resume(draft)
         messages.catch_up(draft)
@@ -115,7 +115,7 @@ def _take_signal(draft: Case, signal: RoomSignal) -> None:
             turn_driver.resume(draft)
         case TopologyConfirmed() | TopologyRefused():
             repair.conclude(draft, signal)
-        case MessageBehind():
+        case MessageDeferred():
             messages.note_behind(draft, signal)
         case _:
             assert_never(signal)
@@ -129,7 +129,7 @@ def _take_row(draft: Case, event: RoomInboxEvent, seq: int, received_at: float |
                 draft, event, seq, now if received_at is None else min(received_at, now)
             )
         case EncryptedArrived():
-            draft.effects.append(SetAside(seq, "encrypted, and no key to read it"))
+            draft.effects.append(DeadLetter(seq, "encrypted, and no key to read it"))
         case MessageDropped():
             messages.note_dropped(draft, event, seq)
         case QueueOverflowed():
@@ -175,4 +175,4 @@ def _take_outcome(draft: Case, done: OrderDone) -> None:
 def refused(error: IllegalEvent, seq: int) -> tuple[Effect, ...]:
     """Return the effects of an event that the machine refuses: a log line, and a finished inbox row."""
     log = Log("event_refused", {"reason": str(error)})
-    return (log, Consume(seq)) if seq else (log,)
+    return (log, Ack(seq)) if seq else (log,)

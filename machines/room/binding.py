@@ -68,7 +68,7 @@ def first_platform_number(times_ms: Iterable[int]) -> int:
     return next((time_ms for time_ms in times_ms if time_ms in _TIMES_MS), 1)
 
 
-class Claim(Struct, frozen=True):
+class StoredBinding(Struct, frozen=True):
     """The fields of a stored binding; each is `None` where its stored value is missing or invalid."""
 
     room_type: str | None = None
@@ -79,14 +79,14 @@ class Claim(Struct, frozen=True):
     archived: bool = False
 
 
-def read_claim(content: Mapping[str, Any] | None) -> Claim:
+def read_stored_binding(content: Mapping[str, Any] | None) -> StoredBinding:
     """Read the binding in a room's account data; invalid fields become `None`."""
     if content is None:
-        return Claim()
+        return StoredBinding()
     room_type, owner = content.get("room_type"), content.get("matrix_user_id")
     chat_id, platform_chat_id = content.get("chat_id"), content.get("platform_chat_id")
     agent_id = content.get("agent_id")
-    return Claim(
+    return StoredBinding(
         room_type=room_type if room_type in ("chat", "space", "entry") else None,
         matrix_user_id=_user_id(owner),
         chat_id=chat_id if isinstance(chat_id, str) and chat_number(chat_id) else None,

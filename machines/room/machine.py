@@ -21,15 +21,15 @@ from statemachine import State, StateMachine
 from machines.context import World
 from machines.events.effects import (
     Effect,
+    Enqueue,
     Log,
     Reconcile,
-    Send,
+    ReservePlatformChatId,
     Tell,
-    TookPlatformChatId,
 )
 from machines.events.internal import (
-    Asked,
-    OnboardingAsked,
+    OnboardingRequested,
+    ReplyTarget,
     RoomCompleted,
     RoomMade,
     TopologyConfirmed,
@@ -223,7 +223,7 @@ class RoomMachine(StateMachine):
         """Join; the user who invited the bot is welcomed once the room is bound."""
         data = replace(data, onboards=fact.sender, encrypted=data.encrypted or fact.encrypted)
         txn_id = fresh_txn(data.room_id, JOIN_STEP, context)
-        return data, (Send(JoinRoom(data.room_id), txn_id, reports=True),)
+        return data, (Enqueue(JoinRoom(data.room_id), txn_id, reports=True),)
 
     @staticmethod
     def reconcile(data: Room, fact: Joined, context: World) -> _Result:
@@ -274,7 +274,7 @@ class RoomMachine(StateMachine):
         binding, welcomed = fact.binding, data.onboards
         effects: list[Effect] = []
         if binding.platform_chat_id is not None:
-            effects.append(TookPlatformChatId(binding.platform_chat_id))
+            effects.append(ReservePlatformChatId(binding.platform_chat_id))
         if fact.backfill:
             effects.append(_store_binding(data.room_id, binding, context))
         if welcomed and binding.room_type == "entry":
@@ -330,9 +330,9 @@ def is_join(room_id: RoomId, txn_id: TxnId) -> bool:
     return txn_id.startswith(f"{room_id}.{JOIN_STEP}.")
 
 
-def notice_to(room_id: RoomId, text: str, step: str, context: World) -> Send:
+def notice_to(room_id: RoomId, text: str, step: str, context: World) -> Enqueue:
     """Return a notice that answers no message."""
-    return Send(SendMessage(room_id, text, notice=True), fresh_txn(room_id, step, context))
+    return Enqueue(SendMessage(room_id, text, notice=True), fresh_txn(room_id, step, context))
 
 
 def _bound(room: Room, binding: Binding, name: str) -> Room:
@@ -354,13 +354,13 @@ def _counted(room: Room, others: int | None) -> Room:
     return replace(room, others=others if others is not None else UNSEEN_OTHERS)
 
 
-def _store_binding(room_id: RoomId, binding: Binding, context: World) -> Send:
+def _store_binding(room_id: RoomId, binding: Binding, context: World) -> Enqueue:
     txn_id = fresh_txn(room_id, "binding", context)
-    return Send(StoreBinding(room_id, binding.content()), txn_id)
+    return Enqueue(StoreBinding(room_id, binding.content()), txn_id)
 
 
 def _welcome(room_id: RoomId, user_id: UserId) -> Tell:
-    return Tell(ActorKey(user_id), OnboardingAsked(Asked(room_id)))
+    return Tell(ActorKey(user_id), OnboardingRequested(ReplyTarget(room_id)))
 
 
 def _written(room: Room) -> Room:

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from machines.events.effects import Log, Record, Send
+from machines.events.effects import Enqueue, Log, RecordTransition
 from machines.events.matrix import (
     BotRemoved,
     BotReturned,
@@ -27,7 +27,9 @@ def step_room(draft: Case, event: RoomMachineEvent, reason: str) -> None:
         arrow = step.arrow
         draft.room = replace(draft.room, since=draft.world.now, reason=reason)
         report = getattr(event, "report", None)
-        draft.effects.append(Record(arrow.event, arrow.source, arrow.target, reason, report))
+        draft.effects.append(
+            RecordTransition(arrow.event, arrow.source, arrow.target, reason, report)
+        )
     draft.effects += step.effects
 
 
@@ -73,4 +75,4 @@ def _answer_invite(draft: Case, invite: InviteArrived) -> None:
     fields = {"room_id": invite.room_id, "sender": invite.sender}
     draft.effects.append(Log("invite_rejected", fields))
     txn_id = fresh_txn(invite.room_id, "reject", draft.world)
-    draft.effects.append(Send(RejectInvite(invite.room_id), txn_id))
+    draft.effects.append(Enqueue(RejectInvite(invite.room_id), txn_id))

@@ -5,13 +5,13 @@ from msgspec.structs import replace
 from machines import commands
 from machines.commands import CommandContext
 from machines.commands.base import answer
-from machines.events.effects import Consume, Reconcile, Send
+from machines.events.effects import Ack, Enqueue, Reconcile
 from machines.events.internal import (
     AnswerReady,
-    Asked,
-    MessageBehind,
+    MessageDeferred,
     MessageDropped,
     QueueOverflowed,
+    ReplyTarget,
     UserStopped,
 )
 from machines.events.matrix import MalformedArrived, MessageArrived
@@ -32,7 +32,7 @@ from machines.turn.driver import (
 def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
     """Ignore a message that does not count here; run a command, or let the message wait (contracts D5, E3)."""
     if not _counts(case, message.sender):
-        case.effects.append(Consume(seq))
+        case.effects.append(Ack(seq))
         return
     command = _command(case, message)
     free = case.room.state == "bound" and not case.room.uncounted
@@ -44,7 +44,7 @@ def receive(case: Case, message: Message, seq: int, received_at: float) -> None:
         _note_message(case, command, seq, received_at)
 
 
-def note_behind(case: Case, behind: MessageBehind) -> None:
+def note_behind(case: Case, behind: MessageDeferred) -> None:
     """Note a message that is not taken yet: it may start a repair (contract C8)."""
     message = behind.message
     if case.room.state != "bound" and _counts(case, message.sender):
@@ -107,13 +107,13 @@ def advance(case: Case) -> None:
         case.waiting = tuple(rest)
         command = _command(case, message)
         if not _counts(case, message.sender):
-            case.effects.append(Consume(seq))
+            case.effects.append(Ack(seq))
         elif command is not None:
             _run(case, command, message, seq)
         elif case.room.in_company and not _is_addressed(message):
-            case.effects.append(Consume(seq))  # people talk to each other there
+            case.effects.append(Ack(seq))  # people talk to each other there
         else:
-            case.effects.append(Consume(seq))
+            case.effects.append(Ack(seq))
             begin_message(case, message)
 
 
@@ -141,14 +141,17 @@ def replace_refused_reply(case: Case, txn_id: TxnId, answers: EventId) -> None:
         return
     if case.turn is not None and case.turn.turn_id == answers:
         drop_turn(case)
-    text, asked = case.world.catalog.answer_refused_by_server(), Asked(case.room.room_id, answers)
+    text, asked = (
+        case.world.catalog.answer_refused_by_server(),
+        ReplyTarget(case.room.room_id, answers),
+    )
     part, is_edit, _ = txn_id.rpartition(".e")
     if not is_edit:
         case.effects.append(answer(asked, text, _REPLACEMENT.removeprefix(".")))
         return
     # The reply is in the room already, and its new text is refused: another edit ends it.
     message = SendMessage(case.room.room_id, text, answers=answers, edits=TxnId(part))
-    case.effects.append(Send(message, TxnId(f"{txn_id}{_REPLACEMENT}")))
+    case.effects.append(Enqueue(message, TxnId(f"{txn_id}{_REPLACEMENT}")))
 
 
 _REPLACEMENT = ".refused"
@@ -190,7 +193,7 @@ def _run(case: Case, command: commands.Command, message: Message, seq: int) -> N
         seq,
         begun,
     )
-    case.effects.append(Consume(seq))
+    case.effects.append(Ack(seq))
     if command.chats_only and not ctx.is_chat:
         case.effects.append(ctx.answer(case.world.catalog.only_in_chat(command.name)))
         return

@@ -13,14 +13,14 @@ from machines.user.machine import User
 class Stored(Struct, frozen=True):
     """What the local tables say.
 
-    `left_alone` are rooms with something in flight, a chat being made or an order still in the outbox: their local
+    `in_flight` are rooms with something in flight, a chat being made or an order still in the outbox: their local
     row is newer than the homeserver, and it stays.
     """
 
     rooms: Mapping[RoomId, Room] = field(default_factory=dict)
     users: Mapping[UserId, User] = field(default_factory=dict)
     platform_chat_seq: int = 0
-    left_alone: frozenset[RoomId] = frozenset()
+    in_flight: frozenset[RoomId] = frozenset()
 
 
 class Remark(Struct, frozen=True):

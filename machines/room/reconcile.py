@@ -18,11 +18,11 @@ from machines.events.internal import TopologyConfirmed
 from machines.ids import AgentId, RoomId, UserId
 from machines.room.binding import (
     Binding,
-    Claim,
+    StoredBinding,
     chat_number,
     first_platform_number,
     platform_number,
-    read_claim,
+    read_stored_binding,
 )
 from machines.room.plan import Plan, Remark, Stored
 from machines.room.topology import ObservedRoom, Topology
@@ -54,7 +54,7 @@ class _Planner:
         self.rooms = sorted(
             topology.rooms.values(), key=lambda room: (room.created_at_ms, room.room_id)
         )
-        self.claims = {room.room_id: read_claim(room.binding) for room in self.rooms}
+        self.claims = {room.room_id: read_stored_binding(room.binding) for room in self.rooms}
         self.found: dict[RoomId, TopologyConfirmed] = {}
         self.conflicts: list[Remark] = []
         self.skipped: list[Remark] = []
@@ -159,7 +159,7 @@ class _Planner:
 
     def _number(self, chats: list[tuple[ObservedRoom, RoomId, UserId]]) -> int:
         """Give every chat its ids: the binding's, else the row's, else the next (contract C4)."""
-        kept: dict[RoomId, Claim] = {}
+        kept: dict[RoomId, StoredBinding] = {}
         used_chat_ids: set[tuple[UserId, str]] = set()
         used_contexts = self._contexts_elsewhere()
         for room, _, owner in chats:
@@ -178,7 +178,7 @@ class _Planner:
             seq = first_platform_number(room.created_at_ms for room, _, _ in chats) - 1
         for room, space, owner in chats:
             claim = kept[room.room_id]
-            if room.room_id in self.stored.left_alone and not (
+            if room.room_id in self.stored.in_flight and not (
                 claim.chat_id and claim.platform_chat_id
             ):
                 continue  # its user's actor gives it the missing ids; none are reserved here
@@ -211,14 +211,14 @@ class _Planner:
             if row.binding is not None and row.binding.platform_chat_id is not None
         }
 
-    def _claim_or_row(self, room: ObservedRoom, owner: UserId) -> Claim:
+    def _claim_or_row(self, room: ObservedRoom, owner: UserId) -> StoredBinding:
         claim, row = self.claims[room.room_id], self.stored.rooms.get(room.room_id)
         if claim.room_type != "chat":
-            claim = Claim()
+            claim = StoredBinding()
         local = row.binding if row is not None else None
         if local is None or local.room_type != "chat" or local.matrix_user_id != owner:
             return claim
-        return Claim(
+        return StoredBinding(
             room_type="chat",
             matrix_user_id=owner,
             chat_id=claim.chat_id or (local.chat_id if chat_number(local.chat_id) else None),
@@ -242,7 +242,7 @@ class _Planner:
         ]
         known += [
             (claim.matrix_user_id, claim.chat_id, claim.platform_chat_id)
-            for claim in map(read_claim, self.topology.former.values())
+            for claim in map(read_stored_binding, self.topology.former.values())
             if claim.matrix_user_id is not None
         ]
         for owner, chat_id, platform_chat_id in known:
@@ -260,7 +260,7 @@ class _Planner:
             if room.room_id in self.found or room.room_id in self.why:
                 continue
             if room.created_by == self.topology.bot:
-                if room.room_id not in self.stored.left_alone:
+                if room.room_id not in self.stored.in_flight:
                     self._skip(room.room_id, "made by the bot, and linked in no Space of its own")
                 continue
             claim = self.claims[room.room_id]
@@ -293,7 +293,7 @@ class _Planner:
     # -- the comparison ----------------------------------------------------------------------------
 
     def _compare(self, seq: int, spaces: int) -> Plan:
-        alone = self.stored.left_alone
+        alone = self.stored.in_flight
         found = {room_id: each for room_id, each in self.found.items() if room_id not in alone}
         changed: list[RoomId] = []
         unchanged: list[RoomId] = []

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from machines.events.effects import Reconcile, SetAside
+from machines.events.effects import DeadLetter, Reconcile
 from machines.events.internal import RoomLost, TopologyConfirmed, TopologyRefused
 from machines.room.machine import ANSWERED_WITHIN_S, RepairDue
 from machines.room.membership import step_room
@@ -60,7 +60,7 @@ def _give_up_out_of_room(draft: Case) -> None:
     """Give up work that has waited for a day while the bot is out of the room, where nothing can be said."""
     until = draft.world.now - ANSWERED_WITHIN_S
     over = [each for each in draft.waiting if each.since <= until]
-    draft.effects += [SetAside(each.seq, _NOT_BACK) for each in over]
+    draft.effects += [DeadLetter(each.seq, _NOT_BACK) for each in over]
     draft.waiting = tuple(each for each in draft.waiting if each.since > until)
     if draft.turn is not None and draft.turn.begun_at <= until:
         drop_turn(draft)
@@ -74,7 +74,7 @@ def _give_up_old_work(draft: Case) -> None:
     """
     over = [each for each in draft.waiting if is_over(draft, each.since)]
     if over:
-        draft.effects += [SetAside(each.seq, _NOT_RESTORED) for each in over]
+        draft.effects += [DeadLetter(each.seq, _NOT_RESTORED) for each in over]
         draft.waiting = tuple(each for each in draft.waiting if not is_over(draft, each.since))
     if draft.turn is not None and is_over(draft, draft.turn.begun_at):
         step_turn(draft, RoomLost(_NOT_RESTORED))

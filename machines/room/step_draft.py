@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from machines.context import World
-from machines.events.effects import Effect, SavePreferences, TookPlatformChatId
+from machines.events.effects import Effect, ReservePlatformChatId, SavePreferences
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.room.machine import ANSWERED_WITHIN_S, Room, notice_to
 from machines.turn.notices import in_parts
@@ -84,7 +84,7 @@ class Case:
             self.effects.append(effect)
             if isinstance(effect, SavePreferences):
                 self.world = self.world.with_preferences(effect.user_id, effect.preferences)
-            elif isinstance(effect, TookPlatformChatId):
+            elif isinstance(effect, ReservePlatformChatId):
                 following = str(int(effect.platform_chat_id) + 1)
                 self.world = replace(self.world, next_platform_chat_id=following)
 

@@ -18,7 +18,7 @@ Link = tuple[RoomId, RoomId]
 """A Space, and a child that it may link."""
 
 
-class Doubts(Struct, frozen=True):
+class Unconfirmed(Struct, frozen=True):
     """What to read.
 
     The creator of `created` rooms is not known; the name of `named` rooms is missing or differs from the row. `linked`
@@ -38,10 +38,10 @@ class Doubts(Struct, frozen=True):
         return self == _NONE
 
 
-_NONE = Doubts()
+_NONE = Unconfirmed()
 
 
-def doubts(decided: Plan, topology: Topology, stored: Stored) -> Doubts:
+def doubts(decided: Plan, topology: Topology, stored: Stored) -> Unconfirmed:
     """Return what has to be read before a plan that was made from a sync alone may be applied."""
     listing: dict[RoomId, set[RoomId]] = {}
     unseen = {*decided.gone, *topology.unread}
@@ -59,7 +59,7 @@ def doubts(decided: Plan, topology: Topology, stored: Stored) -> Doubts:
         room_id = room.room_id
         if room.created_by is None:
             created.add(room_id)
-        if room.created_by != topology.bot or room_id in stored.left_alone:
+        if room.created_by != topology.bot or room_id in stored.in_flight:
             continue
         if _has_other_name(room, stored):
             named.add(room_id)
@@ -70,7 +70,7 @@ def doubts(decided: Plan, topology: Topology, stored: Stored) -> Doubts:
                 unlinked.add(room_id)
     for room_id in remarked - set(topology.rooms):
         linked.update((space_id, room_id) for space_id in listing.get(room_id, ()))
-    return Doubts(
+    return Unconfirmed(
         frozenset(created),
         frozenset(named),
         frozenset(linked),

@@ -5,12 +5,12 @@ A message, a save, a load and the answer to a question are each one turn with on
 
 from machines.commands.base import AgentPrompt, answer
 from machines.events.agent import AgentRequest
-from machines.events.effects import HangUp, Send, Tell
+from machines.events.effects import CancelCall, Enqueue, Tell
 from machines.events.internal import (
     AgentDone,
-    Asked,
     AttemptEvent,
-    OnboardingAsked,
+    OnboardingRequested,
+    ReplyTarget,
     Resumed,
     TimePassed,
     TurnBegan,
@@ -34,9 +34,9 @@ def begin_message(case: Case, message: Message) -> None:
     """Begin the turn of a message, or answer why there is none."""
     binding, catalog = case.room.binding, case.world.catalog
     begun = message.begun if isinstance(message, MessageArrived) else ()
-    asked = Asked(case.room.room_id, message.event_id, message.thread_root, begun)
+    asked = ReplyTarget(case.room.room_id, message.event_id, message.thread_root, begun)
     if binding is None or binding.room_type != "chat":
-        case.effects.append(Tell(ActorKey(message.sender), OnboardingAsked(asked)))
+        case.effects.append(Tell(ActorKey(message.sender), OnboardingRequested(asked)))
     elif isinstance(message, FileArrived) and not binding.archived:
         case.effects.append(answer(asked, catalog.files_not_yet()))
     elif isinstance(message, MalformedArrived) and not binding.archived:
@@ -46,7 +46,7 @@ def begin_message(case: Case, message: Message) -> None:
         begin(case, asked, AgentPrompt(text))
 
 
-def begin(case: Case, asked: Asked, prompt: AgentPrompt) -> None:
+def begin(case: Case, asked: ReplyTarget, prompt: AgentPrompt) -> None:
     """Ask this chat's agent, unless the chat is archived or the agent is gone (contracts K3, A3)."""
     binding, catalog, now = case.room.binding, case.world.catalog, case.world.now
     event_id = asked.event_id
@@ -85,7 +85,7 @@ def step_turn(case: Case, event: TurnEvent) -> None:
     if case.turn.state in ENDED:
         case.turn = None
         now = case.world.now
-        if any(isinstance(effect, Send) and effect.not_before > now for effect in step.effects):
+        if any(isinstance(effect, Enqueue) and effect.not_before > now for effect in step.effects):
             case.quiet_until = now + EDIT_INTERVAL_S
 
 
@@ -117,5 +117,5 @@ def resume(case: Case) -> None:
 def drop_turn(case: Case) -> None:
     """End the turn without a reply: the bot is no longer in the room, so nothing can be said there."""
     if case.turn is not None:
-        case.effects.append(HangUp())
+        case.effects.append(CancelCall())
         case.turn, case.attempt = None, NO_ATTEMPT

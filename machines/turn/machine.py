@@ -15,9 +15,9 @@ from statemachine import State, StateMachine
 
 from machines.context import World
 from machines.events.effects import (
-    Ask,
+    CallAgent,
+    CancelCall,
     Effect,
-    HangUp,
     MarkRead,
     ShowTyping,
 )
@@ -278,7 +278,7 @@ def _retry_at(data: ActiveTurn, context: World) -> float:
 def _ask(data: ActiveTurn, **changes: Any) -> _Result:
     """Begin an attempt, with nothing of the one before it."""
     turn = replace(data.turn, tries=data.turn.tries + 1, **changes)
-    ask = Ask(turn.turn_id, turn.tries, turn.request, turn.user_id)
+    ask = CallAgent(turn.turn_id, turn.tries, turn.request, turn.user_id)
     return ActiveTurn(turn), (ShowTyping(True), ask)
 
 
@@ -291,7 +291,7 @@ def _out_of_retries(data: ActiveTurn, context: World, kind: str, fault: str) -> 
 def _cancel(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
     """End the turn and the call."""
     data, effects = _end(data, context, ending, fault)
-    return data, (HangUp(), *effects)
+    return data, (CancelCall(), *effects)
 
 
 def _end(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:

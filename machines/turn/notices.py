@@ -1,14 +1,15 @@
 """Notices that are too long for one event, and replies that are partly in the room already (contracts D2, D7).
 
-Other modules send a notice as one `Send`; `in_parts` replaces it where it is too long. The first part of an answer is
-`partial` until the last one is sent, so that an answer that was interrupted by the loss of the database is completed.
+Other modules send a notice as one `Enqueue`; `in_parts` replaces it where it is too long. The first part of an answer
+is `partial` until the last one is sent, so that an answer that was interrupted by the loss of the database is
+completed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from machines.events.effects import Effect, Send
+from machines.events.effects import Effect, Enqueue
 from machines.events.matrix import BegunPart
 from machines.events.orders import SendMessage
 from machines.ids import EventId, TxnId
@@ -51,7 +52,7 @@ def mark_question(effects: Sequence[Effect], question: EventId) -> list[Effect]:
     marked = list(effects)
     for index in range(len(marked) - 1, -1, -1):
         send = marked[index]
-        if isinstance(send, Send) and isinstance(send.order, SendMessage):
+        if isinstance(send, Enqueue) and isinstance(send.order, SendMessage):
             order = replace(send.order, shows_question=question)
             marked[index] = replace(send, order=order)
             break
@@ -59,8 +60,12 @@ def mark_question(effects: Sequence[Effect], question: EventId) -> list[Effect]:
 
 
 def _parts(effect: Effect, now: float) -> Iterator[Effect]:
-    message = effect.order if isinstance(effect, Send) else None
-    if not isinstance(effect, Send) or not isinstance(message, SendMessage) or not message.notice:
+    message = effect.order if isinstance(effect, Enqueue) else None
+    if (
+        not isinstance(effect, Enqueue)
+        or not isinstance(message, SendMessage)
+        or not message.notice
+    ):
         yield effect
         return
     pieces = split(message.body)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.events.effects import DropEdits, Effect, Send
+from machines.events.effects import DropEdits, Effect, Enqueue
 from machines.events.orders import RedactMessage, SendMessage
 from machines.ids import EventId, RoomId, TxnId
 from machines.turn.answer_text import AnswerText
@@ -156,11 +156,11 @@ def _show(
             part = Part(part_txn(reply.answers, index), 0, checksum(piece), not complete)
             if looks_finished and not added and index < total - 1:
                 # Until its last part is sent, one part must be marked as partial (contract D12).
-                added.append(Send(replace(message, partial=True), part.txn_id, not_before=at))
+                added.append(Enqueue(replace(message, partial=True), part.txn_id, not_before=at))
                 edited += _edit(message, part, edit_at)
                 part = replace(part, edits=1)
             else:
-                added.append(Send(message, part.txn_id, not_before=at))
+                added.append(Enqueue(message, part.txn_id, not_before=at))
             parts.append(part)
         elif _wants_edit(parts[index], piece, complete=complete, final=final):
             edited += _edit(message, parts[index], edit_at)
@@ -193,10 +193,10 @@ def _edit(message: SendMessage, part: Part, at: float) -> tuple[Effect, ...]:
     edit = replace(
         message, edits=part.txn_id, edits_event_id=part.event_id, droppable=message.partial
     )
-    send = Send(edit, TxnId(f"{part.txn_id}.e{part.edits + 1}"), not_before=at)
+    send = Enqueue(edit, TxnId(f"{part.txn_id}.e{part.edits + 1}"), not_before=at)
     return (DropEdits(part.txn_id), send) if part.edits else (send,)
 
 
 def _redact(room_id: RoomId, part: Part) -> Effect:
     redaction = RedactMessage(room_id, part.txn_id, part.event_id)
-    return Send(redaction, TxnId(f"{part.txn_id}.redact"))
+    return Enqueue(redaction, TxnId(f"{part.txn_id}.redact"))

@@ -12,18 +12,18 @@ from msgspec.structs import replace
 
 from machines.context import World
 from machines.events.effects import (
-    Consume,
+    Ack,
     Effect,
+    Enqueue,
     Log,
-    Send,
 )
 from machines.events.internal import (
-    Asked,
+    ChatListRequested,
     ChatRecovered,
-    ChatsAsked,
-    NewChatAsked,
-    OnboardingAsked,
+    NewChatRequested,
+    OnboardingRequested,
     OrderDone,
+    ReplyTarget,
     UserEvent,
     UserRequest,
 )
@@ -71,13 +71,13 @@ def take(
     match event:
         case OrderDone():
             household, effects = _progress(household, event, world)
-            effects = (*effects, Consume(seq))
+            effects = (*effects, Ack(seq))
         case ChatRecovered(space_id=space_id, number=number):
             user = household.user
             index = max(user.next_chat_index, number + 1)
             user = replace(user, next_chat_index=index, space_id=user.space_id or space_id)
-            household, effects = replace(household, user=user), (Consume(seq),)
-        case OnboardingAsked() | NewChatAsked() | ChatsAsked():
+            household, effects = replace(household, user=user), (Ack(seq),)
+        case OnboardingRequested() | NewChatRequested() | ChatListRequested():
             household = replace(household, waiting=(*household.waiting, (seq, event)))
         case _:
             assert_never(event)
@@ -91,7 +91,7 @@ def _advance(
         (seq, request), *rest = household.waiting
         household = replace(household, waiting=tuple(rest))
         household, done = _begin(household, request, seq, world)
-        effects = (*effects, *done, Consume(seq))
+        effects = (*effects, *done, Ack(seq))
     return household, effects
 
 
@@ -101,15 +101,15 @@ def _begin(
     asked, user, chats = request.asked, household.user, household.chats
     if not world.access.allows(user.user_id):
         return household, (_not_allowed(user, asked),)
-    if isinstance(request, ChatsAsked):
+    if isinstance(request, ChatListRequested):
         page = chats_page(chats, asked, world)
         return household, (tell_answer(asked, page, world.catalog.not_in_company("chats")),)
-    if isinstance(request, OnboardingAsked) and user.space_id and chats:
+    if isinstance(request, OnboardingRequested) and user.space_id and chats:
         return household, point_to_chats(user, chats, asked, world)
     if user.space_id is None:
         key = f"{user.user_id}.{int(world.now * 1000)}.{seq}"
         return _step(household, SpaceWanted(asked, key), world)
-    name = request.name if isinstance(request, NewChatAsked) else ""
+    name = request.name if isinstance(request, NewChatRequested) else ""
     return _step(household, ChatWanted(asked, name), world)
 
 
@@ -167,7 +167,7 @@ def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect
     others = tuple(each for each in household.chats if each.room_id != made)
     household = replace(household, chats=(*others, summary))
     hint = catalog.mock_hint() if world.mock_agents else None
-    welcome = Send(
+    welcome = Enqueue(
         SendMessage(made, catalog.welcome(world.agents.label(chat.agent_id), hint), notice=True),
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
@@ -177,6 +177,6 @@ def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect
     return household, (*effects, welcome, pointer)
 
 
-def _not_allowed(user: User, asked: Asked) -> Log:
+def _not_allowed(user: User, asked: ReplyTarget) -> Log:
     """Log a dropped request: the list of users who may talk to the bot is shorter by now."""
     return Log("request_not_allowed", {"sender": user.user_id, "room_id": asked.room_id})

@@ -5,8 +5,8 @@ from typing import Literal
 from msgspec import Struct
 
 from machines.context import World
-from machines.events.effects import Effect, Send, Tell
-from machines.events.internal import AnswerReady, Asked
+from machines.events.effects import Effect, Enqueue, Tell
+from machines.events.internal import AnswerReady, ReplyTarget
 from machines.events.orders import EnsureInvited
 from machines.i18n import ChatLine
 from machines.ids import ActorKey, AgentId, RoomId, TxnId
@@ -25,7 +25,7 @@ class ChatSummary(Struct, frozen=True):
     state: RoomState
 
 
-def chats_page(chats: tuple[ChatSummary, ...], asked: Asked, world: World) -> str:
+def chats_page(chats: tuple[ChatSummary, ...], asked: ReplyTarget, world: World) -> str:
     """Return the list of `!chats`, which marks the chat it was asked in."""
     if not chats:
         return world.catalog.no_chats()
@@ -52,7 +52,7 @@ def _standing(chat: ChatSummary, world: World) -> Literal["open", "archived", "s
 
 
 def point_to_chats(
-    user: User, chats: tuple[ChatSummary, ...], asked: Asked, world: World
+    user: User, chats: tuple[ChatSummary, ...], asked: ReplyTarget, world: World
 ) -> tuple[Effect, ...]:
     """Say where the user's chats are; an invitation also invites them where they are missing (contracts O2, O5)."""
     current = [chat for chat in chats if not chat.archived]
@@ -65,13 +65,13 @@ def point_to_chats(
     rooms += [chat.room_id for chat in current]
     key = f"{user.user_id}.{int(world.now * 1000)}.invite"
     invites = (
-        Send(EnsureInvited(room_id, user.user_id), TxnId(f"{key}.{index}"))
+        Enqueue(EnsureInvited(room_id, user.user_id), TxnId(f"{key}.{index}"))
         for index, room_id in enumerate(rooms)
     )
     text = world.catalog.already_here(last.name, link)
     return (*invites, tell_answer(asked, text, in_company))
 
 
-def tell_answer(asked: Asked, text: str, in_company: str) -> Tell:
+def tell_answer(asked: ReplyTarget, text: str, in_company: str) -> Tell:
     """Have the room's actor answer a message or an invitation: it knows who is in the room."""
     return Tell(ActorKey(asked.room_id), AnswerReady(asked, text, in_company))

@@ -15,11 +15,11 @@ from statemachine import State, StateMachine
 from machines.context import World
 from machines.events.effects import (
     Effect,
-    Send,
+    Enqueue,
+    ReservePlatformChatId,
     Tell,
-    TookPlatformChatId,
 )
-from machines.events.internal import Asked, RoomCompleted, RoomMade
+from machines.events.internal import ReplyTarget, RoomCompleted, RoomMade
 from machines.events.orders import CreateRoom, LinkChild, LookUpName
 from machines.fsm import Table
 from machines.ids import ActorKey, AgentId, RoomId, TxnId, UserId
@@ -53,7 +53,7 @@ class User(Struct, frozen=True):
     display_name: str = ""
     space_id: RoomId | None = None
     next_chat_index: int = 1
-    asked: Asked | None = None
+    asked: ReplyTarget | None = None
     chat: NewChat | None = None
     made: RoomId | None = None
 
@@ -65,14 +65,14 @@ class User(Struct, frozen=True):
 class SpaceWanted(Struct, frozen=True):
     """The user has no Space yet. `key` tells this request from any other in transaction ids."""
 
-    asked: Asked
+    asked: ReplyTarget
     key: str
 
 
 class ChatWanted(Struct, frozen=True):
     """The user has a Space and gets a chat in it; without a `name` the chat is named by its number."""
 
-    asked: Asked
+    asked: ReplyTarget
     name: str
 
 
@@ -132,7 +132,7 @@ class UserMachine(StateMachine):
     def look_up_name(data: User, fact: SpaceWanted, context: World) -> _Result:
         """Look up the display name, after which the Space is named."""
         txn_id = TxnId(f"{fact.key}{_STEPS['naming']}")
-        look_up = Send(LookUpName(data.user_id), txn_id, reports=True)
+        look_up = Enqueue(LookUpName(data.user_id), txn_id, reports=True)
         return replace(data, asked=fact.asked), (look_up,)
 
     @staticmethod
@@ -142,7 +142,7 @@ class UserMachine(StateMachine):
         order = CreateRoom(f"space of {data.user_id}", name, data.user_id, space=True)
         # A Space that was refused is ordered again, and each order needs a transaction id of its own.
         key = fact.txn_id.removesuffix(_STEPS["naming"])
-        send = Send(order, TxnId(f"{key}{_STEPS['making_space']}"), reports=True)
+        send = Enqueue(order, TxnId(f"{key}{_STEPS['making_space']}"), reports=True)
         return replace(data, display_name=fact.name), (send,)
 
     @staticmethod
@@ -166,7 +166,7 @@ class UserMachine(StateMachine):
         tell = Tell(ActorKey(fact.room_id), RoomMade(binding, name))
         order = LinkChild(binding.space_id or fact.room_id, fact.room_id)
         txn_id = TxnId(f"{data.user_id}.{binding.chat_id}{_STEPS['linking']}")
-        return replace(data, made=fact.room_id), (tell, Send(order, txn_id, reports=True))
+        return replace(data, made=fact.room_id), (tell, Enqueue(order, txn_id, reports=True))
 
     @staticmethod
     def finish(data: User, fact: ChatLinked, context: World) -> _Result:
@@ -193,7 +193,10 @@ def _make_chat(user: User, name: str, context: World) -> _Result:
     order = CreateRoom(_nonce(user), chat.name, user.user_id, parent=user.space_id)
     txn_id = TxnId(f"{user.user_id}.{chat.chat_id}{_STEPS['making_chat']}")
     user = replace(user, chat=chat, next_chat_index=number + 1)
-    return user, (Send(order, txn_id, reports=True), TookPlatformChatId(chat.platform_chat_id))
+    return user, (
+        Enqueue(order, txn_id, reports=True),
+        ReservePlatformChatId(chat.platform_chat_id),
+    )
 
 
 def _agent_for(user: User, context: World) -> AgentId:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from machines.ids import RoomId
 from machines.room.topology import ObservedRoom, Topology
-from machines.room.unconfirmed import Doubts, Link
+from machines.room.unconfirmed import Link, Unconfirmed
 from matrix.http.concurrency import run_reads
 from matrix.rooms.current_state import CurrentState, StateReader
 from matrix.rooms.observe import Observer
@@ -18,7 +18,7 @@ _MAX_CLAIMS = 4
 
 
 async def confirm(
-    current: CurrentState, observer: Observer, topology: Topology, doubts: Doubts
+    current: CurrentState, observer: Observer, topology: Topology, doubts: Unconfirmed
 ) -> Topology:
     """Return the topology with its doubtful parts read again; a part that can't be read stays unchanged."""
     return await _Confirmation(current.reader(), observer, topology).read(doubts)
@@ -33,7 +33,7 @@ class _Confirmation:
         self._topology = topology
         self._rooms = dict(topology.rooms)
 
-    async def read(self, doubts: Doubts) -> Topology:
+    async def read(self, doubts: Unconfirmed) -> Topology:
         """Read the rooms themselves first, then the links, because a claim may name a Space just read."""
         links = set(doubts.linked)
         joined = await self._reader.joined_rooms() if doubts.unseen else None

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines.ids import RoomId, UserId
-from machines.room.binding import read_claim
+from machines.room.binding import read_stored_binding
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from matrix.errors import RequestRefused
 from matrix.http.concurrency import run_reads
@@ -107,7 +107,7 @@ class Observer:
         }
 
     def _is_incomplete(self, room: ObservedRoom) -> bool:
-        claim = read_claim(room.binding)
+        claim = read_stored_binding(room.binding)
         if room.created_by == self._bot:
             owned = claim.room_type == "space" and claim.matrix_user_id is not None
             return room.is_space and room.members is None and not owned

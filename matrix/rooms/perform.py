@@ -11,7 +11,7 @@ from typing import Any, assert_never
 import anyio
 import anyio.to_thread
 
-from machines.events.matrix import EncryptionEnabled, Fact
+from machines.events.matrix import EncryptionEnabled, MatrixEvent
 from machines.events.orders import (
     CreateRoom,
     Done,
@@ -67,7 +67,7 @@ class OrderPerformer:
         self._encrypted: dict[RoomId, bool] = {}
         self._renderer = anyio.Lock()
 
-    def record_encryption(self, facts: Iterable[Fact]) -> None:
+    def record_encryption(self, facts: Iterable[MatrixEvent]) -> None:
         """Record which rooms have become encrypted."""
         for fact in facts:
             if isinstance(fact, EncryptionEnabled):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from machines.events.matrix import Fact, Gap, Quarantined
+from machines.events.matrix import Gap, MatrixEvent, Quarantined
 from machines.ids import EventId, RoomId, UserId
 from matrix.raw_events import is_id
 
@@ -15,7 +15,7 @@ class BatchBuilder:
     """Collects what the decoder finds; `oversized` are the rooms that were left out because they are too large."""
 
     bot: UserId
-    facts: list[Fact] = field(default_factory=list)
+    facts: list[MatrixEvent] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     oversized: set[RoomId] = field(default_factory=set)

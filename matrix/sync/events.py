@@ -12,9 +12,9 @@ from msgspec import Struct
 from machines.events.matrix import (
     EncryptedArrived,
     EncryptionEnabled,
-    Fact,
     FileArrived,
     MalformedArrived,
+    MatrixEvent,
     MessageArrived,
     QuestionShown,
 )
@@ -33,7 +33,7 @@ _MEGOLM_FIELDS = ("algorithm", "ciphertext", "sender_key", "session_id", "device
 _REPLY_FALLBACK = re.compile(r"\A> (?:\* )?<@[^>\n]*>[^\n]*(?:\n>[^\n]*)*\n{0,2}")
 
 
-def decode_event(event: object, room_id: RoomId, bot: UserId) -> Fact | None:
+def decode_event(event: object, room_id: RoomId, bot: UserId) -> MatrixEvent | None:
     """Return the decoded event, `None` for an event that the bot never reacts to (contract D5).
 
     Raises:
@@ -110,7 +110,7 @@ def _is_redacted(event: dict[str, Any]) -> bool:
     return "redacted_because" in as_dict(event.get("unsigned"))
 
 
-def _message(event: dict[str, Any], room_id: RoomId, bot: UserId) -> Fact | None:
+def _message(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent | None:
     event_id = event_id_of(event)
     sender = sender_of(event)
     content = content_of(event)
@@ -168,7 +168,7 @@ def _question(event: dict[str, Any], room_id: RoomId) -> QuestionShown | None:
     return QuestionShown(room_id, EventId(event_id), EventId(question))
 
 
-def _encrypted(event: dict[str, Any], room_id: RoomId) -> Fact | None:
+def _encrypted(event: dict[str, Any], room_id: RoomId) -> MatrixEvent | None:
     event_id = event_id_of(event)
     sender = sender_of(event)
     content = content_of(event)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import structlog
 
 from machines.errors import HistoryUnavailable, TokenUnknown
-from machines.events.matrix import Fact, Gap
+from machines.events.matrix import Gap, MatrixEvent
 from machines.events.orders import SendMessage
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from matrix.errors import RequestRefused
@@ -28,7 +28,9 @@ MAX_EVENTS_BACK = 5000
 CLOCK_SKEW_S = 3600.0
 
 
-async def read_gap(transport: Transport, bot: UserId, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+async def read_gap(
+    transport: Transport, bot: UserId, gap: Gap
+) -> AsyncIterator[tuple[MatrixEvent, ...]]:
     """Yield the decoded events of a gap, one page at a time, up to its end.
 
     Events before the bot's own join are left out (fact 4). So the join is searched for in the gap first, because pages

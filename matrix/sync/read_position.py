@@ -8,7 +8,7 @@ answer are included, so that the bot finishes it in its own events.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from machines.events.matrix import Fact
+from machines.events.matrix import MatrixEvent
 from machines.ids import EventId, RoomId, UserId
 from matrix.errors import RequestRefused
 from matrix.http.request import Request, client_path
@@ -44,7 +44,7 @@ def is_settled(room: Mapping[str, Any], position: EventId | None) -> bool:
 
 def left_to_answer(
     events: Sequence[object], room_id: RoomId, position: str | None, bot: UserId
-) -> tuple[Fact, ...]:
+) -> tuple[MatrixEvent, ...]:
     """Return the unanswered messages of a room's history, oldest first; never raises.
 
     `position` is the last message that the bot has finished, if this history contains it.

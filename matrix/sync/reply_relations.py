@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from machines.events.matrix import (
     BegunPart,
     EncryptedArrived,
-    Fact,
     FileArrived,
     MalformedArrived,
+    MatrixEvent,
     MessageArrived,
 )
 from machines.ids import EventId, UserId
@@ -37,7 +37,9 @@ class _ReplyEvent:
     edits: int = 0
 
 
-def without_answered(facts: list[Fact], events: Sequence[object], bot: UserId) -> list[Fact]:
+def without_answered(
+    facts: list[MatrixEvent], events: Sequence[object], bot: UserId
+) -> list[MatrixEvent]:
     """Return the decoded events without the messages whose complete answer is in `events`; never raises.
 
     A message with an incomplete answer gets the parts of that answer (`begun`).
@@ -47,7 +49,7 @@ def without_answered(facts: list[Fact], events: Sequence[object], bot: UserId) -
         replies.setdefault(reply.answers, []).append(reply)
     if not replies:
         return facts
-    left: list[Fact] = []
+    left: list[MatrixEvent] = []
     for fact in facts:
         series = replies.get(fact.event_id, []) if isinstance(fact, MESSAGES) else []
         if not series:
@@ -57,7 +59,7 @@ def without_answered(facts: list[Fact], events: Sequence[object], bot: UserId) -
     return left
 
 
-def _begun(fact: Fact, series: list[_ReplyEvent]) -> Fact:
+def _begun(fact: MatrixEvent, series: list[_ReplyEvent]) -> MatrixEvent:
     if not isinstance(fact, MessageArrived):
         return fact
     series.sort(key=lambda reply: reply.part)

@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from machines.events.matrix import Fact, SyncBatch
+from machines.events.matrix import MatrixEvent, SyncBatch
 from machines.ids import EventId, RoomId, UserId
 from matrix.http.concurrency import run_reads
 from matrix.http.transport import Transport
@@ -27,14 +27,14 @@ async def resume_batch(
     transport: Transport, bot: UserId, batch: SyncBatch, unsettled: Unsettled
 ) -> SyncBatch:
     """Return an initial batch with the unanswered messages instead of the last messages."""
-    found: dict[RoomId, tuple[Fact, ...]] = {}
+    found: dict[RoomId, tuple[MatrixEvent, ...]] = {}
 
     async def read(room_id: RoomId, position: EventId | None) -> None:
         events = await read_back(transport, bot, room_id, batch.token, position)
         found[room_id] = left_to_answer(events, room_id, position, bot)
 
     await run_reads(partial(read, *each) for each in unsettled.items())
-    facts: list[Fact] = [fact for fact in batch.facts if not isinstance(fact, MESSAGES)]
+    facts: list[MatrixEvent] = [fact for fact in batch.facts if not isinstance(fact, MESSAGES)]
     for room_id in unsettled:
         facts.extend(found[room_id])
     return replace(batch, facts=tuple(facts))

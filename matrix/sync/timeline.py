@@ -9,9 +9,9 @@ from typing import Any
 from machines.events.matrix import (
     BotRemoved,
     BotReturned,
-    Fact,
     Gap,
     InviteArrived,
+    MatrixEvent,
     MemberChanged,
     MembersCounted,
 )
@@ -34,7 +34,7 @@ JoinedRoom = dict[str, Any]
 
 def decode_page(
     events: Iterable[object], room_id: RoomId, bot: UserId, *, was_in: bool = False
-) -> tuple[Fact, ...]:
+) -> tuple[MatrixEvent, ...]:
     """Decode a page of history, oldest first, by the rules of a timeline."""
     batch = BatchBuilder(bot)
     _decode_timeline(batch, room_id, list(events), was_in=was_in)
@@ -140,7 +140,7 @@ def _count_members(
         batch.facts.insert(first, MembersCounted(room_id, others))
 
 
-def _is_arrival(fact: Fact) -> bool:
+def _is_arrival(fact: MatrixEvent) -> bool:
     return isinstance(fact, MemberChanged) and fact.membership in ("join", "invite")
 
 

@@ -26,8 +26,8 @@ from machines.events.agent import (
     Frame,
 )
 from machines.events.matrix import (
-    Fact,
     Gap,
+    MatrixEvent,
     MessageArrived,
     SyncBatch,
 )
@@ -48,7 +48,7 @@ from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
 from machines.room.machine import Room
 from machines.room.topology import ObservedRoom, Topology
-from machines.room.unconfirmed import Doubts
+from machines.room.unconfirmed import Unconfirmed
 from store import Journal
 from store.database import prepare, translated
 from store.records import Writes
@@ -144,8 +144,8 @@ class FakeHomeserver:
     rooms: list[ObservedRoom] = field(default_factory=list)
     performed: list[tuple[TxnId, Order]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
-    gaps: dict[RoomId, list[tuple[Fact, ...]]] = field(default_factory=dict)
-    unanswered: dict[RoomId, tuple[Fact, ...]] = field(default_factory=dict)
+    gaps: dict[RoomId, list[tuple[MatrixEvent, ...]]] = field(default_factory=dict)
+    unanswered: dict[RoomId, tuple[MatrixEvent, ...]] = field(default_factory=dict)
     outcome: Callable[[Order], Outcome | None] = lambda order: None
     takes_s: float = 0.0
     synced: list[ObservedRoom] | None = None
@@ -158,7 +158,7 @@ class FakeHomeserver:
         self._news = anyio.Event()
         self._token = 0
 
-    def arrives(self, *facts: Fact, gaps: Iterable[Gap] = ()) -> None:
+    def arrives(self, *facts: MatrixEvent, gaps: Iterable[Gap] = ()) -> None:
         """The next sync brings these."""
         self._token += 1
         self.to_come.append(SyncBatch(SyncToken(f"s{self._token}"), facts, tuple(gaps)))
@@ -201,7 +201,7 @@ class FakeHomeserver:
         shown = self.rooms if self.synced is None else self.synced
         return batch, Topology(BOT, {room.room_id: room for room in shown})
 
-    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
         self.calls.append("confirm")
         await anyio.lowlevel.checkpoint()
         return Topology(BOT, {room.room_id: room for room in self.rooms})
@@ -221,7 +221,7 @@ class FakeHomeserver:
             raise batch
         return batch
 
-    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         self.calls.append(f"history {gap.room_id}")
         if gap.room_id not in self.gaps:
             raise TokenUnknown("too old")
@@ -229,7 +229,7 @@ class FakeHomeserver:
             await anyio.lowlevel.checkpoint()
             yield page
 
-    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+    async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         self.calls.append(f"left_to_answer {room_id}")
         return self.unanswered.get(room_id, ())
 

@@ -14,7 +14,7 @@ from machines.events.agent import (
     AgentRequest,
     AgentSaid,
 )
-from machines.events.effects import Ask
+from machines.events.effects import CallAgent
 from machines.events.internal import (
     AgentDone,
     AnswerTooLong,
@@ -31,8 +31,8 @@ ROOM = ActorKey("!room")
 DEFAULTS = Limits()
 
 
-def asks(text: str) -> Ask:
-    return Ask(EventId("$1"), 1, AgentRequest(AgentId("default"), "1", "$1", text), ANNA)
+def asks(text: str) -> CallAgent:
+    return CallAgent(EventId("$1"), 1, AgentRequest(AgentId("default"), "1", "$1", text), ANNA)
 
 
 class Line:
@@ -173,6 +173,6 @@ async def test_a_silent_agent_with_many_rooms_leaves_a_call_for_another_agent():
         await settle()
         assert 5 < len(line.asked) < 20
         request = AgentRequest(AgentId("other"), "1", "$2", "hello")
-        line.calls.ask(ROOM, Ask(EventId("$2"), 1, request, BERT))
+        line.calls.ask(ROOM, CallAgent(EventId("$2"), 1, request, BERT))
         await settle()
         assert isinstance(line.told[-1], AgentDone)

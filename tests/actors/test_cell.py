@@ -8,9 +8,9 @@ from machines.events.internal import (
     AgentDone,
     AgentOutput,
     AnswerTooLong,
-    Asked,
     AttemptFailed,
-    ChatsAsked,
+    ChatListRequested,
+    ReplyTarget,
     TimePassed,
 )
 from machines.events.priority import Priority
@@ -24,7 +24,9 @@ TURN = EventId("$1")
 def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
     key = ActorKey("!chat")
     cell = cell_module.Cell(key, RoomRows(None, None, ()))
-    rows = [InboxRow(seq, key, ChatsAsked(Asked(RoomId("!chat")))) for seq in range(1, 400)]
+    rows = [
+        InboxRow(seq, key, ChatListRequested(ReplyTarget(RoomId("!chat")))) for seq in range(1, 400)
+    ]
     cell.deliver(rows)
     assert cell.inbox.held(Priority.MESSAGE) == HELD
     open_to = frozenset(Priority)

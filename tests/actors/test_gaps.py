@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from actors.gaps import FIRST_PAUSE_S, GIVE_UP_AFTER_S
 from machines.errors import HistoryUnavailable
-from machines.events.matrix import BotRemoved, Fact, Gap
+from machines.events.matrix import BotRemoved, Gap, MatrixEvent
 from machines.ids import EventId, RoomId, SyncToken
 from tests.actors.fakes import House
 from tests.idle_loop import settle
@@ -34,7 +34,7 @@ def hold_history(house: House) -> anyio.Event:
     """Let every history wait until the event is set."""
     history, ends = house.homeserver.history, anyio.Event()
 
-    async def held(gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+    async def held(gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         await ends.wait()
         async for page in history(gap):
             yield page
@@ -47,7 +47,7 @@ def fail_history(house: House, *, after: int) -> anyio.Event:
     """Let every history fail behind its first facts, until the event is set."""
     history, ends = house.homeserver.history, anyio.Event()
 
-    async def failing(gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+    async def failing(gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         async for page in history(gap):
             yield page if ends.is_set() else page[:after]
             if not ends.is_set():
@@ -89,7 +89,7 @@ async def test_what_comes_while_a_history_is_read_keeps_its_order(house: House):
     house.homeserver.gaps[room] = [(told[0],)]
     history = house.homeserver.history
 
-    async def growing(gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+    async def growing(gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         async for page in history(gap):
             yield page
         if gap.before == "s1":

@@ -17,7 +17,7 @@ from machines.events.agent import (
     AgentSaid,
     Frame,
 )
-from machines.events.effects import Ask
+from machines.events.effects import CallAgent
 from machines.events.internal import TimePassed
 from machines.events.matrix import MessageArrived
 from machines.ids import ActorKey, EventId
@@ -106,7 +106,7 @@ async def work(chunks: int) -> int:
                 visit()
 
         cell.deliver([InboxRow(1, KEY, question)])
-        (ask,) = [effect for effect in visit() if isinstance(effect, Ask)]
+        (ask,) = [effect for effect in visit() if isinstance(effect, CallAgent)]
         workers = Workers(ManualClock())
         async with anyio.create_task_group() as group:
             workers.run(group)

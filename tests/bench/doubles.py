@@ -21,7 +21,7 @@ from machines.events.agent import (
     AgentSaid,
     Frame,
 )
-from machines.events.matrix import Fact, Gap, SyncBatch
+from machines.events.matrix import Gap, MatrixEvent, SyncBatch
 from machines.events.orders import (
     Done,
     Order,
@@ -31,7 +31,7 @@ from machines.events.orders import (
 from machines.i18n import catalog_for
 from machines.ids import AgentId, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
-from machines.room.unconfirmed import Doubts
+from machines.room.unconfirmed import Unconfirmed
 from matrix.clock import SystemClock
 from matrix.http.parsing import parse_json
 from matrix.sync.decoding import SyncDecoder
@@ -94,7 +94,7 @@ class InstantHomeserver:
         topology, self._topology = self._topology, Topology(BOT, {})
         return SyncBatch(SyncToken("s0")), topology
 
-    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
         """Nothing here is in doubt."""
         raise AssertionError(f"an undamaged world was doubted: {doubts}")
 
@@ -110,13 +110,13 @@ class InstantHomeserver:
             await anyio.sleep_forever()
         return SyncDecoder(BOT, since).finish(parse_json(response or b""))
 
-    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         """Nothing is left out of these timelines."""
-        no_pages: tuple[tuple[Fact, ...], ...] = ()
+        no_pages: tuple[tuple[MatrixEvent, ...], ...] = ()
         for page in no_pages:
             yield page
 
-    async def left_to_answer(self, room_id: RoomId) -> tuple[Fact, ...]:
+    async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Nothing is."""
         return ()
 

@@ -10,14 +10,14 @@ from msgspec.structs import replace
 from machines.access import Access
 from machines.context import World
 from machines.events.effects import (
-    Ask,
-    Consume,
+    Ack,
+    CallAgent,
+    DeadLetter,
     Effect,
+    Enqueue,
+    ReservePlatformChatId,
     SavePreferences,
-    Send,
-    SetAside,
     Tell,
-    TookPlatformChatId,
 )
 from machines.events.internal import (
     AgentDone,
@@ -116,14 +116,14 @@ class Told:
 
     @property
     def orders(self) -> list[Any]:
-        return [send.order for send in self.of(Send)]
+        return [send.order for send in self.of(Enqueue)]
 
     @property
     def messages(self) -> list[SendMessage]:
         """What is sent, and what a user's actor has a room say, as that says it to its user alone."""
         messages = []
         for effect in self.effects:
-            if isinstance(effect, Send) and isinstance(effect.order, SendMessage):
+            if isinstance(effect, Enqueue) and isinstance(effect.order, SendMessage):
                 messages.append(effect.order)
             elif isinstance(effect, Tell) and isinstance(effect.event, AnswerReady):
                 asked, text = effect.event.asked, effect.event.text
@@ -138,20 +138,20 @@ class Told:
 
     @property
     def consumed(self) -> list[int]:
-        return [effect.seq for effect in self.of(Consume)]
+        return [effect.seq for effect in self.of(Ack)]
 
     @property
     def set_aside(self) -> list[int]:
-        return [effect.seq for effect in self.of(SetAside)]
+        return [effect.seq for effect in self.of(DeadLetter)]
 
     @property
     def tells(self) -> list[Tell]:
         return self.of(Tell)
 
     @property
-    def only_ask(self) -> Ask:
-        (ask,) = self.of(Ask)
-        assert isinstance(ask, Ask)
+    def only_ask(self) -> CallAgent:
+        (ask,) = self.of(CallAgent)
+        assert isinstance(ask, CallAgent)
         return ask
 
 
@@ -226,7 +226,7 @@ class RoomStory:
 
     def joins(self, outcome: Outcome) -> Told:
         """The homeserver has answered the last order to join."""
-        sends = [each for each in self.all if isinstance(each, Send)]
+        sends = [each for each in self.all if isinstance(each, Enqueue)]
         join = [send for send in sends if isinstance(send.order, JoinRoom)][-1]
         return self.outcome(join.txn_id, outcome)
 
@@ -249,11 +249,11 @@ class UserStory:
         world = make_world(self.now, next_context=str(self.next_context), **self.world_options)
         self.it, effects = user_actor.take(self.it, event, self.seq, world)
         told = Told(effects)
-        for taken in told.of(TookPlatformChatId):
+        for taken in told.of(ReservePlatformChatId):
             assert taken.platform_chat_id == str(self.next_context)
             self.next_context += 1
         return told
 
-    def outcome(self, send: Send, outcome: Outcome) -> Told:
+    def outcome(self, send: Enqueue, outcome: Outcome) -> Told:
         """The homeserver has carried out what a step ordered."""
         return self.take(OrderDone(send.txn_id, outcome))

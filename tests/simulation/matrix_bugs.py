@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from machines.events.orders import Order, Outcome, SendMessage
 from machines.ids import TxnId
 from machines.room.topology import Topology
-from machines.room.unconfirmed import Doubts
+from machines.room.unconfirmed import Unconfirmed
 from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
 from matrix.http.circuit_breaker import CircuitBreaker
 from matrix.sync import history, timeline
@@ -55,7 +55,7 @@ class _EveryEditMayBeDropped(Port):
 
 
 class _SyncIsCurrentState(Port):
-    async def confirm(self, topology: Topology, doubts: Doubts) -> Topology:
+    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
         return topology
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.outbox import Outbox
 from actors.reconciler import Reconciler
-from machines.events.matrix import Fact, Gap
+from machines.events.matrix import Gap, MatrixEvent
 from machines.events.orders import Order, Outcome, SendMessage
 from machines.ids import TxnId
 from machines.room.topology import Topology
@@ -54,8 +54,8 @@ def _sent_before_commit(homeserver: Any, journal: Journal) -> Any:
 
 
 class _NoHistory(Port):
-    async def history(self, gap: Gap) -> AsyncIterator[tuple[Fact, ...]]:
-        pages: tuple[tuple[Fact, ...], ...] = ()
+    async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
+        pages: tuple[tuple[MatrixEvent, ...], ...] = ()
         for page in pages:
             yield page
 

@@ -84,7 +84,7 @@ class _SpaceStoredOnce(Journal):
 
     async def keep_visits(self, visits: Sequence[Writes], at: float) -> tuple[InboxRow, ...]:
         def spaces(raw: sqlite3.Connection) -> set[str]:
-            query = "SELECT json_extract(payload, '$.nonce') FROM outbox WHERE kind = 'CreateRoom'"
+            query = "SELECT json_extract(payload, '$.nonce') FROM outbox WHERE kind = 'create_room'"
             return {row[0] for row in raw.execute(query)}
 
         known: set[str] = await self.write(spaces)

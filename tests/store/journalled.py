@@ -2,14 +2,14 @@
 
 from machines.events.internal import (
     AnswerReady,
-    Asked,
+    ChatListRequested,
     ChatRecovered,
-    ChatsAsked,
     MessageDropped,
-    NewChatAsked,
-    OnboardingAsked,
+    NewChatRequested,
+    OnboardingRequested,
     OrderDone,
     QueueOverflowed,
+    ReplyTarget,
     RoomCompleted,
     RoomMade,
 )
@@ -55,8 +55,8 @@ BEGUN = (BegunPart(EventId("$part"), 2), BegunPart(EventId("$other part"), 3))
 BINDING = Binding("chat", BERT, "C7", "77", AgentId("writer"), SPACE, archived=True)
 
 
-def asked(number: int) -> Asked:
-    return Asked(ROOM, EventId(f"$asked{number}"), EventId("$root"), BEGUN)
+def asked(number: int) -> ReplyTarget:
+    return ReplyTarget(ROOM, EventId(f"$asked{number}"), EventId("$root"), BEGUN)
 
 
 FACTS = (
@@ -89,9 +89,9 @@ USER_EVENTS = (
     OrderDone(TxnId("t3"), NameFound("Bert ✓"), EventId("$b")),
     OrderDone(TxnId("t4"), RoomCreated(SPACE), EventId("$b")),
     OrderDone(TxnId("t5"), Done(EventId("$linked")), EventId("$b")),
-    OnboardingAsked(asked(2)),
-    NewChatAsked(asked(3), "Plans"),
-    ChatsAsked(asked(4)),
+    OnboardingRequested(asked(2)),
+    NewChatRequested(asked(3), "Plans"),
+    ChatListRequested(asked(4)),
     ChatRecovered(SPACE, 7),
 )
 """What comes from within, to a room's and to a user's actor."""

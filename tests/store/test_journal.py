@@ -296,12 +296,12 @@ async def test_rooms_that_something_is_under_way_for_are_left_alone(database, jo
         )
     )
     await journal.keep_visits([Writes(user=USERS[1], orders=waiting_orders)], 2.0)
-    left_alone = (await journal.stored()).left_alone
-    assert left_alone == {"!invited", "!left", "!join", "!name", "!bind", "!made"}
+    in_flight = (await journal.stored()).in_flight
+    assert in_flight == {"!invited", "!left", "!join", "!name", "!bind", "!made"}
 
     for row in await journal.waiting_orders(0.0):
         await journal.finish_orders([FinishedOrder(row)], 3.0)
-    assert (await journal.stored()).left_alone == {"!invited", "!left", "!made"}
+    assert (await journal.stored()).in_flight == {"!invited", "!left", "!made"}
 
 
 # -- orders ------------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from machines.events.agent import AgentRequest, ConfirmationAnswer, ContextOrder
-from machines.events.internal import Asked
+from machines.events.internal import ReplyTarget
 from machines.events.matrix import (
     BegunPart,
-    Fact,
+    MatrixEvent,
     MessageArrived,
     SyncBatch,
 )
@@ -36,7 +36,9 @@ def order(txn_id: str, lane: str = CHAT, **changes: object) -> OutboxRow:
     return OutboxRow(TxnId(txn_id), lane, ActorKey(lane), body, False, 0.0, 100.0)
 
 
-async def keep_facts(journal: Journal, facts: Iterable[Fact], at: float) -> tuple[InboxRow, ...]:
+async def keep_facts(
+    journal: Journal, facts: Iterable[MatrixEvent], at: float
+) -> tuple[InboxRow, ...]:
     """Have a sync bring these."""
     return await journal.keep_batch(SyncBatch(SyncToken("s"), tuple(facts)), at)
 
@@ -79,7 +81,7 @@ USERS = (
         "Bert ✓",
         RoomId("!his"),
         next_chat_index=9,
-        asked=Asked(
+        asked=ReplyTarget(
             RoomId("!entry"), EventId("$asked"), EventId("$root"), (BegunPart(EventId("$p"), 2),)
         ),
         chat=NewChat("C8", "70", AgentId("writer"), "Chat 8"),

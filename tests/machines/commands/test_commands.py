@@ -4,8 +4,8 @@ import pytest
 
 from machines.commands import ALIASES, COMMANDS, parse
 from machines.commands.unknown import Unknown
-from machines.events.effects import Ask, HangUp, TookPlatformChatId
-from machines.events.internal import ChatsAsked, NewChatAsked
+from machines.events.effects import CallAgent, CancelCall, ReservePlatformChatId
+from machines.events.internal import ChatListRequested, NewChatRequested
 from machines.events.orders import NameRoom, StoreBinding
 from tests.machines.support import ANNA, CATALOG, ROOM, RoomStory, entry_room
 
@@ -112,7 +112,7 @@ def test_new_asks_the_users_actor_under_a_clean_name():
     told = RoomStory().hears("!new  Plans\n for\x07 May ")
     (tell,) = told.tells
     assert tell.actor == ANNA
-    assert isinstance(tell.event, NewChatAsked)
+    assert isinstance(tell.event, NewChatRequested)
     assert tell.event.name == "Plans for May"
     assert tell.event.asked.event_id == "$1"
     assert told.orders == []
@@ -121,7 +121,7 @@ def test_new_asks_the_users_actor_under_a_clean_name():
 def test_chats_asks_the_users_actor():
     (tell,) = RoomStory().hears("!chats").tells
     assert tell.actor == ANNA
-    assert isinstance(tell.event, ChatsAsked)
+    assert isinstance(tell.event, ChatListRequested)
 
 
 def test_rename_changes_both_names():
@@ -185,8 +185,8 @@ def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
 
     assert story.it.room.binding is not None
     assert story.it.room.binding.platform_chat_id == "8"
-    assert told.of(TookPlatformChatId) == [TookPlatformChatId("8")]
-    assert told.of(HangUp) == [HangUp()]
+    assert told.of(ReservePlatformChatId) == [ReservePlatformChatId("8")]
+    assert told.of(CancelCall) == [CancelCall()]
     (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
     assert kept.content["platform_chat_id"] == "8"
     assert CATALOG.context_cleared() in told.said
@@ -239,7 +239,7 @@ def test_commands_that_show_something_act_while_an_answer_is_under_way():
 def test_no_command_reaches_an_agent_as_text():
     for name in (*COMMANDS, *ALIASES):
         for body in (f"!{name}", f"!{name} x", f"!{name} on x"):
-            requests = [ask.request for ask in RoomStory().hears(body).of(Ask)]
+            requests = [ask.request for ask in RoomStory().hears(body).of(CallAgent)]
             assert all(request.context or request.confirmation for request in requests)
             assert all(body not in request.text for request in requests)
 

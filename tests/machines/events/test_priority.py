@@ -3,11 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.events.effects import Ask
+from machines.events.effects import CallAgent
 from machines.events.internal import (
-    Asked,
-    ChatsAsked,
+    ChatListRequested,
     OrderDone,
+    ReplyTarget,
     TopologyConfirmed,
 )
 from machines.events.matrix import (
@@ -40,7 +40,7 @@ def said(body: str) -> MessageArrived:
         (said("1"), Priority.MESSAGE),
         (FileArrived(ROOM, EventId("$1"), ANNA, "a.txt", 0), Priority.MESSAGE),
         (EncryptedArrived(ROOM, EventId("$1"), ANNA, {}, 0), Priority.MESSAGE),
-        (ChatsAsked(Asked(ROOM)), Priority.MESSAGE),
+        (ChatListRequested(ReplyTarget(ROOM)), Priority.MESSAGE),
         (BotRemoved(ROOM, None, None, "kicked"), Priority.EVENT),
         (OrderDone(TxnId("a"), Done(None)), Priority.EVENT),
     ],
@@ -68,7 +68,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_answer_before_it():
     stop = story.hears("!stop")
     assert stop.effects == ()
     told = story.take(FOUND)
-    assert [ask.request.text for ask in told.of(Ask)] == ["one", "two"]
+    assert [ask.request.text for ask in told.of(CallAgent)] == ["one", "two"]
     assert (EventId("$1"), CATALOG.stopped_nothing()) in [
         (message.answers, message.body) for message in told.messages
     ]

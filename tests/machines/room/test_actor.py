@@ -5,9 +5,9 @@ from msgspec.structs import replace
 
 from machines.errors import IllegalEvent
 from machines.events.effects import (
-    Ask,
-    Consume,
-    HangUp,
+    Ack,
+    CallAgent,
+    CancelCall,
     Log,
     MarkRead,
     ShowTyping,
@@ -16,7 +16,7 @@ from machines.events.internal import (
     AgentDone,
     AgentOutput,
     AttemptFailed,
-    OnboardingAsked,
+    OnboardingRequested,
     OrderDone,
     Resumed,
     RoomMade,
@@ -87,7 +87,7 @@ def test_messages_are_answered_one_at_a_time_in_their_order():
     assert second.only_ask.request.text == "two"
     assert second.consumed == [2]
     assert story.ends("2").only_ask.request.text == "three"
-    assert story.ends("3").of(Ask) == []
+    assert story.ends("3").of(CallAgent) == []
 
 
 def test_an_empty_answer_says_that_it_is_empty():
@@ -100,12 +100,12 @@ def test_an_empty_answer_says_that_it_is_empty():
 @pytest.mark.parametrize("sender", [BERT, STRANGER, BOT])
 def test_a_message_of_anybody_else_in_a_chat_is_dropped(sender):
     told = RoomStory().hears("let me in", sender)
-    assert told.effects == (Consume(1),)
+    assert told.effects == (Ack(1),)
 
 
 def test_a_user_who_may_no_longer_talk_is_not_answered_even_in_his_own_chat():
     story = RoomStory(world_options={"allowed": (BERT,)})
-    assert story.hears("hello").effects == (Consume(1),)
+    assert story.hears("hello").effects == (Ack(1),)
 
 
 def test_a_message_that_waited_is_dropped_when_its_sender_no_longer_counts():
@@ -115,20 +115,20 @@ def test_a_message_that_waited_is_dropped_when_its_sender_no_longer_counts():
     story.world_options = {"allowed": (BERT,)}
     told = story.ends("1")
     assert told.consumed == [2]
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
 
 
 def test_a_message_in_a_space_is_dropped():
     space = chat_room(binding=replace(CHAT_BINDING, room_type="space", chat_id=None))
-    assert RoomStory(space).hears("hello").effects == (Consume(1),)
+    assert RoomStory(space).hears("hello").effects == (Ack(1),)
 
 
 def test_plain_text_in_an_entry_room_never_reaches_an_agent_and_points_to_the_chats():
     told = RoomStory(entry_room()).hears("hello", BERT)
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     ((tell,), (consumed,)) = told.tells, told.consumed
     assert (tell.actor, consumed) == (BERT, 1)
-    assert isinstance(tell.event, OnboardingAsked)
+    assert isinstance(tell.event, OnboardingRequested)
     assert (tell.event.asked.room_id, tell.event.asked.event_id) == (ENTRY, "$1")
 
 
@@ -137,7 +137,7 @@ def test_an_archived_chat_says_so_instead_of_answering():
     assert told.said == [CATALOG.chat_is_archived()]
     assert told.messages[0].answers == "$1"
     assert told.messages[0].notice
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
 
 
 @pytest.mark.parametrize("agent_id", [None, "gone"])
@@ -145,7 +145,7 @@ def test_a_chat_whose_agent_is_not_there_is_stale_and_says_so(agent_id):
     told = RoomStory(chat_room(binding=replace(CHAT_BINDING, agent_id=agent_id))).hears("hello")
     assert told.said == [CATALOG.stale_agent(agent_id or "")]
     assert told.messages[0].answers == "$1"
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
 
 
 def test_a_file_waits_its_turn_and_is_answered_with_a_notice():
@@ -198,7 +198,7 @@ def test_the_owners_coming_and_going_is_noted_and_nothing_else():
     story = RoomStory()
     for membership, present in (("leave", False), ("join", True), ("ban", False)):
         told = story.take(MemberChanged(ROOM, EventId("$m"), ANNA, membership), stored=True)
-        assert told.effects == (Consume(story.seq),)
+        assert told.effects == (Ack(story.seq),)
         assert story.it.room.owner_present is present
     story.take(MemberChanged(ROOM, EventId("$m"), BERT, "join"), stored=True)
     assert story.it.room.owner_present is False
@@ -216,7 +216,7 @@ def test_the_bot_removed_cancels_the_call_and_keeps_the_binding():
     story.grows("so far")
     told = story.take(BotRemoved(ROOM, EventId("$x"), ANNA, "kicked"), stored=True)
 
-    assert told.of(HangUp) == [HangUp()]
+    assert told.of(CancelCall) == [CancelCall()]
     assert told.messages == []
     room = story.it.room
     assert (room.state, room.reason, room.binding) == ("unregistered", "kicked", CHAT_BINDING)
@@ -233,7 +233,7 @@ def test_an_event_that_the_room_refuses_changes_nothing_and_its_row_is_finished(
 
     log, consume = refused(error.value, 1)
     assert isinstance(log, Log)
-    assert consume == Consume(1)
+    assert consume == Ack(1)
     assert refused(error.value, 0) == (log,)
 
 
@@ -287,10 +287,10 @@ def test_the_notice_about_a_refusal_is_not_followed_by_another():
     (send,) = [
         each
         for each in story.outcome("$1.1", refusal, EventId("$1")).effects
-        if not isinstance(each, Consume)
+        if not isinstance(each, Ack)
     ]
     again = story.take(OrderDone(send.txn_id, refusal, EventId("$1")), stored=True)
-    assert again.effects == (Consume(2),)
+    assert again.effects == (Ack(2),)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_the_notice_about_a_refusal_is_not_followed_by_another():
 )
 def test_other_refusals_are_taken_in_silence(txn_id, kind, answers):
     told = RoomStory().outcome(txn_id, Refused(kind, "M_FORBIDDEN", "no"), answers)
-    assert told.effects == (Consume(1),)
+    assert told.effects == (Ack(1),)
 
 
 # -- a restart --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.events.effects import Ask, Reconcile
+from machines.events.effects import CallAgent, Reconcile
 from machines.events.internal import (
     Confirmation,
     Resumed,
@@ -59,7 +59,7 @@ def test_an_attempt_that_was_due_in_the_future_is_made_soon():
     story.hears("hello")
     story.fails()
     set_back(story)
-    assert len(story.later(LONGEST_SPREAD_WAIT_S).of(Ask)) == 1
+    assert len(story.later(LONGEST_SPREAD_WAIT_S).of(CallAgent)) == 1
 
 
 def test_a_turn_is_given_up_within_the_time_for_its_retries():
@@ -101,9 +101,9 @@ def test_the_next_turn_does_not_wait_for_an_hour_that_has_been():
     story.hears("next")
     story.grows("one")
     story.later(0.3)
-    assert story.ends("one two").of(Ask) == []
+    assert story.ends("one two").of(CallAgent) == []
     set_back(story)
-    assert len(story.later(EDIT_INTERVAL_S).of(Ask)) == 1
+    assert len(story.later(EDIT_INTERVAL_S).of(CallAgent)) == 1
 
 
 def test_a_question_may_be_answered_no_longer_than_a_day():

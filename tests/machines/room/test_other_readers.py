@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from machines.events.effects import Reconcile, Send, Tell
+from machines.events.effects import Enqueue, Reconcile, Tell
 from machines.events.internal import (
     AnswerReady,
-    Asked,
-    ChatsAsked,
-    OnboardingAsked,
+    ChatListRequested,
+    OnboardingRequested,
+    ReplyTarget,
     TopologyConfirmed,
 )
 from machines.events.matrix import (
@@ -66,7 +66,7 @@ def test_a_file_and_what_cannot_be_read_are_not_answered_either():
 
 def test_what_is_meant_for_the_bot_is_passed_to_the_users_actor():
     (tell,) = calls(in_company()).tells
-    assert tell == Tell(ANNA, OnboardingAsked(Asked(ENTRY, CALLED)))
+    assert tell == Tell(ANNA, OnboardingRequested(ReplyTarget(ENTRY, CALLED)))
 
 
 def test_alone_with_its_user_the_bot_answers_plain_text():
@@ -89,7 +89,7 @@ def test_other_commands_work_there(body):
 
 
 def ready(text: str = "Chat 1 is at a link") -> AnswerReady:
-    return AnswerReady(Asked(ENTRY, CALLED), text, "nothing is named")
+    return AnswerReady(ReplyTarget(ENTRY, CALLED), text, "nothing is named")
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def ready(text: str = "Chat 1 is at a link") -> AnswerReady:
 )
 def test_the_answer_of_a_users_actor_is_said_as_it_may_be_heard(others, said):
     told = in_company(others).take(ready(), stored=True)
-    (send,) = told.of(Send)
+    (send,) = told.of(Enqueue)
     assert (told.said, send.order.answers, send.order.notice) == ([said], CALLED, True)
 
 
 def test_the_answer_to_an_invitation_answers_no_message():
-    pointer = AnswerReady(Asked(ENTRY), "a link", "nothing is named")
+    pointer = AnswerReady(ReplyTarget(ENTRY), "a link", "nothing is named")
     (message,) = in_company(1).take(pointer, stored=True).messages
     assert (message.body, message.answers, message.notice) == ("a link", None, True)
 
@@ -117,13 +117,13 @@ def test_the_answer_to_an_invitation_names_nothing_once_the_inviter_is_gone():
     story = in_company()
     story.take(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
     story.take(MembersCounted(ENTRY, 1), stored=True)
-    pointer = AnswerReady(Asked(ENTRY), "a link", "nothing is named")
+    pointer = AnswerReady(ReplyTarget(ENTRY), "a link", "nothing is named")
     assert story.take(pointer, stored=True).said == ["nothing is named"]
 
 
 def test_in_a_chat_everything_is_said():
     told = RoomStory().take(
-        AnswerReady(Asked(ROOM, CALLED), "a link", "nothing is named"), stored=True
+        AnswerReady(ReplyTarget(ROOM, CALLED), "a link", "nothing is named"), stored=True
     )
     assert told.said == ["a link"]
 
@@ -150,7 +150,7 @@ def test_where_it_is_not_known_who_is_there_it_is_looked_up_before_anything_is_s
     assert story.it.due_at() is None, "nothing but the look is waited for"
     assert story.hears("!chats").effects == ()
     told = story.take(seen(1))
-    assert [type(tell.event) for tell in told.tells] == [OnboardingAsked, ChatsAsked]
+    assert [type(tell.event) for tell in told.tells] == [OnboardingRequested, ChatListRequested]
     assert story.it.room.others == 1
     assert story.hears("hello").of(Reconcile) == []
 
@@ -191,9 +191,9 @@ def test_what_a_users_actor_says_in_company_names_no_chat_and_no_link():
     user = User(ANNA, space_id=SPACE, next_chat_index=2)
     chat = ChatSummary(ROOM, "C1", "Secret plans", "default", archived=False, state="bound")
     for event in (
-        OnboardingAsked(Asked(ENTRY)),
-        OnboardingAsked(Asked(ENTRY, CALLED)),
-        ChatsAsked(Asked(ENTRY, CALLED)),
+        OnboardingRequested(ReplyTarget(ENTRY)),
+        OnboardingRequested(ReplyTarget(ENTRY, CALLED)),
+        ChatListRequested(ReplyTarget(ENTRY, CALLED)),
     ):
         story = UserStory(user)
         story.it = replace(story.it, chats=(chat,))

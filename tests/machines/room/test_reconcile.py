@@ -330,7 +330,7 @@ def test_a_room_in_two_spaces_is_the_child_of_the_one_its_binding_names():
 def test_a_room_that_something_is_under_way_for_keeps_its_row():
     newer = row("!chat", bound("C1", "9"), name="New name")
     rooms = [space("!space", "!chat"), chat(binding=bound("C1", "7").content(), name="Old name")]
-    stored = Stored({newer.room_id: newer}, left_alone=frozenset({newer.room_id}))
+    stored = Stored({newer.room_id: newer}, in_flight=frozenset({newer.room_id}))
     decided = plan_for(rooms, stored)
     assert newer.room_id not in decided.found
     assert newer.room_id not in {*decided.changed, *decided.refused, *decided.gone}
@@ -339,12 +339,12 @@ def test_a_room_that_something_is_under_way_for_keeps_its_row():
 
 
 def test_a_chat_that_is_being_made_is_no_orphan():
-    decided = plan_for([space("!space"), chat()], Stored(left_alone=frozenset({RoomId("!chat")})))
+    decided = plan_for([space("!space"), chat()], Stored(in_flight=frozenset({RoomId("!chat")})))
     assert decided.skipped == ()
 
 
 def test_no_ids_are_taken_for_a_room_whose_own_are_on_their_way():
-    stored = Stored(left_alone=frozenset({RoomId("!chat")}))
+    stored = Stored(in_flight=frozenset({RoomId("!chat")}))
     decided = plan_for([space("!space", "!chat", "!other"), chat(), chat("!other", 30)], stored)
     assert decided.found[RoomId("!other")].binding.chat_id == "C1"
     assert decided.platform_chat_seq == 1

@@ -181,7 +181,7 @@ def test_whatever_happens_to_the_tables_the_homeserver_gives_the_same_chats_back
 @given(topologies(), tables, st.sets(rooms))
 @settings(max_examples=150, deadline=None)
 def test_what_is_under_way_keeps_its_row(shown, stored, busy):
-    world = World(shown, replace(stored, left_alone=frozenset(busy)))
+    world = World(shown, replace(stored, in_flight=frozenset(busy)))
     world.apply(world.plan())
     for room_id in busy:
         before, after = stored.rooms.get(room_id), world.stored.rooms.get(room_id)

@@ -3,14 +3,14 @@
 import pytest
 
 from machines.events.effects import (
-    Ask,
-    Consume,
+    Ack,
+    CallAgent,
     Log,
     Reconcile,
-    Record,
+    RecordTransition,
 )
 from machines.events.internal import (
-    OnboardingAsked,
+    OnboardingRequested,
     Resumed,
     TopologyConfirmed,
     TopologyRefused,
@@ -60,9 +60,9 @@ def test_the_first_message_in_an_unknown_room_has_it_looked_at_and_waits():
     story = unknown_room()
     told = story.hears("hello")
     assert told.of(Reconcile) == [Reconcile()]
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     assert told.consumed == []
-    (record,) = told.of(Record)
+    (record,) = told.of(RecordTransition)
     assert (record.event, record.source, record.target) == (
         "user_wrote",
         "unregistered",
@@ -109,7 +109,7 @@ def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
     assert told.messages[0].answers is None, "those messages are still to be answered (D2)"
     assert told.messages[0].notice
     assert told.consumed == []
-    (record,) = told.of(Record)
+    (record,) = told.of(RecordTransition)
     assert (record.source, record.target, record.report) == (
         "reconciling",
         "failed",
@@ -120,7 +120,7 @@ def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
 def test_a_room_that_is_refused_at_start_fails_silently_and_may_be_repaired_at_once():
     story = RoomStory(Room(ROOM, "reconciling", binding=CHAT_BINDING))
     told = story.take(TopologyRefused("nothing it could be", {}, at_start=True))
-    assert [type(effect) for effect in told.effects] == [Record]
+    assert [type(effect) for effect in told.effects] == [RecordTransition]
     room = story.it.room
     assert (room.state, room.repaired_at, room.looks, room.told) == ("failed", 0.0, 1, False)
 
@@ -187,7 +187,7 @@ def test_all_that_came_in_between_is_answered_in_order_when_a_later_repair_succe
     asked += [story.ends("…").only_ask.request.text for _ in range(2)]
     assert asked == ["first", "second", "third"]
     story.ends("…")
-    assert sorted(each.seq for each in story.all if isinstance(each, Consume)) == [1, 2, 3]
+    assert sorted(each.seq for each in story.all if isinstance(each, Ack)) == [1, 2, 3]
 
 
 # -- C10 --------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_an_invitation_leads_to_a_join_a_look_and_a_welcome():
     told = story.take(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
     (tell,) = told.tells
     assert tell.actor == ANNA
-    assert isinstance(tell.event, OnboardingAsked)
+    assert isinstance(tell.event, OnboardingRequested)
     assert tell.event.asked.event_id is None
     assert story.it.room.state == "bound"
 
@@ -307,5 +307,5 @@ def test_encryption_is_believed_from_the_invitation_and_from_the_room(claimed, f
 def test_a_message_that_came_before_the_end_of_a_restarted_repair_is_looked_at_anew():
     story = RoomStory(Room(ROOM, "reconciling"))
     assert story.take(Resumed()).effects == ()
-    assert story.hears("hello").of(Ask) == []
+    assert story.hears("hello").of(CallAgent) == []
     assert story.take(A_CHAT).only_ask.request.text == "hello"

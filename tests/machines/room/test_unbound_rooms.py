@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from machines import commands
 from machines.errors import IllegalEvent
 from machines.events.effects import (
-    Ask,
-    HangUp,
+    CallAgent,
+    CancelCall,
+    DeadLetter,
+    Enqueue,
     Log,
     Reconcile,
-    Record,
-    Send,
-    SetAside,
+    RecordTransition,
 )
 from machines.events.internal import (
     AgentOutput,
@@ -90,7 +90,7 @@ class Unbound(RoomStory):
 
     @property
     def notices(self) -> int:
-        sends = [each for each in self.all if isinstance(each, Send)]
+        sends = [each for each in self.all if isinstance(each, Enqueue)]
         return sum(getattr(send.order, "body", "") == NOTICE for send in sends)
 
     @property
@@ -133,7 +133,7 @@ def test_while_nobody_writes_the_looks_grow_apart_and_nobody_is_told():
 def test_a_silent_failure_is_kept_with_its_report():
     story = failed_room()
     story.later(60.0)
-    (record,) = story.looks().of(Record)
+    (record,) = story.looks().of(RecordTransition)
     assert (record.source, record.target) == ("reconciling", "failed")
     assert record.report == {"room_id": ROOM}
 
@@ -239,7 +239,7 @@ def test_what_came_in_between_is_answered_if_the_repair_succeeds_within_a_day():
 def test_a_message_that_has_waited_a_day_is_set_aside_when_a_look_fails():
     story = failed_room()
     story.fails_until(lambda: not story.it.waiting)
-    (aside,) = [each for each in story.all if isinstance(each, SetAside)]
+    (aside,) = [each for each in story.all if isinstance(each, DeadLetter)]
     assert aside.seq == 1
     assert len(aside.reason.split()) > 3
     assert 1000.0 + DAY_S <= story.now < 1000.0 + DAY_S + HOUR_S
@@ -288,9 +288,9 @@ def test_a_turn_is_given_up_after_a_day_and_its_reply_says_so():
     story.looks()
     story.fails_until(lambda: story.it.turn is None)
     assert story.notices == 1
-    last = [each for each in story.all if isinstance(each, Send)][-1].order
+    last = [each for each in story.all if isinstance(each, Enqueue)][-1].order
     assert last.body == f"So far\n\n{CATALOG.agent_gave_up('not_restored')}"
-    assert any(isinstance(each, HangUp) for each in story.all)
+    assert any(isinstance(each, CancelCall) for each in story.all)
     assert (last.answers, last.partial) == ("$1", False)
     assert story.it.due_at() is None
     assert story.now >= 1000.0 + DAY_S
@@ -303,7 +303,7 @@ def test_a_turn_in_hand_has_its_room_looked_at_when_the_bot_goes_live_and_goes_o
     story = lost_at_start()
     told = story.take(Resumed())
     assert told.of(Reconcile) == [Reconcile()]
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     assert story.looks(A_CHAT).only_ask.request.text == "question"
 
 
@@ -344,8 +344,8 @@ def test_what_waits_where_the_bot_is_put_out_waits_a_day_for_its_return():
     assert (story.it.room.state, story.it.room.reason) == ("unregistered", "kicked")
     due_at = story.it.due_at()
     assert due_at == story.now + DAY_S
-    assert story.later(DAY_S - 1.0).of(SetAside) == []
-    assert [each.seq for each in story.later(1.0).of(SetAside)] == [2]
+    assert story.later(DAY_S - 1.0).of(DeadLetter) == []
+    assert [each.seq for each in story.later(1.0).of(DeadLetter)] == [2]
     assert (story.it.waiting, story.it.due_at()) == ((), None)
     assert (story.it.room.state, story.it.room.reason) == ("unregistered", "kicked")
 

@@ -8,7 +8,7 @@ from machines.ids import RoomId
 from machines.room.binding import Binding
 from machines.room.plan import Stored
 from machines.room.topology import Topology
-from machines.room.unconfirmed import Doubts, doubts
+from machines.room.unconfirmed import Unconfirmed, doubts
 from machines.user.machine import User
 from tests.machines.room.test_reconcile_properties import tables, topologies
 from tests.machines.room.topologies import (
@@ -29,7 +29,7 @@ OWNED = Binding("space", ANNA).content()
 NAMED = {"name": "Plans", "binding": bound().content()}
 
 
-def doubted(*rooms, stored: Stored | None = None) -> Doubts:
+def doubted(*rooms, stored: Stored | None = None) -> Unconfirmed:
     world, known = topology(*rooms), stored or Stored()
     return doubts(plan_for(world, known), world, known)
 
@@ -116,7 +116,7 @@ def test_a_room_that_the_sync_told_too_much_of_is_asked_for():
 
 
 def test_what_is_under_way_is_not_doubted():
-    known = Stored(left_alone=frozenset({CHAT}))
+    known = Stored(in_flight=frozenset({CHAT}))
     assert doubted(space(binding=OWNED), chat(), stored=known).none
 
 

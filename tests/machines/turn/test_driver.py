@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.events.agent import ConfirmationAnswer, ContextOrder
-from machines.events.effects import Ask, SavePreferences, TookPlatformChatId
+from machines.events.effects import CallAgent, ReservePlatformChatId, SavePreferences
 from machines.events.internal import (
     AgentDone,
     Confirmation,
@@ -83,7 +83,7 @@ def test_two_clears_that_waited_together_take_two_contexts():
     story.hears("!clear")
     story.hears("!clear")
     found = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
-    taken = story.take(found).of(TookPlatformChatId)
+    taken = story.take(found).of(ReservePlatformChatId)
     assert [each.platform_chat_id for each in taken] == ["7", "8", "9"]
 
 
@@ -228,7 +228,7 @@ def test_load_without_saves_says_so_and_opens_nothing():
 def test_context_shows_name_tokens_and_saves_without_the_agent():
     story = with_saves("lunch")
     told = story.hears("!context")
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     assert "lunch" in told.said[0]
     assert "5" in told.said[0]
 
@@ -266,7 +266,7 @@ def test_an_answer_written_while_text_still_streams_is_none_to_the_question_that
     story.grows("Type !yes to go on")
     assert story.hears(body).effects == ()
     told = story.ends("I could.", QUESTION)
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     again = told.messages[-1]
     assert (again.body, again.answers, again.notice) == (QUESTION_AGAIN, "$2", True)
     story.shows_question()
@@ -279,7 +279,7 @@ def test_an_answer_is_none_until_the_timeline_shows_the_question():
     story.hears("send it")
     story.ends("I could.", QUESTION)
     told = story.hears("!yes")
-    assert (told.of(Ask), told.said) == ([], [QUESTION_AGAIN])
+    assert (told.of(CallAgent), told.said) == ([], [QUESTION_AGAIN])
     story.shows_question()
     assert story.hears("!yes").only_ask.request.confirmation is not None
 
@@ -292,7 +292,7 @@ def test_an_answer_that_waited_while_the_question_was_shown_was_still_written_be
     story.ends("I could.", QUESTION)
     story.shows_question()
     told = story.ends("Done.")
-    assert (told.of(Ask), told.said[-1]) == ([], QUESTION_AGAIN)
+    assert (told.of(CallAgent), told.said[-1]) == ([], QUESTION_AGAIN)
 
 
 def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place():
@@ -300,7 +300,7 @@ def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place()
     story.hears("send another")
     story.hears("!yes")
     told = story.ends("I could.", Confirmation("q1", "Another?", "To nobody."))
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     assert told.said[-1] == CATALOG.question_again("Another?", "To nobody.")
 
 
@@ -322,7 +322,7 @@ def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_one
 def test_an_answer_with_anything_behind_the_word_is_none_and_the_question_is_shown_again(body):
     story = asked_to_confirm()
     told = story.hears(body)
-    assert (told.of(Ask), told.said) == ([], [QUESTION_AGAIN])
+    assert (told.of(CallAgent), told.said) == ([], [QUESTION_AGAIN])
     assert told.messages[0].answers == "$2"
     assert story.hears("!yes ").only_ask.request.confirmation is not None
     story.ends("Done.")
@@ -381,7 +381,7 @@ def test_cancel_drops_the_question_without_telling_the_agent():
     story = asked_to_confirm()
     told = story.hears("!cancel")
     assert told.said == [CATALOG.question_dropped()]
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     assert story.hears("!no").said == [CATALOG.no_open_question()]
     assert story.hears("!cancel").said == [CATALOG.cancel_nothing()]
 

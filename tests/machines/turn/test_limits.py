@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.events.effects import Ask, HangUp
+from machines.events.effects import CallAgent, CancelCall
 from machines.events.internal import (
     AnswerTooLong,
     CallDelayed,
@@ -64,8 +64,8 @@ def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
     took_s, told = until_it_ends(story)
     assert took_s == 600.0
     assert told.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
-    assert told.of(HangUp)
-    assert not told.of(Ask)
+    assert told.of(CancelCall)
+    assert not told.of(CallAgent)
     assert not told.messages[0].partial
 
 
@@ -82,7 +82,7 @@ def test_a_turn_without_any_text_ends_in_time_too(state):
     assert story.it.due_at() == 1600.0
     told = story.later(1600.0 - story.now)
     assert told.said == [CATALOG.agent_gave_up("too_slow")]
-    assert told.of(HangUp)
+    assert told.of(CancelCall)
 
 
 def test_the_time_of_a_turn_holds_through_its_retries():
@@ -150,7 +150,7 @@ def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(s
     told = story.take(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
     assert told.said == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
     assert not told.messages[0].partial
-    assert not told.of(Ask)
+    assert not told.of(CallAgent)
     assert story.it.turn is None
 
 
@@ -172,7 +172,7 @@ def test_a_first_attempt_without_a_call_ends_with_the_time_for_retries_and_is_no
     assert story.later(119.9).effects == ()
     told = story.later(0.1)
     assert told.said == [CATALOG.agent_gave_up("no_call")]
-    assert told.of(HangUp)
+    assert told.of(CancelCall)
 
 
 def test_a_later_attempt_without_a_call_names_the_failure_before_it():
@@ -207,7 +207,7 @@ def test_a_turn_that_waits_for_a_call_can_be_stopped():
     call(story, CallDelayed)
     told = story.hears("!stop")
     assert CATALOG.stopped_nothing() in told.said
-    assert told.of(HangUp)
+    assert told.of(CancelCall)
 
 
 def test_a_turn_that_waits_for_a_call_is_asked_again_after_a_restart():
@@ -240,7 +240,7 @@ def test_an_answer_of_the_greatest_length_is_stopped_at_once(shown):
     if shown:
         story.later(GATHER_S)
     told = story.hears("!stop")
-    assert told.of(HangUp)
+    assert told.of(CancelCall)
     assert story.it.turn is None
     replies = [message for message in told.messages if message.answers == "$1"]
     assert any(message.body.endswith(CATALOG.stopped()) for message in replies)

@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from machines.events.effects import (
-    Ask,
+    CallAgent,
+    CancelCall,
     DropEdits,
-    HangUp,
-    Send,
+    Enqueue,
     ShowTyping,
 )
 from machines.events.internal import Activity, AgentOutput, Resumed
@@ -37,12 +37,12 @@ def asked(body: str = "question") -> RoomStory:
     return story
 
 
-def sends(story: RoomStory) -> list[Send]:
+def sends(story: RoomStory) -> list[Enqueue]:
     """Every message that is part of a reply, in the order of the outbox."""
     return [
         each
         for each in story.all
-        if isinstance(each, Send) and isinstance(each.order, SendMessage) and each.order.answers
+        if isinstance(each, Enqueue) and isinstance(each.order, SendMessage) and each.order.answers
     ]
 
 
@@ -123,7 +123,7 @@ def test_the_edits_of_an_answer_keep_their_distance_and_their_number_however_lon
     text = flow(story, minutes * 60, step_s=0.5)
     story.ends(text)
 
-    events: dict[str, list[Send]] = {}
+    events: dict[str, list[Enqueue]] = {}
     for send in sends(story):
         events.setdefault(send.order.edits or send.txn_id, []).append(send)
     assert events
@@ -161,7 +161,7 @@ def test_a_newer_edit_drops_the_older_ones_that_still_wait():
     assert {drop.edits for drop in drops} == {"$1.1"}
     before_last_edit = story.ends("The end.").effects
     kinds = [type(each) for each in before_last_edit]
-    assert kinds.index(DropEdits) < kinds.index(Send)
+    assert kinds.index(DropEdits) < kinds.index(Enqueue)
 
 
 def test_the_last_edit_keeps_its_distance_and_the_next_turn_waits_for_it():
@@ -172,11 +172,11 @@ def test_the_last_edit_keeps_its_distance_and_the_next_turn_waits_for_it():
     story.now += 0.1
     told = story.ends("Hello.")
 
-    (last,) = told.of(Send)
+    (last,) = told.of(Enqueue)
     assert last.not_before >= story.now - 0.1 + CONTRACT_INTERVAL_S
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     assert story.it.due_at() == story.now + EDIT_INTERVAL_S
-    assert story.later(EDIT_INTERVAL_S - 0.01).of(Ask) == []
+    assert story.later(EDIT_INTERVAL_S - 0.01).of(CallAgent) == []
     assert story.later(0.01).only_ask.request.text == "two"
 
 
@@ -266,7 +266,7 @@ def test_each_part_has_edits_of_its_own_and_not_too_many():
 def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
     story = asked()
     told = story.fails()
-    assert told.of(Ask) == []
+    assert told.of(CallAgent) == []
     assert told.of(ShowTyping) == [ShowTyping(False)]
     assert told.messages == []
 
@@ -361,7 +361,7 @@ def test_a_later_attempt_that_stays_silent_is_cancelled_when_the_time_for_retrie
     story.later(5)
     assert story.it.due_at() == gives_up_at
     told = story.later(gives_up_at - story.now)
-    assert told.of(HangUp) == [HangUp()]
+    assert told.of(CancelCall) == [CancelCall()]
     assert told.said == [CATALOG.agent_gave_up("silent")]
 
 
@@ -372,7 +372,7 @@ def test_a_last_attempt_that_had_no_time_is_not_called_silent():
     story.fails("AGENT_BUSY")
     story.later(first_wait_s)
     told = story.later(0.1)
-    assert told.of(HangUp)
+    assert told.of(CancelCall)
     assert told.said == [CATALOG.agent_gave_up("AGENT_BUSY")]
 
 
@@ -408,7 +408,7 @@ def test_a_wait_is_the_same_when_the_step_is_repeated():
 
 
 def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own():
-    def finished_at(now: float) -> list[Send]:
+    def finished_at(now: float) -> list[Enqueue]:
         story = RoomStory(now=now)
         begun = (BegunPart(EventId("$part"), edits=1),)
         asked_before = MessageArrived(ROOM, EventId("$1"), ANNA, "question", 0, begun=begun)

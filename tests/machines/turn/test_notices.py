@@ -4,8 +4,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines.events.effects import DropEdits, Send
-from machines.events.internal import Asked, ChatsAsked
+from machines.events.effects import DropEdits, Enqueue
+from machines.events.internal import ChatListRequested, ReplyTarget
 from machines.events.matrix import BegunPart, MessageArrived
 from machines.events.orders import RedactMessage, SendMessage
 from machines.ids import EventId, RoomId, TxnId
@@ -24,14 +24,16 @@ def chats(count: int) -> tuple[ChatSummary, ...]:
     )
 
 
-def listed(count: int, *begun: BegunPart) -> list[Send]:
+def listed(count: int, *begun: BegunPart) -> list[Enqueue]:
     story = UserStory()
     story.it = replace(story.it, chats=chats(count))
-    (ready,) = story.take(ChatsAsked(Asked(ENTRY, LIST, EventId("$root"), begun))).tells
-    return RoomStory(entry_room()).take(ready.event, stored=True).of(Send)
+    (ready,) = story.take(
+        ChatListRequested(ReplyTarget(ENTRY, LIST, EventId("$root"), begun))
+    ).tells
+    return RoomStory(entry_room()).take(ready.event, stored=True).of(Enqueue)
 
 
-def message(send: Send) -> SendMessage:
+def message(send: Enqueue) -> SendMessage:
     assert isinstance(send.order, SendMessage)
     return send.order
 
@@ -114,7 +116,7 @@ def test_a_command_that_asks_the_agent_completes_its_answer_in_the_event_that_wa
 
 def test_a_notice_that_answers_nothing_has_parts_and_is_never_partial():
     text = "\n\n".join(f"{number} {'word ' * 200}" for number in range(40))
-    send = Send(SendMessage(ROOM, text, notice=True), TxnId("t"))
+    send = Enqueue(SendMessage(ROOM, text, notice=True), TxnId("t"))
     parts = in_parts((send,), 0.0)
     assert [message(part).part for part in parts] == list(range(1, len(parts) + 1))
     assert not any(message(part).partial or message(part).edits for part in parts)

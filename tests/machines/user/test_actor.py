@@ -6,18 +6,18 @@ import pytest
 from msgspec.structs import replace
 
 from machines.events.effects import (
-    Consume,
+    Ack,
+    Enqueue,
     Log,
-    Send,
-    TookPlatformChatId,
+    ReservePlatformChatId,
 )
 from machines.events.internal import (
-    Asked,
+    ChatListRequested,
     ChatRecovered,
-    ChatsAsked,
-    NewChatAsked,
-    OnboardingAsked,
+    NewChatRequested,
+    OnboardingRequested,
     OrderDone,
+    ReplyTarget,
     RoomCompleted,
     RoomMade,
 )
@@ -37,14 +37,14 @@ from machines.user.chats import ChatSummary
 from machines.user.machine import User
 from tests.machines.support import ANNA, CATALOG, ENTRY, ROOM, SPACE, Told, UserStory, make_world
 
-INVITED = Asked(ENTRY)
-WROTE = Asked(ENTRY, EventId("$hello"))
+INVITED = ReplyTarget(ENTRY)
+WROTE = ReplyTarget(ENTRY, EventId("$hello"))
 NO = Refused("forbidden", "M_FORBIDDEN", "not here")
 
 
-def order_of(told: Told, kind: type) -> Send:
-    (send,) = [send for send in told.of(Send) if isinstance(send.order, kind)]
-    assert isinstance(send, Send)
+def order_of(told: Told, kind: type) -> Enqueue:
+    (send,) = [send for send in told.of(Enqueue) if isinstance(send.order, kind)]
+    assert isinstance(send, Enqueue)
     return send
 
 
@@ -64,7 +64,7 @@ def outcome_of(order: Any) -> Any:
 def let_happen(story: UserStory, told: Told) -> list[Told]:
     """Carry out orders that report until there are none left; returns every step."""
     steps = [told]
-    while reporting := [send for send in steps[-1].of(Send) if send.reports]:
+    while reporting := [send for send in steps[-1].of(Enqueue) if send.reports]:
         (send,) = reporting
         steps.append(story.outcome(send, outcome_of(send.order)))
     return steps
@@ -72,7 +72,7 @@ def let_happen(story: UserStory, told: Told) -> list[Told]:
 
 def onboarded() -> UserStory:
     story = UserStory()
-    let_happen(story, story.take(OnboardingAsked(INVITED)))
+    let_happen(story, story.take(OnboardingRequested(INVITED)))
     assert story.it.user.state == "resting"
     return story
 
@@ -82,7 +82,7 @@ def onboarded() -> UserStory:
 
 def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
+    steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
     orders = [order for told in steps for order in told.orders]
 
     assert [type(order) for order in orders] == [
@@ -101,7 +101,7 @@ def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
 
 def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
+    steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
     welcome, pointer = steps[-1].messages
     assert (welcome.room_id, welcome.notice, welcome.answers) == (ROOM, True, None)
     assert (pointer.room_id, pointer.notice, pointer.answers) == (ENTRY, True, None)
@@ -110,13 +110,13 @@ def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
 
 def test_a_pointer_that_was_asked_for_with_a_message_answers_it():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingAsked(WROTE)))
+    steps = let_happen(story, story.take(OnboardingRequested(WROTE)))
     assert steps[-1].messages[-1].answers == "$hello"
 
 
 def test_the_rooms_learn_what_they_are_before_they_may_be_talked_in():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
+    steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
     learned = [
         tell
         for told in steps
@@ -138,8 +138,8 @@ def test_the_rooms_learn_what_they_are_before_they_may_be_talked_in():
 
 def test_two_invitations_at_once_make_one_space():
     story = UserStory()
-    first = story.take(OnboardingAsked(INVITED))
-    second = story.take(OnboardingAsked(Asked(RoomId("!other"))))
+    first = story.take(OnboardingRequested(INVITED))
+    second = story.take(OnboardingRequested(ReplyTarget(RoomId("!other"))))
     assert second.effects == ()
     steps = let_happen(story, first)
     assert sum(isinstance(o, CreateRoom) for told in steps for o in told.orders) == 2
@@ -150,7 +150,7 @@ def test_two_invitations_at_once_make_one_space():
 
 def test_a_second_invitation_points_to_what_exists_and_invites_where_he_is_missing():
     story = onboarded()
-    told = story.take(OnboardingAsked(INVITED))
+    told = story.take(OnboardingRequested(INVITED))
     assert [(o.room_id, o.user_id) for o in told.orders if isinstance(o, EnsureInvited)] == [
         (SPACE, ANNA),
         (ROOM, ANNA),
@@ -165,13 +165,13 @@ def test_an_archived_chat_is_neither_pointed_to_nor_invited_to():
     (chat,) = story.it.chats
     other = replace(chat, room_id=RoomId("!other"), chat_id="C2", archived=True)
     story.it = replace(story.it, chats=(chat, other))
-    told = story.take(OnboardingAsked(INVITED))
+    told = story.take(OnboardingRequested(INVITED))
     assert RoomId("!other") not in [o.room_id for o in told.orders if isinstance(o, EnsureInvited)]
 
 
 def test_a_user_with_a_space_but_no_chat_gets_a_chat_in_that_space():
     story = UserStory(User(ANNA, space_id=SPACE, next_chat_index=5))
-    told = story.take(OnboardingAsked(INVITED))
+    told = story.take(OnboardingRequested(INVITED))
     order = order_of(told, CreateRoom).order
     assert (order.space, order.parent, order.name) == (False, SPACE, "Chat 5")
 
@@ -180,23 +180,23 @@ def test_a_user_with_a_space_but_no_chat_gets_a_chat_in_that_space():
 
 
 def test_the_same_step_repeated_gives_the_same_order_with_the_same_ids():
-    def orders() -> list[Send]:
+    def orders() -> list[Enqueue]:
         story = UserStory()
-        steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
-        return [send for told in steps for send in told.of(Send)]
+        steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
+        return [send for told in steps for send in told.of(Enqueue)]
 
     assert orders() == orders()
 
 
 def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_there_once():
     story = UserStory()
-    told = story.take(OnboardingAsked(INVITED))
+    told = story.take(OnboardingRequested(INVITED))
     while story.it.user.state != "linking":
-        (send,) = [send for send in told.of(Send) if send.reports]
+        (send,) = [send for send in told.of(Enqueue) if send.reports]
         told = story.outcome(send, outcome_of(send.order))
     half_made = ChatSummary(ROOM, "C1", "Chat 1", "default", archived=False, state="reconciling")
     story.it = replace(story.it, chats=(half_made,))
-    (link,) = [send for send in told.of(Send) if send.reports]
+    (link,) = [send for send in told.of(Enqueue) if send.reports]
     told = story.outcome(link, Done())
     assert [chat.room_id for chat in story.it.chats] == [ROOM]
     assert CATALOG.entry_pointer("Chat 1", make_world().link(ROOM)) in told.said
@@ -207,11 +207,11 @@ def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_t
 )
 def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
     story = UserStory()
-    told = story.take(OnboardingAsked(WROTE))
+    told = story.take(OnboardingRequested(WROTE))
     while story.it.user.state != state:
-        (send,) = [send for send in told.of(Send) if send.reports]
+        (send,) = [send for send in told.of(Enqueue) if send.reports]
         told = story.outcome(send, outcome_of(send.order))
-    (send,) = [send for send in told.of(Send) if send.reports]
+    (send,) = [send for send in told.of(Enqueue) if send.reports]
     refused = story.outcome(send, NO)
 
     assert story.it.user.state == "resting"
@@ -225,7 +225,7 @@ def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
     story, ids = UserStory(), []
     for _ in range(2):
         named = story.outcome(
-            order_of(story.take(OnboardingAsked(INVITED)), LookUpName), NameFound("Anna")
+            order_of(story.take(OnboardingRequested(INVITED)), LookUpName), NameFound("Anna")
         )
         space = order_of(named, CreateRoom)
         ids.append(space.txn_id)
@@ -235,7 +235,7 @@ def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
 
 def test_a_refusal_of_something_else_leaves_the_step_in_hand_alone():
     story = onboarded()
-    told = story.take(NewChatAsked(WROTE, "Plans"))
+    told = story.take(NewChatRequested(WROTE, "Plans"))
     before = story.it
     for txn_id in (f"{ANNA}.C1.welcome", f"{ANNA}.1000000.invite.0", f"{ANNA}.1000000.1.name"):
         stray = OrderDone(TxnId(txn_id), NO)
@@ -261,13 +261,14 @@ NARROWED = {"allowed": ("@somebody:else",)}
 
 
 @pytest.mark.parametrize(
-    "request_of", [OnboardingAsked(INVITED), NewChatAsked(WROTE, "Plans"), ChatsAsked(WROTE)]
+    "request_of",
+    [OnboardingRequested(INVITED), NewChatRequested(WROTE, "Plans"), ChatListRequested(WROTE)],
 )
 def test_a_request_of_one_who_may_not_talk_to_the_bot_any_more_is_dropped(request_of):
     for story in (UserStory(), onboarded()):
         story.world_options = NARROWED
         told = story.take(request_of)
-        assert [type(effect) for effect in told.effects] == [Log, Consume]
+        assert [type(effect) for effect in told.effects] == [Log, Ack]
 
 
 @pytest.mark.parametrize("state", ["naming", "making_space", "making_chat", "linking"])
@@ -276,14 +277,14 @@ def test_what_is_being_made_goes_no_further_for_one_who_may_not_talk_to_the_bot_
     state, refused
 ):
     story = UserStory()
-    told = story.take(OnboardingAsked(WROTE))
+    told = story.take(OnboardingRequested(WROTE))
     while story.it.user.state != state:
-        (send,) = [send for send in told.of(Send) if send.reports]
+        (send,) = [send for send in told.of(Enqueue) if send.reports]
         told = story.outcome(send, outcome_of(send.order))
-    (send,) = [send for send in told.of(Send) if send.reports]
+    (send,) = [send for send in told.of(Enqueue) if send.reports]
     story.world_options = NARROWED
     told = story.outcome(send, NO if refused else outcome_of(send.order))
-    assert [type(effect) for effect in told.effects] == [Log, Consume]
+    assert [type(effect) for effect in told.effects] == [Log, Ack]
     assert story.it.user.state == "resting"
 
 
@@ -292,8 +293,8 @@ def test_what_is_being_made_goes_no_further_for_one_who_may_not_talk_to_the_bot_
 
 def test_new_chats_are_numbered_named_and_made_one_after_the_other():
     story = onboarded()
-    first = story.take(NewChatAsked(WROTE, ""))
-    waiting = story.take(NewChatAsked(WROTE, "Plans"))
+    first = story.take(NewChatRequested(WROTE, ""))
+    waiting = story.take(NewChatRequested(WROTE, "Plans"))
     assert waiting.effects == ()
 
     let_happen(story, first)
@@ -308,18 +309,18 @@ def test_new_chats_are_numbered_named_and_made_one_after_the_other():
 
 def test_the_number_of_a_chat_that_could_not_be_made_is_not_used_again():
     story = onboarded()
-    told = story.take(NewChatAsked(WROTE, ""))
+    told = story.take(NewChatRequested(WROTE, ""))
     story.outcome(order_of(told, CreateRoom), NO)
-    order = order_of(story.take(NewChatAsked(WROTE, "")), CreateRoom)
+    order = order_of(story.take(NewChatRequested(WROTE, "")), CreateRoom)
     assert order.order.name == "Chat 3"
 
 
 def test_every_context_that_is_given_out_is_told():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingAsked(INVITED)))
-    steps += let_happen(story, story.take(NewChatAsked(WROTE, "")))
-    taken = [each for told in steps for each in told.of(TookPlatformChatId)]
-    assert taken == [TookPlatformChatId("8"), TookPlatformChatId("9")]
+    steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
+    steps += let_happen(story, story.take(NewChatRequested(WROTE, "")))
+    taken = [each for told in steps for each in told.of(ReservePlatformChatId)]
+    assert taken == [ReservePlatformChatId("8"), ReservePlatformChatId("9")]
 
 
 def test_a_recovered_chat_moves_the_counter_past_its_number_and_never_back():
@@ -327,7 +328,7 @@ def test_a_recovered_chat_moves_the_counter_past_its_number_and_never_back():
     story.take(ChatRecovered(SPACE, 7))
     story.take(ChatRecovered(RoomId("!elsewhere"), 3))
     assert (story.it.user.space_id, story.it.user.next_chat_index) == (SPACE, 8)
-    order = order_of(story.take(NewChatAsked(WROTE, "")), CreateRoom)
+    order = order_of(story.take(NewChatRequested(WROTE, "")), CreateRoom)
     assert order.order.name == "Chat 8"
 
 
@@ -344,7 +345,7 @@ def test_chats_are_listed_with_number_name_agent_and_state():
     story = UserStory()
     chats = (chat(1), chat(2, archived=True), chat(3, "gone"), chat(4, state="failed"))
     story.it = replace(story.it, chats=chats)
-    (page,) = story.take(ChatsAsked(Asked(RoomId("!2"), EventId("$list")))).messages
+    (page,) = story.take(ChatListRequested(ReplyTarget(RoomId("!2"), EventId("$list")))).messages
 
     assert (page.room_id, page.answers, page.notice) == ("!2", "$list", True)
     for each in chats:
@@ -358,7 +359,7 @@ def test_chats_are_listed_with_number_name_agent_and_state():
 
 
 def test_a_user_without_chats_is_told_so():
-    told = UserStory().take(ChatsAsked(WROTE))
+    told = UserStory().take(ChatListRequested(WROTE))
     assert told.said == [CATALOG.no_chats()]
     assert told.consumed == [1]
 

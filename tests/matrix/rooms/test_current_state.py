@@ -13,7 +13,7 @@ from machines.events.orders import (
 )
 from machines.ids import RoomId, TxnId, UserId
 from machines.room.topology import ObservedRoom, Topology
-from machines.room.unconfirmed import Doubts
+from machines.room.unconfirmed import Unconfirmed
 from matrix import MatrixClient
 from matrix.http.backend import HttpRequest, HttpResponse
 from matrix.http.nio_backend import NioBackend
@@ -76,9 +76,11 @@ async def test_a_link_that_a_sync_left_out_is_read(bot, fresh, person, account):
     chat = await created(bot, CreateRoom("c", "Chat 1", user, parent=space))
     await bot.perform(LinkChild(space, chat), TXN)
     _, shown = await fresh.initial_sync(None)
-    confirmed = await fresh.confirm(without_links(shown), Doubts(linked=frozenset({(space, chat)})))
+    confirmed = await fresh.confirm(
+        without_links(shown), Unconfirmed(linked=frozenset({(space, chat)}))
+    )
     assert confirmed.rooms == shown.rooms
-    claimed = await fresh.confirm(without_links(shown), Doubts(unlinked=frozenset({chat})))
+    claimed = await fresh.confirm(without_links(shown), Unconfirmed(unlinked=frozenset({chat})))
     assert claimed.rooms == shown.rooms
 
 
@@ -87,7 +89,7 @@ async def test_a_link_that_was_never_set_stays_absent(bot, fresh, person, accoun
     space = await created(bot, CreateRoom("s", "Lambda", user, space=True))
     chat = await created(bot, CreateRoom("c", "Chat 1", user, parent=space))
     _, shown = await fresh.initial_sync(None)
-    doubted = Doubts(linked=frozenset({(space, chat)}), unlinked=frozenset({chat}))
+    doubted = Unconfirmed(linked=frozenset({(space, chat)}), unlinked=frozenset({chat}))
     assert (await fresh.confirm(shown, doubted)).rooms == shown.rooms
 
 
@@ -101,13 +103,13 @@ async def test_a_name_and_a_room_that_a_sync_left_out_are_read(bot, fresh, perso
     _, shown = await fresh.initial_sync(None)
     nameless = replace(shown.rooms[chat], name=None)
     less = replace(shown, rooms={space: shown.rooms[space], chat: nameless})
-    doubted = Doubts(named=frozenset({chat}), unseen=frozenset({entry, RoomId("!nowhere")}))
+    doubted = Unconfirmed(named=frozenset({chat}), unseen=frozenset({entry, RoomId("!nowhere")}))
     confirmed = (await fresh.confirm(less, doubted)).rooms
     assert confirmed[chat].name == "Chat 1"
     assert (confirmed[entry].created_by, confirmed[entry].invited_by) == (user, user)
     assert set(confirmed) == {space, chat, entry}
     bare = ObservedRoom(chat, None, 0)
-    doubted = Doubts(created=frozenset({chat}))
+    doubted = Unconfirmed(created=frozenset({chat}))
     confirmed = (await fresh.confirm(replace(shown, rooms={chat: bare}), doubted)).rooms
     assert (confirmed[chat].created_by, confirmed[chat].nonce) == (account.user_id, "c")
     assert (confirmed[chat].name, confirmed[chat].binding) == ("Chat 1", content)
@@ -179,5 +181,5 @@ async def _with_topology(fresh, shown: Topology, account) -> MatrixClient:
     backend = fresh._transport._backend
     another = MatrixClient(account, on_change=lambda up, reason, outage_s: None, backend=backend)
     await another.login()
-    await another.confirm(shown, Doubts())
+    await another.confirm(shown, Unconfirmed())
     return another

@@ -36,7 +36,7 @@ class AgentsFixture:
         write_registry(self.file, *map(self.entry, names), *more, user_agents=known)
 
     async def reload(self, event: str = "registry_reloaded") -> LogLine:
-        """Send SIGHUP and return the log line that says what came of it."""
+        """Enqueue SIGHUP and return the log line that says what came of it."""
         daemon = self.bot.daemon
         before = len(daemon.lines(event))
         daemon.send_signal(signal.SIGHUP)
