@@ -12,9 +12,9 @@ from typing import Any, assert_never
 
 import anyio
 
-from actors.call_limiter import CallSlots, Party
+from actors.call_limiter import Caller, CallLimiter
 from actors.ports import AgentPlatform
-from actors.task_pool import Workers
+from actors.task_pool import TaskPool
 from machines.events.agent import (
     AgentBroke,
     AgentEnded,
@@ -59,22 +59,22 @@ class AgentCalls:
     def __init__(
         self,
         platform: AgentPlatform,
-        workers: Workers,
+        task_pool: TaskPool,
         signal: Callable[[ActorKey, object], None],
         limits: Limits,
     ) -> None:
         self._platform = platform
-        self._workers = workers
+        self._task_pool = task_pool
         self._signal = signal
         self._calls: dict[ActorKey, anyio.CancelScope] = {}
         self._answer_bytes = limits.answer_bytes
-        self._slots = CallSlots(limits.calls)
+        self._slots = CallLimiter(limits.calls)
 
     def ask(self, key: ActorKey, ask: CallAgent) -> None:
         """Start a call; cancel the one that is still open for this room."""
         self.cancel(key)
         scope = self._calls[key] = anyio.CancelScope()
-        self._workers.start(self._call, key, ask, scope)
+        self._task_pool.start(self._call, key, ask, scope)
 
     def cancel(self, key: ActorKey) -> None:
         """Cancel the room's call, if there is one; it sends no further signal."""
@@ -91,7 +91,7 @@ class AgentCalls:
         # It may be cancelled before its task begins.
         if not scope.cancel_called:
             with scope:
-                party = Party(ask.request.agent_id, ask.user_id)
+                party = Caller(ask.request.agent_id, ask.user_id)
                 if not self._slots.enter(party):
                     self._signal(key, CallDelayed(ask.turn_id, ask.attempt))
                     await self._slots.wait(party)

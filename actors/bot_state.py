@@ -4,31 +4,31 @@ import structlog
 from msgspec.structs import replace
 
 from actors.ports import Clock
-from machines.bot.machine import LIFECYCLE, Life, LifecycleEvent
+from machines.bot.machine import BOT, BotState, LifecycleEvent
 from store import Journal
-from store.records import Transition
+from store.records import TransitionRecord
 
 
-class BotLife:
+class BotStateKeeper:
     """Runs the bot's machine; the only place that changes its state."""
 
-    def __init__(self, journal: Journal, clock: Clock, life: Life) -> None:
+    def __init__(self, journal: Journal, clock: Clock, bot_state: BotState) -> None:
         self._journal = journal
         self._clock = clock
-        self.life = life
+        self.bot_state = bot_state
 
-    async def happened(self, event: LifecycleEvent, reason: str) -> None:
+    async def apply(self, event: LifecycleEvent, reason: str) -> None:
         """Take one event of the lifecycle.
 
         Raises:
             IllegalEvent: the current state refuses it.
         """
         now = self._clock.now()
-        step = LIFECYCLE.step(self.life, event)
-        source, target = self.life.state, step.data.state
-        self.life = replace(step.data, since=now, reason=reason)
-        transition = Transition("bot", now, step.arrow.event, source, target, reason)
-        await self._journal.keep_life(self.life, transition)
+        step = BOT.step(self.bot_state, event)
+        source, target = self.bot_state.state, step.data.state
+        self.bot_state = replace(step.data, since=now, reason=reason)
+        transition = TransitionRecord("bot", now, step.transition.event, source, target, reason)
+        await self._journal.save_bot_state(self.bot_state, transition)
         structlog.get_logger().info(
             "bot_state_changed", **{"from": source, "to": target, "reason": reason}
         )

@@ -21,14 +21,14 @@ K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
-class Party:
+class Caller:
     """The agent that is asked, and the user who asks."""
 
     agent_id: AgentId
     user_id: UserId
 
 
-class CallSlots:
+class CallLimiter:
     """A fair semaphore: each slot taken by `enter` or `wait` is given back by `leave`."""
 
     def __init__(self, count: int) -> None:
@@ -37,7 +37,7 @@ class CallSlots:
         self._of_user: Counter[UserId] = Counter()
         self._waiting: OrderedDict[AgentId, OrderedDict[UserId, deque[anyio.Event]]] = OrderedDict()
 
-    def enter(self, party: Party) -> bool:
+    def enter(self, party: Caller) -> bool:
         """Take a slot, if this party may have one now."""
         if not self._may_enter(party):
             return False
@@ -46,7 +46,7 @@ class CallSlots:
         self._of_user[party.user_id] += 1
         return True
 
-    async def wait(self, party: Party) -> None:
+    async def wait(self, party: Caller) -> None:
         """Wait for a slot and take it; after a cancellation no slot is held."""
         admitted = anyio.Event()
         users = self._waiting.setdefault(party.agent_id, OrderedDict())
@@ -61,7 +61,7 @@ class CallSlots:
                 self._remove(party, admitted)
             raise
 
-    def leave(self, party: Party) -> None:
+    def leave(self, party: Caller) -> None:
         """Give a slot back, and admit the waiting calls that may start now."""
         self._free += 1
         _count_down(self._of_agent, party.agent_id)
@@ -72,21 +72,21 @@ class CallSlots:
             self._remove(following, admitted)
             admitted.set()
 
-    def _may_enter(self, party: Party) -> bool:
+    def _may_enter(self, party: Caller) -> bool:
         held = 2 * self._of_user[party.user_id] + self._of_agent[party.agent_id]
         return held < SHARE * self._free
 
-    def _next(self) -> Party | None:
+    def _next(self) -> Caller | None:
         """Return the next party to admit: agents take turns, and so do the users of one agent."""
         for agent_id, users in self._waiting.items():
             if self._of_agent[agent_id] >= SHARE * self._free:
                 continue
             for user_id in users:
-                if self._may_enter(party := Party(agent_id, user_id)):
+                if self._may_enter(party := Caller(agent_id, user_id)):
                     return party
         return None
 
-    def _remove(self, party: Party, admitted: anyio.Event) -> None:
+    def _remove(self, party: Caller, admitted: anyio.Event) -> None:
         """Remove a waiting call from its queue; its user and its agent move behind the others."""
         users = self._waiting[party.agent_id]
         queue = users[party.user_id]

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.collector import Deferred, Gathered
-from actors.context import Surroundings
+from actors.collector import EffectCollector, VolatileEffect
+from actors.context import ContextProvider
 from actors.handling import Actor, decide
 from actors.inbox_queues import Queues
 from actors.outbox import LANE_FULL
@@ -29,33 +29,33 @@ from machines.room.machine import Room
 from machines.user.actor import Household
 from machines.user.chats import ChatSummary
 from machines.user.machine import User
-from store.records import InboxRow, RoomRows, UserRows, Writes
+from store.records import InboxRow, RoomRows, UnitOfWork, UserRows
 
-EVENTS_A_VISIT = 16
+EVENTS_PER_BATCH = 16
 WINDOW = 64
 """How many messages of a room, or requests of a user, are held in memory; further ones stay in the inbox."""
 
 
-class Visit(Struct):
+class ProcessedBatch(Struct):
     """The result of one batch: its unit of work, and the effects to perform after the commit."""
 
-    cell: "Cell"
+    cell: "ActorCell"
     after: Actor
-    writes: Writes
-    deferred: tuple[Deferred, ...]
+    writes: UnitOfWork
+    deferred: tuple[VolatileEffect, ...]
     taken: tuple[int, ...]
     """Inbox rows that were taken; some of them may still wait inside the room's actor."""
 
 
-class Cell:
-    """One active actor. `told` holds events without a row: output of an agent, and timers.
+class ActorCell:
+    """One active actor. `signals` holds events without a row: output of an agent, and timers.
 
     `orders_waiting` is the number of pending orders of the room's lane, set by the dispatcher.
     """
 
     def __init__(self, key: ActorKey, rows: RoomRows | UserRows) -> None:
         self.key = key
-        self.told: deque[object] = deque()
+        self.signals: deque[object] = deque()
         self.inbox = Queues(rows.inbox)
         self.orders_waiting = 0
         self.value: Actor
@@ -72,33 +72,33 @@ class Cell:
         for row in rows:
             self.inbox.deliver((row,))
             if isinstance(row.event, _MESSAGES) and self._is_full_and_not_bound:
-                self.tell(MessageDeferred(row.seq, row.event, row.received_at))
+                self.signal(MessageDeferred(row.seq, row.event, row.received_at))
 
     @property
     def _is_full_and_not_bound(self) -> bool:
         value = self.value
         return _open_to(value, 0) == _EVENTS and isinstance(value, Conversation)
 
-    def tell(self, event: object) -> None:
+    def signal(self, event: object) -> None:
         """Add an event without a row. Of agent output, and of deferred messages, only the newest is kept."""
-        newest = self.told[-1] if self.told else None
+        newest = self.signals[-1] if self.signals else None
         if (
             isinstance(newest, AgentOutput)
             and isinstance(event, AgentOutput | AgentDone | AnswerTooLong)
             and (event.turn_id, event.attempt) == (newest.turn_id, newest.attempt)
         ) or (isinstance(newest, MessageDeferred) and isinstance(event, MessageDeferred)):
-            self.told.pop()
-        self.told.append(event)
+            self.signals.pop()
+        self.signals.append(event)
 
-    def see_chats(self, chats: tuple[ChatSummary, ...]) -> None:
+    def update_chats(self, chats: tuple[ChatSummary, ...]) -> None:
         """Replace the user's chats, which are rows of other actors."""
         if isinstance(self.value, Household):
             self.value = replace(self.value, chats=chats)
 
     @property
-    def hungry(self) -> bool:
+    def has_work(self) -> bool:
         """Whether there is an event that can be taken now."""
-        return bool(self.told) or self.can_take
+        return bool(self.signals) or self.can_take
 
     @property
     def can_take(self) -> bool:
@@ -136,39 +136,39 @@ class Cell:
         return isinstance(self.value, Household) and self.value.user.state != "resting"
 
     @property
-    def resting(self) -> bool:
+    def idle(self) -> bool:
         """Whether the cell can be passivated: everything is in its rows."""
-        return self.caught_up and not (self.told or self.inbox)
+        return self.caught_up and not (self.signals or self.inbox)
 
     def due_at(self) -> float | None:
         """Return the time of the actor's next timer."""
         return self.value.due_at() if isinstance(self.value, Conversation) else None
 
-    def visit(self, worlds: Surroundings) -> Visit:
+    def process_batch(self, context_provider: ContextProvider) -> ProcessedBatch:
         """Handle a bounded number of events: signals first, then the inbox in order."""
-        gathered = Gathered(self.key, self.value)
+        collector = EffectCollector(self.key, self.value)
         taken: list[int] = []
         value = self.value
-        for _ in range(EVENTS_A_VISIT):
+        for _ in range(EVENTS_PER_BATCH):
             seq = 0
             received_at: float | None = None
-            if self.told:
-                event = self.told.popleft()
+            if self.signals:
+                event = self.signals.popleft()
             elif (row := self.inbox.take(_open_to(value, self.orders_waiting))) is not None:
                 event, seq, received_at = row.event, row.seq, row.received_at
                 taken.append(seq)
             else:
                 break
-            world = worlds.step_context()
+            world = context_provider.step_context()
             value, effects = decide(self.key, value, event, seq, world, received_at)
             for effect in effects:
-                gathered.add(effect, world, worlds)
-        writes = gathered.writes(value)
-        return Visit(self, value, writes, tuple(gathered.deferred), tuple(taken))
+                collector.add(effect, world, context_provider)
+        writes = collector.writes(value)
+        return ProcessedBatch(self, value, writes, tuple(collector.deferred), tuple(taken))
 
-    def settle(self, visit: Visit) -> None:
+    def apply(self, batch: ProcessedBatch) -> None:
         """Take over the committed result of a batch."""
-        self.value = visit.after
+        self.value = batch.after
         if _open_to(self.value, 0) == _EVENTS:
             # This may last for hours, and there may be many such rooms.
             self.inbox.unload(_ALL - _EVENTS)

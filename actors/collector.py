@@ -4,7 +4,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from actors.context import Surroundings
+from actors.context import ContextProvider
 from machines.context import World
 from machines.events.effects import (
     Ack,
@@ -28,13 +28,13 @@ from machines.ids import ActorKey, TxnId, UserId
 from machines.room.actor import Conversation
 from machines.user.actor import Household
 from machines.user.preferences import Preferences
-from store.records import OutboxRow, Transition, Writes
+from store.records import OutboxRow, TransitionRecord, UnitOfWork
 
-Deferred = CallAgent | CancelCall | Reconcile | ShowTyping | MarkRead | Log
+VolatileEffect = CallAgent | CancelCall | Reconcile | ShowTyping | MarkRead | Log
 """The effects that follow the commit and need no row."""
 
 
-class Gathered(Struct):
+class EffectCollector(Struct):
     """The effects of one visit, by what becomes of them."""
 
     key: ActorKey
@@ -44,12 +44,12 @@ class Gathered(Struct):
     told: list[tuple[ActorKey, Struct]] = []
     orders: list[OutboxRow] = []
     dropped: list[TxnId] = []
-    transitions: list[Transition] = []
-    deferred: list[Deferred] = []
+    transitions: list[TransitionRecord] = []
+    deferred: list[VolatileEffect] = []
     platform_chat_seq: int | None = None
     preferences: list[tuple[UserId, Preferences]] = []
 
-    def add(self, effect: Effect, world: World, worlds: Surroundings) -> None:
+    def add(self, effect: Effect, world: World, context_provider: ContextProvider) -> None:
         """Put one effect where it belongs."""
         match effect:
             case Enqueue(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
@@ -70,7 +70,7 @@ class Gathered(Struct):
                 self.told.append((actor, event))
             case RecordTransition():
                 self.transitions.append(
-                    Transition(
+                    TransitionRecord(
                         self.key,
                         world.now,
                         effect.event,
@@ -82,14 +82,14 @@ class Gathered(Struct):
                 )
             case SavePreferences(user_id=user_id, preferences=preferences):
                 self.preferences.append((user_id, preferences))
-                worlds.set_preferences(user_id, preferences)
+                context_provider.set_preferences(user_id, preferences)
             case ReservePlatformChatId(platform_chat_id=taken):
                 self.platform_chat_seq = int(taken)
-                worlds.reserve_platform_chat_id(taken)
+                context_provider.reserve_platform_chat_id(taken)
             case _:
                 assert_never(effect)
 
-    def writes(self, after: Conversation | Household) -> Writes:
+    def writes(self, after: Conversation | Household) -> UnitOfWork:
         """Return the content of the visit's transaction; of the actor's rows only those that changed."""
         room = turn = turn_ended = user = None
         before = self.before
@@ -100,7 +100,7 @@ class Gathered(Struct):
             turn_ended = after.room.room_id if ended else None
         elif isinstance(after, Household) and isinstance(before, Household):
             user = after.user if after.user != before.user else None
-        return Writes(
+        return UnitOfWork(
             room=room,
             turn=turn,
             turn_ended=turn_ended,

@@ -13,7 +13,7 @@ from machines.user.preferences import Preferences
 _DEFAULT = Preferences()
 
 
-class Surroundings:
+class ContextProvider:
     """Creates the `StepContext` of each step. `agents` is called each time, because the registry can be reloaded."""
 
     def __init__(

@@ -13,9 +13,9 @@ import anyio
 import anyio.lowlevel
 import structlog
 
-from actors.cell import Cell, Visit
-from actors.collector import Deferred
-from actors.context import Surroundings
+from actors.cell import ActorCell, ProcessedBatch
+from actors.collector import VolatileEffect
+from actors.context import ContextProvider
 from actors.ports import Clock
 from actors.timers import Timers
 from machines.events.internal import Resumed, TimePassed
@@ -23,10 +23,10 @@ from machines.ids import ActorKey
 from machines.user.actor import Household
 from store import Journal
 from store.errors import UnitRefused
-from store.records import InboxRow, OutboxRow, Writes
+from store.records import InboxRow, OutboxRow, UnitOfWork
 
-ACTORS_A_ROUND = 256
-RESTING_CELLS = 1024
+ACTORS_PER_ROUND = 256
+MAX_IDLE_CELLS = 1024
 BACKLOG_HIGH = 20_000
 BACKLOG_LOW = 10_000
 """The sync loop pauses at this backlog: the homeserver is the buffer.
@@ -35,38 +35,38 @@ Events that wait for something else, such as a slow agent or a repair, are bound
 """
 
 
-class Crank:
+class Dispatcher:
     """Runs all actors. `perform` gets the volatile effects after a commit, `send` the committed orders.
 
     `send` also gets the messages whose edits were dropped, and the actor. `orders_waiting` returns the number of
-    pending orders of a room; `relieve` is called when it has become lower.
+    pending orders of a room; `resume_congested` is called when it has become lower.
     """
 
     def __init__(
         self,
         journal: Journal,
-        worlds: Surroundings,
+        context_provider: ContextProvider,
         clock: Clock,
-        perform: Callable[[ActorKey, Deferred], None],
+        perform: Callable[[ActorKey, VolatileEffect], None],
         send: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
         orders_waiting: Callable[[ActorKey], int],
     ) -> None:
         self._journal = journal
-        self._worlds = worlds
+        self._worlds = context_provider
         self._clock = clock
         self._perform = perform
         self._send = send
         self._orders_waiting = orders_waiting
         self._congested: set[ActorKey] = set()
-        self._cells: OrderedDict[ActorKey, Cell] = OrderedDict()
+        self._cells: OrderedDict[ActorKey, ActorCell] = OrderedDict()
         self._ready: OrderedDict[ActorKey, list[object]] = OrderedDict()
         self._loading: dict[ActorKey, list[InboxRow]] = {}
         self._wake = anyio.Event()
-        self._timers = Timers(clock, lambda key: self.tell(key, TimePassed()))
+        self._timers = Timers(clock, lambda key: self.signal(key, TimePassed()))
         self._backlog = 0
-        self._untaken: dict[ActorKey, int] = {}
+        self._unprocessed: dict[ActorKey, int] = {}
         """The number of rows of each actor that it could take and that were not taken yet."""
-        self._room_again = anyio.Event()
+        self._capacity_freed = anyio.Event()
         self._stopping = False
         self._running = False
         self._idle = anyio.Event()
@@ -82,31 +82,31 @@ class Crank:
                 self._loading[row.actor].append(row)
             self._make_ready(row.actor)
 
-    def tell(self, key: ActorKey, event: object) -> None:
+    def signal(self, key: ActorKey, event: object) -> None:
         """Deliver an event without a row."""
         cell = self._cells.get(key)
         if cell is not None:
-            cell.tell(event)
+            cell.signal(event)
             self._make_ready(key)
         else:
             self._make_ready(key).append(event)
 
-    def relieve(self, key: str) -> None:
+    def resume_congested(self, key: str) -> None:
         """Continue with a room that was paused because too many of its orders were pending."""
         if key in self._congested:
             self._congested.remove(ActorKey(key))
             self._make_ready(ActorKey(key))
 
-    def awaken(self, waiting: Mapping[ActorKey, int]) -> None:
+    def recover(self, waiting: Mapping[ActorKey, int]) -> None:
         """Continue the work of an earlier process: actors with this many waiting rows, or with a turn in progress.
 
         The rows count as backlog, otherwise repeated crashes would let it grow without bound.
         """
         for key, rows in waiting.items():
             self._count(key, rows)
-            told = self._make_ready(key)
+            signals = self._make_ready(key)
             if not key.startswith("@"):
-                told.append(Resumed())
+                signals.append(Resumed())
 
     def is_caught_up(self, key: ActorKey) -> bool:
         """Whether a room has answered everything that it has taken; a passivated one has.
@@ -120,16 +120,16 @@ class Crank:
         if not cell.caught_up or cell.congested or owner in self._ready or owner in self._loading:
             return False
         household = self._cells.get(owner) if owner is not None else None
-        return household is None or (household.resting and not household.making)
+        return household is None or (household.idle and not household.making)
 
-    async def room_for_more(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Return when the backlog is small enough for another sync."""
         if self._backlog < BACKLOG_HIGH:
             return
         structlog.get_logger().warning("sync_paused", backlog=self._backlog)
         while self._backlog >= BACKLOG_LOW:
-            self._room_again = anyio.Event()
-            await self._room_again.wait()
+            self._capacity_freed = anyio.Event()
+            await self._capacity_freed.wait()
         structlog.get_logger().info("sync_resumed", backlog=self._backlog)
 
     async def run(self) -> None:
@@ -159,27 +159,27 @@ class Crank:
             await self._idle.wait()
 
     def _make_ready(self, key: ActorKey) -> list[object]:
-        told = self._ready.setdefault(key, [])
+        signals = self._ready.setdefault(key, [])
         self._wake.set()
-        return told
+        return signals
 
     async def _process_round(self) -> None:
         keys = [
-            self._ready.popitem(last=False) for _ in range(min(len(self._ready), ACTORS_A_ROUND))
+            self._ready.popitem(last=False) for _ in range(min(len(self._ready), ACTORS_PER_ROUND))
         ]
         await self._load(keys)
-        visits = []
-        for key, told in keys:
+        batches = []
+        for key, signals in keys:
             cell = self._cells[key]
             self._cells.move_to_end(key)
             cell.orders_waiting = self._orders_waiting(key)
-            for event in told:
-                cell.tell(event)
-            visits.append(cell.visit(self._worlds))
-        await self._commit(visits)
-        for visit in visits:
-            self._complete(visit)
-        self._forget()
+            for event in signals:
+                cell.signal(event)
+            batches.append(cell.process_batch(self._worlds))
+        await self._commit(batches)
+        for batch in batches:
+            self._complete(batch)
+        self._passivate()
         # A round without a commit has not yielded to other tasks yet.
         await anyio.lowlevel.checkpoint()
 
@@ -190,93 +190,97 @@ class Crank:
             self._loading = {key: [] for key in cold}
             loaded = await self._journal.rooms_and_users(cold)
             for key, rows in loaded.items():
-                cell = self._cells[key] = Cell(key, rows)
+                cell = self._cells[key] = ActorCell(key, rows)
                 cell.deliver(self._loading[key])
             self._loading = {}
         users = [key for key, _ in keys if key.startswith("@") and key not in cold]
         if users:
             # Other actors write the rows of a user's chats, so they are read again for each batch.
             for key, chats in (await self._journal.chats_of(users)).items():
-                self._cells[key].see_chats(chats)
+                self._cells[key].update_chats(chats)
         for key, _ in keys:
             cell = self._cells[key]
             for priority, after in cell.to_read():
                 cell.feed(priority, await self._journal.inbox_after(key, after, priority))
 
-    async def _commit(self, visits: list[Visit]) -> None:
-        written = [visit for visit in visits if not visit.writes.empty]
+    async def _commit(self, batches: list[ProcessedBatch]) -> None:
+        written = [batch for batch in batches if not batch.writes.empty]
         if not written:
             return
         now = self._clock.now()
         try:
-            self.deliver(await self._journal.keep_visits([visit.writes for visit in written], now))
+            self.deliver(
+                await self._journal.save_units_of_work([batch.writes for batch in written], now)
+            )
         except UnitRefused:
-            await self._commit_apart(visits, written, now)
+            await self._commit_apart(batches, written, now)
 
-    async def _commit_apart(self, visits: list[Visit], written: list[Visit], now: float) -> None:
+    async def _commit_apart(
+        self, batches: list[ProcessedBatch], written: list[ProcessedBatch], now: float
+    ) -> None:
         """Commit one by one; move the rows of a refused batch to the dead letters.
 
         Rows are delivered as they are committed, because an actor skips a row that is older than one it has.
         """
-        for visit in written:
+        for batch in written:
             try:
-                self.deliver(await self._journal.keep_visits([visit.writes], now))
+                self.deliver(await self._journal.save_units_of_work([batch.writes], now))
             except UnitRefused as error:
                 structlog.get_logger().error(
-                    "visit_refused", actor=visit.cell.key, reason=str(error)
+                    "batch_refused", actor=batch.cell.key, reason=str(error)
                 )
-                aside = tuple((seq, f"could not be kept: {error}") for seq in visit.taken)
-                await self._journal.keep_visits([Writes(set_aside=aside)], now)
-                self._count(visit.cell.key, -len(visit.taken))
-                del self._cells[visit.cell.key]
-                visits.remove(visit)
+                aside = tuple((seq, f"could not be kept: {error}") for seq in batch.taken)
+                await self._journal.save_units_of_work([UnitOfWork(set_aside=aside)], now)
+                self._count(batch.cell.key, -len(batch.taken))
+                del self._cells[batch.cell.key]
+                batches.remove(batch)
                 # Its signals are lost with it: a turn in progress is asked again, as after a restart.
-                told = self._make_ready(visit.cell.key)
-                if not visit.cell.key.startswith("@"):
-                    told.append(Resumed())
+                signals = self._make_ready(batch.cell.key)
+                if not batch.cell.key.startswith("@"):
+                    signals.append(Resumed())
 
-    def _complete(self, visit: Visit) -> None:
+    def _complete(self, batch: ProcessedBatch) -> None:
         """Apply a committed batch, and perform its effects."""
-        cell, writes = visit.cell, visit.writes
-        cell.settle(visit)
+        cell, writes = batch.cell, batch.writes
+        cell.apply(batch)
         cell.orders_waiting = self._orders_waiting(cell.key)
         if cell.congested:
             self._congested.add(cell.key)
         # Rows that cannot be taken now do not count as backlog: they do not wait for the dispatcher.
         left = cell.can_take
-        self._count(cell.key, -len(visit.taken) if left else -self._untaken.get(cell.key, 0))
+        self._count(cell.key, -len(batch.taken) if left else -self._unprocessed.get(cell.key, 0))
         if writes.orders or writes.dropped_edits:
             self._send(writes.orders, writes.dropped_edits, cell.key)
-        for effect in visit.deferred:
+        for effect in batch.deferred:
             self._perform(cell.key, effect)
         due_at = cell.due_at()
         if due_at is not None:
             self._timers.set(cell.key, due_at)
         else:
             self._timers.clear(cell.key)
-        if cell.hungry:
+        if cell.has_work:
             self._make_ready(cell.key)
-        if isinstance(cell.value, Household) and cell.resting:
+        if isinstance(cell.value, Household) and cell.idle:
             # Most users are idle most of the time, and are loaded again for each event.
             del self._cells[cell.key]
 
     def _count(self, key: ActorKey, more: int) -> None:
         """Add to the backlog of an actor; a negative number removes from it."""
-        before = self._untaken.get(key, 0)
+        before = self._unprocessed.get(key, 0)
         # Rows of a full room were not counted, and are taken later all the same.
         after = max(0, before + more)
         self._backlog += after - before
         if after:
-            self._untaken[key] = after
+            self._unprocessed[key] = after
         elif before:
-            del self._untaken[key]
+            del self._unprocessed[key]
         if self._backlog < BACKLOG_LOW:
-            self._room_again.set()
+            self._capacity_freed.set()
 
-    def _forget(self) -> None:
-        excess = len(self._cells) - RESTING_CELLS
+    def _passivate(self) -> None:
+        excess = len(self._cells) - MAX_IDLE_CELLS
         if excess <= 0:
             return
-        for key in [key for key, cell in self._cells.items() if cell.resting][:excess]:
+        for key in [key for key, cell in self._cells.items() if cell.idle][:excess]:
             if key not in self._ready:
                 del self._cells[key]

@@ -17,7 +17,7 @@ from machines.ids import RoomId
 from store import Journal
 from store.records import InboxRow
 
-PAGES_AT_ONCE = 10
+MAX_CONCURRENT_PAGES = 10
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 600.0
 GIVE_UP_AFTER_S = 3600.0
@@ -38,7 +38,7 @@ class GapFiller:
         self._journal = journal
         self._clock = clock
         self._deliver = deliver
-        self._limit = anyio.CapacityLimiter(PAGES_AT_ONCE)
+        self._limit = anyio.CapacityLimiter(MAX_CONCURRENT_PAGES)
         self._filling: set[RoomId] = set()
         self._again: set[RoomId] = set()
         self._group: TaskGroup | None = None
@@ -103,4 +103,4 @@ class GapFiller:
                 await self._keep(gap, facts)
 
     async def _keep(self, gap: Gap, facts: Iterable[MatrixEvent]) -> None:
-        self._deliver(await self._journal.keep_history(gap, facts, self._clock.now()))
+        self._deliver(await self._journal.save_history(gap, facts, self._clock.now()))

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from actors.outcomes import Outcomes
 from actors.ports import Clock, Homeserver
-from actors.task_pool import Workers
+from actors.task_pool import TaskPool
 from machines.events.orders import (
     CreateRoom,
     Done,
@@ -30,7 +30,7 @@ from machines.turn.reply import LONGEST_ORDER_WAIT_S
 from store import Journal
 from store.records import InboxRow, OutboxRow
 
-REQUESTS_AT_ONCE = 100
+MAX_CONCURRENT_REQUESTS = 100
 LANE_FULL = 256
 """With so many orders pending in a lane, its room takes no more messages; with twice as many, no more commands.
 An answer is not computed long before it can be sent."""
@@ -52,7 +52,7 @@ class Outbox:
         homeserver: Homeserver,
         journal: Journal,
         clock: Clock,
-        workers: Workers,
+        task_pool: TaskPool,
         *,
         deliver: Callable[[Iterable[InboxRow]], None],
         replied: Callable[[RoomId, EventId], None],
@@ -62,14 +62,14 @@ class Outbox:
         self._homeserver = homeserver
         self._journal = journal
         self._clock = clock
-        self._workers = workers
+        self._task_pool = task_pool
         self._replied = replied
         self._drained = drained
         self._allows = allows
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
-        self._limit = anyio.Semaphore(REQUESTS_AT_ONCE, fast_acquire=True)
-        self._outcomes = Outcomes(journal, clock, workers, deliver)
+        self._limit = anyio.Semaphore(MAX_CONCURRENT_REQUESTS, fast_acquire=True)
+        self._outcomes = Outcomes(journal, clock, task_pool, deliver)
         self._empty = anyio.Event()
 
     async def recover(self) -> None:
@@ -90,7 +90,7 @@ class Outbox:
             lane = self._lanes.get(row.lane)
             if lane is None:
                 self._lanes[row.lane] = deque((row,))
-                self._workers.start(self._work, row.lane)
+                self._task_pool.start(self._work, row.lane)
             else:
                 lane.append(row)
 

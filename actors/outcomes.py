@@ -12,7 +12,7 @@ import anyio
 import structlog
 
 from actors.ports import Clock
-from actors.task_pool import Workers
+from actors.task_pool import TaskPool
 from machines.events.internal import OrderDone
 from machines.events.orders import Done, Outcome, Refused
 from machines.events.tags import tag_of
@@ -32,12 +32,12 @@ class Outcomes:
         self,
         journal: Journal,
         clock: Clock,
-        workers: Workers,
+        task_pool: TaskPool,
         deliver: Callable[[Iterable[InboxRow]], None],
     ) -> None:
         self._journal = journal
         self._clock = clock
-        self._workers = workers
+        self._task_pool = task_pool
         self._deliver = deliver
         self._sent: OrderedDict[TxnId, EventId] = OrderedDict()
         self._finished: list[FinishedOrder] = []
@@ -61,7 +61,7 @@ class Outcomes:
         self._finished.append(FinishedOrder(row, event_id, refusal, report))
         if not self._committing:
             self._committing = True
-            self._workers.start(self._commit)
+            self._task_pool.start(self._commit)
 
     async def event_of(self, txn_id: TxnId) -> EventId | None:
         """Return the event that a message was sent as, if it was."""

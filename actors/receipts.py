@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from actors.ports import Clock, Homeserver
-from actors.task_pool import Workers
+from actors.task_pool import TaskPool
 from actors.timers import Timers
 from machines.ids import ActorKey, EventId, RoomId
 
@@ -30,13 +30,13 @@ class _Mark:
     finished: EventId | None
 
 
-class Presence:
+class Receipts:
     """Sends typing notices and read markers."""
 
-    def __init__(self, homeserver: Homeserver, clock: Clock, workers: Workers) -> None:
+    def __init__(self, homeserver: Homeserver, clock: Clock, task_pool: TaskPool) -> None:
         self._homeserver = homeserver
         self._clock = clock
-        self._workers = workers
+        self._task_pool = task_pool
         self._typing_at: dict[RoomId, float] = {}
         self._typing_shown: dict[RoomId, anyio.CancelScope] = {}
         self._typing_timers = Timers(clock, lambda key: self._typing_due(RoomId(key)))
@@ -82,7 +82,7 @@ class Presence:
             return
         del self._typing_at[room_id]
         scope = self._typing_shown[room_id] = anyio.CancelScope()
-        self._workers.start(self._keep_typing, room_id, scope)
+        self._task_pool.start(self._keep_typing, room_id, scope)
 
     async def _keep_typing(self, room_id: RoomId, scope: anyio.CancelScope) -> None:
         with scope:
@@ -96,7 +96,7 @@ class Presence:
         mark = None if room_id in self._marking else self._marks.pop(room_id, None)
         if mark is not None:
             self._marking.add(room_id)
-            self._workers.start(self._mark, room_id, mark)
+            self._task_pool.start(self._mark, room_id, mark)
         elif room_id not in self._marking:
             self._marked.discard(room_id)
             return

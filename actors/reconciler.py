@@ -11,8 +11,8 @@ import anyio
 import structlog
 from msgspec.structs import asdict, replace
 
-from actors.collector import Gathered
-from actors.context import Surroundings
+from actors.collector import EffectCollector
+from actors.context import ContextProvider
 from actors.ports import Clock, Homeserver
 from machines.events.internal import ChatRecovered, TopologyConfirmed, TopologyRefused
 from machines.events.matrix import BotRemoved
@@ -30,9 +30,9 @@ from machines.room.topology import Topology
 from machines.room.unconfirmed import doubts
 from machines.user.machine import User
 from store import Journal
-from store.records import InboxRow, Writes
+from store.records import InboxRow, UnitOfWork
 
-BACKFILLS_AT_ONCE = 20
+MAX_CONCURRENT_BACKFILLS = 20
 REPAIRS_AT_ONCE = 20
 
 
@@ -44,12 +44,12 @@ class Reconciler:
         homeserver: Homeserver,
         journal: Journal,
         clock: Clock,
-        surroundings: Surroundings,
+        context_provider: ContextProvider,
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal
         self._clock = clock
-        self._surroundings = surroundings
+        self._context_provider = context_provider
         self._reading = anyio.CapacityLimiter(REPAIRS_AT_ONCE)
         self._numbering = anyio.Lock()
         self._numbers: dict[UserId, int] = {}
@@ -73,9 +73,11 @@ class Reconciler:
             if decided.platform_chat_seq == stored.platform_chat_seq
             else decided.platform_chat_seq
         )
-        users = (Writes(user=user) for user in decided.users)
-        await self._journal.keep_visits([*applied, *users, Writes(platform_chat_seq=seq)], began)
-        self._surroundings.raise_platform_chat_seq(decided.platform_chat_seq)
+        users = (UnitOfWork(user=user) for user in decided.users)
+        await self._journal.save_units_of_work(
+            [*applied, *users, UnitOfWork(platform_chat_seq=seq)], began
+        )
+        self._context_provider.raise_platform_chat_seq(decided.platform_chat_seq)
         skipped = [asdict(remark) for remark in decided.skipped]
         skipped += [
             {"room_id": room_id, "reason": f"binding not written: {reason}"}
@@ -115,7 +117,9 @@ class Reconciler:
                 reason = about[0]["reason"] if about else self._absence(topology, room_id)
                 return TopologyRefused(reason, report), ()
             binding = found.binding
-            self._surroundings.raise_platform_chat_seq(platform_number(binding.platform_chat_id))
+            self._context_provider.raise_platform_chat_seq(
+                platform_number(binding.platform_chat_id)
+            )
             if binding.room_type == "chat" and binding.space_id is not None:
                 owner, number = binding.matrix_user_id, chat_number(binding.chat_id)
                 self._numbers[owner] = max(self._numbers.get(owner, 0), number)
@@ -141,15 +145,15 @@ class Reconciler:
         return stored
 
     def _plan(self, topology: Topology, stored: Stored) -> Plan:
-        access, agents = self._surroundings.access, self._surroundings.agents()
-        seq = max(stored.platform_chat_seq, self._surroundings.platform_chat_seq)
+        access, agents = self._context_provider.access, self._context_provider.agents()
+        seq = max(stored.platform_chat_seq, self._context_provider.platform_chat_seq)
         known = replace(stored, platform_chat_seq=seq)
         return plan(topology, known, agents.default_for, access.allows)
 
     async def _backfill(self, decided: Plan) -> dict[RoomId, str]:
         """Write the missing bindings before anything is handled (contract C4); returns the refusals."""
         refused: dict[RoomId, str] = {}
-        limit = anyio.CapacityLimiter(BACKFILLS_AT_ONCE)
+        limit = anyio.CapacityLimiter(MAX_CONCURRENT_BACKFILLS)
 
         async def write(room_id: RoomId) -> None:
             async with limit:
@@ -168,12 +172,12 @@ class Reconciler:
         outcome = await self._homeserver.perform(order, TxnId(""))
         return outcome.reason if isinstance(outcome, Refused) else None
 
-    def _apply(self, room: Room, decided: Plan) -> Writes:
+    def _apply(self, room: Room, decided: Plan) -> UnitOfWork:
         """Run one room's machine over the plan; the transitions are recorded like any other.
 
         No effect of these steps follows the commit: at start nothing is sent and no repair begins.
         """
-        context = self._surroundings.step_context()
+        context = self._context_provider.step_context()
         before = Conversation(room)
         draft = Case(before, context)
         if room.room_id in decided.gone:
@@ -184,10 +188,10 @@ class Reconciler:
                 step_room(draft, DifferenceFound(), "start-up found a difference")
             conclude(draft, _judgement(room.room_id, decided))
         after, effects = draft.result()
-        gathered = Gathered(ActorKey(room.room_id), before)
+        collector = EffectCollector(ActorKey(room.room_id), before)
         for effect in effects:
-            gathered.add(effect, context, self._surroundings)
-        return gathered.writes(after)
+            collector.add(effect, context, self._context_provider)
+        return collector.writes(after)
 
     @staticmethod
     def _absence(topology: Topology, room_id: RoomId) -> str:

@@ -25,7 +25,7 @@ class _Idle:
     woken: anyio.Event = field(default_factory=anyio.Event)
 
 
-class Workers:
+class TaskPool:
     """Runs jobs concurrently in a task group. An exception of a job ends the group."""
 
     def __init__(self, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from html import escape
 from typing import assert_never
 
-from machines.fsm import Arrow
+from machines.fsm import Transition
 from machines.room.machine import ROOM
 
 
@@ -38,19 +38,23 @@ def draw(form: DiagramFormat, current: str | None) -> str:
 def moves() -> dict[tuple[str, str], list[str]]:
     """Return the events that change the state, by source and target."""
     found: dict[tuple[str, str], list[str]] = {}
-    for arrow in ROOM.arrows:
-        if arrow.source != arrow.target:
-            found.setdefault((arrow.source, arrow.target), []).append(_label(arrow))
+    for transition in ROOM.transitions:
+        if transition.source != transition.target:
+            found.setdefault((transition.source, transition.target), []).append(_label(transition))
     return found
 
 
 def stays(state: str) -> list[str]:
     """Return the events that a state accepts without a change of state."""
-    return [_label(arrow) for arrow in ROOM.arrows if arrow.source == arrow.target == state]
+    return [
+        _label(transition)
+        for transition in ROOM.transitions
+        if transition.source == transition.target == state
+    ]
 
 
-def _label(arrow: Arrow) -> str:
-    return f"{arrow.event} [{arrow.guard}]" if arrow.guard else arrow.event
+def _label(transition: Transition) -> str:
+    return f"{transition.event} [{transition.guard}]" if transition.guard else transition.event
 
 
 # -- text ------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 from machines.room.machine import COOL_DOWN_S, ROOM
 from machines.turn.state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
-from store.records import Transition
+from store.records import TransitionRecord
 
 
 def timestamp(at: float) -> str | None:
@@ -56,14 +56,14 @@ def room_object(sight: RoomSight) -> dict[str, Any]:
 
 def bot_object(sight: BotSight, running: bool) -> dict[str, Any]:
     """Return the bot's own object; `running` says whether a daemon holds the database now."""
-    bot, life = sight.bot, sight.bot.life
+    bot, bot_state = sight.bot, sight.bot.bot_state
     return {
         "user_id": bot.user_id,
         "device_id": bot.device_id,
         "running": running,
-        "state": life.state,
-        "state_since": timestamp(life.since),
-        "reason": life.reason,
+        "state": bot_state.state,
+        "state_since": timestamp(bot_state.since),
+        "reason": bot_state.reason,
         "rooms": sight.rooms,
         "users": sight.users,
         "turns": sight.turns,
@@ -88,7 +88,7 @@ def _turn(turn: Turn, sight: RoomSight) -> dict[str, Any]:
     }
 
 
-def _transitions(transitions: Iterable[Transition]) -> list[dict[str, Any]]:
+def _transitions(transitions: Iterable[TransitionRecord]) -> list[dict[str, Any]]:
     return [
         {
             "at": timestamp(each.at),

@@ -18,7 +18,7 @@ from machines.room.binding import Binding
 from machines.room.machine import COOL_DOWN_S, ROOM
 from machines.turn.state import Turn
 from store.inspection import BotSight, GivenUp, RoomSight
-from store.records import Transition
+from store.records import TransitionRecord
 
 if TYPE_CHECKING:
     from cli.inspect_server import Compared  # it loads a Matrix library
@@ -79,10 +79,12 @@ class Page:
 
     def rooms(self, bot: BotSight, rooms: Sequence[RoomSight], running: bool) -> None:
         """Show the bot, and every room on one line."""
-        life = bot.bot.life
+        bot_state = bot.bot.bot_state
         device = f"  device {bot.bot.device_id}" if bot.bot.device_id else ""
         self._line(Text(bot.bot.user_id or "(never logged in)", "bold"), device)
-        self._line(self._state(life.state), *self._since(life.since), f" — {life.reason}")
+        self._line(
+            self._state(bot_state.state), *self._since(bot_state.since), f" — {bot_state.reason}"
+        )
         held = "a daemon holds the database" if running else "no daemon runs"
         self._line(
             f"{held}; {bot.rooms} rooms, {bot.users} users, {bot.turns} turns in hand,"
@@ -144,7 +146,7 @@ class Page:
             what = f"{_FATES[item.fate]}: {item.kind}{event} — {item.reason}"
             self._line("    ", *self._moment(item.at), "  ", what)
 
-    def _timeline(self, transitions: tuple[Transition, ...]) -> None:
+    def _timeline(self, transitions: tuple[TransitionRecord, ...]) -> None:
         if not transitions:
             self._line("  none yet")
         rows = [(f"{each.source} → {each.target}", each.event, each.reason) for each in transitions]

@@ -11,7 +11,7 @@ import structlog
 
 from actors.agent_calls import Limits
 from actors.bot import Bot, first_cause
-from actors.context import Surroundings
+from actors.context import ContextProvider
 from agent_platform import Registry, RegistryError
 from cli.agents import Agents, load_configuration, open_platform, read_registry
 from cli.errors import CommandFailed, ExitCode
@@ -122,7 +122,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
         open_platform(settings, lambda: agents.registry) as platform,
         _open_homeserver(settings, clock) as homeserver,
     ):
-        surroundings = Surroundings(
+        context_provider = ContextProvider(
             clock=clock,
             catalog=catalog_for(settings.surfaces_locale, settings.surfaces_brand),
             access=Access(UserId(settings.matrix_user_id), settings.matrix_allowed_users),
@@ -136,7 +136,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
             platform=platform,
             journal=journal,
             clock=clock,
-            surroundings=surroundings,
+            context_provider=context_provider,
             limits=Limits(
                 calls=raise_file_limit(), answer_bytes=settings.agent_max_answer_kb * 1024
             ),

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from msgspec import Struct
 
-from machines.bot.machine import LIFECYCLE
+from machines.bot.machine import BOT
 from machines.fsm import Table, event_name
 from machines.room.machine import ROOM
 from machines.turn.machine import TURN
@@ -33,7 +33,7 @@ the database; the diagram shows it inside its state, or not at all if it has no 
 
 def render() -> str:
     """Return the whole page."""
-    machines: Sequence[Table[Any]] = (LIFECYCLE, ROOM, TURN, USER)
+    machines: Sequence[Table[Any]] = (BOT, ROOM, TURN, USER)
     return "\n".join([_INTRODUCTION, *(section for table in machines for section in _page(table))])
 
 
@@ -64,13 +64,13 @@ def _events(table: Table[Any], module: ModuleType) -> Iterator[tuple[str, ...]]:
 
 
 def _transitions(table: Table[Any]) -> Iterator[tuple[str, ...]]:
-    for arrow in table.arrows:
+    for transition in table.transitions:
         yield (
-            f"`{arrow.source}`",
-            f"`{arrow.event}`",
-            _explained(table, arrow.guard),
-            "–" if arrow.target == arrow.source else f"`{arrow.target}`",
-            _explained(table, arrow.action),
+            f"`{transition.source}`",
+            f"`{transition.event}`",
+            _explained(table, transition.guard),
+            "–" if transition.target == transition.source else f"`{transition.target}`",
+            _explained(table, transition.action),
         )
 
 

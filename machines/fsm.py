@@ -7,7 +7,7 @@ about 100 µs per transition, more than the rest of a message. So the declaratio
 Every state × event pair is declared: a transition, or a refusal with its reason (`refuses`). An illegal event raises
 `IllegalEvent` and changes nothing. Guards and actions are static methods of the declaration:
 `guard(data, fact) -> bool`, `action(data, fact) -> (data, effects)`. `data` is a frozen struct with a field `state`,
-`fact` is the event (the engine reserves the name `event`). A machine that needs the time, limits or sentences gets a
+`trigger` is the event (the engine reserves the name `event`). A machine that needs the time, limits or sentences gets a
 `context`, which its guards and actions take as third argument.
 """
 
@@ -26,7 +26,7 @@ Guard = Callable[..., bool]
 Action = Callable[..., tuple[Any, tuple[Any, ...]]]
 
 
-class Arrow(Struct, frozen=True):
+class Transition(Struct, frozen=True):
     """One transition: taken if its guard holds or it has none, before later ones of the same state and event."""
 
     source: str
@@ -41,12 +41,12 @@ class Step(Struct, Generic[D], frozen=True):
 
     data: D
     effects: tuple[Any, ...]
-    arrow: Arrow
+    transition: Transition
 
     @property
     def moved(self) -> bool:
         """Whether the state changed; only then the transition is saved (contract R2)."""
-        return self.arrow.source != self.arrow.target
+        return self.transition.source != self.transition.target
 
 
 def event_name(event: type | object) -> str:
@@ -76,22 +76,24 @@ class Table(Generic[D]):
         self.with_state = with_state
         self.name = machine.__name__
         self.states = tuple(state.id for state in machine.states)
-        self.events = tuple(dict.fromkeys(arrow.event for arrow in self._read()))
-        self.arrows = tuple(self._read())
+        self.events = tuple(dict.fromkeys(transition.event for transition in self._read()))
+        self.transitions = tuple(self._read())
         self.refuses = refuses
-        self._run: dict[tuple[str, str], list[tuple[Arrow, Guard | None, Action | None]]] = {}
-        for arrow in self.arrows:
-            guard = getattr(machine, arrow.guard) if arrow.guard else None
-            action = getattr(machine, arrow.action) if arrow.action else None
-            self._run.setdefault((arrow.source, arrow.event), []).append((arrow, guard, action))
+        self._run: dict[tuple[str, str], list[tuple[Transition, Guard | None, Action | None]]] = {}
+        for transition in self.transitions:
+            guard = getattr(machine, transition.guard) if transition.guard else None
+            action = getattr(machine, transition.action) if transition.action else None
+            self._run.setdefault((transition.source, transition.event), []).append(
+                (transition, guard, action)
+            )
         self._names: dict[type, str] = {}
 
-    def _read(self) -> Iterator[Arrow]:
+    def _read(self) -> Iterator[Transition]:
         for state in self.machine.states:
             for transition in state.transitions:
                 guards = [str(spec.func) for spec in transition.cond]
                 actions = [str(spec.func) for spec in transition.on if not spec.is_convention]
-                yield Arrow(
+                yield Transition(
                     source=state.id,
                     event=transition.event,
                     target=transition.target.id if transition.target is not None else state.id,
@@ -110,14 +112,14 @@ class Table(Generic[D]):
         if name is None:
             name = self._names[cls] = event_name(cls)
         arguments = (event,) if context is None else (event, context)
-        for arrow, guard, action in self._run.get((data.state, name), ()):
+        for transition, guard, action in self._run.get((data.state, name), ()):
             if guard is None or guard(data, *arguments):
                 effects: tuple[Any, ...] = ()
                 if action is not None:
                     data, effects = action(data, *arguments)
-                if data.state != arrow.target:
-                    data = self.with_state(data, arrow.target)
-                return Step(data, effects, arrow)
+                if data.state != transition.target:
+                    data = self.with_state(data, transition.target)
+                return Step(data, effects, transition)
         why = self.refuses.get(name, {}).get(data.state, "no transition and no declared refusal")
         raise IllegalEvent(f"{self.name}: {name} is refused in state {data.state}: {why}")
 

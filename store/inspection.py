@@ -16,7 +16,7 @@ from machines.turn.state import Turn
 from store import loading, rows
 from store.errors import DatabaseUnusable
 from store.queries import SQL
-from store.records import BotRow, Transition
+from store.records import BotRow, TransitionRecord
 
 
 class GivenUp(Struct, frozen=True):
@@ -43,7 +43,7 @@ class RoomSight(Struct, frozen=True):
     outbox_pending: int
     given_up: tuple[GivenUp, ...]
     given_up_total: int
-    transitions: tuple[Transition, ...]
+    transitions: tuple[TransitionRecord, ...]
     report: Any
 
 
@@ -58,7 +58,7 @@ class BotSight(Struct, frozen=True):
     turns: int
     given_up: tuple[GivenUp, ...]
     given_up_total: int
-    transitions: tuple[Transition, ...]
+    transitions: tuple[TransitionRecord, ...]
 
 
 def look_at_room(raw: sqlite3.Connection, room_id: RoomId, last: int) -> RoomSight | None:
@@ -128,10 +128,11 @@ def _without_row(raw: sqlite3.Connection, room_id: RoomId) -> Room:
     return replace(Room(room_id), since=at or 0.0)
 
 
-def _transitions(raw: sqlite3.Connection, subject: str, last: int) -> tuple[Transition, ...]:
+def _transitions(raw: sqlite3.Connection, subject: str, last: int) -> tuple[TransitionRecord, ...]:
     found = raw.execute(SQL["last_transitions"], {"subject": subject, "last": last}).fetchall()
     return tuple(
-        Transition(**{**dict(row), "report": _report(row["report"])}) for row in reversed(found)
+        TransitionRecord(**{**dict(row), "report": _report(row["report"])})
+        for row in reversed(found)
     )
 
 

@@ -15,7 +15,7 @@ import anyio.lowlevel
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from machines.bot.machine import Life
+from machines.bot.machine import BotState
 from machines.events.matrix import Gap, MatrixEvent, SyncBatch
 from machines.events.priority import Priority
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
@@ -33,9 +33,9 @@ from store.records import (
     InboxRow,
     OutboxRow,
     RoomRows,
-    Transition,
+    TransitionRecord,
+    UnitOfWork,
     UserRows,
-    Writes,
 )
 from store.rows import chats_of, outbox_row
 
@@ -118,14 +118,14 @@ class Journal:
 
     # -- what the runtime writes -------------------------------------------------------------------
 
-    async def keep_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
+    async def save_sync_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
         """Commit a decoded sync response with its token, in one transaction (contract D3).
 
         Returns the new inbox rows; an event that is there already makes none (contract D1).
         """
-        return await self.write(lambda raw: writing.keep_batch(raw, batch, at))
+        return await self.write(lambda raw: writing.save_sync_batch(raw, batch, at))
 
-    async def keep_history(
+    async def save_history(
         self, gap: Gap, facts: Iterable[MatrixEvent], at: float
     ) -> tuple[InboxRow, ...]:
         """Commit a part of a gap's history, unless the gap was closed meanwhile (contract D4)."""
@@ -143,7 +143,9 @@ class Journal:
         """Commit one internal event for one actor."""
         return await self.write(lambda raw: inbox.tell(raw, ((actor, event),), at))
 
-    async def keep_visits(self, visits: Sequence[Writes], at: float) -> tuple[InboxRow, ...]:
+    async def save_units_of_work(
+        self, visits: Sequence[UnitOfWork], at: float
+    ) -> tuple[InboxRow, ...]:
         """Commit the units of work of several actors; returns the inbox rows that are new in others' inboxes.
 
         Raises:
@@ -165,16 +167,16 @@ class Journal:
         """
         return await self.write(lambda raw: writing.finish_orders(raw, finished, at))
 
-    async def keep_life(self, life: Life, transition: Transition) -> None:
+    async def save_bot_state(self, bot_state: BotState, transition: TransitionRecord) -> None:
         """Commit a change of the bot's own state (contract L1)."""
 
         def unit(raw: sqlite3.Connection) -> None:
-            raw.execute(SQL["put_bot_state"], asdict(life))
+            raw.execute(SQL["put_bot_state"], asdict(bot_state))
             writing.put_transition(raw, transition)
 
         await self.write(unit)
 
-    async def keep_session(self, user_id: UserId, device_id: DeviceId) -> None:
+    async def save_session(self, user_id: UserId, device_id: DeviceId) -> None:
         """Store which account and device this database belongs to."""
 
         def unit(raw: sqlite3.Connection) -> None:

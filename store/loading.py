@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Collection
 
-from machines.bot.machine import Life
+from machines.bot.machine import BotState
 from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, UserId
 from machines.room.binding import read_stored_binding
 from machines.room.machine import Room
@@ -25,7 +25,7 @@ def bot(raw: sqlite3.Connection) -> BotRow:
     """Return the bot's own row."""
     row = raw.execute(SQL["bot"]).fetchone()
     return BotRow(
-        life=Life(row["state"], row["since"], row["reason"]),
+        bot_state=BotState(row["state"], row["since"], row["reason"]),
         user_id=UserId(row["user_id"]) if row["user_id"] else None,
         device_id=DeviceId(row["device_id"]) if row["device_id"] else None,
         sync_token=SyncToken(row["sync_token"]) if row["sync_token"] else None,

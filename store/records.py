@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from machines.bot.machine import Life
+from machines.bot.machine import BotState
 from machines.events.internal import OrderDone, ReplyTarget
 from machines.events.orders import Order
 from machines.events.priority import Priority
@@ -64,7 +64,7 @@ class Pending(Struct, frozen=True):
     made: RoomId | None = None
 
 
-class Transition(Struct, frozen=True):
+class TransitionRecord(Struct, frozen=True):
     """One row of `transitions`; `subject` is a room id or `bot`."""
 
     subject: str
@@ -76,7 +76,7 @@ class Transition(Struct, frozen=True):
     report: Mapping[str, Any] | None = None
 
 
-class Writes(Struct, frozen=True):
+class UnitOfWork(Struct, frozen=True):
     """The unit of work of one actor; committed as a whole or not at all."""
 
     room: Room | None = None
@@ -88,7 +88,7 @@ class Writes(Struct, frozen=True):
     told: tuple[tuple[ActorKey, Struct], ...] = ()
     orders: tuple[OutboxRow, ...] = ()
     dropped_edits: tuple[TxnId, ...] = ()
-    transitions: tuple[Transition, ...] = ()
+    transitions: tuple[TransitionRecord, ...] = ()
     platform_chat_seq: int | None = None
     preferences: tuple[tuple[UserId, Preferences], ...] = ()
 
@@ -98,7 +98,7 @@ class Writes(Struct, frozen=True):
         return self == _NOTHING
 
 
-_NOTHING = Writes()
+_NOTHING = UnitOfWork()
 
 
 class RoomRows(Struct, frozen=True):
@@ -120,7 +120,7 @@ class UserRows(Struct, frozen=True):
 class BotRow(Struct, frozen=True):
     """The bot's own row."""
 
-    life: Life
+    bot_state: BotState
     user_id: UserId | None
     device_id: DeviceId | None
     sync_token: SyncToken | None

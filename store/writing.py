@@ -18,13 +18,13 @@ from store.codec import dump
 from store.gaps import keep_gaps
 from store.inbox import put_facts, tell
 from store.queries import SQL
-from store.records import FinishedOrder, InboxRow, OutboxRow, Transition, Writes
+from store.records import FinishedOrder, InboxRow, OutboxRow, TransitionRecord, UnitOfWork
 from store.rows import put_room, put_turn, put_user
 
 _PRUNES = ("prune_inbox", "prune_outbox", "prune_quarantine", "prune_transitions")
 
 
-def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
+def save_sync_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
     """Store a decoded sync response and its token; returns the inbox rows that are new."""
     rows = put_facts(raw, keep_gaps(raw, batch), at)
     quarantine.keep(raw, batch.quarantined, at)
@@ -32,7 +32,7 @@ def keep_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[In
     return rows
 
 
-def keep_work(raw: sqlite3.Connection, writes: Writes, at: float) -> tuple[InboxRow, ...]:
+def keep_work(raw: sqlite3.Connection, writes: UnitOfWork, at: float) -> tuple[InboxRow, ...]:
     """Store the unit of work of one actor; returns the inbox rows that are new in other actors' inboxes."""
     _put_state(raw, writes)
     for seq in writes.finished:
@@ -74,7 +74,7 @@ def finish_orders(
     return tell(raw, told, at)
 
 
-def put_transition(raw: sqlite3.Connection, transition: Transition) -> None:
+def put_transition(raw: sqlite3.Connection, transition: TransitionRecord) -> None:
     """Store one transition of the bot or of a room (contract R2)."""
     report = json.dumps(dict(transition.report)) if transition.report is not None else None
     raw.execute(SQL["put_transition"], {**asdict(transition), "report": report})
@@ -86,7 +86,7 @@ def prune(raw: sqlite3.Connection, before: float) -> None:
         raw.execute(SQL[statement], {"before": before})
 
 
-def _put_state(raw: sqlite3.Connection, writes: Writes) -> None:
+def _put_state(raw: sqlite3.Connection, writes: UnitOfWork) -> None:
     if writes.room is not None:
         if any(each.target == "bound" for each in writes.transitions):
             _release_context(raw, writes.room)

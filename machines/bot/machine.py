@@ -18,7 +18,7 @@ LifecycleState = Literal[
 ]
 
 
-class Life(Struct, frozen=True):
+class BotState(Struct, frozen=True):
     """The bot's own row. `since` is seconds since the epoch."""
 
     state: LifecycleState = "login"
@@ -64,8 +64,8 @@ LifecycleEvent = (
 )
 
 
-class BotLifecycle(StateMachine):
-    """The declaration; `LIFECYCLE` is what runs."""
+class BotMachine(StateMachine):
+    """The declaration; `BOT` is what runs."""
 
     login = State(initial=True)
     initial_sync = State()
@@ -101,17 +101,17 @@ class BotLifecycle(StateMachine):
     )
 
     @staticmethod
-    def was_live(data: Life, fact: LoggedIn) -> bool:
+    def was_live(data: BotState, trigger: LoggedIn) -> bool:
         """Reconciliation runs once per start: a renewed session goes straight back (contract L4)."""
         return data.was_live
 
     @staticmethod
-    def begin(data: Life, fact: Started) -> tuple[Life, tuple[()]]:
+    def begin(data: BotState, trigger: Started) -> tuple[BotState, tuple[()]]:
         """A new process has not been live yet."""
         return replace(data, was_live=False), ()
 
     @staticmethod
-    def go_live(data: Life, fact: Reconciled) -> tuple[Life, tuple[()]]:
+    def go_live(data: BotState, trigger: Reconciled) -> tuple[BotState, tuple[()]]:
         """From here on a new login needs no second reconciliation."""
         return replace(data, was_live=True), ()
 
@@ -120,8 +120,8 @@ _EARLY = "this step of the start has not begun yet"
 _PAST = "this step of the start is over"
 _OVER = "this process is ending"
 
-LIFECYCLE: Table[Life] = Table(
-    BotLifecycle,
+BOT: Table[BotState] = Table(
+    BotMachine,
     refuses={
         "logged_in": {
             "initial_sync": _PAST,

@@ -214,101 +214,101 @@ class RoomMachine(StateMachine):
     )
 
     @staticmethod
-    def cooled_down(data: Room, fact: UserWrote, context: World) -> bool:
+    def cooled_down(data: Room, trigger: UserWrote, context: World) -> bool:
         """At the earliest 60 s after the last repair (contract C8)."""
         return context.now - data.repaired_at >= COOL_DOWN_S
 
     @staticmethod
-    def accept(data: Room, fact: InviteArrived, context: World) -> _Result:
+    def accept(data: Room, trigger: InviteArrived, context: World) -> _Result:
         """Join; the user who invited the bot is welcomed once the room is bound."""
-        data = replace(data, onboards=fact.sender, encrypted=data.encrypted or fact.encrypted)
+        data = replace(data, onboards=trigger.sender, encrypted=data.encrypted or trigger.encrypted)
         txn_id = fresh_txn(data.room_id, JOIN_STEP, context)
         return data, (Enqueue(JoinRoom(data.room_id), txn_id, reports=True),)
 
     @staticmethod
-    def reconcile(data: Room, fact: Joined, context: World) -> _Result:
+    def reconcile(data: Room, trigger: Joined, context: World) -> _Result:
         """Repair the room now that the bot is in it; users may not know of an earlier failure."""
-        encrypted = data.encrypted or fact.encrypted
+        encrypted = data.encrypted or trigger.encrypted
         return replace(data, encrypted=encrypted, looking=True, told=False), (Reconcile(),)
 
     @staticmethod
-    def welcome_again(data: Room, fact: Joined, context: World) -> _Result:
+    def welcome_again(data: Room, trigger: Joined, context: World) -> _Result:
         """Welcome after a second invitation to a room that is bound already (contract O2)."""
         welcome = (_welcome(data.room_id, data.onboards),) if data.onboards else ()
         return replace(data, onboards=None), welcome
 
     @staticmethod
-    def note_binding(data: Room, fact: RoomMade, context: World) -> _Result:
+    def note_binding(data: Room, trigger: RoomMade, context: World) -> _Result:
         """Keep the binding before the room is complete, so that an interruption does not lose it."""
-        return replace(data, binding=fact.binding, name=fact.name), ()
+        return replace(data, binding=trigger.binding, name=trigger.name), ()
 
     @staticmethod
-    def bind_made(data: Room, fact: RoomCompleted, context: World) -> _Result:
+    def bind_made(data: Room, trigger: RoomCompleted, context: World) -> _Result:
         """Bind, and keep the binding on the homeserver too."""
-        data = _bound(data, fact.binding, fact.name)
-        return data, (_store_binding(data.room_id, fact.binding, context),)
+        data = _bound(data, trigger.binding, trigger.name)
+        return data, (_store_binding(data.room_id, trigger.binding, context),)
 
     @staticmethod
-    def repair_at_once(data: Room, fact: UserWrote, context: World) -> _Result:
+    def repair_at_once(data: Room, trigger: UserWrote, context: World) -> _Result:
         """Start one targeted repair; the message waits in the inbox (contract C7)."""
         return _repair(_written(data), context)
 
     @staticmethod
-    def note_writing(data: Room, fact: UserWrote, context: World) -> _Result:
+    def note_writing(data: Room, trigger: UserWrote, context: World) -> _Result:
         """Let the message wait: its sender is told of a failure, and the next repair comes sooner (contract C8)."""
         return _written(data), ()
 
     @staticmethod
-    def repair(data: Room, fact: RepairDue, context: World) -> _Result:
+    def repair(data: Room, trigger: RepairDue, context: World) -> _Result:
         """Start one targeted repair because work waits (contract C11)."""
         return _repair(data, context)
 
     @staticmethod
-    def stop_repair(data: Room, fact: JoinRefused, context: World) -> _Result:
+    def stop_repair(data: Room, trigger: JoinRefused, context: World) -> _Result:
         """The bot is not in the room, so there is nothing to repair."""
         return replace(data, looking=False), ()
 
     @staticmethod
-    def bind(data: Room, fact: TopologyConfirmed, context: World) -> _Result:
+    def bind(data: Room, trigger: TopologyConfirmed, context: World) -> _Result:
         """Bind; keep the binding on the homeserver where it is missing, and welcome the user who invited the bot."""
-        binding, welcomed = fact.binding, data.onboards
+        binding, welcomed = trigger.binding, data.onboards
         effects: list[Effect] = []
         if binding.platform_chat_id is not None:
             effects.append(ReservePlatformChatId(binding.platform_chat_id))
-        if fact.backfill:
+        if trigger.backfill:
             effects.append(_store_binding(data.room_id, binding, context))
         if welcomed and binding.room_type == "entry":
             effects.append(_welcome(data.room_id, welcomed))
-        data = _bound(data, binding, fact.name or data.name)
-        data = replace(data, encrypted=data.encrypted or fact.encrypted, others=fact.others)
+        data = _bound(data, binding, trigger.name or data.name)
+        data = replace(data, encrypted=data.encrypted or trigger.encrypted, others=trigger.others)
         return data, tuple(effects)
 
     @staticmethod
-    def count_others(data: Room, fact: TopologyConfirmed, context: World) -> _Result:
+    def count_others(data: Room, trigger: TopologyConfirmed, context: World) -> _Result:
         """Note how many others are in an entry room (contract O5)."""
-        return _counted(data, fact.others), ()
+        return _counted(data, trigger.others), ()
 
     @staticmethod
-    def assume_others(data: Room, fact: TopologyRefused, context: World) -> _Result:
+    def assume_others(data: Room, trigger: TopologyRefused, context: World) -> _Result:
         """The members of an entry room cannot be read: assume company (contract O5)."""
         return _counted(data, None), ()
 
     @staticmethod
-    def diagnose(data: Room, fact: TopologyRefused, context: World) -> _Result:
+    def diagnose(data: Room, trigger: TopologyRefused, context: World) -> _Result:
         """Warn the operator with the report and the users with a notice, unless they know of the failure."""
-        repaired_at = 0.0 if fact.at_start else context.now
+        repaired_at = 0.0 if trigger.at_start else context.now
         data = replace(data, repaired_at=repaired_at, looks=data.looks + 1, looking=False)
-        if fact.at_start or data.told:
+        if trigger.at_start or data.told:
             return data, ()
-        owner = data.binding.matrix_user_id if data.binding is not None else fact.wanted_by
-        fields = {"room_id": data.room_id, "matrix_user_id": owner, "report": fact.report}
+        owner = data.binding.matrix_user_id if data.binding is not None else trigger.wanted_by
+        fields = {"room_id": data.room_id, "matrix_user_id": owner, "report": trigger.report}
         notice = notice_to(
             data.room_id, context.catalog.room_recovery_failed(), "recovery", context
         )
         return replace(data, told=True), (Log("room_recovery_failed", fields, warning=True), notice)
 
     @staticmethod
-    def leave(data: Room, fact: BotRemoved, context: World) -> _Result:
+    def leave(data: Room, trigger: BotRemoved, context: World) -> _Result:
         """Keep the binding: coming back is a new repair, not a new chat (contract R5).
 
         `onboards` stays too: the removal may be older than the invitation that is being accepted.

@@ -24,11 +24,11 @@ def step_room(draft: Case, event: RoomMachineEvent, reason: str) -> None:
     step = ROOM.step(draft.room, event, draft.world)
     draft.room = step.data
     if step.moved:
-        arrow = step.arrow
+        transition = step.transition
         draft.room = replace(draft.room, since=draft.world.now, reason=reason)
         report = getattr(event, "report", None)
         draft.effects.append(
-            RecordTransition(arrow.event, arrow.source, arrow.target, reason, report)
+            RecordTransition(transition.event, transition.source, transition.target, reason, report)
         )
     draft.effects += step.effects
 

@@ -112,28 +112,28 @@ class TurnMachine(StateMachine):
     )
 
     @staticmethod
-    def hides_output(data: ActiveTurn, fact: AgentOutput, context: World) -> bool:
+    def hides_output(data: ActiveTurn, trigger: AgentOutput, context: World) -> bool:
         """Whether this is a save or a load, which is answered only when it is done."""
         return data.turn.request.context is not None
 
     @staticmethod
-    def may_retry(data: ActiveTurn, fact: AttemptFailed, context: World) -> bool:
+    def may_retry(data: ActiveTurn, trigger: AttemptFailed, context: World) -> bool:
         """Whether another attempt makes sense and fits into the time for retries (contract D10)."""
-        return fact.retryable and _retry_at(data, context) <= data.turn.gives_up_at
+        return trigger.retryable and _retry_at(data, context) <= data.turn.gives_up_at
 
     @staticmethod
-    def turn_is_over(data: ActiveTurn, fact: TimePassed, context: World) -> bool:
+    def turn_is_over(data: ActiveTurn, trigger: TimePassed, context: World) -> bool:
         """Whether the time of the whole turn is over (contract E13)."""
         return bool(data.turn.ends_at) and context.now >= data.turn.ends_at
 
     @staticmethod
-    def is_due(data: ActiveTurn, fact: TimePassed, context: World) -> bool:
+    def is_due(data: ActiveTurn, trigger: TimePassed, context: World) -> bool:
         """Whether the time of the current state is over."""
         due_at = data.step_due_at()
         return due_at is not None and context.now >= due_at
 
     @staticmethod
-    def begin(data: ActiveTurn, fact: TurnBegan, context: World) -> "_Result":
+    def begin(data: ActiveTurn, trigger: TurnBegan, context: World) -> "_Result":
         """Ask for the first time; from here on the message counts as read (contract D6)."""
         now = context.now
         data, effects = _ask(
@@ -145,7 +145,7 @@ class TurnMachine(StateMachine):
         return data, (MarkRead(data.turn.turn_id), *effects)
 
     @staticmethod
-    def restart(data: ActiveTurn, fact: Resumed, context: World) -> "_Result":
+    def restart(data: ActiveTurn, trigger: Resumed, context: World) -> "_Result":
         """Ask as if for the first time, under the same `message_id`; the time for retries begins anew."""
         now, begun_at = context.now, data.turn.begun_at
         return _ask(
@@ -157,28 +157,30 @@ class TurnMachine(StateMachine):
         )
 
     @staticmethod
-    def ask_again(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+    def ask_again(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
         """Begin the next attempt."""
         return _ask(data)
 
     @staticmethod
-    def note_call(data: ActiveTurn, fact: CallStarted, context: World) -> "_Result":
+    def note_call(data: ActiveTurn, trigger: CallStarted, context: World) -> "_Result":
         """Note when the agent was asked: silence before that is not the agent's."""
         return replace(data, attempt=replace(data.attempt, called_at=context.now)), ()
 
     @staticmethod
-    def take_output(data: ActiveTurn, fact: AgentOutput, context: World) -> "_Result":
+    def take_output(data: ActiveTurn, trigger: AgentOutput, context: World) -> "_Result":
         """Note the text and the status; the first text is gathered for a moment before it shows."""
-        status = status_line(fact.activity, context.catalog)
+        status = status_line(trigger.activity, context.catalog)
         first_text_at = 0.0
         # White space alone, or a tool that is done, is nothing to show.
-        if fact.text.visible or status.strip():
+        if trigger.text.visible or status.strip():
             first_text_at = data.attempt.first_text_at or context.now
-        attempt = replace(data.attempt, text=fact.text, status=status, first_text_at=first_text_at)
+        attempt = replace(
+            data.attempt, text=trigger.text, status=status, first_text_at=first_text_at
+        )
         return replace(data, attempt=attempt), ()
 
     @staticmethod
-    def show_more(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+    def show_more(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
         """Show the text so far; while a retried answer is shorter than the one shown, show nothing new."""
         turn, attempt, now = data.turn, data.attempt, context.now
         text = attempt.text or AnswerText()
@@ -195,43 +197,43 @@ class TurnMachine(StateMachine):
         return ActiveTurn(replace(turn, reply=reply), attempt), effects
 
     @staticmethod
-    def finish(data: ActiveTurn, fact: AgentDone, context: World) -> "_Result":
+    def finish(data: ActiveTurn, trigger: AgentDone, context: World) -> "_Result":
         """Show the whole text, for the last time; mark the message that shows the agent's question."""
         turn, attempt = data.turn, data.attempt
-        text = whole_answer(turn.request, fact, context.catalog)
+        text = whole_answer(turn.request, trigger, context.catalog)
         behind = NOTHING_FINISHED
         if attempt.text and text.startswith(str(attempt.text)):
             behind = reliable(attempt.finished, turn.reply)
         reply, effects = show_last(turn.reply, text[behind.offset :], context.now, behind)
-        if fact.asks is not None:
+        if trigger.asks is not None:
             effects = tuple(mark_question(effects, turn.turn_id))
         return ActiveTurn(replace(turn, reply=reply, fault="")), (ShowTyping(False), *effects)
 
     @staticmethod
-    def wait(data: ActiveTurn, fact: AttemptFailed, context: World) -> "_Result":
+    def wait(data: ActiveTurn, trigger: AttemptFailed, context: World) -> "_Result":
         """Drop the text of this attempt; the room goes on showing it."""
         turn = replace(
-            data.turn, retry_at=_retry_at(data, context), fault=fact.reason, trouble=fact.kind
+            data.turn, retry_at=_retry_at(data, context), fault=trigger.reason, trouble=trigger.kind
         )
         return ActiveTurn(turn), (ShowTyping(False),)
 
     @staticmethod
-    def give_up(data: ActiveTurn, fact: AttemptFailed, context: World) -> "_Result":
+    def give_up(data: ActiveTurn, trigger: AttemptFailed, context: World) -> "_Result":
         """End the reply with a sentence that says that there is no answer (contract D10)."""
-        ending = after_failure(data.turn.request, fact, context.catalog)
-        return _end(data, context, ending, fact.reason)
+        ending = after_failure(data.turn.request, trigger, context.catalog)
+        return _end(data, context, ending, trigger.reason)
 
     @staticmethod
-    def cut_off(data: ActiveTurn, fact: AnswerTooLong, context: World) -> "_Result":
+    def cut_off(data: ActiveTurn, trigger: AnswerTooLong, context: World) -> "_Result":
         """Keep the part of the answer that may be shown (contract E13)."""
         request, catalog = data.turn.request, context.catalog
         if request.context is None:
-            data = replace(data, attempt=replace(data.attempt, text=fact.text))
+            data = replace(data, attempt=replace(data.attempt, text=trigger.text))
         ending = without_answer(request, catalog, catalog.answer_too_long())
         return _cancel(data, context, ending, "the answer is longer than may be shown")
 
     @staticmethod
-    def end_in_time(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+    def end_in_time(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
         """Keep what was said in the time that a turn may take, whatever the agent is doing (contract E13)."""
         catalog = context.catalog
         said = data.has_output()
@@ -240,7 +242,7 @@ class TurnMachine(StateMachine):
         return _cancel(data, context, ending, "the turn took longer than it may")
 
     @staticmethod
-    def end_silent(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+    def end_silent(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
         """Give up a later attempt that brought nothing in the time for retries (contract D10)."""
         turn = data.turn
         # An attempt that has just begun is not silent yet; the failure before it is the reason then.
@@ -249,19 +251,19 @@ class TurnMachine(StateMachine):
         return _out_of_retries(data, context, kind or "silent", turn.fault)
 
     @staticmethod
-    def end_uncalled(data: ActiveTurn, fact: TimePassed, context: World) -> "_Result":
+    def end_uncalled(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
         """Give up a turn for which no call was free; the agent was not asked, so it was not silent."""
         turn = data.turn
         fault = turn.fault or "no call was free for it"
         return _out_of_retries(data, context, turn.trouble or "no_call", fault)
 
     @staticmethod
-    def end_unrestored(data: ActiveTurn, fact: RoomLost, context: World) -> "_Result":
+    def end_unrestored(data: ActiveTurn, trigger: RoomLost, context: World) -> "_Result":
         """Say that the room could not be restored in time (contract C8)."""
-        return _cancel(data, context, context.catalog.agent_gave_up("not_restored"), fact.reason)
+        return _cancel(data, context, context.catalog.agent_gave_up("not_restored"), trigger.reason)
 
     @staticmethod
-    def stop(data: ActiveTurn, fact: UserStopped, context: World) -> "_Result":
+    def stop(data: ActiveTurn, trigger: UserStopped, context: World) -> "_Result":
         """Keep what was said, and mark it as stopped (contract K9)."""
         catalog = context.catalog
         ending = catalog.stopped() if data.has_output() else catalog.stopped_nothing()

@@ -129,47 +129,47 @@ class UserMachine(StateMachine):
     )
 
     @staticmethod
-    def look_up_name(data: User, fact: SpaceWanted, context: World) -> _Result:
+    def look_up_name(data: User, trigger: SpaceWanted, context: World) -> _Result:
         """Look up the display name, after which the Space is named."""
-        txn_id = TxnId(f"{fact.key}{_STEPS['naming']}")
+        txn_id = TxnId(f"{trigger.key}{_STEPS['naming']}")
         look_up = Enqueue(LookUpName(data.user_id), txn_id, reports=True)
-        return replace(data, asked=fact.asked), (look_up,)
+        return replace(data, asked=trigger.asked), (look_up,)
 
     @staticmethod
-    def make_space(data: User, fact: NameKnown, context: World) -> _Result:
+    def make_space(data: User, trigger: NameKnown, context: World) -> _Result:
         """Create the one Space of this user: the nonce is their id."""
-        name = context.catalog.space_name(fact.name)
+        name = context.catalog.space_name(trigger.name)
         order = CreateRoom(f"space of {data.user_id}", name, data.user_id, space=True)
         # A Space that was refused is ordered again, and each order needs a transaction id of its own.
-        key = fact.txn_id.removesuffix(_STEPS["naming"])
+        key = trigger.txn_id.removesuffix(_STEPS["naming"])
         send = Enqueue(order, TxnId(f"{key}{_STEPS['making_space']}"), reports=True)
-        return replace(data, display_name=fact.name), (send,)
+        return replace(data, display_name=trigger.name), (send,)
 
     @staticmethod
-    def note_space(data: User, fact: SpaceMade, context: World) -> _Result:
+    def note_space(data: User, trigger: SpaceMade, context: World) -> _Result:
         """Bind the Space as soon as it exists, and make its first chat."""
-        binding, key = Binding("space", data.user_id), ActorKey(fact.room_id)
+        binding, key = Binding("space", data.user_id), ActorKey(trigger.room_id)
         name = context.catalog.space_name(data.display_name)
-        data, effects = _make_chat(replace(data, space_id=fact.room_id), "", context)
+        data, effects = _make_chat(replace(data, space_id=trigger.room_id), "", context)
         tells = (Tell(key, RoomMade(binding, name)), Tell(key, RoomCompleted(binding, name)))
         return data, (*tells, *effects)
 
     @staticmethod
-    def make_chat(data: User, fact: ChatWanted, context: World) -> _Result:
+    def make_chat(data: User, trigger: ChatWanted, context: World) -> _Result:
         """Make a further chat."""
-        return _make_chat(replace(data, asked=fact.asked), fact.name, context)
+        return _make_chat(replace(data, asked=trigger.asked), trigger.name, context)
 
     @staticmethod
-    def link(data: User, fact: ChatMade, context: World) -> _Result:
+    def link(data: User, trigger: ChatMade, context: World) -> _Result:
         """Tell the room its binding before its Space links it, so that no message comes too early."""
         binding, name = _binding(data), data.chat.name if data.chat else ""
-        tell = Tell(ActorKey(fact.room_id), RoomMade(binding, name))
-        order = LinkChild(binding.space_id or fact.room_id, fact.room_id)
+        tell = Tell(ActorKey(trigger.room_id), RoomMade(binding, name))
+        order = LinkChild(binding.space_id or trigger.room_id, trigger.room_id)
         txn_id = TxnId(f"{data.user_id}.{binding.chat_id}{_STEPS['linking']}")
-        return replace(data, made=fact.room_id), (tell, Enqueue(order, txn_id, reports=True))
+        return replace(data, made=trigger.room_id), (tell, Enqueue(order, txn_id, reports=True))
 
     @staticmethod
-    def finish(data: User, fact: ChatLinked, context: World) -> _Result:
+    def finish(data: User, trigger: ChatLinked, context: World) -> _Result:
         """The chat is complete and may be used."""
         name = data.chat.name if data.chat else ""
         completed = RoomCompleted(_binding(data), name)
@@ -177,7 +177,7 @@ class UserMachine(StateMachine):
         return replace(data, asked=None, chat=None, made=None), tell
 
     @staticmethod
-    def abandon(data: User, fact: StepRefused, context: World) -> _Result:
+    def abandon(data: User, trigger: StepRefused, context: World) -> _Result:
         """Give up; a room that was made is found again by its nonce or in the Space, and ids are not reused."""
         return replace(data, asked=None, chat=None, made=None), ()
 

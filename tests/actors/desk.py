@@ -7,10 +7,10 @@ import anyio
 from msgspec.structs import replace
 
 from actors.outbox import Outbox
-from actors.task_pool import Workers
+from actors.task_pool import TaskPool
 from machines.events.orders import Order, SendMessage
 from machines.ids import ActorKey, EventId, RoomId, TxnId, UserId
-from store.records import InboxRow, OutboxRow, Writes
+from store.records import InboxRow, OutboxRow, UnitOfWork
 from tests.actors.fakes import House
 
 ROOM = RoomId("!room")
@@ -24,12 +24,12 @@ class Desk:
         self.delivered: list[InboxRow] = []
         self.replied: list[tuple[RoomId, EventId]] = []
         self.turned_away: set[UserId] = set()
-        self.workers = Workers(house.clock)
+        self.task_pool = TaskPool(house.clock)
         self.outbox = Outbox(
             house.homeserver,
             house.journal,
             house.clock,
-            self.workers,
+            self.task_pool,
             deliver=self.delivered.extend,
             replied=lambda room_id, event_id: self.replied.append((room_id, event_id)),
             drained=lambda lane: None,
@@ -44,7 +44,9 @@ class Desk:
         return replace(row, **changes)
 
     async def commit(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
-        await self.house.journal.keep_visits([Writes(orders=rows, dropped_edits=dropped)], 1.0)
+        await self.house.journal.save_units_of_work(
+            [UnitOfWork(orders=rows, dropped_edits=dropped)], 1.0
+        )
 
     async def commit_and_send(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
         await self.commit(*rows, dropped=dropped)
@@ -63,7 +65,7 @@ class Desk:
 async def open_desk(house: House) -> AsyncIterator[Desk]:
     desk = Desk(house)
     async with anyio.create_task_group() as group:
-        desk.workers.run(group)
+        desk.task_pool.run(group)
         await desk.outbox.recover()
         yield desk
         await house.clock.passes(60)

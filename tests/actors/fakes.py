@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from actors.agent_calls import Limits
 from actors.bot import DRAIN_S, Bot
-from actors.context import Surroundings
+from actors.context import ContextProvider
 from machines.access import Access
 from machines.errors import TokenUnknown
 from machines.events.agent import (
@@ -51,7 +51,7 @@ from machines.room.topology import ObservedRoom, Topology
 from machines.room.unconfirmed import Unconfirmed
 from store import Journal
 from store.database import prepare, translated
-from store.records import Writes
+from store.records import UnitOfWork
 from tests.idle_loop import settle
 from tests.machines.room.topologies import bound, chat, space
 from tests.machines.support import ANNA, BOT, CATALOG, FewAgents
@@ -331,7 +331,7 @@ class House:
         return MessageArrived(room_id, EventId(f"${self.messages}"), ANNA, body, self.messages)
 
     def bot(self) -> Bot:
-        surroundings = Surroundings(
+        context_provider = ContextProvider(
             clock=self.clock,
             catalog=CATALOG,
             access=Access(BOT),
@@ -344,7 +344,7 @@ class House:
             platform=self.agents,
             journal=self.journal,
             clock=self.clock,
-            surroundings=surroundings,
+            context_provider=context_provider,
             limits=self.limits,
         )
 
@@ -363,8 +363,8 @@ class House:
                 bot.stop()
                 await self.clock.passes(DRAIN_S + 1)
 
-    def life(self) -> list[tuple]:
+    def bot_state(self) -> list[tuple]:
         return self.database.rows("SELECT target FROM transitions WHERE subject = 'bot'")
 
     async def keep_rooms(self, *rooms: Room) -> None:
-        await self.journal.keep_visits([Writes(room=room) for room in rooms], 1.0)
+        await self.journal.save_units_of_work([UnitOfWork(room=room) for room in rooms], 1.0)

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
-from actors.task_pool import Workers
+from actors.task_pool import TaskPool
 from machines.events.agent import (
     AgentEnded,
     AgentOffersFile,
@@ -40,10 +40,10 @@ class Line:
 
     def __init__(self, limits: Limits) -> None:
         self.agents = FakeAgents()
-        self.workers = Workers(ManualClock())
+        self.task_pool = TaskPool(ManualClock())
         self.told: list[object] = []
         self.calls = AgentCalls(
-            self.agents, self.workers, lambda _, event: self.told.append(event), limits
+            self.agents, self.task_pool, lambda _, event: self.told.append(event), limits
         )
 
     @property
@@ -55,7 +55,7 @@ class Line:
 async def open_line(limits: Limits = DEFAULTS) -> AsyncIterator[Line]:
     line = Line(limits)
     async with anyio.create_task_group() as group:
-        line.workers.run(group)
+        line.task_pool.run(group)
         yield line
         group.cancel_scope.cancel()
 

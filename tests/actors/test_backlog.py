@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors import dispatcher
-from actors.cell import WINDOW, Cell
+from actors.cell import WINDOW, ActorCell
 from machines.ids import RoomId
 from store import inbox
 from tests import idle_loop
@@ -91,7 +91,7 @@ async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(house, kind
             house.homeserver.arrives(house.message(other, "hello"))
             await settle()
             assert house.homeserver.replies[-1][1] == "re: hello"
-            assert bot._crank._backlog == 0
+            assert bot._dispatcher._backlog == 0
     (waiting,) = house.database.rows(
         "SELECT count(*) FROM inbox WHERE actor = ? AND status = 'waiting'", flooded
     )
@@ -100,7 +100,7 @@ async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(house, kind
 
 async def test_counting_all_that_waits_again_is_caught(house: House, monkeypatch):
     """With this bug planted, one room pauses the sync of all, and its actor is stepped without end."""
-    monkeypatch.setattr(Cell, "can_take", property(lambda self: bool(self.inbox)))
+    monkeypatch.setattr(ActorCell, "can_take", property(lambda self: bool(self.inbox)))
     monkeypatch.setattr(idle_loop, "MOST_TURNS", 5_000)
     flooded = a_flood(house, "a mute agent")
     with capture_logs() as logs, pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="busy")):
@@ -112,15 +112,15 @@ async def test_counting_all_that_waits_again_is_caught(house: House, monkeypatch
 
 async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(house: House):
     rooms = house.with_chats(2 * HIGH)
-    usual, free = house.journal.keep_visits, anyio.Event()
+    usual, free = house.journal.save_units_of_work, anyio.Event()
 
     async with house.living():
 
-        async def keep_visits(visits, at):
+        async def save_units_of_work(visits, at):
             await free.wait()
             return await usual(visits, at)
 
-        house.journal.keep_visits = keep_visits  # type: ignore[method-assign]
+        house.journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
         for first in (0, HIGH):
             messages = (house.message(room, "hello") for room in rooms[first : first + HIGH])
             house.homeserver.arrives(*messages)
@@ -136,15 +136,15 @@ async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(house: House
 async def test_what_an_earlier_process_left_and_can_be_answered_pauses_the_sync_loop(house: House):
     rooms = house.with_chats(HIGH)
     await keep_facts(house.journal, [house.message(room, "hello") for room in rooms], 1.0)
-    usual, free = house.journal.keep_visits, anyio.Event()
+    usual, free = house.journal.save_units_of_work, anyio.Event()
     bot = house.bot()
 
-    async def keep_visits(visits, at):
-        if bot._crank._running:
+    async def save_units_of_work(visits, at):
+        if bot._dispatcher._running:
             await free.wait()
         return await usual(visits, at)
 
-    house.journal.keep_visits = keep_visits  # type: ignore[method-assign]
+    house.journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
     async with anyio.create_task_group() as group:
         group.start_soon(bot.run)
         await settle()

@@ -24,7 +24,7 @@ async def test_a_life_runs_through_its_states_and_each_is_kept_and_logged(house:
         async with house.living():
             pass
     path = ["login", "initial_sync", "reconcile", "live", "draining", "stopped"]
-    assert [target for (target,) in house.life()] == path
+    assert [target for (target,) in house.bot_state()] == path
     changes = [line for line in logs if line["event"] == "bot_state_changed"]
     assert [line["to"] for line in changes] == path
     assert [line["from"] for line in changes][1:] == path[:-1]
@@ -68,7 +68,7 @@ async def test_while_reconciliation_hangs_no_message_is_taken(house: House, monk
         await settle()
         assert house.agents.asked == []
         assert house.homeserver.performed == []
-        assert [target for (target,) in house.life()][-1] == "reconcile"
+        assert [target for (target,) in house.bot_state()][-1] == "reconcile"
         gate.set()
         await settle()
         assert [request.text for request in house.agents.asked] == ["early"]
@@ -119,7 +119,7 @@ async def test_damaged_rows_that_swapped_their_contexts_do_not_keep_it_from_goin
     assert house.database.rows(
         "SELECT platform_chat_id FROM rooms WHERE chat_id IS NOT NULL ORDER BY room_id"
     ) == [("1",), ("2",)]
-    assert house.life()[-1] == ("stopped",)
+    assert house.bot_state()[-1] == ("stopped",)
 
 
 async def test_a_batch_that_comes_twice_is_answered_once(house: House):
@@ -140,7 +140,7 @@ async def test_a_stop_drains_what_is_committed_and_leaves_the_rest_in_its_rows(h
         house.homeserver.arrives(house.message(room, "long"))
     assert house.agents.closed == ["long"]
     assert house.database.rows("SELECT state FROM turns") == [("asking",)]
-    assert house.life()[-1] == ("stopped",)
+    assert house.bot_state()[-1] == ("stopped",)
 
     house.agents.mute.clear()
     async with house.living():
@@ -185,7 +185,7 @@ async def test_a_soft_logout_is_followed_by_a_login_and_no_second_reconciliation
             house.homeserver.fails(LoggedOut("soft"))
             house.homeserver.arrives(house.message(room, "still there?"))
     path = ["login", "initial_sync", "reconcile", "live", "login", "live", "draining", "stopped"]
-    assert [target for (target,) in house.life()] == path
+    assert [target for (target,) in house.bot_state()] == path
     assert house.homeserver.replies == [("$1", "re: still there?")]
     assert sum(line["event"] == "matrix_reconcile_complete" for line in logs) == 1
 
@@ -202,7 +202,7 @@ async def test_a_token_that_is_not_accepted_is_replaced_by_a_full_sync(house, al
         house.homeserver.fails(TokenUnknown("never heard of it"))
     assert "sync fresh" in house.homeserver.calls
     assert house.homeserver.replies == [("$1", "re: meanwhile")]
-    assert house.life()[-1] == ("stopped",)
+    assert house.bot_state()[-1] == ("stopped",)
 
 
 async def test_refused_credentials_end_it_and_are_its_last_transition(house: House):
@@ -210,7 +210,7 @@ async def test_refused_credentials_end_it_and_are_its_last_transition(house: Hou
         async with house.living():
             house.homeserver.fails(CredentialsRefused("the token ended"))
     assert raised.group_contains(CredentialsRefused)
-    assert house.life()[-1] == ("failed",)
+    assert house.bot_state()[-1] == ("failed",)
 
 
 async def test_a_message_in_a_room_it_does_not_know_is_answered_after_one_look(house: House):
@@ -348,4 +348,4 @@ async def test_a_turn_without_end_ends_in_time_and_leaves_no_timer(house: House)
         house.homeserver.arrives(house.message(room, "hello"))
         await house.clock.passes(5)
         assert house.homeserver.replies[1:] == [("$2", CATALOG.empty_answer())]
-        assert bot._crank._timers._next == {}
+        assert bot._dispatcher._timers._next == {}

@@ -135,7 +135,7 @@ async def test_what_waits_in_a_room_that_failed_is_bounded_and_its_cell_holds_no
         await flood(house, nowhere, 3 * HIGH)
         assert counts(house, nowhere)["waiting"] == HIGH
         assert sorted(house.homeserver.said) == sorted([CATALOG.room_recovery_failed(), NOTICE])
-        cell = bot._crank._cells[nowhere]
+        cell = bot._dispatcher._cells[nowhere]
         assert len(cell.value.waiting) == WINDOW
         assert all(cell.inbox.held(priority) == 0 for priority in Priority)
 
@@ -160,7 +160,7 @@ async def test_a_cell_behind_a_mute_agent_holds_a_bounded_number_of_rows(house, 
     house.agents.mute.add("0")
     async with house.living(killed=True) as bot:
         await flood(house, room, 5 * HELD)
-        cell = bot._crank._cells[room]
+        cell = bot._dispatcher._cells[room]
         assert len(cell.value.waiting) == WINDOW
         assert cell.inbox.held(Priority.MESSAGE) <= HELD
 
@@ -175,6 +175,6 @@ async def test_requests_of_one_user_are_bounded_and_told_in_the_room_they_come_f
         (user,) = house.database.rows("SELECT user_id FROM users")
         assert counts(house, user[0])["waiting"] == HIGH
         assert counts(house, user[0])["set_aside"] == HIGH - 1
-        assert len(bot._crank._cells[user[0]].value.waiting) == WINDOW
+        assert len(bot._dispatcher._cells[user[0]].value.waiting) == WINDOW
     orders = house.database.rows("SELECT payload FROM outbox WHERE kind = 'send_message'")
     assert [NOTICE[:40] in payload for (payload,) in orders] == [True]

@@ -6,18 +6,18 @@ import anyio
 import pytest
 
 from actors.agent_calls import Limits
-from actors.call_limiter import CallSlots, Party
+from actors.call_limiter import Caller, CallLimiter
 from machines.ids import AgentId, UserId
 from tests.idle_loop import settle
 
 SLOTS = Limits().calls
 
 
-def party(agent: str, user: str) -> Party:
-    return Party(AgentId(agent), UserId(user))
+def party(agent: str, user: str) -> Caller:
+    return Caller(AgentId(agent), UserId(user))
 
 
-def fill(slots: CallSlots, each: Party) -> int:
+def fill(slots: CallLimiter, each: Caller) -> int:
     """Take as many as there are for it."""
     taken = 0
     while slots.enter(each):
@@ -26,12 +26,12 @@ def fill(slots: CallSlots, each: Party) -> int:
 
 
 def test_one_user_with_one_agent_gets_most_of_the_slots_and_not_all():
-    assert fill(CallSlots(SLOTS), party("a", "@anna")) == SLOTS * 2 // 5
+    assert fill(CallLimiter(SLOTS), party("a", "@anna")) == SLOTS * 2 // 5
 
 
 @pytest.mark.parametrize("greedy", [1, 3, 6])
 def test_however_many_agents_take_all_they_get_another_one_finds_a_slot(greedy):
-    slots = CallSlots(SLOTS)
+    slots = CallLimiter(SLOTS)
     for agent, user in product(range(greedy), range(SLOTS // 10)):
         fill(slots, party(f"mute{agent}", f"@user{agent}-{user}"))
     assert slots.enter(party("other", "@anna"))
@@ -39,14 +39,14 @@ def test_however_many_agents_take_all_they_get_another_one_finds_a_slot(greedy):
 
 @pytest.mark.parametrize("greedy", [1, 3, 6])
 def test_however_many_users_take_all_they_get_another_one_finds_a_slot_at_the_same_agent(greedy):
-    slots = CallSlots(SLOTS)
+    slots = CallLimiter(SLOTS)
     for user in range(greedy):
         fill(slots, party("a", f"@greedy{user}"))
     assert slots.enter(party("a", "@anna"))
 
 
 def test_what_was_given_back_can_be_taken_again():
-    slots = CallSlots(SLOTS)
+    slots = CallLimiter(SLOTS)
     anna = party("a", "@anna")
     taken = fill(slots, anna)
     for _ in range(taken):
@@ -55,11 +55,11 @@ def test_what_was_given_back_can_be_taken_again():
 
 
 async def test_waiting_calls_get_the_next_slots_agents_and_users_in_turn():
-    slots, got = CallSlots(2), []
+    slots, got = CallLimiter(2), []
     mutes = [party("mute", "@mute"), party("other mute", "@other")]
     assert [fill(slots, mute) for mute in mutes] == [1, 1]
 
-    async def wait(each: Party, name: str) -> None:
+    async def wait(each: Caller, name: str) -> None:
         await slots.wait(each)
         got.append(name)
 
@@ -81,12 +81,12 @@ async def test_waiting_calls_get_the_next_slots_agents_and_users_in_turn():
 
 
 async def test_a_call_that_waits_behind_a_greedy_user_is_admitted_first():
-    slots = CallSlots(SLOTS)
+    slots = CallLimiter(SLOTS)
     greedy, anna, got = party("mute", "@greedy"), party("mute", "@anna"), []
     fill(slots, greedy)
     held = fill(slots, anna)
 
-    async def wait(each: Party) -> None:
+    async def wait(each: Caller) -> None:
         await slots.wait(each)
         got.append(each)
 
@@ -102,7 +102,7 @@ async def test_a_call_that_waits_behind_a_greedy_user_is_admitted_first():
 
 
 async def test_a_call_that_is_cancelled_as_it_is_admitted_gives_the_slot_back():
-    slots = CallSlots(1)
+    slots = CallLimiter(1)
     anna, bert = party("a", "@anna"), party("a", "@bert")
     assert slots.enter(anna)
     scope, entered = anyio.CancelScope(), []
@@ -123,7 +123,7 @@ async def test_a_call_that_is_cancelled_as_it_is_admitted_gives_the_slot_back():
 
 
 async def test_a_cancelled_call_keeps_no_slot_and_no_place_in_the_queue():
-    slots = CallSlots(1)
+    slots = CallLimiter(1)
     anna, bert = party("a", "@anna"), party("a", "@bert")
     assert slots.enter(anna)
     scopes = [anyio.CancelScope(), anyio.CancelScope()]

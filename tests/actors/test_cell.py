@@ -23,7 +23,7 @@ TURN = EventId("$1")
 
 def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
     key = ActorKey("!chat")
-    cell = cell_module.Cell(key, RoomRows(None, None, ()))
+    cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
     rows = [
         InboxRow(seq, key, ChatListRequested(ReplyTarget(RoomId("!chat")))) for seq in range(1, 400)
     ]
@@ -40,7 +40,7 @@ def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
 
 def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait():
     key = ActorKey("!chat")
-    cell = cell_module.Cell(key, RoomRows(None, None, ()))
+    cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
     cell.deliver([InboxRow(seq, key, "a message") for seq in range(1, HELD + 2)])
     event = InboxRow(HELD + 2, key, "an event", Priority.EVENT)
     cell.deliver([event])
@@ -52,7 +52,7 @@ def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait
 
 def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
     key = ActorKey("!chat")
-    cell = cell_module.Cell(key, RoomRows(None, None, ()))
+    cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
     rows = [InboxRow(seq, key, "a message") for seq in range(1, 11)]
     cell.deliver(rows)
     everything = frozenset(Priority)
@@ -87,8 +87,8 @@ TROUBLED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
     ],
     ids=["more words", "the end", "too many words", "trouble", "another try", "time between"],
 )
-def test_the_newest_words_of_a_try_are_all_that_waits_of_it(told, left):
-    cell = cell_module.Cell(ActorKey("!chat"), RoomRows(None, None, ()))
-    for event in told:
-        cell.tell(event)
-    assert tuple(cell.told) == left
+def test_the_newest_words_of_a_try_are_all_that_waits_of_it(signals, left):
+    cell = cell_module.ActorCell(ActorKey("!chat"), RoomRows(None, None, ()))
+    for event in signals:
+        cell.signal(event)
+    assert tuple(cell.signals) == left

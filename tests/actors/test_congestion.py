@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.cell import WINDOW, Cell
+from actors.cell import WINDOW, ActorCell
 from actors.outbox import LANE_FULL
 from machines.ids import ActorKey, RoomId
 from store.records import InboxRow, RoomRows
@@ -41,7 +41,7 @@ async def test_answers_that_can_not_be_sent_yet_are_bounded_and_none_is_lost(hou
     async with house.living(killed=True) as bot:
         await pour(house, room, [body.format(n=n) for n in range(count)])
         assert LANE_FULL <= waiting(house) <= bound
-        assert bot._crank._backlog == 0
+        assert bot._dispatcher._backlog == 0
     assert house.database.rows("SELECT count(*) FROM inbox WHERE status = 'set_aside'") == [(0,)]
     house.homeserver.takes_s = 0.0
     async with house.living():
@@ -88,8 +88,8 @@ async def test_a_room_whose_messages_wait_for_its_lane_has_not_caught_up(house: 
     (room,) = house.with_chats()
     key = ActorKey(room)
     async with house.living(killed=True) as bot:
-        cell = bot._crank._cells[key] = Cell(key, RoomRows(chat_room(), None, ()))
-        assert bot._crank.is_caught_up(key)
+        cell = bot._dispatcher._cells[key] = ActorCell(key, RoomRows(chat_room(), None, ()))
+        assert bot._dispatcher.is_caught_up(key)
         cell.orders_waiting = LANE_FULL
         cell.deliver([InboxRow(1, key, house.message(room, "hello"))])
-        assert not bot._crank.is_caught_up(key)
+        assert not bot._dispatcher.is_caught_up(key)

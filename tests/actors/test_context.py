@@ -1,6 +1,6 @@
 """What every step may know: here, the next free context id (contract A5)."""
 
-from actors.context import Surroundings
+from actors.context import ContextProvider
 from machines.access import Access
 from tests.machines.support import BOT, CATALOG, FewAgents
 
@@ -18,9 +18,9 @@ class StoppedClock:
         raise AssertionError("nothing here waits")
 
 
-def surroundings(now: float) -> Surroundings:
+def context_provider(now: float) -> ContextProvider:
     """The surroundings of a bot that knows no number yet."""
-    return Surroundings(
+    return ContextProvider(
         clock=StoppedClock(now),
         catalog=CATALOG,
         access=Access(BOT),
@@ -31,21 +31,23 @@ def surroundings(now: float) -> Surroundings:
 
 
 def test_the_first_number_of_a_world_is_the_time_in_milliseconds():
-    assert surroundings(1_775_000_000.25).step_context().next_platform_chat_id == "1775000000250"
+    assert (
+        context_provider(1_775_000_000.25).step_context().next_platform_chat_id == "1775000000250"
+    )
 
 
 def test_after_the_first_each_number_is_the_next_whatever_the_clock_says():
-    around = surroundings(1_775_000_000.25)
+    around = context_provider(1_775_000_000.25)
     around.reserve_platform_chat_id(around.step_context().next_platform_chat_id)
     assert around.step_context().next_platform_chat_id == "1775000000251"
 
 
 def test_numbers_that_are_known_go_on_from_the_highest():
-    around = surroundings(1_775_000_000.25)
+    around = context_provider(1_775_000_000.25)
     around.raise_platform_chat_seq(7)
     assert around.step_context().next_platform_chat_id == "8"
 
 
 def test_a_clock_that_was_never_set_gives_a_number_that_can_be_kept():
-    assert surroundings(12.5).step_context().next_platform_chat_id == "1"
-    assert surroundings(1e15).step_context().next_platform_chat_id == "1"
+    assert context_provider(12.5).step_context().next_platform_chat_id == "1"
+    assert context_provider(1e15).step_context().next_platform_chat_id == "1"

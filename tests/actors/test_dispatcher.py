@@ -180,13 +180,13 @@ async def test_a_visit_that_can_not_be_kept_is_set_aside_alone(house: House):
     assert bodies(house, well) == ["elsewhere"]
     assert bodies(house, sick) == ["after"]
     assert house.database.rows("SELECT event_id FROM inbox WHERE status = 'set_aside'") == [("$1",)]
-    assert [line["actor"] for line in logs if line["event"] == "visit_refused"] == [sick]
+    assert [line["actor"] for line in logs if line["event"] == "batch_refused"] == [sick]
     (name,) = house.database.rows("SELECT name FROM rooms WHERE room_id = ?", sick)
     assert "poison" not in name[0]
 
 
 async def test_rooms_at_rest_are_forgotten_and_come_back_from_their_rows(house, monkeypatch):
-    monkeypatch.setattr(dispatcher, "RESTING_CELLS", 3)
+    monkeypatch.setattr(dispatcher, "MAX_IDLE_CELLS", 3)
     rooms = house.with_chats(20)
     async with house.living() as bot:
         for _ in range(2):
@@ -194,20 +194,20 @@ async def test_rooms_at_rest_are_forgotten_and_come_back_from_their_rows(house, 
             await settle()
             house.homeserver.arrives(house.message(rooms[0], "one"))
             await settle()
-        assert len(bot._crank._cells) <= 3
+        assert len(bot._dispatcher._cells) <= 3
     assert bodies(house) == (["all"] * 20 + ["one"]) * 2
 
 
 async def test_a_room_that_has_something_in_hand_is_not_forgotten(house, monkeypatch):
-    monkeypatch.setattr(dispatcher, "RESTING_CELLS", 1)
+    monkeypatch.setattr(dispatcher, "MAX_IDLE_CELLS", 1)
     busy, *others = house.with_chats(10)
     house.agents.mute.add("long")
     async with house.living() as bot:
         house.homeserver.arrives(house.message(busy, "long"))
         house.homeserver.arrives(*(house.message(room, "quick") for room in others))
         await settle()
-        assert busy in bot._crank._cells
-        assert len(bot._crank._cells) <= 2
+        assert busy in bot._dispatcher._cells
+        assert len(bot._dispatcher._cells) <= 2
 
 
 @pytest.mark.slow

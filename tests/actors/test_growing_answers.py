@@ -7,9 +7,9 @@ import anyio
 import pytest
 
 from actors.agent_calls import AgentCalls, Limits
-from actors.cell import Cell
-from actors.context import Surroundings
-from actors.task_pool import Workers
+from actors.cell import ActorCell
+from actors.context import ContextProvider
+from actors.task_pool import TaskPool
 from machines.context import World
 from machines.events.agent import (
     AgentEnded,
@@ -33,7 +33,7 @@ CHUNK = "nineteen characters"
 A_CHUNK_S = 0.01
 
 
-class TestContext(Surroundings):
+class TestContext(ContextProvider):
     """Provides contexts at a time that the test sets."""
 
     __test__ = False
@@ -81,7 +81,7 @@ class Counted:
 
 async def work(chunks: int) -> int:
     """Let an agent answer in so many chunks, each of which is visited, and count what is done."""
-    worlds, cell = TestContext(), Cell(KEY, RoomRows(chat_room(), None, ()))
+    context_provider, cell = TestContext(), ActorCell(KEY, RoomRows(chat_room(), None, ()))
     question = MessageArrived(ROOM, EventId("$1"), ANNA, "tell me everything", 0)
     orders = 0
 
@@ -90,27 +90,27 @@ async def work(chunks: int) -> int:
 
         def visit() -> list[object]:
             nonlocal orders
-            visit = cell.visit(worlds)
-            cell.settle(visit)
+            visit = cell.process_batch(context_provider)
+            cell.apply(visit)
             if visit.writes.turn is not None:
                 counted.add(dump(visit.writes.turn))
             orders += len(visit.writes.orders)
             return list(visit.deferred)
 
-        def tell(key: ActorKey, event: object) -> None:
-            cell.tell(event)
+        def signal(key: ActorKey, event: object) -> None:
+            cell.signal(event)
             visit()
-            worlds.now += A_CHUNK_S
-            if (due := cell.due_at()) is not None and due <= worlds.now:
-                cell.tell(TimePassed())
+            context_provider.now += A_CHUNK_S
+            if (due := cell.due_at()) is not None and due <= context_provider.now:
+                cell.signal(TimePassed())
                 visit()
 
         cell.deliver([InboxRow(1, KEY, question)])
         (ask,) = [effect for effect in visit() if isinstance(effect, CallAgent)]
-        workers = Workers(ManualClock())
+        task_pool = TaskPool(ManualClock())
         async with anyio.create_task_group() as group:
-            workers.run(group)
-            AgentCalls(Talker(chunks), workers, tell, Limits()).ask(KEY, ask)
+            task_pool.run(group)
+            AgentCalls(Talker(chunks), task_pool, signal, Limits()).ask(KEY, ask)
             with anyio.fail_after(60):
                 while not cell.caught_up:
                     await anyio.lowlevel.checkpoint()

@@ -15,7 +15,7 @@ from machines.events.orders import (
 )
 from machines.ids import EventId, RoomId, TxnId, UserId
 from machines.turn.reply import LONGEST_ORDER_WAIT_S
-from store.records import Writes
+from store.records import UnitOfWork
 from tests.actors.desk import ROOM, Desk, open_desk
 from tests.actors.fakes import House
 from tests.idle_loop import settle
@@ -190,7 +190,7 @@ async def test_a_reply_that_is_refused_leaves_the_room_as_it_was(house: House):
 async def test_what_an_earlier_process_left_is_sent_in_its_order(house: House):
     desk = Desk(house)
     rows = tuple(desk.row(f"t{n}") for n in range(3))
-    await house.journal.keep_visits([Writes(orders=rows)], 1.0)
+    await house.journal.save_units_of_work([UnitOfWork(orders=rows)], 1.0)
     async with open_desk(house) as desk:
         await settle()
         assert desk.sent == ["t0", "t1", "t2"]
@@ -200,7 +200,7 @@ async def test_what_an_earlier_process_left_is_sent_in_its_order(house: House):
 async def test_a_message_from_too_long_ago_is_looked_for_before_it_is_sent(house: House):
     desk = Desk(house)
     old = replace(desk.row("old"), created_at=house.clock.now() - TXN_ID_LIFETIME_S - 1)
-    await house.journal.keep_visits([Writes(orders=(old,))], 1.0)
+    await house.journal.save_units_of_work([UnitOfWork(orders=(old,))], 1.0)
     async with open_desk(house):
         pass
     assert house.homeserver.calls == ["find_sent old"]

@@ -12,9 +12,9 @@ from actors.receipts import (
     MARK_INTERVAL_S,
     TYPING_AFTER_S,
     TYPING_AGAIN_S,
-    Presence,
+    Receipts,
 )
-from actors.task_pool import Workers
+from actors.task_pool import TaskPool
 from machines.ids import EventId, RoomId
 from tests.matrix.virtual_time import VirtualClock
 
@@ -49,52 +49,52 @@ def clock() -> VirtualClock:
 
 
 @asynccontextmanager
-async def showing(clock: VirtualClock) -> AsyncIterator[tuple[Presence, Watcher]]:
+async def showing(clock: VirtualClock) -> AsyncIterator[tuple[Receipts, Watcher]]:
     watcher = Watcher(clock)
-    workers = Workers(clock)
-    presence = Presence(watcher, clock, workers)  # type: ignore[arg-type]
+    task_pool = TaskPool(clock)
+    receipts = Receipts(watcher, clock, task_pool)  # type: ignore[arg-type]
     async with anyio.create_task_group() as group, clock.running():
-        workers.run(group)
-        presence.run(group)
+        task_pool.run(group)
+        receipts.run(group)
         await anyio.lowlevel.checkpoint()
-        yield presence, watcher
+        yield receipts, watcher
         group.cancel_scope.cancel()
 
 
 async def test_a_quick_answer_shows_no_typing(clock: VirtualClock) -> None:
-    async with showing(clock) as (presence, watcher):
+    async with showing(clock) as (receipts, watcher):
         for _ in range(5):
-            presence.show_typing(ROOM, True)
+            receipts.show_typing(ROOM, True)
             await clock.sleep(TYPING_AFTER_S * 0.9)
-            presence.show_typing(ROOM, False)
+            receipts.show_typing(ROOM, False)
         await clock.sleep(TYPING_AGAIN_S)
     assert watcher.typing == []
 
 
 async def test_typing_is_shown_again_until_the_answer_ends(clock: VirtualClock) -> None:
-    async with showing(clock) as (presence, watcher):
-        presence.show_typing(ROOM, True)
+    async with showing(clock) as (receipts, watcher):
+        receipts.show_typing(ROOM, True)
         await clock.sleep(TYPING_AFTER_S + TYPING_AGAIN_S + 1)
-        presence.show_typing(ROOM, False)
+        receipts.show_typing(ROOM, False)
         await clock.sleep(TYPING_AGAIN_S)
     again = TYPING_AFTER_S + TYPING_AGAIN_S
     assert watcher.typing == [(TYPING_AFTER_S, True), (again, True), (again + 1, False)]
 
 
 async def test_the_markers_of_a_quick_answer_move_together(clock: VirtualClock) -> None:
-    async with showing(clock) as (presence, watcher):
-        presence.mark_read(ROOM, EventId("$one"))
-        presence.reply_delivered(ROOM, EventId("$one"))
+    async with showing(clock) as (receipts, watcher):
+        receipts.mark_read(ROOM, EventId("$one"))
+        receipts.reply_delivered(ROOM, EventId("$one"))
         await clock.sleep(5)
     assert [mark[1:] for mark in watcher.marks] == [("$one", "$one")]
 
 
 async def test_a_busy_rooms_markers_move_once_a_second_to_the_newest(clock: VirtualClock) -> None:
-    async with showing(clock) as (presence, watcher):
+    async with showing(clock) as (receipts, watcher):
         for number in range(30):
-            presence.mark_read(ROOM, EventId(f"${number}"))
+            receipts.mark_read(ROOM, EventId(f"${number}"))
             if number == 20:
-                presence.reply_delivered(ROOM, EventId("$20"))
+                receipts.reply_delivered(ROOM, EventId("$20"))
             await clock.sleep(0.1)
         await clock.sleep(5)
     times = [at for at, _, _ in watcher.marks]
@@ -107,22 +107,22 @@ async def test_a_busy_rooms_markers_move_once_a_second_to_the_newest(clock: Virt
 
 
 async def test_markers_never_overtake_each_other_on_a_slow_homeserver(clock: VirtualClock) -> None:
-    async with showing(clock) as (presence, watcher):
+    async with showing(clock) as (receipts, watcher):
         watcher.mark_takes_s = 3.5
-        presence.mark_read(ROOM, EventId("$one"))
+        receipts.mark_read(ROOM, EventId("$one"))
         await clock.sleep(0.5)
-        presence.mark_read(ROOM, EventId("$two"))
+        receipts.mark_read(ROOM, EventId("$two"))
         await clock.sleep(20)
     assert [mark[1] for mark in watcher.marks] == ["$one", "$two"]
     assert watcher.marks[1][0] - watcher.marks[0][0] >= watcher.mark_takes_s
 
 
 async def test_a_room_at_rest_is_forgotten(clock: VirtualClock) -> None:
-    async with showing(clock) as (presence, watcher):
-        presence.mark_read(ROOM, EventId("$one"))
+    async with showing(clock) as (receipts, watcher):
+        receipts.mark_read(ROOM, EventId("$one"))
         await clock.sleep(5)
         began = clock.now()
-        presence.mark_read(ROOM, EventId("$two"))
+        receipts.mark_read(ROOM, EventId("$two"))
         await clock.sleep(1)
     # It would have waited for its second otherwise.
     assert watcher.marks[-1][0] - round(began - 1_000_000.0, 2) < 0.1

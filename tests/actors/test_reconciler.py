@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from machines.ids import RoomId
 from machines.room.binding import Binding
 from machines.room.topology import Topology
-from store.records import Writes
+from store.records import UnitOfWork
 from tests.actors.fakes import House
 from tests.idle_loop import settle
 from tests.machines.room.topologies import (
@@ -120,7 +120,9 @@ async def test_a_repair_loads_only_the_rows_that_it_compares(house: House):
     ]
     mine = row("!second", bound("C2", "8"))
     taken = row("!thief", bound("C9", "7", owner=BERT))
-    await house.journal.keep_visits([Writes(room=each) for each in (*others, mine, taken)], 1.0)
+    await house.journal.save_units_of_work(
+        [UnitOfWork(room=each) for each in (*others, mine, taken)], 1.0
+    )
     shown = Topology(BOT, {looked_at.room_id: looked_at}, whole=False)
     stored = await house.journal.stored_about(shown)
     assert set(stored.rooms) == {"!second", "!thief"}

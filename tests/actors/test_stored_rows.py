@@ -31,7 +31,7 @@ async def test_events_and_orders_from_before_the_tags_are_dealt_with(earlier: Ho
             for _ in range(5):
                 await settle()
                 await earlier.clock.passes(60)
-    assert [line for line in logs if line["event"] in ("actor_fault", "visit_refused")] == []
+    assert [line for line in logs if line["event"] in ("actor_fault", "batch_refused")] == []
     assert {type(order) for _, order in earlier.homeserver.performed} >= set(map(type, ORDERS))
     waiting = "SELECT actor, kind FROM inbox WHERE status = 'waiting' AND actor IN (?, ?)"
     assert earlier.database.rows(waiting, ROOM, USER_KEY) == []

@@ -8,7 +8,7 @@ import pytest
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from actors.task_pool import LOOK_EVERY_S, Workers
+from actors.task_pool import LOOK_EVERY_S, TaskPool
 from tests.actors.fakes import ManualClock
 from tests.idle_loop import settle
 
@@ -35,17 +35,17 @@ class CountingGroup:
 
 
 @asynccontextmanager
-async def working() -> AsyncIterator[tuple[Workers, CountingGroup, ManualClock]]:
+async def working() -> AsyncIterator[tuple[TaskPool, CountingGroup, ManualClock]]:
     clock = ManualClock()
-    workers = Workers(clock)
+    task_pool = TaskPool(clock)
     async with anyio.create_task_group() as group:
         counting = CountingGroup(group)
-        workers.run(counting)  # type: ignore[arg-type]
-        yield workers, counting, clock
+        task_pool.run(counting)  # type: ignore[arg-type]
+        yield task_pool, counting, clock
         group.cancel_scope.cancel()
 
 
-async def some_jobs(workers: Workers, count: int) -> None:
+async def some_jobs(task_pool: TaskPool, count: int) -> None:
     """Do so many jobs at once, to their end."""
     gate = anyio.Event()
     running = 0
@@ -57,7 +57,7 @@ async def some_jobs(workers: Workers, count: int) -> None:
         running -= 1
 
     for _ in range(count):
-        workers.start(job)
+        task_pool.start(job)
     await settle()
     assert running == count
     gate.set()
@@ -72,34 +72,34 @@ async def test_jobs_one_after_the_other_share_a_task() -> None:
         await checkpoint()
         done.append(number)
 
-    async with working() as (workers, counting, _):
+    async with working() as (task_pool, counting, _):
         for number in range(10):
-            workers.start(job, number)
+            task_pool.start(job, number)
             await settle()
         assert done == list(range(10))
         assert counting.started == 1 + LOOKER
 
 
 async def test_jobs_run_at_once_and_their_workers_wait_for_more() -> None:
-    async with working() as (workers, counting, _):
-        await some_jobs(workers, 50)
-        await some_jobs(workers, 50)
+    async with working() as (task_pool, counting, _):
+        await some_jobs(task_pool, 50)
+        await some_jobs(task_pool, 50)
         assert counting.started == 50 + LOOKER
 
 
 async def test_workers_that_nobody_needs_are_let_go_and_the_others_stay() -> None:
-    async with working() as (workers, counting, clock):
-        await some_jobs(workers, 50)
+    async with working() as (task_pool, counting, clock):
+        await some_jobs(task_pool, 50)
         for _ in range(10):
-            await some_jobs(workers, 20)
+            await some_jobs(task_pool, 20)
             await clock.passes(LOOK_EVERY_S)
         assert counting.started == 50 + LOOKER
         assert counting.alive == 20 + LOOKER
 
 
 async def test_a_quiet_bot_has_no_workers_and_no_timer() -> None:
-    async with working() as (workers, counting, clock):
-        await some_jobs(workers, 50)
+    async with working() as (task_pool, counting, clock):
+        await some_jobs(task_pool, 50)
         await clock.passes(2 * LOOK_EVERY_S)
         assert counting.alive == 0
         assert not clock.is_waited_for
@@ -111,9 +111,9 @@ async def test_what_a_job_raises_ends_the_group() -> None:
 
     with pytest.RaisesGroup(LookupError):
         async with anyio.create_task_group() as group:
-            workers = Workers(ManualClock())
-            workers.run(group)
-            workers.start(broken)
+            task_pool = TaskPool(ManualClock())
+            task_pool.run(group)
+            task_pool.start(broken)
 
 
 async def test_workers_without_a_group_refuse_jobs() -> None:
@@ -121,4 +121,4 @@ async def test_workers_without_a_group_refuse_jobs() -> None:
         """Never run."""
 
     with pytest.raises(RuntimeError, match="not running"):
-        Workers(ManualClock()).start(job)
+        TaskPool(ManualClock()).start(job)

@@ -7,7 +7,7 @@ from actors.cell import WINDOW
 from machines.events.internal import OrderDone
 from machines.events.orders import Done, StoreBinding
 from machines.ids import ActorKey, EventId, RoomId, TxnId
-from store.records import OutboxRow, Writes
+from store.records import OutboxRow, UnitOfWork
 from tests.actors.fakes import House
 from tests.idle_loop import settle
 from tests.machines.room.topologies import space
@@ -123,7 +123,7 @@ async def test_a_look_that_died_with_its_process_is_made_again_for_who_writes_la
         assert before.binding is not None
         order = StoreBinding(room, before.binding.content())
         row = OutboxRow(TxnId("b"), room, ActorKey(room), order, False, 0.0, 1.0)
-        await house.journal.keep_visits([Writes(orders=(row,))], 1.0)
+        await house.journal.save_units_of_work([UnitOfWork(orders=(row,))], 1.0)
     async with house.living():
         house.homeserver.arrives(house.message(room, "hello?"))
     assert house.homeserver.replies == [("$1", "re: hello?")]

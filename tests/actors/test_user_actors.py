@@ -3,14 +3,14 @@
 import anyio
 import pytest
 
-from actors.dispatcher import Crank
+from actors.dispatcher import Dispatcher
 from machines.events.internal import ChatRecovered, TopologyConfirmed
 from machines.events.orders import CreateRoom, Order, SendMessage
 from machines.ids import ActorKey, RoomId
 from machines.room.binding import Binding
 from machines.room.machine import Room
 from machines.user.machine import User
-from store.records import Writes
+from store.records import UnitOfWork
 from tests.actors.fakes import House
 from tests.idle_loop import settle
 from tests.machines.room.topologies import bound
@@ -61,9 +61,9 @@ async def test_a_list_that_waited_for_a_new_chat_shows_what_became_of_the_others
 async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_round(house, body):
     """All three actors are ready at once: the user's, the chat's, and that of the entry room."""
     sent: list[Order] = []
-    crank = Crank(
+    dispatcher = Dispatcher(
         house.journal,
-        house.bot()._surroundings,
+        house.bot()._context_provider,
         house.clock,
         lambda key, effect: None,
         lambda orders, dropped, actor: sent.extend(row.order for row in orders),
@@ -73,15 +73,17 @@ async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_
         Room(ENTRY, "bound", binding=Binding("entry", ANNA), others=1),
         Room(RoomId("!chat1"), "reconciling"),
     )
-    await house.journal.keep_visits([Writes(user=User(ANNA, space_id=RoomId("!space")))], 1.0)
+    await house.journal.save_units_of_work(
+        [UnitOfWork(user=User(ANNA, space_id=RoomId("!space")))], 1.0
+    )
     told = await house.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
     said = await keep_facts(house.journal, [house.message(ENTRY, body)], 1.0)
-    crank.deliver((*told, *said))
-    crank.tell(ActorKey("!chat1"), TopologyConfirmed(bound(), "Chat 1", False, False))
+    dispatcher.deliver((*told, *said))
+    dispatcher.tell(ActorKey("!chat1"), TopologyConfirmed(bound(), "Chat 1", False, False))
     async with anyio.create_task_group() as group:
-        group.start_soon(crank.run)
+        group.start_soon(dispatcher.run)
         await settle()
-        await crank.stop()
+        await dispatcher.stop()
     assert not [order for order in sent if isinstance(order, CreateRoom)]
     (answer,) = (order for order in sent if isinstance(order, SendMessage))
     assert "chat1" in answer.body

@@ -11,7 +11,7 @@ import anyio
 
 from actors.agent_calls import Limits
 from actors.bot import Bot
-from actors.context import Surroundings
+from actors.context import ContextProvider
 from agent_platform import single_agent
 from cli.agents import Agents
 from machines.access import Access
@@ -147,7 +147,7 @@ def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
     """Join the runtime to the stand-ins as `cli.run` joins it to the edges."""
     agents = Agents(single_agent(None, Path("/agents")))
     clock = SystemClock()
-    surroundings = Surroundings(
+    context_provider = ContextProvider(
         clock=clock,
         catalog=catalog_for("en", "Lambda"),
         access=Access(BOT),
@@ -160,7 +160,7 @@ def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
         platform=InstantPlatform(),
         journal=journal,
         clock=clock,
-        surroundings=surroundings,
+        context_provider=context_provider,
         limits=Limits(),
     )
 

@@ -58,7 +58,7 @@ async def _journalled(path: Path, events: Sequence[MessageArrived], batch: int) 
         kept = 0
         for start in range(0, len(events), batch):
             sync = SyncBatch(SyncToken(f"s{start}"), tuple(events[start : start + batch]))
-            kept += len(await journal.keep_batch(sync, 0.0))
+            kept += len(await journal.save_sync_batch(sync, 0.0))
         seconds = time.perf_counter() - began
     finally:
         await database.close()

@@ -21,7 +21,9 @@ def test_every_transition_of_the_declaration_is_drawn_once() -> None:
     drawn += [
         (state, state, label.partition(" ")[0]) for state in ROOM.states for label in stays(state)
     ]
-    declared = [(arrow.source, arrow.target, arrow.event) for arrow in ROOM.arrows]
+    declared = [
+        (transition.source, transition.target, transition.event) for transition in ROOM.transitions
+    ]
     assert sorted(drawn) == sorted(declared)
 
 
@@ -49,8 +51,8 @@ def test_mermaid_gives_the_current_state_a_class(state: str) -> None:
     lines = draw(DiagramFormat.MERMAID, state).splitlines()
     assert lines[0] == "stateDiagram-v2"
     assert lines[-1] == f"    class {state} current"
-    arrow = re.compile(r"    (\[\*\]|\w+) --> \w+( : .+)?")
-    assert sum(bool(arrow.fullmatch(line)) for line in lines) == len(lines) - 3
+    transition = re.compile(r"    (\[\*\]|\w+) --> \w+( : .+)?")
+    assert sum(bool(transition.fullmatch(line)) for line in lines) == len(lines) - 3
 
 
 @pytest.mark.parametrize("state", ROOM.states)

@@ -56,13 +56,13 @@ class Machine:
         """Every row in every state, with every fact."""
         for state in self.table.states:
             for row in self.rows:
-                for fact in self.facts:
-                    yield self.table.with_state(row, state), fact
+                for trigger in self.facts:
+                    yield self.table.with_state(row, state), trigger
 
 
-LIFECYCLE = Machine(
-    bot_machine.LIFECYCLE,
-    rows=(bot_machine.Life(), bot_machine.Life(was_live=True)),
+BOT = Machine(
+    bot_machine.BOT,
+    rows=(bot_machine.BotState(), bot_machine.BotState(was_live=True)),
     facts=(
         bot_machine.Started(),
         bot_machine.LoggedIn(),
@@ -179,15 +179,15 @@ USER = Machine(
     ),
     context=make_world(),
 )
-MACHINES = (LIFECYCLE, ROOM, TURN, USER)
+MACHINES = (BOT, ROOM, TURN, USER)
 MODULES = {
-    "BotLifecycle": bot_machine,
+    "BotMachine": bot_machine,
     "RoomMachine": room_machine,
     "TurnMachine": turn_machine,
     "UserMachine": user_machine,
 }
 NO_EVENTS: dict[str, set[str]] = {
-    "BotLifecycle": {"Life"},
+    "BotMachine": {"Life"},
     "RoomMachine": {"Room"},
     "TurnMachine": set(),
     "UserMachine": {"NewChat", "User"},

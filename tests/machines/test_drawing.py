@@ -18,20 +18,24 @@ def test_the_page_is_up_to_date():
 def test_a_machine_is_told_drawn_and_listed_whole(machine):
     page = drawing.render()
     section = page[page.index(f"## {machine.name} ") :].split("\n## ")[0]
-    arrows, refusals = section.split("### Transitions")[1].split("### Refusals")
+    transitions, refusals = section.split("### Transitions")[1].split("### Refusals")
 
     prose = (MODULES[machine.name].__doc__ or "").strip().splitlines()
     assert all(line in section for line in prose)
     assert all(f"--> {state}" in section.split("```")[1] for state in machine.table.states)
-    for arrow in machine.table.arrows:
-        rows = [line for line in arrows.splitlines() if line.startswith(f"| `{arrow.source}` |")]
+    for transition in machine.table.transitions:
+        rows = [
+            line
+            for line in transitions.splitlines()
+            if line.startswith(f"| `{transition.source}` |")
+        ]
         assert any(
-            f"| `{arrow.event}` |" in row
-            and (f"`{arrow.guard}`: " in row if arrow.guard else True)
-            and (f"`{arrow.action}`: " in row if arrow.action else True)
-            and (f"| `{arrow.target}` |" in row or arrow.target == arrow.source)
+            f"| `{transition.event}` |" in row
+            and (f"`{transition.guard}`: " in row if transition.guard else True)
+            and (f"`{transition.action}`: " in row if transition.action else True)
+            and (f"| `{transition.target}` |" in row or transition.target == transition.source)
             for row in rows
-        ), arrow
+        ), transition
     for event, states in machine.table.refuses.items():
         for state, why in states.items():
             assert any(
@@ -42,9 +46,9 @@ def test_a_machine_is_told_drawn_and_listed_whole(machine):
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 def test_every_event_guard_and_action_has_a_sentence_of_its_own(machine):
-    for fact in machine.facts:
+    for trigger in machine.facts:
         # A dataclass without a docstring is given its signature for one.
-        assert not type(fact).__doc__.startswith(f"{type(fact).__name__}(")
-    for arrow in machine.table.arrows:
-        for name in filter(None, (arrow.guard, arrow.action)):
+        assert not type(trigger).__doc__.startswith(f"{type(trigger).__name__}(")
+    for transition in machine.table.transitions:
+        for name in filter(None, (transition.guard, transition.action)):
             assert getattr(machine.table.machine, name).__doc__

@@ -15,7 +15,7 @@ from machines.room.machine import RoomMachineEvent
 from machines.turn.machine import TurnEvent
 from machines.turn.state import ENDED, TurnState
 from tests.machines.samples import (
-    LIFECYCLE,
+    BOT,
     MACHINES,
     MODULES,
     NO_EVENTS,
@@ -30,8 +30,8 @@ each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: 
 
 def arrows_by_pair(table: Table) -> dict:
     pairs: dict = {}
-    for arrow in table.arrows:
-        pairs.setdefault((arrow.source, arrow.event), []).append(arrow)
+    for transition in table.transitions:
+        pairs.setdefault((transition.source, transition.event), []).append(transition)
     return pairs
 
 
@@ -40,14 +40,14 @@ def arrows_by_pair(table: Table) -> dict:
 
 @each_machine
 def test_every_state_and_event_is_an_arrow_or_a_declared_refusal(machine):
-    arrows = arrows_by_pair(machine.table)
+    transitions = arrows_by_pair(machine.table)
     refused = {
         (state, event) for event, states in machine.table.refuses.items() for state in states
     }
     every = {(state, event) for state in machine.table.states for event in machine.table.events}
 
-    assert set(arrows) | refused == every
-    assert set(arrows) & refused == set()
+    assert set(transitions) | refused == every
+    assert set(transitions) & refused == set()
 
 
 @each_machine
@@ -59,9 +59,11 @@ def test_every_refusal_says_why_in_a_sentence(machine):
 
 @each_machine
 def test_a_pair_that_has_guarded_arrows_ends_in_one_without_a_guard(machine):
-    for pair, arrows in arrows_by_pair(machine.table).items():
-        assert arrows[-1].guard is None, f"{pair} may find no arrow"
-        assert all(arrow.guard for arrow in arrows[:-1]), f"{pair} has arrows that are never taken"
+    for pair, transitions in arrows_by_pair(machine.table).items():
+        assert transitions[-1].guard is None, f"{pair} may find no arrow"
+        assert all(transition.guard for transition in transitions[:-1]), (
+            f"{pair} has arrows that are never taken"
+        )
 
 
 @each_machine
@@ -70,12 +72,16 @@ def test_every_state_can_be_reached_from_the_first(machine):
     reached, new = set(), {first}
     while new:
         reached |= new
-        new = {arrow.target for arrow in machine.table.arrows if arrow.source in reached} - reached
+        new = {
+            transition.target
+            for transition in machine.table.transitions
+            if transition.source in reached
+        } - reached
     assert reached == set(machine.table.states)
 
 
 def test_the_states_are_those_of_the_contract():
-    assert LIFECYCLE.table.states == (
+    assert BOT.table.states == (
         *("login", "initial_sync", "reconcile", "live", "draining", "stopped", "failed"),
     )
     assert ROOM.table.states == ("unregistered", "reconciling", "bound", "failed")
@@ -87,7 +93,7 @@ def test_the_states_are_those_of_the_contract():
 @each_machine
 def test_every_event_has_its_class_and_every_class_its_event(machine):
     module = MODULES[machine.name]
-    events = {type(fact) for fact in machine.facts}
+    events = {type(trigger) for trigger in machine.facts}
     assert {event_name(cls) for cls in events} == set(machine.table.events), "each has a sample"
     declared = {
         value
@@ -99,7 +105,7 @@ def test_every_event_has_its_class_and_every_class_its_event(machine):
     assert {cls.__name__ for cls in declared - events} == NO_EVENTS[machine.name]
 
 
-@pytest.mark.parametrize("machine", [LIFECYCLE, ROOM, USER], ids=lambda machine: machine.name)
+@pytest.mark.parametrize("machine", [BOT, ROOM, USER], ids=lambda machine: machine.name)
 def test_the_states_of_a_row_are_those_of_its_machine(machine):
     assert get_args(get_type_hints(type(machine.rows[0]))["state"]) == machine.table.states
 
@@ -107,11 +113,11 @@ def test_the_states_of_a_row_are_those_of_its_machine(machine):
 def test_the_types_of_the_turn_name_all_its_states_and_events():
     assert set(_flat(get_args(TurnState))) == set(TURN.table.states)
     assert set(ENDED) == {state.id for state in TURN.table.machine.final_states}
-    assert set(get_args(TurnEvent)) == {type(fact) for fact in TURN.facts}
+    assert set(get_args(TurnEvent)) == {type(trigger) for trigger in TURN.facts}
 
 
 def test_the_type_of_the_rooms_events_names_all_of_them():
-    assert set(get_args(RoomMachineEvent)) == {type(fact) for fact in ROOM.facts}
+    assert set(get_args(RoomMachineEvent)) == {type(trigger) for trigger in ROOM.facts}
 
 
 def _flat(literals: tuple) -> list[str]:
@@ -136,7 +142,7 @@ def test_a_misspelt_guard_or_action_is_found_when_the_table_is_compiled():
         opened = shut.to(ajar, on="creek") | ajar.to.itself(internal=True)
 
         @staticmethod
-        def creak(data, fact):
+        def creak(data, trigger):
             return data, ()
 
     with pytest.raises(AttributeError, match="creek"):
@@ -149,13 +155,13 @@ def test_a_misspelt_guard_or_action_is_found_when_the_table_is_compiled():
 @each_machine
 def test_an_illegal_event_raises_with_its_reason_and_changes_nothing(machine):
     tried = 0
-    for row, fact in machine.situations():
-        why = machine.table.refuses.get(event_name(fact), {}).get(row.state)
+    for row, trigger in machine.situations():
+        why = machine.table.refuses.get(event_name(trigger), {}).get(row.state)
         if why is None:
             continue
         before = replace(row)
         with pytest.raises(IllegalEvent) as refusal:
-            machine.table.step(row, fact, machine.context)
+            machine.table.step(row, trigger, machine.context)
         assert str(refusal.value).endswith(why)
         assert row.state in str(refusal.value)
         assert row == before
@@ -165,35 +171,35 @@ def test_an_illegal_event_raises_with_its_reason_and_changes_nothing(machine):
 
 @each_machine
 def test_a_legal_event_leaves_the_row_it_was_given_as_it_was(machine):
-    for row, fact in machine.situations():
-        if event_name(fact) in machine.table.accepts(row.state):
+    for row, trigger in machine.situations():
+        if event_name(trigger) in machine.table.accepts(row.state):
             before = replace(row)
-            step = machine.table.step(row, fact, machine.context)
+            step = machine.table.step(row, trigger, machine.context)
             assert row == before
-            assert step.data.state == step.arrow.target
-            assert step.moved == (step.arrow.source != step.arrow.target)
+            assert step.data.state == step.transition.target
+            assert step.moved == (step.transition.source != step.transition.target)
 
 
 @each_machine
 def test_both_outcomes_of_every_guard_are_tried(machine):
-    for arrow in machine.table.arrows:
-        if arrow.guard:
+    for transition in machine.table.transitions:
+        if transition.guard:
             taken = {
-                machine.table.step(row, fact, machine.context).arrow == arrow
-                for row, fact in machine.situations()
-                if (row.state, event_name(fact)) == (arrow.source, arrow.event)
+                machine.table.step(row, trigger, machine.context).transition == transition
+                for row, trigger in machine.situations()
+                if (row.state, event_name(trigger)) == (transition.source, transition.event)
             }
-            assert taken == {True, False}, arrow
+            assert taken == {True, False}, transition
 
 
 @each_machine
 def test_every_arrow_is_taken_by_some_sample(machine):
     taken = {
-        machine.table.step(row, fact, machine.context).arrow
-        for row, fact in machine.situations()
-        if event_name(fact) in machine.table.accepts(row.state)
+        machine.table.step(row, trigger, machine.context).transition
+        for row, trigger in machine.situations()
+        if event_name(trigger) in machine.table.accepts(row.state)
     }
-    assert taken == set(machine.table.arrows)
+    assert taken == set(machine.table.transitions)
 
 
 def test_an_event_that_the_machine_does_not_know_is_illegal_everywhere():
@@ -222,12 +228,12 @@ class Untouched:
     """What the engine says of an event that it refuses."""
 
 
-def by_the_engine(machine: Machine, row, fact):
+def by_the_engine(machine: Machine, row, trigger):
     """Take one step with python-statemachine itself: state afterwards, data and effects."""
     model = SimpleNamespace(state=row.state)
     engine = machine.table.machine(model=model)
     try:
-        acted = engine.send(event_name(fact), data=row, fact=fact, context=machine.context)
+        acted = engine.send(event_name(trigger), data=row, trigger=trigger, context=machine.context)
     except TransitionNotAllowed:
         assert model.state == row.state
         return Untouched
@@ -235,9 +241,9 @@ def by_the_engine(machine: Machine, row, fact):
     return machine.table.with_state(data, model.state), effects
 
 
-def by_the_table(machine: Machine, row, fact):
+def by_the_table(machine: Machine, row, trigger):
     try:
-        step = machine.table.step(row, fact, machine.context)
+        step = machine.table.step(row, trigger, machine.context)
     except IllegalEvent:
         return Untouched
     return step.data, step.effects
@@ -245,12 +251,15 @@ def by_the_table(machine: Machine, row, fact):
 
 @each_machine
 def test_the_table_is_the_engine_on_every_state_event_and_guard(machine):
-    for row, fact in machine.situations():
-        assert by_the_table(machine, row, fact) == by_the_engine(machine, row, fact), (row, fact)
+    for row, trigger in machine.situations():
+        assert by_the_table(machine, row, trigger) == by_the_engine(machine, row, trigger), (
+            row,
+            trigger,
+        )
 
 
 def test_the_comparison_covers_refusals_and_guards():
-    outcomes = [by_the_engine(TURN, row, fact) for row, fact in TURN.situations()]
+    outcomes = [by_the_engine(TURN, row, trigger) for row, trigger in TURN.situations()]
     assert Untouched in outcomes
     ends = {outcome[0].state for outcome in outcomes if outcome is not Untouched}
     assert ends == {"queued", "asking", "waiting_for_call", "streaming", "waiting_to_retry"} | {

@@ -10,7 +10,7 @@ import structlog
 
 from actors.agent_calls import Limits
 from actors.bot import Bot
-from actors.context import Surroundings
+from actors.context import ContextProvider
 from machines.access import Access
 from machines.errors import SurfacesError
 from machines.events.agent import AgentRequest
@@ -48,7 +48,7 @@ _MAKING = (
     "outbox WHERE status = 'waiting' AND kind NOT IN ('send_message', 'redact_message')",
     "inbox WHERE status = 'waiting' AND kind != 'message'",
 )
-FAULTS = ("actor_fault", "visit_refused")
+FAULTS = ("actor_fault", "batch_refused")
 
 
 class VirtualClock(SystemClock):
@@ -340,7 +340,7 @@ class History:
             limits=Limits(),
             journal=journal,
             clock=clock,
-            surroundings=Surroundings(
+            context_provider=ContextProvider(
                 clock=clock,
                 catalog=self.catalog,
                 access=Access(BOT),

@@ -17,7 +17,7 @@ from machines.room.topology import Topology
 from machines.turn import driver as turn_driver
 from store import Journal
 from store.queries import SQL
-from store.records import InboxRow, OutboxRow, Writes
+from store.records import InboxRow, OutboxRow, UnitOfWork
 from tests.simulation.planted import Bug, Port
 
 
@@ -41,15 +41,15 @@ class _DoneBeforeAnswered(Port):
 
 def _sent_before_commit(homeserver: Any, journal: Journal) -> Any:
     """Perform the messages of a round before it is committed."""
-    commit = journal.keep_visits
+    commit = journal.save_units_of_work
 
-    async def keep_visits(visits: Sequence[Writes], at: float) -> tuple[InboxRow, ...]:
+    async def save_units_of_work(visits: Sequence[UnitOfWork], at: float) -> tuple[InboxRow, ...]:
         for row in (row for writes in visits for row in writes.orders):
             if isinstance(row.order, SendMessage) and row.order.edits is None:
                 await homeserver.perform(row.order, row.txn_id)
         return await commit(visits, at)
 
-    journal.keep_visits = keep_visits  # type: ignore[method-assign]
+    journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
     return homeserver
 
 

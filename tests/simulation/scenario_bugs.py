@@ -26,7 +26,7 @@ from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
 from matrix.http.circuit_breaker import CircuitBreaker
 from matrix.sync import timeline
 from store import Journal
-from store.records import InboxRow, OutboxRow, Writes
+from store.records import InboxRow, OutboxRow, UnitOfWork
 from tests.simulation.planted import Bug, Port
 
 
@@ -82,7 +82,9 @@ def _answered_messages_taken(stack: ExitStack) -> None:
 class _SpaceStoredOnce(Journal):
     """A second order for a Space is not stored, as if it had the transaction id of the first."""
 
-    async def keep_visits(self, visits: Sequence[Writes], at: float) -> tuple[InboxRow, ...]:
+    async def save_units_of_work(
+        self, visits: Sequence[UnitOfWork], at: float
+    ) -> tuple[InboxRow, ...]:
         def spaces(raw: sqlite3.Connection) -> set[str]:
             query = "SELECT json_extract(payload, '$.nonce') FROM outbox WHERE kind = 'create_room'"
             return {row[0] for row in raw.execute(query)}
@@ -94,7 +96,7 @@ class _SpaceStoredOnce(Journal):
             return not (isinstance(order, CreateRoom) and order.space and order.nonce in known)
 
         kept = [replace(each, orders=tuple(filter(is_new, each.orders))) for each in visits]
-        return await super().keep_visits(kept, at)
+        return await super().save_units_of_work(kept, at)
 
 
 class _FirstPartLooksFinished(Port):

@@ -13,29 +13,33 @@ from machines.ids import ActorKey
 from matrix.sync import timeline
 from store import Journal
 from store.database import Runner
-from store.records import FinishedOrder, InboxRow, RoomRows, UserRows, Writes
+from store.records import FinishedOrder, InboxRow, RoomRows, UnitOfWork, UserRows
 from tests.simulation.planted import Bug
 
 
 class _TokenFirst(Journal):
-    async def keep_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
-        await super().keep_batch(SyncBatch(batch.token), at)
-        return await super().keep_batch(batch, at)
+    async def save_sync_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
+        await super().save_sync_batch(SyncBatch(batch.token), at)
+        return await super().save_sync_batch(batch, at)
 
 
 class _MessageDoneFirst(Journal):
-    async def keep_visits(self, visits: Sequence[Writes], at: float) -> tuple[InboxRow, ...]:
-        await super().keep_visits([Writes(finished=each.finished) for each in visits], at)
-        return await super().keep_visits(visits, at)
+    async def save_units_of_work(
+        self, visits: Sequence[UnitOfWork], at: float
+    ) -> tuple[InboxRow, ...]:
+        await super().save_units_of_work(
+            [UnitOfWork(finished=each.finished) for each in visits], at
+        )
+        return await super().save_units_of_work(visits, at)
 
 
 class _DoneEventsForgotten(Journal):
-    async def keep_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
+    async def save_sync_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
         def forget(raw: sqlite3.Connection) -> None:
             raw.execute("DELETE FROM inbox WHERE status = 'done'")
 
         await self.write(forget)
-        return await super().keep_batch(batch, at)
+        return await super().save_sync_batch(batch, at)
 
 
 def _show_answered_messages(stack: ExitStack) -> None:
@@ -87,8 +91,8 @@ class _LateRowsLost(Journal):
         finally:
             self.loading = ()
 
-    async def keep_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
-        rows = await super().keep_batch(batch, at)
+    async def save_sync_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
+        rows = await super().save_sync_batch(batch, at)
         return tuple(row for row in rows if row.actor not in self.loading)
 
 

@@ -15,7 +15,7 @@ from machines.events.matrix import Gap, Quarantined, SyncBatch
 from machines.ids import ActorKey, EventId, RoomId, SyncToken
 from store import Journal
 from store.database import migrations, open_database
-from store.records import FinishedOrder, Writes
+from store.records import FinishedOrder, UnitOfWork
 from tests.store.journalled import FACTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
 from tests.store.values import ANNA, KEY, PREFERENCES, ROOMS, TURN, USERS, message, order
 
@@ -27,10 +27,12 @@ async def fill(path: Path) -> None:
     """Make a database at `path` that holds something of everything."""
     database = await open_database(path)
     journal = Journal(database)
-    await journal.keep_batch(SyncBatch(SyncToken("s1"), (message(1), message(2))), 1.0)
-    visits = [Writes(room=room) for room in ROOMS] + [Writes(user=user) for user in USERS]
-    chosen = Writes(preferences=((ANNA, PREFERENCES),))
-    await journal.keep_visits([*visits, chosen, Writes(turn=TURN, orders=(order("a"),))], 2.0)
+    await journal.save_sync_batch(SyncBatch(SyncToken("s1"), (message(1), message(2))), 1.0)
+    visits = [UnitOfWork(room=room) for room in ROOMS] + [UnitOfWork(user=user) for user in USERS]
+    chosen = UnitOfWork(preferences=((ANNA, PREFERENCES),))
+    await journal.save_units_of_work(
+        [*visits, chosen, UnitOfWork(turn=TURN, orders=(order("a"),))], 2.0
+    )
     await journal.tell(KEY, message(3), 3.0)
     await fill_inbox(journal)
     await fill_outbox(journal)
@@ -41,23 +43,23 @@ async def fill_inbox(journal: Journal) -> None:
     """Let an event of every kind wait, and end two that do not wait any more."""
     broken = Quarantined("timeline", ROOM, EventId("$broken"), "the event has no type")
     batch = SyncBatch(SyncToken("s1"), FACTS, gaps=(GAP,), quarantined=(broken,))
-    waiting = await journal.keep_batch(batch, 4.0)
+    waiting = await journal.save_sync_batch(batch, 4.0)
     assert [row.event for row in waiting] == [*FACTS]
     to_room = [(ActorKey(ROOM), event) for event in ROOM_EVENTS]
     to_user = [(USER_KEY, event) for event in USER_EVENTS]
-    await journal.keep_visits([Writes(told=(*to_room, *to_user))], 5.0)
-    done, aside = await journal.keep_batch(
+    await journal.save_units_of_work([UnitOfWork(told=(*to_room, *to_user))], 5.0)
+    done, aside = await journal.save_sync_batch(
         SyncBatch(SyncToken("s1"), (message(4, DEALT_WITH), message(5, DEALT_WITH))), 6.0
     )
-    ended = Writes(finished=(done.seq,), set_aside=((aside.seq, "no key"),))
-    await journal.keep_visits([ended], 7.0)
+    ended = UnitOfWork(finished=(done.seq,), set_aside=((aside.seq, "no key"),))
+    await journal.save_units_of_work([ended], 7.0)
 
 
 async def fill_outbox(journal: Journal) -> None:
     """Let an order of every kind wait, and end two that do not wait any more."""
     rows = [replace(order(f"j{n}", ROOM), order=each) for n, each in enumerate(ORDERS)]
     ended = [order("sent", DEALT_WITH), order("refused", DEALT_WITH)]
-    await journal.keep_visits([Writes(orders=(*rows, *ended))], 8.0)
+    await journal.save_units_of_work([UnitOfWork(orders=(*rows, *ended))], 8.0)
     sent = FinishedOrder(ended[0], event_id=EventId("$sent"))
     await journal.finish_orders([sent, FinishedOrder(ended[1], refusal="too large")], 9.0)
 

@@ -18,7 +18,7 @@ from machines.turn.state import Turn
 from store import writing
 from store.database import prepare
 from store.queries import SQL
-from store.records import OutboxRow, Transition, Writes
+from store.records import OutboxRow, TransitionRecord, UnitOfWork
 
 ANNA = UserId("@anna:example.org")
 CHAT = RoomId("!chat:example.org")
@@ -32,7 +32,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return prepare(sqlite3.connect(path, isolation_level=None))
 
 
-def keep(raw: sqlite3.Connection, *visits: Writes, at: float = NOON) -> None:
+def keep(raw: sqlite3.Connection, *visits: UnitOfWork, at: float = NOON) -> None:
     """Commit what visits leave behind."""
     raw.execute("BEGIN")
     for writes in visits:
@@ -59,7 +59,7 @@ def another_process(path: Path, reason: str) -> Iterator[subprocess.Popen[bytes]
 def hold(path: str, reason: str) -> None:
     """Be the other process."""
     raw = connect(Path(path))
-    keep(raw, Writes(room=chat_room(reason=reason)))
+    keep(raw, UnitOfWork(room=chat_room(reason=reason)))
     print("committed", flush=True)
     sys.stdin.read()
     raw.close()
@@ -93,9 +93,9 @@ def chat_room(
     return Room(room_id, "bound", NOON, reason, CHAT_BINDING, name)
 
 
-def moved(room_id: str, event: str, source: str, target: str, at: float = NOON) -> Transition:
+def moved(room_id: str, event: str, source: str, target: str, at: float = NOON) -> TransitionRecord:
     """A transition for a reason of no importance."""
-    return Transition(room_id, at, event, source, target, f"because of {event}")
+    return TransitionRecord(room_id, at, event, source, target, f"because of {event}")
 
 
 def streaming_turn(room_id: RoomId = CHAT) -> Turn:
@@ -135,12 +135,12 @@ def busy_chat(raw: sqlite3.Connection) -> None:
         (message("$question"), message("$unreadable"), message("$next"), message("$last")),
         quarantined=(quarantined, homeless),
     )
-    rows = writing.keep_batch(raw, batch, NOON + 1)
+    rows = writing.save_sync_batch(raw, batch, NOON + 1)
     raw.execute("COMMIT")
     first, unreadable, *_ = (row.seq for row in rows)
     keep(
         raw,
-        Writes(
+        UnitOfWork(
             room=chat_room(),
             turn=streaming_turn(),
             finished=(first,),
@@ -151,7 +151,7 @@ def busy_chat(raw: sqlite3.Connection) -> None:
                 moved(CHAT, "topology_confirmed", "reconciling", "bound"),
             ),
         ),
-        Writes(room=Room(QUIET, "bound", NOON, "it is what it is", quiet, "Hello")),
+        UnitOfWork(room=Room(QUIET, "bound", NOON, "it is what it is", quiet, "Hello")),
     )
     finish = {"txn_id": "$question.1", "status": "sent", "event_id": "$reply", "reason": ""}
     raw.execute(SQL["finish_outbox"], finish)

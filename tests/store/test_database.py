@@ -144,4 +144,4 @@ async def test_what_can_not_be_read_is_not_shown(database: Database):
 async def test_a_unit_that_breaks_a_rule_is_our_fault_and_not_the_files(journal, wrong):
     with pytest.raises(UnitRefused):
         await journal.write(wrong)
-    assert (await journal.bot()).life.state == "stopped"
+    assert (await journal.bot()).bot_state.state == "stopped"

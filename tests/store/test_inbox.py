@@ -11,7 +11,7 @@ from machines.events.priority import Priority
 from machines.ids import UserId
 from store import Journal, inbox
 from store.database import open_database
-from store.records import Writes
+from store.records import UnitOfWork
 from tests.store.values import KEY, ROOMS, keep_facts, message
 
 
@@ -57,7 +57,7 @@ async def test_the_first_rows_of_each_priority_are_loaded_however_much_waits(jou
 
 
 async def test_what_others_write_in_a_chat_is_no_message_of_its_queue(journal, bound):
-    await journal.keep_visits([Writes(room=ROOMS[1])], 1.0)
+    await journal.save_units_of_work([UnitOfWork(room=ROOMS[1])], 1.0)
     others = [replace(message(n), sender=UserId("@eve:example.org")) for n in range(2 * bound)]
     rows = await keep_facts(journal, others, 1.0)
     assert {row.priority for row in rows} == {Priority.EVENT}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from machines.ids import RoomId
 from store.inbox import put_facts
 from store.inspection import look_at_bot, look_at_room, look_at_rooms, seen_rooms
-from store.records import Writes
+from store.records import UnitOfWork
 from tests.store.samples import (
     CHAT,
     NOON,
@@ -66,7 +66,7 @@ def test_what_belongs_to_one_room_is_not_shown_in_another(raw: sqlite3.Connectio
 
 
 def test_orders_that_a_user_gave_for_a_room_wait_in_that_room(raw: sqlite3.Connection) -> None:
-    keep(raw, Writes(room=chat_room(), orders=(order("welcome", actor="@anna:example.org"),)))
+    keep(raw, UnitOfWork(room=chat_room(), orders=(order("welcome", actor="@anna:example.org"),)))
     sight = look_at_room(raw, CHAT, 10)
     assert sight is not None
     assert sight.outbox_pending == 1
@@ -81,7 +81,7 @@ def test_only_the_last_transitions_are_shown_newest_last(raw: sqlite3.Connection
     transitions = tuple(
         moved(CHAT, f"event_{number}", "bound", "failed", NOON + number) for number in range(5)
     )
-    keep(raw, Writes(room=chat_room(), transitions=transitions))
+    keep(raw, UnitOfWork(room=chat_room(), transitions=transitions))
     sight = look_at_room(raw, CHAT, 2)
     assert sight is not None
     assert [each.event for each in sight.transitions] == ["event_3", "event_4"]
@@ -93,7 +93,7 @@ def test_the_newest_report_is_found_behind_later_transitions(raw: sqlite3.Connec
     )
     keep(
         raw,
-        Writes(
+        UnitOfWork(
             room=chat_room(),
             transitions=(refused, moved(CHAT, "message_came", "failed", "reconciling")),
         ),
@@ -107,7 +107,7 @@ def test_of_many_things_given_up_the_last_are_shown_and_all_counted(
     raw: sqlite3.Connection,
 ) -> None:
     orders = tuple(order(f"order-{number}") for number in range(5))
-    keep(raw, Writes(room=chat_room(), orders=orders))
+    keep(raw, UnitOfWork(room=chat_room(), orders=orders))
     raw.execute("UPDATE outbox SET status = 'refused', reason = txn_id")
     sight = look_at_room(raw, CHAT, 2)
     assert sight is not None
@@ -131,9 +131,9 @@ def test_a_room_that_nothing_is_stored_of_is_not_there(raw: sqlite3.Connection) 
 
 def test_the_bot_shows_its_state_and_the_totals(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
-    keep(raw, Writes(transitions=(moved("bot", "started", "stopped", "login"),)))
+    keep(raw, UnitOfWork(transitions=(moved("bot", "started", "stopped", "login"),)))
     bot = look_at_bot(raw, 10)
-    assert (bot.bot.life.state, bot.bot.life.reason) == ("stopped", "never started")
+    assert (bot.bot.bot_state.state, bot.bot.bot_state.reason) == ("stopped", "never started")
     assert (bot.rooms, bot.users, bot.turns) == (2, 0, 1)
     assert (bot.inbox_pending, bot.outbox_pending) == (2, 1)
     assert [item.reason for item in bot.given_up] == ["the answer has no rooms"]

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 from msgspec.structs import replace
 
-from machines.bot.machine import Life
+from machines.bot.machine import BotState
 from machines.events.internal import OrderDone
 from machines.events.matrix import (
     BotRemoved,
@@ -29,7 +29,7 @@ from machines.user.preferences import Preferences
 from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused
-from store.records import FinishedOrder, Transition, Writes
+from store.records import FinishedOrder, TransitionRecord, UnitOfWork
 from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, keep_facts, message, order
 
 
@@ -50,7 +50,7 @@ def batch(token: str, *facts, **more) -> SyncBatch:
 
 
 async def test_a_batch_is_kept_with_its_token_and_its_rows_come_back_in_order(journal):
-    rows = await journal.keep_batch(batch("s1", message(1), message(2, "!b"), message(3)), 5.0)
+    rows = await journal.save_sync_batch(batch("s1", message(1), message(2, "!b"), message(3)), 5.0)
     assert [(row.seq, row.actor, row.event.body) for row in rows] == [
         (1, "!chat", "text 1"),
         (2, "!b", "text 2"),
@@ -62,7 +62,7 @@ async def test_a_batch_is_kept_with_its_token_and_its_rows_come_back_in_order(jo
 
 @pytest.mark.parametrize("table", ["inbox", "quarantine"])
 async def test_when_any_part_of_a_batch_can_not_be_kept_the_token_stays(database, journal, table):
-    await journal.keep_batch(batch("s1", message(1)), 1.0)
+    await journal.save_sync_batch(batch("s1", message(1)), 1.0)
     await database.run(
         lambda raw: raw.execute(
             f"CREATE TRIGGER fault BEFORE INSERT ON {table} WHEN NEW.event_id LIKE '%bad%'"
@@ -77,7 +77,7 @@ async def test_when_any_part_of_a_batch_can_not_be_kept_the_token_stays(database
         quarantined=(Quarantined("timeline", None, EventId("$bad"), "broken"),),
     )
     with pytest.raises(UnitRefused, match="injected"):
-        await journal.keep_batch(wrong, 2.0)
+        await journal.save_sync_batch(wrong, 2.0)
     assert (await journal.bot()).sync_token == "s1"
     assert await waiting(journal) == ["text 1"]
     assert await count(database, "quarantine") == 0
@@ -87,15 +87,15 @@ async def test_when_the_disk_is_full_the_token_stays(database, journal):
     await database.run(lambda raw: raw.execute("PRAGMA max_page_count = 1"))
     large = replace(message(1), body="x" * 10**6)
     with pytest.raises(DatabaseUnusable, match="full"):
-        await journal.keep_batch(batch("s1", large), 1.0)
+        await journal.save_sync_batch(batch("s1", large), 1.0)
     assert (await journal.bot()).sync_token is None
     await database.run(lambda raw: raw.execute("PRAGMA max_page_count = 100000"))
-    await journal.keep_batch(batch("s1", large), 1.0)
+    await journal.save_sync_batch(batch("s1", large), 1.0)
     assert (await journal.bot()).sync_token == "s1"
 
 
 async def test_a_fact_that_no_row_can_hold_is_quarantined_and_holds_nothing_up(database, journal):
-    rows = await journal.keep_batch(
+    rows = await journal.save_sync_batch(
         batch("s1", message(1), replace(message(2), body="\ud800"), message(3)), 1.0
     )
     assert [row.event.body for row in rows] == ["text 1", "text 3"]
@@ -104,8 +104,8 @@ async def test_a_fact_that_no_row_can_hold_is_quarantined_and_holds_nothing_up(d
 
 
 async def test_an_event_is_taken_once_however_often_it_is_seen(journal):
-    first = await journal.keep_batch(batch("s1", message(1)), 1.0)
-    again = await journal.keep_batch(batch("s1", message(1), message(2)), 2.0)
+    first = await journal.save_sync_batch(batch("s1", message(1)), 1.0)
+    again = await journal.save_sync_batch(batch("s1", message(1), message(2)), 2.0)
     history = await keep_facts(journal, [message(2), message(3)], 3.0)
     assert [[row.event.body for row in rows] for rows in (first, again, history)] == [
         ["text 1"],
@@ -115,15 +115,15 @@ async def test_an_event_is_taken_once_however_often_it_is_seen(journal):
 
 
 async def test_an_event_that_is_done_is_not_taken_again(journal):
-    (row,) = await journal.keep_batch(batch("s1", message(1)), 1.0)
-    await journal.keep_visits([Writes(finished=(row.seq,))], 2.0)
-    assert await journal.keep_batch(batch("s1", message(1)), 3.0) == ()
+    (row,) = await journal.save_sync_batch(batch("s1", message(1)), 1.0)
+    await journal.save_units_of_work([UnitOfWork(finished=(row.seq,))], 2.0)
+    assert await journal.save_sync_batch(batch("s1", message(1)), 3.0) == ()
     assert await waiting(journal) == []
 
 
 async def test_facts_without_an_event_id_are_each_taken(journal):
     fact = EncryptionEnabled(CHAT, None)
-    rows = await journal.keep_batch(batch("s1", fact, fact), 1.0)
+    rows = await journal.save_sync_batch(batch("s1", fact, fact), 1.0)
     assert len(rows) == 2
 
 
@@ -135,70 +135,70 @@ def gapped(token, *facts, since="s1"):
 
 
 async def test_a_gap_is_kept_with_the_token_and_what_is_newer_is_left_to_the_history(journal):
-    rows = await journal.keep_batch(gapped("s2", message(9), message(1, "!talk")), 1.0)
+    rows = await journal.save_sync_batch(gapped("s2", message(9), message(1, "!talk")), 1.0)
     assert [row.event.event_id for row in rows] == ["$1"]
     assert (await journal.bot()).sync_token == "s2"
     assert await journal.gaps() == (Gap(CHAT, SyncToken("s1"), SyncToken("s2")),)
 
 
 async def test_an_open_gap_grows_at_its_end_until_its_history_is_read(journal):
-    await journal.keep_batch(gapped("s2"), 1.0)
-    assert await journal.keep_batch(batch("s3", message(3)), 2.0) == ()
-    assert await journal.keep_batch(batch("s4", message(1, "!talk")), 2.0) != ()
-    await journal.keep_batch(gapped("s5", since="s4"), 3.0)
+    await journal.save_sync_batch(gapped("s2"), 1.0)
+    assert await journal.save_sync_batch(batch("s3", message(3)), 2.0) == ()
+    assert await journal.save_sync_batch(batch("s4", message(1, "!talk")), 2.0) != ()
+    await journal.save_sync_batch(gapped("s5", since="s4"), 3.0)
     assert await journal.gaps() == (Gap(CHAT, SyncToken("s1"), SyncToken("s5")),)
 
 
 async def test_what_was_added_to_a_gap_while_it_was_read_is_left(journal):
-    await journal.keep_batch(gapped("s2"), 1.0)
+    await journal.save_sync_batch(gapped("s2"), 1.0)
     (gap,) = await journal.gaps()
-    await journal.keep_batch(batch("s3", message(3)), 2.0)
+    await journal.save_sync_batch(batch("s3", message(3)), 2.0)
     rest = await journal.close_gap(gap)
     assert rest == Gap(CHAT, SyncToken("s2"), SyncToken("s3"), was_in=True)
     assert await journal.close_gap(rest) is None
     assert await journal.gaps() == ()
-    assert len(await journal.keep_batch(batch("s4", message(4)), 4.0)) == 1
+    assert len(await journal.save_sync_batch(batch("s4", message(4)), 4.0)) == 1
 
 
 async def test_history_is_kept_only_while_its_gap_is_open(journal):
     gap = Gap(CHAT, SyncToken("s1"), SyncToken("s2"))
-    assert await journal.keep_history(gap, [message(1)], 1.0) == ()
-    await journal.keep_batch(gapped("s2"), 1.0)
-    assert len(await journal.keep_history(gap, [message(1)], 1.0)) == 1
-    assert await journal.keep_history(gap, [message(1)], 1.0) == ()
+    assert await journal.save_history(gap, [message(1)], 1.0) == ()
+    await journal.save_sync_batch(gapped("s2"), 1.0)
+    assert len(await journal.save_history(gap, [message(1)], 1.0)) == 1
+    assert await journal.save_history(gap, [message(1)], 1.0) == ()
     assert (await journal.bot()).sync_token == "s2"
 
 
 async def test_history_of_a_gap_that_ended_is_not_kept_for_the_next_gap_of_that_room(journal):
     """A page may be on its way while the bot is put out, comes again, and misses something anew (contract D5)."""
-    await journal.keep_batch(gapped("s2"), 1.0)
+    await journal.save_sync_batch(gapped("s2"), 1.0)
     (ended,) = await journal.gaps()
     removed = BotRemoved(CHAT, EventId("$out"), None, "kicked")
-    await journal.keep_batch(batch("s3", removed), 2.0)
-    await journal.keep_batch(gapped("s4", since="s3"), 3.0)
-    assert await journal.keep_history(ended, [message(1)], 4.0) == ()
+    await journal.save_sync_batch(batch("s3", removed), 2.0)
+    await journal.save_sync_batch(gapped("s4", since="s3"), 3.0)
+    assert await journal.save_history(ended, [message(1)], 4.0) == ()
     following = Gap(CHAT, SyncToken("s3"), SyncToken("s4"))
     assert await journal.close_gap(ended) == following
-    assert len(await journal.keep_history(following, [message(2)], 5.0)) == 1
+    assert len(await journal.save_history(following, [message(2)], 5.0)) == 1
 
 
 async def test_a_gap_says_whether_the_bot_was_in_the_room_before_it(journal):
     known = Gap(CHAT, SyncToken("s1"), SyncToken("not used"), was_in=True)
-    await journal.keep_batch(SyncBatch(SyncToken("s2"), (), (known,)), 1.0)
-    await journal.keep_batch(gapped("s3", since="s2"), 2.0)
+    await journal.save_sync_batch(SyncBatch(SyncToken("s2"), (), (known,)), 1.0)
+    await journal.save_sync_batch(gapped("s3", since="s2"), 2.0)
     assert await journal.gaps() == (Gap(CHAT, SyncToken("s1"), SyncToken("s3"), was_in=True),)
 
 
 async def test_a_gap_ends_where_the_bot_is_put_out_of_the_room(journal):
-    await journal.keep_batch(gapped("s2"), 1.0)
+    await journal.save_sync_batch(gapped("s2"), 1.0)
     removed = BotRemoved(CHAT, EventId("$out"), None, "kicked")
-    rows = await journal.keep_batch(batch("s3", removed, message(3)), 2.0)
+    rows = await journal.save_sync_batch(batch("s3", removed, message(3)), 2.0)
     assert [row.event.event_id for row in rows] == ["$out", "$3"]
     assert await journal.gaps() == ()
 
 
 async def test_encryption_is_told_at_once_though_there_is_a_gap(journal):
-    rows = await journal.keep_batch(gapped("s2", EncryptionEnabled(CHAT, EventId("$e"))), 1.0)
+    rows = await journal.save_sync_batch(gapped("s2", EncryptionEnabled(CHAT, EventId("$e"))), 1.0)
     assert [row.event.event_id for row in rows] == ["$e"]
 
 
@@ -206,19 +206,19 @@ async def test_encryption_is_told_at_once_though_there_is_a_gap(journal):
 
 
 async def test_a_visit_is_kept_whole(database, journal):
-    (row, other) = await journal.keep_batch(batch("s1", message(1), message(2)), 1.0)
-    writes = Writes(
+    (row, other) = await journal.save_sync_batch(batch("s1", message(1), message(2)), 1.0)
+    writes = UnitOfWork(
         room=ROOMS[1],
         turn=TURN,
         finished=(row.seq,),
         set_aside=((other.seq, "no key"),),
         told=((ActorKey(ANNA), message(9)),),
         orders=(order("a"), order("b")),
-        transitions=(Transition(CHAT, 2.0, "came", "a", "b", "why", {"x": [1]}),),
+        transitions=(TransitionRecord(CHAT, 2.0, "came", "a", "b", "why", {"x": [1]}),),
         platform_chat_seq=7,
         preferences=((ANNA, Preferences(soul="brief")),),
     )
-    (told,) = await journal.keep_visits([writes], 2.0)
+    (told,) = await journal.save_units_of_work([writes], 2.0)
     assert (told.actor, told.event) == (ANNA, message(9))
     assert await waiting(journal) == []
     assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["a", "b"]
@@ -234,13 +234,13 @@ async def test_a_visit_is_kept_whole(database, journal):
 
 
 async def test_a_round_is_kept_as_a_whole_or_not_at_all(database, journal):
-    (row,) = await journal.keep_batch(batch("s1", message(1)), 1.0)
+    (row,) = await journal.save_sync_batch(batch("s1", message(1)), 1.0)
     twice = Binding("chat", ANNA, "C9", "7")
     with pytest.raises(UnitRefused, match="platform_chat_id"):
-        await journal.keep_visits(
+        await journal.save_units_of_work(
             [
-                Writes(room=ROOMS[1], finished=(row.seq,), orders=(order("a"),)),
-                Writes(room=Room(RoomId("!other"), "bound", binding=twice)),
+                UnitOfWork(room=ROOMS[1], finished=(row.seq,), orders=(order("a"),)),
+                UnitOfWork(room=Room(RoomId("!other"), "bound", binding=twice)),
             ],
             2.0,
         )
@@ -250,31 +250,35 @@ async def test_a_round_is_kept_as_a_whole_or_not_at_all(database, journal):
 
 
 async def test_what_the_homeserver_confirms_takes_a_context_from_a_damaged_row(journal):
-    await journal.keep_visits([Writes(room=ROOMS[1])], 1.0)
+    await journal.save_units_of_work([UnitOfWork(room=ROOMS[1])], 1.0)
     right = Room(RoomId("!right"), "bound", binding=Binding("chat", ANNA, "C9", "7"))
-    confirmed = Transition("!right", 2.0, "topology_confirmed", "reconciling", "bound", "found")
-    await journal.keep_visits([Writes(room=right, transitions=(confirmed,))], 2.0)
+    confirmed = TransitionRecord(
+        "!right", 2.0, "topology_confirmed", "reconciling", "bound", "found"
+    )
+    await journal.save_units_of_work([UnitOfWork(room=right, transitions=(confirmed,))], 2.0)
     rooms = (await journal.stored()).rooms
     held = {room_id: room.binding.platform_chat_id for room_id, room in rooms.items()}
     assert held == {"!right": "7", CHAT: None}
 
 
 async def test_the_same_order_is_kept_once(journal):
-    await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
-    await journal.keep_visits([Writes(orders=(replace(order("a"), not_before=9.0),))], 2.0)
+    await journal.save_units_of_work([UnitOfWork(orders=(order("a"),))], 1.0)
+    await journal.save_units_of_work(
+        [UnitOfWork(orders=(replace(order("a"), not_before=9.0),))], 2.0
+    )
     (row,) = await journal.waiting_orders(0.0)
     assert row == order("a")
 
 
 async def test_a_sequence_is_never_lowered(journal):
     for seq in (5, 3):
-        await journal.keep_visits([Writes(platform_chat_seq=seq)], 1.0)
+        await journal.save_units_of_work([UnitOfWork(platform_chat_seq=seq)], 1.0)
     assert (await journal.bot()).platform_chat_seq == 5
 
 
 async def test_nothing_is_nothing_to_write():
-    assert Writes().empty
-    assert not Writes(finished=(1,)).empty
+    assert UnitOfWork().empty
+    assert not UnitOfWork(finished=(1,)).empty
 
 
 # -- what is under way ---------------------------------------------------------------------------------
@@ -295,7 +299,7 @@ async def test_rooms_that_something_is_under_way_for_are_left_alone(database, jo
             ]
         )
     )
-    await journal.keep_visits([Writes(user=USERS[1], orders=waiting_orders)], 2.0)
+    await journal.save_units_of_work([UnitOfWork(user=USERS[1], orders=waiting_orders)], 2.0)
     in_flight = (await journal.stored()).in_flight
     assert in_flight == {"!invited", "!left", "!join", "!name", "!bind", "!made"}
 
@@ -308,7 +312,7 @@ async def test_rooms_that_something_is_under_way_for_are_left_alone(database, jo
 
 
 async def test_a_sent_order_is_remembered_with_its_event(database, journal):
-    await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
+    await journal.save_units_of_work([UnitOfWork(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
     assert await journal.finish_orders([FinishedOrder(row, EventId("$sent"))], 2.0) == ()
     assert await journal.waiting_orders(0.0) == ()
@@ -320,8 +324,8 @@ async def test_a_sent_order_is_remembered_with_its_event(database, journal):
 
 async def test_an_order_from_too_long_ago_is_doubtful(journal):
     old = replace(order("old"), created_at=100.0)
-    await journal.keep_visits(
-        [Writes(orders=(old, replace(order("new"), created_at=200.0)))], 200.0
+    await journal.save_units_of_work(
+        [UnitOfWork(orders=(old, replace(order("new"), created_at=200.0)))], 200.0
     )
     found = [(row.txn_id, row.doubtful) for row in await journal.waiting_orders(150.0)]
     assert found == [("old", True), ("new", False)]
@@ -330,7 +334,7 @@ async def test_an_order_from_too_long_ago_is_doubtful(journal):
 async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_it(
     database, journal
 ):
-    await journal.keep_visits([Writes(orders=(order("a"), order("b")))], 1.0)
+    await journal.save_units_of_work([UnitOfWork(orders=(order("a"), order("b")))], 1.0)
     first, second = await journal.waiting_orders(0.0)
     done = OrderDone(TxnId("a"), Done())
     (told,) = await journal.finish_orders([FinishedOrder(first, report=done)], 2.0)
@@ -348,7 +352,7 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
 
 
 async def test_a_refused_order_keeps_its_body_and_the_reason(database, journal):
-    await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
+    await journal.save_units_of_work([UnitOfWork(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
     report = OrderDone(row.txn_id, Refused("forbidden", "M_FORBIDDEN", "no"))
     await journal.finish_orders([FinishedOrder(row, None, "M_FORBIDDEN: no", report)], 2.0)
@@ -370,9 +374,11 @@ async def test_intermediate_edits_of_one_message_are_dropped_and_nothing_else(jo
         edit("m.e2", "m"),
         edit("n.e1", "n", droppable=True),
     )
-    await journal.keep_visits([Writes(orders=orders)], 1.0)
+    await journal.save_units_of_work([UnitOfWork(orders=orders)], 1.0)
     newest = edit("m.e3", "m", droppable=True)
-    await journal.keep_visits([Writes(dropped_edits=(TxnId("m"),), orders=(newest,))], 2.0)
+    await journal.save_units_of_work(
+        [UnitOfWork(dropped_edits=(TxnId("m"),), orders=(newest,))], 2.0
+    )
     assert [row.txn_id for row in await journal.waiting_orders(0.0)] == [
         "m",
         "m.e2",
@@ -385,12 +391,16 @@ async def test_intermediate_edits_of_one_message_are_dropped_and_nothing_else(jo
 
 
 async def test_the_bots_life_and_session_are_kept(database, journal):
-    transition = Transition("bot", 7.5, "reconciled", "reconcile", "live", "3 rooms")
-    await journal.keep_life(Life("live", 7.5, "3 rooms", was_live=True), transition)
-    await journal.keep_session(UserId("@lambda:example.org"), DeviceId("DEVICE"))
+    transition = TransitionRecord("bot", 7.5, "reconciled", "reconcile", "live", "3 rooms")
+    await journal.save_bot_state(BotState("live", 7.5, "3 rooms", was_live=True), transition)
+    await journal.save_session(UserId("@lambda:example.org"), DeviceId("DEVICE"))
     bot = await journal.bot()
-    assert (bot.life.state, bot.life.since, bot.life.reason) == ("live", 7.5, "3 rooms")
-    assert not bot.life.was_live, "a new process has not been live"
+    assert (bot.bot_state.state, bot.bot_state.since, bot.bot_state.reason) == (
+        "live",
+        7.5,
+        "3 rooms",
+    )
+    assert not bot.bot_state.was_live, "a new process has not been live"
     assert (bot.user_id, bot.device_id) == ("@lambda:example.org", "DEVICE")
     assert await count(database, "transitions") == 1
 
@@ -398,7 +408,7 @@ async def test_the_bots_life_and_session_are_kept(database, journal):
 async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(database, journal):
     for at in (10.0, 30.0):
         number = int(at)
-        await journal.keep_batch(
+        await journal.save_sync_batch(
             batch(
                 f"s{number}",
                 message(number),
@@ -412,10 +422,10 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
         done, aside = rows[-2].seq, rows[-1].seq
         gone = replace(order(f"gone{number}"), created_at=at)
         stays = replace(order(f"stays{number}"), created_at=at)
-        transition = Transition(CHAT, at, "x", "a", "b", "")
-        await journal.keep_visits(
+        transition = TransitionRecord(CHAT, at, "x", "a", "b", "")
+        await journal.save_units_of_work(
             [
-                Writes(
+                UnitOfWork(
                     finished=(done,),
                     set_aside=((aside, "no"),),
                     orders=(gone, stays),
@@ -436,7 +446,7 @@ async def test_pruning_keeps_what_a_turn_or_an_order_that_waits_may_still_edit(d
     """A clock that jumps ahead by weeks makes everything old (contract D16)."""
     sent = [order("in a turn"), order("edited", "!other"), order("over", "!other")]
     edit = order("edit", "!other", edits=TxnId("edited"))
-    await journal.keep_visits([Writes(turn=TURN, orders=(*sent, edit))], 2.0)
+    await journal.save_units_of_work([UnitOfWork(turn=TURN, orders=(*sent, edit))], 2.0)
     await journal.finish_orders([FinishedOrder(each, EventId("$e")) for each in sent], 2.0)
     await journal.prune(1e9)
     found = [await journal.sent_event(each.txn_id) for each in sent]
@@ -453,7 +463,7 @@ def test_the_tables_are_strict(path):
 
 async def test_a_reply_to_an_event_of_the_bots_is_one_to_the_bot(journal):
     """Contract O5: only the journal knows which events those are."""
-    await journal.keep_visits([Writes(orders=(order("a"),))], 1.0)
+    await journal.save_units_of_work([UnitOfWork(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
     await journal.finish_orders([FinishedOrder(row, EventId("$own"), None, None)], 1.0)
     replies = (

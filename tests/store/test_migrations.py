@@ -19,7 +19,7 @@ from machines.events.orders import Order
 from machines.ids import ActorKey
 from store import Database, DatabaseUnusable, Journal, database
 from store.database import migrate, migrations, open_database
-from store.records import Writes
+from store.records import UnitOfWork
 from tests.store.dump import GAP, dump_of, fill
 from tests.store.journalled import FACTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
 from tests.store.values import ANNA, CHAT, KEY, PREFERENCES, ROOMS, TURN, USERS
@@ -216,5 +216,5 @@ async def test_the_steps_are_numbered_without_a_gap():
 
 async def test_a_first_start_has_never_lived(database: Database):
     bot = await Journal(database).bot()
-    assert (bot.life.state, bot.sync_token, bot.platform_chat_seq) == ("stopped", None, 0)
-    assert Writes().empty
+    assert (bot.bot_state.state, bot.sync_token, bot.platform_chat_seq) == ("stopped", None, 0)
+    assert UnitOfWork().empty

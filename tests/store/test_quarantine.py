@@ -12,7 +12,7 @@ STRANGER = UserId("@mallory:elsewhere.net")
 
 
 async def note(journal: Journal, *items: Quarantined) -> None:
-    await journal.keep_batch(SyncBatch(SyncToken("s"), quarantined=items), 1.0)
+    await journal.save_sync_batch(SyncBatch(SyncToken("s"), quarantined=items), 1.0)
 
 
 def broken(event_id: str | None, room_id: str | None = "!room", times: int = 1) -> Quarantined:

@@ -11,7 +11,7 @@ from store import database, readonly
 from store.errors import DatabaseAbsent, DatabaseUnusable
 from store.queries import SQL
 from store.readonly import read
-from store.records import Writes
+from store.records import UnitOfWork
 from tests.store.samples import CHAT, another_process, chat_room, connect, files, keep
 
 
@@ -25,7 +25,7 @@ def left_behind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path
     """A database in one of the states it can be in; its last commit is `the last word`."""
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, Writes(room=chat_room(reason="an earlier word")))
+        keep(raw, UnitOfWork(room=chat_room(reason="an earlier word")))
     with another_process(path, "the last word") as process:
         if request.param == "running":
             yield path
@@ -56,7 +56,7 @@ def test_a_killed_daemons_last_commit_is_in_the_log_alone(tmp_path: Path) -> Non
     """Otherwise the tests above would pass without the log being read."""
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, Writes(room=chat_room(reason="an earlier word")))
+        keep(raw, UnitOfWork(room=chat_room(reason="an earlier word")))
     with another_process(path, "the last word"):
         pass
     path.with_name("bot.db-wal").unlink()
@@ -66,7 +66,7 @@ def test_a_killed_daemons_last_commit_is_in_the_log_alone(tmp_path: Path) -> Non
 def test_what_is_not_committed_is_not_seen(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, Writes(room=chat_room(reason="committed")))
+        keep(raw, UnitOfWork(room=chat_room(reason="committed")))
         raw.execute("BEGIN")
         raw.execute("UPDATE rooms SET reason = 'not committed'")
         assert read(path, reason) == "committed"
@@ -76,12 +76,12 @@ def test_what_is_not_committed_is_not_seen(tmp_path: Path) -> None:
 def test_a_reader_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, Writes(room=chat_room(reason="before")))
+        keep(raw, UnitOfWork(room=chat_room(reason="before")))
         raw.execute("PRAGMA busy_timeout = 0")
 
         def write_meanwhile(reader: sqlite3.Connection) -> tuple[str, str]:
             first = reason(reader)
-            keep(raw, Writes(room=chat_room(reason="meanwhile")))
+            keep(raw, UnitOfWork(room=chat_room(reason="meanwhile")))
             return first, reason(reader)
 
         assert read(path, write_meanwhile) == ("before", "before")
@@ -96,7 +96,7 @@ def test_a_daemon_that_starts_meanwhile_is_noticed(tmp_path: Path) -> None:
     def start_in_the_middle(reader: sqlite3.Connection) -> str:
         if not started:
             started.append(connect(path))
-            keep(started[0], Writes(room=chat_room(reason="alive")))
+            keep(started[0], UnitOfWork(room=chat_room(reason="alive")))
         return reason(reader)
 
     try:
@@ -111,7 +111,7 @@ def test_a_link_is_followed_to_the_files_beside_the_real_one(tmp_path: Path) -> 
     link = tmp_path / "link.db"
     link.symlink_to(path)
     with closing(connect(path)) as raw:
-        keep(raw, Writes(room=chat_room(reason="the last word")))
+        keep(raw, UnitOfWork(room=chat_room(reason="the last word")))
         assert read(link, reason) == "the last word"
 
 
@@ -120,7 +120,7 @@ def test_an_older_schema_is_brought_up_in_memory_only(
 ) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, Writes(room=chat_room()))
+        keep(raw, UnitOfWork(room=chat_room()))
     later = [*database.migrations(), "ALTER TABLE rooms ADD COLUMN colour TEXT DEFAULT 'green';"]
     monkeypatch.setattr(database, "migrations", lambda: later)
     monkeypatch.setattr(readonly, "migrations", lambda: later)
@@ -181,7 +181,7 @@ def test_a_later_schema_is_refused(tmp_path: Path) -> None:
 def test_a_page_that_is_damaged_is_unusable(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, Writes(room=chat_room()))
+        keep(raw, UnitOfWork(room=chat_room()))
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)

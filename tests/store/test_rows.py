@@ -15,7 +15,7 @@ from store.codec import dump
 from store.database import prepare
 from store.inbox import READ_AHEAD
 from store.queries import SQL
-from store.records import RoomRows, UserRows, Writes
+from store.records import RoomRows, UnitOfWork, UserRows
 from store.rows import BINDING_COLUMNS, ROOM_COLUMNS
 from tests.store.values import (
     ANNA,
@@ -33,7 +33,7 @@ from tests.store.values import (
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.room_id)
 async def test_a_room_comes_back_as_it_was(journal, room):
     for _ in range(2):
-        await journal.keep_visits([Writes(room=room)], 1.0)
+        await journal.save_units_of_work([UnitOfWork(room=room)], 1.0)
     key = ActorKey(room.room_id)
     rows = (await journal.rooms_and_users([key]))[key]
     assert rows == RoomRows(room, None, ())
@@ -44,7 +44,7 @@ async def test_what_many_rooms_have_in_common_is_in_memory_once(journal):
     space = RoomId("!space")
     bindings = [Binding("chat", ANNA, f"C{n}", str(n), None, space) for n in (1, 2)]
     rooms = [Room(RoomId(f"!{n}"), reason="as found", binding=b) for n, b in enumerate(bindings)]
-    await journal.keep_visits([Writes(room=room) for room in rooms], 1.0)
+    await journal.save_units_of_work([UnitOfWork(room=room) for room in rooms], 1.0)
     one, other = (await journal.stored()).rooms.values()
     assert one.binding is not None
     assert other.binding is not None
@@ -71,23 +71,23 @@ def test_every_column_of_a_room_keeps_one_field(path):
 @pytest.mark.parametrize("user", USERS, ids=lambda user: user.state)
 async def test_a_user_comes_back_as_he_was(journal, user):
     for _ in range(2):
-        await journal.keep_visits([Writes(user=user)], 1.0)
+        await journal.save_units_of_work([UnitOfWork(user=user)], 1.0)
     key = ActorKey(user.user_id)
     rows = (await journal.rooms_and_users([key]))[key]
     assert rows == UserRows(user, (), ())
 
 
 async def test_a_turn_comes_back_as_it_was(journal):
-    await journal.keep_visits([Writes(turn=TURN)], 1.0)
+    await journal.save_units_of_work([UnitOfWork(turn=TURN)], 1.0)
     rows = (await journal.rooms_and_users([KEY]))[KEY]
     assert rows.turn == TURN
     assert await journal.actors_with_work() == {KEY: 0}
-    await journal.keep_visits([Writes(turn_ended=CHAT)], 2.0)
+    await journal.save_units_of_work([UnitOfWork(turn_ended=CHAT)], 2.0)
     assert await journal.actors_with_work() == {}
 
 
 async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format(database, journal):
-    await journal.keep_visits([Writes(turn=replace(TURN, tries=1))], 1.0)
+    await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, tries=1))], 1.0)
     change = "UPDATE turns SET payload = :payload"
     await database.run(lambda raw: raw.execute(change, {"payload": TURN_ROW}))
     rows = (await journal.rooms_and_users([KEY]))[KEY]
@@ -118,7 +118,7 @@ async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
         chat(5, chat_id=None),
         chat(6, room_type="space"),
     ]
-    await journal.keep_visits([Writes(room=room) for room in rooms], 1.0)
+    await journal.save_units_of_work([UnitOfWork(room=room) for room in rooms], 1.0)
     key = ActorKey(ANNA)
     chats = (await journal.rooms_and_users([key]))[key].chats
     assert [(c.chat_id, c.name, c.archived, c.state) for c in chats] == [

@@ -40,7 +40,7 @@ async def keep_facts(
     journal: Journal, facts: Iterable[MatrixEvent], at: float
 ) -> tuple[InboxRow, ...]:
     """Have a sync bring these."""
-    return await journal.keep_batch(SyncBatch(SyncToken("s"), tuple(facts)), at)
+    return await journal.save_sync_batch(SyncBatch(SyncToken("s"), tuple(facts)), at)
 
 
 ROOMS = (
