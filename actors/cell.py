@@ -24,9 +24,9 @@ from machines.events.internal import (
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.events.priority import Priority
 from machines.ids import ActorKey, RoomId, UserId
-from machines.room.actor import Conversation
+from machines.room.actor import RoomActor
 from machines.room.machine import Room
-from machines.user.actor import Household
+from machines.user.actor import UserActor
 from machines.user.chats import ChatSummary
 from machines.user.machine import User
 from store.records import InboxRow, RoomRows, UnitOfWork, UserRows
@@ -60,9 +60,9 @@ class ActorCell:
         self.orders_waiting = 0
         self.value: Actor
         if isinstance(rows, RoomRows):
-            self.value = Conversation(rows.room or Room(RoomId(key)), rows.turn)
+            self.value = RoomActor(rows.room or Room(RoomId(key)), rows.turn)
         else:
-            self.value = Household(rows.user or User(UserId(key)), rows.chats)
+            self.value = UserActor(rows.user or User(UserId(key)), rows.chats)
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
         """Add new inbox rows, in order.
@@ -77,7 +77,7 @@ class ActorCell:
     @property
     def _is_full_and_not_bound(self) -> bool:
         value = self.value
-        return _open_to(value, 0) == _EVENTS and isinstance(value, Conversation)
+        return _open_to(value, 0) == _EVENTS and isinstance(value, RoomActor)
 
     def signal(self, event: object) -> None:
         """Add an event without a row. Of agent output, and of deferred messages, only the newest is kept."""
@@ -92,7 +92,7 @@ class ActorCell:
 
     def update_chats(self, chats: tuple[ChatSummary, ...]) -> None:
         """Replace the user's chats, which are rows of other actors."""
-        if isinstance(self.value, Household):
+        if isinstance(self.value, UserActor):
             self.value = replace(self.value, chats=chats)
 
     @property
@@ -122,18 +122,18 @@ class ActorCell:
     def caught_up(self) -> bool:
         """Whether everything that was taken is answered."""
         value = self.value
-        return not value.waiting and (isinstance(value, Household) or value.turn is None)
+        return not value.waiting and (isinstance(value, UserActor) or value.turn is None)
 
     @property
     def owner(self) -> ActorKey | None:
         """The owner of the room, if known."""
-        binding = self.value.room.binding if isinstance(self.value, Conversation) else None
+        binding = self.value.room.binding if isinstance(self.value, RoomActor) else None
         return ActorKey(binding.matrix_user_id) if binding is not None else None
 
     @property
     def making(self) -> bool:
         """Whether this is a user whose Space or chat is being created."""
-        return isinstance(self.value, Household) and self.value.user.state != "resting"
+        return isinstance(self.value, UserActor) and self.value.user.state != "resting"
 
     @property
     def idle(self) -> bool:
@@ -142,7 +142,7 @@ class ActorCell:
 
     def due_at(self) -> float | None:
         """Return the time of the actor's next timer."""
-        return self.value.due_at() if isinstance(self.value, Conversation) else None
+        return self.value.due_at() if isinstance(self.value, RoomActor) else None
 
     def process_batch(self, context_provider: ContextProvider) -> ProcessedBatch:
         """Handle a bounded number of events: signals first, then the inbox in order."""
@@ -159,10 +159,10 @@ class ActorCell:
                 taken.append(seq)
             else:
                 break
-            world = context_provider.step_context()
-            value, effects = decide(self.key, value, event, seq, world, received_at)
+            context = context_provider.step_context()
+            value, effects = decide(self.key, value, event, seq, context, received_at)
             for effect in effects:
-                collector.add(effect, world, context_provider)
+                collector.add(effect, context, context_provider)
         writes = collector.writes(value)
         return ProcessedBatch(self, value, writes, tuple(collector.deferred), tuple(taken))
 
@@ -187,5 +187,5 @@ def _open_to(value: Actor, orders_waiting: int) -> frozenset[Priority]:
     """
     if len(value.waiting) < WINDOW and orders_waiting < LANE_FULL:
         return _ALL
-    bound = isinstance(value, Conversation) and value.room.state == "bound"
+    bound = isinstance(value, RoomActor) and value.room.state == "bound"
     return _BUT_MESSAGES if bound and orders_waiting < 2 * LANE_FULL else _EVENTS

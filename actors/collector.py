@@ -5,7 +5,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from actors.context import ContextProvider
-from machines.context import World
+from machines.context import StepContext
 from machines.events.effects import (
     Ack,
     CallAgent,
@@ -25,8 +25,8 @@ from machines.events.effects import (
 )
 from machines.events.orders import Order, SendMessage
 from machines.ids import ActorKey, TxnId, UserId
-from machines.room.actor import Conversation
-from machines.user.actor import Household
+from machines.room.actor import RoomActor
+from machines.user.actor import UserActor
 from machines.user.preferences import Preferences
 from store.records import OutboxRow, TransitionRecord, UnitOfWork
 
@@ -38,10 +38,10 @@ class EffectCollector(Struct):
     """The effects of one visit, by what becomes of them."""
 
     key: ActorKey
-    before: Conversation | Household
+    before: RoomActor | UserActor
     finished: list[int] = []
     set_aside: list[tuple[int, str]] = []
-    told: list[tuple[ActorKey, Struct]] = []
+    deliveries: list[tuple[ActorKey, Struct]] = []
     orders: list[OutboxRow] = []
     dropped: list[TxnId] = []
     transitions: list[TransitionRecord] = []
@@ -49,13 +49,13 @@ class EffectCollector(Struct):
     platform_chat_seq: int | None = None
     preferences: list[tuple[UserId, Preferences]] = []
 
-    def add(self, effect: Effect, world: World, context_provider: ContextProvider) -> None:
+    def add(self, effect: Effect, context: StepContext, context_provider: ContextProvider) -> None:
         """Put one effect where it belongs."""
         match effect:
             case Enqueue(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
                 lane = getattr(order, "room_id", self.key)
                 self.orders.append(
-                    OutboxRow(txn_id, lane, self.key, order, reports, not_before, world.now)
+                    OutboxRow(txn_id, lane, self.key, order, reports, not_before, context.now)
                 )
             case Ack(seq=seq):
                 self.finished.append(seq)
@@ -67,12 +67,12 @@ class EffectCollector(Struct):
             case DeadLetter(seq=seq, reason=reason):
                 self.set_aside.append((seq, reason))
             case Tell(actor=actor, event=event):
-                self.told.append((actor, event))
+                self.deliveries.append((actor, event))
             case RecordTransition():
                 self.transitions.append(
                     TransitionRecord(
                         self.key,
-                        world.now,
+                        context.now,
                         effect.event,
                         effect.source,
                         effect.target,
@@ -89,16 +89,16 @@ class EffectCollector(Struct):
             case _:
                 assert_never(effect)
 
-    def writes(self, after: Conversation | Household) -> UnitOfWork:
+    def writes(self, after: RoomActor | UserActor) -> UnitOfWork:
         """Return the content of the visit's transaction; of the actor's rows only those that changed."""
         room = turn = turn_ended = user = None
         before = self.before
-        if isinstance(after, Conversation) and isinstance(before, Conversation):
+        if isinstance(after, RoomActor) and isinstance(before, RoomActor):
             room = after.room if after.room != before.room else None
             turn = after.turn if after.turn != before.turn else None
             ended = before.turn is not None and after.turn is None
             turn_ended = after.room.room_id if ended else None
-        elif isinstance(after, Household) and isinstance(before, Household):
+        elif isinstance(after, UserActor) and isinstance(before, UserActor):
             user = after.user if after.user != before.user else None
         return UnitOfWork(
             room=room,
@@ -107,7 +107,7 @@ class EffectCollector(Struct):
             user=user,
             finished=tuple(self.finished),
             set_aside=tuple(self.set_aside),
-            told=tuple(self.told),
+            deliveries=tuple(self.deliveries),
             orders=tuple(self.orders),
             dropped_edits=tuple(self.dropped),
             transitions=tuple(self.transitions),

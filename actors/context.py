@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from actors.ports import Clock
 from machines.access import Access
-from machines.context import Agents, World
+from machines.context import Agents, StepContext
 from machines.i18n import Catalog
 from machines.ids import UserId
 from machines.room.binding import first_platform_number, platform_number
@@ -38,10 +38,10 @@ class ContextProvider:
         self.platform_chat_seq = platform_chat_seq
         self._preferences: dict[UserId, Preferences] = {}
 
-    def step_context(self) -> World:
+    def step_context(self) -> StepContext:
         """Return the context of the next step."""
         now = self._clock.now()
-        return World(
+        return StepContext(
             now=now,
             catalog=self._catalog,
             access=self.access,

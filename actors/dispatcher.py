@@ -20,7 +20,7 @@ from actors.ports import Clock
 from actors.timers import Timers
 from machines.events.internal import Resumed, TimePassed
 from machines.ids import ActorKey
-from machines.user.actor import Household
+from machines.user.actor import UserActor
 from store import Journal
 from store.errors import UnitRefused
 from store.records import InboxRow, OutboxRow, UnitOfWork
@@ -119,8 +119,8 @@ class Dispatcher:
         owner = cell.owner
         if not cell.caught_up or cell.congested or owner in self._ready or owner in self._loading:
             return False
-        household = self._cells.get(owner) if owner is not None else None
-        return household is None or (household.idle and not household.making)
+        user_actor = self._cells.get(owner) if owner is not None else None
+        return user_actor is None or (user_actor.idle and not user_actor.making)
 
     async def wait_for_capacity(self) -> None:
         """Return when the backlog is small enough for another sync."""
@@ -260,7 +260,7 @@ class Dispatcher:
             self._timers.clear(cell.key)
         if cell.has_work:
             self._make_ready(cell.key)
-        if isinstance(cell.value, Household) and cell.idle:
+        if isinstance(cell.value, UserActor) and cell.idle:
             # Most users are idle most of the time, and are loaded again for each event.
             del self._cells[cell.key]
 

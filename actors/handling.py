@@ -7,18 +7,18 @@ import structlog
 from msgspec.structs import replace
 
 from machines.commands.base import answer
-from machines.context import World
+from machines.context import StepContext
 from machines.errors import IllegalEvent
 from machines.events.effects import DeadLetter, Effect
 from machines.events.internal import ReplyTarget
 from machines.events.matrix import FileArrived, MessageArrived
 from machines.ids import ActorKey
 from machines.room import actor as room_actor
-from machines.room.actor import Conversation
+from machines.room.actor import RoomActor
 from machines.user import actor as user_actor
-from machines.user.actor import Household
+from machines.user.actor import UserActor
 
-Actor = Conversation | Household
+Actor = RoomActor | UserActor
 
 
 def decide(
@@ -26,7 +26,7 @@ def decide(
     value: Actor,
     event: Any,
     seq: int,
-    world: World,
+    context: StepContext,
     received_at: float | None = None,
 ) -> tuple[Actor, Sequence[Effect]]:
     """Take one event of one actor; `seq` is its inbox row, 0 for a signal, and `received_at` when the row was made.
@@ -37,15 +37,15 @@ def decide(
     reason = ""
     for attempt, head in _attempts(value):
         try:
-            after, effects = _take(attempt, event, seq, world, received_at)
+            after, effects = _handle(attempt, event, seq, context, received_at)
         except IllegalEvent as error:
             return value, room_actor.refused(error, seq)
         # One of the two broad excepts: a fault in one room's decision must not end the others.
         except Exception as error:  # noqa: BLE001
             reason = reason or _tell_fault(key, event, error)
         else:
-            return after, effects if head is None else (*_aside(*head, reason, world), *effects)
-    return value, _aside(seq, event, reason, world) if seq else ()
+            return after, effects if head is None else (*_aside(*head, reason, context), *effects)
+    return value, _aside(seq, event, reason, context) if seq else ()
 
 
 def _tell_fault(key: ActorKey, event: object, error: Exception) -> str:
@@ -60,23 +60,23 @@ def _tell_fault(key: ActorKey, event: object, error: Exception) -> str:
     return f"{kind} in this program while deciding"
 
 
-def _take(
-    value: Actor, event: Any, seq: int, world: World, received_at: float | None
+def _handle(
+    value: Actor, event: Any, seq: int, context: StepContext, received_at: float | None
 ) -> tuple[Actor, Sequence[Effect]]:
-    if isinstance(value, Conversation):
-        return room_actor.take(value, event, world, seq, received_at)
-    return user_actor.take(value, event, seq, world)
+    if isinstance(value, RoomActor):
+        return room_actor.handle(value, event, context, seq, received_at)
+    return user_actor.handle(value, event, seq, context)
 
 
-def _aside(seq: int, event: object, reason: str, world: World) -> tuple[Effect, ...]:
+def _aside(seq: int, event: object, reason: str, context: StepContext) -> tuple[Effect, ...]:
     """Set an inbox row aside, and tell the sender of a message that it gets no answer (contract D9)."""
     aside = DeadLetter(seq, reason)
     if not isinstance(event, MessageArrived | FileArrived):
         return (aside,)
-    if not world.access.allows(event.sender):
+    if not context.access.allows(event.sender):
         return (aside,)
-    asked = ReplyTarget(event.room_id, event.event_id, event.thread_root)
-    return (aside, answer(asked, world.catalog.message_failed()))
+    reply_to = ReplyTarget(event.room_id, event.event_id, event.thread_root)
+    return (aside, answer(reply_to, context.catalog.message_failed()))
 
 
 def _attempts(
@@ -88,7 +88,7 @@ def _attempts(
     """
     yield value, None
     if value.waiting:
-        if isinstance(value, Conversation):
+        if isinstance(value, RoomActor):
             first = value.waiting[0]
             yield replace(value, waiting=value.waiting[1:]), (first.seq, first.message)
         else:

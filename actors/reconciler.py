@@ -18,14 +18,14 @@ from machines.events.internal import ChatRecovered, TopologyConfirmed, TopologyR
 from machines.events.matrix import BotRemoved
 from machines.events.orders import Refused, StoreBinding
 from machines.ids import ActorKey, RoomId, TxnId, UserId
-from machines.room.actor import Conversation
+from machines.room.actor import RoomActor
 from machines.room.binding import chat_number, platform_number
 from machines.room.machine import DifferenceFound, Room
 from machines.room.membership import step_room
 from machines.room.plan import Plan, Stored
 from machines.room.reconcile import plan
 from machines.room.repair import conclude
-from machines.room.step_draft import Case
+from machines.room.step_draft import StepDraft
 from machines.room.topology import Topology
 from machines.room.unconfirmed import doubts
 from machines.user.machine import User
@@ -178,8 +178,8 @@ class Reconciler:
         No effect of these steps follows the commit: at start nothing is sent and no repair begins.
         """
         context = self._context_provider.step_context()
-        before = Conversation(room)
-        draft = Case(before, context)
+        before = RoomActor(room)
+        draft = StepDraft(before, context)
         if room.room_id in decided.gone:
             removed = BotRemoved(room.room_id, None, None, "not joined")
             step_room(draft, removed, "the bot is no longer in the room")

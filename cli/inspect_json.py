@@ -11,7 +11,7 @@ from typing import Any
 
 from machines.room.machine import COOL_DOWN_S, ROOM
 from machines.turn.state import Turn
-from store.inspection import BotSight, GivenUp, RoomSight
+from store.inspection import BotSnapshot, Failure, RoomSnapshot
 from store.records import TransitionRecord
 
 
@@ -23,7 +23,7 @@ def timestamp(at: float) -> str | None:
     return text.replace("+00:00", "Z")
 
 
-def room_object(sight: RoomSight) -> dict[str, Any]:
+def room_object(sight: RoomSnapshot) -> dict[str, Any]:
     """Return one room's object."""
     room, binding = sight.room, sight.room.binding
     return {
@@ -46,15 +46,15 @@ def room_object(sight: RoomSight) -> dict[str, Any]:
         "transitions": _transitions(sight.transitions),
         "owner_present": room.owner_present if binding else None,
         "encrypted": room.encrypted,
-        "failures": _failures(sight.given_up_total, sight.given_up),
+        "failures": _failures(sight.failures_total, sight.failures),
         "report": sight.report or None,
         "repair_not_before": (
-            timestamp(room.repaired_at + COOL_DOWN_S) if room.state == "failed" else None
+            timestamp(room.last_repair_at + COOL_DOWN_S) if room.state == "failed" else None
         ),
     }
 
 
-def bot_object(sight: BotSight, running: bool) -> dict[str, Any]:
+def bot_object(sight: BotSnapshot, running: bool) -> dict[str, Any]:
     """Return the bot's own object; `running` says whether a daemon holds the database now."""
     bot, bot_state = sight.bot, sight.bot.bot_state
     return {
@@ -70,12 +70,12 @@ def bot_object(sight: BotSight, running: bool) -> dict[str, Any]:
         "inbox_pending": sight.inbox_pending,
         "outbox_pending": sight.outbox_pending,
         "platform_chat_seq": bot.platform_chat_seq,
-        "failures": _failures(sight.given_up_total, sight.given_up),
+        "failures": _failures(sight.failures_total, sight.failures),
         "transitions": _transitions(sight.transitions),
     }
 
 
-def _turn(turn: Turn, sight: RoomSight) -> dict[str, Any]:
+def _turn(turn: Turn, sight: RoomSnapshot) -> dict[str, Any]:
     return {
         "turn_id": turn.turn_id,
         "state": turn.state,
@@ -101,7 +101,7 @@ def _transitions(transitions: Iterable[TransitionRecord]) -> list[dict[str, Any]
     ]
 
 
-def _failures(total: int, last: Iterable[GivenUp]) -> dict[str, Any]:
+def _failures(total: int, last: Iterable[Failure]) -> dict[str, Any]:
     return {
         "total": total,
         "last": [

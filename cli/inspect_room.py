@@ -18,7 +18,7 @@ from cli.settings import Places
 from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.ids import RoomId
 from store.errors import DatabaseAbsent, DatabaseUnusable
-from store.inspection import look_at_bot, look_at_room, look_at_rooms, seen_rooms
+from store.inspection import bot_snapshot, room_snapshot, room_snapshots, seen_rooms
 from store.lock import is_held
 from store.readonly import read
 
@@ -80,7 +80,7 @@ def _show_one(
     last: int,
 ) -> None:
     path = places.matrix_db_path
-    sight, known = read(path, lambda raw: (look_at_room(raw, room_id, last), seen_rooms(raw)))
+    sight, known = read(path, lambda raw: (room_snapshot(raw, room_id, last), seen_rooms(raw)))
     if sight is None:
         raise CommandFailed(ExitCode.USAGE, _unknown(room_id, known))
     drawing = draw(diagram, sight.room.state) if diagram is not None else None
@@ -107,7 +107,7 @@ def _show_one(
 
 
 def _show_all(path: Path, as_json: bool, last: int) -> None:
-    bot, rooms = read(path, lambda raw: (look_at_bot(raw, last), look_at_rooms(raw, last)))
+    bot, rooms = read(path, lambda raw: (bot_snapshot(raw, last), room_snapshots(raw, last)))
     running = is_held(path)
     if as_json:
         _print_json(

@@ -17,7 +17,7 @@ from cli.terminal import aligned, escape_controls
 from machines.room.binding import Binding
 from machines.room.machine import COOL_DOWN_S, ROOM
 from machines.turn.state import Turn
-from store.inspection import BotSight, GivenUp, RoomSight
+from store.inspection import BotSnapshot, Failure, RoomSnapshot
 from store.records import TransitionRecord
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Page:
         self._console = console
         self._now = time.time()
 
-    def room(self, sight: RoomSight, running: bool) -> None:
+    def room(self, sight: RoomSnapshot, running: bool) -> None:
         """Show one room."""
         room = sight.room
         self._line(Text(escape_controls(room.name) or "(no name)", "bold"), f"  {room.room_id}")
@@ -54,7 +54,7 @@ class Page:
         if room.state == "failed":
             self._line(
                 "A message starts another repair, at the earliest ",
-                *self._moment(room.repaired_at + COOL_DOWN_S),
+                *self._moment(room.last_repair_at + COOL_DOWN_S),
             )
         if not running:
             self._line(
@@ -66,7 +66,7 @@ class Page:
         self._heading("Waiting")
         self._fact("inbox", str(sight.inbox_pending))
         self._fact("outbox", str(sight.outbox_pending))
-        self._failures(sight.given_up, sight.given_up_total)
+        self._failures(sight.failures, sight.failures_total)
         self._heading("Turn in hand")
         self._turn(sight.turn, sight.reply_events)
         self._heading("Last transitions")
@@ -77,7 +77,7 @@ class Page:
         self._heading("Would accept now")
         self._line("  ", ", ".join(ROOM.accepts(room.state)))
 
-    def rooms(self, bot: BotSight, rooms: Sequence[RoomSight], running: bool) -> None:
+    def rooms(self, bot: BotSnapshot, rooms: Sequence[RoomSnapshot], running: bool) -> None:
         """Show the bot, and every room on one line."""
         bot_state = bot.bot.bot_state
         device = f"  device {bot.bot.device_id}" if bot.bot.device_id else ""
@@ -90,7 +90,7 @@ class Page:
             f"{held}; {bot.rooms} rooms, {bot.users} users, {bot.turns} turns in hand,"
             f" {bot.inbox_pending} waiting in inboxes, {bot.outbox_pending} in the outbox"
         )
-        self._failures(bot.given_up, bot.given_up_total)
+        self._failures(bot.failures, bot.failures_total)
         self._line()
         for state, *others in aligned([_columns(sight) for sight in rooms]):
             colour = _COLOURS.get(state.rstrip(), _OTHER_COLOUR)
@@ -136,7 +136,7 @@ class Page:
             self._fact("last fault", turn.fault)
         self._fact("reply so far", ", ".join(reply_events) or "nothing shown yet")
 
-    def _failures(self, last: tuple[GivenUp, ...], total: int) -> None:
+    def _failures(self, last: tuple[Failure, ...], total: int) -> None:
         if not total:
             return
         shown = f", the last {len(last)}" if len(last) < total else ""
@@ -195,13 +195,13 @@ def _binding(
     yield "encrypted", "yes" if encrypted else "no"
 
 
-def _columns(sight: RoomSight) -> tuple[str, ...]:
+def _columns(sight: RoomSnapshot) -> tuple[str, ...]:
     room, binding = sight.room, sight.room.binding
     notes = [
         f"inbox {sight.inbox_pending}" if sight.inbox_pending else "",
         f"outbox {sight.outbox_pending}" if sight.outbox_pending else "",
         f"turn {sight.turn.state}" if sight.turn is not None else "",
-        f"failures {sight.given_up_total}" if sight.given_up_total else "",
+        f"failures {sight.failures_total}" if sight.failures_total else "",
         "archived" if binding and binding.archived else "",
         "" if room.owner_present else "owner left",
     ]

@@ -36,7 +36,7 @@ class Agents(Protocol):
         ...
 
 
-class World(Struct, frozen=True):
+class StepContext(Struct, frozen=True):
     """The surroundings of one step. `now` is seconds since the epoch.
 
     `next_platform_chat_id` is free; a step that uses it says so with `ReservePlatformChatId`. With
@@ -53,7 +53,7 @@ class World(Struct, frozen=True):
     mock_agents: bool = False
     preferences: Callable[[UserId], Preferences] = lambda _: Preferences()
 
-    def with_preferences(self, user_id: UserId, chosen: Preferences) -> "World":
+    def with_preferences(self, user_id: UserId, chosen: Preferences) -> "StepContext":
         """Return these surroundings after a user made a choice."""
         earlier = self.preferences
         return replace(self, preferences=lambda each: chosen if each == user_id else earlier(each))

@@ -118,7 +118,7 @@ class _Inbox:
         self._raw.execute(SQL["put_overflow"], overflow)
         room, first = actor, event_id
         if isinstance(event, OnboardingRequested | NewChatRequested | ChatListRequested):
-            room, first = ActorKey(event.asked.room_id), event.asked.event_id
+            room, first = ActorKey(event.reply_to.room_id), event.reply_to.event_id
         return self.put(room, QueueOverflowed(queue.waiting, first))
 
     def _report_dropped(self, actor: ActorKey, event: Struct) -> tuple[InboxRow, ...]:

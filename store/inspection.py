@@ -19,7 +19,7 @@ from store.queries import SQL
 from store.records import BotRow, TransitionRecord
 
 
-class GivenUp(Struct, frozen=True):
+class Failure(Struct, frozen=True):
     """A failure that stopped nothing else (contract D9): an event, order or decoding error; `kind` names it."""
 
     fate: Literal["set_aside", "refused", "quarantined"]
@@ -29,10 +29,10 @@ class GivenUp(Struct, frozen=True):
     at: float
 
 
-class RoomSight(Struct, frozen=True):
+class RoomSnapshot(Struct, frozen=True):
     """All that is stored of one room.
 
-    `given_up` and `transitions` are the last ones, newest last; `reply_events` are the events of the reply in hand;
+    `failures` and `transitions` are the last ones, newest last; `reply_events` are the events of the reply in hand;
     `report` is that of the newest transition that has one.
     """
 
@@ -41,14 +41,14 @@ class RoomSight(Struct, frozen=True):
     reply_events: tuple[EventId, ...]
     inbox_pending: int
     outbox_pending: int
-    given_up: tuple[GivenUp, ...]
-    given_up_total: int
+    failures: tuple[Failure, ...]
+    failures_total: int
     transitions: tuple[TransitionRecord, ...]
     report: Any
 
 
-class BotSight(Struct, frozen=True):
-    """The bot's own row, with totals; `given_up` are the failures that belong to no room."""
+class BotSnapshot(Struct, frozen=True):
+    """The bot's own row, with totals; `failures` are the failures that belong to no room."""
 
     bot: BotRow
     rooms: int
@@ -56,23 +56,23 @@ class BotSight(Struct, frozen=True):
     inbox_pending: int
     outbox_pending: int
     turns: int
-    given_up: tuple[GivenUp, ...]
-    given_up_total: int
+    failures: tuple[Failure, ...]
+    failures_total: int
     transitions: tuple[TransitionRecord, ...]
 
 
-def look_at_room(raw: sqlite3.Connection, room_id: RoomId, last: int) -> RoomSight | None:
+def room_snapshot(raw: sqlite3.Connection, room_id: RoomId, last: int) -> RoomSnapshot | None:
     """Return what is stored of a room, with its `last` transitions and failures; `None` if nothing is stored."""
     if room_id not in seen_rooms(raw):
         return None
     return _room_sight(raw, room_id, last, _given_up(raw, room_id).get(room_id, []))
 
 
-def look_at_rooms(raw: sqlite3.Connection, last: int) -> tuple[RoomSight, ...]:
+def room_snapshots(raw: sqlite3.Connection, last: int) -> tuple[RoomSnapshot, ...]:
     """Return all rooms, in the order of their ids."""
-    given_up = _given_up(raw, None)
+    failures = _given_up(raw, None)
     return tuple(
-        _room_sight(raw, room_id, last, given_up.get(room_id, [])) for room_id in seen_rooms(raw)
+        _room_sight(raw, room_id, last, failures.get(room_id, [])) for room_id in seen_rooms(raw)
     )
 
 
@@ -81,7 +81,7 @@ def seen_rooms(raw: sqlite3.Connection) -> tuple[RoomId, ...]:
     return tuple(RoomId(row[0]) for row in raw.execute(SQL["seen_rooms"]))
 
 
-def look_at_bot(raw: sqlite3.Connection, last: int) -> BotSight:
+def bot_snapshot(raw: sqlite3.Connection, last: int) -> BotSnapshot:
     """Return the bot's own state with its `last` transitions."""
     totals = raw.execute(SQL["totals"]).fetchone()
     elsewhere = [
@@ -90,18 +90,18 @@ def look_at_bot(raw: sqlite3.Connection, last: int) -> BotSight:
         for item in items
         if not origin.startswith("!")
     ]
-    return BotSight(
+    return BotSnapshot(
         bot=loading.bot(raw),
         **dict(totals),
-        given_up=tuple(elsewhere[-last:]),
-        given_up_total=len(elsewhere),
+        failures=tuple(elsewhere[-last:]),
+        failures_total=len(elsewhere),
         transitions=_transitions(raw, "bot", last),
     )
 
 
 def _room_sight(
-    raw: sqlite3.Connection, room_id: RoomId, last: int, given_up: list[GivenUp]
-) -> RoomSight:
+    raw: sqlite3.Connection, room_id: RoomId, last: int, failures: list[Failure]
+) -> RoomSnapshot:
     key = {"room_id": room_id}
     row = raw.execute(SQL["room"], key).fetchone()
     room = rows.room_of(row) if row is not None else _without_row(raw, room_id)
@@ -109,14 +109,14 @@ def _room_sight(
     parts = turn.reply.parts if turn is not None else ()
     sent = (raw.execute(SQL["sent_event"], {"txn_id": part.txn_id}).fetchone() for part in parts)
     report = raw.execute(SQL["last_report"], {"subject": room_id}).fetchone()
-    return RoomSight(
+    return RoomSnapshot(
         room=room,
         turn=turn,
         reply_events=tuple(EventId(row["event_id"]) for row in sent if row and row["event_id"]),
         inbox_pending=raw.execute(SQL["count_waiting_inbox"], key).fetchone()[0],
         outbox_pending=raw.execute(SQL["count_waiting_outbox"], key).fetchone()[0],
-        given_up=tuple(given_up[-last:]),
-        given_up_total=len(given_up),
+        failures=tuple(failures[-last:]),
+        failures_total=len(failures),
         transitions=_transitions(raw, room_id, last),
         report=_report(report["report"]) if report is not None else None,
     )
@@ -136,12 +136,12 @@ def _transitions(raw: sqlite3.Connection, subject: str, last: int) -> tuple[Tran
     )
 
 
-def _given_up(raw: sqlite3.Connection, origin: str | None) -> dict[str, list[GivenUp]]:
+def _given_up(raw: sqlite3.Connection, origin: str | None) -> dict[str, list[Failure]]:
     """Return the failures by room (or user, or `""` for neither), oldest first."""
-    found: dict[str, list[GivenUp]] = {}
+    found: dict[str, list[Failure]] = {}
     for row in raw.execute(SQL["failures"], {"origin": origin}):
         event_id = EventId(row["event_id"]) if row["event_id"] else None
-        item = GivenUp(row["fate"], row["kind"], event_id, row["reason"], row["at"])
+        item = Failure(row["fate"], row["kind"], event_id, row["reason"], row["at"])
         found.setdefault(row["origin"], []).append(item)
     return found
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from machines.bot.machine import BotState
 from machines.events.internal import OrderDone, ReplyTarget
@@ -59,7 +59,7 @@ class FinishedOrder(Struct, frozen=True):
 class Pending(Struct, frozen=True):
     """What is being made for a user, stored in `users.in_hand`."""
 
-    asked: ReplyTarget | None = None
+    reply_to: ReplyTarget | None = field(default=None, name="asked")
     chat: NewChat | None = None
     made: RoomId | None = None
 
@@ -85,7 +85,7 @@ class UnitOfWork(Struct, frozen=True):
     user: User | None = None
     finished: tuple[int, ...] = ()
     set_aside: tuple[tuple[int, str], ...] = ()
-    told: tuple[tuple[ActorKey, Struct], ...] = ()
+    deliveries: tuple[tuple[ActorKey, Struct], ...] = ()
     orders: tuple[OutboxRow, ...] = ()
     dropped_edits: tuple[TxnId, ...] = ()
     transitions: tuple[TransitionRecord, ...] = ()

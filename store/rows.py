@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.chat_context import Memory
+from machines.room.chat_context import ChatContext
 from machines.room.machine import Room
 from machines.turn.state import Turn
 from machines.user.chats import ChatSummary
@@ -22,7 +22,7 @@ from store.codec import dump, read, read_order
 from store.queries import SQL
 from store.records import OutboxRow, Pending
 
-_NO_MEMORY = Memory()
+_DEFAULT_CHAT_CONTEXT = ChatContext()
 _NOTHING_PENDING = Pending()
 
 
@@ -35,13 +35,13 @@ def _shared(text: Any) -> Any:
     return intern(text) if type(text) is str else text
 
 
-def _memory_of(text: str | None) -> Memory:
-    return read(Memory, text) if text else _NO_MEMORY
+def _load_chat_context(text: str | None) -> ChatContext:
+    return read(ChatContext, text) if text else _DEFAULT_CHAT_CONTEXT
 
 
-def _memory_text(memory: Memory) -> str | None:
+def _store_chat_context(chat_context: ChatContext) -> str | None:
     """Return what is stored of a chat context; most rooms have none."""
-    return dump(memory) if memory != _NO_MEMORY else None
+    return dump(chat_context) if chat_context != _DEFAULT_CHAT_CONTEXT else None
 
 
 class _Column(Struct, frozen=True):
@@ -59,15 +59,15 @@ ROOM_COLUMNS: Mapping[str, _Column] = {
     "reason": _Column("reason", _shared),
     "name": _Column("name"),
     "encrypted": _Column("encrypted", bool),
-    "onboards": _Column("onboards"),
+    "onboards": _Column("onboarding_user"),
     "owner_present": _Column("owner_present", bool),
-    "repaired_at": _Column("repaired_at"),
-    "looks": _Column("looks"),
-    "looking": _Column("looking", bool),
-    "told": _Column("told", bool),
-    "reminded": _Column("reminded", bool),
-    "heard_seq": _Column("heard_seq"),
-    "memory": _Column("memory", _memory_of, _memory_text),
+    "repaired_at": _Column("last_repair_at"),
+    "looks": _Column("failed_repairs"),
+    "looking": _Column("repair_pending", bool),
+    "told": _Column("failure_reported", bool),
+    "reminded": _Column("reminder_sent", bool),
+    "heard_seq": _Column("last_message_seq"),
+    "memory": _Column("chat_context", _load_chat_context, _store_chat_context),
     "others": _Column("others"),
 }
 """The columns of `rooms` that keep fields of `Room`."""
@@ -109,7 +109,7 @@ def _fields(columns: Mapping[str, _Column], row: sqlite3.Row) -> dict[str, Any]:
 
 def put_user(raw: sqlite3.Connection, user: User) -> None:
     """Store a user's row."""
-    pending = Pending(user.asked, user.chat, user.made)
+    pending = Pending(user.reply_to, user.chat, user.made)
     in_hand = dump(pending) if pending != _NOTHING_PENDING else None
     raw.execute(SQL["put_user"], {**asdict(user), "in_hand": in_hand})
 
@@ -125,7 +125,7 @@ def user_of(row: sqlite3.Row) -> User:
         display_name=row["display_name"],
         space_id=RoomId(row["space_id"]) if row["space_id"] is not None else None,
         next_chat_index=row["next_chat_index"],
-        asked=pending.asked,
+        reply_to=pending.reply_to,
         chat=pending.chat,
         made=pending.made,
     )

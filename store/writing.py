@@ -50,7 +50,7 @@ def keep_work(raw: sqlite3.Connection, writes: UnitOfWork, at: float) -> tuple[I
         raw.execute(SQL["put_preferences"], {"user_id": user_id, "payload": payload})
     if writes.platform_chat_seq is not None:
         raw.execute(SQL["raise_platform_chat_seq"], {"seq": writes.platform_chat_seq})
-    return tell(raw, writes.told, at)
+    return tell(raw, writes.deliveries, at)
 
 
 def finish_orders(

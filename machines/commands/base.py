@@ -7,7 +7,7 @@ from typing import ClassVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.context import World
+from machines.context import StepContext
 from machines.events.agent import ConfirmationAnswer, ContextOrder
 from machines.events.effects import Effect, Enqueue
 from machines.events.internal import ReplyTarget
@@ -53,12 +53,12 @@ class CommandContext(Struct, frozen=True):
     sender: UserId
     event_id: EventId
     thread_root: EventId | None
-    step: World
+    step: StepContext
     seq: int
     begun: tuple[BegunPart, ...] = ()
 
     @property
-    def asked(self) -> ReplyTarget:
+    def reply_to(self) -> ReplyTarget:
         """The message to answer, as other actors know it."""
         return ReplyTarget(self.room.room_id, self.event_id, self.thread_root, self.begun)
 
@@ -79,7 +79,7 @@ class CommandContext(Struct, frozen=True):
 
     def answer(self, text: str) -> Enqueue:
         """Return the one direct answer (contracts D2, K1)."""
-        return answer(self.asked, text)
+        return answer(self.reply_to, text)
 
     def only_answer(self, text: str) -> Applied:
         """Return the result of a command that only answers."""
@@ -125,9 +125,13 @@ class Command(ABC):
         return ctx.only_answer(ctx.catalog.wrong_usage(self.name))
 
 
-def answer(asked: ReplyTarget, text: str, step: str = "answer") -> Enqueue:
+def answer(reply_to: ReplyTarget, text: str, step: str = "answer") -> Enqueue:
     """Return a notice that answers a message in its thread; a long one is sent in parts."""
     message = SendMessage(
-        asked.room_id, text, notice=True, answers=asked.event_id, thread_root=asked.thread_root
+        reply_to.room_id,
+        text,
+        notice=True,
+        answers=reply_to.event_id,
+        thread_root=reply_to.thread_root,
     )
-    return Enqueue(message, TxnId(f"{asked.event_id}.{step}"), begun=asked.begun)
+    return Enqueue(message, TxnId(f"{reply_to.event_id}.{step}"), begun=reply_to.begun)

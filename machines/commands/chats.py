@@ -18,4 +18,4 @@ class Chats(Command):
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Pass the request on."""
-        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), ChatListRequested(ctx.asked)),))
+        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), ChatListRequested(ctx.reply_to)),))

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
 from machines.events.effects import ReservePlatformChatId
-from machines.room.chat_context import Memory
+from machines.room.chat_context import ChatContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,6 @@ class Clear(Command):
             return ctx.only_answer(ctx.catalog.only_in_chat(self.name))
         fresh = ctx.step.next_platform_chat_id
         room, order = ctx.rebind(replace(binding, platform_chat_id=fresh))
-        room = replace(room, memory=Memory(saves=room.memory.saves))
+        room = replace(room, chat_context=ChatContext(saves=room.chat_context.saves))
         effects = (ReservePlatformChatId(fresh), order, ctx.answer(ctx.catalog.context_cleared()))
         return Applied(room, effects, stops_turn=True)

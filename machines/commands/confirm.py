@@ -27,11 +27,11 @@ class _Decision(Command):
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Answer the question once."""
-        memory = ctx.room.memory
-        question = memory.question
+        chat_context = ctx.room.chat_context
+        question = chat_context.question
         if question is None:
             return ctx.only_answer(ctx.catalog.no_open_question())
-        room = replace(ctx.room, memory=replace(memory, question=None))
+        room = replace(ctx.room, chat_context=replace(chat_context, question=None))
         if question.expired(ctx.step.now):
             return Applied(room, (ctx.answer(ctx.catalog.confirmation_expired()),))
         if self.argument or not question.shown_before(ctx.seq):
@@ -67,11 +67,11 @@ class Cancel(Command):
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Close what is open."""
-        catalog, memory = ctx.catalog, ctx.room.memory
-        closed = replace(ctx.room, memory=replace(memory, picking=False, question=None))
-        if memory.picking:
+        catalog, chat_context = ctx.catalog, ctx.room.chat_context
+        closed = replace(ctx.room, chat_context=replace(chat_context, picking=False, question=None))
+        if chat_context.picking:
             return Applied(closed, (ctx.answer(catalog.load_left()),))
-        if memory.question is not None:
+        if chat_context.question is not None:
             return Applied(closed, (ctx.answer(catalog.question_dropped()),))
         return ctx.only_answer(catalog.cancel_nothing())
 
@@ -80,6 +80,6 @@ def _show_again(ctx: CommandContext, question: Question) -> Applied:
     """Leave the question open, and answer with it."""
     # A question stored by an older version has no `asked_in`.
     question = replace(question, asked_in=question.asked_in or ctx.event_id)
-    room = replace(ctx.room, memory=replace(ctx.room.memory, question=question))
+    room = replace(ctx.room, chat_context=replace(ctx.room.chat_context, question=question))
     text = ctx.catalog.question_again(question.title, question.description)
     return Applied(room, tuple(mark_question((ctx.answer(text),), question.asked_in)))

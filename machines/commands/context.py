@@ -24,8 +24,10 @@ class Context(Command):
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Answer with the page."""
-        memory = ctx.room.memory
-        page = ctx.catalog.context_page(memory.context_name, memory.tokens, memory.saves)
+        chat_context = ctx.room.chat_context
+        page = ctx.catalog.context_page(
+            chat_context.context_name, chat_context.tokens, chat_context.saves
+        )
         return ctx.only_answer(page)
 
 
@@ -40,7 +42,7 @@ class Save(Command):
     def apply(self, ctx: CommandContext) -> Applied:
         """Ask the agent, in words and in a field; the save is listed after the agent has answered."""
         catalog = ctx.catalog
-        name = one_line(self.argument) or _free_name(catalog, ctx.room.memory.saves)
+        name = one_line(self.argument) or _free_name(catalog, ctx.room.chat_context.saves)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(catalog.name_too_long(MAX_NAME_LENGTH))
         prompt = AgentPrompt(catalog.please_save(name), context=ContextOrder("save", name))
@@ -57,11 +59,11 @@ class Load(Command):
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Show the list, and leave it open."""
-        catalog, memory = ctx.catalog, ctx.room.memory
-        if not memory.saves:
+        catalog, chat_context = ctx.catalog, ctx.room.chat_context
+        if not chat_context.saves:
             return ctx.only_answer(catalog.load_none())
-        room = replace(ctx.room, memory=replace(memory, picking=True))
-        return Applied(room, (ctx.answer(catalog.load_list(memory.saves)),))
+        room = replace(ctx.room, chat_context=replace(chat_context, picking=True))
+        return Applied(room, (ctx.answer(catalog.load_list(chat_context.saves)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,14 @@ class Pick(Command):
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Ask the agent to go back to the save; `0` closes the list, an invalid number leaves it open."""
-        catalog, memory = ctx.catalog, ctx.room.memory
+        catalog, chat_context = ctx.catalog, ctx.room.chat_context
         number = int(self.argument)
-        closed = replace(ctx.room, memory=replace(memory, picking=False))
+        closed = replace(ctx.room, chat_context=replace(chat_context, picking=False))
         if number == 0:
             return Applied(closed, (ctx.answer(catalog.load_left()),))
-        if number > len(memory.saves):
-            return ctx.only_answer(catalog.load_invalid(len(memory.saves)))
-        name = memory.saves[number - 1]
+        if number > len(chat_context.saves):
+            return ctx.only_answer(catalog.load_invalid(len(chat_context.saves)))
+        name = chat_context.saves[number - 1]
         prompt = AgentPrompt(catalog.please_load(name), context=ContextOrder("load", name))
         return Applied(closed, asks=prompt)
 

@@ -21,4 +21,6 @@ class New(Command):
         name = one_line(self.argument)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(ctx.catalog.name_too_long(MAX_NAME_LENGTH))
-        return Applied(ctx.room, (Tell(ActorKey(ctx.sender), NewChatRequested(ctx.asked, name)),))
+        return Applied(
+            ctx.room, (Tell(ActorKey(ctx.sender), NewChatRequested(ctx.reply_to, name)),)
+        )

@@ -7,7 +7,7 @@ output, the end of a repair, and the passing of time are made again after a cras
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from machines.events.matrix import (
     BegunPart,
@@ -190,20 +190,20 @@ class AttemptFailed(Struct, frozen=True):
 class OnboardingRequested(Struct, frozen=True, tag="onboarding_requested"):
     """A user invited the bot, or wrote in an entry room: they get a Space and a chat (contract O2)."""
 
-    asked: ReplyTarget
+    reply_to: ReplyTarget = field(name="asked")
 
 
 class NewChatRequested(Struct, frozen=True, tag="new_chat_requested"):
     """`!new`."""
 
-    asked: ReplyTarget
+    reply_to: ReplyTarget = field(name="asked")
     name: str
 
 
 class ChatListRequested(Struct, frozen=True, tag="chat_list_requested"):
     """`!chats`."""
 
-    asked: ReplyTarget
+    reply_to: ReplyTarget = field(name="asked")
 
 
 class ChatRecovered(Struct, frozen=True, tag="chat_recovered"):
@@ -229,12 +229,12 @@ class QueueOverflowed(Struct, frozen=True, tag="queue_overflowed"):
 class AnswerReady(Struct, frozen=True, tag="answer_ready"):
     """The answer of a user's actor; the room's actor sends it, because only that knows who is in the room now.
 
-    `in_company` is sent instead in an entry room with others: it shows nothing of any user (contract O5).
+    `shared_text` is sent instead in an entry room with others: it shows nothing of any user (contract O5).
     """
 
-    asked: ReplyTarget
+    reply_to: ReplyTarget = field(name="asked")
     text: str
-    in_company: str
+    shared_text: str = field(name="in_company")
 
 
 AttemptEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed

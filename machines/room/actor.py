@@ -2,15 +2,15 @@
 
 A message keeps its place: it is taken out of the inbox only when its turn begins, in the order of the room, one at a
 time. A command that only shows or stops something is applied at once; one that changes what later messages mean waits
-its turn like a message. A decision depends on its arguments only (`World` has the time), and every inbox row ends in
-exactly one `Ack` or `DeadLetter`, at once or when its turn has come.
+its turn like a message. A decision depends on its arguments only (`StepContext` has the time), and every inbox row ends
+in exactly one `Ack` or `DeadLetter`, at once or when its turn has come.
 
 `membership` handles the room itself, `repair` its repairs, `messages` messages and commands, `turn.driver` the turn.
 """
 
 from typing import assert_never
 
-from machines.context import World
+from machines.context import StepContext
 from machines.errors import IllegalEvent
 from machines.events.effects import (
     Ack,
@@ -64,32 +64,32 @@ from machines.room import membership, messages, repair
 from machines.room.answers import note_shown
 from machines.room.clock_jumps import within_waits
 from machines.room.machine import JoinRefused, is_join
-from machines.room.step_draft import Case, Conversation, Message
+from machines.room.step_draft import Message, RoomActor, StepDraft
 from machines.turn import driver as turn_driver
 
-__all__ = ["Conversation", "refused", "take"]
+__all__ = ["RoomActor", "handle", "refused"]
 
 
-def take(
-    conversation: Conversation,
+def handle(
+    room_actor: RoomActor,
     event: RoomEvent,
-    world: World,
+    context: StepContext,
     seq: int = 0,
     received_at: float | None = None,
-) -> tuple[Conversation, tuple[Effect, ...]]:
+) -> tuple[RoomActor, tuple[Effect, ...]]:
     """Take one event; `seq` is its inbox row, 0 for a signal, and `received_at` when the row was made.
 
     Raises:
         IllegalEvent: the room's machine refuses the event; nothing was changed.
     """
-    draft = Case(within_waits(conversation, world), world)
+    draft = StepDraft(within_waits(room_actor, context), context)
     if isinstance(event, RoomSignal):
         _take_signal(draft, event)
     else:
         _take_row(draft, event, seq, received_at)
         if not isinstance(event, Message | EncryptedArrived):
             draft.effects.append(Ack(seq))
-    if draft.room.state == "bound" and conversation.room.state != "bound":
+    if draft.room.state == "bound" and room_actor.room.state != "bound":
         turn_driver.resume(draft)
         messages.catch_up(draft)
     messages.advance(draft)
@@ -97,7 +97,7 @@ def take(
     return draft.result()
 
 
-def _take_signal(draft: Case, signal: RoomSignal) -> None:
+def _take_signal(draft: StepDraft, signal: RoomSignal) -> None:
     match signal:
         case (
             CallDelayed()
@@ -121,10 +121,10 @@ def _take_signal(draft: Case, signal: RoomSignal) -> None:
             assert_never(signal)
 
 
-def _take_row(draft: Case, event: RoomInboxEvent, seq: int, received_at: float | None) -> None:
+def _take_row(draft: StepDraft, event: RoomInboxEvent, seq: int, received_at: float | None) -> None:
     match event:
         case MessageArrived() | FileArrived() | MalformedArrived():
-            now = draft.world.now
+            now = draft.context.now
             messages.receive(
                 draft, event, seq, now if received_at is None else min(received_at, now)
             )
@@ -157,7 +157,7 @@ def _take_row(draft: Case, event: RoomInboxEvent, seq: int, received_at: float |
             assert_never(event)
 
 
-def _take_outcome(draft: Case, done: OrderDone) -> None:
+def _take_outcome(draft: StepDraft, done: OrderDone) -> None:
     """Take the outcome of an order: a join, or the refusal of a join or of a reply."""
     match done.outcome:
         case Joined():

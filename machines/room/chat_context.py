@@ -36,7 +36,7 @@ class Question(Struct, frozen=True):
         return 0 < self.shown < seq
 
 
-class Memory(Struct, frozen=True):
+class ChatContext(Struct, frozen=True):
     """The context of one chat. `tokens` is `None` until the agent has reported any; `picking`: a list is open."""
 
     context_name: str = ""

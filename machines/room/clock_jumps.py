@@ -6,40 +6,42 @@ wait allows. Such a time is reduced to the longest remaining wait, in the row to
 
 from msgspec.structs import replace
 
-from machines.context import World
+from machines.context import StepContext
 from machines.room.machine import Room
-from machines.room.step_draft import Conversation
+from machines.room.step_draft import RoomActor
 from machines.turn.reply import EDIT_INTERVAL_S
 from machines.turn.retry_policy import LONGEST_SPREAD_WAIT_S
 from machines.turn.state import Attempt, Turn
 
 
-def within_waits(conversation: Conversation, world: World) -> Conversation:
+def within_waits(room_actor: RoomActor, context: StepContext) -> RoomActor:
     """Return the room's actor with every stored time within its longest wait."""
-    now = world.now
-    room = _room(conversation.room, now)
-    turn = conversation.turn
+    now = context.now
+    room = _room(room_actor.room, now)
+    turn = room_actor.turn
     if turn is not None:
-        turn = _turn(turn, now, world.agent_retry_s)
-    attempt = _attempt(conversation.attempt, now)
-    quiet_until = min(conversation.quiet_until, now + EDIT_INTERVAL_S)
+        turn = _turn(turn, now, context.agent_retry_s)
+    attempt = _attempt(room_actor.attempt, now)
+    quiet_until = min(room_actor.quiet_until, now + EDIT_INTERVAL_S)
     if (
-        room is conversation.room
-        and turn is conversation.turn
-        and attempt is conversation.attempt
-        and quiet_until == conversation.quiet_until
+        room is room_actor.room
+        and turn is room_actor.turn
+        and attempt is room_actor.attempt
+        and quiet_until == room_actor.quiet_until
     ):
-        return conversation
-    return replace(conversation, room=room, turn=turn, attempt=attempt, quiet_until=quiet_until)
+        return room_actor
+    return replace(room_actor, room=room, turn=turn, attempt=attempt, quiet_until=quiet_until)
 
 
 def _room(room: Room, now: float) -> Room:
-    if room.repaired_at > now or room.since > now:
-        room = replace(room, repaired_at=min(room.repaired_at, now), since=min(room.since, now))
-    question = room.memory.question
+    if room.last_repair_at > now or room.since > now:
+        room = replace(
+            room, last_repair_at=min(room.last_repair_at, now), since=min(room.since, now)
+        )
+    question = room.chat_context.question
     if question is not None and question.asked_at > now:
         question = replace(question, asked_at=now)
-        room = replace(room, memory=replace(room.memory, question=question))
+        room = replace(room, chat_context=replace(room.chat_context, question=question))
     return room
 
 

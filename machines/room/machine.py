@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
-from machines.context import World
+from machines.context import StepContext
 from machines.events.effects import (
     Effect,
     Enqueue,
@@ -45,7 +45,7 @@ from machines.events.orders import (
 from machines.fsm import Table
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.chat_context import Memory
+from machines.room.chat_context import ChatContext
 
 RoomState = Literal["unregistered", "reconciling", "bound", "failed"]
 
@@ -64,13 +64,13 @@ UNSEEN_OTHERS = 2
 class Room(Struct, frozen=True):
     """One room's row. Times are seconds since the epoch.
 
-    `onboards` is the last user who invited the bot; they are welcomed once the room is bound. `repaired_at` is when
-    the last repair began or ended, 0 if the next may start at once; `looks` counts the repairs that failed since
-    somebody last wrote. `looking` says that a repair was ordered and has not ended; it ends with the process. `told`
-    says that the users here know of the failure, `reminded` that a command was answered with the notice once more.
-    `heard_seq` is the inbox row of the newest message that came while the room was not bound: a message that is read
-    again after a restart is not new. `others` is how many others than the bot are in an entry room, joined or
-    invited; `None` when that is not known.
+    `onboarding_user` is the last user who invited the bot; they are welcomed once the room is bound. `last_repair_at`
+    is when the last repair began or ended, 0 if the next may start at once; `failed_repairs` counts the repairs that
+    failed since somebody last wrote. `repair_pending` says that a repair was ordered and has not ended; it ends with
+    the process. `failure_reported` says that the users here know of the failure, `reminder_sent` that a command was
+    answered with the notice once more. `last_message_seq` is the inbox row of the newest message that came while the
+    room was not bound: a message that is read again after a restart is not new. `others` is how many others than the
+    bot are in an entry room, joined or invited; `None` when that is not known.
     """
 
     room_id: RoomId
@@ -80,32 +80,32 @@ class Room(Struct, frozen=True):
     binding: Binding | None = None
     name: str = ""
     encrypted: bool = False
-    onboards: UserId | None = None
+    onboarding_user: UserId | None = None
     owner_present: bool = True
-    repaired_at: float = 0.0
-    looks: int = 0
-    looking: bool = False
-    told: bool = False
-    reminded: bool = False
-    heard_seq: int = 0
-    memory: Memory = field(default_factory=Memory)
+    last_repair_at: float = 0.0
+    failed_repairs: int = 0
+    repair_pending: bool = False
+    failure_reported: bool = False
+    reminder_sent: bool = False
+    last_message_seq: int = 0
+    chat_context: ChatContext = field(default_factory=ChatContext)
     others: int | None = None
 
     @property
-    def uncounted(self) -> bool:
+    def members_unknown(self) -> bool:
         """Whether this is an entry room whose members are not known."""
         entry = self.binding is not None and self.binding.room_type == "entry"
         return entry and self.others is None
 
     @property
-    def in_company(self) -> bool:
+    def has_other_readers(self) -> bool:
         """Whether more than one other may be in the room; where that is not known, it is assumed (contract O5)."""
         if self.binding is not None and self.binding.room_type != "entry":
             return False
         return self.others is None or self.others > 1
 
     @property
-    def is_left(self) -> bool:
+    def has_left(self) -> bool:
         """Whether the bot was in this room and is out of it: a repair would show nothing until it is back."""
         return self.state == "unregistered" and self.since > 0
 
@@ -115,12 +115,12 @@ class Room(Struct, frozen=True):
         A `reconciling` room without a repair waits for a join, or for its user's actor to complete it. Both are
         faster than the longest interval; if they fail, only another actor may know of it.
         """
-        if self.state == "bound" or self.looking:
+        if self.state == "bound" or self.repair_pending:
             return None
         if self.state == "reconciling":
             return self.since + LONGEST_INTERVAL_S
-        doublings = min(max(0, self.looks - 1), _DOUBLINGS)
-        return self.repaired_at + min(LONGEST_INTERVAL_S, COOL_DOWN_S * 2.0**doublings)
+        doublings = min(max(0, self.failed_repairs - 1), _DOUBLINGS)
+        return self.last_repair_at + min(LONGEST_INTERVAL_S, COOL_DOWN_S * 2.0**doublings)
 
 
 class JoinRefused(Struct, frozen=True):
@@ -214,64 +214,68 @@ class RoomMachine(StateMachine):
     )
 
     @staticmethod
-    def cooled_down(data: Room, trigger: UserWrote, context: World) -> bool:
+    def cooled_down(data: Room, trigger: UserWrote, context: StepContext) -> bool:
         """At the earliest 60 s after the last repair (contract C8)."""
-        return context.now - data.repaired_at >= COOL_DOWN_S
+        return context.now - data.last_repair_at >= COOL_DOWN_S
 
     @staticmethod
-    def accept(data: Room, trigger: InviteArrived, context: World) -> _Result:
+    def accept(data: Room, trigger: InviteArrived, context: StepContext) -> _Result:
         """Join; the user who invited the bot is welcomed once the room is bound."""
-        data = replace(data, onboards=trigger.sender, encrypted=data.encrypted or trigger.encrypted)
-        txn_id = fresh_txn(data.room_id, JOIN_STEP, context)
+        data = replace(
+            data, onboarding_user=trigger.sender, encrypted=data.encrypted or trigger.encrypted
+        )
+        txn_id = new_txn_id(data.room_id, JOIN_STEP, context)
         return data, (Enqueue(JoinRoom(data.room_id), txn_id, reports=True),)
 
     @staticmethod
-    def reconcile(data: Room, trigger: Joined, context: World) -> _Result:
+    def reconcile(data: Room, trigger: Joined, context: StepContext) -> _Result:
         """Repair the room now that the bot is in it; users may not know of an earlier failure."""
         encrypted = data.encrypted or trigger.encrypted
-        return replace(data, encrypted=encrypted, looking=True, told=False), (Reconcile(),)
+        return replace(data, encrypted=encrypted, repair_pending=True, failure_reported=False), (
+            Reconcile(),
+        )
 
     @staticmethod
-    def welcome_again(data: Room, trigger: Joined, context: World) -> _Result:
+    def welcome_again(data: Room, trigger: Joined, context: StepContext) -> _Result:
         """Welcome after a second invitation to a room that is bound already (contract O2)."""
-        welcome = (_welcome(data.room_id, data.onboards),) if data.onboards else ()
-        return replace(data, onboards=None), welcome
+        welcome = (_welcome(data.room_id, data.onboarding_user),) if data.onboarding_user else ()
+        return replace(data, onboarding_user=None), welcome
 
     @staticmethod
-    def note_binding(data: Room, trigger: RoomMade, context: World) -> _Result:
+    def note_binding(data: Room, trigger: RoomMade, context: StepContext) -> _Result:
         """Keep the binding before the room is complete, so that an interruption does not lose it."""
         return replace(data, binding=trigger.binding, name=trigger.name), ()
 
     @staticmethod
-    def bind_made(data: Room, trigger: RoomCompleted, context: World) -> _Result:
+    def bind_made(data: Room, trigger: RoomCompleted, context: StepContext) -> _Result:
         """Bind, and keep the binding on the homeserver too."""
         data = _bound(data, trigger.binding, trigger.name)
         return data, (_store_binding(data.room_id, trigger.binding, context),)
 
     @staticmethod
-    def repair_at_once(data: Room, trigger: UserWrote, context: World) -> _Result:
+    def repair_at_once(data: Room, trigger: UserWrote, context: StepContext) -> _Result:
         """Start one targeted repair; the message waits in the inbox (contract C7)."""
         return _repair(_written(data), context)
 
     @staticmethod
-    def note_writing(data: Room, trigger: UserWrote, context: World) -> _Result:
+    def note_writing(data: Room, trigger: UserWrote, context: StepContext) -> _Result:
         """Let the message wait: its sender is told of a failure, and the next repair comes sooner (contract C8)."""
         return _written(data), ()
 
     @staticmethod
-    def repair(data: Room, trigger: RepairDue, context: World) -> _Result:
+    def repair(data: Room, trigger: RepairDue, context: StepContext) -> _Result:
         """Start one targeted repair because work waits (contract C11)."""
         return _repair(data, context)
 
     @staticmethod
-    def stop_repair(data: Room, trigger: JoinRefused, context: World) -> _Result:
+    def stop_repair(data: Room, trigger: JoinRefused, context: StepContext) -> _Result:
         """The bot is not in the room, so there is nothing to repair."""
-        return replace(data, looking=False), ()
+        return replace(data, repair_pending=False), ()
 
     @staticmethod
-    def bind(data: Room, trigger: TopologyConfirmed, context: World) -> _Result:
+    def bind(data: Room, trigger: TopologyConfirmed, context: StepContext) -> _Result:
         """Bind; keep the binding on the homeserver where it is missing, and welcome the user who invited the bot."""
-        binding, welcomed = trigger.binding, data.onboards
+        binding, welcomed = trigger.binding, data.onboarding_user
         effects: list[Effect] = []
         if binding.platform_chat_id is not None:
             effects.append(ReservePlatformChatId(binding.platform_chat_id))
@@ -284,39 +288,47 @@ class RoomMachine(StateMachine):
         return data, tuple(effects)
 
     @staticmethod
-    def count_others(data: Room, trigger: TopologyConfirmed, context: World) -> _Result:
+    def count_others(data: Room, trigger: TopologyConfirmed, context: StepContext) -> _Result:
         """Note how many others are in an entry room (contract O5)."""
         return _counted(data, trigger.others), ()
 
     @staticmethod
-    def assume_others(data: Room, trigger: TopologyRefused, context: World) -> _Result:
+    def assume_others(data: Room, trigger: TopologyRefused, context: StepContext) -> _Result:
         """The members of an entry room cannot be read: assume company (contract O5)."""
         return _counted(data, None), ()
 
     @staticmethod
-    def diagnose(data: Room, trigger: TopologyRefused, context: World) -> _Result:
+    def diagnose(data: Room, trigger: TopologyRefused, context: StepContext) -> _Result:
         """Warn the operator with the report and the users with a notice, unless they know of the failure."""
-        repaired_at = 0.0 if trigger.at_start else context.now
-        data = replace(data, repaired_at=repaired_at, looks=data.looks + 1, looking=False)
-        if trigger.at_start or data.told:
+        last_repair_at = 0.0 if trigger.at_start else context.now
+        data = replace(
+            data,
+            last_repair_at=last_repair_at,
+            failed_repairs=data.failed_repairs + 1,
+            repair_pending=False,
+        )
+        if trigger.at_start or data.failure_reported:
             return data, ()
         owner = data.binding.matrix_user_id if data.binding is not None else trigger.wanted_by
         fields = {"room_id": data.room_id, "matrix_user_id": owner, "report": trigger.report}
         notice = notice_to(
             data.room_id, context.catalog.room_recovery_failed(), "recovery", context
         )
-        return replace(data, told=True), (Log("room_recovery_failed", fields, warning=True), notice)
+        return replace(data, failure_reported=True), (
+            Log("room_recovery_failed", fields, warning=True),
+            notice,
+        )
 
     @staticmethod
-    def leave(data: Room, trigger: BotRemoved, context: World) -> _Result:
+    def leave(data: Room, trigger: BotRemoved, context: StepContext) -> _Result:
         """Keep the binding: coming back is a new repair, not a new chat (contract R5).
 
-        `onboards` stays too: the removal may be older than the invitation that is being accepted.
+        `onboarding_user` stays too: the removal may be older than the invitation that is being accepted.
         """
-        return replace(data, looking=False, others=None), ()
+        return replace(data, repair_pending=False, others=None), ()
 
 
-def fresh_txn(room_id: RoomId, step: str, context: World) -> TxnId:
+def new_txn_id(room_id: RoomId, step: str, context: StepContext) -> TxnId:
     """Return a transaction id for an order that no message asked for: room, step and time."""
     return TxnId(f"{room_id}.{step}.{int(context.now * 1000)}")
 
@@ -330,9 +342,9 @@ def is_join(room_id: RoomId, txn_id: TxnId) -> bool:
     return txn_id.startswith(f"{room_id}.{JOIN_STEP}.")
 
 
-def notice_to(room_id: RoomId, text: str, step: str, context: World) -> Enqueue:
+def notice_to(room_id: RoomId, text: str, step: str, context: StepContext) -> Enqueue:
     """Return a notice that answers no message."""
-    return Enqueue(SendMessage(room_id, text, notice=True), fresh_txn(room_id, step, context))
+    return Enqueue(SendMessage(room_id, text, notice=True), new_txn_id(room_id, step, context))
 
 
 def _bound(room: Room, binding: Binding, name: str) -> Room:
@@ -340,22 +352,22 @@ def _bound(room: Room, binding: Binding, name: str) -> Room:
         room,
         binding=binding,
         name=name,
-        onboards=None,
-        looks=0,
-        looking=False,
-        told=False,
+        onboarding_user=None,
+        failed_repairs=0,
+        repair_pending=False,
+        failure_reported=False,
         others=None,
     )
 
 
 def _counted(room: Room, others: int | None) -> Room:
-    if not room.uncounted:
+    if not room.members_unknown:
         return room
     return replace(room, others=others if others is not None else UNSEEN_OTHERS)
 
 
-def _store_binding(room_id: RoomId, binding: Binding, context: World) -> Enqueue:
-    txn_id = fresh_txn(room_id, "binding", context)
+def _store_binding(room_id: RoomId, binding: Binding, context: StepContext) -> Enqueue:
+    txn_id = new_txn_id(room_id, "binding", context)
     return Enqueue(StoreBinding(room_id, binding.content()), txn_id)
 
 
@@ -364,11 +376,11 @@ def _welcome(room_id: RoomId, user_id: UserId) -> Tell:
 
 
 def _written(room: Room) -> Room:
-    return replace(room, told=False, looks=0)
+    return replace(room, failure_reported=False, failed_repairs=0)
 
 
-def _repair(room: Room, context: World) -> _Result:
-    room = replace(room, repaired_at=context.now, reminded=False, looking=True)
+def _repair(room: Room, context: StepContext) -> _Result:
+    room = replace(room, last_repair_at=context.now, reminder_sent=False, repair_pending=True)
     return room, (Reconcile(),)
 
 

@@ -14,18 +14,18 @@ from machines.events.matrix import (
     MembersCounted,
 )
 from machines.events.orders import Joined, RejectInvite
-from machines.room.machine import ROOM, RoomMachineEvent, fresh_txn
-from machines.room.step_draft import Case
+from machines.room.machine import ROOM, RoomMachineEvent, new_txn_id
+from machines.room.step_draft import StepDraft
 from machines.turn.driver import drop_turn
 
 
-def step_room(draft: Case, event: RoomMachineEvent, reason: str) -> None:
+def step_room(draft: StepDraft, event: RoomMachineEvent, reason: str) -> None:
     """Run the room's machine and record the transition with its reason (contract R2)."""
-    step = ROOM.step(draft.room, event, draft.world)
+    step = ROOM.step(draft.room, event, draft.context)
     draft.room = step.data
     if step.moved:
         transition = step.transition
-        draft.room = replace(draft.room, since=draft.world.now, reason=reason)
+        draft.room = replace(draft.room, since=draft.context.now, reason=reason)
         report = getattr(event, "report", None)
         draft.effects.append(
             RecordTransition(transition.event, transition.source, transition.target, reason, report)
@@ -34,7 +34,7 @@ def step_room(draft: Case, event: RoomMachineEvent, reason: str) -> None:
 
 
 def note_membership(
-    draft: Case,
+    draft: StepDraft,
     event: InviteArrived
     | BotReturned
     | BotRemoved
@@ -67,12 +67,12 @@ def note_membership(
             assert_never(event)
 
 
-def _answer_invite(draft: Case, invite: InviteArrived) -> None:
+def _answer_invite(draft: StepDraft, invite: InviteArrived) -> None:
     """Accept the invitation of a user who may talk to the bot; reject every other (contracts O1, O4)."""
-    if draft.world.access.allows(invite.sender):
+    if draft.context.access.allows(invite.sender):
         step_room(draft, invite, f"invited by {invite.sender}")
         return
     fields = {"room_id": invite.room_id, "sender": invite.sender}
     draft.effects.append(Log("invite_rejected", fields))
-    txn_id = fresh_txn(invite.room_id, "reject", draft.world)
+    txn_id = new_txn_id(invite.room_id, "reject", draft.context)
     draft.effects.append(Enqueue(RejectInvite(invite.room_id), txn_id))

@@ -6,7 +6,7 @@ from math import inf
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.context import World
+from machines.context import StepContext
 from machines.events.effects import Effect, ReservePlatformChatId, SavePreferences
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.room.machine import ANSWERED_WITHIN_S, Room, notice_to
@@ -21,7 +21,7 @@ from machines.turn.state import (
 Message = MessageArrived | FileArrived | MalformedArrived
 
 
-class Waiting(Struct, frozen=True):
+class WaitingMessage(Struct, frozen=True):
     """A message that waits, with its inbox row; `since` is when it was received, seconds since the epoch."""
 
     seq: int
@@ -29,65 +29,71 @@ class Waiting(Struct, frozen=True):
     since: float
 
 
-class Conversation(Struct, frozen=True):
+class RoomActor(Struct, frozen=True):
     """A room, its turn in hand, and the messages that wait.
 
     The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for the minimum
-    interval after the edit before it, and the next reply must not wait behind it in the outbox. While `counting`, a
-    repair is under way that reads who is in the entry room. `attempt` belongs to the turn and is not stored.
+    interval after the edit before it, and the next reply must not wait behind it in the outbox. While
+    `counting_members`, a repair is under way that reads who is in the entry room. `attempt` belongs to the turn and is
+    not stored.
     """
 
     room: Room
     turn: Turn | None = None
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingMessage, ...] = ()
     quiet_until: float = 0.0
-    counting: bool = False
+    counting_members: bool = False
     attempt: Attempt = NO_ATTEMPT
 
     def due_at(self) -> float | None:
         """Return when something comes due in this room, if no event comes before."""
         if self.turn is None and not self.waiting:
             return None
-        if self.room.is_left:
+        if self.room.has_left:
             begun = [self.turn.begun_at] if self.turn is not None else []
             return min(*begun, *(each.since for each in self.waiting), inf) + ANSWERED_WITHIN_S
         if self.room.state != "bound":
             return self.room.repair_due_at()
         if self.turn is not None:
             return ActiveTurn(self.turn, self.attempt).due_at()
-        return None if self.room.uncounted else self.quiet_until
+        return None if self.room.members_unknown else self.quiet_until
 
 
-class Case:
+class StepDraft:
     """One step: the values as they change, and the effects in order."""
 
-    def __init__(self, conversation: Conversation, world: World) -> None:
-        self.room = conversation.room
-        self.turn = conversation.turn
-        self.waiting = conversation.waiting
-        self.quiet_until = conversation.quiet_until
-        self.counting = conversation.counting
-        self.attempt = conversation.attempt
-        self.world = world
+    def __init__(self, room_actor: RoomActor, context: StepContext) -> None:
+        self.room = room_actor.room
+        self.turn = room_actor.turn
+        self.waiting = room_actor.waiting
+        self.quiet_until = room_actor.quiet_until
+        self.counting_members = room_actor.counting_members
+        self.attempt = room_actor.attempt
+        self.context = context
         self.effects: list[Effect] = []
 
-    def result(self) -> tuple[Conversation, tuple[Effect, ...]]:
+    def result(self) -> tuple[RoomActor, tuple[Effect, ...]]:
         """Return the changed value and the effects."""
-        conversation = Conversation(
-            self.room, self.turn, self.waiting, self.quiet_until, self.counting, self.attempt
+        room_actor = RoomActor(
+            self.room,
+            self.turn,
+            self.waiting,
+            self.quiet_until,
+            self.counting_members,
+            self.attempt,
         )
-        return conversation, in_parts(self.effects, self.world.now)
+        return room_actor, in_parts(self.effects, self.context.now)
 
-    def do(self, effects: Iterable[Effect]) -> None:
+    def apply_effects(self, effects: Iterable[Effect]) -> None:
         """Add the effects of a command; what follows in the same step sees its choices and its taken id."""
         for effect in effects:
             self.effects.append(effect)
             if isinstance(effect, SavePreferences):
-                self.world = self.world.with_preferences(effect.user_id, effect.preferences)
+                self.context = self.context.with_preferences(effect.user_id, effect.preferences)
             elif isinstance(effect, ReservePlatformChatId):
                 following = str(int(effect.platform_chat_id) + 1)
-                self.world = replace(self.world, next_platform_chat_id=following)
+                self.context = replace(self.context, next_platform_chat_id=following)
 
-    def say(self, text: str, step: str) -> None:
+    def send_notice(self, text: str, step: str) -> None:
         """Send a notice that answers no message."""
-        self.effects.append(notice_to(self.room.room_id, text, step, self.world))
+        self.effects.append(notice_to(self.room.room_id, text, step, self.context))

@@ -18,7 +18,7 @@ from machines.events.internal import (
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import ActorKey
 from machines.room.answers import remember
-from machines.room.step_draft import Case, Message
+from machines.room.step_draft import Message, StepDraft
 from machines.turn.machine import TURN, TurnEvent
 from machines.turn.notices import found_parts
 from machines.turn.reply import EDIT_INTERVAL_S, Reply
@@ -30,92 +30,92 @@ from machines.turn.state import (
 )
 
 
-def begin_message(case: Case, message: Message) -> None:
+def begin_message(draft: StepDraft, message: Message) -> None:
     """Begin the turn of a message, or answer why there is none."""
-    binding, catalog = case.room.binding, case.world.catalog
+    binding, catalog = draft.room.binding, draft.context.catalog
     begun = message.begun if isinstance(message, MessageArrived) else ()
-    asked = ReplyTarget(case.room.room_id, message.event_id, message.thread_root, begun)
+    reply_to = ReplyTarget(draft.room.room_id, message.event_id, message.thread_root, begun)
     if binding is None or binding.room_type != "chat":
-        case.effects.append(Tell(ActorKey(message.sender), OnboardingRequested(asked)))
+        draft.effects.append(Tell(ActorKey(message.sender), OnboardingRequested(reply_to)))
     elif isinstance(message, FileArrived) and not binding.archived:
-        case.effects.append(answer(asked, catalog.files_not_yet()))
+        draft.effects.append(answer(reply_to, catalog.files_not_yet()))
     elif isinstance(message, MalformedArrived) and not binding.archived:
-        case.effects.append(answer(asked, catalog.message_failed()))
+        draft.effects.append(answer(reply_to, catalog.message_failed()))
     else:
         text = message.body if isinstance(message, MessageArrived) else ""
-        begin(case, asked, AgentPrompt(text))
+        begin(draft, reply_to, AgentPrompt(text))
 
 
-def begin(case: Case, asked: ReplyTarget, prompt: AgentPrompt) -> None:
+def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
     """Ask this chat's agent, unless the chat is archived or the agent is gone (contracts K3, A3)."""
-    binding, catalog, now = case.room.binding, case.world.catalog, case.world.now
-    event_id = asked.event_id
+    binding, catalog, now = draft.room.binding, draft.context.catalog, draft.context.now
+    event_id = reply_to.event_id
     if binding is None or binding.platform_chat_id is None or event_id is None:
-        raise ValueError(f"{case.room.room_id} is not a chat with an agent")
+        raise ValueError(f"{draft.room.room_id} is not a chat with an agent")
     if binding.archived:
-        case.effects.append(answer(asked, catalog.chat_is_archived()))
+        draft.effects.append(answer(reply_to, catalog.chat_is_archived()))
         return
-    if binding.agent_id is None or not case.world.agents.knows(binding.agent_id):
-        case.effects.append(answer(asked, catalog.stale_agent(binding.agent_id or "")))
+    if binding.agent_id is None or not draft.context.agents.knows(binding.agent_id):
+        draft.effects.append(answer(reply_to, catalog.stale_agent(binding.agent_id or "")))
         return
     request = AgentRequest(
         agent_id=binding.agent_id,
         platform_chat_id=binding.platform_chat_id,
         message_id=event_id,
         text=prompt.text,
-        settings=case.world.preferences(binding.matrix_user_id).settings(),
+        settings=draft.context.preferences(binding.matrix_user_id).settings(),
         confirmation=prompt.confirmation,
         context=prompt.context,
     )
-    parts = found_parts(event_id, asked.begun, now)
+    parts = found_parts(event_id, reply_to.begun, now)
     reply = Reply(
-        case.room.room_id, event_id, asked.thread_root, parts, notice=prompt.context is not None
+        draft.room.room_id, event_id, reply_to.thread_root, parts, notice=prompt.context is not None
     )
-    case.turn = Turn(event_id, request, reply, binding.matrix_user_id)
-    step_turn(case, TurnBegan())
+    draft.turn = Turn(event_id, request, reply, binding.matrix_user_id)
+    step_turn(draft, TurnBegan())
 
 
-def step_turn(case: Case, event: TurnEvent) -> None:
+def step_turn(draft: StepDraft, event: TurnEvent) -> None:
     """Run the turn's machine, if a turn is in hand; an ended turn leaves the room free for the next."""
-    if case.turn is None:
+    if draft.turn is None:
         return
-    step = TURN.step(ActiveTurn(case.turn, case.attempt), event, case.world)
-    case.effects += step.effects
-    case.turn, case.attempt = step.data.turn, step.data.attempt
-    if case.turn.state in ENDED:
-        case.turn = None
-        now = case.world.now
+    step = TURN.step(ActiveTurn(draft.turn, draft.attempt), event, draft.context)
+    draft.effects += step.effects
+    draft.turn, draft.attempt = step.data.turn, step.data.attempt
+    if draft.turn.state in ENDED:
+        draft.turn = None
+        now = draft.context.now
         if any(isinstance(effect, Enqueue) and effect.not_before > now for effect in step.effects):
-            case.quiet_until = now + EDIT_INTERVAL_S
+            draft.quiet_until = now + EDIT_INTERVAL_S
 
 
-def take_result(case: Case, event: AttemptEvent) -> None:
+def take_result(draft: StepDraft, event: AttemptEvent) -> None:
     """Take an event of the attempt in hand; those of earlier attempts are ignored."""
-    turn = case.turn
+    turn = draft.turn
     if turn is None or (turn.turn_id, turn.tries) != (event.turn_id, event.attempt):
         return
     if isinstance(event, AgentDone):
-        remember(case, turn, event)
-    step_turn(case, event)
+        remember(draft, turn, event)
+    step_turn(draft, event)
 
 
-def pass_time(case: Case, event: TimePassed) -> None:
+def pass_time(draft: StepDraft, event: TimePassed) -> None:
     """Do what is due; in a room that is not bound the turn waits for the repair (contract R1)."""
-    if case.room.state == "bound":
-        step_turn(case, event)
+    if draft.room.state == "bound":
+        step_turn(draft, event)
 
 
-def resume(case: Case) -> None:
+def resume(draft: StepDraft) -> None:
     """Ask again after a restart, or when the room is bound again.
 
     In a room that is not bound the turn waits for the repair: no agent is asked for it (contract R1).
     """
-    if case.room.state == "bound":
-        step_turn(case, Resumed())
+    if draft.room.state == "bound":
+        step_turn(draft, Resumed())
 
 
-def drop_turn(case: Case) -> None:
+def drop_turn(draft: StepDraft) -> None:
     """End the turn without a reply: the bot is no longer in the room, so nothing can be said there."""
-    if case.turn is not None:
-        case.effects.append(CancelCall())
-        case.turn, case.attempt = None, NO_ATTEMPT
+    if draft.turn is not None:
+        draft.effects.append(CancelCall())
+        draft.turn, draft.attempt = None, NO_ATTEMPT

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
-from machines.context import World
+from machines.context import StepContext
 from machines.events.effects import (
     CallAgent,
     CancelCall,
@@ -112,28 +112,28 @@ class TurnMachine(StateMachine):
     )
 
     @staticmethod
-    def hides_output(data: ActiveTurn, trigger: AgentOutput, context: World) -> bool:
+    def hides_output(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> bool:
         """Whether this is a save or a load, which is answered only when it is done."""
         return data.turn.request.context is not None
 
     @staticmethod
-    def may_retry(data: ActiveTurn, trigger: AttemptFailed, context: World) -> bool:
+    def may_retry(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> bool:
         """Whether another attempt makes sense and fits into the time for retries (contract D10)."""
         return trigger.retryable and _retry_at(data, context) <= data.turn.gives_up_at
 
     @staticmethod
-    def turn_is_over(data: ActiveTurn, trigger: TimePassed, context: World) -> bool:
+    def turn_is_over(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> bool:
         """Whether the time of the whole turn is over (contract E13)."""
         return bool(data.turn.ends_at) and context.now >= data.turn.ends_at
 
     @staticmethod
-    def is_due(data: ActiveTurn, trigger: TimePassed, context: World) -> bool:
+    def is_due(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> bool:
         """Whether the time of the current state is over."""
         due_at = data.step_due_at()
         return due_at is not None and context.now >= due_at
 
     @staticmethod
-    def begin(data: ActiveTurn, trigger: TurnBegan, context: World) -> "_Result":
+    def begin(data: ActiveTurn, trigger: TurnBegan, context: StepContext) -> "_Result":
         """Ask for the first time; from here on the message counts as read (contract D6)."""
         now = context.now
         data, effects = _ask(
@@ -145,7 +145,7 @@ class TurnMachine(StateMachine):
         return data, (MarkRead(data.turn.turn_id), *effects)
 
     @staticmethod
-    def restart(data: ActiveTurn, trigger: Resumed, context: World) -> "_Result":
+    def restart(data: ActiveTurn, trigger: Resumed, context: StepContext) -> "_Result":
         """Ask as if for the first time, under the same `message_id`; the time for retries begins anew."""
         now, begun_at = context.now, data.turn.begun_at
         return _ask(
@@ -157,17 +157,17 @@ class TurnMachine(StateMachine):
         )
 
     @staticmethod
-    def ask_again(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
+    def ask_again(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
         """Begin the next attempt."""
         return _ask(data)
 
     @staticmethod
-    def note_call(data: ActiveTurn, trigger: CallStarted, context: World) -> "_Result":
+    def note_call(data: ActiveTurn, trigger: CallStarted, context: StepContext) -> "_Result":
         """Note when the agent was asked: silence before that is not the agent's."""
         return replace(data, attempt=replace(data.attempt, called_at=context.now)), ()
 
     @staticmethod
-    def take_output(data: ActiveTurn, trigger: AgentOutput, context: World) -> "_Result":
+    def take_output(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> "_Result":
         """Note the text and the status; the first text is gathered for a moment before it shows."""
         status = status_line(trigger.activity, context.catalog)
         first_text_at = 0.0
@@ -180,7 +180,7 @@ class TurnMachine(StateMachine):
         return replace(data, attempt=attempt), ()
 
     @staticmethod
-    def show_more(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
+    def show_more(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
         """Show the text so far; while a retried answer is shorter than the one shown, show nothing new."""
         turn, attempt, now = data.turn, data.attempt, context.now
         text = attempt.text or AnswerText()
@@ -197,7 +197,7 @@ class TurnMachine(StateMachine):
         return ActiveTurn(replace(turn, reply=reply), attempt), effects
 
     @staticmethod
-    def finish(data: ActiveTurn, trigger: AgentDone, context: World) -> "_Result":
+    def finish(data: ActiveTurn, trigger: AgentDone, context: StepContext) -> "_Result":
         """Show the whole text, for the last time; mark the message that shows the agent's question."""
         turn, attempt = data.turn, data.attempt
         text = whole_answer(turn.request, trigger, context.catalog)
@@ -210,7 +210,7 @@ class TurnMachine(StateMachine):
         return ActiveTurn(replace(turn, reply=reply, fault="")), (ShowTyping(False), *effects)
 
     @staticmethod
-    def wait(data: ActiveTurn, trigger: AttemptFailed, context: World) -> "_Result":
+    def wait(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
         """Drop the text of this attempt; the room goes on showing it."""
         turn = replace(
             data.turn, retry_at=_retry_at(data, context), fault=trigger.reason, trouble=trigger.kind
@@ -218,13 +218,13 @@ class TurnMachine(StateMachine):
         return ActiveTurn(turn), (ShowTyping(False),)
 
     @staticmethod
-    def give_up(data: ActiveTurn, trigger: AttemptFailed, context: World) -> "_Result":
+    def give_up(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
         """End the reply with a sentence that says that there is no answer (contract D10)."""
         ending = after_failure(data.turn.request, trigger, context.catalog)
         return _end(data, context, ending, trigger.reason)
 
     @staticmethod
-    def cut_off(data: ActiveTurn, trigger: AnswerTooLong, context: World) -> "_Result":
+    def cut_off(data: ActiveTurn, trigger: AnswerTooLong, context: StepContext) -> "_Result":
         """Keep the part of the answer that may be shown (contract E13)."""
         request, catalog = data.turn.request, context.catalog
         if request.context is None:
@@ -233,7 +233,7 @@ class TurnMachine(StateMachine):
         return _cancel(data, context, ending, "the answer is longer than may be shown")
 
     @staticmethod
-    def end_in_time(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
+    def end_in_time(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
         """Keep what was said in the time that a turn may take, whatever the agent is doing (contract E13)."""
         catalog = context.catalog
         said = data.has_output()
@@ -242,7 +242,7 @@ class TurnMachine(StateMachine):
         return _cancel(data, context, ending, "the turn took longer than it may")
 
     @staticmethod
-    def end_silent(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
+    def end_silent(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
         """Give up a later attempt that brought nothing in the time for retries (contract D10)."""
         turn = data.turn
         # An attempt that has just begun is not silent yet; the failure before it is the reason then.
@@ -251,19 +251,19 @@ class TurnMachine(StateMachine):
         return _out_of_retries(data, context, kind or "silent", turn.fault)
 
     @staticmethod
-    def end_uncalled(data: ActiveTurn, trigger: TimePassed, context: World) -> "_Result":
+    def end_uncalled(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
         """Give up a turn for which no call was free; the agent was not asked, so it was not silent."""
         turn = data.turn
         fault = turn.fault or "no call was free for it"
         return _out_of_retries(data, context, turn.trouble or "no_call", fault)
 
     @staticmethod
-    def end_unrestored(data: ActiveTurn, trigger: RoomLost, context: World) -> "_Result":
+    def end_unrestored(data: ActiveTurn, trigger: RoomLost, context: StepContext) -> "_Result":
         """Say that the room could not be restored in time (contract C8)."""
         return _cancel(data, context, context.catalog.agent_gave_up("not_restored"), trigger.reason)
 
     @staticmethod
-    def stop(data: ActiveTurn, trigger: UserStopped, context: World) -> "_Result":
+    def stop(data: ActiveTurn, trigger: UserStopped, context: StepContext) -> "_Result":
         """Keep what was said, and mark it as stopped (contract K9)."""
         catalog = context.catalog
         ending = catalog.stopped() if data.has_output() else catalog.stopped_nothing()
@@ -273,7 +273,7 @@ class TurnMachine(StateMachine):
 _Result = tuple[ActiveTurn, tuple[Effect, ...]]
 
 
-def _retry_at(data: ActiveTurn, context: World) -> float:
+def _retry_at(data: ActiveTurn, context: StepContext) -> float:
     return retry_at(data.turn.turn_id, data.turn.tries, context.now)
 
 
@@ -284,19 +284,19 @@ def _ask(data: ActiveTurn, **changes: Any) -> _Result:
     return ActiveTurn(turn), (ShowTyping(True), ask)
 
 
-def _out_of_retries(data: ActiveTurn, context: World, kind: str, fault: str) -> _Result:
+def _out_of_retries(data: ActiveTurn, context: StepContext, kind: str, fault: str) -> _Result:
     catalog = context.catalog
     ending = without_answer(data.turn.request, catalog, catalog.agent_gave_up(kind))
     return _cancel(data, context, ending, fault)
 
 
-def _cancel(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
+def _cancel(data: ActiveTurn, context: StepContext, ending: str, fault: str) -> _Result:
     """End the turn and the call."""
     data, effects = _end(data, context, ending, fault)
     return data, (CancelCall(), *effects)
 
 
-def _end(data: ActiveTurn, context: World, ending: str, fault: str) -> _Result:
+def _end(data: ActiveTurn, context: StepContext, ending: str, fault: str) -> _Result:
     """End the reply with the text so far, of this attempt or as the room shows it, and a sentence below it."""
     turn, attempt = data.turn, data.attempt
     if attempt.text:

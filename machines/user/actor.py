@@ -10,7 +10,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.context import World
+from machines.context import StepContext
 from machines.events.effects import (
     Ack,
     Effect,
@@ -55,7 +55,7 @@ from machines.user.machine import (
 )
 
 
-class Household(Struct, frozen=True):
+class UserActor(Struct, frozen=True):
     """A user, their chats in the order of their numbers, and the requests that wait (inbox row, request)."""
 
     user: User
@@ -63,120 +63,122 @@ class Household(Struct, frozen=True):
     waiting: tuple[tuple[int, UserRequest], ...] = ()
 
 
-def take(
-    household: Household, event: UserEvent, seq: int, world: World
-) -> tuple[Household, tuple[Effect, ...]]:
+def handle(
+    user_actor: UserActor, event: UserEvent, seq: int, context: StepContext
+) -> tuple[UserActor, tuple[Effect, ...]]:
     """Take one inbox row. The outcome of a step is taken at once; requests keep their order."""
     effects: tuple[Effect, ...] = ()
     match event:
         case OrderDone():
-            household, effects = _progress(household, event, world)
+            user_actor, effects = _progress(user_actor, event, context)
             effects = (*effects, Ack(seq))
         case ChatRecovered(space_id=space_id, number=number):
-            user = household.user
+            user = user_actor.user
             index = max(user.next_chat_index, number + 1)
             user = replace(user, next_chat_index=index, space_id=user.space_id or space_id)
-            household, effects = replace(household, user=user), (Ack(seq),)
+            user_actor, effects = replace(user_actor, user=user), (Ack(seq),)
         case OnboardingRequested() | NewChatRequested() | ChatListRequested():
-            household = replace(household, waiting=(*household.waiting, (seq, event)))
+            user_actor = replace(user_actor, waiting=(*user_actor.waiting, (seq, event)))
         case _:
             assert_never(event)
-    return _advance(household, effects, world)
+    return _advance(user_actor, effects, context)
 
 
 def _advance(
-    household: Household, effects: tuple[Effect, ...], world: World
-) -> tuple[Household, tuple[Effect, ...]]:
-    while household.waiting and household.user.state == "resting":
-        (seq, request), *rest = household.waiting
-        household = replace(household, waiting=tuple(rest))
-        household, done = _begin(household, request, seq, world)
+    user_actor: UserActor, effects: tuple[Effect, ...], context: StepContext
+) -> tuple[UserActor, tuple[Effect, ...]]:
+    while user_actor.waiting and user_actor.user.state == "resting":
+        (seq, request), *rest = user_actor.waiting
+        user_actor = replace(user_actor, waiting=tuple(rest))
+        user_actor, done = _begin(user_actor, request, seq, context)
         effects = (*effects, *done, Ack(seq))
-    return household, effects
+    return user_actor, effects
 
 
 def _begin(
-    household: Household, request: UserRequest, seq: int, world: World
-) -> tuple[Household, tuple[Effect, ...]]:
-    asked, user, chats = request.asked, household.user, household.chats
-    if not world.access.allows(user.user_id):
-        return household, (_not_allowed(user, asked),)
+    user_actor: UserActor, request: UserRequest, seq: int, context: StepContext
+) -> tuple[UserActor, tuple[Effect, ...]]:
+    reply_to, user, chats = request.reply_to, user_actor.user, user_actor.chats
+    if not context.access.allows(user.user_id):
+        return user_actor, (_not_allowed(user, reply_to),)
     if isinstance(request, ChatListRequested):
-        page = chats_page(chats, asked, world)
-        return household, (tell_answer(asked, page, world.catalog.not_in_company("chats")),)
+        page = chats_page(chats, reply_to, context)
+        return user_actor, (tell_answer(reply_to, page, context.catalog.not_in_company("chats")),)
     if isinstance(request, OnboardingRequested) and user.space_id and chats:
-        return household, point_to_chats(user, chats, asked, world)
+        return user_actor, point_to_chats(user, chats, reply_to, context)
     if user.space_id is None:
-        key = f"{user.user_id}.{int(world.now * 1000)}.{seq}"
-        return _step(household, SpaceWanted(asked, key), world)
+        key = f"{user.user_id}.{int(context.now * 1000)}.{seq}"
+        return _step(user_actor, SpaceWanted(reply_to, key), context)
     name = request.name if isinstance(request, NewChatRequested) else ""
-    return _step(household, ChatWanted(asked, name), world)
+    return _step(user_actor, ChatWanted(reply_to, name), context)
 
 
 def _step(
-    household: Household,
+    user_actor: UserActor,
     event: SpaceWanted | ChatWanted | NameKnown | SpaceMade | ChatMade | ChatLinked | StepRefused,
-    world: World,
-) -> tuple[Household, tuple[Effect, ...]]:
+    context: StepContext,
+) -> tuple[UserActor, tuple[Effect, ...]]:
     """Run the user's machine."""
-    step = USER.step(household.user, event, world)
-    return replace(household, user=step.data), step.effects
+    step = USER.step(user_actor.user, event, context)
+    return replace(user_actor, user=step.data), step.effects
 
 
 def _progress(
-    household: Household, done: OrderDone, world: World
-) -> tuple[Household, tuple[Effect, ...]]:
-    user, asked = household.user, household.user.asked
-    if asked is None or not user.waits_for(done.txn_id):
+    user_actor: UserActor, done: OrderDone, context: StepContext
+) -> tuple[UserActor, tuple[Effect, ...]]:
+    user, reply_to = user_actor.user, user_actor.user.reply_to
+    if reply_to is None or not user.waits_for(done.txn_id):
         # An invitation or a message of an earlier request: nothing waits for it.
-        return household, ()
-    if not world.access.allows(user.user_id):
+        return user_actor, ()
+    if not context.access.allows(user.user_id):
         # Nothing more is made for a user who may not talk to the bot any more, and they are told nothing (E3).
-        household, _ = _step(household, StepRefused(), world)
-        return household, (_not_allowed(user, asked),)
+        user_actor, _ = _step(user_actor, StepRefused(), context)
+        return user_actor, (_not_allowed(user, reply_to),)
     match done.outcome:
         case Refused(reason=reason):
-            failed = world.catalog.new_failed if user.space_id else world.catalog.setup_failed
-            household, effects = _step(household, StepRefused(), world)
+            failed = context.catalog.new_failed if user.space_id else context.catalog.setup_failed
+            user_actor, effects = _step(user_actor, StepRefused(), context)
             text = failed(reason)
-            return household, (*effects, tell_answer(asked, text, text))
+            return user_actor, (*effects, tell_answer(reply_to, text, text))
         case NameFound(name=name):
-            return _step(household, NameKnown(name, done.txn_id), world)
+            return _step(user_actor, NameKnown(name, done.txn_id), context)
         case RoomCreated(room_id=room_id) if user.state == "making_space":
-            return _step(household, SpaceMade(room_id), world)
+            return _step(user_actor, SpaceMade(room_id), context)
         case RoomCreated(room_id=room_id):
-            return _step(household, ChatMade(room_id), world)
+            return _step(user_actor, ChatMade(room_id), context)
         case Done():
-            return _finish(household, world)
+            return _finish(user_actor, context)
         case Joined():
             raise ValueError("no step of a user's actor joins a room")
         case _:
             assert_never(done.outcome)
 
 
-def _finish(household: Household, world: World) -> tuple[Household, tuple[Effect, ...]]:
-    user, catalog = household.user, world.catalog
-    made, chat, asked = user.made, user.chat, user.asked
-    if made is None or chat is None or asked is None:
+def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tuple[Effect, ...]]:
+    user, catalog = user_actor.user, context.catalog
+    made, chat, reply_to = user.made, user.chat, user.reply_to
+    if made is None or chat is None or reply_to is None:
         raise ValueError(f"{user.user_id} finished a chat that was not in hand")
-    household, effects = _step(household, ChatLinked(), world)
+    user_actor, effects = _step(user_actor, ChatLinked(), context)
     summary = ChatSummary(
         made, chat.chat_id, chat.name, chat.agent_id, archived=False, state="bound"
     )
     # The room's row may have the binding already.
-    others = tuple(each for each in household.chats if each.room_id != made)
-    household = replace(household, chats=(*others, summary))
-    hint = catalog.mock_hint() if world.mock_agents else None
+    others = tuple(each for each in user_actor.chats if each.room_id != made)
+    user_actor = replace(user_actor, chats=(*others, summary))
+    hint = catalog.mock_hint() if context.mock_agents else None
     welcome = Enqueue(
-        SendMessage(made, catalog.welcome(world.agents.label(chat.agent_id), hint), notice=True),
+        SendMessage(made, catalog.welcome(context.agents.label(chat.agent_id), hint), notice=True),
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
     text = catalog.chat_created if others else catalog.entry_pointer
-    in_company = catalog.chat_created_in_company() if others else catalog.entry_pointer_in_company()
-    pointer = tell_answer(asked, text(chat.name, world.link(made)), in_company)
-    return household, (*effects, welcome, pointer)
+    shared_text = (
+        catalog.chat_created_in_company() if others else catalog.entry_pointer_in_company()
+    )
+    pointer = tell_answer(reply_to, text(chat.name, context.link(made)), shared_text)
+    return user_actor, (*effects, welcome, pointer)
 
 
-def _not_allowed(user: User, asked: ReplyTarget) -> Log:
+def _not_allowed(user: User, reply_to: ReplyTarget) -> Log:
     """Log a dropped request: the list of users who may talk to the bot is shorter by now."""
-    return Log("request_not_allowed", {"sender": user.user_id, "room_id": asked.room_id})
+    return Log("request_not_allowed", {"sender": user.user_id, "room_id": reply_to.room_id})

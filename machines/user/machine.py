@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
-from machines.context import World
+from machines.context import StepContext
 from machines.events.effects import (
     Effect,
     Enqueue,
@@ -53,7 +53,7 @@ class User(Struct, frozen=True):
     display_name: str = ""
     space_id: RoomId | None = None
     next_chat_index: int = 1
-    asked: ReplyTarget | None = None
+    reply_to: ReplyTarget | None = None
     chat: NewChat | None = None
     made: RoomId | None = None
 
@@ -65,14 +65,14 @@ class User(Struct, frozen=True):
 class SpaceWanted(Struct, frozen=True):
     """The user has no Space yet. `key` tells this request from any other in transaction ids."""
 
-    asked: ReplyTarget
+    reply_to: ReplyTarget
     key: str
 
 
 class ChatWanted(Struct, frozen=True):
     """The user has a Space and gets a chat in it; without a `name` the chat is named by its number."""
 
-    asked: ReplyTarget
+    reply_to: ReplyTarget
     name: str
 
 
@@ -129,14 +129,14 @@ class UserMachine(StateMachine):
     )
 
     @staticmethod
-    def look_up_name(data: User, trigger: SpaceWanted, context: World) -> _Result:
+    def look_up_name(data: User, trigger: SpaceWanted, context: StepContext) -> _Result:
         """Look up the display name, after which the Space is named."""
         txn_id = TxnId(f"{trigger.key}{_STEPS['naming']}")
         look_up = Enqueue(LookUpName(data.user_id), txn_id, reports=True)
-        return replace(data, asked=trigger.asked), (look_up,)
+        return replace(data, reply_to=trigger.reply_to), (look_up,)
 
     @staticmethod
-    def make_space(data: User, trigger: NameKnown, context: World) -> _Result:
+    def make_space(data: User, trigger: NameKnown, context: StepContext) -> _Result:
         """Create the one Space of this user: the nonce is their id."""
         name = context.catalog.space_name(trigger.name)
         order = CreateRoom(f"space of {data.user_id}", name, data.user_id, space=True)
@@ -146,7 +146,7 @@ class UserMachine(StateMachine):
         return replace(data, display_name=trigger.name), (send,)
 
     @staticmethod
-    def note_space(data: User, trigger: SpaceMade, context: World) -> _Result:
+    def note_space(data: User, trigger: SpaceMade, context: StepContext) -> _Result:
         """Bind the Space as soon as it exists, and make its first chat."""
         binding, key = Binding("space", data.user_id), ActorKey(trigger.room_id)
         name = context.catalog.space_name(data.display_name)
@@ -155,12 +155,12 @@ class UserMachine(StateMachine):
         return data, (*tells, *effects)
 
     @staticmethod
-    def make_chat(data: User, trigger: ChatWanted, context: World) -> _Result:
+    def make_chat(data: User, trigger: ChatWanted, context: StepContext) -> _Result:
         """Make a further chat."""
-        return _make_chat(replace(data, asked=trigger.asked), trigger.name, context)
+        return _make_chat(replace(data, reply_to=trigger.reply_to), trigger.name, context)
 
     @staticmethod
-    def link(data: User, trigger: ChatMade, context: World) -> _Result:
+    def link(data: User, trigger: ChatMade, context: StepContext) -> _Result:
         """Tell the room its binding before its Space links it, so that no message comes too early."""
         binding, name = _binding(data), data.chat.name if data.chat else ""
         tell = Tell(ActorKey(trigger.room_id), RoomMade(binding, name))
@@ -169,20 +169,20 @@ class UserMachine(StateMachine):
         return replace(data, made=trigger.room_id), (tell, Enqueue(order, txn_id, reports=True))
 
     @staticmethod
-    def finish(data: User, trigger: ChatLinked, context: World) -> _Result:
+    def finish(data: User, trigger: ChatLinked, context: StepContext) -> _Result:
         """The chat is complete and may be used."""
         name = data.chat.name if data.chat else ""
         completed = RoomCompleted(_binding(data), name)
         tell = (Tell(ActorKey(data.made), completed),) if data.made else ()
-        return replace(data, asked=None, chat=None, made=None), tell
+        return replace(data, reply_to=None, chat=None, made=None), tell
 
     @staticmethod
-    def abandon(data: User, trigger: StepRefused, context: World) -> _Result:
+    def abandon(data: User, trigger: StepRefused, context: StepContext) -> _Result:
         """Give up; a room that was made is found again by its nonce or in the Space, and ids are not reused."""
-        return replace(data, asked=None, chat=None, made=None), ()
+        return replace(data, reply_to=None, chat=None, made=None), ()
 
 
-def _make_chat(user: User, name: str, context: World) -> _Result:
+def _make_chat(user: User, name: str, context: StepContext) -> _Result:
     number = user.next_chat_index
     chat = NewChat(
         chat_id=f"C{number}",
@@ -199,7 +199,7 @@ def _make_chat(user: User, name: str, context: World) -> _Result:
     )
 
 
-def _agent_for(user: User, context: World) -> AgentId:
+def _agent_for(user: User, context: StepContext) -> AgentId:
     """Return the agent that the user selected, if it still exists, or else their default (contracts A2, K5)."""
     selected = context.preferences(user.user_id).agent_id
     if selected is not None and context.agents.knows(selected):
@@ -209,7 +209,7 @@ def _agent_for(user: User, context: World) -> AgentId:
 
 def _nonce(user: User) -> str:
     """Return the nonce of the chat to be made: the request is the same before and after any loss."""
-    event_id = user.asked.event_id if user.asked is not None else None
+    event_id = user.reply_to.event_id if user.reply_to is not None else None
     if event_id is None:
         return f"first chat of {user.user_id}"
     return f"chat of {user.user_id} asked for in {event_id}"

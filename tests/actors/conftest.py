@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 
 
 @pytest.fixture
-def house(anyio_backend: str, tmp_path: Path) -> Iterator[House]:
+def runtime(anyio_backend: str, tmp_path: Path) -> Iterator[RuntimeFixture]:
     """The ports of a bot, as fakes, and one real database."""
-    house = House(tmp_path / "bot.db")
-    yield house
-    house.database.raw.close()
+    runtime = RuntimeFixture(tmp_path / "bot.db")
+    yield runtime
+    runtime.database.raw.close()

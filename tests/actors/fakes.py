@@ -98,7 +98,7 @@ class ManualClock:
         self._now = until
 
 
-class InPlace:
+class InlineDatabase:
     """The journal's connection without its thread, so that the order of events is always the same."""
 
     def __init__(self, path: Path) -> None:
@@ -139,7 +139,7 @@ class FakeHomeserver:
     It refuses to be asked for what is not committed: every order must stand in the outbox.
     """
 
-    database: InPlace
+    database: InlineDatabase
     clock: ManualClock
     rooms: list[ObservedRoom] = field(default_factory=list)
     performed: list[tuple[TxnId, Order]] = field(default_factory=list)
@@ -279,7 +279,7 @@ class FakeAgents:
     """Agents that say what `says` makes of a request; those in `mute` say nothing until the call is closed."""
 
     def __init__(self) -> None:
-        self.asked: list[AgentRequest] = []
+        self.reply_to: list[AgentRequest] = []
         self.closed: list[str] = []
         self.mute: set[str] = set()
         self.says: Callable[[AgentRequest], Iterable[Frame]] = lambda request: (
@@ -288,7 +288,7 @@ class FakeAgents:
         )
 
     async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
-        self.asked.append(request)
+        self.reply_to.append(request)
         try:
             if request.text in self.mute:
                 await anyio.sleep_forever()
@@ -300,13 +300,13 @@ class FakeAgents:
 
 
 @dataclass
-class House:
+class RuntimeFixture:
     """The ports of a bot over one database file; `living` runs one process of it."""
 
     path: Path
 
     def __post_init__(self) -> None:
-        self.database = InPlace(self.path)
+        self.database = InlineDatabase(self.path)
         self.clock = ManualClock()
         self.homeserver = FakeHomeserver(self.database, self.clock)
         self.agents = FakeAgents()
@@ -349,7 +349,7 @@ class House:
         )
 
     @asynccontextmanager
-    async def living(self, *, killed: bool = False) -> AsyncIterator[Bot]:
+    async def running(self, *, killed: bool = False) -> AsyncIterator[Bot]:
         """Run a bot until the block ends; then it drains, or, `killed`, just ends."""
         bot = self.bot()
         async with anyio.create_task_group() as group:

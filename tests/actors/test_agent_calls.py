@@ -47,8 +47,8 @@ class Line:
         )
 
     @property
-    def asked(self) -> list[str]:
-        return [request.text for request in self.agents.asked]
+    def reply_to(self) -> list[str]:
+        return [request.text for request in self.agents.reply_to]
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ async def test_a_call_that_is_cancelled_before_it_began_asks_no_agent():
         line.calls.ask(ROOM, asks("hello"))
         line.calls.cancel(ROOM)
         await settle()
-        assert (line.asked, line.told) == ([], [])
+        assert (line.reply_to, line.told) == ([], [])
 
 
 async def test_a_new_call_cancels_the_one_that_is_open():
@@ -82,7 +82,7 @@ async def test_a_new_call_cancels_the_one_that_is_open():
         await settle()
         line.calls.ask(ROOM, asks("hello"))
         await settle()
-        assert line.asked == ["long", "hello"]
+        assert line.reply_to == ["long", "hello"]
         assert line.agents.closed[0] == "long"
 
 
@@ -159,7 +159,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_asks_no_agent():
         line.calls.cancel(ROOM)
         line.calls.cancel(ActorKey("!other"))
         await settle()
-        assert line.asked == ["long"]
+        assert line.reply_to == ["long"]
         line.calls.ask(ROOM, asks("again"))
         await settle()
         assert isinstance(line.told[-1], AgentDone)
@@ -171,7 +171,7 @@ async def test_a_silent_agent_with_many_rooms_leaves_a_call_for_another_agent():
         for number in range(100):
             line.calls.ask(ActorKey(f"!{number}"), asks("long"))
         await settle()
-        assert 5 < len(line.asked) < 20
+        assert 5 < len(line.reply_to) < 20
         request = AgentRequest(AgentId("other"), "1", "$2", "hello")
         line.calls.ask(ROOM, CallAgent(EventId("$2"), 1, request, BERT))
         await settle()

@@ -12,7 +12,7 @@ from actors.cell import WINDOW, ActorCell
 from machines.ids import RoomId
 from store import inbox
 from tests import idle_loop
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 from tests.store.values import keep_facts
 
@@ -33,125 +33,129 @@ def the_sync_never_pauses() -> Iterator[None]:
     assert [line for line in logs if line["event"] == "sync_paused"] == []
 
 
-def a_flood(house: House, kind: str) -> RoomId:
+def a_flood(runtime: RuntimeFixture, kind: str) -> RoomId:
     """A room in which whatever is written waits: behind an agent that says nothing, or for a repair that fails."""
-    (mute, _) = house.with_chats(2)
-    house.agents.mute.add("0")
+    (mute, _) = runtime.with_chats(2)
+    runtime.agents.mute.add("0")
     return {"a mute agent": mute, "a failed room": NOWHERE}[kind]
 
 
 KINDS = pytest.mark.parametrize("kind", ["a mute agent", "a failed room"])
 
 
-async def pour(house: House, room: RoomId, number: int, at_once: int) -> None:
+async def pour(runtime: RuntimeFixture, room: RoomId, number: int, at_once: int) -> None:
     for first in range(0, number, at_once):
         numbers = range(first, first + at_once)
-        house.homeserver.arrives(*(house.message(room, f"{n}") for n in numbers))
+        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in numbers))
         await settle()
 
 
 @KINDS
-async def test_what_waits_in_one_room_holds_up_no_other(house: House, kind):
-    flooded, other = a_flood(house, kind), RoomId("!chat2")
+async def test_what_waits_in_one_room_holds_up_no_other(runtime: RuntimeFixture, kind):
+    flooded, other = a_flood(runtime, kind), RoomId("!chat2")
     with the_sync_never_pauses():
-        async with house.living(killed=True):
+        async with runtime.running(killed=True):
             for _ in range(5):
-                await pour(house, flooded, 2 * HIGH, HIGH // 2)
-                message = house.message(other, "hello")
-                house.homeserver.arrives(message)
+                await pour(runtime, flooded, 2 * HIGH, HIGH // 2)
+                message = runtime.message(other, "hello")
+                runtime.homeserver.arrives(message)
                 await settle()
-                assert house.homeserver.replies[-1] == (message.event_id, "re: hello")
+                assert runtime.homeserver.replies[-1] == (message.event_id, "re: hello")
 
 
 @KINDS
-async def test_what_an_earlier_process_left_in_one_room_holds_up_no_other(house: House, kind):
-    flooded, other = a_flood(house, kind), RoomId("!chat2")
-    async with house.living(killed=True):
-        await pour(house, flooded, 10 * HIGH, HIGH // 2)
-    async with house.living(killed=True):
-        house.homeserver.arrives(house.message(other, "hello"))
+async def test_what_an_earlier_process_left_in_one_room_holds_up_no_other(
+    runtime: RuntimeFixture, kind
+):
+    flooded, other = a_flood(runtime, kind), RoomId("!chat2")
+    async with runtime.running(killed=True):
+        await pour(runtime, flooded, 10 * HIGH, HIGH // 2)
+    async with runtime.running(killed=True):
+        runtime.homeserver.arrives(runtime.message(other, "hello"))
         await settle()
-        assert house.homeserver.replies[-1][1] == "re: hello"
+        assert runtime.homeserver.replies[-1][1] == "re: hello"
         with the_sync_never_pauses():
-            await pour(house, flooded, 2 * HIGH, HIGH // 2)
-            house.homeserver.arrives(house.message(other, "again"))
+            await pour(runtime, flooded, 2 * HIGH, HIGH // 2)
+            runtime.homeserver.arrives(runtime.message(other, "again"))
             await settle()
-        assert house.homeserver.replies[-1][1] == "re: again"
+        assert runtime.homeserver.replies[-1][1] == "re: again"
 
 
 @pytest.mark.slow
 @KINDS
-async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(house, kind, monkeypatch):
+async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(runtime, kind, monkeypatch):
     monkeypatch.setattr(dispatcher, "BACKLOG_HIGH", 20_000)
     monkeypatch.setattr(dispatcher, "BACKLOG_LOW", 10_000)
-    flooded, other = a_flood(house, kind), RoomId("!chat2")
+    flooded, other = a_flood(runtime, kind), RoomId("!chat2")
     with the_sync_never_pauses():
-        async with house.living(killed=True) as bot:
-            await pour(house, flooded, 30_000, 1_500)
-            house.homeserver.arrives(house.message(other, "hello"))
+        async with runtime.running(killed=True) as bot:
+            await pour(runtime, flooded, 30_000, 1_500)
+            runtime.homeserver.arrives(runtime.message(other, "hello"))
             await settle()
-            assert house.homeserver.replies[-1][1] == "re: hello"
+            assert runtime.homeserver.replies[-1][1] == "re: hello"
             assert bot._dispatcher._backlog == 0
-    (waiting,) = house.database.rows(
+    (waiting,) = runtime.database.rows(
         "SELECT count(*) FROM inbox WHERE actor = ? AND status = 'waiting'", flooded
     )
     assert waiting == (inbox.WAITING_HIGH,)
 
 
-async def test_counting_all_that_waits_again_is_caught(house: House, monkeypatch):
+async def test_counting_all_that_waits_again_is_caught(runtime: RuntimeFixture, monkeypatch):
     """With this bug planted, one room pauses the sync of all, and its actor is stepped without end."""
     monkeypatch.setattr(ActorCell, "can_take", property(lambda self: bool(self.inbox)))
     monkeypatch.setattr(idle_loop, "MOST_TURNS", 5_000)
-    flooded = a_flood(house, "a mute agent")
+    flooded = a_flood(runtime, "a mute agent")
     with capture_logs() as logs, pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="busy")):
-        async with house.living(killed=True):
+        async with runtime.running(killed=True):
             at_once = 2 * (HIGH + WINDOW)
-            await pour(house, flooded, at_once, at_once)
+            await pour(runtime, flooded, at_once, at_once)
     assert [line for line in logs if line["event"] == "sync_paused"]
 
 
-async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(house: House):
-    rooms = house.with_chats(2 * HIGH)
-    usual, free = house.journal.save_units_of_work, anyio.Event()
+async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(runtime: RuntimeFixture):
+    rooms = runtime.with_chats(2 * HIGH)
+    usual, free = runtime.journal.save_units_of_work, anyio.Event()
 
-    async with house.living():
+    async with runtime.running():
 
         async def save_units_of_work(visits, at):
             await free.wait()
             return await usual(visits, at)
 
-        house.journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
+        runtime.journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
         for first in (0, HIGH):
-            messages = (house.message(room, "hello") for room in rooms[first : first + HIGH])
-            house.homeserver.arrives(*messages)
+            messages = (runtime.message(room, "hello") for room in rooms[first : first + HIGH])
+            runtime.homeserver.arrives(*messages)
         await settle()
-        assert len(house.homeserver.to_come) == 1
+        assert len(runtime.homeserver.to_come) == 1
         free.set()
         for _ in range(5):
             await settle()
-        assert not house.homeserver.to_come
-    assert len(house.homeserver.replies) == 2 * HIGH
+        assert not runtime.homeserver.to_come
+    assert len(runtime.homeserver.replies) == 2 * HIGH
 
 
-async def test_what_an_earlier_process_left_and_can_be_answered_pauses_the_sync_loop(house: House):
-    rooms = house.with_chats(HIGH)
-    await keep_facts(house.journal, [house.message(room, "hello") for room in rooms], 1.0)
-    usual, free = house.journal.save_units_of_work, anyio.Event()
-    bot = house.bot()
+async def test_what_an_earlier_process_left_and_can_be_answered_pauses_the_sync_loop(
+    runtime: RuntimeFixture,
+):
+    rooms = runtime.with_chats(HIGH)
+    await keep_facts(runtime.journal, [runtime.message(room, "hello") for room in rooms], 1.0)
+    usual, free = runtime.journal.save_units_of_work, anyio.Event()
+    bot = runtime.bot()
 
     async def save_units_of_work(visits, at):
         if bot._dispatcher._running:
             await free.wait()
         return await usual(visits, at)
 
-    house.journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
+    runtime.journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
     async with anyio.create_task_group() as group:
         group.start_soon(bot.run)
         await settle()
-        assert not house.homeserver.calls[-1].startswith("sync")
+        assert not runtime.homeserver.calls[-1].startswith("sync")
         free.set()
         for _ in range(5):
             await settle()
-        assert house.homeserver.calls[-1].startswith("sync")
+        assert runtime.homeserver.calls[-1].startswith("sync")
         group.cancel_scope.cancel()
-    assert len(house.homeserver.replies) == HIGH
+    assert len(runtime.homeserver.replies) == HIGH

@@ -76,7 +76,7 @@ TROUBLED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
 
 
 @pytest.mark.parametrize(
-    ("told", "left"),
+    ("signals", "left"),
     [
         ((grew("one"), grew("one two")), (grew("one two"),)),
         ((grew("one"), grew("one two"), DONE), (DONE,)),

@@ -6,7 +6,7 @@ from actors.cell import WINDOW, ActorCell
 from actors.outbox import LANE_FULL
 from machines.ids import ActorKey, RoomId
 from store.records import InboxRow, RoomRows
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 from tests.machines.support import CATALOG, chat_room
 
@@ -14,15 +14,15 @@ ROUND = 16 * 2
 """What a room may take between two looks at its lane."""
 
 
-def waiting(house: House) -> int:
-    (row,) = house.database.rows("SELECT count(*) FROM outbox WHERE status = 'waiting'")
+def waiting(runtime: RuntimeFixture) -> int:
+    (row,) = runtime.database.rows("SELECT count(*) FROM outbox WHERE status = 'waiting'")
     return int(row[0])
 
 
-async def pour(house: House, room: RoomId, bodies: list[str]) -> None:
+async def pour(runtime: RuntimeFixture, room: RoomId, bodies: list[str]) -> None:
     for first in range(0, len(bodies), 100):
-        house.homeserver.arrives(
-            *(house.message(room, body) for body in bodies[first : first + 100])
+        runtime.homeserver.arrives(
+            *(runtime.message(room, body) for body in bodies[first : first + 100])
         )
         for _ in range(4):
             await settle()
@@ -34,62 +34,62 @@ async def pour(house: House, room: RoomId, bodies: list[str]) -> None:
     [("{n}", LANE_FULL + WINDOW + ROUND), ("!help {n}", 2 * LANE_FULL + ROUND)],
     ids=["messages", "commands"],
 )
-async def test_answers_that_can_not_be_sent_yet_are_bounded_and_none_is_lost(house, body, bound):
-    (room,) = house.with_chats()
-    house.homeserver.takes_s = 1.0
+async def test_answers_that_can_not_be_sent_yet_are_bounded_and_none_is_lost(runtime, body, bound):
+    (room,) = runtime.with_chats()
+    runtime.homeserver.takes_s = 1.0
     count = 700
-    async with house.living(killed=True) as bot:
-        await pour(house, room, [body.format(n=n) for n in range(count)])
-        assert LANE_FULL <= waiting(house) <= bound
+    async with runtime.running(killed=True) as bot:
+        await pour(runtime, room, [body.format(n=n) for n in range(count)])
+        assert LANE_FULL <= waiting(runtime) <= bound
         assert bot._dispatcher._backlog == 0
-    assert house.database.rows("SELECT count(*) FROM inbox WHERE status = 'set_aside'") == [(0,)]
-    house.homeserver.takes_s = 0.0
-    async with house.living():
+    assert runtime.database.rows("SELECT count(*) FROM inbox WHERE status = 'set_aside'") == [(0,)]
+    runtime.homeserver.takes_s = 0.0
+    async with runtime.running():
         for _ in range(150):
             await settle()
-    answered = [answers for answers, _ in house.homeserver.replies]
+    answered = [answers for answers, _ in runtime.homeserver.replies]
     assert list(dict.fromkeys(answered)) == [f"${n}" for n in range(1, count + 1)]
 
 
 @pytest.mark.slow
-async def test_a_room_whose_answers_wait_holds_up_no_other(house: House):
-    stuck, other = house.with_chats(2)
-    usual = house.homeserver.perform
+async def test_a_room_whose_answers_wait_holds_up_no_other(runtime: RuntimeFixture):
+    stuck, other = runtime.with_chats(2)
+    usual = runtime.homeserver.perform
 
     async def perform(order, txn_id):
         if getattr(order, "room_id", "") == stuck:
-            await house.clock.sleep(3600)
+            await runtime.clock.sleep(3600)
         return await usual(order, txn_id)
 
-    house.homeserver.perform = perform  # type: ignore[method-assign]
-    async with house.living(killed=True):
-        await pour(house, stuck, [f"{n}" for n in range(1_000)])
-        house.homeserver.arrives(house.message(other, "hello"))
+    runtime.homeserver.perform = perform  # type: ignore[method-assign]
+    async with runtime.running(killed=True):
+        await pour(runtime, stuck, [f"{n}" for n in range(1_000)])
+        runtime.homeserver.arrives(runtime.message(other, "hello"))
         await settle()
-        assert [body for _, body in house.homeserver.replies] == ["re: hello"]
+        assert [body for _, body in runtime.homeserver.replies] == ["re: hello"]
 
 
 @pytest.mark.slow
-async def test_stop_gets_through_while_answers_wait_to_be_sent(house: House):
-    (room,) = house.with_chats()
-    house.homeserver.takes_s = 3600
-    house.agents.mute.add("slow")
-    async with house.living(killed=True):
-        await pour(house, room, [f"{n}" for n in range(LANE_FULL - 1)])
-        await pour(house, room, ["slow", *(f"{n}" for n in range(2 * WINDOW))])
-        await pour(house, room, ["!stop"])
-        assert "slow" in house.agents.closed
-    bodies = house.database.rows("SELECT payload FROM outbox WHERE kind = 'send_message'")
+async def test_stop_gets_through_while_answers_wait_to_be_sent(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    runtime.homeserver.takes_s = 3600
+    runtime.agents.mute.add("slow")
+    async with runtime.running(killed=True):
+        await pour(runtime, room, [f"{n}" for n in range(LANE_FULL - 1)])
+        await pour(runtime, room, ["slow", *(f"{n}" for n in range(2 * WINDOW))])
+        await pour(runtime, room, ["!stop"])
+        assert "slow" in runtime.agents.closed
+    bodies = runtime.database.rows("SELECT payload FROM outbox WHERE kind = 'send_message'")
     assert any(CATALOG.stop_done() in payload for (payload,) in bodies)
 
 
-async def test_a_room_whose_messages_wait_for_its_lane_has_not_caught_up(house: House):
+async def test_a_room_whose_messages_wait_for_its_lane_has_not_caught_up(runtime: RuntimeFixture):
     """Or its place on the server would move past messages that a command overtook (contract D12)."""
-    (room,) = house.with_chats()
+    (room,) = runtime.with_chats()
     key = ActorKey(room)
-    async with house.living(killed=True) as bot:
+    async with runtime.running(killed=True) as bot:
         cell = bot._dispatcher._cells[key] = ActorCell(key, RoomRows(chat_room(), None, ()))
         assert bot._dispatcher.is_caught_up(key)
         cell.orders_waiting = LANE_FULL
-        cell.deliver([InboxRow(1, key, house.message(room, "hello"))])
+        cell.deliver([InboxRow(1, key, runtime.message(room, "hello"))])
         assert not bot._dispatcher.is_caught_up(key)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from actors.cell import WINDOW
 from machines.events.matrix import BotRemoved
 from machines.ids import EventId, UserId
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 from tests.machines.support import CATALOG
 from tests.store.values import keep_facts
@@ -15,73 +15,75 @@ MANY = 3_000
 """More than a conversation, a queue in memory and a read from the database hold together."""
 
 
-def stopped(house: House) -> list[str]:
-    return [body for answered, body in house.homeserver.replies if answered == "$1"]
+def stopped(runtime: RuntimeFixture) -> list[str]:
+    return [body for answered, body in runtime.homeserver.replies if answered == "$1"]
 
 
 @pytest.mark.parametrize("waiting", [WINDOW + 6, MANY])
-async def test_stop_ends_the_running_answer_however_much_waits_before_it(house: House, waiting):
-    (room,) = house.with_chats()
-    house.agents.mute.add("0")
-    async with house.living(killed=True):
-        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(1 + waiting)))
+async def test_stop_ends_the_running_answer_however_much_waits_before_it(
+    runtime: RuntimeFixture, waiting
+):
+    (room,) = runtime.with_chats()
+    runtime.agents.mute.add("0")
+    async with runtime.running(killed=True):
+        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(1 + waiting)))
         await settle()
-        house.agents.mute.add("1")
-        house.homeserver.arrives(house.message(room, "!stop"))
+        runtime.agents.mute.add("1")
+        runtime.homeserver.arrives(runtime.message(room, "!stop"))
         await settle()
-        assert stopped(house) == [CATALOG.stopped_nothing()]
-        await house.clock.passes(1)
-    assert [request.text for request in house.agents.asked] == ["0", "1"]
+        assert stopped(runtime) == [CATALOG.stopped_nothing()]
+        await runtime.clock.passes(1)
+    assert [request.text for request in runtime.agents.reply_to] == ["0", "1"]
 
 
-async def test_stop_gets_through_after_a_restart_with_everything_waiting(house: House):
-    (room,) = house.with_chats()
-    house.agents.mute |= {"0", "1"}
-    async with house.living(killed=True):
-        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(MANY)))
+async def test_stop_gets_through_after_a_restart_with_everything_waiting(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    runtime.agents.mute |= {"0", "1"}
+    async with runtime.running(killed=True):
+        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(MANY)))
         await settle()
-    stop = house.message(room, "!stop")
-    await keep_facts(house.journal, [house.message(room, "one more"), stop], 1.0)
-    async with house.living(killed=True):
+    stop = runtime.message(room, "!stop")
+    await keep_facts(runtime.journal, [runtime.message(room, "one more"), stop], 1.0)
+    async with runtime.running(killed=True):
         await settle()
-        assert stopped(house) == [CATALOG.stopped_nothing()]
-        assert (stop.event_id, CATALOG.stop_done()) in house.homeserver.replies
+        assert stopped(runtime) == [CATALOG.stopped_nothing()]
+        assert (stop.event_id, CATALOG.stop_done()) in runtime.homeserver.replies
 
 
 @pytest.mark.slow
-async def test_what_waits_behind_a_stop_is_answered_in_its_order(house: House):
-    (room,) = house.with_chats()
-    house.agents.mute.add("0")
-    async with house.living():
-        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(300)))
-        house.homeserver.arrives(house.message(room, "!stop"), house.message(room, "300"))
+async def test_what_waits_behind_a_stop_is_answered_in_its_order(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    runtime.agents.mute.add("0")
+    async with runtime.running():
+        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(300)))
+        runtime.homeserver.arrives(runtime.message(room, "!stop"), runtime.message(room, "300"))
         for _ in range(60):
             await settle()
-    answers = [body for _, body in house.homeserver.replies if body.startswith("re: ")]
+    answers = [body for _, body in runtime.homeserver.replies if body.startswith("re: ")]
     assert answers == [f"re: {n}" for n in range(1, 301)]
 
 
-async def test_the_stop_of_somebody_else_stops_nothing(house: House):
-    (room,) = house.with_chats()
-    house.agents.mute.add("0")
-    async with house.living(killed=True):
-        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(MANY)))
-        stop = replace(house.message(room, "!stop"), sender=UserId("@eve:example.org"))
-        house.homeserver.arrives(stop)
+async def test_the_stop_of_somebody_else_stops_nothing(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    runtime.agents.mute.add("0")
+    async with runtime.running(killed=True):
+        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(MANY)))
+        stop = replace(runtime.message(room, "!stop"), sender=UserId("@eve:example.org"))
+        runtime.homeserver.arrives(stop)
         await settle()
-        assert house.homeserver.replies == []
-    rows = house.database.rows("SELECT status FROM inbox WHERE event_id = ?", stop.event_id)
+        assert runtime.homeserver.replies == []
+    rows = runtime.database.rows("SELECT status FROM inbox WHERE event_id = ?", stop.event_id)
     assert rows == [("done",)]
 
 
-async def test_a_room_whose_messages_wait_learns_that_the_bot_was_removed(house: House):
-    (room,) = house.with_chats()
-    house.agents.mute.add("0")
-    async with house.living(killed=True):
-        house.homeserver.arrives(*(house.message(room, f"{n}") for n in range(MANY)))
-        house.homeserver.rooms = []
-        house.homeserver.arrives(BotRemoved(room, EventId("$out"), None, "kicked"))
+async def test_a_room_whose_messages_wait_learns_that_the_bot_was_removed(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    runtime.agents.mute.add("0")
+    async with runtime.running(killed=True):
+        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(MANY)))
+        runtime.homeserver.rooms = []
+        runtime.homeserver.arrives(BotRemoved(room, EventId("$out"), None, "kicked"))
         await settle()
-        assert house.agents.closed == ["0"]
-    (state,) = house.database.rows("SELECT state, reason FROM rooms WHERE room_id = ?", room)
+        assert runtime.agents.closed == ["0"]
+    (state,) = runtime.database.rows("SELECT state, reason FROM rooms WHERE room_id = ?", room)
     assert state == ("unregistered", "kicked")

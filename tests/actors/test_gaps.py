@@ -11,41 +11,41 @@ from actors.gaps import FIRST_PAUSE_S, GIVE_UP_AFTER_S
 from machines.errors import HistoryUnavailable
 from machines.events.matrix import BotRemoved, Gap, MatrixEvent
 from machines.ids import EventId, RoomId, SyncToken
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path / "bot.db")
+def runtime(tmp_path: Path) -> RuntimeFixture:
+    return RuntimeFixture(tmp_path / "bot.db")
 
 
 def gap(room: RoomId) -> Gap:
     return Gap(room, SyncToken("s0"), SyncToken("p"))
 
 
-def asked(house: House) -> list[str]:
-    return [request.text for request in house.agents.asked]
+def reply_to(runtime: RuntimeFixture) -> list[str]:
+    return [request.text for request in runtime.agents.reply_to]
 
 
-def hold_history(house: House) -> anyio.Event:
+def hold_history(runtime: RuntimeFixture) -> anyio.Event:
     """Let every history wait until the event is set."""
-    history, ends = house.homeserver.history, anyio.Event()
+    history, ends = runtime.homeserver.history, anyio.Event()
 
     async def held(gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         await ends.wait()
         async for page in history(gap):
             yield page
 
-    house.homeserver.history = held  # type: ignore[method-assign]
+    runtime.homeserver.history = held  # type: ignore[method-assign]
     return ends
 
 
-def fail_history(house: House, *, after: int) -> anyio.Event:
+def fail_history(runtime: RuntimeFixture, *, after: int) -> anyio.Event:
     """Let every history fail behind its first facts, until the event is set."""
-    history, ends = house.homeserver.history, anyio.Event()
+    history, ends = runtime.homeserver.history, anyio.Event()
 
     async def failing(gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         async for page in history(gap):
@@ -53,160 +53,166 @@ def fail_history(house: House, *, after: int) -> anyio.Event:
             if not ends.is_set():
                 raise HistoryUnavailable("500")
 
-    house.homeserver.history = failing  # type: ignore[method-assign]
+    runtime.homeserver.history = failing  # type: ignore[method-assign]
     return ends
 
 
-async def test_a_gap_is_filled_before_what_came_after_it(house: House):
-    (room,) = house.with_chats()
-    told = [house.message(room, body) for body in ("one", "two", "three", "four")]
-    house.homeserver.gaps[room] = [(told[0], told[1]), (told[2], told[3])]
-    async with house.living():
-        house.homeserver.arrives(told[3], gaps=[gap(room)])
-    assert asked(house) == ["one", "two", "three", "four"]
-    assert house.database.rows("SELECT sync_token FROM bot") == [("s1",)]
-    assert house.database.rows("SELECT * FROM gaps") == []
+async def test_a_gap_is_filled_before_what_came_after_it(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    told = [runtime.message(room, body) for body in ("one", "two", "three", "four")]
+    runtime.homeserver.gaps[room] = [(told[0], told[1]), (told[2], told[3])]
+    async with runtime.running():
+        runtime.homeserver.arrives(told[3], gaps=[gap(room)])
+    assert reply_to(runtime) == ["one", "two", "three", "four"]
+    assert runtime.database.rows("SELECT sync_token FROM bot") == [("s1",)]
+    assert runtime.database.rows("SELECT * FROM gaps") == []
 
 
-async def test_nobody_waits_for_the_history_of_another_room(house: House):
-    room, other = house.with_chats(2)
-    told = [house.message(room, body) for body in ("old", "new", "newest")]
-    house.homeserver.gaps[room] = [tuple(told)]
-    ends = hold_history(house)
-    async with house.living():
-        house.homeserver.arrives(told[1], house.message(other, "hello"), gaps=[gap(room)])
+async def test_nobody_waits_for_the_history_of_another_room(runtime: RuntimeFixture):
+    room, other = runtime.with_chats(2)
+    told = [runtime.message(room, body) for body in ("old", "new", "newest")]
+    runtime.homeserver.gaps[room] = [tuple(told)]
+    ends = hold_history(runtime)
+    async with runtime.running():
+        runtime.homeserver.arrives(told[1], runtime.message(other, "hello"), gaps=[gap(room)])
         await settle()
-        house.homeserver.arrives(told[2], house.message(other, "again"))
+        runtime.homeserver.arrives(told[2], runtime.message(other, "again"))
         await settle()
-        assert asked(house) == ["hello", "again"]
+        assert reply_to(runtime) == ["hello", "again"]
         ends.set()
-    assert asked(house) == ["hello", "again", "old", "new", "newest"]
+    assert reply_to(runtime) == ["hello", "again", "old", "new", "newest"]
 
 
-async def test_what_comes_while_a_history_is_read_keeps_its_order(house: House):
-    (room,) = house.with_chats()
-    told = [house.message(room, body) for body in ("old", "new")]
-    house.homeserver.gaps[room] = [(told[0],)]
-    history = house.homeserver.history
+async def test_what_comes_while_a_history_is_read_keeps_its_order(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    told = [runtime.message(room, body) for body in ("old", "new")]
+    runtime.homeserver.gaps[room] = [(told[0],)]
+    history = runtime.homeserver.history
 
     async def growing(gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         async for page in history(gap):
             yield page
         if gap.before == "s1":
-            house.homeserver.arrives(told[1])
+            runtime.homeserver.arrives(told[1])
             await settle()
-            house.homeserver.gaps[room] = [(told[1],)]
+            runtime.homeserver.gaps[room] = [(told[1],)]
 
-    house.homeserver.history = growing  # type: ignore[method-assign]
-    async with house.living():
-        house.homeserver.arrives(gaps=[gap(room)])
-    assert asked(house) == ["old", "new"]
-    assert house.homeserver.calls.count(f"history {room}") == 2
+    runtime.homeserver.history = growing  # type: ignore[method-assign]
+    async with runtime.running():
+        runtime.homeserver.arrives(gaps=[gap(room)])
+    assert reply_to(runtime) == ["old", "new"]
+    assert runtime.homeserver.calls.count(f"history {room}") == 2
 
 
-async def test_a_killed_process_leaves_its_gaps_to_the_next(house: House):
-    (room,) = house.with_chats()
-    told = [house.message(room, body) for body in ("old", "new")]
-    house.homeserver.gaps[room] = [tuple(told)]
-    hold_history(house)
-    async with house.living(killed=True):
-        house.homeserver.arrives(told[1], gaps=[gap(room)])
+async def test_a_killed_process_leaves_its_gaps_to_the_next(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    told = [runtime.message(room, body) for body in ("old", "new")]
+    runtime.homeserver.gaps[room] = [tuple(told)]
+    hold_history(runtime)
+    async with runtime.running(killed=True):
+        runtime.homeserver.arrives(told[1], gaps=[gap(room)])
         await settle()
-    del house.homeserver.history
-    async with house.living():
+    del runtime.homeserver.history
+    async with runtime.running():
         pass
-    assert asked(house) == ["old", "new"]
+    assert reply_to(runtime) == ["old", "new"]
 
 
-async def test_a_refused_gap_is_found_again_from_the_bots_place(house: House):
-    (room,) = house.with_chats()
-    told = [house.message(room, body) for body in ("old", "new")]
-    house.homeserver.unanswered[room] = tuple(told)
+async def test_a_refused_gap_is_found_again_from_the_bots_place(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    told = [runtime.message(room, body) for body in ("old", "new")]
+    runtime.homeserver.unanswered[room] = tuple(told)
     with capture_logs() as logs:
-        async with house.living():
-            house.homeserver.arrives(told[1], gaps=[gap(room)])
-    assert asked(house) == ["old", "new"]
+        async with runtime.running():
+            runtime.homeserver.arrives(told[1], gaps=[gap(room)])
+    assert reply_to(runtime) == ["old", "new"]
     assert [line["room_id"] for line in logs if line["event"] == "gap_refused"] == [room]
-    assert house.database.rows("SELECT * FROM gaps") == []
+    assert runtime.database.rows("SELECT * FROM gaps") == []
 
 
-async def test_a_stop_ends_the_answer_while_a_history_is_read_and_the_place_stays(house: House):
+async def test_a_stop_ends_the_answer_while_a_history_is_read_and_the_place_stays(
+    runtime: RuntimeFixture,
+):
     """Contracts K9, D12: what the history holds comes behind the turn in hand, and is still to be answered."""
-    (room,) = house.with_chats()
-    told = [house.message(room, body) for body in ("long", "old", "!stop")]
-    house.agents.mute.add("long")
-    house.homeserver.gaps[room] = [tuple(told[1:])]
-    ends = hold_history(house)
-    async with house.living():
-        house.homeserver.arrives(told[0])
+    (room,) = runtime.with_chats()
+    told = [runtime.message(room, body) for body in ("long", "old", "!stop")]
+    runtime.agents.mute.add("long")
+    runtime.homeserver.gaps[room] = [tuple(told[1:])]
+    ends = hold_history(runtime)
+    async with runtime.running():
+        runtime.homeserver.arrives(told[0])
         await settle()
-        house.homeserver.arrives(told[2], gaps=[gap(room)])
-        await house.clock.passes(5.0)
-        assert house.agents.closed == ["long"]
-        assert [finished for _, _, finished in house.homeserver.markers if finished] == []
+        runtime.homeserver.arrives(told[2], gaps=[gap(room)])
+        await runtime.clock.passes(5.0)
+        assert runtime.agents.closed == ["long"]
+        assert [finished for _, _, finished in runtime.homeserver.markers if finished] == []
         ends.set()
-        await house.clock.passes(5.0)
-    assert asked(house) == ["long", "old"]
-    answers = [event_id for event_id, _ in house.homeserver.replies]
+        await runtime.clock.passes(5.0)
+    assert reply_to(runtime) == ["long", "old"]
+    answers = [event_id for event_id, _ in runtime.homeserver.replies]
     assert set(answers) == {each.event_id for each in told}
 
 
-async def test_a_stop_with_no_turn_in_hand_keeps_its_place_behind_the_history(house: House):
-    (room,) = house.with_chats()
-    told = [house.message(room, body) for body in ("old", "!stop")]
-    house.agents.mute.add("old")
-    house.homeserver.gaps[room] = [tuple(told)]
-    async with house.living():
-        house.homeserver.arrives(told[1], gaps=[gap(room)])
-        await house.clock.passes(5.0)
-        assert house.database.rows("SELECT * FROM turns") == []
-    assert {event_id for event_id, _ in house.homeserver.replies} == {"$1", "$2"}
+async def test_a_stop_with_no_turn_in_hand_keeps_its_place_behind_the_history(
+    runtime: RuntimeFixture,
+):
+    (room,) = runtime.with_chats()
+    told = [runtime.message(room, body) for body in ("old", "!stop")]
+    runtime.agents.mute.add("old")
+    runtime.homeserver.gaps[room] = [tuple(told)]
+    async with runtime.running():
+        runtime.homeserver.arrives(told[1], gaps=[gap(room)])
+        await runtime.clock.passes(5.0)
+        assert runtime.database.rows("SELECT * FROM turns") == []
+    assert {event_id for event_id, _ in runtime.homeserver.replies} == {"$1", "$2"}
 
 
-async def test_a_history_that_the_homeserver_fails_at_is_read_later(house: House):
-    (room,) = house.with_chats()
-    told = [house.message(room, body) for body in ("old", "new", "newest")]
-    house.homeserver.gaps[room] = [tuple(told[:2])]
-    ends = fail_history(house, after=1)
+async def test_a_history_that_the_homeserver_fails_at_is_read_later(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    told = [runtime.message(room, body) for body in ("old", "new", "newest")]
+    runtime.homeserver.gaps[room] = [tuple(told[:2])]
+    ends = fail_history(runtime, after=1)
     with capture_logs() as logs:
-        async with house.living():
-            house.homeserver.arrives(told[1], gaps=[gap(room)])
+        async with runtime.running():
+            runtime.homeserver.arrives(told[1], gaps=[gap(room)])
             await settle()
-            house.homeserver.arrives(told[2])
+            runtime.homeserver.arrives(told[2])
             await settle()
-            house.homeserver.gaps[room] = [tuple(told)]
-            assert asked(house) == ["old"]
+            runtime.homeserver.gaps[room] = [tuple(told)]
+            assert reply_to(runtime) == ["old"]
             ends.set()
-            await house.clock.passes(FIRST_PAUSE_S)
-    assert asked(house) == ["old", "new", "newest"]
+            await runtime.clock.passes(FIRST_PAUSE_S)
+    assert reply_to(runtime) == ["old", "new", "newest"]
     assert [line["room_id"] for line in logs if line["event"] == "gap_unreadable"] == [room]
-    assert house.database.rows("SELECT * FROM gaps") == []
+    assert runtime.database.rows("SELECT * FROM gaps") == []
 
 
-async def test_a_history_that_stays_unreadable_is_given_up_and_the_room_goes_on(house: House):
-    (room,) = house.with_chats()
-    told = [house.message(room, body) for body in ("lost", "later")]
-    house.homeserver.gaps[room] = [(told[0],)]
-    fail_history(house, after=0)
+async def test_a_history_that_stays_unreadable_is_given_up_and_the_room_goes_on(
+    runtime: RuntimeFixture,
+):
+    (room,) = runtime.with_chats()
+    told = [runtime.message(room, body) for body in ("lost", "later")]
+    runtime.homeserver.gaps[room] = [(told[0],)]
+    fail_history(runtime, after=0)
     with capture_logs() as logs:
-        async with house.living():
-            house.homeserver.arrives(told[0], gaps=[gap(room)])
-            await house.clock.passes(2 * GIVE_UP_AFTER_S)
-            house.homeserver.arrives(told[1])
-    assert asked(house) == ["later"]
+        async with runtime.running():
+            runtime.homeserver.arrives(told[0], gaps=[gap(room)])
+            await runtime.clock.passes(2 * GIVE_UP_AFTER_S)
+            runtime.homeserver.arrives(told[1])
+    assert reply_to(runtime) == ["later"]
     assert [line["room_id"] for line in logs if line["event"] == "gap_lost"] == [room]
 
 
-async def test_of_a_room_that_the_bot_was_put_out_of_no_history_is_kept(house: House):
-    (room,) = house.with_chats()
-    house.homeserver.gaps[room] = [(house.message(room, "old"),)]
-    ends = hold_history(house)
-    async with house.living(killed=True):
-        house.homeserver.arrives(gaps=[gap(room)])
+async def test_of_a_room_that_the_bot_was_put_out_of_no_history_is_kept(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    runtime.homeserver.gaps[room] = [(runtime.message(room, "old"),)]
+    ends = hold_history(runtime)
+    async with runtime.running(killed=True):
+        runtime.homeserver.arrives(gaps=[gap(room)])
         await settle()
-        house.homeserver.arrives(BotRemoved(room, EventId("$out"), None, "kicked"))
+        runtime.homeserver.arrives(BotRemoved(room, EventId("$out"), None, "kicked"))
         await settle()
         ends.set()
         await settle()
-    assert asked(house) == []
-    assert house.database.rows("SELECT count(*) FROM inbox WHERE kind = 'message'") == [(0,)]
+    assert reply_to(runtime) == []
+    assert runtime.database.rows("SELECT count(*) FROM inbox WHERE kind = 'message'") == [(0,)]

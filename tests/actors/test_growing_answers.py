@@ -10,7 +10,7 @@ from actors.agent_calls import AgentCalls, Limits
 from actors.cell import ActorCell
 from actors.context import ContextProvider
 from actors.task_pool import TaskPool
-from machines.context import World
+from machines.context import StepContext
 from machines.events.agent import (
     AgentEnded,
     AgentRequest,
@@ -41,7 +41,7 @@ class TestContext(ContextProvider):
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def step_context(self) -> World:
+    def step_context(self) -> StepContext:
         return make_world(self.now)
 
 

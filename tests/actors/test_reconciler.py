@@ -12,7 +12,7 @@ from machines.ids import RoomId
 from machines.room.binding import Binding
 from machines.room.topology import Topology
 from store.records import UnitOfWork
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 from tests.machines.room.topologies import (
     bound,
@@ -26,86 +26,88 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path / "bot.db")
+def runtime(tmp_path: Path) -> RuntimeFixture:
+    return RuntimeFixture(tmp_path / "bot.db")
 
 
-def forked(house: House) -> list[RoomId]:
+def forked(runtime: RuntimeFixture) -> list[RoomId]:
     """The sync shows a Space without its link, as after a join that was sent at the same time (fact 19)."""
-    rooms = house.with_chats()
-    house.homeserver.synced = [
-        replace(room, children=()) if room.is_space else room for room in house.homeserver.rooms
+    rooms = runtime.with_chats()
+    runtime.homeserver.synced = [
+        replace(room, children=()) if room.is_space else room for room in runtime.homeserver.rooms
     ]
     return rooms
 
 
-async def test_a_bound_chat_whose_link_the_sync_leaves_out_stays_bound(house: House):
-    (room,) = house.with_chats()
-    async with house.living():
+async def test_a_bound_chat_whose_link_the_sync_leaves_out_stays_bound(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    async with runtime.running():
         pass
-    forked(house)
+    forked(runtime)
     with capture_logs() as logs:
-        async with house.living():
-            house.homeserver.arrives(house.message(room, "one"))
+        async with runtime.running():
+            runtime.homeserver.arrives(runtime.message(room, "one"))
             await settle()
     (report,) = [line for line in logs if line["event"] == "matrix_reconcile_complete"]
     assert (report["rooms_unchanged"], report["skipped"], report["conflicts"]) == (2, [], [])
-    assert [body for _, body in house.homeserver.replies] == ["re: one"]
-    assert not any(call.startswith("observe_room") for call in house.homeserver.calls)
+    assert [body for _, body in runtime.homeserver.replies] == ["re: one"]
+    assert not any(call.startswith("observe_room") for call in runtime.homeserver.calls)
 
 
 async def test_with_the_database_lost_a_chat_is_recovered_though_the_sync_leaves_its_link_out(
-    house: House,
+    runtime: RuntimeFixture,
 ):
-    (room,) = forked(house)
+    (room,) = forked(runtime)
     with capture_logs() as logs:
-        async with house.living():
+        async with runtime.running():
             pass
     (report,) = [line for line in logs if line["event"] == "matrix_reconcile_complete"]
     assert (report["rooms_recovered"], report["skipped"]) == (2, [])
-    found = house.database.rows("SELECT chat_id, state FROM rooms WHERE room_id = ?", room)
+    found = runtime.database.rows("SELECT chat_id, state FROM rooms WHERE room_id = ?", room)
     assert found == [("C1", "bound")]
 
 
-async def test_an_undamaged_world_is_not_asked_about(house: House):
-    house.with_chats(3)
+async def test_an_undamaged_world_is_not_asked_about(runtime: RuntimeFixture):
+    runtime.with_chats(3)
     for _ in range(2):
-        async with house.living():
+        async with runtime.running():
             pass
-    assert "confirm" not in house.homeserver.calls
+    assert "confirm" not in runtime.homeserver.calls
 
 
-async def test_a_slow_look_at_one_room_holds_up_no_other(house: House):
-    slow, quick = house.with_chats(2)
-    unseen, house.homeserver.rooms = house.homeserver.rooms, []
-    look, look_ends = house.homeserver.observe_room, anyio.Event()
+async def test_a_slow_look_at_one_room_holds_up_no_other(runtime: RuntimeFixture):
+    slow, quick = runtime.with_chats(2)
+    unseen, runtime.homeserver.rooms = runtime.homeserver.rooms, []
+    look, look_ends = runtime.homeserver.observe_room, anyio.Event()
 
     async def observe(room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
         if room_id == slow:
             await look_ends.wait()
         return await look(room_id, spaces)
 
-    house.homeserver.observe_room = observe  # type: ignore[method-assign]
-    async with house.living():
-        house.homeserver.rooms = unseen
-        house.homeserver.arrives(house.message(slow, "one"), house.message(quick, "two"))
+    runtime.homeserver.observe_room = observe  # type: ignore[method-assign]
+    async with runtime.running():
+        runtime.homeserver.rooms = unseen
+        runtime.homeserver.arrives(runtime.message(slow, "one"), runtime.message(quick, "two"))
         await settle()
-        assert [body for _, body in house.homeserver.replies] == ["re: two"]
+        assert [body for _, body in runtime.homeserver.replies] == ["re: two"]
         look_ends.set()
-    assert [body for _, body in house.homeserver.replies] == ["re: two", "re: one"]
+    assert [body for _, body in runtime.homeserver.replies] == ["re: two", "re: one"]
 
 
-async def test_two_rooms_that_are_repaired_at_once_get_numbers_of_their_own(house: House):
+async def test_two_rooms_that_are_repaired_at_once_get_numbers_of_their_own(
+    runtime: RuntimeFixture,
+):
     rooms = [RoomId("!one"), RoomId("!two")]
     known = [
         space("!space", *rooms, binding=Binding("space", ANNA).content()),
         *(chat(room_id, 20 + number) for number, room_id in enumerate(rooms)),
     ]
-    async with house.living():
-        house.homeserver.rooms = known
-        house.homeserver.arrives(*(house.message(room_id, "hello") for room_id in rooms))
+    async with runtime.running():
+        runtime.homeserver.rooms = known
+        runtime.homeserver.arrives(*(runtime.message(room_id, "hello") for room_id in rooms))
         await settle()
-    numbers = house.database.rows(
+    numbers = runtime.database.rows(
         "SELECT chat_id, platform_chat_id FROM rooms WHERE room_type = 'chat' ORDER BY chat_id"
     )
     assert len(set(numbers)) == 2
@@ -113,16 +115,16 @@ async def test_two_rooms_that_are_repaired_at_once_get_numbers_of_their_own(hous
     assert len({context for _, context in numbers}) == 2
 
 
-async def test_a_repair_loads_only_the_rows_that_it_compares(house: House):
+async def test_a_repair_loads_only_the_rows_that_it_compares(runtime: RuntimeFixture):
     looked_at = chat("!chat", binding=bound("C1", "7").content())
     others = [
         row(f"!b{number}", bound("C1", str(100 + number), owner=BERT)) for number in range(50)
     ]
     mine = row("!second", bound("C2", "8"))
     taken = row("!thief", bound("C9", "7", owner=BERT))
-    await house.journal.save_units_of_work(
+    await runtime.journal.save_units_of_work(
         [UnitOfWork(room=each) for each in (*others, mine, taken)], 1.0
     )
     shown = Topology(BOT, {looked_at.room_id: looked_at}, whole=False)
-    stored = await house.journal.stored_about(shown)
+    stored = await runtime.journal.stored_about(shown)
     assert set(stored.rooms) == {"!second", "!thief"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 from tests.store.journalled import ORDERS, ROOM, USER_KEY
 
@@ -15,19 +15,19 @@ SCHEMAS = Path(__file__).parents[1] / "store" / "schemas"
 
 
 @pytest.fixture
-def earlier(anyio_backend: str, tmp_path: Path) -> Iterator[House]:
+def earlier(anyio_backend: str, tmp_path: Path) -> Iterator[RuntimeFixture]:
     """A house whose database has rows named after classes: of each kind one."""
     raw = sqlite3.connect(tmp_path / "bot.db")
     raw.executescript((SCHEMAS / "0002.sql").read_text(encoding="utf-8"))
     raw.close()
-    house = House(tmp_path / "bot.db")
-    yield house
-    house.database.raw.close()
+    runtime = RuntimeFixture(tmp_path / "bot.db")
+    yield runtime
+    runtime.database.raw.close()
 
 
-async def test_events_and_orders_from_before_the_tags_are_dealt_with(earlier: House):
+async def test_events_and_orders_from_before_the_tags_are_dealt_with(earlier: RuntimeFixture):
     with capture_logs() as logs:
-        async with earlier.living():
+        async with earlier.running():
             for _ in range(5):
                 await settle()
                 await earlier.clock.passes(60)

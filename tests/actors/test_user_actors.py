@@ -11,7 +11,7 @@ from machines.room.binding import Binding
 from machines.room.machine import Room
 from machines.user.machine import User
 from store.records import UnitOfWork
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 from tests.machines.room.topologies import bound
 from tests.machines.support import ANNA
@@ -20,66 +20,70 @@ from tests.store.values import keep_facts
 ENTRY = RoomId("!entry")
 
 
-async def recovered_by(house: House, body: str) -> list[str]:
+async def recovered_by(runtime: RuntimeFixture, body: str) -> list[str]:
     """Let `body` be the first message in a chat that the bot finds only when it looks at the room."""
-    (room,) = house.with_chats()
-    found, house.homeserver.rooms = house.homeserver.rooms, []
-    async with house.living():
-        house.homeserver.rooms = found
-        house.homeserver.arrives(house.message(room, body))
-        await house.clock.passes(1)
-    return house.homeserver.said
+    (room,) = runtime.with_chats()
+    found, runtime.homeserver.rooms = runtime.homeserver.rooms, []
+    async with runtime.running():
+        runtime.homeserver.rooms = found
+        runtime.homeserver.arrives(runtime.message(room, body))
+        await runtime.clock.passes(1)
+    return runtime.homeserver.said
 
 
-async def test_the_chat_that_a_repair_brought_back_is_in_the_list_asked_for_there(house: House):
-    said = await recovered_by(house, "!chats")
+async def test_the_chat_that_a_repair_brought_back_is_in_the_list_asked_for_there(
+    runtime: RuntimeFixture,
+):
+    said = await recovered_by(runtime, "!chats")
     assert "chat1" in said[0]
 
 
-async def test_a_list_that_waited_for_a_new_chat_shows_what_became_of_the_others_meanwhile(house):
-    first, second = house.with_chats(2)
-    usual, made = house.homeserver.perform, anyio.Event()
+async def test_a_list_that_waited_for_a_new_chat_shows_what_became_of_the_others_meanwhile(runtime):
+    first, second = runtime.with_chats(2)
+    usual, made = runtime.homeserver.perform, anyio.Event()
 
     async def perform(order, txn_id):
         if isinstance(order, CreateRoom):
             await made.wait()
         return await usual(order, txn_id)
 
-    house.homeserver.perform = perform
-    async with house.living():
-        house.homeserver.arrives(house.message(first, "!new"), house.message(first, "!chats"))
+    runtime.homeserver.perform = perform
+    async with runtime.running():
+        runtime.homeserver.arrives(runtime.message(first, "!new"), runtime.message(first, "!chats"))
         await settle()
-        house.homeserver.arrives(house.message(second, "!rename Better"))
+        runtime.homeserver.arrives(runtime.message(second, "!rename Better"))
         await settle()
         made.set()
-    (listed,) = (body for answered, body in house.homeserver.replies if answered == "$2")
+    (listed,) = (body for answered, body in runtime.homeserver.replies if answered == "$2")
     assert "Better" in listed
     assert "Chat 3" in listed
 
 
 @pytest.mark.parametrize("body", ["good morning", "!chats"])
-async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_round(house, body):
+async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_round(
+    runtime, body
+):
     """All three actors are ready at once: the user's, the chat's, and that of the entry room."""
     sent: list[Order] = []
     dispatcher = Dispatcher(
-        house.journal,
-        house.bot()._context_provider,
-        house.clock,
+        runtime.journal,
+        runtime.bot()._context_provider,
+        runtime.clock,
         lambda key, effect: None,
         lambda orders, dropped, actor: sent.extend(row.order for row in orders),
         lambda actor: 0,
     )
-    await house.keep_rooms(
+    await runtime.keep_rooms(
         Room(ENTRY, "bound", binding=Binding("entry", ANNA), others=1),
         Room(RoomId("!chat1"), "reconciling"),
     )
-    await house.journal.save_units_of_work(
+    await runtime.journal.save_units_of_work(
         [UnitOfWork(user=User(ANNA, space_id=RoomId("!space")))], 1.0
     )
-    told = await house.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
-    said = await keep_facts(house.journal, [house.message(ENTRY, body)], 1.0)
+    told = await runtime.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
+    said = await keep_facts(runtime.journal, [runtime.message(ENTRY, body)], 1.0)
     dispatcher.deliver((*told, *said))
-    dispatcher.tell(ActorKey("!chat1"), TopologyConfirmed(bound(), "Chat 1", False, False))
+    dispatcher.signal(ActorKey("!chat1"), TopologyConfirmed(bound(), "Chat 1", False, False))
     async with anyio.create_task_group() as group:
         group.start_soon(dispatcher.run)
         await settle()

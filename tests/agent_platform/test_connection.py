@@ -85,12 +85,12 @@ async def test_a_missing_pong_ends_the_request():
 
 
 async def test_a_connection_that_times_out_in_the_system_is_broken_off():
-    class GivenUp:
+    class Failure:
         async def receive(self):
             raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
 
     with pytest.raises(RequestFailed) as broke:
-        await Connection(GivenUp(), Timings()).receive(1.0)
+        await Connection(Failure(), Timings()).receive(1.0)
     assert broke.value.frame.kind == "broken_off"
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from agent_platform import single_agent
 from cli.agents import Agents
 from machines.access import Access
-from machines.context import World
+from machines.context import StepContext
 from machines.events.internal import TopologyConfirmed
 from machines.events.matrix import BotRemoved
 from machines.fsm import event_name
@@ -40,7 +40,7 @@ _FACTS: tuple[Any, ...] = (
     BotRemoved(RoomId("!room"), None, None, "kicked"),
 )
 _START = Room(RoomId("!room"))
-_CONTEXT = World(
+_CONTEXT = StepContext(
     now=100.0,
     catalog=catalog_for("en", "Lambda"),
     access=Access(UserId("@lambda:localhost")),

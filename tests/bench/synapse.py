@@ -61,8 +61,8 @@ async def _starts(kind: Kind, url: str, owner: MatrixUser, chat: str) -> list[tu
 
 
 async def _answered(owner: MatrixUser, chat: str) -> None:
-    asked = await owner.send_text(chat, "Hello")
-    await owner.wait_for(lambda event: event.answers == asked)
+    reply_to = await owner.send_text(chat, "Hello")
+    await owner.wait_for(lambda event: event.answers == reply_to)
 
 
 async def _populate(bot: MatrixSession, owners: list[str]) -> str:

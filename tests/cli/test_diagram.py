@@ -30,7 +30,7 @@ def test_every_transition_of_the_declaration_is_drawn_once() -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_state_and_event_is_in_the_drawing(form: DiagramFormat) -> None:
     drawing = draw(form, None)
-    for word in (*ROOM.states, *ROOM.events, "message_came [cooled_down]"):
+    for word in (*ROOM.states, *ROOM.events, "user_wrote [cooled_down]"):
         assert word in drawing
 
 

@@ -179,7 +179,7 @@ def test_a_failed_room_shows_its_report_and_the_time_of_the_next_repair(
 ) -> None:
     report = {"remarks": [{"room_id": CHAT, "reason": "linked by another"}]}
     refused = moved(CHAT, "topology_refused", "reconciling", "failed")
-    failed = Room(CHAT, "failed", NOON, "linked by another", repaired_at=NOON)
+    failed = Room(CHAT, "failed", NOON, "linked by another", last_repair_at=NOON)
     with closing(connect(path)) as raw:
         keep(raw, UnitOfWork(room=failed, transitions=(replace(refused, report=report),)))
     found = inspected(shell, CHAT)

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines.bot import machine as bot_machine
-from machines.context import World
+from machines.context import StepContext
 from machines.events import internal as internal_events
 from machines.events import matrix as matrix_events
 from machines.events import orders
@@ -46,7 +46,7 @@ class Machine:
     table: Table[Any]
     rows: tuple[Any, ...]
     facts: tuple[Any, ...]
-    context: World | None = None
+    context: StepContext | None = None
 
     @property
     def name(self) -> str:
@@ -78,8 +78,8 @@ ROOM = Machine(
     room_machine.ROOM,
     rows=(
         room_machine.Room(ROOM_ID),
-        room_machine.Room(ROOM_ID, binding=CHAT, repaired_at=1000.1, encrypted=True),
-        room_machine.Room(ROOM_ID, binding=ENTRY, onboards=ANNA, repaired_at=1000.0),
+        room_machine.Room(ROOM_ID, binding=CHAT, last_repair_at=1000.1, encrypted=True),
+        room_machine.Room(ROOM_ID, binding=ENTRY, onboarding_user=ANNA, last_repair_at=1000.0),
     ),
     facts=(
         matrix_events.InviteArrived(ROOM_ID, ANNA, encrypted=False),
@@ -158,12 +158,12 @@ TURN = Machine(
 USER = Machine(
     user_machine.USER,
     rows=(
-        user_machine.User(ANNA, asked=ASKED, chat=NEW_CHAT, made=RoomId("!made")),
+        user_machine.User(ANNA, reply_to=ASKED, chat=NEW_CHAT, made=RoomId("!made")),
         user_machine.User(
             ANNA,
             space_id=RoomId("!space"),
             next_chat_index=4,
-            asked=ASKED,
+            reply_to=ASKED,
             chat=NEW_CHAT,
             made=RoomId("!made"),
         ),
@@ -187,7 +187,7 @@ MODULES = {
     "UserMachine": user_machine,
 }
 NO_EVENTS: dict[str, set[str]] = {
-    "BotMachine": {"Life"},
+    "BotMachine": {"BotState"},
     "RoomMachine": {"Room"},
     "TurnMachine": set(),
     "UserMachine": {"NewChat", "User"},

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines.access import Access
-from machines.context import World
+from machines.context import StepContext
 from machines.events.effects import (
     Ack,
     CallAgent,
@@ -33,12 +33,12 @@ from machines.events.orders import JoinRoom, Outcome, SendMessage
 from machines.i18n import Catalog, catalog_for
 from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
 from machines.room import actor as room_actor
-from machines.room.actor import Conversation
+from machines.room.actor import RoomActor
 from machines.room.binding import Binding
 from machines.room.machine import Room
 from machines.turn.answer_text import AnswerText
 from machines.user import actor as user_actor
-from machines.user.actor import Household
+from machines.user.actor import UserActor
 from machines.user.machine import User
 from machines.user.preferences import Preferences
 
@@ -82,8 +82,8 @@ def make_world(
     agent_retry_s: float = 120.0,
     agent_max_turn_s: float = 1800.0,
     chosen: Mapping[UserId, Preferences] = MappingProxyType({}),
-) -> World:
-    return World(
+) -> StepContext:
+    return StepContext(
         now=now,
         catalog=CATALOG,
         access=Access(BOT, allowed),
@@ -106,7 +106,7 @@ def entry_room(**changes: Any) -> Room:
 
 
 @dataclass
-class Told:
+class StepResult:
     """The effects of one step, with what tests ask of them."""
 
     effects: tuple[Effect, ...]
@@ -126,9 +126,9 @@ class Told:
             if isinstance(effect, Enqueue) and isinstance(effect.order, SendMessage):
                 messages.append(effect.order)
             elif isinstance(effect, Tell) and isinstance(effect.event, AnswerReady):
-                asked, text = effect.event.asked, effect.event.text
+                reply_to, text = effect.event.reply_to, effect.event.text
                 messages.append(
-                    SendMessage(asked.room_id, text, notice=True, answers=asked.event_id)
+                    SendMessage(reply_to.room_id, text, notice=True, answers=reply_to.event_id)
                 )
         return messages
 
@@ -166,65 +166,71 @@ class RoomStory:
     messages: int = 0
 
     def __post_init__(self) -> None:
-        self.it = Conversation(self.room)
+        self.it = RoomActor(self.room)
         self.all: list[Effect] = []
         self.chosen: dict[UserId, Preferences] = {}
 
-    def take(self, event: Any, *, stored: bool = False, received_at: float | None = None) -> Told:
+    def handle(
+        self, event: Any, *, stored: bool = False, received_at: float | None = None
+    ) -> StepResult:
         """Take an event; `stored` says that it came from the inbox and has a row."""
         seq = 0
         if stored:
             self.seq += 1
             seq = self.seq
-        world = make_world(self.now, chosen=self.chosen, **self.world_options)
-        self.it, effects = room_actor.take(self.it, event, world, seq, received_at)
+        context = make_world(self.now, chosen=self.chosen, **self.world_options)
+        self.it, effects = room_actor.handle(self.it, event, context, seq, received_at)
         self.all += effects
-        told = Told(effects)
-        for kept in told.of(SavePreferences):
+        result = StepResult(effects)
+        for kept in result.of(SavePreferences):
             self.chosen[kept.user_id] = kept.preferences
-        return told
+        return result
 
-    def hears(self, body: str, sender: UserId = ANNA, thread_root: EventId | None = None) -> Told:
+    def hears(
+        self, body: str, sender: UserId = ANNA, thread_root: EventId | None = None
+    ) -> StepResult:
         """Somebody writes; the events are `$1`, `$2`, …"""
         self.messages += 1
         event_id = EventId(f"${self.messages}")
         room_id = self.it.room.room_id
-        return self.take(
+        return self.handle(
             MessageArrived(room_id, event_id, sender, body, 0, thread_root), stored=True
         )
 
-    def later(self, seconds: float) -> Told:
+    def later(self, seconds: float) -> StepResult:
         """Time passes, and the room is looked at."""
         self.now += seconds
-        return self.take(TimePassed())
+        return self.handle(TimePassed())
 
-    def grows(self, text: str) -> Told:
+    def grows(self, text: str) -> StepResult:
         turn = self.it.turn
         assert turn is not None
-        return self.take(AgentOutput(turn.turn_id, turn.tries, AnswerText(text)))
+        return self.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(text)))
 
-    def ends(self, text: str, asks: Confirmation | None = None) -> Told:
+    def ends(self, text: str, asks: Confirmation | None = None) -> StepResult:
         turn = self.it.turn
         assert turn is not None
-        return self.take(AgentDone(turn.turn_id, turn.tries, text, 5, asks))
+        return self.handle(AgentDone(turn.turn_id, turn.tries, text, 5, asks))
 
-    def shows_question(self) -> Told:
+    def shows_question(self) -> StepResult:
         """The timeline shows the last message that shows an open question."""
-        shown = [message for message in Told(tuple(self.all)).messages if message.shows_question]
+        shown = [
+            message for message in StepResult(tuple(self.all)).messages if message.shows_question
+        ]
         question = shown[-1].shows_question
         assert question is not None
         event_id = EventId(f"$own{self.seq}")
-        return self.take(QuestionShown(self.it.room.room_id, event_id, question), stored=True)
+        return self.handle(QuestionShown(self.it.room.room_id, event_id, question), stored=True)
 
-    def fails(self, kind: str = "broken_off", *, retryable: bool = True) -> Told:
+    def fails(self, kind: str = "broken_off", *, retryable: bool = True) -> StepResult:
         turn = self.it.turn
         assert turn is not None
-        return self.take(AttemptFailed(turn.turn_id, turn.tries, kind, "a reason", retryable))
+        return self.handle(AttemptFailed(turn.turn_id, turn.tries, kind, "a reason", retryable))
 
-    def outcome(self, txn_id: str, outcome: Outcome, answers: EventId | None = None) -> Told:
-        return self.take(OrderDone(TxnId(txn_id), outcome, answers), stored=True)
+    def outcome(self, txn_id: str, outcome: Outcome, answers: EventId | None = None) -> StepResult:
+        return self.handle(OrderDone(TxnId(txn_id), outcome, answers), stored=True)
 
-    def joins(self, outcome: Outcome) -> Told:
+    def joins(self, outcome: Outcome) -> StepResult:
         """The homeserver has answered the last order to join."""
         sends = [each for each in self.all if isinstance(each, Enqueue)]
         join = [send for send in sends if isinstance(send.order, JoinRoom)][-1]
@@ -242,18 +248,18 @@ class UserStory:
     seq: int = 0
 
     def __post_init__(self) -> None:
-        self.it = Household(self.user)
+        self.it = UserActor(self.user)
 
-    def take(self, event: Any) -> Told:
+    def handle(self, event: Any) -> StepResult:
         self.seq += 1
-        world = make_world(self.now, next_context=str(self.next_context), **self.world_options)
-        self.it, effects = user_actor.take(self.it, event, self.seq, world)
-        told = Told(effects)
-        for taken in told.of(ReservePlatformChatId):
+        context = make_world(self.now, next_context=str(self.next_context), **self.world_options)
+        self.it, effects = user_actor.handle(self.it, event, self.seq, context)
+        result = StepResult(effects)
+        for taken in result.of(ReservePlatformChatId):
             assert taken.platform_chat_id == str(self.next_context)
             self.next_context += 1
-        return told
+        return result
 
-    def outcome(self, send: Enqueue, outcome: Outcome) -> Told:
+    def outcome(self, send: Enqueue, outcome: Outcome) -> StepResult:
         """The homeserver has carried out what a step ordered."""
-        return self.take(OrderDone(send.txn_id, outcome))
+        return self.handle(OrderDone(send.txn_id, outcome))

@@ -51,11 +51,11 @@ class AgentModel:
     """
 
     def __init__(
-        self, kernel: Kernel, faults: Faults, asked: Callable[[AgentRequest], None]
+        self, kernel: Kernel, faults: Faults, reply_to: Callable[[AgentRequest], None]
     ) -> None:
         self._kernel = kernel
         self._faults = faults
-        self._asked = asked
+        self._asked = reply_to
         self.answers: dict[str, list[str]] = {}
         self.refusals: dict[str, list[str]] = {}
         self.troubles: dict[str, int] = {}

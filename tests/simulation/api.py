@@ -56,9 +56,9 @@ class Api:
 
     def _sync(self, request: Request) -> bytes:
         client_api.authenticate(self._server, request)
-        asked = client_api.sync_request(self._server, request)
+        reply_to = client_api.sync_request(self._server, request)
         chance = self._server.kernel.chance
         if self._faults.gappy and chance.random() < 0.5:
-            asked.wanted.limit = chance.choice((1, 2, 3, 5))
-        asked.overlap = chance.randint(1, 4) if self._faults.repeats_events() else 0
-        return sync(self._server, asked) or empty_sync(self._server.position)
+            reply_to.wanted.limit = chance.choice((1, 2, 3, 5))
+        reply_to.overlap = chance.randint(1, 4) if self._faults.repeats_events() else 0
+        return sync(self._server, reply_to) or empty_sync(self._server.position)

@@ -136,7 +136,7 @@ class Watch:
     def _is_old(self, event: Event) -> bool:
         return self.process is not None and event.sent_at_ms < self.process.started_at * 1000
 
-    def asked(self, request: AgentRequest) -> None:
+    def reply_to(self, request: AgentRequest) -> None:
         """An agent gets a message whose turn is stored, of one chat in one context (contract A5)."""
         if self.process is not None and not self.process.reconciled:
             return self._kernel.accuse("an agent was asked before reconciliation (L4)")

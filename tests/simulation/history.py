@@ -267,7 +267,7 @@ class History:
 
     def _asked(self, request: AgentRequest) -> None:
         """Perhaps end the process in the middle of an answer whose chat no sync shows as one."""
-        self.watch.asked(request)
+        self.watch.reply_to(request)
         said = [each for each in self.said if each.event.event_id == request.message_id]
         if self.forks is None or not said:
             return

@@ -29,7 +29,7 @@ async def script(request: Request) -> AsyncIterator[Step]:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class RoomActor:
     """The rooms, and what was said: (room, event, text of the answer or `None` for a notice)."""
 
     entry: str
@@ -39,7 +39,7 @@ class Conversation:
     said: tuple[tuple[str, str, str | None], ...]
 
 
-async def converse(person: MatrixUser, bot: str) -> Conversation:
+async def converse(person: MatrixUser, bot: str) -> RoomActor:
     """Carry the conversation through, however often the bot dies meanwhile."""
     said: list[tuple[str, str, str | None]] = []
 
@@ -67,11 +67,11 @@ async def converse(person: MatrixUser, bot: str) -> Conversation:
     await ask(garden, "what grows here?", "echo: what grows here?")
     await ask(chat, "!clear", None)
     await ask(chat, "who am I?", "echo: who am I?")
-    return Conversation(entry, space, chat, garden, tuple(said))
+    return RoomActor(entry, space, chat, garden, tuple(said))
 
 
 async def faults_in(
-    had: Conversation, person: MatrixUser, witness: MatrixUser, agent: AgentServer
+    had: RoomActor, person: MatrixUser, witness: MatrixUser, agent: AgentServer
 ) -> list[str]:
     """Return what is not as promised; `witness` is the bot's own session, and its daemon has ended."""
     faults: list[str] = []
@@ -113,9 +113,7 @@ def _faults_of_reply(
     return [f"the reply to {message_id} says {content['body'][:60]!r}"]
 
 
-async def _faults_of_contexts(
-    had: Conversation, witness: MatrixUser, agent: AgentServer
-) -> list[str]:
+async def _faults_of_contexts(had: RoomActor, witness: MatrixUser, agent: AgentServer) -> list[str]:
     """Two chats and one rotation are three contexts; the newest are what the homeserver keeps (A5, K6)."""
     contexts: dict[str, set[str]] = {}
     for request in agent.requests:

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from sandbox.errors import SandboxError
-from tests.soak.failpoint_conversation import Conversation, converse, faults_in, script
+from tests.soak.failpoint_conversation import RoomActor, converse, faults_in, script
 from tests.soak.failpoint_process import DIED, FailpointDaemon
 from tests.soak.soak_fixture import say
 from tests.support.agent_server import AgentServer
@@ -137,7 +137,7 @@ async def _run(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Out
         stack.callback(daemon.kill)
         died_at: list[str] = []
         faults: list[str] = []
-        had: Conversation | None = None
+        had: RoomActor | None = None
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(_raise_again_and_again, daemon, deaths, died_at)

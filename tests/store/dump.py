@@ -47,7 +47,7 @@ async def fill_inbox(journal: Journal) -> None:
     assert [row.event for row in waiting] == [*FACTS]
     to_room = [(ActorKey(ROOM), event) for event in ROOM_EVENTS]
     to_user = [(USER_KEY, event) for event in USER_EVENTS]
-    await journal.save_units_of_work([UnitOfWork(told=(*to_room, *to_user))], 5.0)
+    await journal.save_units_of_work([UnitOfWork(deliveries=(*to_room, *to_user))], 5.0)
     done, aside = await journal.save_sync_batch(
         SyncBatch(SyncToken("s1"), (message(4, DEALT_WITH), message(5, DEALT_WITH))), 6.0
     )

@@ -55,7 +55,7 @@ BEGUN = (BegunPart(EventId("$part"), 2), BegunPart(EventId("$other part"), 3))
 BINDING = Binding("chat", BERT, "C7", "77", AgentId("writer"), SPACE, archived=True)
 
 
-def asked(number: int) -> ReplyTarget:
+def reply_to(number: int) -> ReplyTarget:
     return ReplyTarget(ROOM, EventId(f"$asked{number}"), EventId("$root"), BEGUN)
 
 
@@ -81,7 +81,7 @@ ROOM_EVENTS = (
     OrderDone(TxnId("t2"), Refused("too_large", "M_TOO_LARGE", "no"), EventId("$a")),
     MessageDropped(BERT),
     QueueOverflowed(10, EventId("$first")),
-    AnswerReady(asked(1), "two chats", "not shown here"),
+    AnswerReady(reply_to(1), "two chats", "not shown here"),
     RoomMade(BINDING, "Plans"),
     RoomCompleted(BINDING, "Plans"),
 )
@@ -89,9 +89,9 @@ USER_EVENTS = (
     OrderDone(TxnId("t3"), NameFound("Bert ✓"), EventId("$b")),
     OrderDone(TxnId("t4"), RoomCreated(SPACE), EventId("$b")),
     OrderDone(TxnId("t5"), Done(EventId("$linked")), EventId("$b")),
-    OnboardingRequested(asked(2)),
-    NewChatRequested(asked(3), "Plans"),
-    ChatListRequested(asked(4)),
+    OnboardingRequested(reply_to(2)),
+    NewChatRequested(reply_to(3), "Plans"),
+    ChatListRequested(reply_to(4)),
     ChatRecovered(SPACE, 7),
 )
 """What comes from within, to a room's and to a user's actor."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from machines.events import orders
 from machines.events.internal import InboxEvent, OrderDone
 from machines.events.tags import tag_of
-from machines.room.chat_context import Memory
+from machines.room.chat_context import ChatContext
 from machines.turn.state import Turn
 from machines.user.preferences import Preferences
 from store.codec import dump, read_event, read_order
@@ -116,7 +116,9 @@ def structs_in(annotation: object, found: set[type]) -> set[type]:
     return found
 
 
-@pytest.mark.parametrize("column", [InboxEvent, orders.Order, Turn, Memory, Pending, Preferences])
+@pytest.mark.parametrize(
+    "column", [InboxEvent, orders.Order, Turn, ChatContext, Pending, Preferences]
+)
 def test_no_value_in_any_column_is_tagged_with_the_name_of_its_class(column):
     classes = structs_in(column, set())
     assert classes

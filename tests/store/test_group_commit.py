@@ -21,11 +21,11 @@ class Gated:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.asked = 0
+        self.reply_to = 0
         self._gate = anyio.Event()
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        self.asked += 1
+        self.reply_to += 1
         await self._gate.wait()
         return await self.database.run(function)
 

@@ -69,7 +69,7 @@ async def test_what_waited_before_there_were_priorities_keeps_its_place_but_for_
     raw.executescript(Path(__file__).with_name("schemas").joinpath("0001.sql").read_text("utf-8"))
     for kind, payload in (
         ("MessageArrived", '{"body": "!Stop "}'),
-        ("ChatListRequested", "{}"),
+        ("ChatsAsked", "{}"),
         ("OrderDone", "{}"),
     ):
         raw.execute(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from machines.ids import RoomId
 from store.inbox import put_facts
-from store.inspection import look_at_bot, look_at_room, look_at_rooms, seen_rooms
+from store.inspection import bot_snapshot, room_snapshot, room_snapshots, seen_rooms
 from store.records import UnitOfWork
 from tests.store.samples import (
     CHAT,
@@ -35,14 +35,14 @@ def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def test_a_busy_chat_shows_all_that_is_under_way(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
-    sight = look_at_room(raw, CHAT, 10)
+    sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
     assert sight.room == chat_room()
     assert sight.turn == streaming_turn()
     assert sight.reply_events == ("$reply",)
     assert sight.inbox_pending == 2
     assert sight.outbox_pending == 1
-    assert [(item.fate, item.kind, item.reason) for item in sight.given_up] == [
+    assert [(item.fate, item.kind, item.reason) for item in sight.failures] == [
         ("refused", "send_message", "too large"),
         ("set_aside", "message", "no key to read it"),
         ("quarantined", "timeline", "the event has no type"),
@@ -52,29 +52,29 @@ def test_a_busy_chat_shows_all_that_is_under_way(raw: sqlite3.Connection) -> Non
 
 def test_nothing_that_was_said_is_shown(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
-    sight = look_at_room(raw, CHAT, 10)
+    sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
     assert "a secret of hers" not in repr(replace(sight, turn=None))
 
 
 def test_what_belongs_to_one_room_is_not_shown_in_another(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
-    quiet = look_at_room(raw, QUIET, 10)
+    quiet = room_snapshot(raw, QUIET, 10)
     assert quiet is not None
     assert (quiet.inbox_pending, quiet.outbox_pending, quiet.turn) == (0, 0, None)
-    assert (quiet.given_up, quiet.given_up_total, quiet.transitions) == ((), 0, ())
+    assert (quiet.failures, quiet.failures_total, quiet.transitions) == ((), 0, ())
 
 
 def test_orders_that_a_user_gave_for_a_room_wait_in_that_room(raw: sqlite3.Connection) -> None:
     keep(raw, UnitOfWork(room=chat_room(), orders=(order("welcome", actor="@anna:example.org"),)))
-    sight = look_at_room(raw, CHAT, 10)
+    sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
     assert sight.outbox_pending == 1
 
 
 def test_all_rooms_are_the_same_as_one_by_one(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
-    assert look_at_rooms(raw, 10) == tuple(look_at_room(raw, each, 10) for each in (CHAT, QUIET))
+    assert room_snapshots(raw, 10) == tuple(room_snapshot(raw, each, 10) for each in (CHAT, QUIET))
 
 
 def test_only_the_last_transitions_are_shown_newest_last(raw: sqlite3.Connection) -> None:
@@ -82,7 +82,7 @@ def test_only_the_last_transitions_are_shown_newest_last(raw: sqlite3.Connection
         moved(CHAT, f"event_{number}", "bound", "failed", NOON + number) for number in range(5)
     )
     keep(raw, UnitOfWork(room=chat_room(), transitions=transitions))
-    sight = look_at_room(raw, CHAT, 2)
+    sight = room_snapshot(raw, CHAT, 2)
     assert sight is not None
     assert [each.event for each in sight.transitions] == ["event_3", "event_4"]
 
@@ -98,7 +98,7 @@ def test_the_newest_report_is_found_behind_later_transitions(raw: sqlite3.Connec
             transitions=(refused, moved(CHAT, "message_came", "failed", "reconciling")),
         ),
     )
-    sight = look_at_room(raw, CHAT, 1)
+    sight = room_snapshot(raw, CHAT, 1)
     assert sight is not None
     assert sight.report == {"remarks": [1]}
 
@@ -109,16 +109,16 @@ def test_of_many_things_given_up_the_last_are_shown_and_all_counted(
     orders = tuple(order(f"order-{number}") for number in range(5))
     keep(raw, UnitOfWork(room=chat_room(), orders=orders))
     raw.execute("UPDATE outbox SET status = 'refused', reason = txn_id")
-    sight = look_at_room(raw, CHAT, 2)
+    sight = room_snapshot(raw, CHAT, 2)
     assert sight is not None
-    assert sight.given_up_total == 5
-    assert [item.reason for item in sight.given_up] == ["order-3", "order-4"]
+    assert sight.failures_total == 5
+    assert [item.reason for item in sight.failures] == ["order-3", "order-4"]
 
 
 def test_a_room_that_nobody_has_looked_at_yet_is_there_already(raw: sqlite3.Connection) -> None:
     new = RoomId("!new:example.org")
     put_facts(raw, [message("$first", new)], NOON)
-    sight = look_at_room(raw, new, 10)
+    sight = room_snapshot(raw, new, 10)
     assert sight is not None
     assert (sight.room.state, sight.room.since, sight.inbox_pending) == ("unregistered", NOON, 1)
     assert new in seen_rooms(raw)
@@ -126,15 +126,15 @@ def test_a_room_that_nobody_has_looked_at_yet_is_there_already(raw: sqlite3.Conn
 
 def test_a_room_that_nothing_is_stored_of_is_not_there(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
-    assert look_at_room(raw, RoomId("!other:example.org"), 10) is None
+    assert room_snapshot(raw, RoomId("!other:example.org"), 10) is None
 
 
 def test_the_bot_shows_its_state_and_the_totals(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     keep(raw, UnitOfWork(transitions=(moved("bot", "started", "stopped", "login"),)))
-    bot = look_at_bot(raw, 10)
+    bot = bot_snapshot(raw, 10)
     assert (bot.bot.bot_state.state, bot.bot.bot_state.reason) == ("stopped", "never started")
     assert (bot.rooms, bot.users, bot.turns) == (2, 0, 1)
     assert (bot.inbox_pending, bot.outbox_pending) == (2, 1)
-    assert [item.reason for item in bot.given_up] == ["the answer has no rooms"]
+    assert [item.reason for item in bot.failures] == ["the answer has no rooms"]
     assert [each.event for each in bot.transitions] == ["started"]

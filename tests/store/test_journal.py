@@ -212,14 +212,14 @@ async def test_a_visit_is_kept_whole(database, journal):
         turn=TURN,
         finished=(row.seq,),
         set_aside=((other.seq, "no key"),),
-        told=((ActorKey(ANNA), message(9)),),
+        deliveries=((ActorKey(ANNA), message(9)),),
         orders=(order("a"), order("b")),
         transitions=(TransitionRecord(CHAT, 2.0, "came", "a", "b", "why", {"x": [1]}),),
         platform_chat_seq=7,
         preferences=((ANNA, Preferences(soul="brief")),),
     )
-    (told,) = await journal.save_units_of_work([writes], 2.0)
-    assert (told.actor, told.event) == (ANNA, message(9))
+    (result,) = await journal.save_units_of_work([writes], 2.0)
+    assert (result.actor, result.event) == (ANNA, message(9))
     assert await waiting(journal) == []
     assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["a", "b"]
     assert (await journal.bot()).platform_chat_seq == 7
@@ -337,8 +337,8 @@ async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_
     await journal.save_units_of_work([UnitOfWork(orders=(order("a"), order("b")))], 1.0)
     first, second = await journal.waiting_orders(0.0)
     done = OrderDone(TxnId("a"), Done())
-    (told,) = await journal.finish_orders([FinishedOrder(first, report=done)], 2.0)
-    assert (told.actor, told.event) == (KEY, done)
+    (result,) = await journal.finish_orders([FinishedOrder(first, report=done)], 2.0)
+    assert (result.actor, result.event) == (KEY, done)
 
     await database.run(
         lambda raw: raw.execute(

@@ -45,13 +45,13 @@ def test_somebody_who_only_looks_does_not_keep_a_daemon_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock_path(tmp_path / "bot.db").touch()
-    looking = os.open(lock_path(tmp_path / "bot.db"), os.O_RDONLY)
-    fcntl.flock(looking, fcntl.LOCK_SH)
+    repair_pending = os.open(lock_path(tmp_path / "bot.db"), os.O_RDONLY)
+    fcntl.flock(repair_pending, fcntl.LOCK_SH)
     waits: list[float] = []
 
     def look_away(seconds: float) -> None:
         waits.append(seconds)
-        os.close(looking)
+        os.close(repair_pending)
 
     monkeypatch.setattr("store.lock.time.sleep", look_away)
     with DaemonLock(tmp_path / "bot.db"):

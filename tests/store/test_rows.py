@@ -49,7 +49,7 @@ async def test_what_many_rooms_have_in_common_is_in_memory_once(journal):
     assert one.binding is not None
     assert other.binding is not None
     assert one.reason is other.reason
-    assert one.memory is other.memory
+    assert one.chat_context is other.chat_context
     assert one.binding.space_id is other.binding.space_id
     assert one.binding.matrix_user_id is other.binding.matrix_user_id
 

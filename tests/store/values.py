@@ -13,7 +13,7 @@ from machines.events.matrix import (
 from machines.events.orders import SendMessage
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.chat_context import Memory, Question
+from machines.room.chat_context import ChatContext, Question
 from machines.room.machine import Room
 from machines.turn.reply import Finished, Part, Reply
 from machines.turn.state import Turn
@@ -53,15 +53,15 @@ ROOMS = (
         Binding("chat", ANNA, "C1", "7", AgentId("writer"), RoomId("!space"), archived=True),
         "Plans 🗓",
         encrypted=True,
-        onboards=ANNA,
+        onboarding_user=ANNA,
         owner_present=False,
-        repaired_at=99.25,
-        looks=3,
-        looking=True,
-        told=True,
-        reminded=True,
-        heard_seq=12,
-        memory=Memory(
+        last_repair_at=99.25,
+        failed_repairs=3,
+        repair_pending=True,
+        failure_reported=True,
+        reminder_sent=True,
+        last_message_seq=12,
+        chat_context=ChatContext(
             "lunch",
             12,
             ("one", "two"),
@@ -81,7 +81,7 @@ USERS = (
         "Bert ✓",
         RoomId("!his"),
         next_chat_index=9,
-        asked=ReplyTarget(
+        reply_to=ReplyTarget(
             RoomId("!entry"), EventId("$asked"), EventId("$root"), (BegunPart(EventId("$p"), 2),)
         ),
         chat=NewChat("C8", "70", AgentId("writer"), "Chat 8"),

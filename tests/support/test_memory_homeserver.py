@@ -23,14 +23,14 @@ FORK_ATTEMPTS = 40
 
 
 @pytest.fixture(scope="module")
-async def memory() -> AsyncIterator[MemoryHomeserver]:
+async def chat_context() -> AsyncIterator[MemoryHomeserver]:
     async with MemoryHomeserver() as server:
         yield server
 
 
 @pytest.fixture(params=["memory", "synapse"])
 async def log_in(
-    request: pytest.FixtureRequest, memory: MemoryHomeserver, synapse: Synapse
+    request: pytest.FixtureRequest, chat_context: MemoryHomeserver, synapse: Synapse
 ) -> AsyncIterator[LogIn]:
     """Log a new user in, on either homeserver."""
     async with AsyncExitStack() as users:
@@ -39,7 +39,7 @@ async def log_in(
             localpart = f"{name}-{uuid.uuid4().hex[:8]}"
             if request.param == "synapse":
                 await synapse.register(localpart, "secret")
-            url = synapse.url if request.param == "synapse" else memory.url
+            url = synapse.url if request.param == "synapse" else chat_context.url
             return await users.enter_async_context(MatrixUser(url, localpart, "secret"))
 
         yield log_in
@@ -49,7 +49,7 @@ Fork = Callable[[MatrixUser, MatrixUser, str, str], Awaitable[None]]
 
 
 @pytest.fixture
-def fork(request: pytest.FixtureRequest, memory: MemoryHomeserver) -> Fork:
+def fork(request: pytest.FixtureRequest, chat_context: MemoryHomeserver) -> Fork:
     """Let one user link a chat into a Space while another writes there, until a sync misses the link."""
     on_synapse = request.node.callspec.params["log_in"] == "synapse"
 
@@ -61,7 +61,7 @@ def fork(request: pytest.FixtureRequest, memory: MemoryHomeserver) -> Fork:
                     both.start_soon(ann.send_state, space_id, CHILD, content, chat_id)
                     both.start_soon(bob.send_text, space_id, "hello")
             else:
-                await memory.fork(space_id, bob.user_id)
+                await chat_context.fork(space_id, bob.user_id)
                 await ann.send_state(space_id, CHILD, content, chat_id)
                 await bob.send_text(space_id, "hello")
             if await links_shown(ann, space_id) != [content]:
@@ -281,12 +281,12 @@ async def test_a_sync_misses_state_that_was_set_beside_the_last_event(
 
 async def test_the_other_way_round_a_sync_misses_who_came() -> None:
     async with (
-        MemoryHomeserver() as memory,
-        MatrixUser(memory.url, "ann") as ann,
-        MatrixUser(memory.url, "bob") as bob,
+        MemoryHomeserver() as chat_context,
+        MatrixUser(chat_context.url, "ann") as ann,
+        MatrixUser(chat_context.url, "bob") as bob,
     ):
         space_id = await ann.create_room(invite=[bob.user_id], creation_content={"type": "m.space"})
-        await memory.fork(space_id, ann.user_id)
+        await chat_context.fork(space_id, ann.user_id)
         await bob.join(space_id)
         await bob.send_text(space_id, "this stands on bob's side")
         await ann.send_state(space_id, CHILD, {"via": ["localhost"]}, "!chat")

@@ -109,13 +109,13 @@ def test_an_unknown_command_gets_one_line_that_names_help():
 
 
 def test_new_asks_the_users_actor_under_a_clean_name():
-    told = RoomStory().hears("!new  Plans\n for\x07 May ")
-    (tell,) = told.tells
+    result = RoomStory().hears("!new  Plans\n for\x07 May ")
+    (tell,) = result.tells
     assert tell.actor == ANNA
     assert isinstance(tell.event, NewChatRequested)
     assert tell.event.name == "Plans for May"
-    assert tell.event.asked.event_id == "$1"
-    assert told.orders == []
+    assert tell.event.reply_to.event_id == "$1"
+    assert result.orders == []
 
 
 def test_chats_asks_the_users_actor():
@@ -126,27 +126,27 @@ def test_chats_asks_the_users_actor():
 
 def test_rename_changes_both_names():
     story = RoomStory()
-    told = story.hears("!rename  My   plans ")
-    assert told.orders[0] == NameRoom(ROOM, "My plans")
-    assert told.said == [CATALOG.renamed("My plans")]
+    result = story.hears("!rename  My   plans ")
+    assert result.orders[0] == NameRoom(ROOM, "My plans")
+    assert result.said == [CATALOG.renamed("My plans")]
     assert story.it.room.name == "My plans"
 
 
 @pytest.mark.parametrize("body", ["!rename", "!rename  ", "!rename \x07\u200b"])
 def test_rename_without_a_name_says_how_it_is_used(body):
     story = RoomStory()
-    told = story.hears(body)
-    assert told.said == [CATALOG.wrong_usage("rename")]
-    assert len(told.orders) == 1
+    result = story.hears(body)
+    assert result.said == [CATALOG.wrong_usage("rename")]
+    assert len(result.orders) == 1
     assert story.it.room.name == "Chat 1"
 
 
 @pytest.mark.parametrize("command", ["!rename", "!new"])
 def test_a_name_that_is_too_long_is_refused(command):
     story = RoomStory()
-    told = story.hears(f"{command} {'x' * 101}")
-    assert told.said == [CATALOG.name_too_long(100)]
-    assert told.tells == []
+    result = story.hears(f"{command} {'x' * 101}")
+    assert result.said == [CATALOG.name_too_long(100)]
+    assert result.tells == []
     assert story.it.room.name == "Chat 1"
     assert story.hears(f"{command} {'x' * 100}").said != [CATALOG.name_too_long(100)]
 
@@ -158,22 +158,22 @@ def test_archive_waits_for_the_messages_before_it_and_then_ends_the_chat():
     assert story.hears("!archive").effects == ()
     story.hears("three")
     assert story.ends("1").only_ask.request.text == "two"
-    told = story.ends("2")
+    result = story.ends("2")
 
     assert story.it.room.binding is not None
     assert story.it.room.binding.archived
-    (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
+    (kept,) = [order for order in result.orders if isinstance(order, StoreBinding)]
     assert kept.content["archived"] is True
-    assert told.said[-2:] == [CATALOG.archived_now(), CATALOG.chat_is_archived()]
-    assert told.consumed == [3, 4]
+    assert result.said[-2:] == [CATALOG.archived_now(), CATALOG.chat_is_archived()]
+    assert result.consumed == [3, 4]
 
 
 def test_archiving_twice_says_so_and_writes_nothing():
     story = RoomStory()
     story.hears("!archive")
-    told = story.hears("!archive")
-    assert told.said == [CATALOG.already_archived()]
-    assert len(told.orders) == 1
+    result = story.hears("!archive")
+    assert result.said == [CATALOG.already_archived()]
+    assert len(result.orders) == 1
 
 
 @pytest.mark.parametrize("body", ["!clear", "!reset"])
@@ -181,16 +181,16 @@ def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
     story = RoomStory()
     story.hears("one")
     story.grows("I was just")
-    told = story.hears(body)
+    result = story.hears(body)
 
     assert story.it.room.binding is not None
     assert story.it.room.binding.platform_chat_id == "8"
-    assert told.of(ReservePlatformChatId) == [ReservePlatformChatId("8")]
-    assert told.of(CancelCall) == [CancelCall()]
-    (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
+    assert result.of(ReservePlatformChatId) == [ReservePlatformChatId("8")]
+    assert result.of(CancelCall) == [CancelCall()]
+    (kept,) = [order for order in result.orders if isinstance(order, StoreBinding)]
     assert kept.content["platform_chat_id"] == "8"
-    assert CATALOG.context_cleared() in told.said
-    (reply,) = [message for message in told.messages if message.answers == "$1"]
+    assert CATALOG.context_cleared() in result.said
+    (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert "I was just" in reply.body
     assert CATALOG.stopped() in reply.body
     assert story.it.turn is None
@@ -199,8 +199,8 @@ def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
 def test_a_turn_that_is_cleared_before_it_said_anything_still_gets_its_reply():
     story = RoomStory()
     story.hears("one")
-    told = story.hears("!clear")
-    (reply,) = [message for message in told.messages if message.answers == "$1"]
+    result = story.hears("!clear")
+    (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert reply.body == CATALOG.stopped_nothing()
 
 
@@ -214,25 +214,25 @@ def test_messages_after_clear_use_the_fresh_context():
 def test_what_concerns_a_chat_is_not_done_in_an_entry_room(body):
     room = entry_room()
     story = RoomStory(room)
-    told = story.hears(body)
+    result = story.hears(body)
     name = "!clear" if body == "!reset" else body.split()[0]
-    assert told.said == [CATALOG.only_in_chat(name)]
-    assert len(told.orders) == 1
+    assert result.said == [CATALOG.only_in_chat(name)]
+    assert len(result.orders) == 1
     assert story.it.room == room
 
 
 @pytest.mark.parametrize("body", ["!help", "!hlep", "!new", "!chats"])
 def test_what_concerns_the_user_is_done_in_an_entry_room_too(body):
-    told = RoomStory(entry_room()).hears(body)
-    assert len(told.messages) + len(told.tells) == 1
+    result = RoomStory(entry_room()).hears(body)
+    assert len(result.messages) + len(result.tells) == 1
 
 
 def test_commands_that_show_something_act_while_an_answer_is_under_way():
     story = RoomStory()
     story.hears("one")
-    told = story.hears("!help")
-    assert len(told.messages) == 1
-    assert told.consumed == [2]
+    result = story.hears("!help")
+    assert len(result.messages) == 1
+    assert result.consumed == [2]
     assert story.it.turn is not None
 
 
@@ -259,12 +259,12 @@ def test_what_an_agent_says_is_never_run():
 def test_every_command_is_answered_once_whatever_follows_it_and_twice_in_a_row(name, argument):
     story = RoomStory()
     for _ in range(2):
-        told = story.hears(f"!{name} {argument}")
+        result = story.hears(f"!{name} {argument}")
         if story.it.turn is not None:
-            told = story.ends("done")
-            answered = told.messages
+            result = story.ends("done")
+            answered = result.messages
         else:
-            assert len(told.consumed) == 1
-            answered = [*told.messages, *told.tells]
+            assert len(result.consumed) == 1
+            answered = [*result.messages, *result.tells]
         assert len(answered) == 1
         assert story.it.waiting == ()

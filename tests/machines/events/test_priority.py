@@ -67,14 +67,14 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_answer_before_it():
     story = failed_room()
     stop = story.hears("!stop")
     assert stop.effects == ()
-    told = story.take(FOUND)
-    assert [ask.request.text for ask in told.of(CallAgent)] == ["one", "two"]
+    result = story.handle(FOUND)
+    assert [ask.request.text for ask in result.of(CallAgent)] == ["one", "two"]
     assert (EventId("$1"), CATALOG.stopped_nothing()) in [
-        (message.answers, message.body) for message in told.messages
+        (message.answers, message.body) for message in result.messages
     ]
     assert story.it.turn is not None
     assert story.it.turn.turn_id == "$2"
-    assert sorted(told.consumed) == [1, 2, 3]
+    assert sorted(result.consumed) == [1, 2, 3]
 
 
 def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_hand():
@@ -83,18 +83,18 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_ha
     story.it = replace(story.it, room=replace(story.it.room, state="reconciling"))
     story.hears("one")
     story.hears("!stop")
-    told = story.take(FOUND)
+    result = story.handle(FOUND)
     assert story.it.turn is not None
     assert story.it.turn.turn_id == "$2"
     assert (EventId("$1"), CATALOG.stopped_nothing()) in [
-        (message.answers, message.body) for message in told.messages
+        (message.answers, message.body) for message in result.messages
     ]
 
 
 def test_a_command_that_keeps_its_place_keeps_it_through_a_repair():
     story = failed_room()
     story.hears("!archive")
-    told = story.take(FOUND)
-    assert told.consumed == [1]
+    result = story.handle(FOUND)
+    assert result.consumed == [1]
     assert story.it.room.binding is not None
     assert not story.it.room.binding.archived

@@ -58,14 +58,14 @@ def a_file(event_id: str = "$file") -> FileArrived:
 
 def test_a_message_of_the_owner_is_asked_under_its_own_id():
     story = RoomStory()
-    told = story.hears("What is it?")
-    request = told.only_ask.request
+    result = story.hears("What is it?")
+    request = result.only_ask.request
 
-    assert told.consumed == [1]
+    assert result.consumed == [1]
     assert (request.message_id, request.text) == ("$1", "What is it?")
     assert (request.agent_id, request.platform_chat_id) == ("default", "7")
-    assert told.of(MarkRead) == [MarkRead(EventId("$1"))]
-    assert told.of(ShowTyping) == [ShowTyping(True)]
+    assert result.of(MarkRead) == [MarkRead(EventId("$1"))]
+    assert result.of(ShowTyping) == [ShowTyping(True)]
 
 
 def test_the_reply_answers_the_message_in_its_thread():
@@ -81,7 +81,7 @@ def test_the_reply_answers_the_message_in_its_thread():
 def test_messages_are_answered_one_at_a_time_in_their_order():
     story = RoomStory()
     story.hears("one")
-    assert [told.effects for told in (story.hears("two"), story.hears("three"))] == [(), ()]
+    assert [result.effects for result in (story.hears("two"), story.hears("three"))] == [(), ()]
 
     second = story.ends("1")
     assert second.only_ask.request.text == "two"
@@ -99,8 +99,8 @@ def test_an_empty_answer_says_that_it_is_empty():
 
 @pytest.mark.parametrize("sender", [BERT, STRANGER, BOT])
 def test_a_message_of_anybody_else_in_a_chat_is_dropped(sender):
-    told = RoomStory().hears("let me in", sender)
-    assert told.effects == (Ack(1),)
+    result = RoomStory().hears("let me in", sender)
+    assert result.effects == (Ack(1),)
 
 
 def test_a_user_who_may_no_longer_talk_is_not_answered_even_in_his_own_chat():
@@ -113,9 +113,9 @@ def test_a_message_that_waited_is_dropped_when_its_sender_no_longer_counts():
     story.hears("one")
     story.hears("two")
     story.world_options = {"allowed": (BERT,)}
-    told = story.ends("1")
-    assert told.consumed == [2]
-    assert told.of(CallAgent) == []
+    result = story.ends("1")
+    assert result.consumed == [2]
+    assert result.of(CallAgent) == []
 
 
 def test_a_message_in_a_space_is_dropped():
@@ -124,36 +124,36 @@ def test_a_message_in_a_space_is_dropped():
 
 
 def test_plain_text_in_an_entry_room_never_reaches_an_agent_and_points_to_the_chats():
-    told = RoomStory(entry_room()).hears("hello", BERT)
-    assert told.of(CallAgent) == []
-    ((tell,), (consumed,)) = told.tells, told.consumed
+    result = RoomStory(entry_room()).hears("hello", BERT)
+    assert result.of(CallAgent) == []
+    ((tell,), (consumed,)) = result.tells, result.consumed
     assert (tell.actor, consumed) == (BERT, 1)
     assert isinstance(tell.event, OnboardingRequested)
-    assert (tell.event.asked.room_id, tell.event.asked.event_id) == (ENTRY, "$1")
+    assert (tell.event.reply_to.room_id, tell.event.reply_to.event_id) == (ENTRY, "$1")
 
 
 def test_an_archived_chat_says_so_instead_of_answering():
-    told = RoomStory(chat_room(binding=replace(CHAT_BINDING, archived=True))).hears("hello")
-    assert told.said == [CATALOG.chat_is_archived()]
-    assert told.messages[0].answers == "$1"
-    assert told.messages[0].notice
-    assert told.of(CallAgent) == []
+    result = RoomStory(chat_room(binding=replace(CHAT_BINDING, archived=True))).hears("hello")
+    assert result.said == [CATALOG.chat_is_archived()]
+    assert result.messages[0].answers == "$1"
+    assert result.messages[0].notice
+    assert result.of(CallAgent) == []
 
 
 @pytest.mark.parametrize("agent_id", [None, "gone"])
 def test_a_chat_whose_agent_is_not_there_is_stale_and_says_so(agent_id):
-    told = RoomStory(chat_room(binding=replace(CHAT_BINDING, agent_id=agent_id))).hears("hello")
-    assert told.said == [CATALOG.stale_agent(agent_id or "")]
-    assert told.messages[0].answers == "$1"
-    assert told.of(CallAgent) == []
+    result = RoomStory(chat_room(binding=replace(CHAT_BINDING, agent_id=agent_id))).hears("hello")
+    assert result.said == [CATALOG.stale_agent(agent_id or "")]
+    assert result.messages[0].answers == "$1"
+    assert result.of(CallAgent) == []
 
 
 def test_a_file_waits_its_turn_and_is_answered_with_a_notice():
     story = RoomStory()
     story.hears("one")
-    assert story.take(a_file(), stored=True).effects == ()
-    told = story.ends("1")
-    assert [(m.answers, m.notice) for m in told.messages if m.notice] == [("$file", True)]
+    assert story.handle(a_file(), stored=True).effects == ()
+    result = story.ends("1")
+    assert [(m.answers, m.notice) for m in result.messages if m.notice] == [("$file", True)]
     assert story.it.turn is None
 
 
@@ -161,19 +161,19 @@ def test_a_message_that_can_not_be_read_is_said_to_be_so_in_its_place():
     story = RoomStory()
     story.hears("first")
     bad = MalformedArrived(ROOM, EventId("$bad"), ANNA)
-    assert story.take(bad, stored=True).effects == ()
-    told = story.ends("done")
-    notice = told.messages[-1]
+    assert story.handle(bad, stored=True).effects == ()
+    result = story.ends("done")
+    notice = result.messages[-1]
     assert (notice.body, notice.notice, notice.answers) == (CATALOG.message_failed(), True, "$bad")
-    stranger = story.take(MalformedArrived(ROOM, EventId("$other"), BERT), stored=True)
+    stranger = story.handle(MalformedArrived(ROOM, EventId("$other"), BERT), stored=True)
     assert stranger.orders == []
 
 
 def test_an_encrypted_message_is_set_aside_with_its_reason():
     event = EncryptedArrived(ROOM, EventId("$secret"), ANNA, {}, 0)
     story = RoomStory()
-    told = story.take(event, stored=True)
-    assert (told.set_aside, told.consumed) == ([1], [])
+    result = story.handle(event, stored=True)
+    assert (result.set_aside, result.consumed) == ([1], [])
 
 
 def test_every_inbox_row_ends_exactly_once():
@@ -181,10 +181,10 @@ def test_every_inbox_row_ends_exactly_once():
     for body in ("one", "two", "!help", "!nothing", "three"):
         story.hears(body)
     story.hears("spam", STRANGER)
-    story.take(MemberChanged(ROOM, EventId("$m"), ANNA, "leave"), stored=True)
-    story.take(EncryptionEnabled(ROOM, None), stored=True)
-    story.take(EncryptedArrived(ROOM, EventId("$e"), ANNA, {}, 0), stored=True)
-    story.take(a_file(), stored=True)
+    story.handle(MemberChanged(ROOM, EventId("$m"), ANNA, "leave"), stored=True)
+    story.handle(EncryptionEnabled(ROOM, None), stored=True)
+    story.handle(EncryptedArrived(ROOM, EventId("$e"), ANNA, {}, 0), stored=True)
+    story.handle(a_file(), stored=True)
     while story.it.turn is not None:
         story.ends("an answer")
     ended = [effect.seq for effect in story.all if hasattr(effect, "seq")]
@@ -197,16 +197,16 @@ def test_every_inbox_row_ends_exactly_once():
 def test_the_owners_coming_and_going_is_noted_and_nothing_else():
     story = RoomStory()
     for membership, present in (("leave", False), ("join", True), ("ban", False)):
-        told = story.take(MemberChanged(ROOM, EventId("$m"), ANNA, membership), stored=True)
-        assert told.effects == (Ack(story.seq),)
+        result = story.handle(MemberChanged(ROOM, EventId("$m"), ANNA, membership), stored=True)
+        assert result.effects == (Ack(story.seq),)
         assert story.it.room.owner_present is present
-    story.take(MemberChanged(ROOM, EventId("$m"), BERT, "join"), stored=True)
+    story.handle(MemberChanged(ROOM, EventId("$m"), BERT, "join"), stored=True)
     assert story.it.room.owner_present is False
 
 
 def test_encryption_is_noted():
     story = RoomStory()
-    story.take(EncryptionEnabled(ROOM, None), stored=True)
+    story.handle(EncryptionEnabled(ROOM, None), stored=True)
     assert story.it.room.encrypted
 
 
@@ -214,10 +214,10 @@ def test_the_bot_removed_cancels_the_call_and_keeps_the_binding():
     story = RoomStory()
     story.hears("one")
     story.grows("so far")
-    told = story.take(BotRemoved(ROOM, EventId("$x"), ANNA, "kicked"), stored=True)
+    result = story.handle(BotRemoved(ROOM, EventId("$x"), ANNA, "kicked"), stored=True)
 
-    assert told.of(CancelCall) == [CancelCall()]
-    assert told.messages == []
+    assert result.of(CancelCall) == [CancelCall()]
+    assert result.messages == []
     room = story.it.room
     assert (room.state, room.reason, room.binding) == ("unregistered", "kicked", CHAT_BINDING)
     assert (story.it.turn, story.it.attempt) == (None, NO_ATTEMPT)
@@ -228,7 +228,7 @@ def test_an_event_that_the_room_refuses_changes_nothing_and_its_row_is_finished(
     before = story.it
     made = RoomMade(CHAT_BINDING, "")
     with pytest.raises(IllegalEvent) as error:
-        story.take(made, stored=True)
+        story.handle(made, stored=True)
     assert story.it == before
 
     log, consume = refused(error.value, 1)
@@ -239,7 +239,7 @@ def test_an_event_that_the_room_refuses_changes_nothing_and_its_row_is_finished(
 
 def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
     with pytest.raises(AssertionError, match="unreachable"):
-        RoomStory().take(object())
+        RoomStory().handle(object())
 
 
 # -- words of an agent that nobody waits for --------------------------------------------------------
@@ -259,7 +259,7 @@ def test_events_of_another_attempt_or_turn_are_ignored(late):
     story = RoomStory()
     story.hears("one")
     before = story.it
-    assert story.take(late).effects == ()
+    assert story.handle(late).effects == ()
     assert story.it == before
 
 
@@ -267,7 +267,7 @@ def test_events_after_the_end_are_ignored():
     story = RoomStory()
     story.hears("one")
     story.ends("1")
-    assert story.take(AgentDone(EventId("$1"), 1, "again", 1)).effects == ()
+    assert story.handle(AgentDone(EventId("$1"), 1, "again", 1)).effects == ()
 
 
 # -- refused by the homeserver -----------------------------------------------------------------------
@@ -275,10 +275,13 @@ def test_events_after_the_end_are_ignored():
 
 def test_an_answer_that_the_homeserver_refuses_gets_a_notice_in_its_place():
     refusal = Refused("too_large", "M_TOO_LARGE", "event too large")
-    told = RoomStory().outcome("$1.1", refusal, EventId("$1"))
-    assert told.said == [CATALOG.answer_refused_by_server()]
-    assert (told.messages[0].answers, told.messages[0].notice) == ("$1", True)
-    assert told.consumed == [1]
+    result = RoomStory().outcome("$1.1", refusal, EventId("$1"))
+    assert result.said == [CATALOG.answer_refused_by_server()]
+    assert (result.messages[0].answers, result.messages[0].notice) == (
+        "$1",
+        True,
+    )
+    assert result.consumed == [1]
 
 
 def test_the_notice_about_a_refusal_is_not_followed_by_another():
@@ -289,7 +292,7 @@ def test_the_notice_about_a_refusal_is_not_followed_by_another():
         for each in story.outcome("$1.1", refusal, EventId("$1")).effects
         if not isinstance(each, Ack)
     ]
-    again = story.take(OrderDone(send.txn_id, refusal, EventId("$1")), stored=True)
+    again = story.handle(OrderDone(send.txn_id, refusal, EventId("$1")), stored=True)
     assert again.effects == (Ack(2),)
 
 
@@ -302,8 +305,8 @@ def test_the_notice_about_a_refusal_is_not_followed_by_another():
     ],
 )
 def test_other_refusals_are_taken_in_silence(txn_id, kind, answers):
-    told = RoomStory().outcome(txn_id, Refused(kind, "M_FORBIDDEN", "no"), answers)
-    assert told.effects == (Ack(1),)
+    result = RoomStory().outcome(txn_id, Refused(kind, "M_FORBIDDEN", "no"), answers)
+    assert result.effects == (Ack(1),)
 
 
 # -- a restart --------------------------------------------------------------------------------------
@@ -314,13 +317,13 @@ def test_a_restart_asks_again_under_the_same_message_id_with_new_time_for_retrie
     story.hears("one")
     story.grows("Half of")
     story.now += 500
-    told = story.take(Resumed())
+    result = story.handle(Resumed())
 
-    assert told.only_ask.request.message_id == "$1"
-    assert told.only_ask.attempt == 2
+    assert result.only_ask.request.message_id == "$1"
+    assert result.only_ask.attempt == 2
     assert story.it.turn is not None
     assert story.it.turn.gives_up_at == story.now + 120.0
 
 
 def test_a_restart_of_a_room_at_rest_does_nothing():
-    assert RoomStory().take(Resumed()).effects == ()
+    assert RoomStory().handle(Resumed()).effects == ()

@@ -12,7 +12,7 @@ from machines.events.internal import (
 )
 from machines.events.matrix import MessageArrived
 from machines.ids import EventId
-from machines.room.actor import Conversation
+from machines.room.actor import RoomActor
 from machines.room.chat_context import QUESTION_KEPT_S
 from machines.room.machine import COOL_DOWN_S, Room
 from machines.turn.reply import EDIT_INTERVAL_S
@@ -26,13 +26,13 @@ NOTHING = TopologyRefused("nothing it could be", {})
 def set_back(story: RoomStory) -> None:
     """The clock shows two hours less; the room is looked at, as after a start."""
     story.now -= TWO_HOURS_S
-    story.take(TimePassed())
+    story.handle(TimePassed())
 
 
 def test_a_failed_room_is_looked_at_within_the_wait_that_was_due():
     story = RoomStory(Room(ROOM), now=10_000.0)
     story.hears("hello")
-    story.take(NOTHING)
+    story.handle(NOTHING)
     set_back(story)
     due_at = story.it.due_at()
     assert due_at is not None
@@ -41,16 +41,16 @@ def test_a_failed_room_is_looked_at_within_the_wait_that_was_due():
 
 
 def test_a_message_in_a_room_that_failed_in_the_future_has_its_look():
-    room = Room(ROOM, "failed", repaired_at=1000.0 + TWO_HOURS_S, looks=7)
+    room = Room(ROOM, "failed", last_repair_at=1000.0 + TWO_HOURS_S, failed_repairs=7)
     story = RoomStory(room)
     story.hears("hello")
     assert story.later(COOL_DOWN_S).of(Reconcile) == [Reconcile()]
 
 
 def test_a_message_received_in_the_future_counts_as_received_now():
-    story = RoomStory(Room(ROOM, "failed", repaired_at=1000.0))
+    story = RoomStory(Room(ROOM, "failed", last_repair_at=1000.0))
     message = MessageArrived(ROOM, EventId("$1"), ANNA, "hello", 0)
-    story.take(message, stored=True, received_at=1000.0 + TWO_HOURS_S)
+    story.handle(message, stored=True, received_at=1000.0 + TWO_HOURS_S)
     assert story.it.waiting[0].since == story.now
 
 
@@ -111,7 +111,7 @@ def test_a_question_may_be_answered_no_longer_than_a_day():
     story.hears("delete it")
     story.ends("Sure?", Confirmation("q", "Delete", "really"))
     set_back(story)
-    question = story.it.room.memory.question
+    question = story.it.room.chat_context.question
     assert question is not None
     assert question.expired(story.now + QUESTION_KEPT_S + 1)
 
@@ -137,10 +137,10 @@ def test_a_clock_that_is_right_changes_nothing(state):
     story.hears("hello")
     story.grows("one")
     story.later(0.3)
-    room = replace(story.it.room, state=state, since=story.now, repaired_at=story.now)
+    room = replace(story.it.room, state=state, since=story.now, last_repair_at=story.now)
     before = replace(story.it, room=room)
     story.it = before
-    story.take(TimePassed())
+    story.handle(TimePassed())
     assert story.it == before
 
 
@@ -149,7 +149,7 @@ def test_a_clock_that_jumps_ahead_loses_nothing():
     story.hears("hello")
     story.grows("one")
     story.hears("next")
-    story.it = Conversation(story.it.room, story.it.turn, story.it.waiting)
+    story.it = RoomActor(story.it.room, story.it.turn, story.it.waiting)
     story.now += 30 * 86400.0
-    assert story.take(Resumed()).only_ask.request.text == "hello"
+    assert story.handle(Resumed()).only_ask.request.text == "hello"
     assert story.ends("done").only_ask.request.text == "next"

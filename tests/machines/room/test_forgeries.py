@@ -4,7 +4,7 @@ import pytest
 
 from machines.ids import RoomId
 from tests.machines.room.topologies import (
-    World,
+    StepContext,
     bound,
     chat,
     link,
@@ -97,6 +97,6 @@ def test_every_forged_child_is_reported_with_its_room_and_reason():
 
 @pytest.mark.parametrize("rooms", FORGERIES.values(), ids=FORGERIES)
 def test_the_second_time_there_is_nothing_to_do(rooms):
-    world = World(topology(*rooms))
-    world.apply(world.plan())
-    assert world.settled
+    context = StepContext(topology(*rooms))
+    context.apply(context.plan())
+    assert context.settled

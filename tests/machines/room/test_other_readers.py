@@ -33,7 +33,7 @@ from tests.machines.support import (
     ROOM,
     SPACE,
     RoomStory,
-    Told,
+    StepResult,
     UserStory,
     entry_room,
 )
@@ -41,51 +41,51 @@ from tests.machines.support import (
 CALLED = EventId("$called")
 
 
-def in_company(others: int | None = 2) -> RoomStory:
+def shared_room(others: int | None = 2) -> RoomStory:
     return RoomStory(entry_room(others=others))
 
 
-def calls(story: RoomStory, **changes: Any) -> Told:
+def calls(story: RoomStory, **changes: Any) -> StepResult:
     """Anna mentions the bot, or replies to it."""
     message = MessageArrived(ENTRY, CALLED, ANNA, "hello, bot", 0, addressed=True)
-    return story.take(replace(message, **changes), stored=True)
+    return story.handle(replace(message, **changes), stored=True)
 
 
 @pytest.mark.parametrize("sender", [ANNA, BERT])
 def test_what_people_say_to_each_other_is_not_answered(sender):
-    told = in_company().hears("hello", sender=sender)
-    assert len(told.effects) == len(told.consumed) == 1
+    result = shared_room().hears("hello", sender=sender)
+    assert len(result.effects) == len(result.consumed) == 1
 
 
 def test_a_file_and_what_cannot_be_read_are_not_answered_either():
-    story = in_company()
+    story = shared_room()
     file = FileArrived(ENTRY, EventId("$file"), ANNA, "a.pdf", 0)
-    assert len(story.take(file, stored=True).effects) == 1
-    assert len(story.take(MalformedArrived(ENTRY, CALLED, ANNA), stored=True).effects) == 1
+    assert len(story.handle(file, stored=True).effects) == 1
+    assert len(story.handle(MalformedArrived(ENTRY, CALLED, ANNA), stored=True).effects) == 1
 
 
 def test_what_is_meant_for_the_bot_is_passed_to_the_users_actor():
-    (tell,) = calls(in_company()).tells
+    (tell,) = calls(shared_room()).tells
     assert tell == Tell(ANNA, OnboardingRequested(ReplyTarget(ENTRY, CALLED)))
 
 
 def test_alone_with_its_user_the_bot_answers_plain_text():
-    assert len(in_company(1).hears("hello").tells) == 1
+    assert len(shared_room(1).hears("hello").tells) == 1
 
 
 @pytest.mark.parametrize(
     "body", ["!chats", "!settings", "!skills", "!safety", "!soul", "!agent", "!SETTINGS"]
 )
 def test_commands_that_show_what_is_somebodys_own_show_nothing_there(body):
-    told = in_company().hears(body)
-    assert told.said == [CATALOG.not_in_company(body[1:].lower())]
-    assert told.messages[0].answers == "$1"
-    assert CATALOG.not_in_company(body[1:].lower()) not in in_company(1).hears(body).said
+    result = shared_room().hears(body)
+    assert result.said == [CATALOG.not_in_company(body[1:].lower())]
+    assert result.messages[0].answers == "$1"
+    assert CATALOG.not_in_company(body[1:].lower()) not in shared_room(1).hears(body).said
 
 
 @pytest.mark.parametrize("body", ["!help", "!nonsense", "!skill off files", "!soul Be brief."])
 def test_other_commands_work_there(body):
-    assert in_company().hears(body).said == in_company(1).hears(body).said != []
+    assert shared_room().hears(body).said == shared_room(1).hears(body).said != []
 
 
 def ready(text: str = "Chat 1 is at a link") -> AnswerReady:
@@ -102,39 +102,39 @@ def ready(text: str = "Chat 1 is at a link") -> AnswerReady:
     ],
 )
 def test_the_answer_of_a_users_actor_is_said_as_it_may_be_heard(others, said):
-    told = in_company(others).take(ready(), stored=True)
-    (send,) = told.of(Enqueue)
-    assert (told.said, send.order.answers, send.order.notice) == ([said], CALLED, True)
+    result = shared_room(others).handle(ready(), stored=True)
+    (send,) = result.of(Enqueue)
+    assert (result.said, send.order.answers, send.order.notice) == ([said], CALLED, True)
 
 
 def test_the_answer_to_an_invitation_answers_no_message():
     pointer = AnswerReady(ReplyTarget(ENTRY), "a link", "nothing is named")
-    (message,) = in_company(1).take(pointer, stored=True).messages
+    (message,) = shared_room(1).handle(pointer, stored=True).messages
     assert (message.body, message.answers, message.notice) == ("a link", None, True)
 
 
 def test_the_answer_to_an_invitation_names_nothing_once_the_inviter_is_gone():
-    story = in_company()
-    story.take(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
-    story.take(MembersCounted(ENTRY, 1), stored=True)
+    story = shared_room()
+    story.handle(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
+    story.handle(MembersCounted(ENTRY, 1), stored=True)
     pointer = AnswerReady(ReplyTarget(ENTRY), "a link", "nothing is named")
-    assert story.take(pointer, stored=True).said == ["nothing is named"]
+    assert story.handle(pointer, stored=True).said == ["nothing is named"]
 
 
 def test_in_a_chat_everything_is_said():
-    told = RoomStory().take(
+    result = RoomStory().handle(
         AnswerReady(ReplyTarget(ROOM, CALLED), "a link", "nothing is named"), stored=True
     )
-    assert told.said == ["a link"]
+    assert result.said == ["a link"]
 
 
 def test_whoever_came_is_there_before_the_answer():
-    story = in_company(1)
+    story = shared_room(1)
     assert story.hears("!new Garden").tells
-    story.take(MembersCounted(ENTRY, 2), stored=True)
-    assert story.take(ready(), stored=True).said == ["nothing is named"]
-    story.take(MembersCounted(ENTRY, 1), stored=True)
-    assert story.take(ready(), stored=True).said == ["Chat 1 is at a link"]
+    story.handle(MembersCounted(ENTRY, 2), stored=True)
+    assert story.handle(ready(), stored=True).said == ["nothing is named"]
+    story.handle(MembersCounted(ENTRY, 1), stored=True)
+    assert story.handle(ready(), stored=True).said == ["Chat 1 is at a link"]
 
 
 def seen(others: int | None, binding: Binding | None = None) -> TopologyConfirmed:
@@ -142,48 +142,51 @@ def seen(others: int | None, binding: Binding | None = None) -> TopologyConfirme
 
 
 def test_where_it_is_not_known_who_is_there_it_is_looked_up_before_anything_is_said():
-    story = in_company(1)
-    story.take(MembersCounted(ENTRY, None), stored=True)
-    told = story.hears("hello")
-    assert told.of(Reconcile) == [Reconcile()]
-    assert told.consumed == []
+    story = shared_room(1)
+    story.handle(MembersCounted(ENTRY, None), stored=True)
+    result = story.hears("hello")
+    assert result.of(Reconcile) == [Reconcile()]
+    assert result.consumed == []
     assert story.it.due_at() is None, "nothing but the look is waited for"
     assert story.hears("!chats").effects == ()
-    told = story.take(seen(1))
-    assert [type(tell.event) for tell in told.tells] == [OnboardingRequested, ChatListRequested]
+    result = story.handle(seen(1))
+    assert [type(tell.event) for tell in result.tells] == [
+        OnboardingRequested,
+        ChatListRequested,
+    ]
     assert story.it.room.others == 1
     assert story.hears("hello").of(Reconcile) == []
 
 
 @pytest.mark.parametrize("others", [2, None])
 def test_what_a_look_cannot_see_counts_as_company(others):
-    story = in_company(None)
+    story = shared_room(None)
     story.hears("hello")
-    told = story.take(seen(others))
-    assert (len(told.consumed), told.tells) == (1, [])
-    assert story.it.room.in_company
+    result = story.handle(seen(others))
+    assert (len(result.consumed), result.tells) == (1, [])
+    assert story.it.room.has_other_readers
 
 
 def test_a_look_that_came_late_changes_nothing_in_a_bound_chat():
     story = RoomStory()
     story.hears("hello")
     before = story.it
-    assert story.take(seen(3, CHAT_BINDING)).effects == ()
+    assert story.handle(seen(3, CHAT_BINDING)).effects == ()
     assert story.it == before
 
 
 def test_members_of_a_chat_are_not_counted_and_a_changed_member_is_not_a_count():
     story = RoomStory()
-    story.take(MembersCounted(ROOM, 5), stored=True)
-    assert not story.it.room.in_company
-    entry = in_company(1)
-    entry.take(MemberChanged(ENTRY, EventId("$m"), BERT, "leave"), stored=True)
+    story.handle(MembersCounted(ROOM, 5), stored=True)
+    assert not story.it.room.has_other_readers
+    entry = shared_room(1)
+    entry.handle(MemberChanged(ENTRY, EventId("$m"), BERT, "leave"), stored=True)
     assert entry.it.room.others == 1
 
 
 def test_a_repair_tells_who_is_there():
     story = RoomStory(entry_room(state="reconciling", others=None))
-    story.take(seen(4))
+    story.handle(seen(4))
     assert (story.it.room.state, story.it.room.others) == ("bound", 4)
 
 
@@ -197,7 +200,7 @@ def test_what_a_users_actor_says_in_company_names_no_chat_and_no_link():
     ):
         story = UserStory(user)
         story.it = replace(story.it, chats=(chat,))
-        (tell,) = [tell for tell in story.take(event).tells if tell.actor == ENTRY]
+        (tell,) = [tell for tell in story.handle(event).tells if tell.actor == ENTRY]
         assert "Secret plans" in tell.event.text
-        assert "Secret plans" not in tell.event.in_company
-        assert "matrix.to" not in tell.event.in_company
+        assert "Secret plans" not in tell.event.shared_text
+        assert "matrix.to" not in tell.event.shared_text

@@ -11,7 +11,7 @@ from machines.room.machine import Room
 from machines.room.plan import Stored
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from machines.user.machine import User
-from tests.machines.room.topologies import AGENT, World
+from tests.machines.room.topologies import AGENT, StepContext
 from tests.machines.support import ANNA, BERT, BOT, STRANGER
 
 SPACES = [RoomId(f"!space{number}") for number in range(3)]
@@ -115,31 +115,31 @@ tables = st.builds(Stored, rooms=rows(), users=users, platform_chat_seq=st.integ
 @given(topologies(), tables)
 @settings(max_examples=200, deadline=None)
 def test_reconciling_twice_is_reconciling_once(shown, stored):
-    world = World(shown, stored)
-    world.apply(world.plan())
-    once = (world.shown, world.stored)
-    note(str(world.plan()))
-    assert world.settled
-    world.apply(world.plan())
-    assert (world.shown, world.stored) == once
+    context = StepContext(shown, stored)
+    context.apply(context.plan())
+    once = (context.shown, context.stored)
+    note(str(context.plan()))
+    assert context.settled
+    context.apply(context.plan())
+    assert (context.shown, context.stored) == once
 
 
 @pytest.mark.slow
 @given(topologies(), tables)
 @settings(max_examples=150, deadline=None)
 def test_no_two_rooms_are_ever_given_the_same_id(shown, stored):
-    world = World(shown, stored)
-    decided = world.plan()
+    context = StepContext(shown, stored)
+    decided = context.plan()
     chats = [each.binding for each in decided.found.values() if each.binding.room_type == "chat"]
     assert len({each.platform_chat_id for each in chats}) == len(chats)
     assert len({(each.matrix_user_id, each.chat_id) for each in chats}) == len(chats)
-    world.apply(decided)
-    held = [row.binding.platform_chat_id for row in world.stored.rooms.values() if row.binding]
+    context.apply(decided)
+    held = [row.binding.platform_chat_id for row in context.stored.rooms.values() if row.binding]
     held = [context for context in held if context]
     assert len(set(held)) == len(held), "the schema would refuse this"
     for each in chats:
         assert int(each.platform_chat_id or 0) <= decided.platform_chat_seq
-        user = world.stored.users[each.matrix_user_id]
+        user = context.stored.users[each.matrix_user_id]
         assert user.next_chat_index > int((each.chat_id or "C0")[1:])
 
 
@@ -156,9 +156,9 @@ def test_whatever_happens_to_the_tables_the_homeserver_gives_the_same_chats_back
     shown, damaged, lost, other_users, states
 ):
     # A row of a Space is left out of the damage: it may settle whose a contested Space is (C3).
-    world = World(shown)
-    world.apply(world.plan())
-    settled, chats = world.stored, world.chats()
+    context = StepContext(shown)
+    context.apply(context.plan())
+    settled, chats = context.stored, context.chats()
 
     kept = {
         room_id: replace(row, state=states.get(room_id, row.state))
@@ -171,22 +171,22 @@ def test_whatever_happens_to_the_tables_the_homeserver_gives_the_same_chats_back
         for room_id, row in kept.items()
         if not (row.binding and row.binding.platform_chat_id in free - {None})
     }
-    world.stored = Stored({**kept, **damaged}, other_users, 0)
-    world.apply(world.plan())
-    assert world.chats() == chats
-    assert world.settled
+    context.stored = Stored({**kept, **damaged}, other_users, 0)
+    context.apply(context.plan())
+    assert context.chats() == chats
+    assert context.settled
 
 
 @pytest.mark.slow
 @given(topologies(), tables, st.sets(rooms))
 @settings(max_examples=150, deadline=None)
 def test_what_is_under_way_keeps_its_row(shown, stored, busy):
-    world = World(shown, replace(stored, in_flight=frozenset(busy)))
-    world.apply(world.plan())
+    context = StepContext(shown, replace(stored, in_flight=frozenset(busy)))
+    context.apply(context.plan())
     for room_id in busy:
-        before, after = stored.rooms.get(room_id), world.stored.rooms.get(room_id)
+        before, after = stored.rooms.get(room_id), context.stored.rooms.get(room_id)
         if before is None or after is None:
             assert before is after
         else:
             assert (after.state, after.name) == (before.state, before.name)
-    assert world.settled
+    assert context.settled

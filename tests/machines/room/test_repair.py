@@ -48,7 +48,7 @@ def unknown_room() -> RoomStory:
 def failed_room() -> RoomStory:
     story = unknown_room()
     story.hears("first")
-    story.take(NOTHING)
+    story.handle(NOTHING)
     assert story.it.room.state == "failed"
     return story
 
@@ -58,11 +58,11 @@ def failed_room() -> RoomStory:
 
 def test_the_first_message_in_an_unknown_room_has_it_looked_at_and_waits():
     story = unknown_room()
-    told = story.hears("hello")
-    assert told.of(Reconcile) == [Reconcile()]
-    assert told.of(CallAgent) == []
-    assert told.consumed == []
-    (record,) = told.of(RecordTransition)
+    result = story.hears("hello")
+    assert result.of(Reconcile) == [Reconcile()]
+    assert result.of(CallAgent) == []
+    assert result.consumed == []
+    (record,) = result.of(RecordTransition)
     assert (record.event, record.source, record.target) == (
         "user_wrote",
         "unregistered",
@@ -80,36 +80,36 @@ def test_a_repaired_room_is_bound_kept_on_the_server_and_answers_that_same_messa
     story = unknown_room()
     story.hears("one")
     story.hears("two")
-    told = story.take(A_CHAT)
+    result = story.handle(A_CHAT)
 
     assert story.it.room.state == "bound"
     assert story.it.room.binding == CHAT_BINDING
-    assert told.orders[0] == StoreBinding(ROOM, CHAT_BINDING.content())
-    assert told.only_ask.request.text == "one"
+    assert result.orders[0] == StoreBinding(ROOM, CHAT_BINDING.content())
+    assert result.only_ask.request.text == "one"
     assert story.ends("1").only_ask.request.text == "two"
 
 
 def test_a_binding_that_the_server_has_already_is_not_written_again():
     story = unknown_room()
     story.hears("one")
-    told = story.take(TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False))
-    assert told.orders == []
+    result = story.handle(TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False))
+    assert result.orders == []
 
 
 def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
     story = unknown_room()
     story.hears("one")
     story.hears("two")
-    told = story.take(NOTHING)
+    result = story.handle(NOTHING)
 
-    (log,) = told.of(Log)
+    (log,) = result.of(Log)
     assert (log.event, log.warning) == ("room_recovery_failed", True)
     assert log.fields == {"room_id": ROOM, "matrix_user_id": ANNA, "report": {"room_id": ROOM}}
-    assert told.said == [CATALOG.room_recovery_failed()]
-    assert told.messages[0].answers is None, "those messages are still to be answered (D2)"
-    assert told.messages[0].notice
-    assert told.consumed == []
-    (record,) = told.of(RecordTransition)
+    assert result.said == [CATALOG.room_recovery_failed()]
+    assert result.messages[0].answers is None, "those messages are still to be answered (D2)"
+    assert result.messages[0].notice
+    assert result.consumed == []
+    (record,) = result.of(RecordTransition)
     assert (record.source, record.target, record.report) == (
         "reconciling",
         "failed",
@@ -119,16 +119,21 @@ def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
 
 def test_a_room_that_is_refused_at_start_fails_silently_and_may_be_repaired_at_once():
     story = RoomStory(Room(ROOM, "reconciling", binding=CHAT_BINDING))
-    told = story.take(TopologyRefused("nothing it could be", {}, at_start=True))
-    assert [type(effect) for effect in told.effects] == [RecordTransition]
+    result = story.handle(TopologyRefused("nothing it could be", {}, at_start=True))
+    assert [type(effect) for effect in result.effects] == [RecordTransition]
     room = story.it.room
-    assert (room.state, room.repaired_at, room.looks, room.told) == ("failed", 0.0, 1, False)
+    assert (room.state, room.last_repair_at, room.failed_repairs, room.failure_reported) == (
+        "failed",
+        0.0,
+        1,
+        False,
+    )
 
 
 def test_the_owner_is_named_in_the_warning_where_he_is_known():
     story = RoomStory(Room(ROOM, binding=CHAT_BINDING))
     story.hears("one")
-    (log,) = story.take(NOTHING).of(Log)
+    (log,) = story.handle(NOTHING).of(Log)
     assert log.fields["matrix_user_id"] == ANNA
 
 
@@ -167,9 +172,9 @@ def test_a_further_failure_has_its_notice_when_somebody_has_written_since():
     story = failed_room()
     story.hears("second")
     story.later(60.0)
-    told = story.take(NOTHING)
-    assert told.said == [CATALOG.room_recovery_failed()]
-    assert [log.event for log in told.of(Log)] == ["room_recovery_failed"]
+    result = story.handle(NOTHING)
+    assert result.said == [CATALOG.room_recovery_failed()]
+    assert [log.event for log in result.of(Log)] == ["room_recovery_failed"]
     first, second = [
         send
         for send in story.all
@@ -183,9 +188,9 @@ def test_all_that_came_in_between_is_answered_in_order_when_a_later_repair_succe
     story.hears("second")
     story.later(60.0)
     story.hears("third")
-    asked = [story.take(A_CHAT).only_ask.request.text]
-    asked += [story.ends("…").only_ask.request.text for _ in range(2)]
-    assert asked == ["first", "second", "third"]
+    reply_to = [story.handle(A_CHAT).only_ask.request.text]
+    reply_to += [story.ends("…").only_ask.request.text for _ in range(2)]
+    assert reply_to == ["first", "second", "third"]
     story.ends("…")
     assert sorted(each.seq for each in story.all if isinstance(each, Ack)) == [1, 2, 3]
 
@@ -196,20 +201,20 @@ def test_all_that_came_in_between_is_answered_in_order_when_a_later_repair_succe
 @pytest.mark.parametrize("body", ["!help", "!new", "!rename x", "!archive", "!clear", "!nothing"])
 def test_a_command_in_an_unbound_room_gets_the_same_repair_and_then_runs(body):
     story = unknown_room()
-    told = story.hears(body)
-    assert told.of(Reconcile) == [Reconcile()]
-    assert told.orders == []
-    after = story.take(A_CHAT)
+    result = story.hears(body)
+    assert result.of(Reconcile) == [Reconcile()]
+    assert result.orders == []
+    after = story.handle(A_CHAT)
     assert after.consumed == [1]
     assert [m.answers for m in after.messages] + [tell.actor for tell in after.tells] != []
 
 
 def test_a_command_in_a_failed_room_waits_and_gets_the_notice_once_more():
     story = failed_room()
-    told = story.hears("!help")
-    assert told.said == [CATALOG.room_recovery_failed()]
-    assert told.messages[0].answers is None
-    assert told.consumed == []
+    result = story.hears("!help")
+    assert result.said == [CATALOG.room_recovery_failed()]
+    assert result.messages[0].answers is None
+    assert result.consumed == []
     assert story.hears("!chats").effects == ()
 
 
@@ -226,51 +231,51 @@ def entry_story() -> RoomStory:
 
 def test_an_invitation_leads_to_a_join_a_look_and_a_welcome():
     story = entry_story()
-    joined = story.take(invite(), stored=True)
+    joined = story.handle(invite(), stored=True)
     assert joined.orders == [JoinRoom(ENTRY)]
     assert joined.consumed == [1]
     assert story.joins(Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
 
-    told = story.take(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
-    (tell,) = told.tells
+    result = story.handle(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
+    (tell,) = result.tells
     assert tell.actor == ANNA
     assert isinstance(tell.event, OnboardingRequested)
-    assert tell.event.asked.event_id is None
+    assert tell.event.reply_to.event_id is None
     assert story.it.room.state == "bound"
 
 
 def test_each_allowed_user_who_invites_is_welcomed_himself():
     story = entry_story()
     for sender in (ANNA, BERT):
-        story.take(invite(sender), stored=True)
+        story.handle(invite(sender), stored=True)
         story.joins(Joined(ENTRY, False))
         if story.it.room.state != "bound":
-            story.take(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
+            story.handle(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
     welcomed = [each.actor for each in story.all if hasattr(each, "actor")]
     assert welcomed == [ANNA, BERT]
 
 
 def test_an_invitation_of_a_stranger_is_turned_down_with_one_line():
     story = entry_story()
-    told = story.take(invite(STRANGER), stored=True)
-    assert told.orders == [RejectInvite(ENTRY)]
-    (log,) = told.of(Log)
+    result = story.handle(invite(STRANGER), stored=True)
+    assert result.orders == [RejectInvite(ENTRY)]
+    (log,) = result.of(Log)
     assert (log.event, log.fields["sender"]) == ("invite_rejected", STRANGER)
     assert story.it.room.state == "unregistered"
-    assert len(told.effects) == 3
+    assert len(result.effects) == 3
 
 
 def test_an_invitation_that_is_gone_leaves_the_room_unregistered():
     story = entry_story()
-    story.take(invite(), stored=True)
-    told = story.joins(Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
+    story.handle(invite(), stored=True)
+    result = story.joins(Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
     assert story.it.room.state == "unregistered"
-    assert told.orders == []
+    assert result.orders == []
 
 
 def test_a_refusal_of_another_order_does_not_end_the_join():
     story = entry_story()
-    story.take(invite(), stored=True)
+    story.handle(invite(), stored=True)
     story.outcome(f"{ENTRY}.binding.1000000", Refused("forbidden", "M_FORBIDDEN", "no"))
     assert story.it.room.state == "reconciling"
     assert story.joins(Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
@@ -278,34 +283,34 @@ def test_a_refusal_of_another_order_does_not_end_the_join():
 
 def test_who_invited_is_welcomed_though_an_older_removal_is_heard_of_while_the_bot_joins():
     story = entry_story()
-    story.take(invite(), stored=True)
-    story.take(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
+    story.handle(invite(), stored=True)
+    story.handle(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
     story.joins(Joined(ENTRY, False))
-    told = story.take(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
-    assert [each.actor for each in told.effects if hasattr(each, "actor")] == [ANNA]
+    result = story.handle(TopologyConfirmed(Binding("entry", ANNA), "", False, True))
+    assert [each.actor for each in result.effects if hasattr(each, "actor")] == [ANNA]
 
 
 def test_a_room_that_the_bot_was_put_out_of_and_came_back_to_is_looked_at_again():
     story = entry_story()
-    story.take(invite(), stored=True)
+    story.handle(invite(), stored=True)
     story.joins(Joined(ENTRY, False))
-    story.take(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
+    story.handle(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
     assert story.it.room.state == "unregistered"
-    told = story.take(BotReturned(ENTRY, EventId("$in")), stored=True)
-    assert told.of(Reconcile) == [Reconcile()]
+    result = story.handle(BotReturned(ENTRY, EventId("$in")), stored=True)
+    assert result.of(Reconcile) == [Reconcile()]
     assert story.it.room.state == "reconciling"
 
 
 @pytest.mark.parametrize(("claimed", "found"), [(True, False), (False, True)])
 def test_encryption_is_believed_from_the_invitation_and_from_the_room(claimed, found):
     story = entry_story()
-    story.take(invite(encrypted=claimed), stored=True)
+    story.handle(invite(encrypted=claimed), stored=True)
     story.joins(Joined(ENTRY, found))
     assert story.it.room.encrypted
 
 
 def test_a_message_that_came_before_the_end_of_a_restarted_repair_is_looked_at_anew():
     story = RoomStory(Room(ROOM, "reconciling"))
-    assert story.take(Resumed()).effects == ()
+    assert story.handle(Resumed()).effects == ()
     assert story.hears("hello").of(CallAgent) == []
-    assert story.take(A_CHAT).only_ask.request.text == "hello"
+    assert story.handle(A_CHAT).only_ask.request.text == "hello"

@@ -38,11 +38,11 @@ from machines.events.matrix import (
 )
 from machines.events.orders import Joined, Refused
 from machines.ids import EventId, TxnId
-from machines.room.actor import Conversation
+from machines.room.actor import RoomActor
 from machines.room.machine import Room
-from machines.room.step_draft import Waiting
+from machines.room.step_draft import WaitingMessage
 from machines.turn.answer_text import AnswerText
-from tests.machines.support import ANNA, CATALOG, CHAT_BINDING, ROOM, RoomStory, Told
+from tests.machines.support import ANNA, CATALOG, CHAT_BINDING, ROOM, RoomStory, StepResult
 
 NOTHING = TopologyRefused("nothing it could be", {"room_id": ROOM})
 A_CHAT = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
@@ -55,21 +55,21 @@ NOTICE = CATALOG.room_recovery_failed()
 class Unbound(RoomStory):
     """A room whose looks fail, and a process that can be restarted."""
 
-    def restarts(self) -> Told:
+    def restarts(self) -> StepResult:
         """The process ends; the next one loads the rows, and is told of the messages that wait in them."""
         waiting, story = self.it.waiting, self
-        self.it = Conversation(self.it.room, self.it.turn)
-        told = self.take(Resumed())
-        effects = told.effects
+        self.it = RoomActor(self.it.room, self.it.turn)
+        result = self.handle(Resumed())
+        effects = result.effects
         for each in waiting:
             story.seq = each.seq - 1
-            effects += self.take(each.message, stored=True).effects
-        return Told(effects)
+            effects += self.handle(each.message, stored=True).effects
+        return StepResult(effects)
 
-    def looks(self, result: TopologyConfirmed | TopologyRefused = NOTHING) -> Told:
+    def failed_repairs(self, result: TopologyConfirmed | TopologyRefused = NOTHING) -> StepResult:
         """The look that is under way ends."""
-        assert self.it.room.looking
-        return self.take(result)
+        assert self.it.room.repair_pending
+        return self.handle(result)
 
     def waits(self) -> float:
         """Time passes until the room is due, and the look that is made then fails; returns how long it was."""
@@ -77,7 +77,7 @@ class Unbound(RoomStory):
         assert due_at is not None
         distance_s = due_at - self.now
         assert self.later(distance_s).of(Reconcile) == [Reconcile()]
-        self.looks()
+        self.failed_repairs()
         return distance_s
 
     def fails_until(self, done: Callable[[], bool]) -> None:
@@ -101,7 +101,7 @@ class Unbound(RoomStory):
 def failed_room() -> Unbound:
     story = Unbound(Room(ROOM))
     story.hears("first")
-    story.looks()
+    story.failed_repairs()
     assert (story.it.room.state, story.notices, story.warnings) == ("failed", 1, 1)
     return story
 
@@ -115,7 +115,7 @@ def lost_at_start(*waiting: str, streaming: bool = False) -> Unbound:
         story.later(1.0)
     for text in waiting:
         story.hears(text)
-    room = replace(story.it.room, state="failed", repaired_at=0.0)
+    room = replace(story.it.room, state="failed", last_repair_at=0.0)
     story.it = replace(story.it, room=room)
     return story
 
@@ -133,7 +133,7 @@ def test_while_nobody_writes_the_looks_grow_apart_and_nobody_is_told():
 def test_a_silent_failure_is_kept_with_its_report():
     story = failed_room()
     story.later(60.0)
-    (record,) = story.looks().of(RecordTransition)
+    (record,) = story.failed_repairs().of(RecordTransition)
     assert (record.source, record.target) == ("reconciling", "failed")
     assert record.report == {"room_id": ROOM}
 
@@ -170,7 +170,7 @@ def test_a_message_that_comes_while_the_room_is_looked_at_is_told_of_the_failure
     story = failed_room()
     story.later(60.0)
     story.hears("and now?")
-    assert story.looks().said == [NOTICE]
+    assert story.failed_repairs().said == [NOTICE]
     assert story.it.due_at() == story.now + 60.0
 
 
@@ -179,7 +179,7 @@ def test_ten_restarts_with_one_waiting_message_give_one_notice():
     for _ in range(10):
         story.now += 61.0
         assert story.restarts().of(Reconcile) == [Reconcile()], "a restart may look at once"
-        story.looks()
+        story.failed_repairs()
     assert (story.notices, story.warnings) == (1, 1)
 
 
@@ -202,26 +202,26 @@ def test_the_notice_that_a_command_has_at_once_stands_for_the_look_after_it():
 def test_a_repaired_room_that_fails_again_is_told_of_again():
     story = failed_room()
     story.later(60.0)
-    story.looks(A_CHAT)
-    story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
+    story.failed_repairs(A_CHAT)
+    story.handle(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
     story.hears("hello?")
-    assert story.looks().said == [NOTICE]
+    assert story.failed_repairs().said == [NOTICE]
 
 
 def test_a_turn_of_a_repaired_room_that_is_lost_again_is_told_of_again():
     story = failed_room()
     story.later(60.0)
-    story.looks(A_CHAT)
+    story.failed_repairs(A_CHAT)
     assert story.it.turn is not None
-    story.it = replace(story.it, room=replace(story.it.room, state="failed", repaired_at=0.0))
-    story.take(Resumed())
-    assert story.looks().said == [NOTICE]
+    story.it = replace(story.it, room=replace(story.it.room, state="failed", last_repair_at=0.0))
+    story.handle(Resumed())
+    assert story.failed_repairs().said == [NOTICE]
 
 
 def test_a_bot_that_came_back_into_a_failed_room_says_that_it_failed_again():
     story = failed_room()
-    story.take(BotReturned(ROOM, EventId("$in")), stored=True)
-    assert story.looks().said == [NOTICE]
+    story.handle(BotReturned(ROOM, EventId("$in")), stored=True)
+    assert story.failed_repairs().said == [NOTICE]
 
 
 # -- C8: the end after a day -----------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_what_came_in_between_is_answered_if_the_repair_succeeds_within_a_day():
     due_at = story.it.due_at()
     assert due_at is not None
     story.later(due_at - story.now)
-    assert story.looks(A_CHAT).only_ask.request.text == "first"
+    assert story.failed_repairs(A_CHAT).only_ask.request.text == "first"
 
 
 def test_a_message_that_has_waited_a_day_is_set_aside_when_a_look_fails():
@@ -250,7 +250,7 @@ def test_a_message_waits_for_the_look_though_its_day_is_over():
     story = failed_room()
     story.now += 3 * DAY_S
     assert story.restarts().set_aside == [], "the bot was away, and the room may be well by now"
-    assert story.looks(A_CHAT).only_ask.request.text == "first"
+    assert story.failed_repairs(A_CHAT).only_ask.request.text == "first"
 
 
 def test_a_younger_message_waits_on():
@@ -266,10 +266,10 @@ def test_a_message_counts_from_when_it_was_received_not_from_when_it_was_read():
     first = story.it.waiting[0].message
     story.now += DAY_S
     story.later(0.0)
-    story.looks()
-    world_now, story.it = story.now, Conversation(story.it.room)
-    told = story.take(first, stored=True, received_at=world_now - DAY_S)
-    assert told.set_aside == [story.seq], "the look that failed came after its day"
+    story.failed_repairs()
+    world_now, story.it = story.now, RoomActor(story.it.room)
+    result = story.handle(first, stored=True, received_at=world_now - DAY_S)
+    assert result.set_aside == [story.seq], "the look that failed came after its day"
 
 
 def test_a_message_that_is_read_after_its_day_is_no_new_writing():
@@ -277,15 +277,15 @@ def test_a_message_that_is_read_after_its_day_is_no_new_writing():
     story = failed_room()
     story.fails_until(lambda: story.now > 1000.0 + DAY_S)
     message = MessageArrived(ROOM, EventId("$late"), ANNA, "behind them", 0)
-    told = story.take(message, stored=True, received_at=1000.0)
-    assert told.set_aside == [story.seq]
-    assert story.it.room.told
+    result = story.handle(message, stored=True, received_at=1000.0)
+    assert result.set_aside == [story.seq]
+    assert story.it.room.failure_reported
 
 
 def test_a_turn_is_given_up_after_a_day_and_its_reply_says_so():
     story = lost_at_start(streaming=True)
-    story.take(Resumed())
-    story.looks()
+    story.handle(Resumed())
+    story.failed_repairs()
     story.fails_until(lambda: story.it.turn is None)
     assert story.notices == 1
     last = [each for each in story.all if isinstance(each, Enqueue)][-1].order
@@ -301,28 +301,28 @@ def test_a_turn_is_given_up_after_a_day_and_its_reply_says_so():
 
 def test_a_turn_in_hand_has_its_room_looked_at_when_the_bot_goes_live_and_goes_on():
     story = lost_at_start()
-    told = story.take(Resumed())
-    assert told.of(Reconcile) == [Reconcile()]
-    assert told.of(CallAgent) == []
-    assert story.looks(A_CHAT).only_ask.request.text == "question"
+    result = story.handle(Resumed())
+    assert result.of(Reconcile) == [Reconcile()]
+    assert result.of(CallAgent) == []
+    assert story.failed_repairs(A_CHAT).only_ask.request.text == "question"
 
 
 def test_people_hear_once_that_their_turn_can_not_go_on():
     story = lost_at_start()
-    story.take(Resumed())
-    story.looks()
+    story.handle(Resumed())
+    story.failed_repairs()
     for _ in range(10):
         story.waits()
         story.now += 61.0
         story.restarts()
-        story.looks()
+        story.failed_repairs()
     assert (story.notices, story.warnings) == (1, 1)
 
 
 def test_a_failed_room_gets_a_look_for_what_waits_though_nobody_writes():
-    story = Unbound(Room(ROOM, "failed", repaired_at=990.0))
-    story.it = replace(story.it, room=replace(story.it.room, heard_seq=1))
-    story.take(Resumed())
+    story = Unbound(Room(ROOM, "failed", last_repair_at=990.0))
+    story.it = replace(story.it, room=replace(story.it.room, last_message_seq=1))
+    story.handle(Resumed())
     assert story.hears("from before").of(Reconcile) == []
     assert story.it.due_at() == 1050.0
 
@@ -331,16 +331,16 @@ def test_a_look_that_ended_with_the_process_is_ordered_again():
     story = Unbound(Room(ROOM))
     story.hears("hello")
     assert story.restarts().of(Reconcile) == [Reconcile()]
-    assert story.looks(A_CHAT).only_ask.request.text == "hello"
+    assert story.failed_repairs(A_CHAT).only_ask.request.text == "hello"
 
 
 def test_what_waits_where_the_bot_is_put_out_waits_a_day_for_its_return():
     story = Unbound()
     story.hears("question")
     story.hears("second")
-    told = story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
+    result = story.handle(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
     assert story.it.turn is None
-    assert told.of(Reconcile) == []
+    assert result.of(Reconcile) == []
     assert (story.it.room.state, story.it.room.reason) == ("unregistered", "kicked")
     due_at = story.it.due_at()
     assert due_at == story.now + DAY_S
@@ -354,20 +354,20 @@ def test_what_waited_where_the_bot_was_put_out_is_answered_when_it_is_back():
     story = Unbound()
     story.hears("question")
     story.hears("second")
-    story.take(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
+    story.handle(BotRemoved(ROOM, EventId("$out"), ANNA, "kicked"), stored=True)
     story.later(3600.0)
-    assert story.take(BotReturned(ROOM, EventId("$in")), stored=True).of(Reconcile)
-    assert story.looks(A_CHAT).only_ask.request.text == "second"
+    assert story.handle(BotReturned(ROOM, EventId("$in")), stored=True).of(Reconcile)
+    assert story.failed_repairs(A_CHAT).only_ask.request.text == "second"
 
 
 def test_a_chat_whose_making_came_to_nothing_is_looked_at_when_somebody_waits_there():
     story = Unbound(Room(ROOM))
-    story.take(RoomMade(CHAT_BINDING, "Chat 1"), stored=True)
+    story.handle(RoomMade(CHAT_BINDING, "Chat 1"), stored=True)
     story.hears("hello?")
     assert story.it.room.state == "reconciling"
     assert story.it.due_at() == 1000.0 + HOUR_S
     assert story.later(HOUR_S).of(Reconcile) == [Reconcile()]
-    assert story.looks().said == [NOTICE]
+    assert story.failed_repairs().said == [NOTICE]
 
 
 def _message(seq: int, body: str) -> Callable[[Unbound], object]:
@@ -403,13 +403,15 @@ def with_work(state: str, work: str, **changes: object) -> Unbound:
     story = Unbound()
     if work in ("turn", "both"):
         story.hears("question")
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingMessage, ...] = ()
     if work in ("waiting", "both"):
         story.seq += 1
         message = MessageArrived(ROOM, EventId("$waits"), ANNA, "waits", 0)
-        waiting = (Waiting(story.seq, message, story.now),)
-    room = replace(story.it.room, state=state, heard_seq=story.seq, since=story.now, **changes)
-    story.it = Conversation(room, story.it.turn, waiting)
+        waiting = (WaitingMessage(story.seq, message, story.now),)
+    room = replace(
+        story.it.room, state=state, last_message_seq=story.seq, since=story.now, **changes
+    )
+    story.it = RoomActor(room, story.it.turn, waiting)
     return story
 
 
@@ -419,7 +421,7 @@ def repair_when_dues(story: Unbound) -> bool:
     has_work = it.turn is not None or bool(it.waiting)
     if not has_work or it.room.state == "bound":
         return True
-    if it.room.looking:
+    if it.room.repair_pending:
         return it.room.state == "reconciling"
     due_at = it.due_at()
     return due_at is not None and due_at > story.now
@@ -432,11 +434,11 @@ def repair_when_dues(story: Unbound) -> bool:
 def test_whatever_happens_work_and_an_unbound_room_do_not_rest_together(
     state, work, event, since_look_s
 ):
-    story = with_work(state, work, repaired_at=1000.0 - since_look_s)
+    story = with_work(state, work, last_repair_at=1000.0 - since_look_s)
     try:
-        story.take(EVENTS[event](story), stored=event in STORED)
+        story.handle(EVENTS[event](story), stored=event in STORED)
     except IllegalEvent:
-        story.take(Resumed())
+        story.handle(Resumed())
     assert repair_when_dues(story)
 
 
@@ -444,27 +446,27 @@ def test_whatever_happens_work_and_an_unbound_room_do_not_rest_together(
 @given(
     state=st.sampled_from(STATES),
     work=st.sampled_from(WORK),
-    looking=st.booleans(),
+    repair_pending=st.booleans(),
     steps=st.lists(
         st.tuples(st.sampled_from(sorted(EVENTS)), st.sampled_from([0, 1, 59, 61, 4000, 90_000])),
         max_size=25,
     ),
 )
-def test_nor_after_any_history(state, work, looking, steps):
-    story = with_work(state, work, looking=looking and state == "reconciling")
-    story.take(Resumed())
+def test_nor_after_any_history(state, work, repair_pending, steps):
+    story = with_work(state, work, repair_pending=repair_pending and state == "reconciling")
+    story.handle(Resumed())
     assert repair_when_dues(story)
     for event, seconds in steps:
         story.now += seconds
         reconciles = len([each for each in story.all if isinstance(each, Reconcile)])
-        was_looking = story.it.room.looking
+        was_looking = story.it.room.repair_pending
         try:
-            story.take(EVENTS[event](story), stored=event in STORED)
+            story.handle(EVENTS[event](story), stored=event in STORED)
         except IllegalEvent:
             continue
         assert repair_when_dues(story)
         ordered = len([each for each in story.all if isinstance(each, Reconcile)]) - reconciles
-        assert ordered or was_looking or not story.it.room.looking, (
+        assert ordered or was_looking or not story.it.room.repair_pending, (
             "a look is ordered, not only noted"
         )
 
@@ -475,8 +477,8 @@ def test_nor_after_any_history(state, work, looking, steps):
 @pytest.mark.parametrize("state", ["unregistered", "reconciling", "failed"])
 @pytest.mark.parametrize("name", [*commands.COMMANDS, "list", "remove all", "nonsense"])
 def test_no_command_brings_an_unbound_room_down(name, state):
-    story = with_work(state, "both", repaired_at=990.0)
-    told = story.hears(f"!{name}")
-    assert told.consumed == told.set_aside == []
-    looked_at = bool(told.of(Reconcile)) or state == "reconciling"
-    assert looked_at or told.said == [NOTICE]
+    story = with_work(state, "both", last_repair_at=990.0)
+    result = story.hears(f"!{name}")
+    assert result.consumed == result.set_aside == []
+    looked_at = bool(result.of(Reconcile)) or state == "reconciling"
+    assert looked_at or result.said == [NOTICE]

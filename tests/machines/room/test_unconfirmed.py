@@ -12,7 +12,7 @@ from machines.room.unconfirmed import Unconfirmed, doubts
 from machines.user.machine import User
 from tests.machines.room.test_reconcile_properties import tables, topologies
 from tests.machines.room.topologies import (
-    World,
+    StepContext,
     bound,
     chat,
     entry,
@@ -30,8 +30,8 @@ NAMED = {"name": "Plans", "binding": bound().content()}
 
 
 def doubted(*rooms, stored: Stored | None = None) -> Unconfirmed:
-    world, known = topology(*rooms), stored or Stored()
-    return doubts(plan_for(world, known), world, known)
+    context, known = topology(*rooms), stored or Stored()
+    return doubts(plan_for(context, known), context, known)
 
 
 def stored(*rows, users=()) -> Stored:
@@ -40,7 +40,7 @@ def stored(*rows, users=()) -> Stored:
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_an_undamaged_world_leaves_nothing_in_doubt(kept):
-    world = World(
+    context = StepContext(
         topology(
             space("!space", "!chat", binding=OWNED),
             chat(**NAMED),
@@ -48,8 +48,8 @@ def test_an_undamaged_world_leaves_nothing_in_doubt(kept):
         )
     )
     if kept:
-        world.apply(world.plan())
-    assert doubts(world.plan(), world.shown, world.stored).none
+        context.apply(context.plan())
+    assert doubts(context.plan(), context.shown, context.stored).none
 
 
 def test_a_link_that_the_sync_leaves_out_is_asked_for_where_the_binding_says():
@@ -111,8 +111,8 @@ def test_a_linked_room_that_is_not_shown_is_asked_for():
 
 
 def test_a_room_that_the_sync_told_too_much_of_is_asked_for():
-    world = replace(topology(), unread=frozenset({CHAT}))
-    assert doubts(plan_for(world), world, Stored()).unseen == {CHAT}
+    context = replace(topology(), unread=frozenset({CHAT}))
+    assert doubts(plan_for(context), context, Stored()).unseen == {CHAT}
 
 
 def test_what_is_under_way_is_not_doubted():
@@ -130,11 +130,11 @@ def test_rooms_of_others_are_not_doubted():
 def test_no_bound_room_is_refused_by_the_sync_alone(shown: Topology, known: Stored):
     decided = plan_for(shown, known)
     left = doubts(decided, shown, known)
-    asked = {room_id for _, room_id in left.linked} | left.unlinked | left.created
+    reply_to = {room_id for _, room_id in left.linked} | left.unlinked | left.created
     for room_id in decided.refused:
         room = shown.rooms[room_id]
         # Rooms of others and Spaces are completed from the current state before there is a plan.
-        assert room_id in asked or room.created_by != shown.bot or room.is_space
+        assert room_id in reply_to or room.created_by != shown.bot or room.is_space
     assert set(decided.gone) <= left.unseen
 
 

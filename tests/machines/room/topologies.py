@@ -65,13 +65,13 @@ def allows(user_id: UserId) -> bool:
     return user_id.endswith(":example.org") and user_id != BOT
 
 
-def plan_for(world: Topology | Iterable[ObservedRoom], stored: Stored | None = None) -> Plan:
-    shown = world if isinstance(world, Topology) else topology(*world)
+def plan_for(context: Topology | Iterable[ObservedRoom], stored: Stored | None = None) -> Plan:
+    shown = context if isinstance(context, Topology) else topology(*context)
     return plan(shown, stored or Stored(), lambda user_id: AGENT, allows)
 
 
 @dataclass
-class World:
+class StepContext:
     """The homeserver and the local tables, changed by plans as the reconciler changes them."""
 
     shown: Topology
@@ -100,10 +100,10 @@ class World:
     @staticmethod
     def _settled(room: Room, decided: Plan) -> Room:
         if room.room_id in decided.gone:
-            return replace(room, state="unregistered", onboards=None)
+            return replace(room, state="unregistered", onboarding_user=None)
         found = decided.found.get(room.room_id)
         if found is None:
-            return replace(room, state="failed", onboards=None)
+            return replace(room, state="failed", onboarding_user=None)
         encrypted = room.encrypted or found.encrypted
         return replace(
             room,
@@ -111,7 +111,7 @@ class World:
             binding=found.binding,
             name=found.name,
             encrypted=encrypted,
-            onboards=None,
+            onboarding_user=None,
         )
 
     @staticmethod

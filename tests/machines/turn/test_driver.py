@@ -15,7 +15,7 @@ from machines.events.matrix import QuestionShown
 from machines.events.orders import StoreBinding
 from machines.ids import EventId, RoomId
 from machines.room.answers import MAX_TOKENS
-from machines.room.chat_context import QUESTION_KEPT_S, Memory, Question
+from machines.room.chat_context import QUESTION_KEPT_S, ChatContext, Question
 from machines.turn.endings import FILE_NAME_CHARS
 from tests.machines.support import (
     ANNA,
@@ -34,9 +34,9 @@ QUESTION = Confirmation("q1", "Send the mail?", "To all of them.")
 def asked_to_confirm() -> RoomStory:
     story = RoomStory()
     story.hears("send it")
-    told = story.ends("I could.", QUESTION)
-    assert "Send the mail?" in told.said[0]
-    assert "!yes" in told.said[0]
+    result = story.ends("I could.", QUESTION)
+    assert "Send the mail?" in result.said[0]
+    assert "!yes" in result.said[0]
     story.shows_question()
     return story
 
@@ -83,7 +83,7 @@ def test_two_clears_that_waited_together_take_two_contexts():
     story.hears("!clear")
     story.hears("!clear")
     found = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
-    taken = story.take(found).of(ReservePlatformChatId)
+    taken = story.handle(found).of(ReservePlatformChatId)
     assert [each.platform_chat_id for each in taken] == ["7", "8", "9"]
 
 
@@ -92,9 +92,9 @@ def test_pages_change_nothing_and_do_not_wait(body):
     story = RoomStory()
     story.hears("one")
     room = story.it.room
-    told = story.hears(body)
-    assert len(told.messages) == 1
-    assert told.of(SavePreferences) == []
+    result = story.hears(body)
+    assert len(result.messages) == 1
+    assert result.of(SavePreferences) == []
     assert story.it.room == room
 
 
@@ -114,9 +114,9 @@ def test_pages_change_nothing_and_do_not_wait(body):
     ],
 )
 def test_what_makes_no_sense_changes_nothing_and_is_told(body):
-    told = RoomStory().hears(body)
-    assert len(told.messages) == 1
-    assert told.of(SavePreferences) == []
+    result = RoomStory().hears(body)
+    assert len(result.messages) == 1
+    assert result.of(SavePreferences) == []
 
 
 def test_the_soul_can_be_taken_away_again():
@@ -132,18 +132,18 @@ def test_the_soul_can_be_taken_away_again():
 @pytest.mark.parametrize("argument", ["2", "writer"])
 def test_selecting_an_agent_never_moves_a_bound_chat(argument):
     story = RoomStory(world_options={"agents": ("default", "writer")})
-    told = story.hears(f"!agent {argument}")
+    result = story.hears(f"!agent {argument}")
     assert story.chosen[ANNA].agent_id == "writer"
     assert story.it.room.binding == CHAT_BINDING
-    assert not any(isinstance(order, StoreBinding) for order in told.orders)
+    assert not any(isinstance(order, StoreBinding) for order in result.orders)
     assert story.hears("one").only_ask.request.agent_id == "default"
 
 
 def test_selecting_an_agent_binds_a_chat_that_has_none():
     room = chat_room(binding=replace(CHAT_BINDING, agent_id=None))
     story = RoomStory(room, world_options={"agents": ("default", "writer")})
-    told = story.hears("!agent writer")
-    (kept,) = [order for order in told.orders if isinstance(order, StoreBinding)]
+    result = story.hears("!agent writer")
+    (kept,) = [order for order in result.orders if isinstance(order, StoreBinding)]
     assert kept.content["agent_id"] == "writer"
     assert story.hears("one").only_ask.request.agent_id == "writer"
 
@@ -167,15 +167,15 @@ def test_save_asks_the_agent_in_words_and_in_a_field_and_answers_with_a_notice()
     assert story.later(1).messages == []
     (reply,) = story.ends("Kept.").messages
     assert (reply.notice, reply.answers) == (True, "$1")
-    assert story.it.room.memory.saves == ("before lunch",)
+    assert story.it.room.chat_context.saves == ("before lunch",)
 
 
 def test_a_save_that_failed_is_not_listed():
     story = RoomStory()
     story.hears("!save lunch")
-    told = story.fails("NO", retryable=False)
-    assert told.said == [f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO')}"]
-    assert story.it.room.memory.saves == ()
+    result = story.fails("NO", retryable=False)
+    assert result.said == [f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO')}"]
+    assert story.it.room.chat_context.saves == ()
 
 
 def test_a_save_without_a_name_gets_one():
@@ -200,7 +200,7 @@ def test_a_number_picks_from_the_open_list_and_only_then():
     request = story.hears("2").only_ask.request
     assert request.context == ContextOrder("load", "two")
     story.ends("back")
-    assert story.it.room.memory.context_name == "two"
+    assert story.it.room.chat_context.context_name == "two"
     assert story.hears("1").only_ask.request.context is None
 
 
@@ -227,10 +227,10 @@ def test_load_without_saves_says_so_and_opens_nothing():
 
 def test_context_shows_name_tokens_and_saves_without_the_agent():
     story = with_saves("lunch")
-    told = story.hears("!context")
-    assert told.of(CallAgent) == []
-    assert "lunch" in told.said[0]
-    assert "5" in told.said[0]
+    result = story.hears("!context")
+    assert result.of(CallAgent) == []
+    assert "lunch" in result.said[0]
+    assert "5" in result.said[0]
 
 
 # -- questions ---------------------------------------------------------------------------------------
@@ -265,9 +265,9 @@ def test_an_answer_written_while_text_still_streams_is_none_to_the_question_that
     story.hears("send it")
     story.grows("Type !yes to go on")
     assert story.hears(body).effects == ()
-    told = story.ends("I could.", QUESTION)
-    assert told.of(CallAgent) == []
-    again = told.messages[-1]
+    result = story.ends("I could.", QUESTION)
+    assert result.of(CallAgent) == []
+    again = result.messages[-1]
     assert (again.body, again.answers, again.notice) == (QUESTION_AGAIN, "$2", True)
     story.shows_question()
     request = story.hears("!yes").only_ask.request
@@ -278,8 +278,8 @@ def test_an_answer_is_none_until_the_timeline_shows_the_question():
     story = RoomStory()
     story.hears("send it")
     story.ends("I could.", QUESTION)
-    told = story.hears("!yes")
-    assert (told.of(CallAgent), told.said) == ([], [QUESTION_AGAIN])
+    result = story.hears("!yes")
+    assert (result.of(CallAgent), result.said) == ([], [QUESTION_AGAIN])
     story.shows_question()
     assert story.hears("!yes").only_ask.request.confirmation is not None
 
@@ -291,17 +291,17 @@ def test_an_answer_that_waited_while_the_question_was_shown_was_still_written_be
     story.hears("!yes")
     story.ends("I could.", QUESTION)
     story.shows_question()
-    told = story.ends("Done.")
-    assert (told.of(CallAgent), told.said[-1]) == ([], QUESTION_AGAIN)
+    result = story.ends("Done.")
+    assert (result.of(CallAgent), result.said[-1]) == ([], QUESTION_AGAIN)
 
 
 def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place():
     story = asked_to_confirm()
     story.hears("send another")
     story.hears("!yes")
-    told = story.ends("I could.", Confirmation("q1", "Another?", "To nobody."))
-    assert told.of(CallAgent) == []
-    assert told.said[-1] == CATALOG.question_again("Another?", "To nobody.")
+    result = story.ends("I could.", Confirmation("q1", "Another?", "To nobody."))
+    assert result.of(CallAgent) == []
+    assert result.said[-1] == CATALOG.question_again("Another?", "To nobody.")
 
 
 def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_ones_event():
@@ -311,7 +311,7 @@ def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_one
     story.hears("send another")
     story.ends("I could.", QUESTION)
     assert first is not None
-    story.take(QuestionShown(ROOM, EventId("$late"), first), stored=True)
+    story.handle(QuestionShown(ROOM, EventId("$late"), first), stored=True)
     assert story.hears("!yes").said == [QUESTION_AGAIN]
 
 
@@ -321,9 +321,9 @@ def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_one
 )
 def test_an_answer_with_anything_behind_the_word_is_none_and_the_question_is_shown_again(body):
     story = asked_to_confirm()
-    told = story.hears(body)
-    assert (told.of(CallAgent), told.said) == ([], [QUESTION_AGAIN])
-    assert told.messages[0].answers == "$2"
+    result = story.hears(body)
+    assert (result.of(CallAgent), result.said) == ([], [QUESTION_AGAIN])
+    assert result.messages[0].answers == "$2"
     assert story.hears("!yes ").only_ask.request.confirmation is not None
     story.ends("Done.")
     assert story.hears(body).said == [CATALOG.no_open_question()]
@@ -335,12 +335,12 @@ def test_the_event_that_shows_a_question_is_the_last_of_its_reply():
     story.grows("I could. " * 400)
     story.later(1)
     story.grows("I could. " * 9000)
-    told = story.ends("I could. " * 9000, QUESTION)
-    assert len(told.messages) > 2
-    assert [bool(message.shows_question) for message in told.messages[:-1]] == [False] * (
-        len(told.messages) - 1
+    result = story.ends("I could. " * 9000, QUESTION)
+    assert len(result.messages) > 2
+    assert [bool(message.shows_question) for message in result.messages[:-1]] == [False] * (
+        len(result.messages) - 1
     )
-    assert told.messages[-1].shows_question == "$1"
+    assert result.messages[-1].shows_question == "$1"
 
 
 def test_another_user_and_another_room_answer_no_question():
@@ -352,18 +352,18 @@ def test_another_user_and_another_room_answer_no_question():
 
 
 def test_a_question_that_an_older_version_kept_is_shown_and_then_answered():
-    kept = Memory(question=Question("q1", QUESTION.title, QUESTION.description, 1000.0))
-    story = RoomStory(chat_room(memory=kept))
+    kept = ChatContext(question=Question("q1", QUESTION.title, QUESTION.description, 1000.0))
+    story = RoomStory(chat_room(chat_context=kept))
     assert story.hears("!yes").said == [QUESTION_AGAIN]
     story.shows_question()
     assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
 
 
 def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answered():
-    kept = Memory(question=Question("q1", "Send it?", "To all of them. " * 2000, 1000.0))
-    story = RoomStory(chat_room(memory=kept))
-    told = story.hears("!yes")
-    *before, last = [message.shows_question for message in told.messages]
+    kept = ChatContext(question=Question("q1", "Send it?", "To all of them. " * 2000, 1000.0))
+    story = RoomStory(chat_room(chat_context=kept))
+    result = story.hears("!yes")
+    *before, last = [message.shows_question for message in result.messages]
     assert (set(before), last) == ({None}, "$1")
     story.shows_question()
     assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
@@ -372,16 +372,16 @@ def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answ
 def test_a_question_expires_politely():
     story = asked_to_confirm()
     story.now += QUESTION_KEPT_S + 1
-    told = story.hears("!yes")
-    assert told.said == [CATALOG.confirmation_expired()]
+    result = story.hears("!yes")
+    assert result.said == [CATALOG.confirmation_expired()]
     assert story.hears("!yes").said == [CATALOG.no_open_question()]
 
 
 def test_cancel_drops_the_question_without_telling_the_agent():
     story = asked_to_confirm()
-    told = story.hears("!cancel")
-    assert told.said == [CATALOG.question_dropped()]
-    assert told.of(CallAgent) == []
+    result = story.hears("!cancel")
+    assert result.said == [CATALOG.question_dropped()]
+    assert result.of(CallAgent) == []
     assert story.hears("!no").said == [CATALOG.no_open_question()]
     assert story.hears("!cancel").said == [CATALOG.cancel_nothing()]
 
@@ -389,7 +389,7 @@ def test_cancel_drops_the_question_without_telling_the_agent():
 def test_a_restart_in_the_middle_of_an_answer_to_a_question_asks_the_same_again():
     story = asked_to_confirm()
     first = story.hears("!yes").only_ask.request
-    again = story.take(Resumed()).only_ask.request
+    again = story.handle(Resumed()).only_ask.request
     assert again == first
 
 
@@ -400,12 +400,12 @@ def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
     story = RoomStory()
     story.hears("tell me")
     story.grows("Once upon a time")
-    told = story.hears("!stop")
-    (reply,) = [message for message in told.messages if message.answers == "$1"]
+    result = story.hears("!stop")
+    (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert reply.body.startswith("Once upon a time")
     assert CATALOG.stopped() in reply.body
     assert not reply.partial
-    (said,) = [message for message in told.messages if message.answers == "$2"]
+    (said,) = [message for message in result.messages if message.answers == "$2"]
     assert said.notice
     assert story.it.turn is None
 
@@ -431,8 +431,8 @@ def test_tokens_are_counted_as_far_as_they_can_be_kept():
         story.hears("one")
         turn = story.it.turn
         assert turn is not None
-        story.take(AgentDone(turn.turn_id, turn.tries, "1", MAX_TOKENS))
-    assert story.it.room.memory.tokens == MAX_TOKENS
+        story.handle(AgentDone(turn.turn_id, turn.tries, "1", MAX_TOKENS))
+    assert story.it.room.chat_context.tokens == MAX_TOKENS
 
 
 def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():
@@ -441,6 +441,6 @@ def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():
     turn = story.it.turn
     assert turn is not None
     done = AgentDone(turn.turn_id, turn.tries, "1", 1, files=("a/" + "n" * 4_000,))
-    (said,) = story.take(done).said
+    (said,) = story.handle(done).said
     assert "n" * FILE_NAME_CHARS in said
     assert "n" * (FILE_NAME_CHARS + 1) not in said

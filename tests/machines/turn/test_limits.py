@@ -14,13 +14,13 @@ from machines.turn.answer_text import AnswerText
 from machines.turn.reply import GATHER_S
 from machines.turn.state import NO_ATTEMPT, Turn
 from store.codec import dump, read
-from tests.machines.support import CATALOG, RoomStory, Told
+from tests.machines.support import CATALOG, RoomStory, StepResult
 
 LIMITS = {"agent_retry_s": 120.0, "agent_max_turn_s": 600.0}
 HOUR_S = 3600.0
 
 
-def asked() -> RoomStory:
+def reply_to() -> RoomStory:
     story = RoomStory(world_options=LIMITS)
     story.hears("question")
     return story
@@ -31,9 +31,9 @@ def turn_of(story: RoomStory) -> Turn:
     return story.it.turn
 
 
-def call(story: RoomStory, kind: type) -> Told:
+def call(story: RoomStory, kind: type) -> StepResult:
     turn = turn_of(story)
-    return story.take(kind(turn.turn_id, turn.tries))
+    return story.handle(kind(turn.turn_id, turn.tries))
 
 
 def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
@@ -41,32 +41,32 @@ def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
     row = read(Turn, dump(turn_of(story)))
     story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.now += clock_moves_s
-    story.take(Resumed())
+    story.handle(Resumed())
 
 
-def until_it_ends(story: RoomStory, every_s: float = 10.0) -> tuple[float, Told]:
+def until_it_ends(story: RoomStory, every_s: float = 10.0) -> tuple[float, StepResult]:
     """An agent talks for ever: how long it is listened to, and what the room is told then."""
     began = story.now
     while True:
         story.grows("on and on")
         due = story.it.due_at()
         assert due is not None
-        told = story.later(min(max(due - story.now, 0.0), every_s))
+        result = story.later(min(max(due - story.now, 0.0), every_s))
         if story.it.turn is None:
-            return story.now - began, told
+            return story.now - began, result
 
 
 # -- time --------------------------------------------------------------------------------------------
 
 
 def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
-    story = asked()
-    took_s, told = until_it_ends(story)
+    story = reply_to()
+    took_s, result = until_it_ends(story)
     assert took_s == 600.0
-    assert told.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
-    assert told.of(CancelCall)
-    assert not told.of(CallAgent)
-    assert not told.messages[0].partial
+    assert result.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
+    assert result.of(CancelCall)
+    assert not result.of(CallAgent)
+    assert not result.messages[0].partial
 
 
 @pytest.mark.parametrize("state", ["asking", "waiting_to_retry", "waiting_for_call"])
@@ -80,9 +80,9 @@ def test_a_turn_without_any_text_ends_in_time_too(state):
         call(story, CallDelayed)
     assert turn_of(story).state == state
     assert story.it.due_at() == 1600.0
-    told = story.later(1600.0 - story.now)
-    assert told.said == [CATALOG.agent_gave_up("too_slow")]
-    assert told.of(CancelCall)
+    result = story.later(1600.0 - story.now)
+    assert result.said == [CATALOG.agent_gave_up("too_slow")]
+    assert result.of(CancelCall)
 
 
 def test_the_time_of_a_turn_holds_through_its_retries():
@@ -99,17 +99,17 @@ def test_the_time_of_a_turn_holds_through_its_retries():
 
 
 def test_the_time_of_a_turn_holds_through_a_restart():
-    story = asked()
+    story = reply_to()
     story.grows("on and")
     story.later(GATHER_S)
     restarts(story, clock_moves_s=400.0)
-    took_s, told = until_it_ends(story)
+    took_s, result = until_it_ends(story)
     assert took_s == pytest.approx(600.0 - 400.0 - GATHER_S)
-    assert told.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
+    assert result.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
 
 
 def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_its_time():
-    story = asked()
+    story = reply_to()
     restarts(story, clock_moves_s=-2 * HOUR_S)
     story.now += 300.0
     restarts(story, clock_moves_s=0.0)
@@ -118,14 +118,14 @@ def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_i
 
 
 def test_a_clock_that_is_set_back_once_does_not_lengthen_a_turn_by_more_than_its_time():
-    story = asked()
+    story = reply_to()
     restarts(story, clock_moves_s=-2 * HOUR_S)
     took_s, _ = until_it_ends(story)
     assert took_s == pytest.approx(600.0)
 
 
 def test_a_turn_whose_time_ran_out_while_the_process_was_down_is_answered():
-    story = asked()
+    story = reply_to()
     restarts(story, clock_moves_s=2 * HOUR_S)
     assert story.later(1.0).effects == ()
     assert story.ends("Here it is.").said == ["Here it is."]
@@ -142,15 +142,15 @@ def test_a_save_that_takes_too_long_is_reported_as_failed():
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(shown):
-    story = asked()
+    story = reply_to()
     if shown:
         story.grows("so far")
         story.later(GATHER_S)
     turn = turn_of(story)
-    told = story.take(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
-    assert told.said == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
-    assert not told.messages[0].partial
-    assert not told.of(CallAgent)
+    result = story.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
+    assert result.said == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
+    assert not result.messages[0].partial
+    assert not result.of(CallAgent)
     assert story.it.turn is None
 
 
@@ -158,25 +158,25 @@ def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
     story = RoomStory(world_options=LIMITS)
     story.hears("!save lunch")
     turn = turn_of(story)
-    told = story.take(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("blah")))
-    assert told.said == [CATALOG.save_failed("lunch")]
+    result = story.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("blah")))
+    assert result.said == [CATALOG.save_failed("lunch")]
 
 
 # -- waiting for a call ------------------------------------------------------------------------------
 
 
 def test_a_first_attempt_without_a_call_ends_with_the_time_for_retries_and_is_not_called_silent():
-    story = asked()
+    story = reply_to()
     call(story, CallDelayed)
     assert story.it.due_at() == 1120.0
     assert story.later(119.9).effects == ()
-    told = story.later(0.1)
-    assert told.said == [CATALOG.agent_gave_up("no_call")]
-    assert told.of(CancelCall)
+    result = story.later(0.1)
+    assert result.said == [CATALOG.agent_gave_up("no_call")]
+    assert result.of(CancelCall)
 
 
 def test_a_later_attempt_without_a_call_names_the_failure_before_it():
-    story = asked()
+    story = reply_to()
     story.fails("unreachable")
     story.later(2.0)
     call(story, CallDelayed)
@@ -184,7 +184,7 @@ def test_a_later_attempt_without_a_call_names_the_failure_before_it():
 
 
 def test_a_first_attempt_that_waited_for_its_call_has_its_full_time():
-    story = asked()
+    story = reply_to()
     call(story, CallDelayed)
     story.now += 119.0
     call(story, CallStarted)
@@ -193,7 +193,7 @@ def test_a_first_attempt_that_waited_for_its_call_has_its_full_time():
 
 
 def test_a_later_attempt_whose_call_has_just_started_is_not_called_silent():
-    story = asked()
+    story = reply_to()
     story.fails("AGENT_BUSY")
     story.later(2.0)
     call(story, CallDelayed)
@@ -203,15 +203,15 @@ def test_a_later_attempt_whose_call_has_just_started_is_not_called_silent():
 
 
 def test_a_turn_that_waits_for_a_call_can_be_stopped():
-    story = asked()
+    story = reply_to()
     call(story, CallDelayed)
-    told = story.hears("!stop")
-    assert CATALOG.stopped_nothing() in told.said
-    assert told.of(CancelCall)
+    result = story.hears("!stop")
+    assert CATALOG.stopped_nothing() in result.said
+    assert result.of(CancelCall)
 
 
 def test_a_turn_that_waits_for_a_call_is_asked_again_after_a_restart():
-    story = asked()
+    story = reply_to()
     call(story, CallDelayed)
     restarts(story, clock_moves_s=50.0)
     assert turn_of(story).state == "asking"
@@ -220,28 +220,28 @@ def test_a_turn_that_waits_for_a_call_is_asked_again_after_a_restart():
 
 @pytest.mark.parametrize("said_again", [True, False])
 def test_the_ending_follows_a_code_block_that_was_not_finished(said_again):
-    story = asked()
+    story = reply_to()
     code = "```py\n" + "code()\n" * 3_000
     story.grows(code)
     story.later(GATHER_S)
     if not said_again:
         restarts(story, clock_moves_s=1.0)
-    told = story.hears("!stop")
-    (reply,) = [message for message in told.messages if message.answers == "$1"]
+    result = story.hears("!stop")
+    (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert reply.body.startswith("```py\ncode()\n")
     assert reply.body.endswith(f"\ncode()\n```\n\n{CATALOG.stopped()}")
 
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_an_answer_of_the_greatest_length_is_stopped_at_once(shown):
-    story = asked()
+    story = reply_to()
     text = "some words in a line\n" * (512 * 1024 // 21)
     story.grows(text)
     if shown:
         story.later(GATHER_S)
-    told = story.hears("!stop")
-    assert told.of(CancelCall)
+    result = story.hears("!stop")
+    assert result.of(CancelCall)
     assert story.it.turn is None
-    replies = [message for message in told.messages if message.answers == "$1"]
+    replies = [message for message in result.messages if message.answers == "$1"]
     assert any(message.body.endswith(CATALOG.stopped()) for message in replies)
     assert len(replies) == (1 if shown else 34)

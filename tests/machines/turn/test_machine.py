@@ -31,7 +31,7 @@ LONG = "word " * 12_000
 """More than one event holds."""
 
 
-def asked(body: str = "question") -> RoomStory:
+def reply_to(body: str = "question") -> RoomStory:
     story = RoomStory()
     story.hears(body)
     return story
@@ -64,7 +64,7 @@ def flow(story: RoomStory, seconds: float, *, step_s: float = 0.1, piece: str = 
 
 
 def test_the_first_text_is_gathered_for_a_moment_and_shown_within_a_second():
-    story = asked()
+    story = reply_to()
     story.now += 5
     assert story.grows("Hel").effects == ()
     assert story.it.due_at() == story.now + GATHER_S
@@ -75,7 +75,7 @@ def test_the_first_text_is_gathered_for_a_moment_and_shown_within_a_second():
 
 
 def test_an_answer_with_nothing_to_show_yet_sets_no_timer():
-    story = asked()
+    story = reply_to()
     ends_at = story.now + 1800.0
     for nothing in ("", " \n"):
         story.grows(nothing)
@@ -88,20 +88,20 @@ def test_an_answer_with_nothing_to_show_yet_sets_no_timer():
 
 
 def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
-    story = asked()
+    story = reply_to()
     ends_at = story.now + 1800.0
     turn = story.it.turn
-    story.take(AgentOutput(turn.turn_id, turn.tries, AnswerText(), Activity("tool", "search")))
+    story.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(), Activity("tool", "search")))
     assert story.it.due_at() == story.now + GATHER_S
     story.grows("")
     assert story.it.due_at() == ends_at
 
 
 def test_the_status_line_shows_below_the_text_and_not_in_the_final_text():
-    story = asked()
+    story = reply_to()
     turn = story.it.turn
     said = AgentOutput(turn.turn_id, turn.tries, AnswerText("So far."), Activity("tool", "search"))
-    story.take(said)
+    story.handle(said)
     assert story.later(GATHER_S).said == [f"So far.\n\n{CATALOG.tool_status('search')}"]
     assert story.ends("So far, so good.").said == ["So far, so good."]
 
@@ -111,7 +111,7 @@ def test_the_request_names_the_owner_of_the_chat():
 
 
 def test_a_short_answer_is_one_event_and_no_edit():
-    story = asked()
+    story = reply_to()
     story.grows("Hi")
     story.ends("Hi.")
     assert [(send.order.body, send.order.partial) for send in sends(story)] == [("Hi.", False)]
@@ -119,7 +119,7 @@ def test_a_short_answer_is_one_event_and_no_edit():
 
 @pytest.mark.parametrize("minutes", [0.5, 3, 29.9])
 def test_the_edits_of_an_answer_keep_their_distance_and_their_number_however_long_it_takes(minutes):
-    story = asked()
+    story = reply_to()
     text = flow(story, minutes * 60, step_s=0.5)
     story.ends(text)
 
@@ -138,7 +138,7 @@ def test_the_edits_of_an_answer_keep_their_distance_and_their_number_however_lon
 
 
 def test_an_edit_is_named_after_its_number_so_that_a_repetition_is_recognised():
-    story = asked()
+    story = reply_to()
     story.ends(flow(story, 20))
     names = [send.txn_id for send in sends(story)]
     assert len(set(names)) == len(names)
@@ -146,7 +146,7 @@ def test_an_edit_is_named_after_its_number_so_that_a_repetition_is_recognised():
 
 
 def test_edits_come_less_and_less_often():
-    story = asked()
+    story = reply_to()
     flow(story, 60)
     at = [send.not_before for send in sends(story)]
     waits = [b - a for a, b in pairwise(at)]
@@ -155,7 +155,7 @@ def test_edits_come_less_and_less_often():
 
 
 def test_a_newer_edit_drops_the_older_ones_that_still_wait():
-    story = asked()
+    story = reply_to()
     flow(story, 10)
     drops = [each for each in story.all if isinstance(each, DropEdits)]
     assert {drop.edits for drop in drops} == {"$1.1"}
@@ -165,23 +165,23 @@ def test_a_newer_edit_drops_the_older_ones_that_still_wait():
 
 
 def test_the_last_edit_keeps_its_distance_and_the_next_turn_waits_for_it():
-    story = asked("one")
+    story = reply_to("one")
     story.hears("two")
     story.grows("Hel")
     story.later(GATHER_S)
     story.now += 0.1
-    told = story.ends("Hello.")
+    result = story.ends("Hello.")
 
-    (last,) = told.of(Enqueue)
+    (last,) = result.of(Enqueue)
     assert last.not_before >= story.now - 0.1 + CONTRACT_INTERVAL_S
-    assert told.of(CallAgent) == []
+    assert result.of(CallAgent) == []
     assert story.it.due_at() == story.now + EDIT_INTERVAL_S
     assert story.later(EDIT_INTERVAL_S - 0.01).of(CallAgent) == []
     assert story.later(0.01).only_ask.request.text == "two"
 
 
 def test_without_new_text_there_is_no_edit_and_the_timer_is_set_for_later():
-    story = asked()
+    story = reply_to()
     story.grows("Hello")
     story.later(GATHER_S)
     due = story.it.due_at()
@@ -193,7 +193,7 @@ def test_without_new_text_there_is_no_edit_and_the_timer_is_set_for_later():
 
 
 def test_a_timer_that_is_too_early_does_nothing():
-    story = asked()
+    story = reply_to()
     story.grows("Hello")
     assert story.later(GATHER_S / 2).effects == ()
 
@@ -202,7 +202,7 @@ def test_a_timer_that_is_too_early_does_nothing():
 
 
 def test_a_long_answer_is_a_complete_series_of_parts():
-    story = asked()
+    story = reply_to()
     story.ends(LONG)
     *parts, closing = [send.order for send in sends(story)]
     assert len(parts) > 1
@@ -214,7 +214,7 @@ def test_a_long_answer_is_a_complete_series_of_parts():
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ended", "growing"])
 def test_a_series_that_is_cut_off_anywhere_does_not_look_finished(ends):
-    story = asked()
+    story = reply_to()
     if ends:
         story.ends(LONG)
     else:
@@ -233,23 +233,23 @@ def test_a_series_that_is_cut_off_anywhere_does_not_look_finished(ends):
 
 
 def test_a_part_that_another_one_follows_is_complete_while_the_answer_grows():
-    story = asked()
+    story = reply_to()
     story.grows("word " * 10)
     story.later(GATHER_S)
     story.grows(LONG)
     due = story.it.due_at()
     assert due is not None
-    told = story.later(due - story.now)
-    *complete, growing = sorted(told.messages, key=lambda message: message.part or 0)
+    result = story.later(due - story.now)
+    *complete, growing = sorted(result.messages, key=lambda message: message.part or 0)
     assert not any(message.partial or message.droppable for message in complete)
     assert growing.partial
     assert complete[0].edits == "$1.1"
     assert growing.edits is None
-    assert told.messages[-1] is complete[0], "a reply whose end is missing must not look finished"
+    assert result.messages[-1] is complete[0], "a reply whose end is missing must not look finished"
 
 
 def test_each_part_has_edits_of_its_own_and_not_too_many():
-    story = asked()
+    story = reply_to()
     text = flow(story, 240, step_s=1.0, piece="word " * 150)
     story.ends(text)
     edits: dict[str, int] = {}
@@ -264,11 +264,11 @@ def test_each_part_has_edits_of_its_own_and_not_too_many():
 
 
 def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
-    story = asked()
-    told = story.fails()
-    assert told.of(CallAgent) == []
-    assert told.of(ShowTyping) == [ShowTyping(False)]
-    assert told.messages == []
+    story = reply_to()
+    result = story.fails()
+    assert result.of(CallAgent) == []
+    assert result.of(ShowTyping) == [ShowTyping(False)]
+    assert result.messages == []
 
     due = story.it.due_at()
     assert due is not None
@@ -278,7 +278,7 @@ def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
 
 
 def test_a_retry_with_the_same_text_sends_no_edit():
-    story = asked()
+    story = reply_to()
     story.grows("Hello")
     story.later(GATHER_S)
     story.fails()
@@ -289,7 +289,7 @@ def test_a_retry_with_the_same_text_sends_no_edit():
 
 
 def test_a_retry_with_more_text_edits_the_same_event():
-    story = asked()
+    story = reply_to()
     story.grows("Hello")
     story.later(GATHER_S)
     story.fails()
@@ -299,7 +299,7 @@ def test_a_retry_with_more_text_edits_the_same_event():
 
 
 def test_a_retry_that_needs_fewer_parts_redacts_the_others():
-    story = asked()
+    story = reply_to()
     story.grows(LONG)
     story.later(GATHER_S)
     assert story.it.turn is not None
@@ -307,11 +307,11 @@ def test_a_retry_that_needs_fewer_parts_redacts_the_others():
     assert len(shown) > 1
     story.fails()
     story.later(10)
-    told = story.ends("Short.")
+    result = story.ends("Short.")
 
-    (edit,) = told.messages
+    (edit,) = result.messages
     assert (edit.body, edit.edits, edit.partial) == ("Short.", shown[0], False)
-    taken_back = [order for order in told.orders if isinstance(order, RedactMessage)]
+    taken_back = [order for order in result.orders if isinstance(order, RedactMessage)]
     assert [order.redacts for order in taken_back] == shown[1:]
 
 
@@ -329,40 +329,43 @@ def test_however_often_it_is_retried_an_event_is_edited_at_most_twenty_times():
 
 
 def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
-    story = asked()
-    told = story.fails("BAD_INPUT", retryable=False)
-    assert told.said == [CATALOG.agent_error("BAD_INPUT")]
-    assert "BAD_INPUT" in told.said[0]
+    story = reply_to()
+    result = story.fails("BAD_INPUT", retryable=False)
+    assert result.said == [CATALOG.agent_error("BAD_INPUT")]
+    assert "BAD_INPUT" in result.said[0]
     assert story.it.turn is None
 
 
 def test_when_no_further_attempt_fits_the_reply_says_that_there_is_no_answer():
-    story = asked()
+    story = reply_to()
     began, tries = story.now, 1
     while True:
-        told = story.fails("unreachable")
-        if told.messages:
+        result = story.fails("unreachable")
+        if result.messages:
             break
         due = story.it.due_at()
         assert due is not None
         story.later(due - story.now)
         tries += 1
-    assert told.said == [CATALOG.agent_gave_up("unreachable")]
-    assert (told.messages[0].answers, told.messages[0].partial) == ("$1", False)
+    assert result.said == [CATALOG.agent_gave_up("unreachable")]
+    assert (result.messages[0].answers, result.messages[0].partial) == (
+        "$1",
+        False,
+    )
     assert story.now - began <= 120.0
     assert tries > 5
     assert story.it.turn is None
 
 
 def test_a_later_attempt_that_stays_silent_is_cancelled_when_the_time_for_retries_is_over():
-    story = asked()
+    story = reply_to()
     gives_up_at = story.now + 120.0
     story.fails()
     story.later(5)
     assert story.it.due_at() == gives_up_at
-    told = story.later(gives_up_at - story.now)
-    assert told.of(CancelCall) == [CancelCall()]
-    assert told.said == [CATALOG.agent_gave_up("silent")]
+    result = story.later(gives_up_at - story.now)
+    assert result.of(CancelCall) == [CancelCall()]
+    assert result.said == [CATALOG.agent_gave_up("silent")]
 
 
 def test_a_last_attempt_that_had_no_time_is_not_called_silent():
@@ -371,9 +374,9 @@ def test_a_last_attempt_that_had_no_time_is_not_called_silent():
     story.hears("question")
     story.fails("AGENT_BUSY")
     story.later(first_wait_s)
-    told = story.later(0.1)
-    assert told.of(CancelCall)
-    assert told.said == [CATALOG.agent_gave_up("AGENT_BUSY")]
+    result = story.later(0.1)
+    assert result.of(CancelCall)
+    assert result.said == [CATALOG.agent_gave_up("AGENT_BUSY")]
 
 
 def test_with_no_time_for_retries_the_first_failure_is_the_last():
@@ -383,7 +386,7 @@ def test_with_no_time_for_retries_the_first_failure_is_the_last():
 
 
 def test_the_next_turn_begins_when_the_one_before_has_failed():
-    story = asked("one")
+    story = reply_to("one")
     story.hears("two")
     assert story.fails("NO", retryable=False).only_ask.request.text == "two"
 
@@ -412,7 +415,7 @@ def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own()
         story = RoomStory(now=now)
         begun = (BegunPart(EventId("$part"), edits=1),)
         asked_before = MessageArrived(ROOM, EventId("$1"), ANNA, "question", 0, begun=begun)
-        story.take(asked_before, stored=True)
+        story.handle(asked_before, stored=True)
         story.ends("All of it.")
         return sends(story)
 
@@ -431,11 +434,11 @@ def restarted(story: RoomStory) -> None:
     assert story.it.turn is not None
     row = read(Turn, dump(story.it.turn))
     story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
-    story.take(Resumed())
+    story.handle(Resumed())
 
 
 def test_the_row_of_a_long_answer_holds_no_more_than_its_last_part():
-    story = asked()
+    story = reply_to()
     flow(story, 60, piece="word " * 30)
     assert story.it.turn is not None
     assert len(story.it.turn.reply.parts) > 4
@@ -444,25 +447,25 @@ def test_the_row_of_a_long_answer_holds_no_more_than_its_last_part():
 
 @pytest.mark.parametrize("end", ["gave up", "stopped"])
 def test_a_long_answer_that_is_not_repeated_keeps_all_that_was_shown(end):
-    story = asked()
+    story = reply_to()
     flow(story, 60, piece="word " * 30)
     shown = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}
     restarted(story)
     before = len(sends(story))
     story.now += 130
-    told = story.fails("silent") if end == "gave up" else story.hears("!stop")
+    result = story.fails("silent") if end == "gave up" else story.hears("!stop")
     sentence = CATALOG.agent_gave_up("silent") if end == "gave up" else CATALOG.stopped()
     closing = sends(story)[before]
     *finished, last = shown
     assert closing.order.edits == last
     assert closing.order.body.split() == f"{shown[last]} {sentence}".split()
     assert not closing.order.partial
-    assert told.of(RedactMessage) == []
+    assert result.of(RedactMessage) == []
     assert len(finished) > 4
 
 
 def test_a_row_of_an_earlier_version_with_the_whole_answer_is_continued():
-    story = asked()
+    story = reply_to()
     story.grows(LONG)
     story.later(GATHER_S)
     turn = story.it.turn
@@ -472,14 +475,14 @@ def test_a_row_of_an_earlier_version_with_the_whole_answer_is_continued():
     row |= {"shown": LONG, "draft": ""}
     row = read(Turn, json.dumps(row))
     story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
-    story.take(Resumed())
-    told = story.hears("!stop")
-    assert told.messages[0].body.endswith(CATALOG.stopped())
-    assert len(told.messages[0].body) < PART_BYTES
+    story.handle(Resumed())
+    result = story.hears("!stop")
+    assert result.messages[0].body.endswith(CATALOG.stopped())
+    assert len(result.messages[0].body) < PART_BYTES
 
 
 def test_a_status_line_below_a_full_part_moves_no_cut():
-    story = asked()
+    story = reply_to()
     turn = story.it.turn
     assert turn is not None
     text = "word " * (PART_BYTES // 5)
@@ -487,7 +490,7 @@ def test_a_status_line_below_a_full_part_moves_no_cut():
         grown = AgentOutput(
             turn.turn_id, turn.tries, AnswerText(text + more), Activity("tool", "search")
         )
-        story.take(grown)
+        story.handle(grown)
         story.later(10)
     story.ends(text + "word " * 100)
     last = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}

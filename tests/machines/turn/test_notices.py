@@ -27,10 +27,10 @@ def chats(count: int) -> tuple[ChatSummary, ...]:
 def listed(count: int, *begun: BegunPart) -> list[Enqueue]:
     story = UserStory()
     story.it = replace(story.it, chats=chats(count))
-    (ready,) = story.take(
+    (ready,) = story.handle(
         ChatListRequested(ReplyTarget(ENTRY, LIST, EventId("$root"), begun))
     ).tells
-    return RoomStory(entry_room()).take(ready.event, stored=True).of(Enqueue)
+    return RoomStory(entry_room()).handle(ready.event, stored=True).of(Enqueue)
 
 
 def message(send: Enqueue) -> SendMessage:
@@ -91,24 +91,24 @@ def arrived(body: str) -> MessageArrived:
 
 
 def test_a_command_completes_its_answer_in_the_event_that_was_found():
-    told = RoomStory().take(arrived("!help"), stored=True)
-    (edit,) = told.messages
+    result = RoomStory().handle(arrived("!help"), stored=True)
+    (edit,) = result.messages
     assert (edit.edits_event_id, edit.notice, edit.partial) == ("$begun", True, False)
-    assert told.of(DropEdits)
+    assert result.of(DropEdits)
 
 
 def test_a_request_of_a_command_names_the_parts_found_of_its_answer():
-    (tell,) = RoomStory().take(arrived("!chats"), stored=True).tells
-    assert tell.event.asked.begun == (BegunPart(EventId("$begun"), 1),)
+    (tell,) = RoomStory().handle(arrived("!chats"), stored=True).tells
+    assert tell.event.reply_to.begun == (BegunPart(EventId("$begun"), 1),)
     entry = RoomStory(entry_room())
     event: Any = arrived("hello")
-    (tell,) = entry.take(event, stored=True).tells
-    assert tell.event.asked.begun == event.begun
+    (tell,) = entry.handle(event, stored=True).tells
+    assert tell.event.reply_to.begun == event.begun
 
 
 def test_a_command_that_asks_the_agent_completes_its_answer_in_the_event_that_was_found():
     story = RoomStory()
-    story.take(arrived("!save notes"), stored=True)
+    story.handle(arrived("!save notes"), stored=True)
     turn = story.it.turn
     assert turn is not None
     assert [part.event_id for part in turn.reply.parts] == ["$begun"]

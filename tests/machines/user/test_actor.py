@@ -35,15 +35,24 @@ from machines.events.orders import (
 from machines.ids import EventId, RoomId, TxnId
 from machines.user.chats import ChatSummary
 from machines.user.machine import User
-from tests.machines.support import ANNA, CATALOG, ENTRY, ROOM, SPACE, Told, UserStory, make_world
+from tests.machines.support import (
+    ANNA,
+    CATALOG,
+    ENTRY,
+    ROOM,
+    SPACE,
+    StepResult,
+    UserStory,
+    make_world,
+)
 
 INVITED = ReplyTarget(ENTRY)
 WROTE = ReplyTarget(ENTRY, EventId("$hello"))
 NO = Refused("forbidden", "M_FORBIDDEN", "not here")
 
 
-def order_of(told: Told, kind: type) -> Enqueue:
-    (send,) = [send for send in told.of(Enqueue) if isinstance(send.order, kind)]
+def order_of(result: StepResult, kind: type) -> Enqueue:
+    (send,) = [send for send in result.of(Enqueue) if isinstance(send.order, kind)]
     assert isinstance(send, Enqueue)
     return send
 
@@ -61,9 +70,9 @@ def outcome_of(order: Any) -> Any:
             return Done()
 
 
-def let_happen(story: UserStory, told: Told) -> list[Told]:
+def let_happen(story: UserStory, result: StepResult) -> list[StepResult]:
     """Carry out orders that report until there are none left; returns every step."""
-    steps = [told]
+    steps = [result]
     while reporting := [send for send in steps[-1].of(Enqueue) if send.reports]:
         (send,) = reporting
         steps.append(story.outcome(send, outcome_of(send.order)))
@@ -72,7 +81,7 @@ def let_happen(story: UserStory, told: Told) -> list[Told]:
 
 def onboarded() -> UserStory:
     story = UserStory()
-    let_happen(story, story.take(OnboardingRequested(INVITED)))
+    let_happen(story, story.handle(OnboardingRequested(INVITED)))
     assert story.it.user.state == "resting"
     return story
 
@@ -82,8 +91,8 @@ def onboarded() -> UserStory:
 
 def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
-    orders = [order for told in steps for order in told.orders]
+    steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
+    orders = [order for result in steps for order in result.orders]
 
     assert [type(order) for order in orders] == [
         LookUpName,
@@ -101,7 +110,7 @@ def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
 
 def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
+    steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
     welcome, pointer = steps[-1].messages
     assert (welcome.room_id, welcome.notice, welcome.answers) == (ROOM, True, None)
     assert (pointer.room_id, pointer.notice, pointer.answers) == (ENTRY, True, None)
@@ -110,17 +119,17 @@ def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
 
 def test_a_pointer_that_was_asked_for_with_a_message_answers_it():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingRequested(WROTE)))
+    steps = let_happen(story, story.handle(OnboardingRequested(WROTE)))
     assert steps[-1].messages[-1].answers == "$hello"
 
 
 def test_the_rooms_learn_what_they_are_before_they_may_be_talked_in():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
+    steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
     learned = [
         tell
-        for told in steps
-        for tell in told.tells
+        for result in steps
+        for tell in result.tells
         if isinstance(tell.event, RoomMade | RoomCompleted)
     ]
     assert [(tell.actor, type(tell.event)) for tell in learned] == [
@@ -138,11 +147,11 @@ def test_the_rooms_learn_what_they_are_before_they_may_be_talked_in():
 
 def test_two_invitations_at_once_make_one_space():
     story = UserStory()
-    first = story.take(OnboardingRequested(INVITED))
-    second = story.take(OnboardingRequested(ReplyTarget(RoomId("!other"))))
+    first = story.handle(OnboardingRequested(INVITED))
+    second = story.handle(OnboardingRequested(ReplyTarget(RoomId("!other"))))
     assert second.effects == ()
     steps = let_happen(story, first)
-    assert sum(isinstance(o, CreateRoom) for told in steps for o in told.orders) == 2
+    assert sum(isinstance(o, CreateRoom) for result in steps for o in result.orders) == 2
     assert second.consumed + steps[-1].consumed == [story.seq, 2]
     pointers = [m for m in steps[-1].messages if m.room_id == "!other"]
     assert len(pointers) == 1
@@ -150,14 +159,14 @@ def test_two_invitations_at_once_make_one_space():
 
 def test_a_second_invitation_points_to_what_exists_and_invites_where_he_is_missing():
     story = onboarded()
-    told = story.take(OnboardingRequested(INVITED))
-    assert [(o.room_id, o.user_id) for o in told.orders if isinstance(o, EnsureInvited)] == [
+    result = story.handle(OnboardingRequested(INVITED))
+    assert [(o.room_id, o.user_id) for o in result.orders if isinstance(o, EnsureInvited)] == [
         (SPACE, ANNA),
         (ROOM, ANNA),
     ]
-    (pointer,) = told.messages
+    (pointer,) = result.messages
     assert pointer.room_id == ENTRY
-    assert not any(isinstance(order, CreateRoom) for order in told.orders)
+    assert not any(isinstance(order, CreateRoom) for order in result.orders)
 
 
 def test_an_archived_chat_is_neither_pointed_to_nor_invited_to():
@@ -165,14 +174,16 @@ def test_an_archived_chat_is_neither_pointed_to_nor_invited_to():
     (chat,) = story.it.chats
     other = replace(chat, room_id=RoomId("!other"), chat_id="C2", archived=True)
     story.it = replace(story.it, chats=(chat, other))
-    told = story.take(OnboardingRequested(INVITED))
-    assert RoomId("!other") not in [o.room_id for o in told.orders if isinstance(o, EnsureInvited)]
+    result = story.handle(OnboardingRequested(INVITED))
+    assert RoomId("!other") not in [
+        o.room_id for o in result.orders if isinstance(o, EnsureInvited)
+    ]
 
 
 def test_a_user_with_a_space_but_no_chat_gets_a_chat_in_that_space():
     story = UserStory(User(ANNA, space_id=SPACE, next_chat_index=5))
-    told = story.take(OnboardingRequested(INVITED))
-    order = order_of(told, CreateRoom).order
+    result = story.handle(OnboardingRequested(INVITED))
+    order = order_of(result, CreateRoom).order
     assert (order.space, order.parent, order.name) == (False, SPACE, "Chat 5")
 
 
@@ -182,24 +193,24 @@ def test_a_user_with_a_space_but_no_chat_gets_a_chat_in_that_space():
 def test_the_same_step_repeated_gives_the_same_order_with_the_same_ids():
     def orders() -> list[Enqueue]:
         story = UserStory()
-        steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
-        return [send for told in steps for send in told.of(Enqueue)]
+        steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
+        return [send for result in steps for send in result.of(Enqueue)]
 
     assert orders() == orders()
 
 
 def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_there_once():
     story = UserStory()
-    told = story.take(OnboardingRequested(INVITED))
+    result = story.handle(OnboardingRequested(INVITED))
     while story.it.user.state != "linking":
-        (send,) = [send for send in told.of(Enqueue) if send.reports]
-        told = story.outcome(send, outcome_of(send.order))
+        (send,) = [send for send in result.of(Enqueue) if send.reports]
+        result = story.outcome(send, outcome_of(send.order))
     half_made = ChatSummary(ROOM, "C1", "Chat 1", "default", archived=False, state="reconciling")
     story.it = replace(story.it, chats=(half_made,))
-    (link,) = [send for send in told.of(Enqueue) if send.reports]
-    told = story.outcome(link, Done())
+    (link,) = [send for send in result.of(Enqueue) if send.reports]
+    result = story.outcome(link, Done())
     assert [chat.room_id for chat in story.it.chats] == [ROOM]
-    assert CATALOG.entry_pointer("Chat 1", make_world().link(ROOM)) in told.said
+    assert CATALOG.entry_pointer("Chat 1", make_world().link(ROOM)) in result.said
 
 
 @pytest.mark.parametrize(
@@ -207,25 +218,25 @@ def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_t
 )
 def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
     story = UserStory()
-    told = story.take(OnboardingRequested(WROTE))
+    result = story.handle(OnboardingRequested(WROTE))
     while story.it.user.state != state:
-        (send,) = [send for send in told.of(Enqueue) if send.reports]
-        told = story.outcome(send, outcome_of(send.order))
-    (send,) = [send for send in told.of(Enqueue) if send.reports]
+        (send,) = [send for send in result.of(Enqueue) if send.reports]
+        result = story.outcome(send, outcome_of(send.order))
+    (send,) = [send for send in result.of(Enqueue) if send.reports]
     refused = story.outcome(send, NO)
 
     assert story.it.user.state == "resting"
     failed = CATALOG.new_failed if story.it.user.space_id else CATALOG.setup_failed
     assert refused.said == [failed("not here")]
     assert refused.messages[0].answers == "$hello"
-    assert (story.it.user.asked, story.it.user.chat, story.it.user.made) == (None, None, None)
+    assert (story.it.user.reply_to, story.it.user.chat, story.it.user.made) == (None, None, None)
 
 
 def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
     story, ids = UserStory(), []
     for _ in range(2):
         named = story.outcome(
-            order_of(story.take(OnboardingRequested(INVITED)), LookUpName), NameFound("Anna")
+            order_of(story.handle(OnboardingRequested(INVITED)), LookUpName), NameFound("Anna")
         )
         space = order_of(named, CreateRoom)
         ids.append(space.txn_id)
@@ -235,13 +246,13 @@ def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
 
 def test_a_refusal_of_something_else_leaves_the_step_in_hand_alone():
     story = onboarded()
-    told = story.take(NewChatRequested(WROTE, "Plans"))
+    result = story.handle(NewChatRequested(WROTE, "Plans"))
     before = story.it
     for txn_id in (f"{ANNA}.C1.welcome", f"{ANNA}.1000000.invite.0", f"{ANNA}.1000000.1.name"):
         stray = OrderDone(TxnId(txn_id), NO)
-        assert story.take(stray).said == []
+        assert story.handle(stray).said == []
         assert story.it == before
-    assert let_happen(story, told)[-1].messages
+    assert let_happen(story, result)[-1].messages
     assert [chat.name for chat in story.it.chats] == ["Chat 1", "Plans"]
 
 
@@ -249,9 +260,9 @@ def test_an_outcome_that_nobody_waits_for_is_only_finished():
     story = onboarded()
     before = story.it
     for outcome in (Done(), RoomCreated(RoomId("!late")), NameFound("Anna"), NO):
-        told = story.take(OrderDone(TxnId(f"{ANNA}.C1.room"), outcome))
-        assert told.consumed == [story.seq]
-        assert len(told.effects) == 1
+        result = story.handle(OrderDone(TxnId(f"{ANNA}.C1.room"), outcome))
+        assert result.consumed == [story.seq]
+        assert len(result.effects) == 1
     assert story.it == before
 
 
@@ -267,8 +278,8 @@ NARROWED = {"allowed": ("@somebody:else",)}
 def test_a_request_of_one_who_may_not_talk_to_the_bot_any_more_is_dropped(request_of):
     for story in (UserStory(), onboarded()):
         story.world_options = NARROWED
-        told = story.take(request_of)
-        assert [type(effect) for effect in told.effects] == [Log, Ack]
+        result = story.handle(request_of)
+        assert [type(effect) for effect in result.effects] == [Log, Ack]
 
 
 @pytest.mark.parametrize("state", ["naming", "making_space", "making_chat", "linking"])
@@ -277,14 +288,14 @@ def test_what_is_being_made_goes_no_further_for_one_who_may_not_talk_to_the_bot_
     state, refused
 ):
     story = UserStory()
-    told = story.take(OnboardingRequested(WROTE))
+    result = story.handle(OnboardingRequested(WROTE))
     while story.it.user.state != state:
-        (send,) = [send for send in told.of(Enqueue) if send.reports]
-        told = story.outcome(send, outcome_of(send.order))
-    (send,) = [send for send in told.of(Enqueue) if send.reports]
+        (send,) = [send for send in result.of(Enqueue) if send.reports]
+        result = story.outcome(send, outcome_of(send.order))
+    (send,) = [send for send in result.of(Enqueue) if send.reports]
     story.world_options = NARROWED
-    told = story.outcome(send, NO if refused else outcome_of(send.order))
-    assert [type(effect) for effect in told.effects] == [Log, Ack]
+    result = story.outcome(send, NO if refused else outcome_of(send.order))
+    assert [type(effect) for effect in result.effects] == [Log, Ack]
     assert story.it.user.state == "resting"
 
 
@@ -293,8 +304,8 @@ def test_what_is_being_made_goes_no_further_for_one_who_may_not_talk_to_the_bot_
 
 def test_new_chats_are_numbered_named_and_made_one_after_the_other():
     story = onboarded()
-    first = story.take(NewChatRequested(WROTE, ""))
-    waiting = story.take(NewChatRequested(WROTE, "Plans"))
+    first = story.handle(NewChatRequested(WROTE, ""))
+    waiting = story.handle(NewChatRequested(WROTE, "Plans"))
     assert waiting.effects == ()
 
     let_happen(story, first)
@@ -309,26 +320,26 @@ def test_new_chats_are_numbered_named_and_made_one_after_the_other():
 
 def test_the_number_of_a_chat_that_could_not_be_made_is_not_used_again():
     story = onboarded()
-    told = story.take(NewChatRequested(WROTE, ""))
-    story.outcome(order_of(told, CreateRoom), NO)
-    order = order_of(story.take(NewChatRequested(WROTE, "")), CreateRoom)
+    result = story.handle(NewChatRequested(WROTE, ""))
+    story.outcome(order_of(result, CreateRoom), NO)
+    order = order_of(story.handle(NewChatRequested(WROTE, "")), CreateRoom)
     assert order.order.name == "Chat 3"
 
 
 def test_every_context_that_is_given_out_is_told():
     story = UserStory()
-    steps = let_happen(story, story.take(OnboardingRequested(INVITED)))
-    steps += let_happen(story, story.take(NewChatRequested(WROTE, "")))
-    taken = [each for told in steps for each in told.of(ReservePlatformChatId)]
+    steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
+    steps += let_happen(story, story.handle(NewChatRequested(WROTE, "")))
+    taken = [each for result in steps for each in result.of(ReservePlatformChatId)]
     assert taken == [ReservePlatformChatId("8"), ReservePlatformChatId("9")]
 
 
 def test_a_recovered_chat_moves_the_counter_past_its_number_and_never_back():
     story = UserStory()
-    story.take(ChatRecovered(SPACE, 7))
-    story.take(ChatRecovered(RoomId("!elsewhere"), 3))
+    story.handle(ChatRecovered(SPACE, 7))
+    story.handle(ChatRecovered(RoomId("!elsewhere"), 3))
     assert (story.it.user.space_id, story.it.user.next_chat_index) == (SPACE, 8)
-    order = order_of(story.take(NewChatRequested(WROTE, "")), CreateRoom)
+    order = order_of(story.handle(NewChatRequested(WROTE, "")), CreateRoom)
     assert order.order.name == "Chat 8"
 
 
@@ -345,7 +356,7 @@ def test_chats_are_listed_with_number_name_agent_and_state():
     story = UserStory()
     chats = (chat(1), chat(2, archived=True), chat(3, "gone"), chat(4, state="failed"))
     story.it = replace(story.it, chats=chats)
-    (page,) = story.take(ChatListRequested(ReplyTarget(RoomId("!2"), EventId("$list")))).messages
+    (page,) = story.handle(ChatListRequested(ReplyTarget(RoomId("!2"), EventId("$list")))).messages
 
     assert (page.room_id, page.answers, page.notice) == ("!2", "$list", True)
     for each in chats:
@@ -359,11 +370,11 @@ def test_chats_are_listed_with_number_name_agent_and_state():
 
 
 def test_a_user_without_chats_is_told_so():
-    told = UserStory().take(ChatListRequested(WROTE))
-    assert told.said == [CATALOG.no_chats()]
-    assert told.consumed == [1]
+    result = UserStory().handle(ChatListRequested(WROTE))
+    assert result.said == [CATALOG.no_chats()]
+    assert result.consumed == [1]
 
 
 def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
     with pytest.raises(AssertionError, match="unreachable"):
-        UserStory().take(object())
+        UserStory().handle(object())

@@ -11,24 +11,24 @@ from actors.task_pool import TaskPool
 from machines.events.orders import Order, SendMessage
 from machines.ids import ActorKey, EventId, RoomId, TxnId, UserId
 from store.records import InboxRow, OutboxRow, UnitOfWork
-from tests.actors.fakes import House
+from tests.actors.fakes import RuntimeFixture
 
 ROOM = RoomId("!room")
 
 
-class Desk:
+class OutboxFixture:
     """An outbox, with the rows that it delivered and the replies that it reported."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, runtime: RuntimeFixture) -> None:
+        self.runtime = runtime
         self.delivered: list[InboxRow] = []
         self.replied: list[tuple[RoomId, EventId]] = []
         self.turned_away: set[UserId] = set()
-        self.task_pool = TaskPool(house.clock)
+        self.task_pool = TaskPool(runtime.clock)
         self.outbox = Outbox(
-            house.homeserver,
-            house.journal,
-            house.clock,
+            runtime.homeserver,
+            runtime.journal,
+            runtime.clock,
             self.task_pool,
             deliver=self.delivered.extend,
             replied=lambda room_id, event_id: self.replied.append((room_id, event_id)),
@@ -39,12 +39,12 @@ class Desk:
     def row(self, txn_id: str, order: Order | None = None, **changes: object) -> OutboxRow:
         message = order or SendMessage(ROOM, txn_id)
         lane = str(getattr(message, "room_id", "@anna"))
-        now = self.house.clock.now()
+        now = self.runtime.clock.now()
         row = OutboxRow(TxnId(txn_id), lane, ActorKey(lane), message, False, 0.0, now)
         return replace(row, **changes)
 
     async def commit(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
-        await self.house.journal.save_units_of_work(
+        await self.runtime.journal.save_units_of_work(
             [UnitOfWork(orders=rows, dropped_edits=dropped)], 1.0
         )
 
@@ -58,15 +58,15 @@ class Desk:
 
     @property
     def sent(self) -> list[str]:
-        return [str(txn_id) for txn_id, _ in self.house.homeserver.performed]
+        return [str(txn_id) for txn_id, _ in self.runtime.homeserver.performed]
 
 
 @asynccontextmanager
-async def open_desk(house: House) -> AsyncIterator[Desk]:
-    desk = Desk(house)
+async def open_outbox(runtime: RuntimeFixture) -> AsyncIterator[OutboxFixture]:
+    outbox_fixture = OutboxFixture(runtime)
     async with anyio.create_task_group() as group:
-        desk.task_pool.run(group)
-        await desk.outbox.recover()
-        yield desk
-        await house.clock.passes(60)
+        outbox_fixture.task_pool.run(group)
+        await outbox_fixture.outbox.recover()
+        yield outbox_fixture
+        await runtime.clock.passes(60)
         group.cancel_scope.cancel()
