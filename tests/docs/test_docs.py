@@ -80,7 +80,7 @@ def test_the_readme_fits_one_screen_before_its_reference() -> None:
 
 
 def test_the_architecture_has_every_top_level_package() -> None:
-    shown = {row[0].strip("`") for row in rows(ARCHITECTURE, "## The house", "Package")}
+    shown = {row[0].strip("`") for row in rows(ARCHITECTURE, "## Packages", "Package")}
     assert shown == {*PROJECT["tool"]["importlinter"]["root_packages"], "tests"}
 
 
