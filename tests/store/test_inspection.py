@@ -95,7 +95,7 @@ def test_the_newest_report_is_found_behind_later_transitions(raw: sqlite3.Connec
         raw,
         UnitOfWork(
             room=chat_room(),
-            transitions=(refused, moved(CHAT, "message_came", "failed", "reconciling")),
+            transitions=(refused, moved(CHAT, "user_wrote", "failed", "reconciling")),
         ),
     )
     sight = room_snapshot(raw, CHAT, 1)
