@@ -20,11 +20,12 @@ from machines.events.orders import Refused, StoreBinding
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.room.actor import RoomActor
 from machines.room.binding import chat_number, platform_number
-from machines.room.machine import DifferenceFound, Room
+from machines.room.machine import DifferenceFound
 from machines.room.membership import step_room
 from machines.room.plan import Plan, Stored
 from machines.room.reconcile import plan
 from machines.room.repair import conclude
+from machines.room.state import Room
 from machines.room.step_draft import StepDraft
 from machines.room.topology import Topology
 from machines.room.unconfirmed import doubts

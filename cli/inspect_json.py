@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from machines.room.machine import COOL_DOWN_S, ROOM
+from machines.room.machine import ROOM
+from machines.room.state import COOL_DOWN_S
 from machines.turn.state import Turn
 from store.inspection import BotSnapshot, Failure, RoomSnapshot
 from store.records import TransitionRecord

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from cli.terminal import aligned, escape_controls
 from machines.room.binding import Binding
-from machines.room.machine import COOL_DOWN_S, ROOM
+from machines.room.machine import ROOM
+from machines.room.state import COOL_DOWN_S
 from machines.turn.state import Turn
 from store.inspection import BotSnapshot, Failure, RoomSnapshot
 from store.records import TransitionRecord

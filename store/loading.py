@@ -10,8 +10,8 @@ from collections.abc import Collection
 from machines.bot.machine import BotState
 from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, UserId
 from machines.room.binding import read_stored_binding
-from machines.room.machine import Room
 from machines.room.plan import Stored
+from machines.room.state import Room
 from machines.room.topology import Topology
 from machines.user.preferences import Preferences
 from store.codec import read

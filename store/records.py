@@ -10,7 +10,7 @@ from machines.events.internal import OrderDone, ReplyTarget
 from machines.events.orders import Order
 from machines.events.priority import Priority
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.state import Turn
 from machines.user.chats import ChatSummary
 from machines.user.machine import NewChat, User

@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.room.binding import Binding
 from machines.room.chat_context import ChatContext
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.state import Turn
 from machines.user.chats import ChatSummary
 from machines.user.machine import User

@@ -7,7 +7,7 @@ wait allows. Such a time is reduced to the longest remaining wait, in the row to
 from msgspec.structs import replace
 
 from machines.context import StepContext
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.room.step_draft import RoomActor
 from machines.turn.reply import EDIT_INTERVAL_S
 from machines.turn.retry_policy import LONGEST_SPREAD_WAIT_S

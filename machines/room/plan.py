@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from machines.events.internal import TopologyConfirmed
 from machines.ids import RoomId, UserId
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.user.machine import User
 
 

@@ -4,8 +4,9 @@ from msgspec.structs import replace
 
 from machines.events.effects import DeadLetter, Reconcile
 from machines.events.internal import RoomLost, TopologyConfirmed, TopologyRefused
-from machines.room.machine import ANSWERED_WITHIN_S, RepairDue
+from machines.room.machine import RepairDue
 from machines.room.membership import step_room
+from machines.room.state import ANSWERED_WITHIN_S
 from machines.room.step_draft import StepDraft
 from machines.turn.driver import drop_turn, step_turn
 

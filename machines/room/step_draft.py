@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from machines.context import StepContext
 from machines.events.effects import Effect, ReservePlatformChatId, SavePreferences
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
-from machines.room.machine import ANSWERED_WITHIN_S, Room, notice_to
+from machines.room.machine import notice_to
+from machines.room.state import ANSWERED_WITHIN_S, Room
 from machines.turn.notices import in_parts
 from machines.turn.state import (
     NO_ATTEMPT,

@@ -10,7 +10,7 @@ from machines.events.internal import AnswerReady, ReplyTarget
 from machines.events.orders import EnsureInvited
 from machines.i18n import ChatLine
 from machines.ids import ActorKey, AgentId, RoomId, TxnId
-from machines.room.machine import RoomState
+from machines.room.state import RoomState
 from machines.user.machine import User
 
 

@@ -46,7 +46,7 @@ from machines.events.orders import (
 )
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.room.topology import ObservedRoom, Topology
 from machines.room.unconfirmed import Unconfirmed
 from store import Journal

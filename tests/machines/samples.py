@@ -16,6 +16,7 @@ from machines.fsm import Table
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.room import binding
 from machines.room import machine as room_machine
+from machines.room.state import Room
 from machines.turn import machine as turn_machine
 from machines.turn.answer_text import AnswerText
 from machines.turn.reply import Part, Reply, checksum
@@ -77,9 +78,9 @@ BOT = Machine(
 ROOM = Machine(
     room_machine.ROOM,
     rows=(
-        room_machine.Room(ROOM_ID),
-        room_machine.Room(ROOM_ID, binding=CHAT, last_repair_at=1000.1, encrypted=True),
-        room_machine.Room(ROOM_ID, binding=ENTRY, onboarding_user=ANNA, last_repair_at=1000.0),
+        Room(ROOM_ID),
+        Room(ROOM_ID, binding=CHAT, last_repair_at=1000.1, encrypted=True),
+        Room(ROOM_ID, binding=ENTRY, onboarding_user=ANNA, last_repair_at=1000.0),
     ),
     facts=(
         matrix_events.InviteArrived(ROOM_ID, ANNA, encrypted=False),
@@ -188,7 +189,7 @@ MODULES = {
 }
 NO_EVENTS: dict[str, set[str]] = {
     "BotMachine": {"BotState"},
-    "RoomMachine": {"Room"},
+    "RoomMachine": set(),
     "TurnMachine": set(),
     "UserMachine": {"NewChat", "User"},
 }

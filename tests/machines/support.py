@@ -35,7 +35,7 @@ from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
 from machines.room import actor as room_actor
 from machines.room.actor import RoomActor
 from machines.room.binding import Binding
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.answer_text import AnswerText
 from machines.user import actor as user_actor
 from machines.user.actor import UserActor

@@ -14,7 +14,7 @@ from machines.events.orders import SendMessage
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
 from machines.room.chat_context import ChatContext, Question
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.reply import Finished, Part, Reply
 from machines.turn.state import Turn
 from machines.user.machine import NewChat, User

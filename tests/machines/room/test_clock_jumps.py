@@ -14,7 +14,7 @@ from machines.events.matrix import MessageArrived
 from machines.ids import EventId
 from machines.room.actor import RoomActor
 from machines.room.chat_context import QUESTION_KEPT_S
-from machines.room.machine import COOL_DOWN_S, Room
+from machines.room.state import COOL_DOWN_S, Room
 from machines.turn.reply import EDIT_INTERVAL_S
 from machines.turn.retry_policy import LONGEST_SPREAD_WAIT_S
 from tests.machines.support import ANNA, ROOM, RoomStory

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from machines.ids import RoomId
 from machines.room.binding import Binding
-from machines.room.machine import Room
 from machines.room.plan import Stored
+from machines.room.state import Room
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from machines.user.machine import User
 from tests.machines.room.topologies import AGENT, StepContext

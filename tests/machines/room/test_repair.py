@@ -25,7 +25,7 @@ from machines.events.orders import (
 )
 from machines.ids import EventId
 from machines.room.binding import Binding
-from machines.room.machine import Room
+from machines.room.state import Room
 from tests.machines.support import (
     ANNA,
     BERT,

@@ -39,7 +39,7 @@ from machines.events.matrix import (
 from machines.events.orders import Joined, Refused
 from machines.ids import EventId, TxnId
 from machines.room.actor import RoomActor
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.room.step_draft import WaitingMessage
 from machines.turn.answer_text import AnswerText
 from tests.machines.support import ANNA, CATALOG, CHAT_BINDING, ROOM, RoomStory, StepResult

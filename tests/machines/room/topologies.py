@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from machines.ids import AgentId, RoomId, UserId
 from machines.room.binding import Binding
-from machines.room.machine import Room, RoomState
 from machines.room.plan import Plan, Stored
 from machines.room.reconcile import plan
+from machines.room.state import Room, RoomState
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from machines.user.machine import User
 from tests.machines.support import ANNA, BOT
