@@ -201,7 +201,7 @@ class FakeHomeserver:
         shown = self.rooms if self.synced is None else self.synced
         return batch, Topology(BOT, {room.room_id: room for room in shown})
 
-    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
+    async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
         self.calls.append("confirm")
         await anyio.lowlevel.checkpoint()
         return Topology(BOT, {room.room_id: room for room in self.rooms})

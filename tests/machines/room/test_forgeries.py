@@ -63,8 +63,8 @@ FORGERIES = {
 
 @pytest.mark.parametrize("rooms", FORGERIES.values(), ids=FORGERIES)
 def test_a_forged_topology_adopts_no_chat(rooms):
-    decided = plan_for(rooms)
-    chats = [each for each in decided.found.values() if each.binding.room_type == "chat"]
+    plan = plan_for(rooms)
+    chats = [each for each in plan.found.values() if each.binding.room_type == "chat"]
     assert chats == []
 
 
@@ -80,16 +80,16 @@ def test_a_forgery_beside_a_sound_space_leaves_that_one_as_it_is(rooms):
 
 
 def test_a_sound_topology_is_adopted_so_that_the_forgeries_prove_something():
-    decided = plan_for([space("!space", "!chat"), chat(binding=CLAIM)])
-    assert decided.found[RoomId("!chat")].binding == bound("C1", "1")
-    assert decided.skipped == decided.conflicts == ()
+    plan = plan_for([space("!space", "!chat"), chat(binding=CLAIM)])
+    assert plan.found[RoomId("!chat")].binding == bound("C1", "1")
+    assert plan.skipped == plan.conflicts == ()
 
 
 def test_every_forged_child_is_reported_with_its_room_and_reason():
-    decided = plan_for(
+    plan = plan_for(
         [space("!space", link("!a", STRANGER), "!b", "!c"), chat("!a"), chat("!c", created_by=ANNA)]
     )
-    reasons = {remark.room_id: remark.reason for remark in decided.skipped[:3]}
+    reasons = {remark.room_id: remark.reason for remark in plan.skipped[:3]}
     assert STRANGER in reasons[RoomId("!a")]
     assert "not joined" in reasons[RoomId("!b")]
     assert "did not create" in reasons[RoomId("!c")]

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from machines.ids import RoomId
 from machines.room.binding import Binding
-from machines.room.plan import Stored
+from machines.room.plan import StoredState
 from machines.room.state import Room
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from machines.user.machine import User
@@ -108,7 +108,7 @@ users = st.lists(
     ),
     unique_by=lambda user: user.user_id,
 ).map(lambda found: {user.user_id: user for user in found})
-tables = st.builds(Stored, rooms=rows(), users=users, platform_chat_seq=st.integers(0, 12))
+tables = st.builds(StoredState, rooms=rows(), users=users, platform_chat_seq=st.integers(0, 12))
 
 
 @pytest.mark.slow
@@ -129,16 +129,16 @@ def test_reconciling_twice_is_reconciling_once(shown, stored):
 @settings(max_examples=150, deadline=None)
 def test_no_two_rooms_are_ever_given_the_same_id(shown, stored):
     context = StepContext(shown, stored)
-    decided = context.plan()
-    chats = [each.binding for each in decided.found.values() if each.binding.room_type == "chat"]
+    plan = context.plan()
+    chats = [each.binding for each in plan.found.values() if each.binding.room_type == "chat"]
     assert len({each.platform_chat_id for each in chats}) == len(chats)
     assert len({(each.matrix_user_id, each.chat_id) for each in chats}) == len(chats)
-    context.apply(decided)
+    context.apply(plan)
     held = [row.binding.platform_chat_id for row in context.stored.rooms.values() if row.binding]
     held = [context for context in held if context]
     assert len(set(held)) == len(held), "the schema would refuse this"
     for each in chats:
-        assert int(each.platform_chat_id or 0) <= decided.platform_chat_seq
+        assert int(each.platform_chat_id or 0) <= plan.platform_chat_seq
         user = context.stored.users[each.matrix_user_id]
         assert user.next_chat_index > int((each.chat_id or "C0")[1:])
 
@@ -171,7 +171,7 @@ def test_whatever_happens_to_the_tables_the_homeserver_gives_the_same_chats_back
         for room_id, row in kept.items()
         if not (row.binding and row.binding.platform_chat_id in free - {None})
     }
-    context.stored = Stored({**kept, **damaged}, other_users, 0)
+    context.stored = StoredState({**kept, **damaged}, other_users, 0)
     context.apply(context.plan())
     assert context.chats() == chats
     assert context.settled

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from machines.ids import AgentId, RoomId, UserId
 from machines.room.binding import Binding
-from machines.room.plan import Plan, Stored
-from machines.room.reconcile import plan
+from machines.room.plan import Plan, StoredState
+from machines.room.reconcile import Planner
 from machines.room.state import Room, RoomState
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from machines.user.machine import User
@@ -65,9 +65,9 @@ def allows(user_id: UserId) -> bool:
     return user_id.endswith(":example.org") and user_id != BOT
 
 
-def plan_for(context: Topology | Iterable[ObservedRoom], stored: Stored | None = None) -> Plan:
+def plan_for(context: Topology | Iterable[ObservedRoom], stored: StoredState | None = None) -> Plan:
     shown = context if isinstance(context, Topology) else topology(*context)
-    return plan(shown, stored or Stored(), lambda user_id: AGENT, allows)
+    return Planner(shown, stored or StoredState(), lambda user_id: AGENT, allows).plan()
 
 
 @dataclass
@@ -75,33 +75,33 @@ class StepContext:
     """The homeserver and the local tables, changed by plans as the reconciler changes them."""
 
     shown: Topology
-    stored: Stored = field(default_factory=Stored)
+    stored: StoredState = field(default_factory=StoredState)
 
     def plan(self) -> Plan:
         return plan_for(self.shown, self.stored)
 
-    def apply(self, decided: Plan) -> None:
+    def apply(self, plan: Plan) -> None:
         """Do what `actors.reconciler` does: bindings to the server, rows to the tables."""
         shown = dict(self.shown.rooms)
-        for room_id in decided.backfilled:
-            content = decided.found[room_id].binding.content()
+        for room_id in plan.backfilled:
+            content = plan.found[room_id].binding.content()
             shown[room_id] = replace(shown[room_id], binding=content)
         rooms: dict[RoomId, Room] = dict(self.stored.rooms)
-        for room_id in (*decided.changed, *decided.refused, *decided.gone):
+        for room_id in (*plan.changed, *plan.refused, *plan.gone):
             before = rooms.get(room_id, Room(room_id))
-            rooms[room_id] = self._settled(before, decided)
+            rooms[room_id] = self._settled(before, plan)
             self._release_context(rooms, rooms[room_id])
         users: dict[UserId, User] = dict(self.stored.users)
-        users.update({user.user_id: user for user in decided.users})
+        users.update({user.user_id: user for user in plan.users})
         self.shown = replace(self.shown, rooms=shown)
-        seq = max(self.stored.platform_chat_seq, decided.platform_chat_seq)
+        seq = max(self.stored.platform_chat_seq, plan.platform_chat_seq)
         self.stored = replace(self.stored, rooms=rooms, users=users, platform_chat_seq=seq)
 
     @staticmethod
-    def _settled(room: Room, decided: Plan) -> Room:
-        if room.room_id in decided.gone:
+    def _settled(room: Room, plan: Plan) -> Room:
+        if room.room_id in plan.gone:
             return replace(room, state="unregistered", onboarding_user=None)
-        found = decided.found.get(room.room_id)
+        found = plan.found.get(room.room_id)
         if found is None:
             return replace(room, state="failed", onboarding_user=None)
         encrypted = room.encrypted or found.encrypted
@@ -136,12 +136,8 @@ class StepContext:
     @property
     def settled(self) -> bool:
         """Whether another reconciliation would write nothing, here or there (contract C5)."""
-        decided = self.plan()
-        same_seq = decided.platform_chat_seq == self.stored.platform_chat_seq
+        plan = self.plan()
+        same_seq = plan.platform_chat_seq == self.stored.platform_chat_seq
         return same_seq and not (
-            decided.changed
-            or decided.refused
-            or decided.gone
-            or decided.users
-            or decided.backfilled
+            plan.changed or plan.refused or plan.gone or plan.users or plan.backfilled
         )
