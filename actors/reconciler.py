@@ -24,7 +24,7 @@ from machines.room.machine import DifferenceFound
 from machines.room.membership import step_room
 from machines.room.plan import Plan, StoredState
 from machines.room.reconcile import NO_BINDING, Planner
-from machines.room.repair import conclude
+from machines.room.repair import finish_repair
 from machines.room.state import Room
 from machines.room.step_draft import StepDraft
 from machines.room.topology import Topology
@@ -187,7 +187,7 @@ class Reconciler:
         else:
             if room.state != "reconciling":
                 step_room(draft, DifferenceFound(), "start-up found a difference")
-            conclude(draft, _judgement(room.room_id, decided))
+            finish_repair(draft, _judgement(room.room_id, decided))
         after, effects = draft.result()
         collector = EffectCollector(ActorKey(room.room_id), before)
         for effect in effects:

@@ -10,26 +10,26 @@ from machines.room.chat_context import ChatContext
 
 RoomState = Literal["unregistered", "reconciling", "bound", "failed"]
 
-COOL_DOWN_S = 60.0
+MIN_REPAIR_INTERVAL_S = 60.0
 """The shortest interval between two repairs of a room (contract C8)."""
-LONGEST_INTERVAL_S = 3600.0
-"""The longest interval between two repairs while work waits and nobody writes."""
+MAX_REPAIR_INTERVAL_S = 3600.0
+"""The longest interval between two repairs while work waits and no message arrives."""
 _DOUBLINGS = 6
 """After so many doublings the interval is the longest."""
-ANSWERED_WITHIN_S = 24 * 3600.0
-"""How old work may be when a repair fails, or while the bot is out of the room, and still wait (contract C8)."""
+MAX_WORK_AGE_S = 24 * 3600.0
+"""Work older than this is dropped when a repair fails, or while the bot is not in the room (contract C8)."""
 
 
 class Room(Struct, frozen=True):
-    """One room's row. Times are seconds since the epoch.
+    """The row of a room. Times are seconds since the epoch.
 
-    `onboarding_user` is the last user who invited the bot; they are welcomed once the room is bound. `last_repair_at`
+    `onboarding_user` is the last user who invited the bot; they are welcomed when the room is bound. `last_repair_at`
     is when the last repair began or ended, 0 if the next may start at once; `failed_repairs` counts the repairs that
-    failed since somebody last wrote. `repair_pending` says that a repair was ordered and has not ended; it ends with
-    the process. `failure_reported` says that the users here know of the failure, `reminder_sent` that a command was
-    answered with the notice once more. `last_message_seq` is the inbox row of the newest message that came while the
-    room was not bound: a message that is read again after a restart is not new. `others` is how many others than the
-    bot are in an entry room, joined or invited; `None` when that is not known.
+    failed since the last message. `repair_pending`: a repair was ordered and has not ended; it ends with the process.
+    `failure_reported`: the users were notified of the failure; `reminder_sent`: a command was answered with that notice
+    again. `last_message_seq` is the inbox row of the newest message that arrived while the room was not bound: a
+    message that is read again after a restart is not new. `others` is the number of other members of an entry room,
+    joined or invited; `None` if it is not known.
     """
 
     room_id: RoomId
@@ -58,25 +58,27 @@ class Room(Struct, frozen=True):
 
     @property
     def has_other_readers(self) -> bool:
-        """Whether more than one other may be in the room; where that is not known, it is assumed (contract O5)."""
+        """Whether the room may have more than one other member; if that is not known, it is assumed (contract O5)."""
         if self.binding is not None and self.binding.room_type != "entry":
             return False
         return self.others is None or self.others > 1
 
     @property
     def has_left(self) -> bool:
-        """Whether the bot was in this room and is out of it: a repair would show nothing until it is back."""
+        """Whether the bot was in this room and left it: a repair cannot succeed until it is back."""
         return self.state == "unregistered" and self.since > 0
 
     def repair_due_at(self) -> float | None:
-        """Return when the next repair of a room with work is due; `None` if it is bound or a repair is under way.
+        """Return when the next repair of a room with work is due; `None` if it is bound or a repair is running.
 
-        A `reconciling` room without a repair waits for a join, or for its user's actor to complete it. Both are
-        faster than the longest interval; if they fail, only another actor may know of it.
+        A `reconciling` room without a repair waits for a join, or for its user's actor to complete it. Both are faster
+        than the longest interval. If they fail, this actor may not receive an event.
         """
         if self.state == "bound" or self.repair_pending:
             return None
         if self.state == "reconciling":
-            return self.since + LONGEST_INTERVAL_S
+            return self.since + MAX_REPAIR_INTERVAL_S
         doublings = min(max(0, self.failed_repairs - 1), _DOUBLINGS)
-        return self.last_repair_at + min(LONGEST_INTERVAL_S, COOL_DOWN_S * 2.0**doublings)
+        return self.last_repair_at + min(
+            MAX_REPAIR_INTERVAL_S, MIN_REPAIR_INTERVAL_S * 2.0**doublings
+        )

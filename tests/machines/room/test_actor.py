@@ -31,7 +31,7 @@ from machines.events.matrix import (
 )
 from machines.events.orders import Refused
 from machines.ids import EventId
-from machines.room.actor import refused
+from machines.room.actor import effects_of_refusal
 from machines.turn.answer_text import AnswerText
 from machines.turn.state import NO_ATTEMPT
 from tests.machines.support import (
@@ -231,10 +231,10 @@ def test_an_event_that_the_room_refuses_changes_nothing_and_its_row_is_finished(
         story.handle(made, stored=True)
     assert story.it == before
 
-    log, consume = refused(error.value, 1)
+    log, consume = effects_of_refusal(error.value, 1)
     assert isinstance(log, Log)
     assert consume == Ack(1)
-    assert refused(error.value, 0) == (log,)
+    assert effects_of_refusal(error.value, 0) == (log,)
 
 
 def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():

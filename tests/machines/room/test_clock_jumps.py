@@ -13,8 +13,8 @@ from machines.events.internal import (
 from machines.events.matrix import MessageArrived
 from machines.ids import EventId
 from machines.room.actor import RoomActor
-from machines.room.chat_context import QUESTION_KEPT_S
-from machines.room.state import COOL_DOWN_S, Room
+from machines.room.chat_context import QUESTION_LIFETIME_S
+from machines.room.state import MIN_REPAIR_INTERVAL_S, Room
 from machines.turn.reply import EDIT_INTERVAL_S
 from machines.turn.retry_policy import LONGEST_SPREAD_WAIT_S
 from tests.machines.support import ANNA, ROOM, RoomStory
@@ -36,15 +36,15 @@ def test_a_failed_room_is_looked_at_within_the_wait_that_was_due():
     set_back(story)
     due_at = story.it.due_at()
     assert due_at is not None
-    assert due_at <= story.now + COOL_DOWN_S
-    assert story.later(COOL_DOWN_S).of(Reconcile) == [Reconcile()]
+    assert due_at <= story.now + MIN_REPAIR_INTERVAL_S
+    assert story.later(MIN_REPAIR_INTERVAL_S).of(Reconcile) == [Reconcile()]
 
 
 def test_a_message_in_a_room_that_failed_in_the_future_has_its_look():
     room = Room(ROOM, "failed", last_repair_at=1000.0 + TWO_HOURS_S, failed_repairs=7)
     story = RoomStory(room)
     story.hears("hello")
-    assert story.later(COOL_DOWN_S).of(Reconcile) == [Reconcile()]
+    assert story.later(MIN_REPAIR_INTERVAL_S).of(Reconcile) == [Reconcile()]
 
 
 def test_a_message_received_in_the_future_counts_as_received_now():
@@ -113,7 +113,7 @@ def test_a_question_may_be_answered_no_longer_than_a_day():
     set_back(story)
     question = story.it.room.chat_context.question
     assert question is not None
-    assert question.expired(story.now + QUESTION_KEPT_S + 1)
+    assert question.expired(story.now + QUESTION_LIFETIME_S + 1)
 
 
 def test_a_turn_that_began_in_the_future_is_not_kept_longer():

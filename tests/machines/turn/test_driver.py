@@ -14,8 +14,7 @@ from machines.events.internal import (
 from machines.events.matrix import QuestionShown
 from machines.events.orders import StoreBinding
 from machines.ids import EventId, RoomId
-from machines.room.answers import MAX_TOKENS
-from machines.room.chat_context import QUESTION_KEPT_S, ChatContext, Question
+from machines.room.chat_context import MAX_TOKENS, QUESTION_LIFETIME_S, ChatContext, Question
 from machines.turn.endings import FILE_NAME_CHARS
 from tests.machines.support import (
     ANNA,
@@ -371,7 +370,7 @@ def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answ
 
 def test_a_question_expires_politely():
     story = asked_to_confirm()
-    story.now += QUESTION_KEPT_S + 1
+    story.now += QUESTION_LIFETIME_S + 1
     result = story.hears("!yes")
     assert result.said == [CATALOG.confirmation_expired()]
     assert story.hears("!yes").said == [CATALOG.no_open_question()]
