@@ -57,11 +57,11 @@ class FinishedOrder(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """What is being made for a user, stored in `users.in_hand`."""
+    """What is being created for a user, stored in `users.in_hand`."""
 
     reply_to: ReplyTarget | None = field(default=None, name="asked")
     chat: NewChat | None = None
-    made: RoomId | None = None
+    new_room_id: RoomId | None = field(default=None, name="made")
 
 
 class TransitionRecord(Struct, frozen=True):

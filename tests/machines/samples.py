@@ -159,22 +159,22 @@ TURN = Machine(
 USER = Machine(
     user_machine.USER,
     rows=(
-        user_machine.User(ANNA, reply_to=ASKED, chat=NEW_CHAT, made=RoomId("!made")),
+        user_machine.User(ANNA, reply_to=ASKED, chat=NEW_CHAT, new_room_id=RoomId("!made")),
         user_machine.User(
             ANNA,
             space_id=RoomId("!space"),
             next_chat_index=4,
             reply_to=ASKED,
             chat=NEW_CHAT,
-            made=RoomId("!made"),
+            new_room_id=RoomId("!made"),
         ),
     ),
     facts=(
-        user_machine.SpaceWanted(ASKED, "@anna:example.org.1"),
-        user_machine.ChatWanted(ASKED, "Plans"),
+        user_machine.SpaceRequested(ASKED, "@anna:example.org.1"),
+        user_machine.ChatRequested(ASKED, "Plans"),
         user_machine.NameKnown("Anna", TxnId("@anna:example.org.1.name")),
-        user_machine.SpaceMade(RoomId("!space")),
-        user_machine.ChatMade(RoomId("!made")),
+        user_machine.SpaceCreated(RoomId("!space")),
+        user_machine.ChatCreated(RoomId("!made")),
         user_machine.ChatLinked(),
         user_machine.StepRefused(),
     ),

@@ -85,7 +85,7 @@ USERS = (
             RoomId("!entry"), EventId("$asked"), EventId("$root"), (BegunPart(EventId("$p"), 2),)
         ),
         chat=NewChat("C8", "70", AgentId("writer"), "Chat 8"),
-        made=RoomId("!made"),
+        new_room_id=RoomId("!made"),
     ),
 )
 PREFERENCES = Preferences(AgentId("writer"), "brief", {"files": False}, {"email-send": False})

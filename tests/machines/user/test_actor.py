@@ -229,7 +229,11 @@ def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
     failed = CATALOG.new_failed if story.it.user.space_id else CATALOG.setup_failed
     assert refused.said == [failed("not here")]
     assert refused.messages[0].answers == "$hello"
-    assert (story.it.user.reply_to, story.it.user.chat, story.it.user.made) == (None, None, None)
+    assert (story.it.user.reply_to, story.it.user.chat, story.it.user.new_room_id) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
