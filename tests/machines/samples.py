@@ -193,6 +193,6 @@ NO_EVENTS: dict[str, set[str]] = {
     "TurnMachine": set(),
     "UserMachine": {"NewChat", "User"},
 }
-"""The structs of each machine's file that are rows, their parts, or effects, and no events."""
+"""The structs of each machine's file that are no events."""
 
 KEY = ActorKey(ROOM_ID)

@@ -1,4 +1,4 @@
-"""Who may talk to the bot, and how a room is linked to."""
+"""The access rules, and links to rooms."""
 
 import pytest
 

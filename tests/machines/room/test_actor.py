@@ -1,4 +1,4 @@
-"""A chat answers its owner: one reply to each message, in order, and to nobody else."""
+"""A chat answers its owner only: one reply to each message, in order."""
 
 import pytest
 from msgspec.structs import replace
@@ -56,7 +56,7 @@ def a_file(event_id: str = "$file") -> FileArrived:
 # -- a message and its reply -----------------------------------------------------------------------
 
 
-def test_a_message_of_the_owner_is_asked_under_its_own_id():
+def test_a_message_of_the_owner_is_sent_to_the_agent_with_its_event_id():
     scenario = RoomScenario()
     result = scenario.user_writes("What is it?")
     request = result.only_call.request
@@ -100,17 +100,17 @@ def test_an_empty_answer_says_that_it_is_empty():
 
 
 @pytest.mark.parametrize("sender", [BERT, STRANGER, BOT])
-def test_a_message_of_anybody_else_in_a_chat_is_dropped(sender):
+def test_a_message_of_another_user_in_a_chat_is_ignored(sender):
     result = RoomScenario().user_writes("let me in", sender)
     assert result.effects == (Ack(1),)
 
 
-def test_a_user_who_may_no_longer_talk_is_not_answered_even_in_his_own_chat():
+def test_an_owner_who_is_no_longer_allowed_gets_no_answer():
     scenario = RoomScenario(context_options={"allowed": (BERT,)})
     assert scenario.user_writes("hello").effects == (Ack(1),)
 
 
-def test_a_message_that_waited_is_dropped_when_its_sender_no_longer_counts():
+def test_a_waiting_message_is_ignored_if_its_sender_is_no_longer_allowed():
     scenario = RoomScenario()
     scenario.user_writes("one")
     scenario.user_writes("two")
@@ -120,21 +120,21 @@ def test_a_message_that_waited_is_dropped_when_its_sender_no_longer_counts():
     assert result.of(CallAgent) == []
 
 
-def test_a_message_in_a_space_is_dropped():
+def test_a_message_in_a_space_is_ignored():
     space = chat_room(binding=replace(CHAT_BINDING, room_type="space", chat_id=None))
     assert RoomScenario(space).user_writes("hello").effects == (Ack(1),)
 
 
-def test_plain_text_in_an_entry_room_never_reaches_an_agent_and_points_to_the_chats():
+def test_plain_text_in_an_entry_room_requests_onboarding_and_calls_no_agent():
     result = RoomScenario(entry_room()).user_writes("hello", BERT)
     assert result.of(CallAgent) == []
-    ((tell,), (consumed,)) = result.tells, result.acked
-    assert (tell.actor, consumed) == (BERT, 1)
+    ((tell,), (acked,)) = result.tells, result.acked
+    assert (tell.actor, acked) == (BERT, 1)
     assert isinstance(tell.event, OnboardingRequested)
     assert (tell.event.reply_to.room_id, tell.event.reply_to.event_id) == (ENTRY, "$1")
 
 
-def test_an_archived_chat_says_so_instead_of_answering():
+def test_a_message_in_an_archived_chat_is_answered_with_a_notice():
     result = RoomScenario(chat_room(binding=replace(CHAT_BINDING, archived=True))).user_writes(
         "hello"
     )
@@ -145,7 +145,7 @@ def test_an_archived_chat_says_so_instead_of_answering():
 
 
 @pytest.mark.parametrize("agent_id", [None, "gone"])
-def test_a_chat_whose_agent_is_not_there_is_stale_and_says_so(agent_id):
+def test_a_message_in_a_chat_with_an_unknown_agent_is_answered_with_a_notice(agent_id):
     result = RoomScenario(chat_room(binding=replace(CHAT_BINDING, agent_id=agent_id))).user_writes(
         "hello"
     )
@@ -154,7 +154,7 @@ def test_a_chat_whose_agent_is_not_there_is_stale_and_says_so(agent_id):
     assert result.of(CallAgent) == []
 
 
-def test_a_file_waits_its_turn_and_is_answered_with_a_notice():
+def test_a_file_waits_in_order_and_is_answered_with_a_notice():
     scenario = RoomScenario()
     scenario.user_writes("one")
     assert scenario.handle(a_file(), stored=True).effects == ()
@@ -163,7 +163,7 @@ def test_a_file_waits_its_turn_and_is_answered_with_a_notice():
     assert scenario.actor.turn is None
 
 
-def test_a_message_that_can_not_be_read_is_said_to_be_so_in_its_place():
+def test_a_malformed_message_is_answered_with_a_notice_in_order():
     scenario = RoomScenario()
     scenario.user_writes("first")
     bad = MalformedArrived(ROOM, EventId("$bad"), ANNA)
@@ -175,14 +175,14 @@ def test_a_message_that_can_not_be_read_is_said_to_be_so_in_its_place():
     assert stranger.orders == []
 
 
-def test_an_encrypted_message_is_set_aside_with_its_reason():
+def test_an_encrypted_message_is_dead_lettered():
     event = EncryptedArrived(ROOM, EventId("$secret"), ANNA, {}, 0)
     scenario = RoomScenario()
     result = scenario.handle(event, stored=True)
     assert (result.dead_lettered, result.acked) == ([1], [])
 
 
-def test_every_inbox_row_ends_exactly_once():
+def test_every_inbox_row_is_acknowledged_or_dead_lettered_once():
     scenario = RoomScenario()
     for body in ("one", "two", "!help", "!nothing", "three"):
         scenario.user_writes(body)
@@ -197,10 +197,10 @@ def test_every_inbox_row_ends_exactly_once():
     assert sorted(ended) == list(range(1, scenario.seq + 1))
 
 
-# -- other facts -----------------------------------------------------------------------------------
+# -- other events -----------------------------------------------------------------------------------
 
 
-def test_the_owners_coming_and_going_is_noted_and_nothing_else():
+def test_a_membership_change_of_the_owner_changes_owner_present_only():
     scenario = RoomScenario()
     for membership, present in (("leave", False), ("join", True), ("ban", False)):
         result = scenario.handle(MemberChanged(ROOM, EventId("$m"), ANNA, membership), stored=True)
@@ -210,13 +210,13 @@ def test_the_owners_coming_and_going_is_noted_and_nothing_else():
     assert scenario.actor.room.owner_present is False
 
 
-def test_encryption_is_noted():
+def test_encryption_is_stored():
     scenario = RoomScenario()
     scenario.handle(EncryptionEnabled(ROOM, None), stored=True)
     assert scenario.actor.room.encrypted
 
 
-def test_the_bot_removed_cancels_the_call_and_keeps_the_binding():
+def test_a_removal_of_the_bot_cancels_the_call_and_keeps_the_binding():
     scenario = RoomScenario()
     scenario.user_writes("one")
     scenario.agent_output("so far")
@@ -229,7 +229,7 @@ def test_the_bot_removed_cancels_the_call_and_keeps_the_binding():
     assert (scenario.actor.turn, scenario.actor.attempt) == (None, NO_ATTEMPT)
 
 
-def test_an_event_that_the_room_refuses_changes_nothing_and_its_row_is_finished():
+def test_a_refused_event_changes_nothing_and_its_row_is_acknowledged():
     scenario = RoomScenario()
     before = scenario.actor
     made = RoomMade(CHAT_BINDING, "")
@@ -237,18 +237,18 @@ def test_an_event_that_the_room_refuses_changes_nothing_and_its_row_is_finished(
         scenario.handle(made, stored=True)
     assert scenario.actor == before
 
-    log, consume = effects_of_refusal(error.value, 1)
+    log, ack = effects_of_refusal(error.value, 1)
     assert isinstance(log, Log)
-    assert consume == Ack(1)
+    assert ack == Ack(1)
     assert effects_of_refusal(error.value, 0) == (log,)
 
 
-def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
+def test_an_event_for_another_kind_of_actor_raises():
     with pytest.raises(AssertionError, match="unreachable"):
         RoomScenario().handle(object())
 
 
-# -- words of an agent that nobody waits for --------------------------------------------------------
+# -- output of an earlier attempt --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_events_after_the_end_are_ignored():
 # -- refused by the homeserver -----------------------------------------------------------------------
 
 
-def test_an_answer_that_the_homeserver_refuses_gets_a_notice_in_its_place():
+def test_an_answer_that_the_homeserver_refuses_is_replaced_by_a_notice():
     refusal = Refused("too_large", "M_TOO_LARGE", "event too large")
     result = RoomScenario().order_done("$1.1", refusal, EventId("$1"))
     assert result.texts == [CATALOG.answer_refused_by_server()]
@@ -290,7 +290,7 @@ def test_an_answer_that_the_homeserver_refuses_gets_a_notice_in_its_place():
     assert result.acked == [1]
 
 
-def test_the_notice_about_a_refusal_is_not_followed_by_another():
+def test_a_refusal_of_that_notice_sends_no_further_notice():
     scenario = RoomScenario()
     refusal = Refused("forbidden", "M_FORBIDDEN", "no")
     (send,) = [
@@ -310,7 +310,7 @@ def test_the_notice_about_a_refusal_is_not_followed_by_another():
         ("!chat.binding.1000000", "forbidden", None),
     ],
 )
-def test_other_refusals_are_taken_in_silence(txn_id, kind, answers):
+def test_other_refusals_have_no_effect(txn_id, kind, answers):
     result = RoomScenario().order_done(txn_id, Refused(kind, "M_FORBIDDEN", "no"), answers)
     assert result.effects == (Ack(1),)
 
@@ -318,7 +318,7 @@ def test_other_refusals_are_taken_in_silence(txn_id, kind, answers):
 # -- a restart --------------------------------------------------------------------------------------
 
 
-def test_a_restart_asks_again_under_the_same_message_id_with_new_time_for_retries():
+def test_a_restart_calls_the_agent_again_with_the_same_message_id_and_new_retry_time():
     scenario = RoomScenario()
     scenario.user_writes("one")
     scenario.agent_output("Half of")
@@ -331,5 +331,5 @@ def test_a_restart_asks_again_under_the_same_message_id_with_new_time_for_retrie
     assert scenario.actor.turn.gives_up_at == scenario.now + 120.0
 
 
-def test_a_restart_of_a_room_at_rest_does_nothing():
+def test_a_restart_of_an_idle_room_does_nothing():
     assert RoomScenario().handle(Resumed()).effects == ()

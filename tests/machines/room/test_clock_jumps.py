@@ -1,4 +1,4 @@
-"""A clock that was set back two hours makes no wait longer than it was to be (contract D16)."""
+"""After the clock was set back two hours, no wait is longer than before (contract D16)."""
 
 import pytest
 from msgspec.structs import replace
@@ -20,19 +20,19 @@ from machines.turn.retry_policy import LONGEST_SPREAD_WAIT_S
 from tests.machines.support import ANNA, ROOM, RoomScenario
 
 TWO_HOURS_S = 7200.0
-NOTHING = TopologyRefused("nothing it could be", {})
+REFUSED = TopologyRefused("no valid binding", {})
 
 
 def set_back(scenario: RoomScenario) -> None:
-    """The clock shows two hours less; the room is looked at, as after a start."""
+    """Set the clock back two hours, and let the room handle a timer."""
     scenario.now -= TWO_HOURS_S
     scenario.handle(TimePassed())
 
 
-def test_a_failed_room_is_looked_at_within_the_wait_that_was_due():
+def test_a_failed_room_is_repaired_within_the_normal_interval():
     scenario = RoomScenario(Room(ROOM), now=10_000.0)
     scenario.user_writes("hello")
-    scenario.handle(NOTHING)
+    scenario.handle(REFUSED)
     set_back(scenario)
     due_at = scenario.actor.due_at()
     assert due_at is not None
@@ -40,7 +40,7 @@ def test_a_failed_room_is_looked_at_within_the_wait_that_was_due():
     assert scenario.time_passes(MIN_REPAIR_INTERVAL_S).of(Reconcile) == [Reconcile()]
 
 
-def test_a_message_in_a_room_that_failed_in_the_future_has_its_look():
+def test_a_message_in_a_room_that_failed_in_the_future_starts_a_repair():
     room = Room(ROOM, "failed", last_repair_at=1000.0 + TWO_HOURS_S, failed_repairs=7)
     scenario = RoomScenario(room)
     scenario.user_writes("hello")
@@ -54,7 +54,7 @@ def test_a_message_received_in_the_future_counts_as_received_now():
     assert scenario.actor.waiting[0].since == scenario.now
 
 
-def test_an_attempt_that_was_due_in_the_future_is_made_soon():
+def test_a_retry_that_was_due_later_starts_within_the_longest_wait():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.attempt_failed()
@@ -62,7 +62,7 @@ def test_an_attempt_that_was_due_in_the_future_is_made_soon():
     assert len(scenario.time_passes(LONGEST_SPREAD_WAIT_S).of(CallAgent)) == 1
 
 
-def test_a_turn_is_given_up_within_the_time_for_its_retries():
+def test_a_turn_ends_within_the_time_for_its_retries():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.attempt_failed()
@@ -74,7 +74,7 @@ def test_a_turn_is_given_up_within_the_time_for_its_retries():
     assert scenario.actor.turn is None
 
 
-def test_an_answer_that_grows_goes_on_showing():
+def test_a_streamed_answer_is_still_edited():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.agent_output("one")
@@ -87,7 +87,7 @@ def test_an_answer_that_grows_goes_on_showing():
     assert scenario.time_passes(due_at - scenario.now).texts == ["one two"]
 
 
-def test_the_first_text_shows_at_once():
+def test_the_first_text_is_sent_at_once():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.agent_output("one")
@@ -95,7 +95,7 @@ def test_the_first_text_shows_at_once():
     assert scenario.time_passes(0.3).texts == ["one"]
 
 
-def test_the_next_turn_does_not_wait_for_an_hour_that_has_been():
+def test_the_next_turn_waits_no_longer_than_the_edit_interval():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.user_writes("next")
@@ -106,7 +106,7 @@ def test_the_next_turn_does_not_wait_for_an_hour_that_has_been():
     assert len(scenario.time_passes(EDIT_INTERVAL_S).of(CallAgent)) == 1
 
 
-def test_a_question_may_be_answered_no_longer_than_a_day():
+def test_a_question_expires_after_a_day():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("delete it")
     scenario.agent_done("Sure?", Confirmation("q", "Delete", "really"))
@@ -116,7 +116,7 @@ def test_a_question_may_be_answered_no_longer_than_a_day():
     assert question.expired(scenario.now + QUESTION_LIFETIME_S + 1)
 
 
-def test_a_turn_that_began_in_the_future_is_not_kept_longer():
+def test_a_turn_that_began_in_the_future_began_now():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     set_back(scenario)
@@ -124,7 +124,7 @@ def test_a_turn_that_began_in_the_future_is_not_kept_longer():
     assert scenario.actor.turn.begun_at == scenario.now
 
 
-def test_a_room_that_is_being_made_is_looked_at_in_time():
+def test_a_room_that_is_being_created_is_repaired_after_an_hour():
     room = Room(ROOM, "reconciling", since=1000.0 + TWO_HOURS_S)
     scenario = RoomScenario(room)
     scenario.user_writes("hello")
@@ -132,7 +132,7 @@ def test_a_room_that_is_being_made_is_looked_at_in_time():
 
 
 @pytest.mark.parametrize("state", ["unregistered", "reconciling", "bound", "failed"])
-def test_a_clock_that_is_right_changes_nothing(state):
+def test_a_correct_clock_changes_nothing(state):
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.agent_output("one")
@@ -146,7 +146,7 @@ def test_a_clock_that_is_right_changes_nothing(state):
     assert scenario.actor == before
 
 
-def test_a_clock_that_jumps_ahead_loses_nothing():
+def test_a_clock_that_jumps_ahead_loses_no_message():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.agent_output("one")

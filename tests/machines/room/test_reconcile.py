@@ -1,4 +1,4 @@
-"""What the homeserver shows becomes what the tables say, once, and nothing that a user can forge (C1–C6, O6)."""
+"""Reconciliation makes the tables agree with the homeserver, except for state that a user can forge (C1–C6, O6)."""
 
 import pytest
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from tests.machines.support import ANNA, BERT, BOT, STRANGER
 # -- C1: the homeserver is the authority ---------------------------------------------------------------
 
 
-def test_an_empty_database_is_filled_from_the_bindings_with_the_same_values():
+def test_an_empty_database_is_restored_from_the_bindings():
     first = bound("C1", "7", agent_id="writer")
     second = bound("C3", "12", archived=True)
     plan = plan_for(
@@ -61,7 +61,7 @@ def test_a_row_that_differs_from_the_homeserver_is_changed_to_it():
         assert plan.found[RoomId("!chat")].binding == right
 
 
-def test_a_row_that_agrees_is_left_alone():
+def test_a_row_that_agrees_is_unchanged():
     right = row("!chat", bound("C1", "7"), name="Plans", encrypted=True)
     assert right.binding is not None
     plan = plan_for(
@@ -80,7 +80,7 @@ def test_a_room_that_the_bot_has_left_is_gone():
     assert plan_for([], StoredState({already.room_id: already})).gone == ()
 
 
-def test_a_row_of_a_room_that_is_nothing_any_more_is_refused_with_the_reason():
+def test_a_stored_room_without_a_valid_binding_is_refused_with_the_reason():
     stored = StoredState({RoomId("!chat"): row("!chat", bound())})
     plan = plan_for([space("!space"), chat()], stored)
     assert "linked in no Space" in plan.refused[RoomId("!chat")]
@@ -91,16 +91,16 @@ def test_a_row_of_a_room_that_is_nothing_any_more_is_refused_with_the_reason():
 # -- C3: owners ---------------------------------------------------------------------------------------
 
 
-def test_the_bindings_owner_comes_before_the_members():
+def test_the_owner_in_the_binding_takes_precedence_over_the_members():
     content = Binding("space", BERT).content()
     plan = plan_for([space("!space", "!chat", binding=content, members=(ANNA,)), chat()])
     assert plan.found[RoomId("!chat")].binding.matrix_user_id == BERT
 
 
-def test_several_candidates_are_a_conflict_that_the_local_row_can_settle():
+def test_several_candidates_are_a_conflict_unless_the_row_has_the_owner():
     rooms = [space("!space", "!chat", members=(ANNA, BERT)), chat()]
-    guessless = plan_for(rooms)
-    assert [remark.room_id for remark in guessless.conflicts] == ["!space"]
+    ambiguous = plan_for(rooms)
+    assert [remark.room_id for remark in ambiguous.conflicts] == ["!space"]
 
     known = StoredState({RoomId("!space"): row("!space", Binding("space", BERT))})
     assert plan_for(rooms, known).found[RoomId("!chat")].binding.matrix_user_id == BERT
@@ -120,7 +120,7 @@ def test_several_candidates_are_a_conflict_that_the_local_row_can_settle():
     ],
     ids=repr,
 )
-def test_a_damaged_binding_of_a_space_says_nothing_about_its_owner(binding):
+def test_a_damaged_binding_of_a_space_is_ignored(binding):
     plan = plan_for([space("!space", "!chat", binding=binding), chat()])
     assert plan.found[RoomId("!space")].binding == Binding("space", ANNA)
     assert RoomId("!space") in plan.backfilled
@@ -150,7 +150,7 @@ def test_older_rooms_are_numbered_by_creation_time_then_room_id():
 SPRING_2026_MS = 1_775_000_000_000
 
 
-def test_in_a_world_without_a_known_number_the_first_is_the_creation_time_of_that_room():
+def test_without_a_known_number_the_first_is_the_creation_time_of_the_room():
     def decide(*rooms: ObservedRoom) -> Plan:
         return plan_for([space("!space", "!a", "!b", "!c"), *rooms])
 
@@ -172,7 +172,7 @@ def test_in_a_world_without_a_known_number_the_first_is_the_creation_time_of_tha
 
 
 @pytest.mark.parametrize("absurd", [-1, 0, 1, 10**12 - 1, 10**13, 10**18, 2**63])
-def test_a_creation_time_that_no_clock_shows_numbers_nothing(absurd):
+def test_an_implausible_creation_time_is_not_used_as_a_number(absurd):
     rooms = [space("!space", "!a", "!b"), chat("!a", absurd), chat("!b", SPRING_2026_MS)]
     numbers = sorted(
         int(each.binding.platform_chat_id or 0)
@@ -184,13 +184,13 @@ def test_a_creation_time_that_no_clock_shows_numbers_nothing(absurd):
     assert alone.found[RoomId("!a")].binding.platform_chat_id == "1"
 
 
-def test_an_older_worlds_small_numbers_go_on_from_the_highest():
+def test_small_numbers_of_an_older_database_continue_from_the_highest():
     rooms = [space("!space", "!new"), chat("!new", SPRING_2026_MS)]
     binding = plan_for(rooms, StoredState(platform_chat_seq=3)).found[RoomId("!new")].binding
     assert binding.platform_chat_id == "4"
 
 
-def test_two_cold_starts_give_the_same_numbers_in_whatever_order_rooms_are_shown():
+def test_the_numbers_do_not_depend_on_the_order_of_the_rooms():
     rooms = [space("!space", "!a", "!b", "!c"), *(chat(f"!{name}", 30) for name in "abc")]
     assert plan_for(rooms).found == plan_for(rooms[::-1]).found
 
@@ -201,11 +201,11 @@ def test_two_cold_starts_give_the_same_numbers_in_whatever_order_rooms_are_shown
         "a binding",
         "a row",
         "a row of a room that is gone",
-        "the binding of a room the bot was put out of",
+        "the binding of a room the bot was removed from",
         "the user's counter",
     ],
 )
-def test_the_next_number_is_above_the_highest_known_from_anywhere(known):
+def test_the_next_number_is_above_the_highest_known_number(known):
     rooms = [space("!space", "!new", "!old"), chat("!new", 90)]
     stored = StoredState(platform_chat_seq=17 if known == "the user's counter" else 0)
     old = bound("C8", "17")
@@ -216,31 +216,31 @@ def test_the_next_number_is_above_the_highest_known_from_anywhere(known):
         stored = StoredState({RoomId("!old"): row("!old", old)})
     elif known == "a row of a room that is gone":
         stored = StoredState({RoomId("!old"): row("!old", old)})
-    elif known == "the binding of a room the bot was put out of":
+    elif known == "the binding of a room the bot was removed from":
         pass
     else:
         stored = replace(stored, users={ANNA: User(ANNA, next_chat_index=9)})
     shown = topology(*rooms)
-    if known == "the binding of a room the bot was put out of":
+    if known == "the binding of a room the bot was removed from":
         shown = replace(shown, former={RoomId("!old"): old.content()})
     binding = plan_for(shown, stored).found[RoomId("!new")].binding
     assert (binding.chat_id, binding.platform_chat_id) == ("C9", "18")
 
 
-def test_the_context_of_a_bound_room_that_one_look_does_not_show_is_not_given_away():
+def test_the_context_of_a_bound_room_outside_a_partial_topology_is_not_reused():
     other = row("!other", bound("C1", "7"))
     shown = topology(space("!space", "!chat"), chat(binding=bound("C2", "7").content()))
     stored = StoredState({other.room_id: other}, platform_chat_seq=7)
-    one_look = plan_for(replace(shown, whole=False), stored).found[RoomId("!chat")].binding
-    assert one_look.platform_chat_id == "8"
+    partial_topology = plan_for(replace(shown, whole=False), stored).found[RoomId("!chat")].binding
+    assert partial_topology.platform_chat_id == "8"
     assert plan_for(shown, stored).found[RoomId("!chat")].binding.platform_chat_id == "7"
 
 
 def test_chat_ids_are_counted_for_each_user_and_contexts_for_all():
     plan = plan_for(
         [
-            space("!hers", "!a", "!b"),
-            space("!his", "!c", members=(BERT,)),
+            space("!annas", "!a", "!b"),
+            space("!berts", "!c", members=(BERT,)),
             chat("!a", 20),
             chat("!c", 21),
             chat("!b", 22),
@@ -296,7 +296,7 @@ def test_each_damaged_field_of_a_binding_is_replaced_and_the_others_stay(damage)
 
 
 @pytest.mark.parametrize("field", ["chat_id", "platform_chat_id"])
-def test_of_two_rooms_with_one_id_the_older_keeps_it(field):
+def test_of_two_rooms_with_the_same_id_the_older_keeps_it(field):
     older, newer = bound("C1", "1"), replace(bound("C2", "2"), **{field: getattr(bound(), field)})
     plan = plan_for(
         [
@@ -324,10 +324,10 @@ def test_a_room_in_two_spaces_is_the_child_of_the_one_its_binding_names():
     assert [remark for remark in unnamed.conflicts if remark.room_id == "!chat"]
 
 
-# -- C6: what is under way stays -------------------------------------------------------------------------
+# -- C6: rooms in flight are unchanged -------------------------------------------------------------------------
 
 
-def test_a_room_that_something_is_under_way_for_keeps_its_row():
+def test_a_room_in_flight_keeps_its_row():
     newer = row("!chat", bound("C1", "9"), name="New name")
     rooms = [space("!space", "!chat"), chat(binding=bound("C1", "7").content(), name="Old name")]
     stored = StoredState({newer.room_id: newer}, in_flight=frozenset({newer.room_id}))
@@ -338,25 +338,25 @@ def test_a_room_that_something_is_under_way_for_keeps_its_row():
     assert plan_for([], stored).gone == ()
 
 
-def test_a_chat_that_is_being_made_is_no_orphan():
+def test_a_chat_that_is_being_created_is_not_skipped():
     plan = plan_for([space("!space"), chat()], StoredState(in_flight=frozenset({RoomId("!chat")})))
     assert plan.skipped == ()
 
 
-def test_no_ids_are_taken_for_a_room_whose_own_are_on_their_way():
+def test_a_room_in_flight_gets_no_ids():
     stored = StoredState(in_flight=frozenset({RoomId("!chat")}))
     plan = plan_for([space("!space", "!chat", "!other"), chat(), chat("!other", 30)], stored)
     assert plan.found[RoomId("!other")].binding.chat_id == "C1"
     assert plan.platform_chat_seq == 1
 
 
-def test_a_user_in_the_middle_of_something_keeps_his_place():
+def test_a_user_with_a_chat_in_creation_is_unchanged():
     making = User(ANNA, "making_chat", space_id=RoomId("!space"), next_chat_index=3)
     plan = plan_for([], StoredState(users={ANNA: making}))
     assert plan.users == ()
 
 
-def test_a_counter_is_never_moved_back():
+def test_a_chat_counter_never_decreases():
     plan = plan_for(
         [space("!space", "!chat"), chat(binding=bound("C2", "2").content())],
         StoredState(users={ANNA: User(ANNA, space_id=RoomId("!space"), next_chat_index=30)}),
@@ -376,7 +376,7 @@ def test_a_further_space_of_a_user_is_a_conflict_and_the_known_one_stays():
 # -- O6: entry rooms ------------------------------------------------------------------------------------
 
 
-def test_an_entry_room_is_one_of_others_that_an_allowed_user_invited_to():
+def test_a_room_of_others_with_an_invitation_of_an_allowed_user_is_an_entry_room():
     plan = plan_for([entry()])
     assert plan.found[RoomId("!entry")].binding == Binding("entry", ANNA)
 
@@ -399,6 +399,6 @@ def test_any_other_room_is_skipped_with_a_reason(room):
     assert [remark.room_id for remark in plan.skipped] == ["!entry"]
 
 
-def test_the_binding_of_an_entry_room_says_who_invited():
+def test_the_binding_of_an_entry_room_names_the_inviter():
     plan = plan_for([entry(invited_by=ANNA, binding=Binding("entry", BERT).content())])
     assert plan.found[RoomId("!entry")].binding.matrix_user_id == BERT

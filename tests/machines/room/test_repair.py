@@ -1,4 +1,4 @@
-"""A room that is not bound: one look at the homeserver, then an answer or a diagnosis (C7, C8, C10, O1, O4)."""
+"""A room that is not bound: one repair, then an answer or a failure (C7, C8, C10, O1, O4)."""
 
 import pytest
 
@@ -37,8 +37,8 @@ from tests.machines.support import (
     RoomScenario,
 )
 
-NOTHING = TopologyRefused("nothing it could be", {"room_id": ROOM})
-A_CHAT = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, True)
+REFUSED = TopologyRefused("no valid binding", {"room_id": ROOM})
+CONFIRMED = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, True)
 
 
 def unknown_room() -> RoomScenario:
@@ -48,7 +48,7 @@ def unknown_room() -> RoomScenario:
 def failed_room() -> RoomScenario:
     scenario = unknown_room()
     scenario.user_writes("first")
-    scenario.handle(NOTHING)
+    scenario.handle(REFUSED)
     assert scenario.actor.room.state == "failed"
     return scenario
 
@@ -56,7 +56,7 @@ def failed_room() -> RoomScenario:
 # -- C7 ---------------------------------------------------------------------------------------------
 
 
-def test_the_first_message_in_an_unknown_room_has_it_looked_at_and_waits():
+def test_the_first_message_in_an_unknown_room_starts_a_repair_and_waits():
     scenario = unknown_room()
     result = scenario.user_writes("hello")
     assert result.of(Reconcile) == [Reconcile()]
@@ -70,17 +70,17 @@ def test_the_first_message_in_an_unknown_room_has_it_looked_at_and_waits():
     )
 
 
-def test_more_messages_wait_without_another_look():
+def test_further_messages_wait_without_another_repair():
     scenario = unknown_room()
     scenario.user_writes("one")
     assert scenario.user_writes("two").effects == ()
 
 
-def test_a_repaired_room_is_bound_kept_on_the_server_and_answers_that_same_message():
+def test_a_successful_repair_binds_the_room_and_answers_the_message():
     scenario = unknown_room()
     scenario.user_writes("one")
     scenario.user_writes("two")
-    result = scenario.handle(A_CHAT)
+    result = scenario.handle(CONFIRMED)
 
     assert scenario.actor.room.state == "bound"
     assert scenario.actor.room.binding == CHAT_BINDING
@@ -89,24 +89,26 @@ def test_a_repaired_room_is_bound_kept_on_the_server_and_answers_that_same_messa
     assert scenario.agent_done("1").only_call.request.text == "two"
 
 
-def test_a_binding_that_the_server_has_already_is_not_written_again():
+def test_a_binding_that_the_homeserver_has_is_not_written_again():
     scenario = unknown_room()
     scenario.user_writes("one")
     result = scenario.handle(TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False))
     assert result.orders == []
 
 
-def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
+def test_a_failed_repair_gives_one_warning_and_one_notice():
     scenario = unknown_room()
     scenario.user_writes("one")
     scenario.user_writes("two")
-    result = scenario.handle(NOTHING)
+    result = scenario.handle(REFUSED)
 
     (log,) = result.of(Log)
     assert (log.event, log.warning) == ("room_recovery_failed", True)
     assert log.fields == {"room_id": ROOM, "matrix_user_id": ANNA, "report": {"room_id": ROOM}}
     assert result.texts == [CATALOG.room_recovery_failed()]
-    assert result.messages[0].answers is None, "those messages are still to be answered (D2)"
+    assert result.messages[0].answers is None, (
+        "the messages themselves still wait for their replies (D2)"
+    )
     assert result.messages[0].notice
     assert result.acked == []
     (record,) = result.of(RecordTransition)
@@ -119,7 +121,7 @@ def test_a_room_that_is_nothing_gets_one_warning_and_one_notice():
 
 def test_a_room_that_is_refused_at_start_fails_silently_and_may_be_repaired_at_once():
     scenario = RoomScenario(Room(ROOM, "reconciling", binding=CHAT_BINDING))
-    result = scenario.handle(TopologyRefused("nothing it could be", {}, at_start=True))
+    result = scenario.handle(TopologyRefused("no valid binding", {}, at_start=True))
     assert [type(effect) for effect in result.effects] == [RecordTransition]
     room = scenario.actor.room
     assert (room.state, room.last_repair_at, room.failed_repairs, room.failure_reported) == (
@@ -130,17 +132,17 @@ def test_a_room_that_is_refused_at_start_fails_silently_and_may_be_repaired_at_o
     )
 
 
-def test_the_owner_is_named_in_the_warning_where_he_is_known():
+def test_the_warning_names_the_owner_if_they_are_known():
     scenario = RoomScenario(Room(ROOM, binding=CHAT_BINDING))
     scenario.user_writes("one")
-    (log,) = scenario.handle(NOTHING).of(Log)
+    (log,) = scenario.handle(REFUSED).of(Log)
     assert log.fields["matrix_user_id"] == ANNA
 
 
 # -- C8 ---------------------------------------------------------------------------------------------
 
 
-def test_a_failed_room_cools_down_in_silence():
+def test_messages_within_the_repair_interval_have_no_effect():
     scenario = failed_room()
     for _ in range(5):
         scenario.now += 11.9
@@ -148,31 +150,31 @@ def test_a_failed_room_cools_down_in_silence():
     assert scenario.actor.room.state == "failed"
 
 
-def test_a_message_a_minute_later_starts_one_more_attempt():
+def test_a_message_a_minute_later_starts_another_repair():
     scenario = failed_room()
     scenario.now += 60.0
     assert scenario.user_writes("again").of(Reconcile) == [Reconcile()]
     assert scenario.actor.room.state == "reconciling"
 
 
-def test_waiting_messages_start_the_next_attempt_when_the_minute_is_over():
+def test_waiting_messages_start_the_next_repair_after_a_minute():
     scenario = failed_room()
     assert scenario.actor.due_at() == scenario.now + 60.0
     assert scenario.time_passes(59.9).effects == ()
     assert scenario.time_passes(0.1).of(Reconcile) == [Reconcile()]
 
 
-def test_a_failed_room_in_which_nobody_waits_is_left_alone():
+def test_a_failed_room_without_work_is_not_repaired():
     scenario = RoomScenario(Room(ROOM, "failed"))
     assert scenario.actor.due_at() is None
     assert scenario.time_passes(3600.0).effects == ()
 
 
-def test_a_further_failure_has_its_notice_when_somebody_has_written_since():
+def test_another_failure_sends_a_notice_if_a_message_arrived_before():
     scenario = failed_room()
     scenario.user_writes("second")
     scenario.time_passes(60.0)
-    result = scenario.handle(NOTHING)
+    result = scenario.handle(REFUSED)
     assert result.texts == [CATALOG.room_recovery_failed()]
     assert [log.event for log in result.of(Log)] == ["room_recovery_failed"]
     first, second = [
@@ -183,14 +185,14 @@ def test_a_further_failure_has_its_notice_when_somebody_has_written_since():
     assert first.txn_id != second.txn_id
 
 
-def test_all_that_came_in_between_is_answered_in_order_when_a_later_repair_succeeds():
+def test_waiting_messages_are_answered_in_order_after_a_later_repair():
     scenario = failed_room()
     scenario.user_writes("second")
     scenario.time_passes(60.0)
     scenario.user_writes("third")
-    reply_to = [scenario.handle(A_CHAT).only_call.request.text]
-    reply_to += [scenario.agent_done("…").only_call.request.text for _ in range(2)]
-    assert reply_to == ["first", "second", "third"]
+    texts = [scenario.handle(CONFIRMED).only_call.request.text]
+    texts += [scenario.agent_done("…").only_call.request.text for _ in range(2)]
+    assert texts == ["first", "second", "third"]
     scenario.agent_done("…")
     assert sorted(each.seq for each in scenario.effects if isinstance(each, Ack)) == [1, 2, 3]
 
@@ -199,17 +201,17 @@ def test_all_that_came_in_between_is_answered_in_order_when_a_later_repair_succe
 
 
 @pytest.mark.parametrize("body", ["!help", "!new", "!rename x", "!archive", "!clear", "!nothing"])
-def test_a_command_in_an_unbound_room_gets_the_same_repair_and_then_runs(body):
+def test_a_command_in_an_unbound_room_starts_a_repair_and_then_runs(body):
     scenario = unknown_room()
     result = scenario.user_writes(body)
     assert result.of(Reconcile) == [Reconcile()]
     assert result.orders == []
-    after = scenario.handle(A_CHAT)
+    after = scenario.handle(CONFIRMED)
     assert after.acked == [1]
     assert [m.answers for m in after.messages] + [tell.actor for tell in after.tells] != []
 
 
-def test_a_command_in_a_failed_room_waits_and_gets_the_notice_once_more():
+def test_a_command_in_a_failed_room_waits_and_sends_the_notice_again():
     scenario = failed_room()
     result = scenario.user_writes("!help")
     assert result.texts == [CATALOG.room_recovery_failed()]
@@ -229,7 +231,7 @@ def entry_scenario() -> RoomScenario:
     return RoomScenario(Room(ENTRY))
 
 
-def test_an_invitation_leads_to_a_join_a_look_and_a_welcome():
+def test_an_invitation_leads_to_a_join_a_repair_and_a_welcome():
     scenario = entry_scenario()
     joined = scenario.handle(invite(), stored=True)
     assert joined.orders == [JoinRoom(ENTRY)]
@@ -244,7 +246,7 @@ def test_an_invitation_leads_to_a_join_a_look_and_a_welcome():
     assert scenario.actor.room.state == "bound"
 
 
-def test_each_allowed_user_who_invites_is_welcomed_himself():
+def test_each_allowed_inviter_is_welcomed():
     scenario = entry_scenario()
     for sender in (ANNA, BERT):
         scenario.handle(invite(sender), stored=True)
@@ -255,7 +257,7 @@ def test_each_allowed_user_who_invites_is_welcomed_himself():
     assert welcomed == [ANNA, BERT]
 
 
-def test_an_invitation_of_a_stranger_is_turned_down_with_one_line():
+def test_an_invitation_of_a_stranger_is_rejected_with_one_log_line():
     scenario = entry_scenario()
     result = scenario.handle(invite(STRANGER), stored=True)
     assert result.orders == [RejectInvite(ENTRY)]
@@ -265,7 +267,7 @@ def test_an_invitation_of_a_stranger_is_turned_down_with_one_line():
     assert len(result.effects) == 3
 
 
-def test_an_invitation_that_is_gone_leaves_the_room_unregistered():
+def test_a_refused_join_leaves_the_room_unregistered():
     scenario = entry_scenario()
     scenario.handle(invite(), stored=True)
     result = scenario.join_done(Refused("forbidden", "M_FORBIDDEN", "withdrawn"))
@@ -281,7 +283,7 @@ def test_a_refusal_of_another_order_does_not_end_the_join():
     assert scenario.join_done(Joined(ENTRY, False)).of(Reconcile) == [Reconcile()]
 
 
-def test_who_invited_is_welcomed_though_an_older_removal_is_heard_of_while_the_bot_joins():
+def test_an_inviter_is_welcomed_despite_an_older_removal_during_the_join():
     scenario = entry_scenario()
     scenario.handle(invite(), stored=True)
     scenario.handle(BotRemoved(ENTRY, EventId("$out"), ANNA, "kicked"), stored=True)
@@ -290,7 +292,7 @@ def test_who_invited_is_welcomed_though_an_older_removal_is_heard_of_while_the_b
     assert [each.actor for each in result.effects if hasattr(each, "actor")] == [ANNA]
 
 
-def test_a_room_that_the_bot_was_put_out_of_and_came_back_to_is_looked_at_again():
+def test_a_room_is_repaired_when_the_bot_returns_after_a_removal():
     scenario = entry_scenario()
     scenario.handle(invite(), stored=True)
     scenario.join_done(Joined(ENTRY, False))
@@ -302,15 +304,15 @@ def test_a_room_that_the_bot_was_put_out_of_and_came_back_to_is_looked_at_again(
 
 
 @pytest.mark.parametrize(("claimed", "found"), [(True, False), (False, True)])
-def test_encryption_is_believed_from_the_invitation_and_from_the_room(claimed, found):
+def test_encryption_is_stored_from_the_invitation_and_from_the_join(claimed, found):
     scenario = entry_scenario()
     scenario.handle(invite(encrypted=claimed), stored=True)
     scenario.join_done(Joined(ENTRY, found))
     assert scenario.actor.room.encrypted
 
 
-def test_a_message_that_came_before_the_end_of_a_restarted_repair_is_looked_at_anew():
+def test_a_message_after_a_restart_in_a_reconciling_room_is_answered_after_the_repair():
     scenario = RoomScenario(Room(ROOM, "reconciling"))
     assert scenario.handle(Resumed()).effects == ()
     assert scenario.user_writes("hello").of(CallAgent) == []
-    assert scenario.handle(A_CHAT).only_call.request.text == "hello"
+    assert scenario.handle(CONFIRMED).only_call.request.text == "hello"

@@ -1,4 +1,4 @@
-"""One user, one Space; one chat made at a time; ids that are never given twice (O1–O3, K2, K3)."""
+"""The actor of a user: one Space, one new chat at a time, and ids that are never reused (O1–O3, K2, K3)."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def order_of(result: StepResult, kind: type) -> Enqueue:
 
 
 def outcome_of(order: Any) -> Any:
-    """What a homeserver answers that does everything; a chat's room is named after the chat."""
+    """Return the outcome of a successful order; a chat's room is named after the chat."""
     match order:
         case LookUpName():
             return NameFound("Anna")
@@ -70,8 +70,8 @@ def outcome_of(order: Any) -> Any:
             return Done()
 
 
-def let_happen(scenario: UserScenario, result: StepResult) -> list[StepResult]:
-    """Carry out orders that report until there are none left; returns every step."""
+def complete_orders(scenario: UserScenario, result: StepResult) -> list[StepResult]:
+    """Complete orders that report until none are left; returns every step."""
     steps = [result]
     while reporting := [send for send in steps[-1].of(Enqueue) if send.reports]:
         (send,) = reporting
@@ -81,7 +81,7 @@ def let_happen(scenario: UserScenario, result: StepResult) -> list[StepResult]:
 
 def onboarded() -> UserScenario:
     scenario = UserScenario()
-    let_happen(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
     assert scenario.actor.user.state == "resting"
     return scenario
 
@@ -91,7 +91,7 @@ def onboarded() -> UserScenario:
 
 def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
     scenario = UserScenario()
-    steps = let_happen(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
     orders = [order for result in steps for order in result.orders]
 
     assert [type(order) for order in orders] == [
@@ -110,54 +110,54 @@ def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
 
 def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
     scenario = UserScenario()
-    steps = let_happen(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
     welcome, pointer = steps[-1].messages
     assert (welcome.room_id, welcome.notice, welcome.answers) == (ROOM, True, None)
     assert (pointer.room_id, pointer.notice, pointer.answers) == (ENTRY, True, None)
     assert ROOM.removeprefix("!") in pointer.body
 
 
-def test_a_pointer_that_was_asked_for_with_a_message_answers_it():
+def test_a_pointer_that_a_message_requested_answers_that_message():
     scenario = UserScenario()
-    steps = let_happen(scenario, scenario.handle(OnboardingRequested(WROTE)))
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(WROTE)))
     assert steps[-1].messages[-1].answers == "$hello"
 
 
-def test_the_rooms_learn_what_they_are_before_they_may_be_talked_in():
+def test_rooms_get_their_binding_before_they_are_linked():
     scenario = UserScenario()
-    steps = let_happen(scenario, scenario.handle(OnboardingRequested(INVITED)))
-    learned = [
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    bindings = [
         tell
         for result in steps
         for tell in result.tells
         if isinstance(tell.event, RoomMade | RoomCompleted)
     ]
-    assert [(tell.actor, type(tell.event)) for tell in learned] == [
+    assert [(tell.actor, type(tell.event)) for tell in bindings] == [
         (SPACE, RoomMade),
         (SPACE, RoomCompleted),
         (ROOM, RoomMade),
         (ROOM, RoomCompleted),
     ]
-    names = [tell.event.name for tell in learned]
+    names = [tell.event.name for tell in bindings]
     assert names == ["Lambda — Anna", "Lambda — Anna", "Chat 1", "Chat 1"]
-    binding = learned[-1].event.binding
+    binding = bindings[-1].event.binding
     assert (binding.chat_id, binding.platform_chat_id) == ("C1", "8")
     assert (binding.agent_id, binding.space_id) == ("default", SPACE)
 
 
-def test_two_invitations_at_once_make_one_space():
+def test_two_invitations_at_once_create_one_space():
     scenario = UserScenario()
     first = scenario.handle(OnboardingRequested(INVITED))
     second = scenario.handle(OnboardingRequested(ReplyTarget(RoomId("!other"))))
     assert second.effects == ()
-    steps = let_happen(scenario, first)
+    steps = complete_orders(scenario, first)
     assert sum(isinstance(o, CreateRoom) for result in steps for o in result.orders) == 2
     assert second.acked + steps[-1].acked == [scenario.seq, 2]
     pointers = [m for m in steps[-1].messages if m.room_id == "!other"]
     assert len(pointers) == 1
 
 
-def test_a_second_invitation_points_to_what_exists_and_invites_where_he_is_missing():
+def test_a_second_invitation_points_to_the_chat_and_invites_to_its_rooms():
     scenario = onboarded()
     result = scenario.handle(OnboardingRequested(INVITED))
     assert [(o.room_id, o.user_id) for o in result.orders if isinstance(o, EnsureInvited)] == [
@@ -193,20 +193,20 @@ def test_a_user_with_a_space_but_no_chat_gets_a_chat_in_that_space():
 def test_the_same_step_repeated_gives_the_same_order_with_the_same_ids():
     def orders() -> list[Enqueue]:
         scenario = UserScenario()
-        steps = let_happen(scenario, scenario.handle(OnboardingRequested(INVITED)))
+        steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
         return [send for result in steps for send in result.of(Enqueue)]
 
     assert orders() == orders()
 
 
-def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_there_once():
+def test_a_chat_whose_row_exists_before_it_is_complete_is_listed_once():
     scenario = UserScenario()
     result = scenario.handle(OnboardingRequested(INVITED))
     while scenario.actor.user.state != "linking":
         (send,) = [send for send in result.of(Enqueue) if send.reports]
         result = scenario.order_done(send, outcome_of(send.order))
-    half_made = ChatSummary(ROOM, "C1", "Chat 1", "default", archived=False, state="reconciling")
-    scenario.actor = replace(scenario.actor, chats=(half_made,))
+    incomplete = ChatSummary(ROOM, "C1", "Chat 1", "default", archived=False, state="reconciling")
+    scenario.actor = replace(scenario.actor, chats=(incomplete,))
     (link,) = [send for send in result.of(Enqueue) if send.reports]
     result = scenario.order_done(link, Done())
     assert [chat.room_id for chat in scenario.actor.chats] == [ROOM]
@@ -216,7 +216,7 @@ def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_t
 @pytest.mark.parametrize(
     "state", ["naming", "making_space", "making_chat", "linking"], ids=lambda state: state
 )
-def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
+def test_a_refusal_of_the_current_step_ends_the_request_with_an_answer(state):
     scenario = UserScenario()
     result = scenario.handle(OnboardingRequested(WROTE))
     while scenario.actor.user.state != state:
@@ -229,14 +229,11 @@ def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
     failed = CATALOG.new_failed if scenario.actor.user.space_id else CATALOG.setup_failed
     assert refused.texts == [failed("not here")]
     assert refused.messages[0].answers == "$hello"
-    assert (scenario.actor.user.reply_to, scenario.actor.user.chat, scenario.actorXX) == (
-        None,
-        None,
-        None,
-    )
+    user = scenario.actor.user
+    assert (user.reply_to, user.chat, user.new_room_id) == (None, None, None)
 
 
-def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
+def test_a_refused_space_is_ordered_again_with_a_new_transaction_id():
     scenario, ids = UserScenario(), []
     for _ in range(2):
         named = scenario.order_done(
@@ -248,7 +245,7 @@ def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
     assert ids[0] != ids[1]
 
 
-def test_a_refusal_of_something_else_leaves_the_step_in_hand_alone():
+def test_a_refusal_of_another_order_does_not_end_the_current_step():
     scenario = onboarded()
     result = scenario.handle(NewChatRequested(WROTE, "Plans"))
     before = scenario.actor
@@ -256,11 +253,11 @@ def test_a_refusal_of_something_else_leaves_the_step_in_hand_alone():
         stray = OrderDone(TxnId(txn_id), NO)
         assert scenario.handle(stray).texts == []
         assert scenario.actor == before
-    assert let_happen(scenario, result)[-1].messages
+    assert complete_orders(scenario, result)[-1].messages
     assert [chat.name for chat in scenario.actor.chats] == ["Chat 1", "Plans"]
 
 
-def test_an_outcome_that_nobody_waits_for_is_only_finished():
+def test_an_outcome_of_no_current_step_is_only_acknowledged():
     scenario = onboarded()
     before = scenario.actor
     for outcome in (Done(), RoomCreated(RoomId("!late")), NameFound("Anna"), NO):
@@ -270,7 +267,7 @@ def test_an_outcome_that_nobody_waits_for_is_only_finished():
     assert scenario.actor == before
 
 
-# -- who may talk to the bot no more ----------------------------------------------------------------
+# -- users who are no longer allowed -----------------------------------------------------------------
 
 NARROWED = {"allowed": ("@somebody:else",)}
 
@@ -279,7 +276,7 @@ NARROWED = {"allowed": ("@somebody:else",)}
     "request_of",
     [OnboardingRequested(INVITED), NewChatRequested(WROTE, "Plans"), ChatListRequested(WROTE)],
 )
-def test_a_request_of_one_who_may_not_talk_to_the_bot_any_more_is_dropped(request_of):
+def test_a_request_of_a_user_who_is_no_longer_allowed_is_dropped(request_of):
     for scenario in (UserScenario(), onboarded()):
         scenario.context_options = NARROWED
         result = scenario.handle(request_of)
@@ -288,9 +285,7 @@ def test_a_request_of_one_who_may_not_talk_to_the_bot_any_more_is_dropped(reques
 
 @pytest.mark.parametrize("state", ["naming", "making_space", "making_chat", "linking"])
 @pytest.mark.parametrize("refused", [False, True])
-def test_what_is_being_made_goes_no_further_for_one_who_may_not_talk_to_the_bot_any_more(
-    state, refused
-):
+def test_the_creation_of_a_chat_ends_if_its_user_is_no_longer_allowed(state, refused):
     scenario = UserScenario()
     result = scenario.handle(OnboardingRequested(WROTE))
     while scenario.actor.user.state != state:
@@ -306,13 +301,13 @@ def test_what_is_being_made_goes_no_further_for_one_who_may_not_talk_to_the_bot_
 # -- further chats -----------------------------------------------------------------------------------
 
 
-def test_new_chats_are_numbered_named_and_made_one_after_the_other():
+def test_new_chats_are_numbered_named_and_created_one_after_the_other():
     scenario = onboarded()
     first = scenario.handle(NewChatRequested(WROTE, ""))
     waiting = scenario.handle(NewChatRequested(WROTE, "Plans"))
     assert waiting.effects == ()
 
-    let_happen(scenario, first)
+    complete_orders(scenario, first)
     assert [(c.chat_id, c.name, c.room_id) for c in scenario.actor.chats] == [
         ("C1", "Chat 1", ROOM),
         ("C2", "Chat 2", "!Chat 2"),
@@ -322,7 +317,7 @@ def test_new_chats_are_numbered_named_and_made_one_after_the_other():
     assert scenario.next_context == 11
 
 
-def test_the_number_of_a_chat_that_could_not_be_made_is_not_used_again():
+def test_the_number_of_a_chat_that_was_not_created_is_not_used_again():
     scenario = onboarded()
     result = scenario.handle(NewChatRequested(WROTE, ""))
     scenario.order_done(order_of(result, CreateRoom), NO)
@@ -330,15 +325,15 @@ def test_the_number_of_a_chat_that_could_not_be_made_is_not_used_again():
     assert order.order.name == "Chat 3"
 
 
-def test_every_context_that_is_given_out_is_told():
+def test_every_assigned_platform_chat_id_is_reserved():
     scenario = UserScenario()
-    steps = let_happen(scenario, scenario.handle(OnboardingRequested(INVITED)))
-    steps += let_happen(scenario, scenario.handle(NewChatRequested(WROTE, "")))
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    steps += complete_orders(scenario, scenario.handle(NewChatRequested(WROTE, "")))
     taken = [each for result in steps for each in result.of(ReservePlatformChatId)]
     assert taken == [ReservePlatformChatId("8"), ReservePlatformChatId("9")]
 
 
-def test_a_recovered_chat_moves_the_counter_past_its_number_and_never_back():
+def test_a_recovered_chat_raises_the_counter_above_its_number():
     scenario = UserScenario()
     scenario.handle(ChatRecovered(SPACE, 7))
     scenario.handle(ChatRecovered(RoomId("!elsewhere"), 3))
@@ -375,12 +370,12 @@ def test_chats_are_listed_with_number_name_agent_and_state():
     assert "archived" not in state["1"] + state["3"] + state["4"]
 
 
-def test_a_user_without_chats_is_told_so():
+def test_a_user_without_chats_gets_an_answer():
     result = UserScenario().handle(ChatListRequested(WROTE))
     assert result.texts == [CATALOG.no_chats()]
     assert result.acked == [1]
 
 
-def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
+def test_an_event_for_another_kind_of_actor_raises():
     with pytest.raises(AssertionError, match="unreachable"):
         UserScenario().handle(object())
