@@ -27,7 +27,7 @@ Action = Callable[..., tuple[Any, tuple[Any, ...]]]
 
 
 class Transition(Struct, frozen=True):
-    """One transition. Of several for one state and event, the first whose guard holds (or that has none) is taken."""
+    """One transition. Of several for one state and event, the first whose guard holds (or that has none) applies."""
 
     source: str
     event: str
@@ -37,7 +37,7 @@ class Transition(Struct, frozen=True):
 
 
 class Step(Struct, Generic[D], frozen=True):
-    """The result of one event: the new data, the effects in order, and the transition that was taken."""
+    """The result of one event: the new data, the effects in order, and the chosen transition."""
 
     data: D
     effects: tuple[Any, ...]

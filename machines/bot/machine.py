@@ -143,7 +143,7 @@ BOT: Table[BotState] = Table(
             **_ENDING,
         },
         "soft_logged_out": {
-            "login": "the login under way renews the session",
+            "login": "the running login renews the session",
             "reconcile": "reconciliation finishes first; its requests wait for the new session",
             **_ENDING,
         },

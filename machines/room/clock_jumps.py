@@ -16,21 +16,14 @@ from machines.turn.state import Attempt, Turn
 
 def clamp_times(room_actor: RoomActor, context: StepContext) -> RoomActor:
     """Return the room's actor with every stored time within its longest allowed wait."""
-    now = context.now
-    room = _clamp_room(room_actor.room, now)
-    turn = room_actor.turn
-    if turn is not None:
-        turn = _clamp_turn(turn, now, context.agent_retry_s)
-    attempt = _clamp_attempt(room_actor.attempt, now)
-    quiet_until = min(room_actor.quiet_until, now + EDIT_INTERVAL_S)
-    if (
-        room is room_actor.room
-        and turn is room_actor.turn
-        and attempt is room_actor.attempt
-        and quiet_until == room_actor.quiet_until
-    ):
-        return room_actor
-    return replace(room_actor, room=room, turn=turn, attempt=attempt, quiet_until=quiet_until)
+    now, turn = context.now, room_actor.turn
+    return replace(
+        room_actor,
+        room=_clamp_room(room_actor.room, now),
+        turn=_clamp_turn(turn, now, context.agent_retry_s) if turn is not None else None,
+        attempt=_clamp_attempt(room_actor.attempt, now),
+        quiet_until=min(room_actor.quiet_until, now + EDIT_INTERVAL_S),
+    )
 
 
 def _clamp_room(room: Room, now: float) -> Room:

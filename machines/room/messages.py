@@ -21,12 +21,10 @@ from machines.room.machine import UserWrote
 from machines.room.membership import step_room
 from machines.room.repair import is_expired
 from machines.room.step_draft import Message, StepDraft, WaitingMessage
-from machines.turn.driver import (
-    begin,
-    begin_message,
-    drop_turn,
-    step_turn,
-)
+from machines.turn.driver import begin, begin_message, drop_turn, step_turn
+
+_REPLACEMENT = ".refused"
+"""The end of the transaction id of a message that replaces a refused reply."""
 
 
 def receive(draft: StepDraft, message: Message, seq: int, received_at: float) -> None:
@@ -35,8 +33,7 @@ def receive(draft: StepDraft, message: Message, seq: int, received_at: float) ->
         draft.effects.append(Ack(seq))
         return
     command = _parse_command(draft, message)
-    free = draft.room.state == "bound" and not draft.room.members_unknown
-    if free and command is not None and not command.waits:
+    if draft.room.is_ready and command is not None and not command.waits:
         _run_command(draft, command, message, seq)
         return
     draft.waiting = (*draft.waiting, WaitingMessage(seq, message, received_at))
@@ -77,7 +74,7 @@ def _note_message(
 
 def replay_waiting(draft: StepDraft) -> None:
     """Handle the messages that waited for the room to be bound as if they arrived now; `!stop` ends an earlier turn."""
-    if draft.room.members_unknown:
+    if not draft.room.is_ready:
         return
     waiting, draft.waiting = draft.waiting, ()
     for each in waiting:
@@ -103,8 +100,7 @@ def process_waiting(draft: StepDraft) -> None:
         draft.counting_members = True
         draft.effects.append(Reconcile())
     while (
-        draft.room.state == "bound"
-        and not draft.room.members_unknown
+        draft.room.is_ready
         and draft.turn is None
         and draft.waiting
         and draft.context.now >= draft.quiet_until
@@ -112,15 +108,13 @@ def process_waiting(draft: StepDraft) -> None:
         first, *rest = draft.waiting
         seq, message = first.seq, first.message
         draft.waiting = tuple(rest)
-        command = _parse_command(draft, message)
-        if not _accepts(draft, message.sender):
-            draft.effects.append(Ack(seq))
-        elif command is not None:
+        command, accepted = _parse_command(draft, message), _accepts(draft, message.sender)
+        if accepted and command is not None:
             _run_command(draft, command, message, seq)
-        elif draft.room.has_other_readers and not _is_addressed(message):
-            draft.effects.append(Ack(seq))  # the users talk to each other
-        else:
-            draft.effects.append(Ack(seq))
+            continue
+        draft.effects.append(Ack(seq))
+        # With other readers, a message that is not addressed to the bot is one between users.
+        if accepted and (not draft.room.has_other_readers or _is_addressed(message)):
             begin_message(draft, message)
 
 
@@ -157,9 +151,6 @@ def replace_refused_reply(draft: StepDraft, txn_id: TxnId, answers: EventId) -> 
     # The reply is in the room, and an edit of it is refused: another edit ends it.
     message = SendMessage(draft.room.room_id, text, answers=answers, edits=TxnId(part))
     draft.effects.append(Enqueue(message, TxnId(f"{txn_id}{_REPLACEMENT}")))
-
-
-_REPLACEMENT = ".refused"
 
 
 def _is_addressed(message: Message) -> bool:

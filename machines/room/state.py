@@ -57,6 +57,11 @@ class Room(Struct, frozen=True):
         return entry and self.others is None
 
     @property
+    def is_ready(self) -> bool:
+        """Whether messages are processed: the room is bound, and the members of an entry room are known."""
+        return self.state == "bound" and not self.members_unknown
+
+    @property
     def has_other_readers(self) -> bool:
         """Whether the room may have more than one other member; if that is not known, it is assumed (contract O5)."""
         if self.binding is not None and self.binding.room_type != "entry":

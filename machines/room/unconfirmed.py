@@ -37,7 +37,7 @@ class Unconfirmed(Struct, frozen=True):
 
 
 def find_unconfirmed(plan: Plan, topology: Topology, stored: StoredState) -> Unconfirmed:
-    """Return what to read before a plan that was made from a sync alone may be applied."""
+    """Return what to read before a plan that was computed from a sync alone may be applied."""
     linking_spaces: dict[RoomId, set[RoomId]] = {}
     memberships = {*plan.gone, *topology.unread}
     for space in topology.rooms.values():

@@ -159,14 +159,14 @@ TURN = Machine(
 USER = Machine(
     user_machine.USER,
     rows=(
-        user_machine.User(ANNA, reply_to=ASKED, chat=NEW_CHAT, new_room_id=RoomId("!made")),
+        user_machine.User(ANNA, reply_to=ASKED, chat=NEW_CHAT, new_room_id=RoomId("!new")),
         user_machine.User(
             ANNA,
             space_id=RoomId("!space"),
             next_chat_index=4,
             reply_to=ASKED,
             chat=NEW_CHAT,
-            new_room_id=RoomId("!made"),
+            new_room_id=RoomId("!new"),
         ),
     ),
     events=(
@@ -174,7 +174,7 @@ USER = Machine(
         user_machine.ChatRequested(ASKED, "Plans"),
         user_machine.NameKnown("Anna", TxnId("@anna:example.org.1.name")),
         user_machine.SpaceCreated(RoomId("!space")),
-        user_machine.ChatCreated(RoomId("!made")),
+        user_machine.ChatCreated(RoomId("!new")),
         user_machine.ChatLinked(),
         user_machine.StepRefused(),
     ),

@@ -62,7 +62,7 @@ def test_guarded_transitions_of_a_pair_end_with_one_without_a_guard(machine):
     for pair, transitions in transitions_by_pair(machine.table).items():
         assert transitions[-1].guard is None, f"{pair} may find no transition"
         assert all(transition.guard for transition in transitions[:-1]), (
-            f"{pair} has transitions that are never taken"
+            f"{pair} has unreachable transitions"
         )
 
 
@@ -184,22 +184,22 @@ def test_a_legal_event_does_not_change_the_given_row(machine):
 def test_the_samples_cover_both_outcomes_of_every_guard(machine):
     for transition in machine.table.transitions:
         if transition.guard:
-            taken = {
+            reached = {
                 machine.table.step(row, trigger, machine.context).transition == transition
                 for row, trigger in machine.cases()
                 if (row.state, event_name(trigger)) == (transition.source, transition.event)
             }
-            assert taken == {True, False}, transition
+            assert reached == {True, False}, transition
 
 
 @each_machine
 def test_the_samples_cover_every_transition(machine):
-    taken = {
+    reached = {
         machine.table.step(row, trigger, machine.context).transition
         for row, trigger in machine.cases()
         if event_name(trigger) in machine.table.accepts(row.state)
     }
-    assert taken == set(machine.table.transitions)
+    assert reached == set(machine.table.transitions)
 
 
 def test_an_event_that_the_machine_does_not_know_is_illegal_everywhere():

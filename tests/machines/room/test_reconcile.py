@@ -351,8 +351,8 @@ def test_a_room_in_flight_gets_no_ids():
 
 
 def test_a_user_with_a_chat_in_creation_is_unchanged():
-    making = User(ANNA, "making_chat", space_id=RoomId("!space"), next_chat_index=3)
-    plan = plan_for([], StoredState(users={ANNA: making}))
+    creating = User(ANNA, "making_chat", space_id=RoomId("!space"), next_chat_index=3)
+    plan = plan_for([], StoredState(users={ANNA: creating}))
     assert plan.users == ()
 
 

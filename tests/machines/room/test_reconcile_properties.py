@@ -21,7 +21,7 @@ EVERY_ROOM = [*SPACES, *CHATS, *ENTRIES]
 
 rooms = st.sampled_from(EVERY_ROOM)
 people = st.sampled_from([ANNA, BERT])
-anybody = st.sampled_from([ANNA, BERT, STRANGER, BOT])
+any_user = st.sampled_from([ANNA, BERT, STRANGER, BOT])
 mostly_bot = st.sampled_from([BOT, BOT, BOT, ANNA])
 chat_ids = st.sampled_from([None, "C1", "C2", "C3", "C7", "nonsense"])
 contexts = st.sampled_from([None, "1", "2", "3", "9", "nonsense"])
@@ -69,10 +69,10 @@ def topologies(draw: st.DrawFn) -> Topology:
         members = draw(st.sampled_from([(ANNA,), (BERT,), (ANNA, BERT), (), None]))
         observed[room_id] = ObservedRoom(
             room_id,
-            created_by=draw(anybody if room_id in ENTRIES else mostly_bot),
+            created_by=draw(any_user if room_id in ENTRIES else mostly_bot),
             created_at_ms=draw(st.integers(0, 3)),
             is_space=is_space,
-            invited_by=draw(st.none() | anybody),
+            invited_by=draw(st.none() | any_user),
             children=draw(children) if is_space else (),
             members=members,
             name=draw(st.sampled_from([None, "", "A name"])),
@@ -162,18 +162,18 @@ def test_the_same_chats_are_restored_after_any_damage_to_the_tables(
     tables.apply(tables.plan())
     settled, chats = tables.stored, tables.chats()
 
-    kept = {
+    remaining = {
         room_id: replace(row, state=states.get(room_id, row.state))
         for room_id, row in settled.rooms.items()
         if room_id not in lost
     }
     free = {row.binding.platform_chat_id for row in damaged.values() if row.binding}
-    kept = {
+    remaining = {
         room_id: row
-        for room_id, row in kept.items()
+        for room_id, row in remaining.items()
         if not (row.binding and row.binding.platform_chat_id in free - {None})
     }
-    tables.stored = StoredState({**kept, **damaged}, other_users, 0)
+    tables.stored = StoredState({**remaining, **damaged}, other_users, 0)
     tables.apply(tables.plan())
     assert tables.chats() == chats
     assert tables.settled

@@ -277,7 +277,7 @@ def test_the_age_of_a_message_counts_from_its_receipt():
 
 
 def test_a_message_that_is_read_after_a_day_does_not_count_as_new():
-    """More messages may wait than a conversation holds; the others are read when those are set dead_letter."""
+    """More messages may wait than an actor holds; the others are read after those are dead-lettered."""
     scenario = failed_room()
     scenario.fail_repairs_until(lambda: scenario.now > 1000.0 + DAY_S)
     message = MessageArrived(ROOM, EventId("$late"), ANNA, "behind them", 0)

@@ -40,8 +40,8 @@ def stored(*rows, users=()) -> StoredState:
     )
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_a_consistent_topology_leaves_nothing_unconfirmed(kept):
+@pytest.mark.parametrize("stored_before", [False, True])
+def test_a_consistent_topology_leaves_nothing_unconfirmed(stored_before):
     tables = ReconciledTables(
         topology(
             space("!space", "!chat", binding=OWNED),
@@ -49,7 +49,7 @@ def test_a_consistent_topology_leaves_nothing_unconfirmed(kept):
             entry("!entry", binding=Binding("entry", ANNA).content()),
         )
     )
-    if kept:
+    if stored_before:
         tables.apply(tables.plan())
     assert find_unconfirmed(tables.plan(), tables.shown, tables.stored).is_empty
 
@@ -156,8 +156,8 @@ def test_only_rooms_that_are_shown_stored_or_linked_are_read(shown: Topology, kn
 
 
 def test_a_confirmed_link_leaves_the_room_as_it_is_stored():
-    kept = row("!chat", bound(), name="Plans")
-    known = stored(kept, row("!space", Binding("space", ANNA), name="Lambda"))
+    stored_before = row("!chat", bound(), name="Plans")
+    known = stored(stored_before, row("!space", Binding("space", ANNA), name="Lambda"))
     stale = [space(binding=OWNED), chat(**NAMED)]
     assert plan_for(stale, known).refused == {
         CHAT: "created by the bot, and linked in no Space of the bot"

@@ -120,8 +120,8 @@ class ReconciledTables:
             return
         context = owner.binding.platform_chat_id
         for other in tuple(rooms.values()):
-            taken = other.binding is not None and other.binding.platform_chat_id == context
-            if context and taken and other.room_id != owner.room_id and other.binding:
+            same = other.binding is not None and other.binding.platform_chat_id == context
+            if context and same and other.room_id != owner.room_id and other.binding:
                 binding = replace(other.binding, platform_chat_id=None)
                 rooms[other.room_id] = replace(other, binding=binding)
 

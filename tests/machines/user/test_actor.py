@@ -329,8 +329,8 @@ def test_every_assigned_platform_chat_id_is_reserved():
     scenario = UserScenario()
     steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
     steps += complete_orders(scenario, scenario.handle(NewChatRequested(WROTE, "")))
-    taken = [each for result in steps for each in result.of(ReservePlatformChatId)]
-    assert taken == [ReservePlatformChatId("8"), ReservePlatformChatId("9")]
+    reserved = [each for result in steps for each in result.of(ReservePlatformChatId)]
+    assert reserved == [ReservePlatformChatId("8"), ReservePlatformChatId("9")]
 
 
 def test_a_recovered_chat_raises_the_counter_above_its_number():
