@@ -293,12 +293,8 @@ class Planner:
         unchanged: list[RoomId] = []
         for room_id, each in found.items():
             row = self.stored.rooms.get(room_id)
-            same = (
-                row is not None
-                and row.state == "bound"
-                and (row.binding, row.name, row.encrypted)
-                == (each.binding, each.name, each.encrypted)
-            )
+            as_bound = ("bound", each.binding, each.name, each.encrypted)
+            same = row and (row.state, row.binding, row.name, row.encrypted) == as_bound
             (unchanged if same else changed).append(room_id)
         refused: dict[RoomId, str] = {}
         gone = []
