@@ -25,7 +25,7 @@ from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.events.priority import Priority
 from machines.ids import ActorKey, RoomId, UserId
 from machines.room.actor import RoomActor
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.user.actor import UserActor
 from machines.user.chats import ChatSummary
 from machines.user.machine import User

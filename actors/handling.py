@@ -39,7 +39,7 @@ def decide(
         try:
             after, effects = _handle(attempt, event, seq, context, received_at)
         except IllegalEvent as error:
-            return value, room_actor.refused(error, seq)
+            return value, room_actor.effects_of_refusal(error, seq)
         # One of the two broad excepts: a fault in one room's decision must not end the others.
         except Exception as error:  # noqa: BLE001
             reason = reason or _tell_fault(key, event, error)

@@ -52,7 +52,7 @@ class Homeserver(Protocol):
         """
         ...
 
-    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
+    async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
         """Return the topology with its unconfirmed parts read from the current state (contract L3)."""
         ...
 

@@ -20,14 +20,15 @@ from machines.events.orders import Refused, StoreBinding
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.room.actor import RoomActor
 from machines.room.binding import chat_number, platform_number
-from machines.room.machine import DifferenceFound, Room
+from machines.room.machine import DifferenceFound
 from machines.room.membership import step_room
-from machines.room.plan import Plan, Stored
-from machines.room.reconcile import plan
-from machines.room.repair import conclude
+from machines.room.plan import Plan, StoredState
+from machines.room.reconcile import NO_BINDING, Planner
+from machines.room.repair import finish_repair
+from machines.room.state import Room
 from machines.room.step_draft import StepDraft
 from machines.room.topology import Topology
-from machines.room.unconfirmed import doubts
+from machines.room.unconfirmed import find_unconfirmed
 from machines.user.machine import User
 from store import Journal
 from store.records import InboxRow, UnitOfWork
@@ -60,9 +61,9 @@ class Reconciler:
         began = self._clock.now()
         stored = await self._journal.stored()
         decided = self._plan(topology, stored)
-        in_doubt = doubts(decided, topology, stored)
-        if not in_doubt.none:
-            decided = self._plan(await self._homeserver.confirm(topology, in_doubt), stored)
+        unconfirmed = find_unconfirmed(decided, topology, stored)
+        if not unconfirmed.is_empty:
+            decided = self._plan(await self._homeserver.confirm(topology, unconfirmed), stored)
         refused = await self._backfill(decided)
         applied = [
             self._apply(stored.rooms.get(room_id) or Room(room_id), decided)
@@ -130,7 +131,7 @@ class Reconciler:
         missing = found.backfill and await self._keep_binding(room_id, found) is not None
         return replace(found, backfill=missing, report=report), rows
 
-    async def _stored_about(self, topology: Topology, room_id: RoomId) -> Stored:
+    async def _stored_about(self, topology: Topology, room_id: RoomId) -> StoredState:
         """Return the rows that the topology is compared with, and the numbers that other repairs have just given."""
         stored = await self._journal.stored_about(topology)
         users = dict(stored.users)
@@ -144,11 +145,11 @@ class Reconciler:
             stored = replace(stored, in_flight=stored.in_flight - {room_id})
         return stored
 
-    def _plan(self, topology: Topology, stored: Stored) -> Plan:
+    def _plan(self, topology: Topology, stored: StoredState) -> Plan:
         access, agents = self._context_provider.access, self._context_provider.agents()
         seq = max(stored.platform_chat_seq, self._context_provider.platform_chat_seq)
         known = replace(stored, platform_chat_seq=seq)
-        return plan(topology, known, agents.default_for, access.allows)
+        return Planner(topology, known, agents.default_for, access.allows).plan()
 
     async def _backfill(self, decided: Plan) -> dict[RoomId, str]:
         """Write the missing bindings before anything is handled (contract C4); returns the refusals."""
@@ -186,7 +187,7 @@ class Reconciler:
         else:
             if room.state != "reconciling":
                 step_room(draft, DifferenceFound(), "start-up found a difference")
-            conclude(draft, _judgement(room.room_id, decided))
+            finish_repair(draft, _judgement(room.room_id, decided))
         after, effects = draft.result()
         collector = EffectCollector(ActorKey(room.room_id), before)
         for effect in effects:
@@ -197,7 +198,7 @@ class Reconciler:
     def _absence(topology: Topology, room_id: RoomId) -> str:
         if room_id not in topology.rooms:
             return "the bot is not joined to it"
-        return "the homeserver shows nothing it could be"
+        return NO_BINDING
 
 
 def _judgement(room_id: RoomId, decided: Plan) -> TopologyConfirmed | TopologyRefused:

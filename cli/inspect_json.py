@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from machines.room.machine import COOL_DOWN_S, ROOM
+from machines.room.machine import ROOM
+from machines.room.state import MIN_REPAIR_INTERVAL_S
 from machines.turn.state import Turn
 from store.inspection import BotSnapshot, Failure, RoomSnapshot
 from store.records import TransitionRecord
@@ -49,7 +50,9 @@ def room_object(sight: RoomSnapshot) -> dict[str, Any]:
         "failures": _failures(sight.failures_total, sight.failures),
         "report": sight.report or None,
         "repair_not_before": (
-            timestamp(room.last_repair_at + COOL_DOWN_S) if room.state == "failed" else None
+            timestamp(room.last_repair_at + MIN_REPAIR_INTERVAL_S)
+            if room.state == "failed"
+            else None
         ),
     }
 

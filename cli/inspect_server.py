@@ -14,7 +14,7 @@ import anyio
 from cli.errors import CommandFailed, ExitCode
 from machines.errors import CredentialsRefused
 from machines.ids import UserId
-from machines.room.machine import Room
+from machines.room.state import Room
 from matrix.errors import HomeserverUnreachable, SessionAbsent, SessionUnusable
 from matrix.rooms.snapshot import RoomSnapshot, read_snapshot
 from matrix.session.one_shot import stored_session

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from cli.terminal import aligned, escape_controls
 from machines.room.binding import Binding
-from machines.room.machine import COOL_DOWN_S, ROOM
+from machines.room.machine import ROOM
+from machines.room.state import MIN_REPAIR_INTERVAL_S
 from machines.turn.state import Turn
 from store.inspection import BotSnapshot, Failure, RoomSnapshot
 from store.records import TransitionRecord
@@ -54,7 +55,7 @@ class Page:
         if room.state == "failed":
             self._line(
                 "A message starts another repair, at the earliest ",
-                *self._moment(room.last_repair_at + COOL_DOWN_S),
+                *self._moment(room.last_repair_at + MIN_REPAIR_INTERVAL_S),
             )
         if not running:
             self._line(

@@ -8,7 +8,7 @@ from machines.ids import UserId, server_of
 
 
 class Access(Struct, frozen=True):
-    """Who may talk to the bot: full Matrix ids or globs; by default users of its own server (contract E3)."""
+    """The allowed users: full Matrix ids or globs; by default the users of the bot's server."""
 
     bot: UserId
     allowed: tuple[str, ...] = ()
@@ -19,7 +19,7 @@ class Access(Struct, frozen=True):
             return False
         if not self.allowed:
             return server_of(user_id) == server_of(self.bot)
-        # The address of a server without a name has brackets, which mean something else in a glob.
+        # A literal IPv6 address of a server has brackets, which have another meaning in a glob.
         return user_id in self.allowed or any(
             fnmatchcase(user_id, pattern) for pattern in self.allowed
         )

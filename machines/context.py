@@ -1,6 +1,6 @@
 """The context of one step: the time, the sentences, the access rules, the agents, and the next free id.
 
-A context is created for every step, so a step can be repeated from its arguments alone.
+Every step gets a new context, so a step depends on its arguments only.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,30 +17,30 @@ from machines.user.preferences import Preferences
 
 
 class Agents(Protocol):
-    """The agents as decisions see them (contracts A2–A4)."""
+    """The agents that a step can use (contracts A2–A4)."""
 
     def default_for(self, user_id: UserId) -> AgentId:
-        """Return the agent a user's chats get unless he selects another."""
+        """Return the agent of a user's new chats if they selected none."""
         ...
 
     def knows(self, agent_id: AgentId) -> bool:
-        """Whether the agent is there; always so in single-agent mode, which has no stale check."""
+        """Whether the agent exists; always true in single-agent mode."""
         ...
 
     def all(self) -> Sequence[AgentId]:
-        """Return every agent there is, in the order of the registry."""
+        """Return every agent, in the order of the registry."""
         ...
 
     def label(self, agent_id: AgentId) -> str:
-        """Return what people call the agent; its id where it has no label."""
+        """Return the label of the agent, or its id if it has none."""
         ...
 
 
 class StepContext(Struct, frozen=True):
-    """The surroundings of one step. `now` is seconds since the epoch.
+    """The context of one step. `now` is seconds since the epoch.
 
-    `next_platform_chat_id` is free; a step that uses it says so with `ReservePlatformChatId`. With
-    `mock_agents` a new chat is told how to try them.
+    `next_platform_chat_id` is free; a step that uses it returns a `ReservePlatformChatId`. With `mock_agents` the
+    welcome to a new chat explains how to try them.
     """
 
     now: float
@@ -54,10 +54,10 @@ class StepContext(Struct, frozen=True):
     preferences: Callable[[UserId], Preferences] = lambda _: Preferences()
 
     def with_preferences(self, user_id: UserId, chosen: Preferences) -> "StepContext":
-        """Return these surroundings after a user made a choice."""
+        """Return this context with the preferences that a user has just chosen."""
         earlier = self.preferences
         return replace(self, preferences=lambda each: chosen if each == user_id else earlier(each))
 
     def link(self, room_id: RoomId) -> str:
-        """Return a link to a room; the server is named apart, because the id may not name it."""
+        """Return a link to a room. It names the server in `via`, because a room id may not contain it."""
         return f"https://matrix.to/#/{quote(room_id)}?via={quote(server_of(self.access.bot))}"

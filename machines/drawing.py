@@ -1,6 +1,6 @@
 """Generates `docs/machines.md`: a description, a diagram, and every transition and refusal of each machine.
 
-The declaration is the only source. `make docs` writes the page; a test fails when it is out of date.
+`make docs` writes the page; a test fails if it is out of date.
 """
 
 import inspect
@@ -21,13 +21,13 @@ from machines.user.machine import USER
 _INTRODUCTION = """\
 # The machines
 
-Made from the code by `make docs`; edit the declarations in `machines/`, not this page.
+Generated from the code by `make docs`; edit the declarations in `machines/`, not this page.
 
-Each machine is declared once, with python-statemachine. The diagrams and tables below and the compiled table that runs
+Each machine is declared once, with python-statemachine. The diagrams and tables below and the compiled table
 (`machines/fsm.py`) are read from that declaration, and a test proves the compiled table equal to the engine. An
 action returns the new row and the effects, and performs nothing. Of several transitions for one state and event, the
-first whose guard holds is taken. A refused event changes nothing. A transition from a state to itself is not saved in
-the database; the diagram shows it inside its state, or not at all if it has no action.
+first whose guard holds is taken. A refused event changes nothing. A transition from a state to itself is not stored in
+the database; the diagram shows it inside its state, or omits it if it has no action.
 """
 
 
@@ -52,11 +52,11 @@ def _page(table: Table[Any]) -> Iterator[str]:
 
 
 def _events(table: Table[Any], module: ModuleType) -> Iterator[tuple[str, ...]]:
-    # Some modules name their events one by one, some by a union.
-    named = (one for value in vars(module).values() for one in get_args(value) or (value,))
+    # A module has its events as classes, or as members of a union.
+    values = (each for value in vars(module).values() for each in get_args(value) or (value,))
     classes = {
         event_name(value): value
-        for value in named
+        for value in values
         if isinstance(value, type) and issubclass(value, Struct)
     }
     for event in table.events:
@@ -68,22 +68,22 @@ def _transitions(table: Table[Any]) -> Iterator[tuple[str, ...]]:
         yield (
             f"`{transition.source}`",
             f"`{transition.event}`",
-            _explained(table, transition.guard),
+            _with_meaning(table, transition.guard),
             "–" if transition.target == transition.source else f"`{transition.target}`",
-            _explained(table, transition.action),
+            _with_meaning(table, transition.action),
         )
 
 
 def _refusals(table: Table[Any]) -> Iterator[tuple[str, ...]]:
     for event, states in table.refuses.items():
-        whys: dict[str, list[str]] = {}
-        for state, why in states.items():
-            whys.setdefault(why, []).append(f"`{state}`")
-        for why, refusing in whys.items():
-            yield f"`{event}`", ", ".join(refusing), why
+        states_by_reason: dict[str, list[str]] = {}
+        for state, reason in states.items():
+            states_by_reason.setdefault(reason, []).append(f"`{state}`")
+        for reason, refused in states_by_reason.items():
+            yield f"`{event}`", ", ".join(refused), reason
 
 
-def _explained(table: Table[Any], name: str | None) -> str:
+def _with_meaning(table: Table[Any], name: str | None) -> str:
     return f"`{name}`: {_sentence(getattr(table.machine, name))}" if name else ""
 
 

@@ -1,4 +1,4 @@
-"""Errors that cross the borders between packages: who is at fault, and who handles them."""
+"""The errors that cross package boundaries."""
 
 
 class SurfacesError(Exception):
@@ -22,4 +22,4 @@ class HistoryUnavailable(SurfacesError):
 
 
 class IllegalEvent(SurfacesError):
-    """A machine refuses an event in its present state; nothing was changed (a fault of this program)."""
+    """A machine refuses an event in its current state; nothing was changed (a bug of this program)."""

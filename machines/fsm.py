@@ -1,14 +1,14 @@
 """Compiles a declared state machine into a transition table.
 
-A machine is declared with python-statemachine: its states, and each event with its transitions. That engine costs
-about 100 µs per transition, more than the rest of a message. So the declaration is read once, at import, and
-`Table.step` runs the compiled table; a test proves it equal to the engine for every state × event × guard.
+A machine is declared with python-statemachine: its states, and each event with its transitions. That engine takes
+about 100 µs per transition, longer than the rest of a message. So the declaration is read once, at import, and
+`Table.step` runs the compiled table. A test proves the table equal to the engine for every state × event × guard.
 
 Every state × event pair is declared: a transition, or a refusal with its reason (`refuses`). An illegal event raises
 `IllegalEvent` and changes nothing. Guards and actions are static methods of the declaration:
-`guard(data, fact) -> bool`, `action(data, fact) -> (data, effects)`. `data` is a frozen struct with a field `state`,
-`trigger` is the event (the engine reserves the name `event`). A machine that needs the time, limits or sentences gets a
-`context`, which its guards and actions take as third argument.
+`guard(data, trigger) -> bool`, `action(data, trigger) -> (data, effects)`. `data` is a frozen struct with a field
+`state`; `trigger` is the event (the engine reserves the name `event`). A machine that needs the time, limits or
+sentences gets a `context`, the third parameter of its guards and actions.
 """
 
 import re
@@ -27,7 +27,7 @@ Action = Callable[..., tuple[Any, tuple[Any, ...]]]
 
 
 class Transition(Struct, frozen=True):
-    """One transition: taken if its guard holds or it has none, before later ones of the same state and event."""
+    """One transition. Of several for one state and event, the first whose guard holds (or that has none) applies."""
 
     source: str
     event: str
@@ -37,7 +37,7 @@ class Transition(Struct, frozen=True):
 
 
 class Step(Struct, Generic[D], frozen=True):
-    """The result of one event: the new data, the effects in order, and the transition that was taken."""
+    """The result of one event: the new data, the effects in order, and the chosen transition."""
 
     data: D
     effects: tuple[Any, ...]
@@ -45,7 +45,7 @@ class Step(Struct, Generic[D], frozen=True):
 
     @property
     def moved(self) -> bool:
-        """Whether the state changed; only then the transition is saved (contract R2)."""
+        """Whether the state changed; only such a transition is stored (contract R2)."""
         return self.transition.source != self.transition.target
 
 
@@ -60,7 +60,7 @@ def _with_state(data: Any, state: str) -> Any:
 
 
 class Table(Generic[D]):
-    """A compiled machine. It holds no state and serves every row."""
+    """A compiled machine. It has no state of its own: one table serves all rows."""
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class Table(Generic[D]):
     ) -> None:
         """Compile the declaration; `refuses` maps event → state → reason of the refusal.
 
-        `with_state` puts a state into the data, where that is no field of the data itself.
+        `with_state` sets the state of data that has no field `state`.
         """
         self.machine = machine
         self.with_state = with_state
         self.name = machine.__name__
         self.states = tuple(state.id for state in machine.states)
-        self.events = tuple(dict.fromkeys(transition.event for transition in self._read()))
         self.transitions = tuple(self._read())
+        self.events = tuple(dict.fromkeys(transition.event for transition in self.transitions))
         self.refuses = refuses
         self._run: dict[tuple[str, str], list[tuple[Transition, Guard | None, Action | None]]] = {}
         for transition in self.transitions:

@@ -1,8 +1,8 @@
-"""The target of a redirect, in a form that is safe to log: redirects are reported, never followed (contract E11)."""
+"""Formats the target of a redirect for the log: redirects are reported, never followed (contract E11)."""
 
 from urllib.parse import quote, urljoin, urlsplit
 
-_LONGEST = 200
+_MAX_LENGTH = 200
 _UNREADABLE = "an address that can't be read"
 
 
@@ -24,4 +24,4 @@ def redirect_target(url: str, location: str) -> str:
     where = name if port is None else f"{name}:{port}"
     path = quote(parts.path, safe="/%:@!$&()*+,;=~", errors="replace")
     shown = f"{parts.scheme}://{where}{path}"
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+    return shown if len(shown) <= _MAX_LENGTH else f"{shown[: _MAX_LENGTH - 1]}…"

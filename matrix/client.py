@@ -127,9 +127,9 @@ class MatrixClient:
         self._performer.record_encryption(batch.facts)
         return batch, topology
 
-    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
+    async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
         """Return the topology with the doubtful parts read from the current state (contract L3)."""
-        topology = await confirm(self._current, self._observer, topology, doubts)
+        topology = await confirm(self._current, self._observer, topology, unconfirmed)
         self._remember(topology)
         return topology
 

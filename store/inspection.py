@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from machines.ids import EventId, RoomId
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.state import Turn
 from store import loading, rows
 from store.errors import DatabaseUnusable

@@ -19,7 +19,7 @@ from machines.bot.machine import BotState
 from machines.events.matrix import Gap, MatrixEvent, SyncBatch
 from machines.events.priority import Priority
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, TxnId, UserId
-from machines.room.plan import Stored
+from machines.room.plan import StoredState
 from machines.room.topology import Topology
 from machines.user.chats import ChatSummary
 from machines.user.preferences import Preferences
@@ -234,11 +234,11 @@ class Journal:
         """Return what every user chose."""
         return await self._database.run(loading.preferences)
 
-    async def stored(self) -> Stored:
+    async def stored(self) -> StoredState:
         """Return what reconciliation compares the homeserver with."""
         return await self._database.run(loading.stored)
 
-    async def stored_about(self, topology: Topology) -> Stored:
+    async def stored_about(self, topology: Topology) -> StoredState:
         """Return the stored state that a part of the topology is compared with (contract C12)."""
         return await self._database.run(lambda raw: loading.stored_about(raw, topology))
 

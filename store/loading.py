@@ -10,8 +10,8 @@ from collections.abc import Collection
 from machines.bot.machine import BotState
 from machines.ids import ActorKey, DeviceId, RoomId, SyncToken, UserId
 from machines.room.binding import read_stored_binding
-from machines.room.machine import Room
-from machines.room.plan import Stored
+from machines.room.plan import StoredState
+from machines.room.state import Room
 from machines.room.topology import Topology
 from machines.user.preferences import Preferences
 from store.codec import read
@@ -33,9 +33,9 @@ def bot(raw: sqlite3.Connection) -> BotRow:
     )
 
 
-def stored(raw: sqlite3.Connection) -> Stored:
+def stored(raw: sqlite3.Connection) -> StoredState:
     """Return all rooms and users, and the rooms that orders or events in flight belong to."""
-    return Stored(
+    return StoredState(
         rooms={RoomId(row["room_id"]): room_of(row) for row in raw.execute(SQL["rooms"])},
         users={UserId(row["user_id"]): user_of(row) for row in raw.execute(SQL["users"])},
         platform_chat_seq=bot(raw).platform_chat_seq,
@@ -43,7 +43,7 @@ def stored(raw: sqlite3.Connection) -> Stored:
     )
 
 
-def stored_about(raw: sqlite3.Connection, topology: Topology) -> Stored:
+def stored_about(raw: sqlite3.Connection, topology: Topology) -> StoredState:
     """Return what a part of the topology is compared with: its rooms, those of its users, those with its contexts."""
     claims = [read_stored_binding(room.binding) for room in topology.rooms.values()]
     users = {claim.matrix_user_id for claim in claims}
@@ -54,7 +54,7 @@ def stored_about(raw: sqlite3.Connection, topology: Topology) -> Stored:
     users |= {row.binding.matrix_user_id for row in rows.values() if row.binding is not None}
     about = {user_id for user_id in users if user_id is not None}
     contexts = {claim.platform_chat_id for claim in claims if claim.platform_chat_id is not None}
-    return Stored(
+    return StoredState(
         rooms=_rooms_about(raw, room_ids, contexts, about),
         users={
             UserId(row["user_id"]): user_of(row)

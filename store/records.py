@@ -10,7 +10,7 @@ from machines.events.internal import OrderDone, ReplyTarget
 from machines.events.orders import Order
 from machines.events.priority import Priority
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.state import Turn
 from machines.user.chats import ChatSummary
 from machines.user.machine import NewChat, User
@@ -57,11 +57,11 @@ class FinishedOrder(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """What is being made for a user, stored in `users.in_hand`."""
+    """What is being created for a user, stored in `users.in_hand`."""
 
     reply_to: ReplyTarget | None = field(default=None, name="asked")
     chat: NewChat | None = None
-    made: RoomId | None = None
+    new_room_id: RoomId | None = field(default=None, name="made")
 
 
 class TransitionRecord(Struct, frozen=True):

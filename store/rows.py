@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.room.binding import Binding
 from machines.room.chat_context import ChatContext
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.state import Turn
 from machines.user.chats import ChatSummary
 from machines.user.machine import User
@@ -109,7 +109,7 @@ def _fields(columns: Mapping[str, _Column], row: sqlite3.Row) -> dict[str, Any]:
 
 def put_user(raw: sqlite3.Connection, user: User) -> None:
     """Store a user's row."""
-    pending = Pending(user.reply_to, user.chat, user.made)
+    pending = Pending(user.reply_to, user.chat, user.new_room_id)
     in_hand = dump(pending) if pending != _NOTHING_PENDING else None
     raw.execute(SQL["put_user"], {**asdict(user), "in_hand": in_hand})
 
@@ -127,7 +127,7 @@ def user_of(row: sqlite3.Row) -> User:
         next_chat_index=row["next_chat_index"],
         reply_to=pending.reply_to,
         chat=pending.chat,
-        made=pending.made,
+        new_room_id=pending.new_room_id,
     )
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from machines.events.matrix import SyncBatch
 from machines.events.orders import SendMessage
 from machines.events.tags import tag_of
-from machines.room.machine import Room
+from machines.room.state import Room
 from store import quarantine
 from store.codec import dump
 from store.gaps import keep_gaps

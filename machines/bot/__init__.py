@@ -1,1 +1,1 @@
-"""The bot's own state machine: login, initial sync, reconcile, live. Start at `machine`."""
+"""The state machine of the bot: login, initial sync, reconcile, live. Start at `machine`."""

@@ -1,8 +1,8 @@
-"""The bot's life: `login → initial_sync → reconcile → live → draining → stopped` (contract L1).
+"""The lifecycle of the bot: `login → initial_sync → reconcile → live → draining → stopped` (contract L1).
 
-Before `live` no message is answered: the initial sync shows the rooms, reconciliation makes the local rows agree with
-them, and only then the first waiting message is taken. After a soft logout the bot logs in again, from any state. A
-request to stop drains from any state; an error that the daemon cannot handle ends in `failed`.
+No message is answered before `live`: the initial sync reads the rooms, and reconciliation makes the local rows agree
+with them. After a soft logout the bot logs in again. A request to stop drains from any state of the start or from
+`live`; an error that the daemon cannot handle ends in `failed`.
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ LifecycleState = Literal[
 
 
 class BotState(Struct, frozen=True):
-    """The bot's own row. `since` is seconds since the epoch."""
+    """The row of the bot. `since` is seconds since the epoch."""
 
     state: LifecycleState = "login"
     since: float = 0.0
@@ -28,7 +28,7 @@ class BotState(Struct, frozen=True):
 
 
 class Started(Struct, frozen=True):
-    """A new process began; it starts with `login`, whatever state the last one left."""
+    """A new process began; it starts with `login` from any stored state."""
 
 
 class LoggedIn(Struct, frozen=True):
@@ -36,7 +36,7 @@ class LoggedIn(Struct, frozen=True):
 
 
 class SyncedOnce(Struct, frozen=True):
-    """The initial sync is journalled."""
+    """The initial sync is stored in the journal."""
 
 
 class Reconciled(Struct, frozen=True):
@@ -52,11 +52,11 @@ class StopRequested(Struct, frozen=True):
 
 
 class Drained(Struct, frozen=True):
-    """The current steps are finished and the outbox is flushed, or the time for it is over."""
+    """The current steps are finished and the outbox is flushed, or the time limit is reached."""
 
 
 class GaveUp(Struct, frozen=True):
-    """The daemon cannot go on: refused credentials, an unusable database, a fault in this program."""
+    """The daemon cannot continue: refused credentials, an unusable database, a bug in this program."""
 
 
 LifecycleEvent = (
@@ -65,7 +65,7 @@ LifecycleEvent = (
 
 
 class BotMachine(StateMachine):
-    """The declaration; `BOT` is what runs."""
+    """The declaration of the machine; `BOT` is the compiled table."""
 
     login = State(initial=True)
     initial_sync = State()
@@ -102,64 +102,57 @@ class BotMachine(StateMachine):
 
     @staticmethod
     def was_live(data: BotState, trigger: LoggedIn) -> bool:
-        """Reconciliation runs once per start: a renewed session goes straight back (contract L4)."""
+        """The bot was live: reconciliation runs once per process, so a renewed session skips it (contract L4)."""
         return data.was_live
 
     @staticmethod
     def begin(data: BotState, trigger: Started) -> tuple[BotState, tuple[()]]:
-        """A new process has not been live yet."""
+        """Reset `was_live`."""
         return replace(data, was_live=False), ()
 
     @staticmethod
     def go_live(data: BotState, trigger: Reconciled) -> tuple[BotState, tuple[()]]:
-        """From here on a new login needs no second reconciliation."""
+        """Set `was_live`: a new login of this process needs no reconciliation."""
         return replace(data, was_live=True), ()
 
 
-_EARLY = "this step of the start has not begun yet"
-_PAST = "this step of the start is over"
+_NOT_STARTED = "this step of the start has not begun yet"
+_FINISHED = "this step of the start is over"
 _OVER = "this process is ending"
+_ENDING = {"draining": _OVER, "stopped": _OVER, "failed": _OVER}
 
 BOT: Table[BotState] = Table(
     BotMachine,
     refuses={
         "logged_in": {
-            "initial_sync": _PAST,
-            "reconcile": _PAST,
-            "live": _PAST,
-            "draining": _OVER,
-            "stopped": _OVER,
-            "failed": _OVER,
+            "initial_sync": _FINISHED,
+            "reconcile": _FINISHED,
+            "live": _FINISHED,
+            **_ENDING,
         },
         "synced_once": {
-            "login": _EARLY,
-            "reconcile": _PAST,
-            "live": _PAST,
-            "draining": _OVER,
-            "stopped": _OVER,
-            "failed": _OVER,
+            "login": _NOT_STARTED,
+            "reconcile": _FINISHED,
+            "live": _FINISHED,
+            **_ENDING,
         },
         "reconciled": {
-            "login": _EARLY,
-            "initial_sync": _EARLY,
-            "live": _PAST,
-            "draining": _OVER,
-            "stopped": _OVER,
-            "failed": _OVER,
+            "login": _NOT_STARTED,
+            "initial_sync": _NOT_STARTED,
+            "live": _FINISHED,
+            **_ENDING,
         },
         "soft_logged_out": {
-            "login": "the login under way renews the session",
+            "login": "the running login renews the session",
             "reconcile": "reconciliation finishes first; its requests wait for the new session",
-            "draining": _OVER,
-            "stopped": _OVER,
-            "failed": _OVER,
+            **_ENDING,
         },
-        "stop_requested": {"draining": _OVER, "stopped": _OVER, "failed": _OVER},
+        "stop_requested": _ENDING,
         "drained": {
-            "login": _EARLY,
-            "initial_sync": _EARLY,
-            "reconcile": _EARLY,
-            "live": _EARLY,
+            "login": _NOT_STARTED,
+            "initial_sync": _NOT_STARTED,
+            "reconcile": _NOT_STARTED,
+            "live": _NOT_STARTED,
             "stopped": _OVER,
             "failed": _OVER,
         },

@@ -16,7 +16,7 @@ from machines.events.orders import SendMessage, StoreBinding
 from machines.i18n import Catalog
 from machines.ids import EventId, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.state import Turn
 from machines.user.preferences import Preferences
 

@@ -1,7 +1,4 @@
-"""A room's binding, and what the homeserver's copy of it says (contract R4).
-
-The copy is read field by field; a field that does not fit is not trusted.
-"""
+"""The binding of a room, and the parser of its copy on the homeserver (contract R4)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,14 +11,14 @@ from machines.ids import AgentId, RoomId, UserId
 _CHAT_ID = re.compile(r"C([1-9][0-9]{0,8})")
 _PLATFORM_CHAT_ID = re.compile(r"[1-9][0-9]{0,17}")
 _TIMES_MS = range(10**12, 10**13)
-"""From 2001 to 2286: the times of a clock that was set."""
+"""Plausible times: from 2001 to 2286."""
 
 
 RoomType = Literal["chat", "space", "entry"]
 
 
 class Binding(Struct, frozen=True):
-    """What a room is bound to; the same on the homeserver (contracts R3, R4).
+    """What a room is bound to, here and on the homeserver (contracts R3, R4).
 
     `matrix_user_id` is the owner of a chat or Space, or the user who invited the bot to an entry room.
     """
@@ -60,16 +57,16 @@ def platform_number(platform_chat_id: str | None) -> int:
 
 
 def first_platform_number(times_ms: Iterable[int]) -> int:
-    """Return the first `platform_chat_id` where none is known (contract A5).
+    """Return the first `platform_chat_id` if none is known: the first plausible time, or 1 (contract A5).
 
-    It is the first plausible one of these times, in milliseconds since 1970: a clock that was never set shows 1970, and
-    a forged time could use up all numbers. Without a plausible time it is 1.
+    The times are milliseconds since 1970. A clock that was never set shows 1970, and a forged time could use up all
+    numbers.
     """
     return next((time_ms for time_ms in times_ms if time_ms in _TIMES_MS), 1)
 
 
 class StoredBinding(Struct, frozen=True):
-    """The fields of a stored binding; each is `None` where its stored value is missing or invalid."""
+    """The fields of a binding in account data; each is `None` if its value is missing or invalid."""
 
     room_type: str | None = None
     matrix_user_id: UserId | None = None

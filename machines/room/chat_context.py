@@ -1,15 +1,20 @@
 """The chat context: the name of the agent's context, the saved contexts, the token count, and an open question.
 
-It is stored in the room's row only. A lost database loses it (contract C6): an open question is closed then, and the
-saved contexts themselves are stored by the agent.
+It is stored in the room's row only and is lost with the database (contract C6): an open question is closed then, and
+the agent still stores the saved contexts themselves.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from machines.events.agent import ContextOrder
+from machines.events.internal import AgentDone
 from machines.ids import EventId
 
-QUESTION_KEPT_S = 24 * 3600.0
+QUESTION_LIFETIME_S = 24 * 3600.0
 """How long a question can be answered."""
+MAX_TOKENS = 2**53 - 1
+"""The largest count that JSON represents exactly."""
 
 
 class Question(Struct, frozen=True):
@@ -29,7 +34,7 @@ class Question(Struct, frozen=True):
 
     def expired(self, now: float) -> bool:
         """Whether the question is too old to be answered."""
-        return now - self.asked_at > QUESTION_KEPT_S
+        return now - self.asked_at > QUESTION_LIFETIME_S
 
     def shown_before(self, seq: int) -> bool:
         """Whether the question was in the timeline before the message of inbox row `seq`."""
@@ -37,10 +42,40 @@ class Question(Struct, frozen=True):
 
 
 class ChatContext(Struct, frozen=True):
-    """The context of one chat. `tokens` is `None` until the agent has reported any; `picking`: a list is open."""
+    """The context of one chat.
+
+    `tokens` is `None` until the agent has reported any. With `picking`, a number selects a saved context.
+    """
 
     context_name: str = ""
     tokens: int | None = None
     saves: tuple[str, ...] = ()
     question: Question | None = None
     picking: bool = False
+
+    def after_answer(
+        self, done: AgentDone, order: ContextOrder | None, now: float
+    ) -> "ChatContext":
+        """Return the context after an answer: its tokens, a save or a load, a new question (contracts K7, K8)."""
+        after = replace(self, tokens=min((self.tokens or 0) + done.tokens_used, MAX_TOKENS))
+        if order is not None:
+            after = after._after_order(order)
+        if done.asks is None:
+            return after
+        asks = done.asks
+        question = Question(asks.id, asks.title, asks.description, now, asked_in=done.turn_id)
+        return replace(after, question=question)
+
+    def after_question_shown(self, asked_in: EventId, seq: int) -> "ChatContext":
+        """Return the context after the timeline shows the open question; only the first time changes it."""
+        question = self.question
+        if question is None or question.asked_in != asked_in or question.shown:
+            return self
+        return replace(self, question=replace(question, shown=seq))
+
+    def _after_order(self, order: ContextOrder) -> "ChatContext":
+        if order.action == "load":
+            return replace(self, context_name=order.name)
+        others = tuple(name for name in self.saves if name != order.name)
+        # An open list shows the earlier saves: its numbers would select other saves now.
+        return replace(self, saves=(*others, order.name), context_name=order.name, picking=False)

@@ -1,32 +1,23 @@
 """A room: `unregistered → reconciling → bound → failed` (contract R1).
 
-A message reaches an agent only in a `bound` room: all that the room's type needs is known. For a chat that is its id,
-owner, Space, agent and `platform_chat_id`; for a Space its owner; for an entry room the user who invited the bot. A
-message in a room that is not bound starts one repair, which reads the homeserver's topology, and waits. The repair
-ends in `bound`, and the message is answered, or in `failed`, with one warning and one notice. When the bot is removed,
-the room is `unregistered` again; its binding stays in the row, to be confirmed when the bot comes back.
+A message reaches an agent only in a `bound` room, whose binding is complete: for a chat its id, owner, Space, agent
+and `platform_chat_id`; for a Space its owner; for an entry room the user who invited the bot. A message in a room that
+is not bound starts one repair, which reads the homeserver's topology, and waits. The repair ends in `bound`, and the
+message is answered, or in `failed`, with one warning and one notice. When the bot is removed, the room is
+`unregistered` again; its binding stays in the row, to be confirmed when the bot comes back.
 
-A room with work (a turn in hand, or messages that wait) that is not bound always has a repair under way or due
-(contract C11): `RepairDue` comes at `Room.repair_due_at()`. The first repair starts at once. After a failure the next
-one follows 60 s later, and the interval doubles up to an hour. A new message resets the interval to 60 s. Users are
-told of a failure once, until they write again; a repair that the timer started fails silently (contract C8).
+A room that is not bound and has work (a turn or waiting messages) always has a repair that is running or due (contract
+C11): `RepairDue` follows at `Room.repair_due_at()`. The first repair starts at once. After a failure the next one
+follows 60 s later, and the interval doubles up to an hour. A new message resets the interval to 60 s. Users get one
+notice of a failure until they write again; a repair that the timer started fails silently (contract C8).
 """
 
-from typing import Literal
-
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
 from machines.context import StepContext
-from machines.events.effects import (
-    Effect,
-    Enqueue,
-    Log,
-    Reconcile,
-    ReservePlatformChatId,
-    Tell,
-)
+from machines.events.effects import Effect, Enqueue, Log, Reconcile, ReservePlatformChatId, Tell
 from machines.events.internal import (
     OnboardingRequested,
     ReplyTarget,
@@ -36,91 +27,14 @@ from machines.events.internal import (
     TopologyRefused,
 )
 from machines.events.matrix import BotRemoved, InviteArrived
-from machines.events.orders import (
-    Joined,
-    JoinRoom,
-    SendMessage,
-    StoreBinding,
-)
+from machines.events.orders import Joined, JoinRoom, SendMessage, StoreBinding
 from machines.fsm import Table
 from machines.ids import ActorKey, RoomId, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.chat_context import ChatContext
+from machines.room.state import MIN_REPAIR_INTERVAL_S, Room
 
-RoomState = Literal["unregistered", "reconciling", "bound", "failed"]
-
-COOL_DOWN_S = 60.0
-"""The shortest interval between two repairs of a room (contract C8)."""
-LONGEST_INTERVAL_S = 3600.0
-"""The longest interval between two repairs while work waits and nobody writes."""
-_DOUBLINGS = 6
-"""After so many doublings the interval is the longest."""
-ANSWERED_WITHIN_S = 24 * 3600.0
-"""How old work may be when a repair fails, or while the bot is out of the room, and still wait (contract C8)."""
-UNSEEN_OTHERS = 2
-"""The number of others in an entry room when a repair does not show it: enough to count as company (contract O5)."""
-
-
-class Room(Struct, frozen=True):
-    """One room's row. Times are seconds since the epoch.
-
-    `onboarding_user` is the last user who invited the bot; they are welcomed once the room is bound. `last_repair_at`
-    is when the last repair began or ended, 0 if the next may start at once; `failed_repairs` counts the repairs that
-    failed since somebody last wrote. `repair_pending` says that a repair was ordered and has not ended; it ends with
-    the process. `failure_reported` says that the users here know of the failure, `reminder_sent` that a command was
-    answered with the notice once more. `last_message_seq` is the inbox row of the newest message that came while the
-    room was not bound: a message that is read again after a restart is not new. `others` is how many others than the
-    bot are in an entry room, joined or invited; `None` when that is not known.
-    """
-
-    room_id: RoomId
-    state: RoomState = "unregistered"
-    since: float = 0.0
-    reason: str = "not seen yet"
-    binding: Binding | None = None
-    name: str = ""
-    encrypted: bool = False
-    onboarding_user: UserId | None = None
-    owner_present: bool = True
-    last_repair_at: float = 0.0
-    failed_repairs: int = 0
-    repair_pending: bool = False
-    failure_reported: bool = False
-    reminder_sent: bool = False
-    last_message_seq: int = 0
-    chat_context: ChatContext = field(default_factory=ChatContext)
-    others: int | None = None
-
-    @property
-    def members_unknown(self) -> bool:
-        """Whether this is an entry room whose members are not known."""
-        entry = self.binding is not None and self.binding.room_type == "entry"
-        return entry and self.others is None
-
-    @property
-    def has_other_readers(self) -> bool:
-        """Whether more than one other may be in the room; where that is not known, it is assumed (contract O5)."""
-        if self.binding is not None and self.binding.room_type != "entry":
-            return False
-        return self.others is None or self.others > 1
-
-    @property
-    def has_left(self) -> bool:
-        """Whether the bot was in this room and is out of it: a repair would show nothing until it is back."""
-        return self.state == "unregistered" and self.since > 0
-
-    def repair_due_at(self) -> float | None:
-        """Return when the next repair of a room with work is due; `None` if it is bound or a repair is under way.
-
-        A `reconciling` room without a repair waits for a join, or for its user's actor to complete it. Both are
-        faster than the longest interval; if they fail, only another actor may know of it.
-        """
-        if self.state == "bound" or self.repair_pending:
-            return None
-        if self.state == "reconciling":
-            return self.since + LONGEST_INTERVAL_S
-        doublings = min(max(0, self.failed_repairs - 1), _DOUBLINGS)
-        return self.last_repair_at + min(LONGEST_INTERVAL_S, COOL_DOWN_S * 2.0**doublings)
+ASSUMED_OTHERS = 2
+"""The number of others in an entry room if a repair does not show it: enough for `has_other_readers` (contract O5)."""
 
 
 class JoinRefused(Struct, frozen=True):
@@ -128,7 +42,7 @@ class JoinRefused(Struct, frozen=True):
 
 
 class UserWrote(Struct, frozen=True):
-    """Somebody who may talk to the bot wrote in the room."""
+    """A user who may talk to the bot wrote in the room."""
 
 
 class RepairDue(Struct, frozen=True):
@@ -136,7 +50,7 @@ class RepairDue(Struct, frozen=True):
 
 
 class DifferenceFound(Struct, frozen=True):
-    """At start-up the stored row and the homeserver's topology differ."""
+    """The stored row and the homeserver's topology differ at start-up."""
 
 
 RoomMachineEvent = (
@@ -156,7 +70,7 @@ _Result = tuple[Room, tuple[Effect, ...]]
 
 
 class RoomMachine(StateMachine):
-    """The declaration; `ROOM` is what runs."""
+    """The declaration of the machine; `ROOM` is the compiled table."""
 
     unregistered = State(initial=True)
     reconciling = State()
@@ -182,17 +96,17 @@ class RoomMachine(StateMachine):
         | failed.to.itself(internal=True)
     )
     room_made = (
-        unregistered.to(reconciling, on="note_binding")
-        | reconciling.to.itself(internal=True, on="note_binding")
-        | failed.to(reconciling, on="note_binding")
+        unregistered.to(reconciling, on="store_new_binding")
+        | reconciling.to.itself(internal=True, on="store_new_binding")
+        | failed.to(reconciling, on="store_new_binding")
     )
-    room_completed = reconciling.to(bound, on="bind_made")
+    room_completed = reconciling.to(bound, on="bind_new")
     user_wrote = (
         unregistered.to(reconciling, on="repair_at_once")
-        | reconciling.to.itself(internal=True, on="note_writing")
+        | reconciling.to.itself(internal=True, on="reset_interval")
         | bound.to.itself(internal=True)
         | failed.to(reconciling, cond="cooled_down", on="repair_at_once")
-        | failed.to.itself(internal=True, on="note_writing")
+        | failed.to.itself(internal=True, on="reset_interval")
     )
     repair_due = (
         unregistered.to(reconciling, on="repair")
@@ -201,9 +115,9 @@ class RoomMachine(StateMachine):
     )
     difference_found = unregistered.to(reconciling) | bound.to(reconciling) | failed.to(reconciling)
     topology_confirmed = reconciling.to(bound, on="bind") | bound.to.itself(
-        internal=True, on="count_others"
+        internal=True, on="store_others"
     )
-    topology_refused = reconciling.to(failed, on="diagnose") | bound.to.itself(
+    topology_refused = reconciling.to(failed, on="report_failure") | bound.to.itself(
         internal=True, on="assume_others"
     )
     bot_removed = (
@@ -215,12 +129,12 @@ class RoomMachine(StateMachine):
 
     @staticmethod
     def cooled_down(data: Room, trigger: UserWrote, context: StepContext) -> bool:
-        """At the earliest 60 s after the last repair (contract C8)."""
-        return context.now - data.last_repair_at >= COOL_DOWN_S
+        """The last repair began or ended at least 60 s ago (contract C8)."""
+        return context.now - data.last_repair_at >= MIN_REPAIR_INTERVAL_S
 
     @staticmethod
     def accept(data: Room, trigger: InviteArrived, context: StepContext) -> _Result:
-        """Join; the user who invited the bot is welcomed once the room is bound."""
+        """Join; the user who invited the bot is welcomed when the room is bound."""
         data = replace(
             data, onboarding_user=trigger.sender, encrypted=data.encrypted or trigger.encrypted
         )
@@ -229,7 +143,7 @@ class RoomMachine(StateMachine):
 
     @staticmethod
     def reconcile(data: Room, trigger: Joined, context: StepContext) -> _Result:
-        """Repair the room now that the bot is in it; users may not know of an earlier failure."""
+        """Repair the room that the bot joined; users may not know of an earlier failure."""
         encrypted = data.encrypted or trigger.encrypted
         return replace(data, encrypted=encrypted, repair_pending=True, failure_reported=False), (
             Reconcile(),
@@ -242,25 +156,25 @@ class RoomMachine(StateMachine):
         return replace(data, onboarding_user=None), welcome
 
     @staticmethod
-    def note_binding(data: Room, trigger: RoomMade, context: StepContext) -> _Result:
-        """Keep the binding before the room is complete, so that an interruption does not lose it."""
+    def store_new_binding(data: Room, trigger: RoomMade, context: StepContext) -> _Result:
+        """Store the binding before the room is complete, so that an interruption does not lose it."""
         return replace(data, binding=trigger.binding, name=trigger.name), ()
 
     @staticmethod
-    def bind_made(data: Room, trigger: RoomCompleted, context: StepContext) -> _Result:
-        """Bind, and keep the binding on the homeserver too."""
+    def bind_new(data: Room, trigger: RoomCompleted, context: StepContext) -> _Result:
+        """Bind, and store the binding on the homeserver."""
         data = _bound(data, trigger.binding, trigger.name)
         return data, (_store_binding(data.room_id, trigger.binding, context),)
 
     @staticmethod
     def repair_at_once(data: Room, trigger: UserWrote, context: StepContext) -> _Result:
         """Start one targeted repair; the message waits in the inbox (contract C7)."""
-        return _repair(_written(data), context)
+        return _repair(_with_interval_reset(data), context)
 
     @staticmethod
-    def note_writing(data: Room, trigger: UserWrote, context: StepContext) -> _Result:
-        """Let the message wait: its sender is told of a failure, and the next repair comes sooner (contract C8)."""
-        return _written(data), ()
+    def reset_interval(data: Room, trigger: UserWrote, context: StepContext) -> _Result:
+        """Let the message wait: a failure is reported again, and the next repair starts sooner (contract C8)."""
+        return _with_interval_reset(data), ()
 
     @staticmethod
     def repair(data: Room, trigger: RepairDue, context: StepContext) -> _Result:
@@ -269,12 +183,12 @@ class RoomMachine(StateMachine):
 
     @staticmethod
     def stop_repair(data: Room, trigger: JoinRefused, context: StepContext) -> _Result:
-        """The bot is not in the room, so there is nothing to repair."""
+        """End the repair: the bot is not in the room."""
         return replace(data, repair_pending=False), ()
 
     @staticmethod
     def bind(data: Room, trigger: TopologyConfirmed, context: StepContext) -> _Result:
-        """Bind; keep the binding on the homeserver where it is missing, and welcome the user who invited the bot."""
+        """Bind; store the binding on the homeserver if it is missing, and welcome the user who invited the bot."""
         binding, welcomed = trigger.binding, data.onboarding_user
         effects: list[Effect] = []
         if binding.platform_chat_id is not None:
@@ -288,18 +202,18 @@ class RoomMachine(StateMachine):
         return data, tuple(effects)
 
     @staticmethod
-    def count_others(data: Room, trigger: TopologyConfirmed, context: StepContext) -> _Result:
-        """Note how many others are in an entry room (contract O5)."""
-        return _counted(data, trigger.others), ()
+    def store_others(data: Room, trigger: TopologyConfirmed, context: StepContext) -> _Result:
+        """Store how many others are in an entry room (contract O5)."""
+        return _with_others(data, trigger.others), ()
 
     @staticmethod
     def assume_others(data: Room, trigger: TopologyRefused, context: StepContext) -> _Result:
-        """The members of an entry room cannot be read: assume company (contract O5)."""
-        return _counted(data, None), ()
+        """Assume other readers: the members of an entry room cannot be read (contract O5)."""
+        return _with_others(data, None), ()
 
     @staticmethod
-    def diagnose(data: Room, trigger: TopologyRefused, context: StepContext) -> _Result:
-        """Warn the operator with the report and the users with a notice, unless they know of the failure."""
+    def report_failure(data: Room, trigger: TopologyRefused, context: StepContext) -> _Result:
+        """Log a warning with the report and notify the users, unless they know of the failure."""
         last_repair_at = 0.0 if trigger.at_start else context.now
         data = replace(
             data,
@@ -321,7 +235,7 @@ class RoomMachine(StateMachine):
 
     @staticmethod
     def leave(data: Room, trigger: BotRemoved, context: StepContext) -> _Result:
-        """Keep the binding: coming back is a new repair, not a new chat (contract R5).
+        """Keep the binding: a return of the bot is a new repair, not a new chat (contract R5).
 
         `onboarding_user` stays too: the removal may be older than the invitation that is being accepted.
         """
@@ -329,7 +243,7 @@ class RoomMachine(StateMachine):
 
 
 def new_txn_id(room_id: RoomId, step: str, context: StepContext) -> TxnId:
-    """Return a transaction id for an order that no message asked for: room, step and time."""
+    """Return the transaction id of an order that does not answer a message: room, step and time."""
     return TxnId(f"{room_id}.{step}.{int(context.now * 1000)}")
 
 
@@ -343,7 +257,7 @@ def is_join(room_id: RoomId, txn_id: TxnId) -> bool:
 
 
 def notice_to(room_id: RoomId, text: str, step: str, context: StepContext) -> Enqueue:
-    """Return a notice that answers no message."""
+    """Return a notice that is no answer to a message."""
     return Enqueue(SendMessage(room_id, text, notice=True), new_txn_id(room_id, step, context))
 
 
@@ -360,10 +274,10 @@ def _bound(room: Room, binding: Binding, name: str) -> Room:
     )
 
 
-def _counted(room: Room, others: int | None) -> Room:
+def _with_others(room: Room, others: int | None) -> Room:
     if not room.members_unknown:
         return room
-    return replace(room, others=others if others is not None else UNSEEN_OTHERS)
+    return replace(room, others=others if others is not None else ASSUMED_OTHERS)
 
 
 def _store_binding(room_id: RoomId, binding: Binding, context: StepContext) -> Enqueue:
@@ -375,7 +289,7 @@ def _welcome(room_id: RoomId, user_id: UserId) -> Tell:
     return Tell(ActorKey(user_id), OnboardingRequested(ReplyTarget(room_id)))
 
 
-def _written(room: Room) -> Room:
+def _with_interval_reset(room: Room) -> Room:
     return replace(room, failure_reported=False, failed_repairs=0)
 
 
@@ -384,16 +298,20 @@ def _repair(room: Room, context: StepContext) -> _Result:
     return room, (Reconcile(),)
 
 
-_NO_REPAIR = "no repair of this room is under way"
-_NOT_MADE = "the bot is not making this room"
+_NO_REPAIR = "no repair of this room is running"
+_NOT_CREATED = "the bot is not creating this room"
 
 ROOM: Table[Room] = Table(
     RoomMachine,
     refuses={
         "room_made": {"bound": "the room is bound already; a binding is never replaced silently"},
-        "room_completed": {"unregistered": _NOT_MADE, "bound": _NOT_MADE, "failed": _NOT_MADE},
+        "room_completed": {
+            "unregistered": _NOT_CREATED,
+            "bound": _NOT_CREATED,
+            "failed": _NOT_CREATED,
+        },
         "repair_due": {"bound": "a bound room needs no repair"},
-        "difference_found": {"reconciling": "a repair is under way already"},
+        "difference_found": {"reconciling": "a repair is running already"},
         "topology_confirmed": {"unregistered": _NO_REPAIR, "failed": _NO_REPAIR},
         "topology_refused": {"unregistered": _NO_REPAIR, "failed": _NO_REPAIR},
     },

@@ -1,4 +1,4 @@
-"""The membership of a room: the bot is invited, joins, and is removed. Runs the room's machine."""
+"""The membership of a room: invitations, joins, removals and other members. Runs the room's machine."""
 
 from typing import assert_never
 
@@ -18,6 +18,10 @@ from machines.room.machine import ROOM, RoomMachineEvent, new_txn_id
 from machines.room.step_draft import StepDraft
 from machines.turn.driver import drop_turn
 
+MembershipEvent = (
+    InviteArrived | BotReturned | BotRemoved | MemberChanged | MembersCounted | EncryptionEnabled
+)
+
 
 def step_room(draft: StepDraft, event: RoomMachineEvent, reason: str) -> None:
     """Run the room's machine and record the transition with its reason (contract R2)."""
@@ -33,21 +37,13 @@ def step_room(draft: StepDraft, event: RoomMachineEvent, reason: str) -> None:
     draft.effects += step.effects
 
 
-def note_membership(
-    draft: StepDraft,
-    event: InviteArrived
-    | BotReturned
-    | BotRemoved
-    | MemberChanged
-    | MembersCounted
-    | EncryptionEnabled,
-) -> None:
-    """Take a Matrix event that says who is in the room, or that it is encrypted."""
+def handle_membership(draft: StepDraft, event: MembershipEvent) -> None:
+    """Handle a change of the room's members or of its encryption."""
     match event:
         case InviteArrived():
             _answer_invite(draft, event)
         case BotReturned(room_id=room_id):
-            step_room(draft, Joined(room_id, encrypted=False), "came back")
+            step_room(draft, Joined(room_id, encrypted=False), "the bot came back")
         case BotRemoved(reason=reason):
             was_in = draft.room.state != "unregistered"
             step_room(draft, event, reason)
@@ -58,7 +54,7 @@ def note_membership(
             if binding is not None and binding.matrix_user_id == user_id:
                 draft.room = replace(draft.room, owner_present=membership == "join")
         case MembersCounted(others=others):
-            # The number is not needed in chats and Spaces, to which only the bot invites.
+            # Chats and Spaces do not need the number: only the bot invites users there.
             if draft.room.binding is None or draft.room.binding.room_type == "entry":
                 draft.room = replace(draft.room, others=others)
         case EncryptionEnabled():
@@ -68,7 +64,7 @@ def note_membership(
 
 
 def _answer_invite(draft: StepDraft, invite: InviteArrived) -> None:
-    """Accept the invitation of a user who may talk to the bot; reject every other (contracts O1, O4)."""
+    """Accept the invitation of a user who may talk to the bot; reject any other (contracts O1, O4)."""
     if draft.context.access.allows(invite.sender):
         step_room(draft, invite, f"invited by {invite.sender}")
         return

@@ -1,4 +1,4 @@
-"""The input and the result of reconciliation: the values of `machines/room/reconcile.py`."""
+"""The input and the result of reconciliation (`machines/room/reconcile.py`)."""
 
 from collections.abc import Mapping
 
@@ -6,15 +6,15 @@ from msgspec import Struct, field
 
 from machines.events.internal import TopologyConfirmed
 from machines.ids import RoomId, UserId
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.user.machine import User
 
 
-class Stored(Struct, frozen=True):
-    """What the local tables say.
+class StoredState(Struct, frozen=True):
+    """The rows of the local tables.
 
-    `in_flight` are rooms with something in flight, a chat being made or an order still in the outbox: their local
-    row is newer than the homeserver, and it stays.
+    `in_flight` are the rooms of a chat that is being created, and rooms with an order in the outbox: their row is newer
+    than the homeserver, so it stays unchanged.
     """
 
     rooms: Mapping[RoomId, Room] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Stored(Struct, frozen=True):
 
 
 class Remark(Struct, frozen=True):
-    """A room that is in conflict or was skipped, and why (contract L5)."""
+    """A room that is in conflict or was skipped, with the reason (contract L5)."""
 
     room_id: RoomId
     reason: str
@@ -33,8 +33,9 @@ class Remark(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """The result of reconciliation.
 
-    `found` are all rooms whose binding is known; of these `changed` have another row, `unchanged` the same. `refused`
-    are stored rooms that the bot is in and that have no binding (any more); `gone` are stored rooms it is not in.
+    `found` are all rooms with a valid binding: the rows of `changed` rooms differ from it, those of `unchanged` rooms
+    do not. `refused` are stored rooms that the bot is in and that have no valid binding; `gone` are stored rooms it
+    is not in.
     """
 
     found: Mapping[RoomId, TopologyConfirmed]
@@ -50,5 +51,5 @@ class Plan(Struct, frozen=True):
 
     @property
     def backfilled(self) -> tuple[RoomId, ...]:
-        """Return the rooms whose binding is to be written on the homeserver."""
+        """Return the rooms whose binding is to be written to the homeserver."""
         return tuple(room_id for room_id, found in self.found.items() if found.backfill)

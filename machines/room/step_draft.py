@@ -1,4 +1,4 @@
-"""The value of a room's actor, and the draft in which one step changes it."""
+"""The value of a room's actor, and the working copy that one step changes."""
 
 from collections.abc import Iterable
 from math import inf
@@ -9,20 +9,16 @@ from msgspec.structs import replace
 from machines.context import StepContext
 from machines.events.effects import Effect, ReservePlatformChatId, SavePreferences
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
-from machines.room.machine import ANSWERED_WITHIN_S, Room, notice_to
+from machines.room.machine import notice_to
+from machines.room.state import MAX_WORK_AGE_S, Room
 from machines.turn.notices import in_parts
-from machines.turn.state import (
-    NO_ATTEMPT,
-    ActiveTurn,
-    Attempt,
-    Turn,
-)
+from machines.turn.state import NO_ATTEMPT, ActiveTurn, Attempt, Turn
 
 Message = MessageArrived | FileArrived | MalformedArrived
 
 
 class WaitingMessage(Struct, frozen=True):
-    """A message that waits, with its inbox row; `since` is when it was received, seconds since the epoch."""
+    """A waiting message with its inbox row; `since` is when it was received, in seconds since the epoch."""
 
     seq: int
     message: Message
@@ -30,12 +26,11 @@ class WaitingMessage(Struct, frozen=True):
 
 
 class RoomActor(Struct, frozen=True):
-    """A room, its turn in hand, and the messages that wait.
+    """A room, its current turn, and the waiting messages.
 
     The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for the minimum
-    interval after the edit before it, and the next reply must not wait behind it in the outbox. While
-    `counting_members`, a repair is under way that reads who is in the entry room. `attempt` belongs to the turn and is
-    not stored.
+    interval between edits, and the next reply must not wait behind it in the outbox. While `counting_members`, a repair
+    is running that reads the members of the entry room. `attempt` belongs to the turn and is not stored.
     """
 
     room: Room
@@ -46,12 +41,12 @@ class RoomActor(Struct, frozen=True):
     attempt: Attempt = NO_ATTEMPT
 
     def due_at(self) -> float | None:
-        """Return when something comes due in this room, if no event comes before."""
+        """Return when this room next needs a `TimePassed`, if no event arrives before."""
         if self.turn is None and not self.waiting:
             return None
         if self.room.has_left:
             begun = [self.turn.begun_at] if self.turn is not None else []
-            return min(*begun, *(each.since for each in self.waiting), inf) + ANSWERED_WITHIN_S
+            return min(*begun, *(each.since for each in self.waiting), inf) + MAX_WORK_AGE_S
         if self.room.state != "bound":
             return self.room.repair_due_at()
         if self.turn is not None:
@@ -60,7 +55,7 @@ class RoomActor(Struct, frozen=True):
 
 
 class StepDraft:
-    """One step: the values as they change, and the effects in order."""
+    """The working copy of a room's actor in one step, and the effects in order."""
 
     def __init__(self, room_actor: RoomActor, context: StepContext) -> None:
         self.room = room_actor.room
@@ -73,7 +68,7 @@ class StepDraft:
         self.effects: list[Effect] = []
 
     def result(self) -> tuple[RoomActor, tuple[Effect, ...]]:
-        """Return the changed value and the effects."""
+        """Return the new value and the effects."""
         room_actor = RoomActor(
             self.room,
             self.turn,
@@ -85,15 +80,15 @@ class StepDraft:
         return room_actor, in_parts(self.effects, self.context.now)
 
     def apply_effects(self, effects: Iterable[Effect]) -> None:
-        """Add the effects of a command; what follows in the same step sees its choices and its taken id."""
+        """Add the effects of a command; later parts of the step see its preferences and its reserved id."""
         for effect in effects:
             self.effects.append(effect)
             if isinstance(effect, SavePreferences):
                 self.context = self.context.with_preferences(effect.user_id, effect.preferences)
             elif isinstance(effect, ReservePlatformChatId):
-                following = str(int(effect.platform_chat_id) + 1)
-                self.context = replace(self.context, next_platform_chat_id=following)
+                next_id = str(int(effect.platform_chat_id) + 1)
+                self.context = replace(self.context, next_platform_chat_id=next_id)
 
     def send_notice(self, text: str, step: str) -> None:
-        """Send a notice that answers no message."""
+        """Send a notice that is no answer to a message."""
         self.effects.append(notice_to(self.room.room_id, text, step, self.context))

@@ -1,7 +1,7 @@
 """The homeserver's view of the bot's rooms: the authority that reconciliation reads (contract C1).
 
-`matrix` makes it from raw server state, never from a client library's room model. Nothing is checked yet: a child link
-may be forged, a binding may be invalid. `reconcile` checks it.
+`matrix` builds it from raw server state, never from a client library's room model. It is not validated: a child link
+may be forged, a binding may be invalid. `reconcile` validates it.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ class ObservedChild(Struct, frozen=True):
 class ObservedRoom(Struct, frozen=True):
     """One room the bot is joined to.
 
-    `created_by` is the sender of `m.room.create`; `invited_by` is the sender of the invitation that the bot accepted,
-    where the server still shows it; `members` are the other members (joined or invited), `None` when they were not
-    read; `others` is their number, where it is known; `binding` is the raw content of the room account data
+    `created_by` is the sender of `m.room.create`. `invited_by` is the sender of the invitation that the bot accepted,
+    if the server still shows it. `members` are the other members (joined or invited), `None` if they were not read;
+    `others` is their number, if it is known. `binding` is the raw content of the room account data
     `org.lambda.surfaces.room`.
     """
 
@@ -46,7 +46,7 @@ class ObservedRoom(Struct, frozen=True):
 class Topology(Struct, frozen=True):
     """The rooms the bot is joined to: all of them (`whole`), or those that one repair needs.
 
-    `former` are the bindings of rooms that its Spaces still name and that it is no longer in: their numbers are taken
+    `former` are the bindings of rooms that the bot has left and that its Spaces still link: their ids are not reused
     (contract R3). `unread` are rooms whose part of the sync was too large to be read.
     """
 
@@ -55,3 +55,7 @@ class Topology(Struct, frozen=True):
     former: Mapping[RoomId, Mapping[str, Any]] = field(default_factory=dict)
     whole: bool = True
     unread: frozenset[RoomId] = frozenset()
+
+    def is_own_space(self, room: ObservedRoom) -> bool:
+        """Whether this is a Space that the bot created (contract C2)."""
+        return room.is_space and room.created_by == self.bot

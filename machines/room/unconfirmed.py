@@ -4,14 +4,14 @@ A sync shows the state after a room's last event, and misses one branch where tw
 (fact 19). So everything that would make a room skipped, refused, unbound or a conflict, and everything that contradicts
 a stored row, is read from the current state first. Where the sync agrees with the rows, nothing is read.
 
-Some parts cannot be wrong: a room's creator is in every state of it, and bindings are account data. Rooms of others
-are completed from the current state anyway, and encryption is checked before the bot writes to a room.
+Some parts cannot be wrong: a room's creator is in every state of it, and bindings are account data. Rooms that others
+created are completed from the current state anyway, and encryption is checked before the bot writes to a room.
 """
 
 from msgspec import Struct
 
 from machines.ids import RoomId
-from machines.room.plan import Plan, Stored
+from machines.room.plan import Plan, StoredState
 from machines.room.topology import ObservedRoom, Topology
 
 Link = tuple[RoomId, RoomId]
@@ -19,92 +19,83 @@ Link = tuple[RoomId, RoomId]
 
 
 class Unconfirmed(Struct, frozen=True):
-    """What to read.
+    """What to read: the creator, the name, the parent Spaces, or the bot's membership of rooms, and links.
 
-    The creator of `created` rooms is not known; the name of `named` rooms is missing or differs from the row. `linked`
-    are links that may exist or not; for `unlinked` rooms the Spaces that they claim are read first. `unseen` are rooms
-    that the sync did not show as joined.
+    The Spaces are those that a room names as its parents; their links to it are read too.
     """
 
-    created: frozenset[RoomId] = frozenset()
-    named: frozenset[RoomId] = frozenset()
-    linked: frozenset[Link] = frozenset()
-    unlinked: frozenset[RoomId] = frozenset()
-    unseen: frozenset[RoomId] = frozenset()
+    creators: frozenset[RoomId] = frozenset()
+    names: frozenset[RoomId] = frozenset()
+    links: frozenset[Link] = frozenset()
+    parents: frozenset[RoomId] = frozenset()
+    memberships: frozenset[RoomId] = frozenset()
 
     @property
-    def none(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether there is nothing to read."""
-        return self == _NONE
+        return self == Unconfirmed()
 
 
-_NONE = Unconfirmed()
-
-
-def doubts(decided: Plan, topology: Topology, stored: Stored) -> Unconfirmed:
-    """Return what has to be read before a plan that was made from a sync alone may be applied."""
-    listing: dict[RoomId, set[RoomId]] = {}
-    unseen = {*decided.gone, *topology.unread}
+def find_unconfirmed(plan: Plan, topology: Topology, stored: StoredState) -> Unconfirmed:
+    """Return what to read before a plan that was computed from a sync alone may be applied."""
+    linking_spaces: dict[RoomId, set[RoomId]] = {}
+    memberships = {*plan.gone, *topology.unread}
     for space in topology.rooms.values():
-        for child in space.children if _is_own_space(space, topology) else ():
-            listing.setdefault(child.room_id, set()).add(space.room_id)
+        for child in space.children if topology.is_own_space(space) else ():
+            linking_spaces.setdefault(child.room_id, set()).add(space.room_id)
             if child.via and child.room_id not in topology.rooms:
-                unseen.add(child.room_id)
-    remarked = {remark.room_id for remark in (*decided.conflicts, *decided.skipped)}
-    created: set[RoomId] = set()
-    named: set[RoomId] = set()
-    linked: set[Link] = set()
-    unlinked: set[RoomId] = set()
+                memberships.add(child.room_id)
+    remarked = {remark.room_id for remark in (*plan.conflicts, *plan.skipped)}
+    creators: set[RoomId] = set()
+    names: set[RoomId] = set()
+    links: set[Link] = set()
+    parents: set[RoomId] = set()
     for room in topology.rooms.values():
         room_id = room.room_id
         if room.created_by is None:
-            created.add(room_id)
+            creators.add(room_id)
         if room.created_by != topology.bot or room_id in stored.in_flight:
             continue
-        if _has_other_name(room, stored):
-            named.add(room_id)
-        if room_id in remarked or _has_other_place(room_id, decided, stored):
-            spaces = listing.get(room_id, set()) | _named_spaces(room, stored)
-            linked.update((space_id, room_id) for space_id in spaces)
+        if _name_differs(room, stored):
+            names.add(room_id)
+        if room_id in remarked or _binding_differs(room_id, plan, stored):
+            spaces = linking_spaces.get(room_id, set()) | _known_spaces(room, stored)
+            links.update((space_id, room_id) for space_id in spaces)
             if not spaces and not room.is_space:
-                unlinked.add(room_id)
+                parents.add(room_id)
     for room_id in remarked - set(topology.rooms):
-        linked.update((space_id, room_id) for space_id in listing.get(room_id, ()))
+        links.update((space_id, room_id) for space_id in linking_spaces.get(room_id, ()))
     return Unconfirmed(
-        frozenset(created),
-        frozenset(named),
-        frozenset(linked),
-        frozenset(unlinked),
-        frozenset(unseen),
+        frozenset(creators),
+        frozenset(names),
+        frozenset(links),
+        frozenset(parents),
+        frozenset(memberships),
     )
 
 
-def _is_own_space(room: ObservedRoom, topology: Topology) -> bool:
-    return room.is_space and room.created_by == topology.bot
-
-
-def _has_other_name(room: ObservedRoom, stored: Stored) -> bool:
+def _name_differs(room: ObservedRoom, stored: StoredState) -> bool:
     row = stored.rooms.get(room.room_id)
     if not room.name:
         return row is None or bool(row.name)
     return row is not None and row.name != room.name
 
 
-def _has_other_place(room_id: RoomId, decided: Plan, stored: Stored) -> bool:
+def _binding_differs(room_id: RoomId, plan: Plan, stored: StoredState) -> bool:
     """Whether the plan gives a bound room another binding than its row has, or none."""
-    row, found = stored.rooms.get(room_id), decided.found.get(room_id)
+    row, found = stored.rooms.get(room_id), plan.found.get(room_id)
     if found is None:
         return True
     return row is not None and row.state == "bound" and row.binding != found.binding
 
 
-def _named_spaces(room: ObservedRoom, stored: Stored) -> set[RoomId]:
-    """Return the Spaces that may link a room: of its binding, of its row, and of its owner."""
-    claimed = (room.binding or {}).get("space_id")
-    named = {RoomId(claimed)} if isinstance(claimed, str) else set()
+def _known_spaces(room: ObservedRoom, stored: StoredState) -> set[RoomId]:
+    """Return the Spaces that may link a room: those of its binding, of its row, and of its owner."""
+    space_id = (room.binding or {}).get("space_id")
+    spaces = {RoomId(space_id)} if isinstance(space_id, str) else set()
     row = stored.rooms.get(room.room_id)
     if row is not None and row.binding is not None:
         user = stored.users.get(row.binding.matrix_user_id)
-        named |= {row.binding.space_id} if row.binding.space_id is not None else set()
-        named |= {user.space_id} if user is not None and user.space_id is not None else set()
-    return named - {room.room_id}
+        spaces |= {row.binding.space_id} if row.binding.space_id is not None else set()
+        spaces |= {user.space_id} if user is not None and user.space_id is not None else set()
+    return spaces - {room.room_id}

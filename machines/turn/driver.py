@@ -3,6 +3,8 @@
 A message, a save, a load and the answer to a question are each one turn with one request to the agent.
 """
 
+from msgspec.structs import replace
+
 from machines.commands.base import AgentPrompt, answer
 from machines.events.agent import AgentRequest
 from machines.events.effects import CancelCall, Enqueue, Tell
@@ -17,7 +19,6 @@ from machines.events.internal import (
 )
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import ActorKey
-from machines.room.answers import remember
 from machines.room.step_draft import Message, StepDraft
 from machines.turn.machine import TURN, TurnEvent
 from machines.turn.notices import found_parts
@@ -95,7 +96,10 @@ def take_result(draft: StepDraft, event: AttemptEvent) -> None:
     if turn is None or (turn.turn_id, turn.tries) != (event.turn_id, event.attempt):
         return
     if isinstance(event, AgentDone):
-        remember(draft, turn, event)
+        chat_context = draft.room.chat_context.after_answer(
+            event, turn.request.context, draft.context.now
+        )
+        draft.room = replace(draft.room, chat_context=chat_context)
     step_turn(draft, event)
 
 

@@ -1,8 +1,8 @@
-"""What a user's actor decides: who gets a Space, which chat is made next, what `!chats` shows.
+"""The actor of a user: creates their Space and their chats, and answers `!chats`.
 
-Each user has one actor. Therefore onboarding is idempotent by the user and not by the inviting room (contract O2): two
-invitations at once are two requests in one inbox, and the second finds what the first made. A request that comes while
-something is being made waits in that inbox.
+Each user has one actor, so onboarding is idempotent by user and not by inviting room (contract O2): two invitations at
+once are two requests in one inbox, and the second finds what the first created. A request that arrives while a Space
+or a chat is being created waits in that inbox.
 """
 
 from typing import assert_never
@@ -11,12 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from machines.context import StepContext
-from machines.events.effects import (
-    Ack,
-    Effect,
-    Enqueue,
-    Log,
-)
+from machines.events.effects import Ack, Effect, Enqueue, Log
 from machines.events.internal import (
     ChatListRequested,
     ChatRecovered,
@@ -27,36 +22,25 @@ from machines.events.internal import (
     UserEvent,
     UserRequest,
 )
-from machines.events.orders import (
-    Done,
-    Joined,
-    NameFound,
-    Refused,
-    RoomCreated,
-    SendMessage,
-)
+from machines.events.orders import Done, Joined, NameFound, Refused, RoomCreated, SendMessage
 from machines.ids import TxnId
-from machines.user.chats import (
-    ChatSummary,
-    chats_page,
-    point_to_chats,
-    tell_answer,
-)
+from machines.user.chats import ChatSummary, chats_page, point_to_chats, tell_answer
 from machines.user.machine import (
     USER,
+    ChatCreated,
     ChatLinked,
-    ChatMade,
-    ChatWanted,
+    ChatRequested,
     NameKnown,
-    SpaceMade,
-    SpaceWanted,
+    SpaceCreated,
+    SpaceRequested,
     StepRefused,
     User,
+    UserMachineEvent,
 )
 
 
 class UserActor(Struct, frozen=True):
-    """A user, their chats in the order of their numbers, and the requests that wait (inbox row, request)."""
+    """A user, their chats in the order of their numbers, and the waiting requests (inbox row, request)."""
 
     user: User
     chats: tuple[ChatSummary, ...] = ()
@@ -66,11 +50,11 @@ class UserActor(Struct, frozen=True):
 def handle(
     user_actor: UserActor, event: UserEvent, seq: int, context: StepContext
 ) -> tuple[UserActor, tuple[Effect, ...]]:
-    """Take one inbox row. The outcome of a step is taken at once; requests keep their order."""
+    """Handle one inbox row: an outcome at once, requests in their order."""
     effects: tuple[Effect, ...] = ()
     match event:
         case OrderDone():
-            user_actor, effects = _progress(user_actor, event, context)
+            user_actor, effects = _handle_outcome(user_actor, event, context)
             effects = (*effects, Ack(seq))
         case ChatRecovered(space_id=space_id, number=number):
             user = user_actor.user
@@ -81,21 +65,21 @@ def handle(
             user_actor = replace(user_actor, waiting=(*user_actor.waiting, (seq, event)))
         case _:
             assert_never(event)
-    return _advance(user_actor, effects, context)
+    return _process_waiting(user_actor, effects, context)
 
 
-def _advance(
+def _process_waiting(
     user_actor: UserActor, effects: tuple[Effect, ...], context: StepContext
 ) -> tuple[UserActor, tuple[Effect, ...]]:
     while user_actor.waiting and user_actor.user.state == "resting":
         (seq, request), *rest = user_actor.waiting
         user_actor = replace(user_actor, waiting=tuple(rest))
-        user_actor, done = _begin(user_actor, request, seq, context)
-        effects = (*effects, *done, Ack(seq))
+        user_actor, more = _handle_request(user_actor, request, seq, context)
+        effects = (*effects, *more, Ack(seq))
     return user_actor, effects
 
 
-def _begin(
+def _handle_request(
     user_actor: UserActor, request: UserRequest, seq: int, context: StepContext
 ) -> tuple[UserActor, tuple[Effect, ...]]:
     reply_to, user, chats = request.reply_to, user_actor.user, user_actor.chats
@@ -108,14 +92,14 @@ def _begin(
         return user_actor, point_to_chats(user, chats, reply_to, context)
     if user.space_id is None:
         key = f"{user.user_id}.{int(context.now * 1000)}.{seq}"
-        return _step(user_actor, SpaceWanted(reply_to, key), context)
+        return _step(user_actor, SpaceRequested(reply_to, key), context)
     name = request.name if isinstance(request, NewChatRequested) else ""
-    return _step(user_actor, ChatWanted(reply_to, name), context)
+    return _step(user_actor, ChatRequested(reply_to, name), context)
 
 
 def _step(
     user_actor: UserActor,
-    event: SpaceWanted | ChatWanted | NameKnown | SpaceMade | ChatMade | ChatLinked | StepRefused,
+    event: UserMachineEvent,
     context: StepContext,
 ) -> tuple[UserActor, tuple[Effect, ...]]:
     """Run the user's machine."""
@@ -123,15 +107,15 @@ def _step(
     return replace(user_actor, user=step.data), step.effects
 
 
-def _progress(
+def _handle_outcome(
     user_actor: UserActor, done: OrderDone, context: StepContext
 ) -> tuple[UserActor, tuple[Effect, ...]]:
     user, reply_to = user_actor.user, user_actor.user.reply_to
     if reply_to is None or not user.waits_for(done.txn_id):
-        # An invitation or a message of an earlier request: nothing waits for it.
+        # It belongs to an invitation or a message of an earlier request.
         return user_actor, ()
     if not context.access.allows(user.user_id):
-        # Nothing more is made for a user who may not talk to the bot any more, and they are told nothing (E3).
+        # Nothing more is created for a user who may no longer talk to the bot, and they get no answer (E3).
         user_actor, _ = _step(user_actor, StepRefused(), context)
         return user_actor, (_not_allowed(user, reply_to),)
     match done.outcome:
@@ -143,9 +127,9 @@ def _progress(
         case NameFound(name=name):
             return _step(user_actor, NameKnown(name, done.txn_id), context)
         case RoomCreated(room_id=room_id) if user.state == "making_space":
-            return _step(user_actor, SpaceMade(room_id), context)
+            return _step(user_actor, SpaceCreated(room_id), context)
         case RoomCreated(room_id=room_id):
-            return _step(user_actor, ChatMade(room_id), context)
+            return _step(user_actor, ChatCreated(room_id), context)
         case Done():
             return _finish(user_actor, context)
         case Joined():
@@ -156,29 +140,31 @@ def _progress(
 
 def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tuple[Effect, ...]]:
     user, catalog = user_actor.user, context.catalog
-    made, chat, reply_to = user.made, user.chat, user.reply_to
-    if made is None or chat is None or reply_to is None:
-        raise ValueError(f"{user.user_id} finished a chat that was not in hand")
+    room_id, chat, reply_to = user.new_room_id, user.chat, user.reply_to
+    if room_id is None or chat is None or reply_to is None:
+        raise ValueError(f"{user.user_id} finished without a new chat")
     user_actor, effects = _step(user_actor, ChatLinked(), context)
     summary = ChatSummary(
-        made, chat.chat_id, chat.name, chat.agent_id, archived=False, state="bound"
+        room_id, chat.chat_id, chat.name, chat.agent_id, archived=False, state="bound"
     )
     # The room's row may have the binding already.
-    others = tuple(each for each in user_actor.chats if each.room_id != made)
+    others = tuple(each for each in user_actor.chats if each.room_id != room_id)
     user_actor = replace(user_actor, chats=(*others, summary))
     hint = catalog.mock_hint() if context.mock_agents else None
     welcome = Enqueue(
-        SendMessage(made, catalog.welcome(context.agents.label(chat.agent_id), hint), notice=True),
+        SendMessage(
+            room_id, catalog.welcome(context.agents.label(chat.agent_id), hint), notice=True
+        ),
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
     text = catalog.chat_created if others else catalog.entry_pointer
     shared_text = (
         catalog.chat_created_in_company() if others else catalog.entry_pointer_in_company()
     )
-    pointer = tell_answer(reply_to, text(chat.name, context.link(made)), shared_text)
+    pointer = tell_answer(reply_to, text(chat.name, context.link(room_id)), shared_text)
     return user_actor, (*effects, welcome, pointer)
 
 
 def _not_allowed(user: User, reply_to: ReplyTarget) -> Log:
-    """Log a dropped request: the list of users who may talk to the bot is shorter by now."""
+    """Log a dropped request: its user may no longer talk to the bot."""
     return Log("request_not_allowed", {"sender": user.user_id, "room_id": reply_to.room_id})

@@ -1,4 +1,4 @@
-"""A user's chats as their actor sees them: the answer of `!chats`, and the pointer to what exists already."""
+"""A user's chats: the answer of `!chats`, and the answer that points to existing chats."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from machines.events.internal import AnswerReady, ReplyTarget
 from machines.events.orders import EnsureInvited
 from machines.i18n import ChatLine
 from machines.ids import ActorKey, AgentId, RoomId, TxnId
-from machines.room.machine import RoomState
+from machines.room.state import RoomState
 from machines.user.machine import User
 
 
@@ -26,7 +26,7 @@ class ChatSummary(Struct, frozen=True):
 
 
 def chats_page(chats: tuple[ChatSummary, ...], reply_to: ReplyTarget, context: StepContext) -> str:
-    """Return the list of `!chats`, which marks the chat it was asked in."""
+    """Return the answer of `!chats`; it marks the chat in which the command was sent."""
     if not chats:
         return context.catalog.no_chats()
     return context.catalog.chats_list(
@@ -34,7 +34,7 @@ def chats_page(chats: tuple[ChatSummary, ...], reply_to: ReplyTarget, context: S
             chat_id=chat.chat_id,
             name=chat.name,
             agent=context.agents.label(AgentId(chat.agent_id)),
-            state=_standing(chat, context),
+            state=_chat_state(chat, context),
             link=context.link(chat.room_id),
             current=chat.room_id == reply_to.room_id,
         )
@@ -42,21 +42,21 @@ def chats_page(chats: tuple[ChatSummary, ...], reply_to: ReplyTarget, context: S
     )
 
 
-def _standing(
+def _chat_state(
     chat: ChatSummary, context: StepContext
 ) -> Literal["open", "archived", "stale", "failed"]:
     if chat.archived:
         return "archived"
     if not context.agents.knows(AgentId(chat.agent_id)):
         return "stale"
-    # The repair of a reconciling room may have ended already: it is not known to have failed.
+    # The repair of a reconciling room may have ended by now, so it does not count as failed.
     return "failed" if chat.state == "failed" else "open"
 
 
 def point_to_chats(
     user: User, chats: tuple[ChatSummary, ...], reply_to: ReplyTarget, context: StepContext
 ) -> tuple[Effect, ...]:
-    """Say where the user's chats are; an invitation also invites them where they are missing (contracts O2, O5)."""
+    """Answer with a link to a chat; an invitation also invites the user to rooms they left (contracts O2, O5)."""
     current = [chat for chat in chats if not chat.archived]
     last = (current or chats)[-1]
     link, shared_text = context.link(last.room_id), context.catalog.entry_pointer_in_company()
@@ -75,5 +75,5 @@ def point_to_chats(
 
 
 def tell_answer(reply_to: ReplyTarget, text: str, shared_text: str) -> Tell:
-    """Have the room's actor answer a message or an invitation: it knows who is in the room."""
+    """Let the room's actor answer a message or an invitation: it knows the members of the room."""
     return Tell(ActorKey(reply_to.room_id), AnswerReady(reply_to, text, shared_text))

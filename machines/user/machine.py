@@ -1,9 +1,9 @@
-"""A user: their Space, their chats, and the making of both (contracts O1–O3, K2).
+"""A user: the creation of their Space and their chats (contracts O1–O3, K2).
 
-`resting → naming → making_space → making_chat → linking → resting`. One thing is made at a time. Each step is one
-order that is safe to repeat (a room is found again by its nonce), and the current step is in the row: after an
-interruption the user's actor resumes at that step. `!new` enters at `making_chat`. Ids are taken when the order is
-given, never later, so that a repeated order has the same ids.
+`resting → naming → making_space → making_chat → linking → resting`. One Space or chat is created at a time. Each step
+is one order that is safe to repeat (a room is found again by its nonce), and the row stores the current step: after an
+interruption the user's actor resumes at that step. `!new` enters at `making_chat`. Ids are reserved when the order is
+given, so that a repeated order has the same ids.
 """
 
 from typing import Literal, get_args
@@ -13,12 +13,7 @@ from msgspec.structs import replace
 from statemachine import State, StateMachine
 
 from machines.context import StepContext
-from machines.events.effects import (
-    Effect,
-    Enqueue,
-    ReservePlatformChatId,
-    Tell,
-)
+from machines.events.effects import Effect, Enqueue, ReservePlatformChatId, Tell
 from machines.events.internal import ReplyTarget, RoomCompleted, RoomMade
 from machines.events.orders import CreateRoom, LinkChild, LookUpName
 from machines.fsm import Table
@@ -33,11 +28,11 @@ _STEPS: dict[UserState, str] = {
     "making_chat": ".room",
     "linking": ".link",
 }
-"""The end of the transaction id of a step's order, by the state that waits for its outcome."""
+"""The suffix of the transaction id of a step's order, by the state that waits for its outcome."""
 
 
 class NewChat(Struct, frozen=True):
-    """The ids and the name that a chat gets when it is made."""
+    """The ids and the name of a chat that is being created."""
 
     chat_id: str
     platform_chat_id: str
@@ -46,7 +41,7 @@ class NewChat(Struct, frozen=True):
 
 
 class User(Struct, frozen=True):
-    """One user's row. `next_chat_index` only ever grows (contract R3); `made` is the chat being linked."""
+    """The row of a user. `next_chat_index` never decreases (contract R3); `new_room_id` is the chat being linked."""
 
     user_id: UserId
     state: UserState = "resting"
@@ -55,22 +50,22 @@ class User(Struct, frozen=True):
     next_chat_index: int = 1
     reply_to: ReplyTarget | None = None
     chat: NewChat | None = None
-    made: RoomId | None = None
+    new_room_id: RoomId | None = None
 
     def waits_for(self, txn_id: TxnId) -> bool:
-        """Whether this is the transaction id of the step in hand, and not of an earlier invitation or message."""
+        """Whether this is the transaction id of the current step, and not of an earlier invitation or message."""
         return self.state != "resting" and txn_id.endswith(_STEPS[self.state])
 
 
-class SpaceWanted(Struct, frozen=True):
-    """The user has no Space yet. `key` tells this request from any other in transaction ids."""
+class SpaceRequested(Struct, frozen=True):
+    """The user has no Space yet. `key` makes the transaction ids of this request unique."""
 
     reply_to: ReplyTarget
     key: str
 
 
-class ChatWanted(Struct, frozen=True):
-    """The user has a Space and gets a chat in it; without a `name` the chat is named by its number."""
+class ChatRequested(Struct, frozen=True):
+    """The user has a Space and gets a chat in it; without a `name` the chat is named after its number."""
 
     reply_to: ReplyTarget
     name: str
@@ -83,31 +78,40 @@ class NameKnown(Struct, frozen=True):
     txn_id: TxnId
 
 
-class SpaceMade(Struct, frozen=True):
+class SpaceCreated(Struct, frozen=True):
     """The user's Space exists."""
 
     room_id: RoomId
 
 
-class ChatMade(Struct, frozen=True):
+class ChatCreated(Struct, frozen=True):
     """The chat's room exists."""
 
     room_id: RoomId
 
 
 class ChatLinked(Struct, frozen=True):
-    """The Space names the room as its child: the chat is complete."""
+    """The Space links the room as its child: the chat is complete."""
 
 
 class StepRefused(Struct, frozen=True):
-    """The homeserver refuses the step in hand, or the user may not talk to the bot any more."""
+    """The homeserver refuses the current step, or the user may no longer talk to the bot."""
 
 
+UserMachineEvent = (
+    SpaceRequested
+    | ChatRequested
+    | NameKnown
+    | SpaceCreated
+    | ChatCreated
+    | ChatLinked
+    | StepRefused
+)
 _Result = tuple[User, tuple[Effect, ...]]
 
 
 class UserMachine(StateMachine):
-    """The declaration; `USER` is what runs."""
+    """The declaration of the machine; `USER` is the compiled table."""
 
     resting = State(initial=True)
     naming = State()
@@ -115,11 +119,11 @@ class UserMachine(StateMachine):
     making_chat = State()
     linking = State()
 
-    space_wanted = resting.to(naming, on="look_up_name")
-    chat_wanted = resting.to(making_chat, on="make_chat")
-    name_known = naming.to(making_space, on="make_space")
-    space_made = making_space.to(making_chat, on="note_space")
-    chat_made = making_chat.to(linking, on="link")
+    space_requested = resting.to(naming, on="look_up_name")
+    chat_requested = resting.to(making_chat, on="create_chat")
+    name_known = naming.to(making_space, on="create_space")
+    space_created = making_space.to(making_chat, on="bind_space")
+    chat_created = making_chat.to(linking, on="link")
     chat_linked = linking.to(resting, on="finish")
     step_refused = (
         naming.to(resting, on="abandon")
@@ -129,60 +133,63 @@ class UserMachine(StateMachine):
     )
 
     @staticmethod
-    def look_up_name(data: User, trigger: SpaceWanted, context: StepContext) -> _Result:
-        """Look up the display name, after which the Space is named."""
+    def look_up_name(data: User, trigger: SpaceRequested, context: StepContext) -> _Result:
+        """Look up the display name, which the name of the Space contains."""
         txn_id = TxnId(f"{trigger.key}{_STEPS['naming']}")
         look_up = Enqueue(LookUpName(data.user_id), txn_id, reports=True)
         return replace(data, reply_to=trigger.reply_to), (look_up,)
 
     @staticmethod
-    def make_space(data: User, trigger: NameKnown, context: StepContext) -> _Result:
-        """Create the one Space of this user: the nonce is their id."""
+    def create_space(data: User, trigger: NameKnown, context: StepContext) -> _Result:
+        """Create the only Space of this user: the nonce is their id."""
         name = context.catalog.space_name(trigger.name)
         order = CreateRoom(f"space of {data.user_id}", name, data.user_id, space=True)
-        # A Space that was refused is ordered again, and each order needs a transaction id of its own.
+        # A refused Space is ordered again, and each order needs a unique transaction id.
         key = trigger.txn_id.removesuffix(_STEPS["naming"])
         send = Enqueue(order, TxnId(f"{key}{_STEPS['making_space']}"), reports=True)
         return replace(data, display_name=trigger.name), (send,)
 
     @staticmethod
-    def note_space(data: User, trigger: SpaceMade, context: StepContext) -> _Result:
-        """Bind the Space as soon as it exists, and make its first chat."""
+    def bind_space(data: User, trigger: SpaceCreated, context: StepContext) -> _Result:
+        """Bind the Space, and create its first chat."""
         binding, key = Binding("space", data.user_id), ActorKey(trigger.room_id)
         name = context.catalog.space_name(data.display_name)
-        data, effects = _make_chat(replace(data, space_id=trigger.room_id), "", context)
+        data, effects = _create_chat(replace(data, space_id=trigger.room_id), "", context)
         tells = (Tell(key, RoomMade(binding, name)), Tell(key, RoomCompleted(binding, name)))
         return data, (*tells, *effects)
 
     @staticmethod
-    def make_chat(data: User, trigger: ChatWanted, context: StepContext) -> _Result:
-        """Make a further chat."""
-        return _make_chat(replace(data, reply_to=trigger.reply_to), trigger.name, context)
+    def create_chat(data: User, trigger: ChatRequested, context: StepContext) -> _Result:
+        """Create a further chat."""
+        return _create_chat(replace(data, reply_to=trigger.reply_to), trigger.name, context)
 
     @staticmethod
-    def link(data: User, trigger: ChatMade, context: StepContext) -> _Result:
-        """Tell the room its binding before its Space links it, so that no message comes too early."""
+    def link(data: User, trigger: ChatCreated, context: StepContext) -> _Result:
+        """Send the room its binding before its Space links it, so that no message arrives too early."""
         binding, name = _binding(data), data.chat.name if data.chat else ""
         tell = Tell(ActorKey(trigger.room_id), RoomMade(binding, name))
         order = LinkChild(binding.space_id or trigger.room_id, trigger.room_id)
         txn_id = TxnId(f"{data.user_id}.{binding.chat_id}{_STEPS['linking']}")
-        return replace(data, made=trigger.room_id), (tell, Enqueue(order, txn_id, reports=True))
+        return replace(data, new_room_id=trigger.room_id), (
+            tell,
+            Enqueue(order, txn_id, reports=True),
+        )
 
     @staticmethod
     def finish(data: User, trigger: ChatLinked, context: StepContext) -> _Result:
-        """The chat is complete and may be used."""
+        """Complete the chat: it may be used."""
         name = data.chat.name if data.chat else ""
         completed = RoomCompleted(_binding(data), name)
-        tell = (Tell(ActorKey(data.made), completed),) if data.made else ()
-        return replace(data, reply_to=None, chat=None, made=None), tell
+        tell = (Tell(ActorKey(data.new_room_id), completed),) if data.new_room_id else ()
+        return replace(data, reply_to=None, chat=None, new_room_id=None), tell
 
     @staticmethod
     def abandon(data: User, trigger: StepRefused, context: StepContext) -> _Result:
-        """Give up; a room that was made is found again by its nonce or in the Space, and ids are not reused."""
-        return replace(data, reply_to=None, chat=None, made=None), ()
+        """Abandon the request; a created room is found again by its nonce or in the Space, and ids are not reused."""
+        return replace(data, reply_to=None, chat=None, new_room_id=None), ()
 
 
-def _make_chat(user: User, name: str, context: StepContext) -> _Result:
+def _create_chat(user: User, name: str, context: StepContext) -> _Result:
     number = user.next_chat_index
     chat = NewChat(
         chat_id=f"C{number}",
@@ -208,7 +215,7 @@ def _agent_for(user: User, context: StepContext) -> AgentId:
 
 
 def _nonce(user: User) -> str:
-    """Return the nonce of the chat to be made: the request is the same before and after any loss."""
+    """Return the nonce of the new chat. It depends on the request only, which no data loss changes."""
     event_id = user.reply_to.event_id if user.reply_to is not None else None
     if event_id is None:
         return f"first chat of {user.user_id}"
@@ -218,7 +225,7 @@ def _nonce(user: User) -> str:
 def _binding(user: User) -> Binding:
     chat = user.chat
     if chat is None:
-        raise ValueError(f"{user.user_id} is in state {user.state} without a chat in hand")
+        raise ValueError(f"{user.user_id} is in state {user.state} without a new chat")
     return Binding(
         room_type="chat",
         matrix_user_id=user.user_id,
@@ -229,23 +236,23 @@ def _binding(user: User) -> Binding:
     )
 
 
-_ONE_AT_A_TIME = "one thing is made at a time; the request waits"
-_NOT_ASKED = "that step was not ordered"
+_BUSY = "one Space or chat is created at a time; the request waits"
+_NOT_ORDERED = "that step was not ordered"
 
 
-def _unless(accepting: UserState, why: str = _NOT_ASKED) -> dict[str, str]:
+def _refused_except_in(accepting: UserState, why: str = _NOT_ORDERED) -> dict[str, str]:
     return {state: why for state in get_args(UserState) if state != accepting}
 
 
 USER: Table[User] = Table(
     UserMachine,
     refuses={
-        "space_wanted": _unless("resting", _ONE_AT_A_TIME),
-        "chat_wanted": _unless("resting", _ONE_AT_A_TIME),
-        "name_known": _unless("naming"),
-        "space_made": _unless("making_space"),
-        "chat_made": _unless("making_chat"),
-        "chat_linked": _unless("linking"),
-        "step_refused": {"resting": "nothing is being made"},
+        "space_requested": _refused_except_in("resting", _BUSY),
+        "chat_requested": _refused_except_in("resting", _BUSY),
+        "name_known": _refused_except_in("naming"),
+        "space_created": _refused_except_in("making_space"),
+        "chat_created": _refused_except_in("making_chat"),
+        "chat_linked": _refused_except_in("linking"),
+        "step_refused": {"resting": "nothing is being created"},
     },
 )

@@ -42,7 +42,7 @@ class Preferences(Struct, frozen=True):
     safety: Mapping[str, bool] = field(default_factory=dict)
 
     def switches(self, group: Group) -> dict[str, bool]:
-        """Return every switch of a group with its present value."""
+        """Return every switch of a group with its current value."""
         chosen = self.skills if group == "skills" else self.safety
         return {name: chosen.get(name, default) for name, default in DEFAULTS[group].items()}
 
@@ -55,6 +55,6 @@ class Preferences(Struct, frozen=True):
         return replace(self, skills=chosen) if group == "skills" else replace(self, safety=chosen)
 
     def settings(self) -> dict[str, Any]:
-        """Return the protocol's `settings`: only what differs from the defaults."""
+        """Return the `settings` of the agent protocol: only differences from the defaults."""
         chosen = {"soul": self.soul, "skills": dict(self.skills), "safety": dict(self.safety)}
         return {key: value for key, value in chosen.items() if value}

@@ -18,14 +18,14 @@ _MAX_CLAIMS = 4
 
 
 async def confirm(
-    current: CurrentState, observer: Observer, topology: Topology, doubts: Unconfirmed
+    current: CurrentState, observer: Observer, topology: Topology, unconfirmed: Unconfirmed
 ) -> Topology:
     """Return the topology with its doubtful parts read again; a part that can't be read stays unchanged."""
-    return await _Confirmation(current.reader(), observer, topology).read(doubts)
+    return await _Confirmation(current.reader(), observer, topology).read(unconfirmed)
 
 
 class _Confirmation:
-    """One pass over the doubts of one topology."""
+    """Reads the unconfirmed parts of one topology."""
 
     def __init__(self, reader: StateReader, observer: Observer, topology: Topology) -> None:
         self._reader = reader
@@ -33,16 +33,16 @@ class _Confirmation:
         self._topology = topology
         self._rooms = dict(topology.rooms)
 
-    async def read(self, doubts: Unconfirmed) -> Topology:
+    async def read(self, unconfirmed: Unconfirmed) -> Topology:
         """Read the rooms themselves first, then the links, because a claim may name a Space just read."""
-        links = set(doubts.linked)
-        joined = await self._reader.joined_rooms() if doubts.unseen else None
-        to_read = doubts.created | (doubts.unseen & (joined or frozenset()))
+        links = set(unconfirmed.links)
+        joined = await self._reader.joined_rooms() if unconfirmed.memberships else None
+        to_read = unconfirmed.creators | (unconfirmed.memberships & (joined or frozenset()))
         await run_reads(
             [
                 *(partial(self._read_room, room_id) for room_id in to_read),
-                *(partial(self._read_name, room_id) for room_id in doubts.named),
-                *(partial(self._read_claims, room_id, links) for room_id in doubts.unlinked),
+                *(partial(self._read_name, room_id) for room_id in unconfirmed.names),
+                *(partial(self._read_claims, room_id, links) for room_id in unconfirmed.parents),
             ]
         )
         await run_reads(partial(self._read_link, link) for link in self._to_own_spaces(links))

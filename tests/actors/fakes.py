@@ -46,7 +46,7 @@ from machines.events.orders import (
 )
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.room.topology import ObservedRoom, Topology
 from machines.room.unconfirmed import Unconfirmed
 from store import Journal
@@ -201,7 +201,7 @@ class FakeHomeserver:
         shown = self.rooms if self.synced is None else self.synced
         return batch, Topology(BOT, {room.room_id: room for room in shown})
 
-    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
+    async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
         self.calls.append("confirm")
         await anyio.lowlevel.checkpoint()
         return Topology(BOT, {room.room_id: room for room in self.rooms})

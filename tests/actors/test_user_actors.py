@@ -8,7 +8,7 @@ from machines.events.internal import ChatRecovered, TopologyConfirmed
 from machines.events.orders import CreateRoom, Order, SendMessage
 from machines.ids import ActorKey, RoomId
 from machines.room.binding import Binding
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.user.machine import User
 from store.records import UnitOfWork
 from tests.actors.fakes import RuntimeFixture

@@ -21,12 +21,8 @@ from machines.fsm import event_name
 from machines.i18n import catalog_for
 from machines.ids import AgentId, RoomId, UserId
 from machines.room.binding import Binding
-from machines.room.machine import (
-    ROOM,
-    Room,
-    RoomMachine,
-    UserWrote,
-)
+from machines.room.machine import ROOM, RoomMachine, UserWrote
+from machines.room.state import Room
 from tests.bench.figures import Beside, Figure
 
 TITLE = "Machines"

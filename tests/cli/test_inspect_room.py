@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from machines.room.machine import ROOM, Room, RoomState
+from machines.room.machine import ROOM
+from machines.room.state import Room, RoomState
 from store.lock import DaemonLock
 from store.records import UnitOfWork
 from tests.cli.shell import Shell

@@ -1,1 +1,1 @@
-"""Tests of the decisions."""
+"""Tests of the state machines and actors."""

@@ -1,4 +1,4 @@
-"""`docs/machines.md` says what the code does, all of it."""
+"""`docs/machines.md` is complete and up to date."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_the_page_is_up_to_date():
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
-def test_a_machine_is_told_drawn_and_listed_whole(machine):
+def test_a_machine_is_described_drawn_and_listed_completely(machine):
     page = drawing.render()
     section = page[page.index(f"## {machine.name} ") :].split("\n## ")[0]
     transitions, refusals = section.split("### Transitions")[1].split("### Refusals")
@@ -46,8 +46,8 @@ def test_a_machine_is_told_drawn_and_listed_whole(machine):
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 def test_every_event_guard_and_action_has_a_sentence_of_its_own(machine):
-    for trigger in machine.facts:
-        # A dataclass without a docstring is given its signature for one.
+    for trigger in machine.events:
+        # The default docstring of a dataclass is its signature.
         assert not type(trigger).__doc__.startswith(f"{type(trigger).__name__}(")
     for transition in machine.table.transitions:
         for name in filter(None, (transition.guard, transition.action)):

@@ -1,4 +1,4 @@
-"""Every machine answers every event in every state, and the compiled table is the declared machine."""
+"""Every machine handles or refuses every event in every state, and the compiled table equals the engine."""
 
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
@@ -28,7 +28,7 @@ from tests.machines.samples import (
 each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 
 
-def arrows_by_pair(table: Table) -> dict:
+def transitions_by_pair(table: Table) -> dict:
     pairs: dict = {}
     for transition in table.transitions:
         pairs.setdefault((transition.source, transition.event), []).append(transition)
@@ -39,8 +39,8 @@ def arrows_by_pair(table: Table) -> dict:
 
 
 @each_machine
-def test_every_state_and_event_is_an_arrow_or_a_declared_refusal(machine):
-    transitions = arrows_by_pair(machine.table)
+def test_every_state_and_event_has_a_transition_or_a_declared_refusal(machine):
+    transitions = transitions_by_pair(machine.table)
     refused = {
         (state, event) for event, states in machine.table.refuses.items() for state in states
     }
@@ -58,11 +58,11 @@ def test_every_refusal_says_why_in_a_sentence(machine):
 
 
 @each_machine
-def test_a_pair_that_has_guarded_arrows_ends_in_one_without_a_guard(machine):
-    for pair, transitions in arrows_by_pair(machine.table).items():
-        assert transitions[-1].guard is None, f"{pair} may find no arrow"
+def test_guarded_transitions_of_a_pair_end_with_one_without_a_guard(machine):
+    for pair, transitions in transitions_by_pair(machine.table).items():
+        assert transitions[-1].guard is None, f"{pair} may find no transition"
         assert all(transition.guard for transition in transitions[:-1]), (
-            f"{pair} has arrows that are never taken"
+            f"{pair} has unreachable transitions"
         )
 
 
@@ -93,7 +93,7 @@ def test_the_states_are_those_of_the_contract():
 @each_machine
 def test_every_event_has_its_class_and_every_class_its_event(machine):
     module = MODULES[machine.name]
-    events = {type(trigger) for trigger in machine.facts}
+    events = {type(trigger) for trigger in machine.events}
     assert {event_name(cls) for cls in events} == set(machine.table.events), "each has a sample"
     declared = {
         value
@@ -113,15 +113,15 @@ def test_the_states_of_a_row_are_those_of_its_machine(machine):
 def test_the_types_of_the_turn_name_all_its_states_and_events():
     assert set(_flat(get_args(TurnState))) == set(TURN.table.states)
     assert set(ENDED) == {state.id for state in TURN.table.machine.final_states}
-    assert set(get_args(TurnEvent)) == {type(trigger) for trigger in TURN.facts}
+    assert set(get_args(TurnEvent)) == {type(trigger) for trigger in TURN.events}
 
 
 def test_the_type_of_the_rooms_events_names_all_of_them():
-    assert set(get_args(RoomMachineEvent)) == {type(trigger) for trigger in ROOM.facts}
+    assert set(get_args(RoomMachineEvent)) == {type(trigger) for trigger in ROOM.events}
 
 
 def _flat(literals: tuple) -> list[str]:
-    """The names in a literal type, and in a union of them."""
+    """Return the names in a literal type, or in a union of them."""
     return [
         name for each in literals for name in ([each] if isinstance(each, str) else get_args(each))
     ]
@@ -135,7 +135,7 @@ def test_an_event_is_named_after_its_class(cls, name):
     assert event_name(cls()) == name
 
 
-def test_a_misspelt_guard_or_action_is_found_when_the_table_is_compiled():
+def test_a_misspelt_guard_or_action_raises_when_the_table_is_compiled():
     class Misspelt(StateMachine):
         shut = State(initial=True)
         ajar = State()
@@ -155,7 +155,7 @@ def test_a_misspelt_guard_or_action_is_found_when_the_table_is_compiled():
 @each_machine
 def test_an_illegal_event_raises_with_its_reason_and_changes_nothing(machine):
     tried = 0
-    for row, trigger in machine.situations():
+    for row, trigger in machine.cases():
         why = machine.table.refuses.get(event_name(trigger), {}).get(row.state)
         if why is None:
             continue
@@ -170,8 +170,8 @@ def test_an_illegal_event_raises_with_its_reason_and_changes_nothing(machine):
 
 
 @each_machine
-def test_a_legal_event_leaves_the_row_it_was_given_as_it_was(machine):
-    for row, trigger in machine.situations():
+def test_a_legal_event_does_not_change_the_given_row(machine):
+    for row, trigger in machine.cases():
         if event_name(trigger) in machine.table.accepts(row.state):
             before = replace(row)
             step = machine.table.step(row, trigger, machine.context)
@@ -181,41 +181,41 @@ def test_a_legal_event_leaves_the_row_it_was_given_as_it_was(machine):
 
 
 @each_machine
-def test_both_outcomes_of_every_guard_are_tried(machine):
+def test_the_samples_cover_both_outcomes_of_every_guard(machine):
     for transition in machine.table.transitions:
         if transition.guard:
-            taken = {
+            reached = {
                 machine.table.step(row, trigger, machine.context).transition == transition
-                for row, trigger in machine.situations()
+                for row, trigger in machine.cases()
                 if (row.state, event_name(trigger)) == (transition.source, transition.event)
             }
-            assert taken == {True, False}, transition
+            assert reached == {True, False}, transition
 
 
 @each_machine
-def test_every_arrow_is_taken_by_some_sample(machine):
-    taken = {
+def test_the_samples_cover_every_transition(machine):
+    reached = {
         machine.table.step(row, trigger, machine.context).transition
-        for row, trigger in machine.situations()
+        for row, trigger in machine.cases()
         if event_name(trigger) in machine.table.accepts(row.state)
     }
-    assert taken == set(machine.table.transitions)
+    assert reached == set(machine.table.transitions)
 
 
 def test_an_event_that_the_machine_does_not_know_is_illegal_everywhere():
-    class Unheard(Struct, frozen=True):
+    class Unknown(Struct, frozen=True):
         at: float = 0.0
 
     for machine in MACHINES:
         for state in machine.table.states:
-            with pytest.raises(IllegalEvent, match="unheard is refused"):
+            with pytest.raises(IllegalEvent, match="unknown is refused"):
                 machine.table.step(
-                    machine.table.with_state(machine.rows[0], state), Unheard(), machine.context
+                    machine.table.with_state(machine.rows[0], state), Unknown(), machine.context
                 )
 
 
 @each_machine
-def test_what_a_state_accepts_is_what_is_not_refused_there(machine):
+def test_a_state_accepts_exactly_the_events_that_it_does_not_refuse(machine):
     for state in machine.table.states:
         refused = {event for event, states in machine.table.refuses.items() if state in states}
         assert set(machine.table.accepts(state)) == set(machine.table.events) - refused
@@ -224,44 +224,44 @@ def test_what_a_state_accepts_is_what_is_not_refused_there(machine):
 # -- the table and the engine ----------------------------------------------------------------------
 
 
-class Untouched:
-    """What the engine says of an event that it refuses."""
+class Refusal:
+    """The result of a refused event."""
 
 
-def by_the_engine(machine: Machine, row, trigger):
-    """Take one step with python-statemachine itself: state afterwards, data and effects."""
+def step_of_engine(machine: Machine, row, trigger):
+    """Run one step with python-statemachine itself; returns the data and the effects."""
     model = SimpleNamespace(state=row.state)
     engine = machine.table.machine(model=model)
     try:
         acted = engine.send(event_name(trigger), data=row, trigger=trigger, context=machine.context)
     except TransitionNotAllowed:
         assert model.state == row.state
-        return Untouched
+        return Refusal
     data, effects = acted if acted is not None else (row, ())
     return machine.table.with_state(data, model.state), effects
 
 
-def by_the_table(machine: Machine, row, trigger):
+def step_of_table(machine: Machine, row, trigger):
     try:
         step = machine.table.step(row, trigger, machine.context)
     except IllegalEvent:
-        return Untouched
+        return Refusal
     return step.data, step.effects
 
 
 @each_machine
-def test_the_table_is_the_engine_on_every_state_event_and_guard(machine):
-    for row, trigger in machine.situations():
-        assert by_the_table(machine, row, trigger) == by_the_engine(machine, row, trigger), (
+def test_the_table_equals_the_engine_for_every_state_event_and_guard(machine):
+    for row, trigger in machine.cases():
+        assert step_of_table(machine, row, trigger) == step_of_engine(machine, row, trigger), (
             row,
             trigger,
         )
 
 
 def test_the_comparison_covers_refusals_and_guards():
-    outcomes = [by_the_engine(TURN, row, trigger) for row, trigger in TURN.situations()]
-    assert Untouched in outcomes
-    ends = {outcome[0].state for outcome in outcomes if outcome is not Untouched}
+    outcomes = [step_of_engine(TURN, row, trigger) for row, trigger in TURN.cases()]
+    assert Refusal in outcomes
+    ends = {outcome[0].state for outcome in outcomes if outcome is not Refusal}
     assert ends == {"queued", "asking", "waiting_for_call", "streaming", "waiting_to_retry"} | {
         "answered",
         "failed",

@@ -1,10 +1,10 @@
-"""Where a redirect pointed, in words that may stand in a log."""
+"""The target of a redirect is safe to log."""
 
 import pytest
 
 from machines.redirects import redirect_target
 
-ASKED = "https://matrix.example.org/_matrix/client/v3/login"
+REQUESTED = "https://matrix.example.org/_matrix/client/v3/login"
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ ASKED = "https://matrix.example.org/_matrix/client/v3/login"
         ("https://пример.example/", "https://%D0%BF%D1%80%D0%B8%D0%BC%D0%B5%D1%80.example/"),
         ("/\udcff\ud800", "https://matrix.example.org/%3F%3F"),
         ("https://\udcff.example/", "https://%3F.example/"),
-        ("", ASKED),
+        ("", REQUESTED),
         ("http://[::1", "an address that can't be read"),
         ("https://other.example:port/", "an address that can't be read"),
         ("mailto:somebody@example.org", "an address that can't be read"),
@@ -29,4 +29,4 @@ ASKED = "https://matrix.example.org/_matrix/client/v3/login"
     ],
 )
 def test_only_origin_and_path_are_shown_on_one_line(location, shown):
-    assert redirect_target(ASKED, location) == shown
+    assert redirect_target(REQUESTED, location) == shown

@@ -55,7 +55,7 @@ class _EveryEditMayBeDropped(Port):
 
 
 class _SyncIsCurrentState(Port):
-    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
+    async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
         return topology
 
 

@@ -12,7 +12,7 @@ from machines.events.matrix import MessageArrived, Quarantined, SyncBatch
 from machines.events.orders import SendMessage
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.reply import Part, Reply
 from machines.turn.state import Turn
 from store import writing

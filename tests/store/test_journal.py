@@ -24,7 +24,7 @@ from machines.events.orders import (
 )
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.user.preferences import Preferences
 from store import Database, DatabaseUnusable, Journal
 from store.database import prepare

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from machines.ids import ActorKey, RoomId, UserId
 from machines.room.binding import Binding
-from machines.room.machine import Room, RoomState
+from machines.room.state import Room, RoomState
 from store import DatabaseUnusable
 from store.codec import dump
 from store.database import prepare

@@ -14,7 +14,7 @@ from machines.events.orders import SendMessage
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
 from machines.room.chat_context import ChatContext, Question
-from machines.room.machine import Room
+from machines.room.state import Room
 from machines.turn.reply import Finished, Part, Reply
 from machines.turn.state import Turn
 from machines.user.machine import NewChat, User
@@ -85,7 +85,7 @@ USERS = (
             RoomId("!entry"), EventId("$asked"), EventId("$root"), (BegunPart(EventId("$p"), 2),)
         ),
         chat=NewChat("C8", "70", AgentId("writer"), "Chat 8"),
-        made=RoomId("!made"),
+        new_room_id=RoomId("!made"),
     ),
 )
 PREFERENCES = Preferences(AgentId("writer"), "brief", {"files": False}, {"email-send": False})

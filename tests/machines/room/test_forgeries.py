@@ -1,10 +1,10 @@
-"""What a user can write adopts nothing, harms no Space beside it, and is told with its reason (C2)."""
+"""State that a user can write binds no chat, does not change other Spaces, and is reported with a reason (C2)."""
 
 import pytest
 
 from machines.ids import RoomId
 from tests.machines.room.topologies import (
-    StepContext,
+    ReconciledTables,
     bound,
     chat,
     link,
@@ -47,7 +47,7 @@ FORGERIES = {
         space("!c", "!a", "!chat", created_at_ms=12),
         chat(),
     ],
-    "a chat that claims to hold children": [chat(children=(link("!other"),)), chat("!other")],
+    "a chat that has children": [chat(children=(link("!other"),)), chat("!other")],
     "a room with another's nonce": [space("!space"), chat(nonce="chat C1 of @anna:example.org")],
     "a Space with several members and no binding": [
         space("!space", "!chat", members=(ANNA, BERT)),
@@ -62,41 +62,41 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("rooms", FORGERIES.values(), ids=FORGERIES)
-def test_a_forged_topology_adopts_no_chat(rooms):
-    decided = plan_for(rooms)
-    chats = [each for each in decided.found.values() if each.binding.room_type == "chat"]
+def test_a_forged_topology_binds_no_chat(rooms):
+    plan = plan_for(rooms)
+    chats = [each for each in plan.found.values() if each.binding.room_type == "chat"]
     assert chats == []
 
 
 @pytest.mark.parametrize("rooms", FORGERIES.values(), ids=FORGERIES)
-def test_a_forgery_beside_a_sound_space_leaves_that_one_as_it_is(rooms):
-    sound = [
-        space("!sound", "!mine", members=(BERT,), created_at_ms=1),
-        chat("!mine", 2, binding=bound("C4", "40", BERT, "!sound").content()),
+def test_a_forgery_does_not_change_a_valid_space(rooms):
+    valid = [
+        space("!valid", "!mine", members=(BERT,), created_at_ms=1),
+        chat("!mine", 2, binding=bound("C4", "40", BERT, "!valid").content()),
     ]
-    alone, beside = plan_for(sound), plan_for([*sound, *rooms])
+    alone, beside = plan_for(valid), plan_for([*valid, *rooms])
     assert beside.found[RoomId("!mine")] == alone.found[RoomId("!mine")]
-    assert beside.found[RoomId("!sound")] == alone.found[RoomId("!sound")]
+    assert beside.found[RoomId("!valid")] == alone.found[RoomId("!valid")]
 
 
-def test_a_sound_topology_is_adopted_so_that_the_forgeries_prove_something():
-    decided = plan_for([space("!space", "!chat"), chat(binding=CLAIM)])
-    assert decided.found[RoomId("!chat")].binding == bound("C1", "1")
-    assert decided.skipped == decided.conflicts == ()
+def test_a_valid_topology_binds_its_chat():
+    plan = plan_for([space("!space", "!chat"), chat(binding=CLAIM)])
+    assert plan.found[RoomId("!chat")].binding == bound("C1", "1")
+    assert plan.skipped == plan.conflicts == ()
 
 
 def test_every_forged_child_is_reported_with_its_room_and_reason():
-    decided = plan_for(
+    plan = plan_for(
         [space("!space", link("!a", STRANGER), "!b", "!c"), chat("!a"), chat("!c", created_by=ANNA)]
     )
-    reasons = {remark.room_id: remark.reason for remark in decided.skipped[:3]}
+    reasons = {remark.room_id: remark.reason for remark in plan.skipped[:3]}
     assert STRANGER in reasons[RoomId("!a")]
     assert "not joined" in reasons[RoomId("!b")]
     assert "did not create" in reasons[RoomId("!c")]
 
 
 @pytest.mark.parametrize("rooms", FORGERIES.values(), ids=FORGERIES)
-def test_the_second_time_there_is_nothing_to_do(rooms):
-    context = StepContext(topology(*rooms))
-    context.apply(context.plan())
-    assert context.settled
+def test_a_second_reconciliation_changes_nothing(rooms):
+    tables = ReconciledTables(topology(*rooms))
+    tables.apply(tables.plan())
+    assert tables.settled

@@ -1,4 +1,4 @@
-"""An entry room with others in it: nothing of anybody is shown, and only what is meant for the bot is answered (O5)."""
+"""An entry room with other members: nothing private is shown, and only addressed messages are answered (O5)."""
 
 from typing import Any
 
@@ -32,68 +32,68 @@ from tests.machines.support import (
     ENTRY,
     ROOM,
     SPACE,
-    RoomStory,
+    RoomScenario,
     StepResult,
-    UserStory,
+    UserScenario,
     entry_room,
 )
 
-CALLED = EventId("$called")
+ADDRESSED = EventId("$addressed")
 
 
-def shared_room(others: int | None = 2) -> RoomStory:
-    return RoomStory(entry_room(others=others))
+def shared_room(others: int | None = 2) -> RoomScenario:
+    return RoomScenario(entry_room(others=others))
 
 
-def calls(story: RoomStory, **changes: Any) -> StepResult:
-    """Anna mentions the bot, or replies to it."""
-    message = MessageArrived(ENTRY, CALLED, ANNA, "hello, bot", 0, addressed=True)
-    return story.handle(replace(message, **changes), stored=True)
+def addresses_bot(scenario: RoomScenario, **changes: Any) -> StepResult:
+    """Let Anna mention the bot, or reply to it."""
+    message = MessageArrived(ENTRY, ADDRESSED, ANNA, "hello, bot", 0, addressed=True)
+    return scenario.handle(replace(message, **changes), stored=True)
 
 
 @pytest.mark.parametrize("sender", [ANNA, BERT])
-def test_what_people_say_to_each_other_is_not_answered(sender):
-    result = shared_room().hears("hello", sender=sender)
-    assert len(result.effects) == len(result.consumed) == 1
+def test_a_message_that_is_not_addressed_to_the_bot_is_not_answered(sender):
+    result = shared_room().user_writes("hello", sender=sender)
+    assert len(result.effects) == len(result.acked) == 1
 
 
-def test_a_file_and_what_cannot_be_read_are_not_answered_either():
-    story = shared_room()
+def test_files_and_malformed_messages_are_not_answered():
+    scenario = shared_room()
     file = FileArrived(ENTRY, EventId("$file"), ANNA, "a.pdf", 0)
-    assert len(story.handle(file, stored=True).effects) == 1
-    assert len(story.handle(MalformedArrived(ENTRY, CALLED, ANNA), stored=True).effects) == 1
+    assert len(scenario.handle(file, stored=True).effects) == 1
+    assert len(scenario.handle(MalformedArrived(ENTRY, ADDRESSED, ANNA), stored=True).effects) == 1
 
 
-def test_what_is_meant_for_the_bot_is_passed_to_the_users_actor():
-    (tell,) = calls(shared_room()).tells
-    assert tell == Tell(ANNA, OnboardingRequested(ReplyTarget(ENTRY, CALLED)))
+def test_an_addressed_message_is_passed_to_the_users_actor():
+    (tell,) = addresses_bot(shared_room()).tells
+    assert tell == Tell(ANNA, OnboardingRequested(ReplyTarget(ENTRY, ADDRESSED)))
 
 
-def test_alone_with_its_user_the_bot_answers_plain_text():
-    assert len(shared_room(1).hears("hello").tells) == 1
+def test_alone_with_one_user_the_bot_answers_plain_text():
+    assert len(shared_room(1).user_writes("hello").tells) == 1
 
 
 @pytest.mark.parametrize(
     "body", ["!chats", "!settings", "!skills", "!safety", "!soul", "!agent", "!SETTINGS"]
 )
-def test_commands_that_show_what_is_somebodys_own_show_nothing_there(body):
-    result = shared_room().hears(body)
-    assert result.said == [CATALOG.not_in_company(body[1:].lower())]
+def test_commands_that_show_private_data_show_nothing(body):
+    result = shared_room().user_writes(body)
+    assert result.texts == [CATALOG.not_in_company(body[1:].lower())]
     assert result.messages[0].answers == "$1"
-    assert CATALOG.not_in_company(body[1:].lower()) not in shared_room(1).hears(body).said
+    assert CATALOG.not_in_company(body[1:].lower()) not in shared_room(1).user_writes(body).texts
 
 
 @pytest.mark.parametrize("body", ["!help", "!nonsense", "!skill off files", "!soul Be brief."])
-def test_other_commands_work_there(body):
-    assert shared_room().hears(body).said == shared_room(1).hears(body).said != []
+def test_other_commands_work(body):
+    assert shared_room().user_writes(body).texts == shared_room(1).user_writes(body).texts != []
 
 
 def ready(text: str = "Chat 1 is at a link") -> AnswerReady:
-    return AnswerReady(ReplyTarget(ENTRY, CALLED), text, "nothing is named")
+    return AnswerReady(ReplyTarget(ENTRY, ADDRESSED), text, "nothing is named")
 
 
 @pytest.mark.parametrize(
-    ("others", "said"),
+    ("others", "text"),
     [
         (0, "Chat 1 is at a link"),
         (1, "Chat 1 is at a link"),
@@ -101,10 +101,10 @@ def ready(text: str = "Chat 1 is at a link") -> AnswerReady:
         (None, "nothing is named"),
     ],
 )
-def test_the_answer_of_a_users_actor_is_said_as_it_may_be_heard(others, said):
+def test_the_answer_of_a_users_actor_depends_on_the_number_of_readers(others, text):
     result = shared_room(others).handle(ready(), stored=True)
     (send,) = result.of(Enqueue)
-    assert (result.said, send.order.answers, send.order.notice) == ([said], CALLED, True)
+    assert (result.texts, send.order.answers, send.order.notice) == ([text], ADDRESSED, True)
 
 
 def test_the_answer_to_an_invitation_answers_no_message():
@@ -113,94 +113,94 @@ def test_the_answer_to_an_invitation_answers_no_message():
     assert (message.body, message.answers, message.notice) == ("a link", None, True)
 
 
-def test_the_answer_to_an_invitation_names_nothing_once_the_inviter_is_gone():
-    story = shared_room()
-    story.handle(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
-    story.handle(MembersCounted(ENTRY, 1), stored=True)
+def test_the_answer_to_an_invitation_shows_nothing_private_after_the_inviter_left():
+    scenario = shared_room()
+    scenario.handle(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
+    scenario.handle(MembersCounted(ENTRY, 1), stored=True)
     pointer = AnswerReady(ReplyTarget(ENTRY), "a link", "nothing is named")
-    assert story.handle(pointer, stored=True).said == ["nothing is named"]
+    assert scenario.handle(pointer, stored=True).texts == ["nothing is named"]
 
 
-def test_in_a_chat_everything_is_said():
-    result = RoomStory().handle(
-        AnswerReady(ReplyTarget(ROOM, CALLED), "a link", "nothing is named"), stored=True
+def test_in_a_chat_the_full_answer_is_sent():
+    result = RoomScenario().handle(
+        AnswerReady(ReplyTarget(ROOM, ADDRESSED), "a link", "nothing is named"), stored=True
     )
-    assert result.said == ["a link"]
+    assert result.texts == ["a link"]
 
 
-def test_whoever_came_is_there_before_the_answer():
-    story = shared_room(1)
-    assert story.hears("!new Garden").tells
-    story.handle(MembersCounted(ENTRY, 2), stored=True)
-    assert story.handle(ready(), stored=True).said == ["nothing is named"]
-    story.handle(MembersCounted(ENTRY, 1), stored=True)
-    assert story.handle(ready(), stored=True).said == ["Chat 1 is at a link"]
+def test_a_member_who_joined_counts_before_the_answer():
+    scenario = shared_room(1)
+    assert scenario.user_writes("!new Garden").tells
+    scenario.handle(MembersCounted(ENTRY, 2), stored=True)
+    assert scenario.handle(ready(), stored=True).texts == ["nothing is named"]
+    scenario.handle(MembersCounted(ENTRY, 1), stored=True)
+    assert scenario.handle(ready(), stored=True).texts == ["Chat 1 is at a link"]
 
 
-def seen(others: int | None, binding: Binding | None = None) -> TopologyConfirmed:
+def confirmed(others: int | None, binding: Binding | None = None) -> TopologyConfirmed:
     return TopologyConfirmed(binding or Binding("entry", ANNA), "", False, False, others)
 
 
-def test_where_it_is_not_known_who_is_there_it_is_looked_up_before_anything_is_said():
-    story = shared_room(1)
-    story.handle(MembersCounted(ENTRY, None), stored=True)
-    result = story.hears("hello")
+def test_unknown_members_are_read_before_any_answer():
+    scenario = shared_room(1)
+    scenario.handle(MembersCounted(ENTRY, None), stored=True)
+    result = scenario.user_writes("hello")
     assert result.of(Reconcile) == [Reconcile()]
-    assert result.consumed == []
-    assert story.it.due_at() is None, "nothing but the look is waited for"
-    assert story.hears("!chats").effects == ()
-    result = story.handle(seen(1))
+    assert result.acked == []
+    assert scenario.actor.due_at() is None, "it waits for the repair only"
+    assert scenario.user_writes("!chats").effects == ()
+    result = scenario.handle(confirmed(1))
     assert [type(tell.event) for tell in result.tells] == [
         OnboardingRequested,
         ChatListRequested,
     ]
-    assert story.it.room.others == 1
-    assert story.hears("hello").of(Reconcile) == []
+    assert scenario.actor.room.others == 1
+    assert scenario.user_writes("hello").of(Reconcile) == []
 
 
 @pytest.mark.parametrize("others", [2, None])
-def test_what_a_look_cannot_see_counts_as_company(others):
-    story = shared_room(None)
-    story.hears("hello")
-    result = story.handle(seen(others))
-    assert (len(result.consumed), result.tells) == (1, [])
-    assert story.it.room.has_other_readers
+def test_members_that_a_repair_cannot_read_count_as_readers(others):
+    scenario = shared_room(None)
+    scenario.user_writes("hello")
+    result = scenario.handle(confirmed(others))
+    assert (len(result.acked), result.tells) == (1, [])
+    assert scenario.actor.room.has_other_readers
 
 
-def test_a_look_that_came_late_changes_nothing_in_a_bound_chat():
-    story = RoomStory()
-    story.hears("hello")
-    before = story.it
-    assert story.handle(seen(3, CHAT_BINDING)).effects == ()
-    assert story.it == before
+def test_a_late_repair_result_changes_nothing_in_a_bound_chat():
+    scenario = RoomScenario()
+    scenario.user_writes("hello")
+    before = scenario.actor
+    assert scenario.handle(confirmed(3, CHAT_BINDING)).effects == ()
+    assert scenario.actor == before
 
 
-def test_members_of_a_chat_are_not_counted_and_a_changed_member_is_not_a_count():
-    story = RoomStory()
-    story.handle(MembersCounted(ROOM, 5), stored=True)
-    assert not story.it.room.has_other_readers
+def test_members_of_a_chat_are_not_counted_and_a_member_change_is_no_count():
+    scenario = RoomScenario()
+    scenario.handle(MembersCounted(ROOM, 5), stored=True)
+    assert not scenario.actor.room.has_other_readers
     entry = shared_room(1)
     entry.handle(MemberChanged(ENTRY, EventId("$m"), BERT, "leave"), stored=True)
-    assert entry.it.room.others == 1
+    assert entry.actor.room.others == 1
 
 
-def test_a_repair_tells_who_is_there():
-    story = RoomStory(entry_room(state="reconciling", others=None))
-    story.handle(seen(4))
-    assert (story.it.room.state, story.it.room.others) == ("bound", 4)
+def test_a_repair_stores_the_number_of_members():
+    scenario = RoomScenario(entry_room(state="reconciling", others=None))
+    scenario.handle(confirmed(4))
+    assert (scenario.actor.room.state, scenario.actor.room.others) == ("bound", 4)
 
 
-def test_what_a_users_actor_says_in_company_names_no_chat_and_no_link():
+def test_the_shared_text_of_a_users_actor_has_no_chat_name_and_no_link():
     user = User(ANNA, space_id=SPACE, next_chat_index=2)
     chat = ChatSummary(ROOM, "C1", "Secret plans", "default", archived=False, state="bound")
     for event in (
         OnboardingRequested(ReplyTarget(ENTRY)),
-        OnboardingRequested(ReplyTarget(ENTRY, CALLED)),
-        ChatListRequested(ReplyTarget(ENTRY, CALLED)),
+        OnboardingRequested(ReplyTarget(ENTRY, ADDRESSED)),
+        ChatListRequested(ReplyTarget(ENTRY, ADDRESSED)),
     ):
-        story = UserStory(user)
-        story.it = replace(story.it, chats=(chat,))
-        (tell,) = [tell for tell in story.handle(event).tells if tell.actor == ENTRY]
+        scenario = UserScenario(user)
+        scenario.actor = replace(scenario.actor, chats=(chat,))
+        (tell,) = [tell for tell in scenario.handle(event).tells if tell.actor == ENTRY]
         assert "Secret plans" in tell.event.text
         assert "Secret plans" not in tell.event.shared_text
         assert "matrix.to" not in tell.event.shared_text

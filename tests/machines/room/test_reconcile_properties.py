@@ -1,4 +1,4 @@
-"""For any topology and any damage: reconciling twice is reconciling once, and what was valid stays (C1, C5, C6)."""
+"""For any topology and any damage: reconciliation is idempotent and keeps valid values (C1, C5, C6)."""
 
 import pytest
 from hypothesis import given, note, settings
@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from machines.ids import RoomId
 from machines.room.binding import Binding
-from machines.room.machine import Room
-from machines.room.plan import Stored
+from machines.room.plan import StoredState
+from machines.room.state import Room
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from machines.user.machine import User
-from tests.machines.room.topologies import AGENT, StepContext
+from tests.machines.room.topologies import AGENT, ReconciledTables
 from tests.machines.support import ANNA, BERT, BOT, STRANGER
 
 SPACES = [RoomId(f"!space{number}") for number in range(3)]
@@ -21,8 +21,8 @@ EVERY_ROOM = [*SPACES, *CHATS, *ENTRIES]
 
 rooms = st.sampled_from(EVERY_ROOM)
 people = st.sampled_from([ANNA, BERT])
-anybody = st.sampled_from([ANNA, BERT, STRANGER, BOT])
-mostly_the_bot = st.sampled_from([BOT, BOT, BOT, ANNA])
+any_user = st.sampled_from([ANNA, BERT, STRANGER, BOT])
+mostly_bot = st.sampled_from([BOT, BOT, BOT, ANNA])
 chat_ids = st.sampled_from([None, "C1", "C2", "C3", "C7", "nonsense"])
 contexts = st.sampled_from([None, "1", "2", "3", "9", "nonsense"])
 bindings = st.builds(
@@ -35,7 +35,7 @@ bindings = st.builds(
     space_id=st.sampled_from([None, *SPACES]),
     archived=st.booleans(),
 )
-claims = st.builds(
+colliding_bindings = st.builds(
     Binding,
     room_type=st.just("chat"),
     matrix_user_id=st.just(ANNA),
@@ -44,12 +44,14 @@ claims = st.builds(
     agent_id=st.just(AGENT),
     space_id=st.just(SPACES[0]),
 )
-contents = st.none() | (bindings | claims).map(Binding.content) | st.just({"room_type": 3})
+contents = (
+    st.none() | (bindings | colliding_bindings).map(Binding.content) | st.just({"room_type": 3})
+)
 children = st.lists(
     st.builds(
         ObservedChild,
         room_id=st.sampled_from([*CHATS, *SPACES[:2], RoomId("!unseen")]),
-        sender=mostly_the_bot,
+        sender=mostly_bot,
         via=st.sampled_from([("example.org",), ("example.org",), ()]),
     ),
     max_size=6,
@@ -59,7 +61,7 @@ children = st.lists(
 
 @st.composite
 def topologies(draw: st.DrawFn) -> Topology:
-    """Any rooms that a homeserver could show; in most of them the bot made most of it."""
+    """Generate any rooms that a homeserver could show; the bot created most of them."""
     shown = draw(st.sets(rooms))
     observed = {}
     for room_id in sorted(shown):
@@ -67,10 +69,10 @@ def topologies(draw: st.DrawFn) -> Topology:
         members = draw(st.sampled_from([(ANNA,), (BERT,), (ANNA, BERT), (), None]))
         observed[room_id] = ObservedRoom(
             room_id,
-            created_by=draw(anybody if room_id in ENTRIES else mostly_the_bot),
+            created_by=draw(any_user if room_id in ENTRIES else mostly_bot),
             created_at_ms=draw(st.integers(0, 3)),
             is_space=is_space,
-            invited_by=draw(st.none() | anybody),
+            invited_by=draw(st.none() | any_user),
             children=draw(children) if is_space else (),
             members=members,
             name=draw(st.sampled_from([None, "", "A name"])),
@@ -81,7 +83,7 @@ def topologies(draw: st.DrawFn) -> Topology:
 
 
 def rows(room_ids: st.SearchStrategy[RoomId] = rooms) -> st.SearchStrategy[dict[RoomId, Room]]:
-    """Any local rows, as damage may leave them; the schema keeps contexts apart."""
+    """Generate any local rows, as damage may leave them; the schema keeps contexts unique."""
     row = st.builds(
         Room,
         room_id=room_ids,
@@ -108,38 +110,38 @@ users = st.lists(
     ),
     unique_by=lambda user: user.user_id,
 ).map(lambda found: {user.user_id: user for user in found})
-tables = st.builds(Stored, rooms=rows(), users=users, platform_chat_seq=st.integers(0, 12))
+tables = st.builds(StoredState, rooms=rows(), users=users, platform_chat_seq=st.integers(0, 12))
 
 
 @pytest.mark.slow
 @given(topologies(), tables)
 @settings(max_examples=200, deadline=None)
-def test_reconciling_twice_is_reconciling_once(shown, stored):
-    context = StepContext(shown, stored)
-    context.apply(context.plan())
-    once = (context.shown, context.stored)
-    note(str(context.plan()))
-    assert context.settled
-    context.apply(context.plan())
-    assert (context.shown, context.stored) == once
+def test_a_second_reconciliation_changes_nothing(shown, stored):
+    tables = ReconciledTables(shown, stored)
+    tables.apply(tables.plan())
+    once = (tables.shown, tables.stored)
+    note(str(tables.plan()))
+    assert tables.settled
+    tables.apply(tables.plan())
+    assert (tables.shown, tables.stored) == once
 
 
 @pytest.mark.slow
 @given(topologies(), tables)
 @settings(max_examples=150, deadline=None)
-def test_no_two_rooms_are_ever_given_the_same_id(shown, stored):
-    context = StepContext(shown, stored)
-    decided = context.plan()
-    chats = [each.binding for each in decided.found.values() if each.binding.room_type == "chat"]
+def test_no_two_rooms_get_the_same_id(shown, stored):
+    tables = ReconciledTables(shown, stored)
+    plan = tables.plan()
+    chats = [each.binding for each in plan.found.values() if each.binding.room_type == "chat"]
     assert len({each.platform_chat_id for each in chats}) == len(chats)
     assert len({(each.matrix_user_id, each.chat_id) for each in chats}) == len(chats)
-    context.apply(decided)
-    held = [row.binding.platform_chat_id for row in context.stored.rooms.values() if row.binding]
+    tables.apply(plan)
+    held = [row.binding.platform_chat_id for row in tables.stored.rooms.values() if row.binding]
     held = [context for context in held if context]
     assert len(set(held)) == len(held), "the schema would refuse this"
     for each in chats:
-        assert int(each.platform_chat_id or 0) <= decided.platform_chat_seq
-        user = context.stored.users[each.matrix_user_id]
+        assert int(each.platform_chat_id or 0) <= plan.platform_chat_seq
+        user = tables.stored.users[each.matrix_user_id]
         assert user.next_chat_index > int((each.chat_id or "C0")[1:])
 
 
@@ -152,41 +154,41 @@ def test_no_two_rooms_are_ever_given_the_same_id(shown, stored):
     st.dictionaries(rooms, st.sampled_from(["unregistered", "reconciling", "failed"])),
 )
 @settings(max_examples=150, deadline=None)
-def test_whatever_happens_to_the_tables_the_homeserver_gives_the_same_chats_back(
+def test_the_same_chats_are_restored_after_any_damage_to_the_tables(
     shown, damaged, lost, other_users, states
 ):
-    # A row of a Space is left out of the damage: it may settle whose a contested Space is (C3).
-    context = StepContext(shown)
-    context.apply(context.plan())
-    settled, chats = context.stored, context.chats()
+    # The damage excludes rows of Spaces: they may determine the owner of a Space with several members (C3).
+    tables = ReconciledTables(shown)
+    tables.apply(tables.plan())
+    settled, chats = tables.stored, tables.chats()
 
-    kept = {
+    remaining = {
         room_id: replace(row, state=states.get(room_id, row.state))
         for room_id, row in settled.rooms.items()
         if room_id not in lost
     }
     free = {row.binding.platform_chat_id for row in damaged.values() if row.binding}
-    kept = {
+    remaining = {
         room_id: row
-        for room_id, row in kept.items()
+        for room_id, row in remaining.items()
         if not (row.binding and row.binding.platform_chat_id in free - {None})
     }
-    context.stored = Stored({**kept, **damaged}, other_users, 0)
-    context.apply(context.plan())
-    assert context.chats() == chats
-    assert context.settled
+    tables.stored = StoredState({**remaining, **damaged}, other_users, 0)
+    tables.apply(tables.plan())
+    assert tables.chats() == chats
+    assert tables.settled
 
 
 @pytest.mark.slow
 @given(topologies(), tables, st.sets(rooms))
 @settings(max_examples=150, deadline=None)
-def test_what_is_under_way_keeps_its_row(shown, stored, busy):
-    context = StepContext(shown, replace(stored, in_flight=frozenset(busy)))
-    context.apply(context.plan())
+def test_rooms_in_flight_keep_their_rows(shown, stored, busy):
+    tables = ReconciledTables(shown, replace(stored, in_flight=frozenset(busy)))
+    tables.apply(tables.plan())
     for room_id in busy:
-        before, after = stored.rooms.get(room_id), context.stored.rooms.get(room_id)
+        before, after = stored.rooms.get(room_id), tables.stored.rooms.get(room_id)
         if before is None or after is None:
             assert before is after
         else:
             assert (after.state, after.name) == (before.state, before.name)
-    assert context.settled
+    assert tables.settled

@@ -1,4 +1,4 @@
-"""One user, one Space; one chat made at a time; ids that are never given twice (O1–O3, K2, K3)."""
+"""The actor of a user: one Space, one new chat at a time, and ids that are never reused (O1–O3, K2, K3)."""
 
 from typing import Any
 
@@ -42,8 +42,8 @@ from tests.machines.support import (
     ROOM,
     SPACE,
     StepResult,
-    UserStory,
-    make_world,
+    UserScenario,
+    make_context,
 )
 
 INVITED = ReplyTarget(ENTRY)
@@ -58,7 +58,7 @@ def order_of(result: StepResult, kind: type) -> Enqueue:
 
 
 def outcome_of(order: Any) -> Any:
-    """What a homeserver answers that does everything; a chat's room is named after the chat."""
+    """Return the outcome of a successful order; a chat's room is named after the chat."""
     match order:
         case LookUpName():
             return NameFound("Anna")
@@ -70,28 +70,28 @@ def outcome_of(order: Any) -> Any:
             return Done()
 
 
-def let_happen(story: UserStory, result: StepResult) -> list[StepResult]:
-    """Carry out orders that report until there are none left; returns every step."""
+def complete_orders(scenario: UserScenario, result: StepResult) -> list[StepResult]:
+    """Complete orders that report until none are left; returns every step."""
     steps = [result]
     while reporting := [send for send in steps[-1].of(Enqueue) if send.reports]:
         (send,) = reporting
-        steps.append(story.outcome(send, outcome_of(send.order)))
+        steps.append(scenario.order_done(send, outcome_of(send.order)))
     return steps
 
 
-def onboarded() -> UserStory:
-    story = UserStory()
-    let_happen(story, story.handle(OnboardingRequested(INVITED)))
-    assert story.it.user.state == "resting"
-    return story
+def onboarded() -> UserScenario:
+    scenario = UserScenario()
+    complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    assert scenario.actor.user.state == "resting"
+    return scenario
 
 
 # -- onboarding --------------------------------------------------------------------------------------
 
 
 def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
-    story = UserStory()
-    steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
+    scenario = UserScenario()
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
     orders = [order for result in steps for order in result.orders]
 
     assert [type(order) for order in orders] == [
@@ -109,57 +109,57 @@ def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
 
 
 def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
-    story = UserStory()
-    steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
+    scenario = UserScenario()
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
     welcome, pointer = steps[-1].messages
     assert (welcome.room_id, welcome.notice, welcome.answers) == (ROOM, True, None)
     assert (pointer.room_id, pointer.notice, pointer.answers) == (ENTRY, True, None)
     assert ROOM.removeprefix("!") in pointer.body
 
 
-def test_a_pointer_that_was_asked_for_with_a_message_answers_it():
-    story = UserStory()
-    steps = let_happen(story, story.handle(OnboardingRequested(WROTE)))
+def test_a_pointer_that_a_message_requested_answers_that_message():
+    scenario = UserScenario()
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(WROTE)))
     assert steps[-1].messages[-1].answers == "$hello"
 
 
-def test_the_rooms_learn_what_they_are_before_they_may_be_talked_in():
-    story = UserStory()
-    steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
-    learned = [
+def test_rooms_get_their_binding_before_they_are_linked():
+    scenario = UserScenario()
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    bindings = [
         tell
         for result in steps
         for tell in result.tells
         if isinstance(tell.event, RoomMade | RoomCompleted)
     ]
-    assert [(tell.actor, type(tell.event)) for tell in learned] == [
+    assert [(tell.actor, type(tell.event)) for tell in bindings] == [
         (SPACE, RoomMade),
         (SPACE, RoomCompleted),
         (ROOM, RoomMade),
         (ROOM, RoomCompleted),
     ]
-    names = [tell.event.name for tell in learned]
+    names = [tell.event.name for tell in bindings]
     assert names == ["Lambda — Anna", "Lambda — Anna", "Chat 1", "Chat 1"]
-    binding = learned[-1].event.binding
+    binding = bindings[-1].event.binding
     assert (binding.chat_id, binding.platform_chat_id) == ("C1", "8")
     assert (binding.agent_id, binding.space_id) == ("default", SPACE)
 
 
-def test_two_invitations_at_once_make_one_space():
-    story = UserStory()
-    first = story.handle(OnboardingRequested(INVITED))
-    second = story.handle(OnboardingRequested(ReplyTarget(RoomId("!other"))))
+def test_two_invitations_at_once_create_one_space():
+    scenario = UserScenario()
+    first = scenario.handle(OnboardingRequested(INVITED))
+    second = scenario.handle(OnboardingRequested(ReplyTarget(RoomId("!other"))))
     assert second.effects == ()
-    steps = let_happen(story, first)
+    steps = complete_orders(scenario, first)
     assert sum(isinstance(o, CreateRoom) for result in steps for o in result.orders) == 2
-    assert second.consumed + steps[-1].consumed == [story.seq, 2]
+    assert second.acked + steps[-1].acked == [scenario.seq, 2]
     pointers = [m for m in steps[-1].messages if m.room_id == "!other"]
     assert len(pointers) == 1
 
 
-def test_a_second_invitation_points_to_what_exists_and_invites_where_he_is_missing():
-    story = onboarded()
-    result = story.handle(OnboardingRequested(INVITED))
+def test_a_second_invitation_points_to_the_chat_and_invites_to_its_rooms():
+    scenario = onboarded()
+    result = scenario.handle(OnboardingRequested(INVITED))
     assert [(o.room_id, o.user_id) for o in result.orders if isinstance(o, EnsureInvited)] == [
         (SPACE, ANNA),
         (ROOM, ANNA),
@@ -170,19 +170,19 @@ def test_a_second_invitation_points_to_what_exists_and_invites_where_he_is_missi
 
 
 def test_an_archived_chat_is_neither_pointed_to_nor_invited_to():
-    story = onboarded()
-    (chat,) = story.it.chats
+    scenario = onboarded()
+    (chat,) = scenario.actor.chats
     other = replace(chat, room_id=RoomId("!other"), chat_id="C2", archived=True)
-    story.it = replace(story.it, chats=(chat, other))
-    result = story.handle(OnboardingRequested(INVITED))
+    scenario.actor = replace(scenario.actor, chats=(chat, other))
+    result = scenario.handle(OnboardingRequested(INVITED))
     assert RoomId("!other") not in [
         o.room_id for o in result.orders if isinstance(o, EnsureInvited)
     ]
 
 
 def test_a_user_with_a_space_but_no_chat_gets_a_chat_in_that_space():
-    story = UserStory(User(ANNA, space_id=SPACE, next_chat_index=5))
-    result = story.handle(OnboardingRequested(INVITED))
+    scenario = UserScenario(User(ANNA, space_id=SPACE, next_chat_index=5))
+    result = scenario.handle(OnboardingRequested(INVITED))
     order = order_of(result, CreateRoom).order
     assert (order.space, order.parent, order.name) == (False, SPACE, "Chat 5")
 
@@ -192,81 +192,82 @@ def test_a_user_with_a_space_but_no_chat_gets_a_chat_in_that_space():
 
 def test_the_same_step_repeated_gives_the_same_order_with_the_same_ids():
     def orders() -> list[Enqueue]:
-        story = UserStory()
-        steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
+        scenario = UserScenario()
+        steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
         return [send for result in steps for send in result.of(Enqueue)]
 
     assert orders() == orders()
 
 
-def test_a_chat_whose_row_is_read_before_it_is_finished_is_still_the_first_and_there_once():
-    story = UserStory()
-    result = story.handle(OnboardingRequested(INVITED))
-    while story.it.user.state != "linking":
+def test_a_chat_whose_row_exists_before_it_is_complete_is_listed_once():
+    scenario = UserScenario()
+    result = scenario.handle(OnboardingRequested(INVITED))
+    while scenario.actor.user.state != "linking":
         (send,) = [send for send in result.of(Enqueue) if send.reports]
-        result = story.outcome(send, outcome_of(send.order))
-    half_made = ChatSummary(ROOM, "C1", "Chat 1", "default", archived=False, state="reconciling")
-    story.it = replace(story.it, chats=(half_made,))
+        result = scenario.order_done(send, outcome_of(send.order))
+    incomplete = ChatSummary(ROOM, "C1", "Chat 1", "default", archived=False, state="reconciling")
+    scenario.actor = replace(scenario.actor, chats=(incomplete,))
     (link,) = [send for send in result.of(Enqueue) if send.reports]
-    result = story.outcome(link, Done())
-    assert [chat.room_id for chat in story.it.chats] == [ROOM]
-    assert CATALOG.entry_pointer("Chat 1", make_world().link(ROOM)) in result.said
+    result = scenario.order_done(link, Done())
+    assert [chat.room_id for chat in scenario.actor.chats] == [ROOM]
+    assert CATALOG.entry_pointer("Chat 1", make_context().link(ROOM)) in result.texts
 
 
 @pytest.mark.parametrize(
     "state", ["naming", "making_space", "making_chat", "linking"], ids=lambda state: state
 )
-def test_a_refusal_of_the_step_in_hand_ends_it_and_says_so(state):
-    story = UserStory()
-    result = story.handle(OnboardingRequested(WROTE))
-    while story.it.user.state != state:
+def test_a_refusal_of_the_current_step_ends_the_request_with_an_answer(state):
+    scenario = UserScenario()
+    result = scenario.handle(OnboardingRequested(WROTE))
+    while scenario.actor.user.state != state:
         (send,) = [send for send in result.of(Enqueue) if send.reports]
-        result = story.outcome(send, outcome_of(send.order))
+        result = scenario.order_done(send, outcome_of(send.order))
     (send,) = [send for send in result.of(Enqueue) if send.reports]
-    refused = story.outcome(send, NO)
+    refused = scenario.order_done(send, NO)
 
-    assert story.it.user.state == "resting"
-    failed = CATALOG.new_failed if story.it.user.space_id else CATALOG.setup_failed
-    assert refused.said == [failed("not here")]
+    assert scenario.actor.user.state == "resting"
+    failed = CATALOG.new_failed if scenario.actor.user.space_id else CATALOG.setup_failed
+    assert refused.texts == [failed("not here")]
     assert refused.messages[0].answers == "$hello"
-    assert (story.it.user.reply_to, story.it.user.chat, story.it.user.made) == (None, None, None)
+    user = scenario.actor.user
+    assert (user.reply_to, user.chat, user.new_room_id) == (None, None, None)
 
 
-def test_a_space_that_was_refused_is_ordered_again_as_an_order_of_its_own():
-    story, ids = UserStory(), []
+def test_a_refused_space_is_ordered_again_with_a_new_transaction_id():
+    scenario, ids = UserScenario(), []
     for _ in range(2):
-        named = story.outcome(
-            order_of(story.handle(OnboardingRequested(INVITED)), LookUpName), NameFound("Anna")
+        named = scenario.order_done(
+            order_of(scenario.handle(OnboardingRequested(INVITED)), LookUpName), NameFound("Anna")
         )
         space = order_of(named, CreateRoom)
         ids.append(space.txn_id)
-        story.outcome(space, NO)
+        scenario.order_done(space, NO)
     assert ids[0] != ids[1]
 
 
-def test_a_refusal_of_something_else_leaves_the_step_in_hand_alone():
-    story = onboarded()
-    result = story.handle(NewChatRequested(WROTE, "Plans"))
-    before = story.it
+def test_a_refusal_of_another_order_does_not_end_the_current_step():
+    scenario = onboarded()
+    result = scenario.handle(NewChatRequested(WROTE, "Plans"))
+    before = scenario.actor
     for txn_id in (f"{ANNA}.C1.welcome", f"{ANNA}.1000000.invite.0", f"{ANNA}.1000000.1.name"):
         stray = OrderDone(TxnId(txn_id), NO)
-        assert story.handle(stray).said == []
-        assert story.it == before
-    assert let_happen(story, result)[-1].messages
-    assert [chat.name for chat in story.it.chats] == ["Chat 1", "Plans"]
+        assert scenario.handle(stray).texts == []
+        assert scenario.actor == before
+    assert complete_orders(scenario, result)[-1].messages
+    assert [chat.name for chat in scenario.actor.chats] == ["Chat 1", "Plans"]
 
 
-def test_an_outcome_that_nobody_waits_for_is_only_finished():
-    story = onboarded()
-    before = story.it
+def test_an_outcome_of_no_current_step_is_only_acknowledged():
+    scenario = onboarded()
+    before = scenario.actor
     for outcome in (Done(), RoomCreated(RoomId("!late")), NameFound("Anna"), NO):
-        result = story.handle(OrderDone(TxnId(f"{ANNA}.C1.room"), outcome))
-        assert result.consumed == [story.seq]
+        result = scenario.handle(OrderDone(TxnId(f"{ANNA}.C1.room"), outcome))
+        assert result.acked == [scenario.seq]
         assert len(result.effects) == 1
-    assert story.it == before
+    assert scenario.actor == before
 
 
-# -- who may talk to the bot no more ----------------------------------------------------------------
+# -- users who are no longer allowed -----------------------------------------------------------------
 
 NARROWED = {"allowed": ("@somebody:else",)}
 
@@ -275,71 +276,69 @@ NARROWED = {"allowed": ("@somebody:else",)}
     "request_of",
     [OnboardingRequested(INVITED), NewChatRequested(WROTE, "Plans"), ChatListRequested(WROTE)],
 )
-def test_a_request_of_one_who_may_not_talk_to_the_bot_any_more_is_dropped(request_of):
-    for story in (UserStory(), onboarded()):
-        story.world_options = NARROWED
-        result = story.handle(request_of)
+def test_a_request_of_a_user_who_is_no_longer_allowed_is_dropped(request_of):
+    for scenario in (UserScenario(), onboarded()):
+        scenario.context_options = NARROWED
+        result = scenario.handle(request_of)
         assert [type(effect) for effect in result.effects] == [Log, Ack]
 
 
 @pytest.mark.parametrize("state", ["naming", "making_space", "making_chat", "linking"])
 @pytest.mark.parametrize("refused", [False, True])
-def test_what_is_being_made_goes_no_further_for_one_who_may_not_talk_to_the_bot_any_more(
-    state, refused
-):
-    story = UserStory()
-    result = story.handle(OnboardingRequested(WROTE))
-    while story.it.user.state != state:
+def test_the_creation_of_a_chat_ends_if_its_user_is_no_longer_allowed(state, refused):
+    scenario = UserScenario()
+    result = scenario.handle(OnboardingRequested(WROTE))
+    while scenario.actor.user.state != state:
         (send,) = [send for send in result.of(Enqueue) if send.reports]
-        result = story.outcome(send, outcome_of(send.order))
+        result = scenario.order_done(send, outcome_of(send.order))
     (send,) = [send for send in result.of(Enqueue) if send.reports]
-    story.world_options = NARROWED
-    result = story.outcome(send, NO if refused else outcome_of(send.order))
+    scenario.context_options = NARROWED
+    result = scenario.order_done(send, NO if refused else outcome_of(send.order))
     assert [type(effect) for effect in result.effects] == [Log, Ack]
-    assert story.it.user.state == "resting"
+    assert scenario.actor.user.state == "resting"
 
 
 # -- further chats -----------------------------------------------------------------------------------
 
 
-def test_new_chats_are_numbered_named_and_made_one_after_the_other():
-    story = onboarded()
-    first = story.handle(NewChatRequested(WROTE, ""))
-    waiting = story.handle(NewChatRequested(WROTE, "Plans"))
+def test_new_chats_are_numbered_named_and_created_one_after_the_other():
+    scenario = onboarded()
+    first = scenario.handle(NewChatRequested(WROTE, ""))
+    waiting = scenario.handle(NewChatRequested(WROTE, "Plans"))
     assert waiting.effects == ()
 
-    let_happen(story, first)
-    assert [(c.chat_id, c.name, c.room_id) for c in story.it.chats] == [
+    complete_orders(scenario, first)
+    assert [(c.chat_id, c.name, c.room_id) for c in scenario.actor.chats] == [
         ("C1", "Chat 1", ROOM),
         ("C2", "Chat 2", "!Chat 2"),
         ("C3", "Plans", "!Plans"),
     ]
-    assert story.it.user.next_chat_index == 4
-    assert story.next_context == 11
+    assert scenario.actor.user.next_chat_index == 4
+    assert scenario.next_context == 11
 
 
-def test_the_number_of_a_chat_that_could_not_be_made_is_not_used_again():
-    story = onboarded()
-    result = story.handle(NewChatRequested(WROTE, ""))
-    story.outcome(order_of(result, CreateRoom), NO)
-    order = order_of(story.handle(NewChatRequested(WROTE, "")), CreateRoom)
+def test_the_number_of_a_chat_that_was_not_created_is_not_used_again():
+    scenario = onboarded()
+    result = scenario.handle(NewChatRequested(WROTE, ""))
+    scenario.order_done(order_of(result, CreateRoom), NO)
+    order = order_of(scenario.handle(NewChatRequested(WROTE, "")), CreateRoom)
     assert order.order.name == "Chat 3"
 
 
-def test_every_context_that_is_given_out_is_told():
-    story = UserStory()
-    steps = let_happen(story, story.handle(OnboardingRequested(INVITED)))
-    steps += let_happen(story, story.handle(NewChatRequested(WROTE, "")))
-    taken = [each for result in steps for each in result.of(ReservePlatformChatId)]
-    assert taken == [ReservePlatformChatId("8"), ReservePlatformChatId("9")]
+def test_every_assigned_platform_chat_id_is_reserved():
+    scenario = UserScenario()
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    steps += complete_orders(scenario, scenario.handle(NewChatRequested(WROTE, "")))
+    reserved = [each for result in steps for each in result.of(ReservePlatformChatId)]
+    assert reserved == [ReservePlatformChatId("8"), ReservePlatformChatId("9")]
 
 
-def test_a_recovered_chat_moves_the_counter_past_its_number_and_never_back():
-    story = UserStory()
-    story.handle(ChatRecovered(SPACE, 7))
-    story.handle(ChatRecovered(RoomId("!elsewhere"), 3))
-    assert (story.it.user.space_id, story.it.user.next_chat_index) == (SPACE, 8)
-    order = order_of(story.handle(NewChatRequested(WROTE, "")), CreateRoom)
+def test_a_recovered_chat_raises_the_counter_above_its_number():
+    scenario = UserScenario()
+    scenario.handle(ChatRecovered(SPACE, 7))
+    scenario.handle(ChatRecovered(RoomId("!elsewhere"), 3))
+    assert (scenario.actor.user.space_id, scenario.actor.user.next_chat_index) == (SPACE, 8)
+    order = order_of(scenario.handle(NewChatRequested(WROTE, "")), CreateRoom)
     assert order.order.name == "Chat 8"
 
 
@@ -353,10 +352,12 @@ def test_chats_are_listed_with_number_name_agent_and_state():
         )
         return replace(plain, **changes)
 
-    story = UserStory()
+    scenario = UserScenario()
     chats = (chat(1), chat(2, archived=True), chat(3, "gone"), chat(4, state="failed"))
-    story.it = replace(story.it, chats=chats)
-    (page,) = story.handle(ChatListRequested(ReplyTarget(RoomId("!2"), EventId("$list")))).messages
+    scenario.actor = replace(scenario.actor, chats=chats)
+    (page,) = scenario.handle(
+        ChatListRequested(ReplyTarget(RoomId("!2"), EventId("$list")))
+    ).messages
 
     assert (page.room_id, page.answers, page.notice) == ("!2", "$list", True)
     for each in chats:
@@ -369,12 +370,12 @@ def test_chats_are_listed_with_number_name_agent_and_state():
     assert "archived" not in state["1"] + state["3"] + state["4"]
 
 
-def test_a_user_without_chats_is_told_so():
-    result = UserStory().handle(ChatListRequested(WROTE))
-    assert result.said == [CATALOG.no_chats()]
-    assert result.consumed == [1]
+def test_a_user_without_chats_gets_an_answer():
+    result = UserScenario().handle(ChatListRequested(WROTE))
+    assert result.texts == [CATALOG.no_chats()]
+    assert result.acked == [1]
 
 
-def test_an_event_of_another_kind_of_actor_is_a_fault_of_ours():
+def test_an_event_for_another_kind_of_actor_raises():
     with pytest.raises(AssertionError, match="unreachable"):
-        UserStory().handle(object())
+        UserScenario().handle(object())

@@ -77,10 +77,10 @@ async def test_a_link_that_a_sync_left_out_is_read(bot, fresh, person, account):
     await bot.perform(LinkChild(space, chat), TXN)
     _, shown = await fresh.initial_sync(None)
     confirmed = await fresh.confirm(
-        without_links(shown), Unconfirmed(linked=frozenset({(space, chat)}))
+        without_links(shown), Unconfirmed(links=frozenset({(space, chat)}))
     )
     assert confirmed.rooms == shown.rooms
-    claimed = await fresh.confirm(without_links(shown), Unconfirmed(unlinked=frozenset({chat})))
+    claimed = await fresh.confirm(without_links(shown), Unconfirmed(parents=frozenset({chat})))
     assert claimed.rooms == shown.rooms
 
 
@@ -89,8 +89,8 @@ async def test_a_link_that_was_never_set_stays_absent(bot, fresh, person, accoun
     space = await created(bot, CreateRoom("s", "Lambda", user, space=True))
     chat = await created(bot, CreateRoom("c", "Chat 1", user, parent=space))
     _, shown = await fresh.initial_sync(None)
-    doubted = Unconfirmed(linked=frozenset({(space, chat)}), unlinked=frozenset({chat}))
-    assert (await fresh.confirm(shown, doubted)).rooms == shown.rooms
+    unconfirmed = Unconfirmed(links=frozenset({(space, chat)}), parents=frozenset({chat}))
+    assert (await fresh.confirm(shown, unconfirmed)).rooms == shown.rooms
 
 
 async def test_a_name_and_a_room_that_a_sync_left_out_are_read(bot, fresh, person, account):
@@ -103,14 +103,16 @@ async def test_a_name_and_a_room_that_a_sync_left_out_are_read(bot, fresh, perso
     _, shown = await fresh.initial_sync(None)
     nameless = replace(shown.rooms[chat], name=None)
     less = replace(shown, rooms={space: shown.rooms[space], chat: nameless})
-    doubted = Unconfirmed(named=frozenset({chat}), unseen=frozenset({entry, RoomId("!nowhere")}))
-    confirmed = (await fresh.confirm(less, doubted)).rooms
+    unconfirmed = Unconfirmed(
+        names=frozenset({chat}), memberships=frozenset({entry, RoomId("!nowhere")})
+    )
+    confirmed = (await fresh.confirm(less, unconfirmed)).rooms
     assert confirmed[chat].name == "Chat 1"
     assert (confirmed[entry].created_by, confirmed[entry].invited_by) == (user, user)
     assert set(confirmed) == {space, chat, entry}
     bare = ObservedRoom(chat, None, 0)
-    doubted = Unconfirmed(created=frozenset({chat}))
-    confirmed = (await fresh.confirm(replace(shown, rooms={chat: bare}), doubted)).rooms
+    unconfirmed = Unconfirmed(creators=frozenset({chat}))
+    confirmed = (await fresh.confirm(replace(shown, rooms={chat: bare}), unconfirmed)).rooms
     assert (confirmed[chat].created_by, confirmed[chat].nonce) == (account.user_id, "c")
     assert (confirmed[chat].name, confirmed[chat].binding) == ("Chat 1", content)
 

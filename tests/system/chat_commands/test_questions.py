@@ -3,7 +3,7 @@
 import pytest
 
 from machines.i18n import catalog_for
-from machines.room.chat_context import QUESTION_KEPT_S
+from machines.room.chat_context import QUESTION_LIFETIME_S
 from tests.support.agent_script import (
     End,
     Text,
@@ -158,7 +158,7 @@ async def test_a_question_of_yesterday_expires_politely(make_bot, person, agent,
     assert await bot.daemon.stop() == 0
     age = "json_set(memory, '$.question.asked_at', json_extract(memory, '$.question.asked_at') - ?)"
     internals.damage(
-        f"UPDATE rooms SET memory = {age} WHERE room_id = ?", QUESTION_KEPT_S, onboarded.chat
+        f"UPDATE rooms SET memory = {age} WHERE room_id = ?", QUESTION_LIFETIME_S, onboarded.chat
     )
     await internals.start()
     before = len(agent.requests)
