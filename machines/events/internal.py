@@ -178,7 +178,7 @@ class AnswerTooLong(Struct, frozen=True):
 
 
 class AttemptFailed(Struct, frozen=True):
-    """The attempt brought no answer; `kind` is that of `AgentBroke`, or an error code of the agent protocol."""
+    """The attempt brought no answer; `kind` is that of `AgentFailure`, or an error code of the agent protocol."""
 
     turn_id: EventId
     attempt: int

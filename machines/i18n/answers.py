@@ -45,8 +45,8 @@ class Answers(Formatter):
     def agent_gave_up(self, kind: str) -> str:
         """End a turn whose retries have all failed (contract D10).
 
-        `kind` is that of `machines.events.agent.AgentBroke`, the code `AGENT_BUSY`, `no_call` when the agent was never
-        asked, `too_slow` when the time for one answer is over, or `not_restored` when the room's repair failed.
+        `kind` is that of `AgentFailure`, the code `AGENT_BUSY`, `no_call` when the agent was never asked, `too_slow`
+        when the time for one answer is over, or `not_restored` when the room's repair failed.
         """
         key = f"gave_up_{kind.removeprefix('AGENT_').lower()}"
         return self.format(key if key in self.sentences else "gave_up_somehow")
