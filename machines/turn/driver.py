@@ -92,7 +92,7 @@ def step_turn(draft: StepDraft, event: TurnEvent) -> None:
 def take_result(draft: StepDraft, event: AttemptEvent) -> None:
     """Take an event of the attempt in hand; those of earlier attempts are ignored."""
     turn = draft.turn
-    if turn is None or (turn.turn_id, turn.tries) != (event.turn_id, event.attempt):
+    if turn is None or (turn.turn_id, turn.attempt) != (event.turn_id, event.attempt):
         return
     if isinstance(event, AgentDone):
         remember(draft, turn, event)

@@ -185,12 +185,12 @@ class TurnMachine(StateMachine):
         turn, attempt, now = data.turn, data.attempt, context.now
         text = attempt.text or AnswerText()
         effects: tuple[Effect, ...] = ()
-        if len(text) >= turn.shown_behind.offset + len(turn.shown):
+        if len(text) >= turn.shown_finished.offset + len(turn.shown):
             reply, finished, effects = show_growing(
                 turn.reply, text, attempt.status, now, attempt.finished
             )
             shown = text.since(finished.offset)
-            turn = replace(turn, reply=reply, shown=shown, shown_behind=finished)
+            turn = replace(turn, reply=reply, shown=shown, shown_finished=finished)
             attempt = replace(attempt, finished=finished)
         # Without an edit the interval begins anew all the same, or the timer would be due at once again.
         reply = replace(turn.reply, shown_at=max(turn.reply.shown_at, now))
@@ -207,13 +207,19 @@ class TurnMachine(StateMachine):
         reply, effects = show_last(turn.reply, text[behind.offset :], context.now, behind)
         if trigger.asks is not None:
             effects = tuple(mark_question(effects, turn.turn_id))
-        return ActiveTurn(replace(turn, reply=reply, fault="")), (ShowTyping(False), *effects)
+        return ActiveTurn(replace(turn, reply=reply, failure_reason="")), (
+            ShowTyping(False),
+            *effects,
+        )
 
     @staticmethod
     def wait(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
         """Drop the text of this attempt; the room goes on showing it."""
         turn = replace(
-            data.turn, retry_at=_retry_at(data, context), fault=trigger.reason, trouble=trigger.kind
+            data.turn,
+            retry_at=_retry_at(data, context),
+            failure_reason=trigger.reason,
+            failure_kind=trigger.kind,
         )
         return ActiveTurn(turn), (ShowTyping(False),)
 
@@ -247,15 +253,15 @@ class TurnMachine(StateMachine):
         turn = data.turn
         # An attempt that has just begun is not silent yet; the failure before it is the reason then.
         began_at = max(turn.retry_at, data.attempt.called_at)
-        kind = turn.trouble if context.now - began_at < MIN_SILENCE_S else ""
-        return _out_of_retries(data, context, kind or "silent", turn.fault)
+        kind = turn.failure_kind if context.now - began_at < MIN_SILENCE_S else ""
+        return _out_of_retries(data, context, kind or "silent", turn.failure_reason)
 
     @staticmethod
     def end_uncalled(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
         """Give up a turn for which no call was free; the agent was not asked, so it was not silent."""
         turn = data.turn
-        fault = turn.fault or "no call was free for it"
-        return _out_of_retries(data, context, turn.trouble or "no_call", fault)
+        fault = turn.failure_reason or "no call was free for it"
+        return _out_of_retries(data, context, turn.failure_kind or "no_call", fault)
 
     @staticmethod
     def end_unrestored(data: ActiveTurn, trigger: RoomLost, context: StepContext) -> "_Result":
@@ -274,13 +280,13 @@ _Result = tuple[ActiveTurn, tuple[Effect, ...]]
 
 
 def _retry_at(data: ActiveTurn, context: StepContext) -> float:
-    return retry_at(data.turn.turn_id, data.turn.tries, context.now)
+    return retry_at(data.turn.turn_id, data.turn.attempt, context.now)
 
 
 def _ask(data: ActiveTurn, **changes: Any) -> _Result:
     """Begin an attempt, with nothing of the one before it."""
-    turn = replace(data.turn, tries=data.turn.tries + 1, **changes)
-    ask = CallAgent(turn.turn_id, turn.tries, turn.request, turn.user_id)
+    turn = replace(data.turn, attempt=data.turn.attempt + 1, **changes)
+    ask = CallAgent(turn.turn_id, turn.attempt, turn.request, turn.user_id)
     return ActiveTurn(turn), (ShowTyping(True), ask)
 
 
@@ -303,9 +309,12 @@ def _end(data: ActiveTurn, context: StepContext, ending: str, fault: str) -> _Re
         behind = reliable(attempt.finished, turn.reply)
         text = attempt.text.since(behind.offset)
     else:
-        behind, text = turn.shown_behind, turn.shown
+        behind, text = turn.shown_finished, turn.shown
     reply, effects = show_last(turn.reply, text, context.now, behind, ending)
-    return ActiveTurn(replace(turn, reply=reply, fault=fault)), (ShowTyping(False), *effects)
+    return ActiveTurn(replace(turn, reply=reply, failure_reason=fault)), (
+        ShowTyping(False),
+        *effects,
+    )
 
 
 _ENDED: dict[str, str] = dict.fromkeys(ENDED, "the turn has ended")

@@ -8,13 +8,13 @@ LONGEST_SPREAD_WAIT_S = LONGEST_WAIT_S * 1.25
 """The longest wait that `retry_at` returns."""
 
 
-def retry_at(turn_id: str, tries: int, now: float) -> float:
+def retry_at(turn_id: str, attempt: int, now: float) -> float:
     """Return when to ask again: exponential backoff with ±25 % jitter, so that many turns do not ask at once.
 
     The jitter is a function of turn and attempt, not random, so that a step can be repeated.
     """
-    wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** max(0, tries - 1))
-    spread = zlib.crc32(f"{turn_id}/{tries}".encode("utf-8", "surrogatepass")) / 0xFFFFFFFF
+    wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** max(0, attempt - 1))
+    spread = zlib.crc32(f"{turn_id}/{attempt}".encode("utf-8", "surrogatepass")) / 0xFFFFFFFF
     return now + float(wait_s) * (0.75 + spread / 2)
 
 

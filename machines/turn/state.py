@@ -6,7 +6,7 @@ reply in the room continues from the stored `Reply`.
 
 from typing import Final, Literal, assert_never
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from machines.events.agent import AgentRequest
 from machines.ids import EventId, UserId
@@ -21,12 +21,12 @@ ENDED: Final[tuple[EndedState, ...]] = ("answered", "failed", "stopped")
 
 
 class Turn(Struct, frozen=True):
-    """The stored row of a turn. Times are seconds since the epoch; 0 is no time.
+    """The stored row of a turn. Times are seconds since the epoch; 0 means not set.
 
-    `tries` is the number of the newest attempt. `gives_up_at` ends the retries (`AGENT_RETRY_S`), `ends_at` the whole
-    turn (`AGENT_MAX_TURN_S`). `fault` and `trouble` are the reason and the kind of the last failed attempt. The room
-    shows the finished parts `shown_behind` and the text `shown` after them, from whichever attempt that came.
-    `user_id` is the author of the message.
+    `attempt` is the number of the newest attempt. `gives_up_at` ends the retries (`AGENT_RETRY_S`), `ends_at` the whole
+    turn (`AGENT_MAX_TURN_S`). `failure_kind` and `failure_reason` describe the last failed attempt. The room shows the
+    finished parts `shown_finished` and the text `shown` after them, whichever attempt they came from. `user_id` is the
+    author of the message.
     """
 
     turn_id: EventId
@@ -34,15 +34,15 @@ class Turn(Struct, frozen=True):
     reply: Reply
     user_id: UserId = UserId("")
     state: TurnState = "queued"
-    tries: int = 0
+    attempt: int = field(default=0, name="tries")
     begun_at: float = 0.0
     gives_up_at: float = 0.0
     ends_at: float = 0.0
     retry_at: float = 0.0
-    fault: str = ""
-    trouble: str = ""
+    failure_reason: str = field(default="", name="fault")
+    failure_kind: str = field(default="", name="trouble")
     shown: str = ""
-    shown_behind: Finished = NOTHING_FINISHED
+    shown_finished: Finished = field(default=NOTHING_FINISHED, name="shown_behind")
 
 
 class Attempt(Struct, frozen=True):
@@ -99,7 +99,7 @@ class ActiveTurn(Struct, frozen=True):
                 return turn.gives_up_at
             case "asking":
                 # The first attempt ends with the silence limit of the agent platform (`AGENT_TIMEOUT_S`).
-                return turn.gives_up_at if turn.tries > 1 else None
+                return turn.gives_up_at if turn.attempt > 1 else None
             case "queued" | "answered" | "failed" | "stopped":
                 return None
             case _:

@@ -205,12 +205,12 @@ class RoomStory:
     def grows(self, text: str) -> StepResult:
         turn = self.it.turn
         assert turn is not None
-        return self.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(text)))
+        return self.handle(AgentOutput(turn.turn_id, turn.attempt, AnswerText(text)))
 
     def ends(self, text: str, asks: Confirmation | None = None) -> StepResult:
         turn = self.it.turn
         assert turn is not None
-        return self.handle(AgentDone(turn.turn_id, turn.tries, text, 5, asks))
+        return self.handle(AgentDone(turn.turn_id, turn.attempt, text, 5, asks))
 
     def shows_question(self) -> StepResult:
         """The timeline shows the last message that shows an open question."""
@@ -225,7 +225,7 @@ class RoomStory:
     def fails(self, kind: str = "broken_off", *, retryable: bool = True) -> StepResult:
         turn = self.it.turn
         assert turn is not None
-        return self.handle(AttemptFailed(turn.turn_id, turn.tries, kind, "a reason", retryable))
+        return self.handle(AttemptFailed(turn.turn_id, turn.attempt, kind, "a reason", retryable))
 
     def outcome(self, txn_id: str, outcome: Outcome, answers: EventId | None = None) -> StepResult:
         return self.handle(OrderDone(TxnId(txn_id), outcome, answers), stored=True)

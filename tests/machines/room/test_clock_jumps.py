@@ -68,7 +68,7 @@ def test_a_turn_is_given_up_within_the_time_for_its_retries():
     story.fails()
     story.later(2.0)
     assert story.it.turn is not None
-    assert story.it.turn.tries == 2
+    assert story.it.turn.attempt == 2
     set_back(story)
     story.later(120.0)
     assert story.it.turn is None

@@ -431,7 +431,7 @@ def test_tokens_are_counted_as_far_as_they_can_be_kept():
         story.hears("one")
         turn = story.it.turn
         assert turn is not None
-        story.handle(AgentDone(turn.turn_id, turn.tries, "1", MAX_TOKENS))
+        story.handle(AgentDone(turn.turn_id, turn.attempt, "1", MAX_TOKENS))
     assert story.it.room.chat_context.tokens == MAX_TOKENS
 
 
@@ -440,7 +440,7 @@ def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():
     story.hears("one")
     turn = story.it.turn
     assert turn is not None
-    done = AgentDone(turn.turn_id, turn.tries, "1", 1, files=("a/" + "n" * 4_000,))
+    done = AgentDone(turn.turn_id, turn.attempt, "1", 1, files=("a/" + "n" * 4_000,))
     (said,) = story.handle(done).said
     assert "n" * FILE_NAME_CHARS in said
     assert "n" * (FILE_NAME_CHARS + 1) not in said

@@ -33,7 +33,7 @@ def turn_of(story: RoomStory) -> Turn:
 
 def call(story: RoomStory, kind: type) -> StepResult:
     turn = turn_of(story)
-    return story.handle(kind(turn.turn_id, turn.tries))
+    return story.handle(kind(turn.turn_id, turn.attempt))
 
 
 def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
@@ -147,7 +147,7 @@ def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(s
         story.grows("so far")
         story.later(GATHER_S)
     turn = turn_of(story)
-    result = story.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
+    result = story.handle(AnswerTooLong(turn.turn_id, turn.attempt, AnswerText("so far and on")))
     assert result.said == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
     assert not result.messages[0].partial
     assert not result.of(CallAgent)
@@ -158,7 +158,7 @@ def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
     story = RoomStory(world_options=LIMITS)
     story.hears("!save lunch")
     turn = turn_of(story)
-    result = story.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("blah")))
+    result = story.handle(AnswerTooLong(turn.turn_id, turn.attempt, AnswerText("blah")))
     assert result.said == [CATALOG.save_failed("lunch")]
 
 

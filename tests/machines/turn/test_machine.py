@@ -91,7 +91,7 @@ def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
     story = reply_to()
     ends_at = story.now + 1800.0
     turn = story.it.turn
-    story.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(), Activity("tool", "search")))
+    story.handle(AgentOutput(turn.turn_id, turn.attempt, AnswerText(), Activity("tool", "search")))
     assert story.it.due_at() == story.now + GATHER_S
     story.grows("")
     assert story.it.due_at() == ends_at
@@ -100,7 +100,9 @@ def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
 def test_the_status_line_shows_below_the_text_and_not_in_the_final_text():
     story = reply_to()
     turn = story.it.turn
-    said = AgentOutput(turn.turn_id, turn.tries, AnswerText("So far."), Activity("tool", "search"))
+    said = AgentOutput(
+        turn.turn_id, turn.attempt, AnswerText("So far."), Activity("tool", "search")
+    )
     story.handle(said)
     assert story.later(GATHER_S).said == [f"So far.\n\n{CATALOG.tool_status('search')}"]
     assert story.ends("So far, so good.").said == ["So far, so good."]
@@ -488,7 +490,7 @@ def test_a_status_line_below_a_full_part_moves_no_cut():
     text = "word " * (PART_BYTES // 5)
     for more in ("", "word " * 100):
         grown = AgentOutput(
-            turn.turn_id, turn.tries, AnswerText(text + more), Activity("tool", "search")
+            turn.turn_id, turn.attempt, AnswerText(text + more), Activity("tool", "search")
         )
         story.handle(grown)
         story.later(10)
