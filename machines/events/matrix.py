@@ -179,10 +179,10 @@ class Gap(Struct, frozen=True):
 class SyncBatch(Struct, frozen=True):
     """One decoded sync response; journalled whole, with its token, in one transaction (contract D3).
 
-    `facts` keep the order of each room's timeline.
+    `events` keep the order of each room's timeline.
     """
 
     token: SyncToken
-    facts: tuple[MatrixEvent, ...] = ()
+    events: tuple[MatrixEvent, ...] = ()
     gaps: tuple[Gap, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
