@@ -18,7 +18,7 @@ class Agent(Command):
     name: ClassVar[str] = "agent"
 
     @property
-    def shows_choices(self) -> bool:
+    def is_private(self) -> bool:
         """The list marks the selected agent."""
         return not self.argument
 

@@ -112,7 +112,7 @@ class Command(ABC):
         return False
 
     @property
-    def shows_choices(self) -> bool:
+    def is_private(self) -> bool:
         """Whether the answer shows the user's own data, which others must not see (contract O5)."""
         return False
 

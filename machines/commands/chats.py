@@ -14,7 +14,7 @@ class Chats(Command):
     """Asks the user's actor, which knows all chats of its user."""
 
     name: ClassVar[str] = "chats"
-    shows_choices: ClassVar[bool] = True
+    is_private: ClassVar[bool] = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Pass the request on."""

@@ -12,7 +12,7 @@ class Settings(Command):
     """Shows the user's preferences."""
 
     name: ClassVar[str] = "settings"
-    shows_choices: ClassVar[bool] = True
+    is_private: ClassVar[bool] = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Answer with the page."""

@@ -25,7 +25,7 @@ class Soul(Command):
         return bool(self.argument)
 
     @property
-    def shows_choices(self) -> bool:
+    def is_private(self) -> bool:
         """Without an argument the answer is the user's text."""
         return not self.argument
 

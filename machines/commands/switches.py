@@ -14,7 +14,7 @@ class Skills(Command):
     """Lists the skills."""
 
     name: ClassVar[str] = "skills"
-    shows_choices: ClassVar[bool] = True
+    is_private: ClassVar[bool] = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Answer with the list."""
@@ -52,7 +52,7 @@ class Safety(Command):
         return bool(self.argument)
 
     @property
-    def shows_choices(self) -> bool:
+    def is_private(self) -> bool:
         """The list shows which rules are on."""
         return not self.argument
 

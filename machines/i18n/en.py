@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 ENGLISH: Mapping[str, str] = {
-    # Arriving
+    # Onboarding
     "space_name": "{brand} — {display_name}",
     "chat_name": "Chat {number}",
     "welcome": (
@@ -27,18 +27,18 @@ ENGLISH: Mapping[str, str] = {
         "Your Space is there already. Go on in [{chat}]({link}), or open another chat with `!new`. "
         "If a room is missing from your list, look among your invitations."
     ),
-    "entry_pointer_in_company": (
+    "entry_pointer_in_shared_room": (
         "I answer in chats of your own, not here where others read along. Look for your Space among "
         "your rooms and invitations, or open another chat with `!new`."
     ),
-    "not_in_company": (
+    "not_in_shared_room": (
         "The answer to {command} is for you alone, and others read along here. Write it in one of your "
         "chats."
     ),
     "setup_failed": (
         "Your Space could not be set up: {reason}. Invite me again later, or ask the operator."
     ),
-    # Helping
+    # Help
     "help_header": "Write plain text to talk to the agent. These commands are understood:",
     "help_line": "- {usage} — {line}",
     "usage_help": "!help",
@@ -84,7 +84,7 @@ ENGLISH: Mapping[str, str] = {
     "only_in_chat": "{command} works in a chat, not here. `!chats` shows where yours are.",
     # Chats
     "chat_created": "Your new chat is ready: [{name}]({link}).",
-    "chat_created_in_company": "Your new chat is ready; look for it among your invitations.",
+    "chat_created_in_shared_room": "Your new chat is ready; look for it among your invitations.",
     "new_failed": "The chat could not be opened: {reason}. Please try `!new` again later.",
     "chats_header": "Your chats:",
     "chat_line": "- {number} · [{name}]({link}) · {agent} · {state}",

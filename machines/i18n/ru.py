@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 RUSSIAN: Mapping[str, str] = {
-    # Arriving
+    # Onboarding
     "space_name": "{brand} — {display_name}",
     "chat_name": "Чат {number}",
     "welcome": (
@@ -28,18 +28,18 @@ RUSSIAN: Mapping[str, str] = {
         "Ваше пространство уже есть. Продолжайте в [{chat}]({link}) или откройте новый чат "
         "командой `!new`. Если какой-то комнаты нет в списке, загляните в приглашения."
     ),
-    "entry_pointer_in_company": (
+    "entry_pointer_in_shared_room": (
         "Я отвечаю в ваших собственных чатах, а не здесь, где читают другие. Найдите своё пространство среди "
         "комнат и приглашений или откройте ещё один чат командой `!new`."
     ),
-    "not_in_company": (
+    "not_in_shared_room": (
         "Ответ на {command} — только для вас, а здесь читают другие. Напишите это в одном из своих чатов."
     ),
     "setup_failed": (
         "Не удалось создать ваше пространство: {reason}. Пригласите меня позже ещё раз или "
         "обратитесь к оператору."
     ),
-    # Helping
+    # Help
     "help_header": "Чтобы говорить с агентом, просто пишите текст. Кроме того, есть команды:",
     "help_line": "- {usage} — {line}",
     "usage_help": "!help",
@@ -85,7 +85,7 @@ RUSSIAN: Mapping[str, str] = {
     "only_in_chat": "{command} работает в чате, а не здесь. Где ваши чаты, покажет `!chats`.",
     # Chats
     "chat_created": "Новый чат готов: [{name}]({link}).",
-    "chat_created_in_company": "Новый чат готов; найдите его среди приглашений.",
+    "chat_created_in_shared_room": "Новый чат готов; найдите его среди приглашений.",
     "new_failed": "Не удалось открыть чат: {reason}. Попробуйте `!new` позже ещё раз.",
     "chats_header": "Ваши чаты:",
     "chat_line": "- {number} · [{name}]({link}) · {agent} · {state}",

@@ -204,8 +204,8 @@ def _run(draft: StepDraft, command: commands.Command, message: Message, seq: int
     if command.chats_only and not ctx.is_chat:
         draft.effects.append(ctx.answer(draft.context.catalog.only_in_chat(command.name)))
         return
-    if command.shows_choices and draft.room.has_other_readers:
-        draft.effects.append(ctx.answer(draft.context.catalog.not_in_company(command.name)))
+    if command.is_private and draft.room.has_other_readers:
+        draft.effects.append(ctx.answer(draft.context.catalog.not_in_shared_room(command.name)))
         return
     applied = command.apply(ctx)
     draft.room = applied.room

@@ -16,7 +16,7 @@ from machines.i18n import (
     Switch,
     catalog_for,
 )
-from machines.i18n.formatter import Count, Formatter, plain, quoted
+from machines.i18n.formatter import Count, Formatter, escape, inline_code
 
 COMMANDS = (
     "help", "new", "chats", "rename", "archive", "settings", "skills", "skill", "soul", "safety",
@@ -138,7 +138,7 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
     for empty in (catalog.skills_list(()), catalog.safety_list(()), catalog.soul_shown("")):
         assert empty
     catalog.skill_switched("search", on=False)
-    assert set(catalog.sentences) - used == set()
+    assert set(catalog.templates) - used == set()
 
 
 def test_the_languages_differ():
@@ -227,15 +227,15 @@ def test_numbers_are_written_as_the_language_writes_them(locale, tokens):
 
 @pytest.mark.parametrize("name", ["weekly_report", "C++ & C#", "Q3 (draft), 50%", "Чат 1", "a-b.c"])
 def test_an_ordinary_name_is_not_changed(name):
-    assert plain(name) == name
+    assert escape(name) == name
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("ab_ *`[]()<>~|\\&;#x1!:/\n") | st.characters(codec="utf-8")))
 def test_a_name_adds_no_markup(name):
     shown = "".join(character for character in name if character != "\x00")
-    assert words(f"x {plain(shown)} x") == f"x {' '.join(shown.split())} x"
-    assert quoted(name).count("`") == 2
+    assert words(f"x {escape(shown)} x") == f"x {' '.join(shown.split())} x"
+    assert inline_code(name).count("`") == 2
 
 
 def test_a_template_in_a_name_is_not_filled(catalog):

@@ -78,9 +78,9 @@ def test_alone_with_its_user_the_bot_answers_plain_text():
 )
 def test_commands_that_show_what_is_somebodys_own_show_nothing_there(body):
     result = shared_room().hears(body)
-    assert result.said == [CATALOG.not_in_company(body[1:].lower())]
+    assert result.said == [CATALOG.not_in_shared_room(body[1:].lower())]
     assert result.messages[0].answers == "$1"
-    assert CATALOG.not_in_company(body[1:].lower()) not in shared_room(1).hears(body).said
+    assert CATALOG.not_in_shared_room(body[1:].lower()) not in shared_room(1).hears(body).said
 
 
 @pytest.mark.parametrize("body", ["!help", "!nonsense", "!skill off files", "!soul Be brief."])
