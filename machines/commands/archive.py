@@ -1,4 +1,4 @@
-"""`!archive`: the chat stays in the Space and answers no more messages (contract K3)."""
+"""`!archive`: the chat stays in the Space, and its messages are no longer answered (contract K3)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,7 @@ class Archive(Command):
 
     name: ClassVar[str] = "archive"
     chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # messages before it are answered
+    waits: ClassVar[bool] = True  # the messages before it are still answered
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Mark the chat in its row and on the homeserver."""

@@ -11,11 +11,11 @@ from machines.ids import ActorKey
 
 @dataclass(frozen=True, slots=True)
 class Chats(Command):
-    """Asks the user's actor, which knows all chats of its user."""
+    """Sends the request to the user's actor, which has the list of chats."""
 
     name: ClassVar[str] = "chats"
     is_private: ClassVar[bool] = True
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Pass the request on."""
+        """Send the request."""
         return Applied(ctx.room, (Tell(ActorKey(ctx.sender), ChatListRequested(ctx.reply_to)),))

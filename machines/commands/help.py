@@ -13,8 +13,8 @@ class Help(Command):
     name: ClassVar[str] = "help"
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Answer with the list."""
-        # Imported here because the table of commands imports this file.
+        """Return the list."""
+        # Imported here because `machines.commands` imports this module.
         from machines.commands import COMMANDS
 
         return ctx.only_answer(ctx.catalog.help(tuple(COMMANDS)))

@@ -20,10 +20,10 @@ class Rename(Command):
     chats_only: ClassVar[bool] = True
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Set the name in the row, and order the same for the room on the homeserver."""
+        """Set the name in the row and on the homeserver."""
         catalog, name = ctx.catalog, one_line(self.argument)
         if not name:
-            return self.misused(ctx)
+            return self.wrong_usage(ctx)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(catalog.name_too_long(MAX_NAME_LENGTH))
         order = Enqueue(NameRoom(ctx.room.room_id, name), TxnId(f"{ctx.event_id}.name"))

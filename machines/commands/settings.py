@@ -1,4 +1,4 @@
-"""`!settings`: a read-only page; other commands change the settings (contract K4)."""
+"""`!settings`: shows the settings; other commands change them (contract K4)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +15,7 @@ class Settings(Command):
     is_private: ClassVar[bool] = True
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Answer with the page."""
+        """Return the page."""
         preferences = ctx.preferences
         skills, safety = preferences.switches("skills"), preferences.switches("safety")
         page = ctx.catalog.settings_page(

@@ -1,4 +1,4 @@
-"""`!soul [text]`: the user's own instructions for how the agent behaves (contract K4)."""
+"""`!soul [text]`: the user's instructions about how the agent should behave (contract K4)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,16 +21,16 @@ class Soul(Command):
 
     @property
     def waits(self) -> bool:
-        """To show the soul changes nothing, so it does not wait."""
+        """Whether the soul changes; showing it does not wait."""
         return bool(self.argument)
 
     @property
     def is_private(self) -> bool:
-        """Without an argument the answer is the user's text."""
+        """Whether the soul is shown."""
         return not self.argument
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Show the soul, or keep it for every message from now on."""
+        """Show the soul, or set it for all later messages."""
         catalog, preferences = ctx.catalog, ctx.preferences
         if not self.argument:
             return ctx.only_answer(catalog.soul_shown(preferences.soul))

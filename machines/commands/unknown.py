@@ -1,4 +1,4 @@
-"""Any other `!word`: one line that names `!help` (contract K1)."""
+"""Any other `!name`: answered with one line that mentions `!help` (contract K1)."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from machines.commands.base import Applied, Command, CommandContext
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Command):
-    """A command that does not exist; `argument` is the word after the `!`."""
+    """A command that does not exist; `argument` is its name without the `!`."""
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Answer that there is no such command."""

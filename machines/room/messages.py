@@ -212,5 +212,5 @@ def _run(draft: StepDraft, command: commands.Command, message: Message, seq: int
     if applied.stops_turn:
         step_turn(draft, UserStopped())
     draft.apply_effects(applied.effects)
-    if applied.asks is not None:
-        begin(draft, ctx.reply_to, applied.asks)
+    if applied.prompt is not None:
+        begin(draft, ctx.reply_to, applied.prompt)
