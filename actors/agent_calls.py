@@ -107,7 +107,7 @@ class AgentCalls:
         turn_id, attempt = ask.turn_id, ask.attempt
         text = AnswerText()
         activity: Activity | None = None
-        asks: Confirmation | None = None
+        confirmation: Confirmation | None = None
         files: list[str] = []
         free_bytes = self._answer_bytes
         async with aclosing(self._platform.ask(ask.request)) as frames:
@@ -126,13 +126,15 @@ class AgentCalls:
                     case AgentToolResult():
                         activity = None
                     case AgentCustomUpdate(payload=payload):
-                        asks = _confirmation(payload) or asks
+                        confirmation = _confirmation(payload) or confirmation
                         activity = _progress(payload)
                     case AgentFileOffer(path=path):
                         if len(files) < MAX_FILES:
                             files.append(path)
                     case AgentEnd(tokens_used=tokens):
-                        done = AgentDone(turn_id, attempt, str(text), tokens, asks, tuple(files))
+                        done = AgentDone(
+                            turn_id, attempt, str(text), tokens, confirmation, tuple(files)
+                        )
                         self._signal(key, done)
                         return
                     case AgentError(code=code, details=details):

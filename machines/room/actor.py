@@ -107,9 +107,10 @@ def _take_signal(draft: StepDraft, signal: RoomSignal) -> None:
             | AnswerTooLong()
             | AttemptFailed()
         ):
-            turn_driver.take_result(draft, signal)
+            turn_driver.handle_attempt_event(draft, signal)
         case TimePassed():
-            turn_driver.pass_time(draft, signal)
+            if draft.room.state == "bound":
+                turn_driver.step_turn(draft, signal)
         case Resumed():
             repair.resume(draft)
             turn_driver.resume(draft)

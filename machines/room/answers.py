@@ -21,9 +21,9 @@ def remember(draft: StepDraft, turn: Turn, done: AgentDone) -> None:
     )
     if turn.request.context is not None:
         chat_context = _context(chat_context, turn.request.context)
-    if done.asks is not None:
-        asks, now = done.asks, draft.context.now
-        question = Question(asks.id, asks.title, asks.description, now, asked_in=turn.turn_id)
+    if (asked := done.confirmation) is not None:
+        now = draft.context.now
+        question = Question(asked.id, asked.title, asked.description, now, asked_in=turn.turn_id)
         chat_context = replace(chat_context, question=question)
     draft.room = replace(draft.room, chat_context=chat_context)
 

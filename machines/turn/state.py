@@ -1,6 +1,6 @@
-"""The data of a turn: what is stored of it, and the attempt in hand, which exists only in memory.
+"""The data of a turn: its stored row, and the current attempt, which exists only in memory.
 
-The text of an attempt is not stored. After a restart the agent is asked again under the same `message_id`, and the
+The text of an attempt is not stored. After a restart the agent is called again with the same `message_id`, and the
 reply in the room continues from the stored `Reply`.
 """
 
@@ -46,11 +46,10 @@ class Turn(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True):
-    """What one request to the agent has brought so far.
+    """The output of one call to the agent so far.
 
-    `finished` is the end of the finished parts within `text`. `status` is the line about what the agent is doing.
-    `first_text_at` is 0 while there is nothing to show. `called_at` is when an attempt that waited for a free call
-    got one.
+    `finished` are the finished parts of `text`. `status` is the line about the agent's activity. `first_text_at` is 0
+    while there is nothing to show. `called_at` is when the call started, if it had to wait.
     """
 
     text: AnswerText | None = None
@@ -64,7 +63,7 @@ NO_ATTEMPT = Attempt()
 
 
 class ActiveTurn(Struct, frozen=True):
-    """The data of the turn's machine: the row, and the attempt in hand."""
+    """The data of the turn's machine: the row, and the current attempt."""
 
     turn: Turn
     attempt: Attempt = NO_ATTEMPT
@@ -75,16 +74,16 @@ class ActiveTurn(Struct, frozen=True):
         return self.turn.state
 
     def has_output(self) -> bool:
-        """Whether the agent has said something, in this attempt or in the text that the room shows."""
+        """Whether there is text, of this attempt or of an earlier one that the room shows."""
         return bool(self.attempt.text) or bool(self.turn.shown)
 
     def due_at(self) -> float | None:
-        """Return when the turn next needs a `TimePassed`, if nothing happens before."""
+        """Return when the turn next needs a `TimePassed`, unless another event occurs before."""
         times = (self.step_due_at(), self.turn.ends_at or None)
         return min((each for each in times if each is not None), default=None)
 
     def step_due_at(self) -> float | None:
-        """Return when the current state is over, without regard to the end of the whole turn."""
+        """Return when the time of the current state is over; the limit of the whole turn is not considered."""
         turn, attempt = self.turn, self.attempt
         match turn.state:
             case "waiting_to_retry":

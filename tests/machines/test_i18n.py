@@ -8,14 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from machines.i18n import (
-    TEMPLATES,
-    AgentLine,
-    Catalog,
-    ChatLine,
-    Switch,
-    catalog_for,
-)
+from machines.i18n import TEMPLATES, AgentLine, Catalog, ChatLine, Switch, catalog_for
 from machines.i18n.formatter import Count, Formatter, escape, inline_code
 
 COMMANDS = (

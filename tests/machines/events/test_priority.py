@@ -4,18 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from machines.events.effects import CallAgent
-from machines.events.internal import (
-    ChatListRequested,
-    OrderDone,
-    ReplyTarget,
-    TopologyConfirmed,
-)
-from machines.events.matrix import (
-    BotRemoved,
-    EncryptedArrived,
-    FileArrived,
-    MessageArrived,
-)
+from machines.events.internal import ChatListRequested, OrderDone, ReplyTarget, TopologyConfirmed
+from machines.events.matrix import BotRemoved, EncryptedArrived, FileArrived, MessageArrived
 from machines.events.orders import Done
 from machines.events.priority import Priority, priority_of
 from machines.ids import EventId, TxnId

@@ -5,12 +5,7 @@ from msgspec.structs import replace
 
 from machines.events.agent import ConfirmationAnswer, ContextOrder
 from machines.events.effects import CallAgent, ReservePlatformChatId, SavePreferences
-from machines.events.internal import (
-    AgentDone,
-    Confirmation,
-    Resumed,
-    TopologyConfirmed,
-)
+from machines.events.internal import AgentDone, Confirmation, Resumed, TopologyConfirmed
 from machines.events.matrix import QuestionShown
 from machines.events.orders import StoreBinding
 from machines.ids import EventId, RoomId

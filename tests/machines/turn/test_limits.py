@@ -4,12 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.events.effects import CallAgent, CancelCall
-from machines.events.internal import (
-    AnswerTooLong,
-    CallDelayed,
-    CallStarted,
-    Resumed,
-)
+from machines.events.internal import AnswerTooLong, CallDelayed, CallStarted, Resumed
 from machines.turn.answer_text import AnswerText
 from machines.turn.reply import GATHER_S
 from machines.turn.state import NO_ATTEMPT, Turn

@@ -6,13 +6,7 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from machines.events.effects import (
-    CallAgent,
-    CancelCall,
-    DropEdits,
-    Enqueue,
-    ShowTyping,
-)
+from machines.events.effects import CallAgent, CancelCall, DropEdits, Enqueue, ShowTyping
 from machines.events.internal import Activity, AgentOutput, Resumed
 from machines.events.matrix import BegunPart, MessageArrived
 from machines.events.orders import RedactMessage, SendMessage
