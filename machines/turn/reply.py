@@ -168,7 +168,9 @@ def _show(
                 partial=not complete,
             )
     if final:
-        edited += [_redact(reply.room_id, part) for part in parts[total:]]
+        for part in parts[total:]:
+            redaction = RedactMessage(reply.room_id, part.txn_id, part.event_id)
+            edited.append(Enqueue(redaction, TxnId(f"{part.txn_id}.redact")))
         del parts[total:]
     shown_at = max(edit_at if edited else 0.0, at if added else 0.0, reply.shown_at)
     # New parts are sent first: without its last part a reply must not appear complete (contract D12).
@@ -192,8 +194,3 @@ def _edit(message: SendMessage, part: Part, at: float) -> tuple[Effect, ...]:
     )
     send = Enqueue(edit, TxnId(f"{part.txn_id}.e{part.edits + 1}"), not_before=at)
     return (DropEdits(part.txn_id), send) if part.edits else (send,)
-
-
-def _redact(room_id: RoomId, part: Part) -> Effect:
-    redaction = RedactMessage(room_id, part.txn_id, part.event_id)
-    return Enqueue(redaction, TxnId(f"{part.txn_id}.redact"))

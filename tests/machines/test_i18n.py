@@ -61,13 +61,13 @@ def catalog(request):
 
 
 def fields(template):
-    """The values that a template takes, and its plural forms."""
+    """Return the fields of a template, and its plural forms."""
     parsed = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template) if name]
     return {name for name, _ in parsed}, [spec.split("|") for _, spec in parsed if "|" in spec]
 
 
-def said(catalog, name):
-    """What the sentence says to example values chosen by the names of its arguments."""
+def format_example(catalog, name):
+    """Return a sentence with example values, chosen by the names of its arguments."""
     values = {
         parameter.name: ARGUMENTS.get(parameter.name, 3 if parameter.annotation is int else "value")
         for parameter in inspect.signature(getattr(catalog, name)).parameters.values()
@@ -77,8 +77,8 @@ def said(catalog, name):
     return getattr(catalog, name)(**values)
 
 
-def words(markdown):
-    """What a reader sees of one line of Markdown."""
+def visible_text(markdown):
+    """Return the visible text of one line of Markdown."""
     inline = MarkdownIt("commonmark").parseInline(markdown)[0]
     return "".join(child.content for child in inline.children)
 
@@ -94,7 +94,7 @@ def test_a_sentence_takes_the_same_values_in_every_language(key):
 
 
 @pytest.mark.parametrize(("locale", "forms"), [("en", 2), ("ru", 3)])
-def test_a_word_for_a_number_has_all_the_forms_of_its_language(locale, forms):
+def test_a_plural_has_all_the_forms_of_its_language(locale, forms):
     for template in TEMPLATES[locale].values():
         for spelt in fields(template)[1]:
             assert len(spelt) == forms
@@ -108,7 +108,7 @@ def test_no_sentence_is_empty(locale):
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_every_sentence_can_be_formatted(catalog, name):
-    text = said(catalog, name)
+    text = format_example(catalog, name)
     assert text.strip()
     assert "{" not in text
 
@@ -123,7 +123,7 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
 
     monkeypatch.setattr(Formatter, "format", noting)
     for name in SENTENCES:
-        said(catalog, name)
+        format_example(catalog, name)
     for kind in KINDS:
         catalog.agent_gave_up(kind)
     for command in COMMANDS:
@@ -156,7 +156,7 @@ def test_help_explains_every_command_in_a_line_of_its_own(catalog, command):
     assert lines[-1].startswith(f"- `!{command}")
 
 
-def test_help_leaves_an_alias_to_the_command_it_stands_for(catalog):
+def test_help_mentions_an_alias_in_the_line_of_its_command(catalog):
     assert catalog.help(["clear", "reset"]) == catalog.help(["clear"])
     assert "`!reset`" in catalog.help(["clear"])
 
@@ -227,7 +227,7 @@ def test_an_ordinary_name_is_not_changed(name):
 @given(st.text(st.sampled_from("ab_ *`[]()<>~|\\&;#x1!:/\n") | st.characters(codec="utf-8")))
 def test_a_name_adds_no_markup(name):
     shown = "".join(character for character in name if character != "\x00")
-    assert words(f"x {escape(shown)} x") == f"x {' '.join(shown.split())} x"
+    assert visible_text(f"x {escape(shown)} x") == f"x {' '.join(shown.split())} x"
     assert inline_code(name).count("`") == 2
 
 

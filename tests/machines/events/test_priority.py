@@ -1,4 +1,4 @@
-"""Which rows overtake messages, and what overtook them while a room could take nothing (contracts K9, D5)."""
+"""Which inbox rows overtake messages, also in a room that is not bound (contracts K9, D5)."""
 
 import pytest
 from msgspec.structs import replace
@@ -14,20 +14,20 @@ from tests.machines.support import ANNA, BERT, CATALOG, CHAT_BINDING, ROOM, Room
 FOUND = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
 
 
-def said(body: str) -> MessageArrived:
+def message(body: str) -> MessageArrived:
     return MessageArrived(ROOM, EventId("$1"), ANNA, body, 0)
 
 
 @pytest.mark.parametrize(
     ("event", "priority"),
     [
-        (said("hello"), Priority.MESSAGE),
-        (said("!stop"), Priority.COMMAND),
-        (said("!STOP "), Priority.COMMAND),
-        (said(" !stop"), Priority.MESSAGE),
-        (said("!help"), Priority.COMMAND),
-        (said("!archive"), Priority.MESSAGE),
-        (said("1"), Priority.MESSAGE),
+        (message("hello"), Priority.MESSAGE),
+        (message("!stop"), Priority.COMMAND),
+        (message("!STOP "), Priority.COMMAND),
+        (message(" !stop"), Priority.MESSAGE),
+        (message("!help"), Priority.COMMAND),
+        (message("!archive"), Priority.MESSAGE),
+        (message("1"), Priority.MESSAGE),
         (FileArrived(ROOM, EventId("$1"), ANNA, "a.txt", 0), Priority.MESSAGE),
         (EncryptedArrived(ROOM, EventId("$1"), ANNA, {}, 0), Priority.MESSAGE),
         (ChatListRequested(ReplyTarget(ROOM)), Priority.MESSAGE),
@@ -41,9 +41,9 @@ def test_commands_that_act_at_once_and_events_overtake_messages(event, priority)
     assert priority_of(event, ANNA) == priority
 
 
-def test_what_others_write_in_a_chat_takes_no_place_among_the_messages_of_its_owner():
+def test_messages_of_others_in_a_chat_do_not_wait_among_those_of_its_owner():
     for body in ("hello", "!stop", "!archive"):
-        assert priority_of(said(body), BERT) == Priority.EVENT
+        assert priority_of(message(body), BERT) == Priority.EVENT
 
 
 def failed_room() -> RoomStory:
@@ -67,7 +67,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_answer_before_it():
     assert sorted(result.consumed) == [1, 2, 3]
 
 
-def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_hand():
+def test_a_stop_written_while_the_room_was_repaired_ends_the_current_turn():
     story = RoomStory()
     story.hears("zero")
     story.it = replace(story.it, room=replace(story.it.room, state="reconciling"))
@@ -81,7 +81,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_ha
     ]
 
 
-def test_a_command_that_keeps_its_place_keeps_it_through_a_repair():
+def test_a_command_that_waits_is_still_in_order_after_a_repair():
     story = failed_room()
     story.hears("!archive")
     result = story.handle(FOUND)

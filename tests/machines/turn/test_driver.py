@@ -1,4 +1,4 @@
-"""What a chat remembers between messages: settings, saves, an open list, an open question (K4–K9)."""
+"""The state of a chat between messages: settings, saves, an open list, an open question (K4–K9)."""
 
 import pytest
 from msgspec.structs import replace
@@ -47,7 +47,7 @@ def with_saves(*names: str) -> RoomStory:
 # -- settings ----------------------------------------------------------------------------------------
 
 
-def test_settings_travel_with_the_next_message_and_only_what_differs():
+def test_the_next_request_contains_the_settings_that_differ_from_the_defaults():
     story = RoomStory()
     assert story.hears("one").only_ask.request.settings == {}
     story.ends("1")
@@ -73,7 +73,7 @@ def test_a_switch_waits_for_the_messages_before_it():
     assert story.ends("2").only_ask.request.settings == {"skills": {"files": False}}
 
 
-def test_two_clears_that_waited_together_take_two_contexts():
+def test_two_clears_that_waited_together_reserve_two_contexts():
     story = RoomStory(chat_room(state="reconciling"))
     story.hears("!clear")
     story.hears("!clear")
@@ -108,13 +108,13 @@ def test_pages_change_nothing_and_do_not_wait(body):
         "!agent 2",
     ],
 )
-def test_what_makes_no_sense_changes_nothing_and_is_told(body):
+def test_an_invalid_argument_changes_nothing_and_is_answered(body):
     result = RoomStory().hears(body)
     assert len(result.messages) == 1
     assert result.of(SavePreferences) == []
 
 
-def test_the_soul_can_be_taken_away_again():
+def test_the_soul_can_be_removed():
     story = RoomStory()
     story.hears("!soul Be brief.")
     story.hears("!soul none")
@@ -152,7 +152,7 @@ def test_selecting_an_agent_works_in_an_entry_room():
 # -- contexts ----------------------------------------------------------------------------------------
 
 
-def test_save_asks_the_agent_in_words_and_in_a_field_and_answers_with_a_notice():
+def test_save_asks_the_agent_with_a_text_and_a_field_and_answers_with_a_notice():
     story = RoomStory()
     request = story.hears("!save before lunch").only_ask.request
     assert request.context == ContextOrder("save", "before lunch")
@@ -180,7 +180,7 @@ def test_a_save_without_a_name_gets_one():
     assert context.name == CATALOG.save_name(1)
 
 
-def test_a_save_without_a_name_takes_the_place_of_no_other():
+def test_a_save_without_a_name_does_not_replace_another():
     story = with_saves(CATALOG.save_name(2))
     context = story.hears("!save").only_ask.request.context
     assert context is not None
@@ -199,7 +199,7 @@ def test_a_number_picks_from_the_open_list_and_only_then():
     assert story.hears("1").only_ask.request.context is None
 
 
-def test_a_wrong_number_keeps_the_list_open_and_zero_or_cancel_leaves_it():
+def test_a_wrong_number_leaves_the_list_open_and_zero_or_cancel_closes_it():
     for leave in ("0", "!cancel"):
         story = with_saves("one")
         story.hears("!load")
@@ -214,7 +214,7 @@ def test_plain_text_while_the_list_is_open_is_an_ordinary_message():
     assert story.hears("what is in it?").only_ask.request.context is None
 
 
-def test_load_without_saves_says_so_and_opens_nothing():
+def test_load_without_saves_is_answered_and_opens_no_list():
     story = RoomStory()
     assert story.hears("!load").said == [CATALOG.load_none()]
     assert story.hears("1").only_ask.request.context is None
@@ -232,7 +232,7 @@ def test_context_shows_name_tokens_and_saves_without_the_agent():
 
 
 @pytest.mark.parametrize(("body", "accepted"), [("!yes", True), ("!no", False), ("!YES", True)])
-def test_a_question_is_answered_once_and_the_agents_words_are_the_reply(body, accepted):
+def test_a_question_is_answered_once_and_the_reply_is_the_text_of_the_agent(body, accepted):
     story = asked_to_confirm()
     request = story.hears(body).only_ask.request
     assert request.confirmation == ConfirmationAnswer("q1", accepted)
@@ -253,7 +253,7 @@ QUESTION_AGAIN = CATALOG.question_again(QUESTION.title, QUESTION.description)
 
 
 @pytest.mark.parametrize("body", ["!yes", "!no"])
-def test_an_answer_written_while_text_still_streams_is_none_to_the_question_that_comes_after_it(
+def test_an_answer_written_during_streaming_does_not_count_for_a_later_question(
     body,
 ):
     story = RoomStory()
@@ -269,7 +269,7 @@ def test_an_answer_written_while_text_still_streams_is_none_to_the_question_that
     assert request.confirmation == ConfirmationAnswer("q1", True)
 
 
-def test_an_answer_is_none_until_the_timeline_shows_the_question():
+def test_an_answer_does_not_count_until_the_timeline_contains_the_question():
     story = RoomStory()
     story.hears("send it")
     story.ends("I could.", QUESTION)
@@ -279,7 +279,7 @@ def test_an_answer_is_none_until_the_timeline_shows_the_question():
     assert story.hears("!yes").only_ask.request.confirmation is not None
 
 
-def test_an_answer_that_waited_while_the_question_was_shown_was_still_written_before_it():
+def test_an_answer_that_waited_while_the_question_was_shown_counts_as_earlier():
     story = RoomStory()
     story.hears("send it")
     story.hears("something else")
@@ -290,7 +290,7 @@ def test_an_answer_that_waited_while_the_question_was_shown_was_still_written_be
     assert (result.of(CallAgent), result.said[-1]) == ([], QUESTION_AGAIN)
 
 
-def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place():
+def test_an_answer_to_an_older_question_does_not_count_for_the_one_that_replaced_it():
     story = asked_to_confirm()
     story.hears("send another")
     story.hears("!yes")
@@ -299,7 +299,7 @@ def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place()
     assert result.said[-1] == CATALOG.question_again("Another?", "To nobody.")
 
 
-def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_ones_event():
+def test_a_question_is_not_marked_as_shown_by_the_event_of_the_question_it_replaced():
     story = RoomStory()
     story.hears("send it")
     first = [m.shows_question for m in story.ends("I could.", QUESTION).messages][-1]
@@ -314,7 +314,7 @@ def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_one
     "body",
     ["!yes but not my notes", "!no thanks", "!yes\nplease", "!yes, but not my notes", "!No."],
 )
-def test_an_answer_with_anything_behind_the_word_is_none_and_the_question_is_shown_again(body):
+def test_an_answer_followed_by_text_does_not_count_and_the_question_is_shown_again(body):
     story = asked_to_confirm()
     result = story.hears(body)
     assert (result.of(CallAgent), result.said) == ([], [QUESTION_AGAIN])
@@ -338,7 +338,7 @@ def test_the_event_that_shows_a_question_is_the_last_of_its_reply():
     assert result.messages[-1].shows_question == "$1"
 
 
-def test_another_user_and_another_room_answer_no_question():
+def test_another_user_or_another_room_cannot_answer_a_question():
     story = asked_to_confirm()
     assert story.hears("!yes", sender=BERT).messages == []
     other = RoomStory(chat_room(room_id=RoomId("!other")))
@@ -346,7 +346,7 @@ def test_another_user_and_another_room_answer_no_question():
     assert story.hears("!yes").only_ask.request.confirmation is not None
 
 
-def test_a_question_that_an_older_version_kept_is_shown_and_then_answered():
+def test_a_question_stored_by_an_older_version_is_shown_and_then_answered():
     kept = ChatContext(question=Question("q1", QUESTION.title, QUESTION.description, 1000.0))
     story = RoomStory(chat_room(chat_context=kept))
     assert story.hears("!yes").said == [QUESTION_AGAIN]
@@ -354,7 +354,7 @@ def test_a_question_that_an_older_version_kept_is_shown_and_then_answered():
     assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
 
 
-def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answered():
+def test_a_question_of_several_events_is_shown_by_the_last_and_then_answered():
     kept = ChatContext(question=Question("q1", "Send it?", "To all of them. " * 2000, 1000.0))
     story = RoomStory(chat_room(chat_context=kept))
     result = story.hears("!yes")
@@ -364,7 +364,7 @@ def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answ
     assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
 
 
-def test_a_question_expires_politely():
+def test_an_expired_question_is_answered_with_a_sentence_and_closed():
     story = asked_to_confirm()
     story.now += QUESTION_KEPT_S + 1
     result = story.hears("!yes")
@@ -372,7 +372,7 @@ def test_a_question_expires_politely():
     assert story.hears("!yes").said == [CATALOG.no_open_question()]
 
 
-def test_cancel_drops_the_question_without_telling_the_agent():
+def test_cancel_closes_the_question_without_a_call_to_the_agent():
     story = asked_to_confirm()
     result = story.hears("!cancel")
     assert result.said == [CATALOG.question_dropped()]
@@ -391,7 +391,7 @@ def test_a_restart_in_the_middle_of_an_answer_to_a_question_asks_the_same_again(
 # -- stop --------------------------------------------------------------------------------------------
 
 
-def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
+def test_stop_ends_the_answer_at_once_with_the_text_so_far_and_marks_it():
     story = RoomStory()
     story.hears("tell me")
     story.grows("Once upon a time")
@@ -405,11 +405,11 @@ def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
     assert story.it.turn is None
 
 
-def test_stop_with_nothing_under_way_says_so():
+def test_stop_without_a_turn_is_answered():
     assert RoomStory().hears("!stop").said == [CATALOG.nothing_to_stop()]
 
 
-def test_the_message_behind_a_stopped_one_is_asked():
+def test_the_message_after_a_stopped_one_is_processed():
     story = RoomStory()
     story.hears("one")
     story.hears("two")
@@ -417,10 +417,10 @@ def test_the_message_behind_a_stopped_one_is_asked():
     assert story.it.room.room_id == ROOM
 
 
-# -- what an agent says of itself --------------------------------------------------------------------
+# -- values from the agent ---------------------------------------------------------------------------
 
 
-def test_tokens_are_counted_as_far_as_they_can_be_kept():
+def test_the_token_count_has_a_maximum():
     story = RoomStory()
     for _ in range(3):
         story.hears("one")
@@ -430,7 +430,7 @@ def test_tokens_are_counted_as_far_as_they_can_be_kept():
     assert story.it.room.chat_context.tokens == MAX_TOKENS
 
 
-def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():
+def test_a_long_file_name_is_shortened():
     story = RoomStory()
     story.hears("one")
     turn = story.it.turn

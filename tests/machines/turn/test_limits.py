@@ -1,4 +1,4 @@
-"""An answer may be so long and take so long, and nobody waits for a call for ever (contracts E13, D10, D16)."""
+"""The limits of an answer in length and time, and of the wait for a call (contracts E13, D10, D16)."""
 
 import pytest
 from msgspec.structs import replace
@@ -32,7 +32,7 @@ def call(story: RoomStory, kind: type) -> StepResult:
 
 
 def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
-    """Another process takes the turn from its row."""
+    """Restart the process, which loads the turn from its row."""
     row = read(Turn, dump(turn_of(story)))
     story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
     story.now += clock_moves_s
@@ -40,7 +40,7 @@ def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
 
 
 def until_it_ends(story: RoomStory, every_s: float = 10.0) -> tuple[float, StepResult]:
-    """An agent talks for ever: how long it is listened to, and what the room is told then."""
+    """Let the agent stream without end; return how long the turn took, and the step that ended it."""
     began = story.now
     while True:
         story.grows("on and on")
@@ -54,7 +54,7 @@ def until_it_ends(story: RoomStory, every_s: float = 10.0) -> tuple[float, StepR
 # -- time --------------------------------------------------------------------------------------------
 
 
-def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
+def test_an_endless_answer_ends_at_the_time_limit_with_its_text_so_far():
     story = reply_to()
     took_s, result = until_it_ends(story)
     assert took_s == 600.0
@@ -65,7 +65,7 @@ def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
 
 
 @pytest.mark.parametrize("state", ["asking", "waiting_to_retry", "waiting_for_call"])
-def test_a_turn_without_any_text_ends_in_time_too(state):
+def test_a_turn_without_any_text_ends_at_the_time_limit_too(state):
     story = RoomStory(world_options=LIMITS | {"agent_retry_s": 7200.0})
     story.hears("question")
     if state == "waiting_to_retry":
@@ -80,7 +80,7 @@ def test_a_turn_without_any_text_ends_in_time_too(state):
     assert result.of(CancelCall)
 
 
-def test_the_time_of_a_turn_holds_through_its_retries():
+def test_the_time_limit_of_a_turn_includes_its_retries():
     story = RoomStory(world_options=LIMITS | {"agent_retry_s": 7200.0})
     story.hears("question")
     while story.it.turn is not None and story.now < 3000:
@@ -93,7 +93,7 @@ def test_the_time_of_a_turn_holds_through_its_retries():
     assert story.now == pytest.approx(1600.0, abs=1.0)
 
 
-def test_the_time_of_a_turn_holds_through_a_restart():
+def test_the_time_limit_of_a_turn_includes_the_time_before_a_restart():
     story = reply_to()
     story.grows("on and")
     story.later(GATHER_S)
@@ -103,7 +103,7 @@ def test_the_time_of_a_turn_holds_through_a_restart():
     assert result.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
 
 
-def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_its_time():
+def test_a_clock_set_back_before_two_restarts_does_not_lengthen_a_turn():
     story = reply_to()
     restarts(story, clock_moves_s=-2 * HOUR_S)
     story.now += 300.0
@@ -112,7 +112,7 @@ def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_i
     assert took_s == pytest.approx(300.0)
 
 
-def test_a_clock_that_is_set_back_once_does_not_lengthen_a_turn_by_more_than_its_time():
+def test_a_clock_set_back_once_lengthens_a_turn_at_most_by_its_limit():
     story = reply_to()
     restarts(story, clock_moves_s=-2 * HOUR_S)
     took_s, _ = until_it_ends(story)
@@ -136,7 +136,7 @@ def test_a_save_that_takes_too_long_is_reported_as_failed():
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(shown):
+def test_an_answer_that_is_too_long_is_shown_up_to_the_limit_and_not_retried(shown):
     story = reply_to()
     if shown:
         story.grows("so far")
@@ -149,7 +149,7 @@ def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(s
     assert story.it.turn is None
 
 
-def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
+def test_a_save_with_an_answer_that_is_too_long_has_failed():
     story = RoomStory(world_options=LIMITS)
     story.hears("!save lunch")
     turn = turn_of(story)
@@ -160,7 +160,7 @@ def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
 # -- waiting for a call ------------------------------------------------------------------------------
 
 
-def test_a_first_attempt_without_a_call_ends_with_the_time_for_retries_and_is_not_called_silent():
+def test_a_first_attempt_without_a_call_ends_with_the_retries_and_is_not_reported_as_silent():
     story = reply_to()
     call(story, CallDelayed)
     assert story.it.due_at() == 1120.0
@@ -187,7 +187,7 @@ def test_a_first_attempt_that_waited_for_its_call_has_its_full_time():
     assert story.ends("Late, but here.").said == ["Late, but here."]
 
 
-def test_a_later_attempt_whose_call_has_just_started_is_not_called_silent():
+def test_a_later_attempt_whose_call_has_just_started_is_not_reported_as_silent():
     story = reply_to()
     story.fails("AGENT_BUSY")
     story.later(2.0)
@@ -228,7 +228,7 @@ def test_the_ending_follows_a_code_block_that_was_not_finished(said_again):
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_an_answer_of_the_greatest_length_is_stopped_at_once(shown):
+def test_an_answer_of_maximum_length_can_be_stopped_at_once(shown):
     story = reply_to()
     text = "some words in a line\n" * (512 * 1024 // 21)
     story.grows(text)

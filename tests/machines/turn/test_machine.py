@@ -1,4 +1,4 @@
-"""How an answer shows: when it is edited, how often, what its last words are, and how long it is tried (D6, D10)."""
+"""How an answer is shown: when and how often it is edited, how it ends, and how it is retried (D6, D10)."""
 
 import json
 from itertools import pairwise
@@ -32,7 +32,7 @@ def reply_to(body: str = "question") -> RoomStory:
 
 
 def sends(story: RoomStory) -> list[Enqueue]:
-    """Every message that is part of a reply, in the order of the outbox."""
+    """Return every message of a reply, in the order of the outbox."""
     return [
         each
         for each in story.all
@@ -41,7 +41,7 @@ def sends(story: RoomStory) -> list[Enqueue]:
 
 
 def flow(story: RoomStory, seconds: float, *, step_s: float = 0.1, piece: str = "word ") -> str:
-    """The agent talks for a while, and the room is looked at whenever it wants to be."""
+    """The agent streams for a while, and every timer of the room fires."""
     text = ""
     for _ in range(round(seconds / step_s)):
         text += piece
@@ -57,7 +57,7 @@ def flow(story: RoomStory, seconds: float, *, step_s: float = 0.1, piece: str = 
 # -- pacing -----------------------------------------------------------------------------------------
 
 
-def test_the_first_text_is_gathered_for_a_moment_and_shown_within_a_second():
+def test_the_first_text_is_delayed_and_shown_within_a_second():
     story = reply_to()
     story.now += 5
     assert story.grows("Hel").effects == ()
@@ -114,7 +114,7 @@ def test_a_short_answer_is_one_event_and_no_edit():
 
 
 @pytest.mark.parametrize("minutes", [0.5, 3, 29.9])
-def test_the_edits_of_an_answer_keep_their_distance_and_their_number_however_long_it_takes(minutes):
+def test_the_interval_and_the_number_of_edits_hold_for_answers_of_any_duration(minutes):
     story = reply_to()
     text = flow(story, minutes * 60, step_s=0.5)
     story.ends(text)
@@ -141,7 +141,7 @@ def test_an_edit_is_named_after_its_number_so_that_a_repetition_is_recognised():
     assert names[:3] == ["$1.1", "$1.1.e1", "$1.1.e2"]
 
 
-def test_edits_come_less_and_less_often():
+def test_the_interval_between_edits_grows():
     story = reply_to()
     flow(story, 60)
     at = [send.not_before for send in sends(story)]
@@ -160,7 +160,7 @@ def test_a_newer_edit_drops_the_older_ones_that_still_wait():
     assert kinds.index(DropEdits) < kinds.index(Enqueue)
 
 
-def test_the_last_edit_keeps_its_distance_and_the_next_turn_waits_for_it():
+def test_the_last_edit_keeps_the_interval_and_the_next_turn_waits_for_it():
     story = reply_to("one")
     story.hears("two")
     story.grows("Hel")
@@ -188,7 +188,7 @@ def test_without_new_text_there_is_no_edit_and_the_timer_is_set_for_later():
     assert again > story.now
 
 
-def test_a_timer_that_is_too_early_does_nothing():
+def test_a_timer_that_fires_too_early_does_nothing():
     story = reply_to()
     story.grows("Hello")
     assert story.later(GATHER_S / 2).effects == ()
@@ -209,7 +209,7 @@ def test_a_long_answer_is_a_complete_series_of_parts():
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ended", "growing"])
-def test_a_series_that_is_cut_off_anywhere_does_not_look_finished(ends):
+def test_a_series_without_its_last_orders_is_marked_as_partial(ends):
     story = reply_to()
     if ends:
         story.ends(LONG)
@@ -241,7 +241,7 @@ def test_a_part_that_another_one_follows_is_complete_while_the_answer_grows():
     assert growing.partial
     assert complete[0].edits == "$1.1"
     assert growing.edits is None
-    assert result.messages[-1] is complete[0], "a reply whose end is missing must not look finished"
+    assert result.messages[-1] is complete[0], "a reply without its end must be marked as partial"
 
 
 def test_each_part_has_edits_of_its_own_and_not_too_many():
@@ -256,7 +256,7 @@ def test_each_part_has_edits_of_its_own_and_not_too_many():
     assert max(edits.values()) <= CONTRACT_EDITS
 
 
-# -- tries -------------------------------------------------------------------------------------------
+# -- attempts ----------------------------------------------------------------------------------------
 
 
 def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
@@ -311,7 +311,7 @@ def test_a_retry_that_needs_fewer_parts_redacts_the_others():
     assert [order.redacts for order in taken_back] == shown[1:]
 
 
-def test_however_often_it_is_retried_an_event_is_edited_at_most_twenty_times():
+def test_an_event_is_edited_at_most_twenty_times_with_any_number_of_retries():
     story = RoomStory(world_options={"agent_retry_s": 3600.0})
     story.hears("question")
     for attempt in range(30):
@@ -324,7 +324,7 @@ def test_however_often_it_is_retried_an_event_is_edited_at_most_twenty_times():
     assert edits[-1].order.body == "At last."
 
 
-def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
+def test_an_error_that_is_not_retryable_ends_the_turn_and_its_code_is_shown():
     story = reply_to()
     result = story.fails("BAD_INPUT", retryable=False)
     assert result.said == [CATALOG.agent_error("BAD_INPUT")]
@@ -332,7 +332,7 @@ def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
     assert story.it.turn is None
 
 
-def test_when_no_further_attempt_fits_the_reply_says_that_there_is_no_answer():
+def test_without_time_for_another_attempt_the_reply_ends_with_the_reason():
     story = reply_to()
     began, tries = story.now, 1
     while True:
@@ -364,7 +364,7 @@ def test_a_later_attempt_that_stays_silent_is_cancelled_when_the_time_for_retrie
     assert result.said == [CATALOG.agent_gave_up("silent")]
 
 
-def test_a_last_attempt_that_had_no_time_is_not_called_silent():
+def test_a_last_attempt_that_had_no_time_is_not_reported_as_silent():
     first_wait_s = retry_at("$1", 1, 0.0)
     story = RoomStory(world_options={"agent_retry_s": first_wait_s + 0.1})
     story.hears("question")
@@ -387,10 +387,10 @@ def test_the_next_turn_begins_when_the_one_before_has_failed():
     assert story.fails("NO", retryable=False).only_ask.request.text == "two"
 
 
-# -- patience ----------------------------------------------------------------------------------------
+# -- retry policy ------------------------------------------------------------------------------------
 
 
-def test_waits_double_up_to_a_limit_and_are_spread_by_a_quarter():
+def test_waits_double_up_to_a_limit_and_have_a_jitter_of_a_quarter():
     for tries in range(1, 60):
         wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (tries - 1))
         spread = [retry_at(f"${turn}", tries, 50.0) - 50.0 for turn in range(200)]
@@ -406,7 +406,7 @@ def test_a_wait_is_the_same_when_the_step_is_repeated():
 # -- the database is lost ----------------------------------------------------------------------------
 
 
-def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own():
+def test_a_reply_found_in_history_is_finished_with_new_transaction_ids():
     def finished_at(now: float) -> list[Enqueue]:
         story = RoomStory(now=now)
         begun = (BegunPart(EventId("$part"), edits=1),)
@@ -422,11 +422,11 @@ def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own()
     assert len({first.txn_id, second.txn_id} | used) == len(used) + 2
 
 
-# -- what is kept of a long answer -------------------------------------------------------------------
+# -- what is stored of a long answer -----------------------------------------------------------------
 
 
 def restarted(story: RoomStory) -> None:
-    """The process ends, and another one takes the turn from its row."""
+    """Restart the process, which loads the turn from its row."""
     assert story.it.turn is not None
     row = read(Turn, dump(story.it.turn))
     story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
@@ -442,7 +442,7 @@ def test_the_row_of_a_long_answer_holds_no_more_than_its_last_part():
 
 
 @pytest.mark.parametrize("end", ["gave up", "stopped"])
-def test_a_long_answer_that_is_not_repeated_keeps_all_that_was_shown(end):
+def test_a_long_answer_that_is_not_repeated_still_shows_all_its_text(end):
     story = reply_to()
     flow(story, 60, piece="word " * 30)
     shown = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}
