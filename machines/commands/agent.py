@@ -1,8 +1,5 @@
 """`!agent [number|id]`: selects the agent of new chats (contract K5)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
@@ -11,11 +8,10 @@ from machines.i18n import AgentLine
 from machines.ids import AgentId
 
 
-@dataclass(frozen=True, slots=True)
 class Agent(Command):
     """Lists the agents, or selects one for new chats; the agent of a bound chat does not change."""
 
-    name: ClassVar[str] = "agent"
+    name = "agent"
 
     @property
     def is_private(self) -> bool:

@@ -1,8 +1,5 @@
 """`!clear`, also `!reset`: this chat continues with an empty context (contract K6)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
@@ -10,12 +7,11 @@ from machines.events.effects import ReservePlatformChatId
 from machines.room.chat_context import ChatContext
 
 
-@dataclass(frozen=True, slots=True)
 class Clear(Command):
     """Gives the chat a new context, and cancels the call in the old one."""
 
-    name: ClassVar[str] = "clear"
-    chats_only: ClassVar[bool] = True
+    name = "clear"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Bind the next `platform_chat_id`; the old one is never used again."""

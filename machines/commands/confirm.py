@@ -4,9 +4,6 @@ A `!yes` or `!no` counts only if nothing follows it, and if the event with the q
 timeline as the homeserver serves it; no clocks are compared. Otherwise the open question is sent again.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from msgspec.structs import replace
 
 from machines.commands.base import AgentPrompt, Applied, Command, CommandContext
@@ -15,13 +12,12 @@ from machines.room.chat_context import Question
 from machines.turn.notices import mark_question
 
 
-@dataclass(frozen=True, slots=True)
 class _Decision(Command):
     """Answers the agent's question; the answer of the agent is the answer to the command."""
 
-    accepted: ClassVar[bool]
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # the agent gets the messages before it first
+    accepted: bool
+    chats_only = True
+    waits = True  # the agent gets the messages before it first
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Answer and close the question."""
@@ -40,28 +36,25 @@ class _Decision(Command):
         return Applied(room, prompt=AgentPrompt(text, confirmation=answer))
 
 
-@dataclass(frozen=True, slots=True)
 class Yes(_Decision):
     """Agrees to the agent's question."""
 
-    name: ClassVar[str] = "yes"
-    accepted: ClassVar[bool] = True
+    name = "yes"
+    accepted = True
 
 
-@dataclass(frozen=True, slots=True)
 class No(_Decision):
     """Declines the agent's question."""
 
-    name: ClassVar[str] = "no"
-    accepted: ClassVar[bool] = False
+    name = "no"
+    accepted = False
 
 
-@dataclass(frozen=True, slots=True)
 class Cancel(Command):
     """Closes the open list, or else the open question; the agent gets no answer."""
 
-    name: ClassVar[str] = "cancel"
-    chats_only: ClassVar[bool] = True
+    name = "cancel"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Close the list or the question."""

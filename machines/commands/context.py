@@ -1,9 +1,7 @@
 """`!context`, `!save [name]` and `!load`: show, save and load the context of this chat (contract K7)."""
 
 import re
-from dataclasses import dataclass
 from itertools import count
-from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -15,12 +13,11 @@ from machines.i18n import Catalog
 _NUMBER = re.compile(r"[0-9]{1,4}")
 
 
-@dataclass(frozen=True, slots=True)
 class Context(Command):
     """Shows the name of the context, the used tokens and the saves, without a call to the agent."""
 
-    name: ClassVar[str] = "context"
-    chats_only: ClassVar[bool] = True
+    name = "context"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Return the page."""
@@ -31,13 +28,12 @@ class Context(Command):
         return ctx.only_answer(page)
 
 
-@dataclass(frozen=True, slots=True)
 class Save(Command):
     """Asks the agent to save the context, under a generated name if none is given."""
 
-    name: ClassVar[str] = "save"
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # the messages before it are part of the save
+    name = "save"
+    chats_only = True
+    waits = True  # the messages before it are part of the save
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Ask the agent, with a text and a protocol field; the save is listed after the agent has answered."""
@@ -49,13 +45,12 @@ class Save(Command):
         return Applied(ctx.room, prompt=prompt)
 
 
-@dataclass(frozen=True, slots=True)
 class Load(Command):
     """Opens the list of saves; the next plain number picks one."""
 
-    name: ClassVar[str] = "load"
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # a number written before it picks nothing
+    name = "load"
+    chats_only = True
+    waits = True  # a number written before it picks nothing
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Show the list and open it."""
@@ -66,12 +61,11 @@ class Load(Command):
         return Applied(room, (ctx.answer(catalog.load_list(chat_context.saves)),))
 
 
-@dataclass(frozen=True, slots=True)
 class Pick(Command):
     """A plain number while the list is open; at any other time it is plain text."""
 
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # the `!load` before it opens the list
+    chats_only = True
+    waits = True  # the `!load` before it opens the list
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Ask the agent to load the save; `0` closes the list, an invalid number leaves it open."""

@@ -1,16 +1,12 @@
 """`!help`: lists the commands."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from machines.commands.base import Applied, Command, CommandContext
 
 
-@dataclass(frozen=True, slots=True)
 class Help(Command):
     """Lists all commands."""
 
-    name: ClassVar[str] = "help"
+    name = "help"
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Return the list."""

@@ -1,8 +1,5 @@
 """`!new [name]`: creates another chat in the user's Space (contract K2)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from machines.commands.base import Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
 from machines.events.effects import Tell
@@ -10,11 +7,10 @@ from machines.events.internal import NewChatRequested
 from machines.ids import ActorKey
 
 
-@dataclass(frozen=True, slots=True)
 class New(Command):
     """Sends the request to the user's actor, which answers when the chat exists."""
 
-    name: ClassVar[str] = "new"
+    name = "new"
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Send the request, or refuse a name that is too long."""

@@ -1,8 +1,5 @@
 """`!rename <name>`: renames the room and the chat (contract K3)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
@@ -12,12 +9,11 @@ from machines.events.orders import NameRoom
 from machines.ids import TxnId
 
 
-@dataclass(frozen=True, slots=True)
 class Rename(Command):
     """Gives the chat another name."""
 
-    name: ClassVar[str] = "rename"
-    chats_only: ClassVar[bool] = True
+    name = "rename"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Set the name in the row and on the homeserver."""

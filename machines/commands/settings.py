@@ -1,18 +1,14 @@
 """`!settings`: shows the settings; other commands change them (contract K4)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from machines.commands.agent import selected_agent
 from machines.commands.base import Applied, Command, CommandContext
 
 
-@dataclass(frozen=True, slots=True)
 class Settings(Command):
     """Shows the user's preferences."""
 
-    name: ClassVar[str] = "settings"
-    is_private: ClassVar[bool] = True
+    name = "settings"
+    is_private = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Return the page."""

@@ -1,8 +1,5 @@
 """`!soul [text]`: the user's instructions about how the agent should behave (contract K4)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
@@ -13,11 +10,10 @@ NONE = frozenset({"-", "none", "off"})
 """Arguments that remove the soul."""
 
 
-@dataclass(frozen=True, slots=True)
 class Soul(Command):
     """Shows, sets or removes the soul."""
 
-    name: ClassVar[str] = "soul"
+    name = "soul"
 
     @property
     def waits(self) -> bool:

@@ -1,8 +1,6 @@
 """`!skills`, `!skill on|off <name>` and `!safety [on|off <name>]`: list and set switches (contract K4)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
 
 from machines.commands.base import Applied, Command, CommandContext
 from machines.events.effects import SavePreferences
@@ -10,24 +8,22 @@ from machines.i18n import Switch
 from machines.user.preferences import Group
 
 
-@dataclass(frozen=True, slots=True)
 class Skills(Command):
     """Lists the skills."""
 
-    name: ClassVar[str] = "skills"
-    is_private: ClassVar[bool] = True
+    name = "skills"
+    is_private = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Return the list."""
         return ctx.only_answer(ctx.catalog.skills_list(_lines(ctx, "skills")))
 
 
-@dataclass(frozen=True, slots=True)
 class Skill(Command):
     """Turns a skill on or off."""
 
-    name: ClassVar[str] = "skill"
-    waits: ClassVar[bool] = True  # the messages before it are sent without the change
+    name = "skill"
+    waits = True  # the messages before it are sent without the change
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Set the switch."""
@@ -35,11 +31,10 @@ class Skill(Command):
         return _set_switch(self, ctx, "skills", catalog.skill_switched, catalog.skill_unknown)
 
 
-@dataclass(frozen=True, slots=True)
 class Safety(Command):
     """Lists the actions that need a confirmation, or turns such a rule on or off."""
 
-    name: ClassVar[str] = "safety"
+    name = "safety"
 
     @property
     def waits(self) -> bool:

@@ -1,11 +1,8 @@
 """Any other `!name`: answered with one line that mentions `!help` (contract K1)."""
 
-from dataclasses import dataclass
-
 from machines.commands.base import Applied, Command, CommandContext
 
 
-@dataclass(frozen=True, slots=True)
 class Unknown(Command):
     """A command that does not exist; `argument` is its name without the `!`."""
 
