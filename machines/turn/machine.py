@@ -8,8 +8,6 @@ long as it would retry. The length and the time of an answer are limited; beyond
 `stopped` are final, and the reply's last text is then in the outbox.
 """
 
-from typing import Any
-
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
@@ -119,26 +117,13 @@ class TurnMachine(StateMachine):
     @staticmethod
     def begin(data: ActiveTurn, trigger: TurnBegan, context: StepContext) -> "_Result":
         """Begin the first attempt, and mark the message as read (contract D6)."""
-        now = context.now
-        data, effects = _ask(
-            data,
-            begun_at=now,
-            gives_up_at=now + context.agent_retry_s,
-            ends_at=now + context.agent_max_turn_s,
-        )
+        data, effects = _ask_with_new_limits(data, context, begun_at=context.now)
         return data, (MarkRead(data.turn.turn_id), *effects)
 
     @staticmethod
     def restart(data: ActiveTurn, trigger: Resumed, context: StepContext) -> "_Result":
         """Begin an attempt with the same `message_id`; the time for retries starts again."""
-        now, begun_at = context.now, data.turn.begun_at
-        return _ask(
-            data,
-            # If the clock was set back, the turn must not become longer with every restart.
-            begun_at=min(begun_at, now),
-            gives_up_at=now + context.agent_retry_s,
-            ends_at=ends_at(begun_at, now, context.agent_max_turn_s),
-        )
+        return _ask_with_new_limits(data, context, begun_at=data.turn.begun_at)
 
     @staticmethod
     def ask_again(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
@@ -191,10 +176,8 @@ class TurnMachine(StateMachine):
         reply, effects = show_last(turn.reply, text[finished.offset :], context.now, finished)
         if trigger.confirmation is not None:
             effects = tuple(mark_question(effects, turn.turn_id))
-        return ActiveTurn(replace(turn, reply=reply, failure_reason="")), (
-            ShowTyping(False),
-            *effects,
-        )
+        turn = replace(turn, reply=reply, failure_reason="")
+        return ActiveTurn(turn), (ShowTyping(False), *effects)
 
     @staticmethod
     def wait_to_retry(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
@@ -268,9 +251,21 @@ def _retry_at(data: ActiveTurn, context: StepContext) -> float:
     return retry_at(data.turn.turn_id, data.turn.attempt, context.now)
 
 
-def _ask(data: ActiveTurn, **changes: Any) -> _Result:
+def _ask_with_new_limits(data: ActiveTurn, context: StepContext, begun_at: float) -> _Result:
+    now = context.now
+    turn = replace(
+        data.turn,
+        # If the clock was set back, the turn must not become longer with every restart.
+        begun_at=min(begun_at, now),
+        gives_up_at=now + context.agent_retry_s,
+        ends_at=ends_at(begun_at, now, context.agent_max_turn_s),
+    )
+    return _ask(ActiveTurn(turn))
+
+
+def _ask(data: ActiveTurn) -> _Result:
     """Begin an attempt; the text of the previous one is dropped."""
-    turn = replace(data.turn, attempt=data.turn.attempt + 1, **changes)
+    turn = replace(data.turn, attempt=data.turn.attempt + 1)
     ask = CallAgent(turn.turn_id, turn.attempt, turn.request, turn.user_id)
     return ActiveTurn(turn), (ShowTyping(True), ask)
 
@@ -295,10 +290,8 @@ def _end(data: ActiveTurn, context: StepContext, ending: str, reason: str) -> _R
         finished = reliable(attempt.finished, turn.reply)
         text = attempt.text.since(finished.offset)
     reply, effects = show_last(turn.reply, text, context.now, finished, ending)
-    return ActiveTurn(replace(turn, reply=reply, failure_reason=reason)), (
-        ShowTyping(False),
-        *effects,
-    )
+    turn = replace(turn, reply=reply, failure_reason=reason)
+    return ActiveTurn(turn), (ShowTyping(False), *effects)
 
 
 _ENDED: dict[str, str] = dict.fromkeys(ENDED, "the turn has ended")
