@@ -8,18 +8,11 @@ for them (contract K9).
 from enum import IntEnum
 
 from machines.commands import parse
-from machines.events.internal import ChatListRequested, NewChatRequested, OnboardingRequested
+from machines.events.internal import UserRequest
 from machines.events.matrix import EncryptedArrived, FileArrived, MalformedArrived, MessageArrived
 from machines.ids import UserId
 
-_QUEUED = (
-    FileArrived,
-    MalformedArrived,
-    EncryptedArrived,
-    OnboardingRequested,
-    NewChatRequested,
-    ChatListRequested,
-)
+_QUEUED = UserRequest | FileArrived | MalformedArrived | EncryptedArrived
 
 
 class Priority(IntEnum):

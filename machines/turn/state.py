@@ -89,11 +89,8 @@ class ActiveTurn(Struct, frozen=True):
             case "waiting_to_retry":
                 return turn.retry_at
             case "streaming":
-                return (
-                    turn.reply.next_show_at(attempt.first_text_at)
-                    if attempt.first_text_at
-                    else None
-                )
+                shows_text = bool(attempt.first_text_at)
+                return turn.reply.next_show_at(attempt.first_text_at) if shows_text else None
             case "waiting_for_call":
                 return turn.gives_up_at
             case "asking":
