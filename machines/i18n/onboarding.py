@@ -61,8 +61,9 @@ class Onboarding(Formatter):
         return "\n".join((self.format("help_header"), "", *lines))
 
     def usage(self, command: str) -> str:
-        """Return the syntax of a command, such as `!new [name]`."""
-        return self.format(f"usage_{command}")
+        """Return the syntax of a command, such as `!new [name]`; only commands with arguments have a template."""
+        key = f"usage_{command}"
+        return self.format(key) if key in self.templates else f"!{command}"
 
     def wrong_usage(self, command: str) -> str:
         """Answer a command whose argument is invalid or missing."""
