@@ -16,14 +16,14 @@ from actors.call_limiter import Caller, CallLimiter
 from actors.ports import AgentPlatform
 from actors.task_pool import TaskPool
 from machines.events.agent import (
-    AgentBroke,
-    AgentEnded,
-    AgentOffersFile,
-    AgentRefused,
-    AgentReported,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
+    AgentCustomUpdate,
+    AgentEnd,
+    AgentError,
+    AgentFailure,
+    AgentFileOffer,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
 )
 from machines.events.effects import CallAgent
 from machines.events.internal import (
@@ -107,13 +107,13 @@ class AgentCalls:
         turn_id, attempt = ask.turn_id, ask.attempt
         text = AnswerText()
         activity: Activity | None = None
-        asks: Confirmation | None = None
+        confirmation: Confirmation | None = None
         files: list[str] = []
         free_bytes = self._answer_bytes
         async with aclosing(self._platform.ask(ask.request)) as frames:
             async for frame in frames:
                 match frame:
-                    case AgentSaid(text=piece):
+                    case AgentTextChunk(text=piece):
                         data = piece.encode("utf-8", "replace")
                         if len(data) > free_bytes:
                             text = text.grown(data[:free_bytes].decode("utf-8", "ignore"))
@@ -121,25 +121,27 @@ class AgentCalls:
                             return
                         free_bytes -= len(data)
                         text = text.grown(piece)
-                    case AgentUsesTool(tool_name=name):
+                    case AgentToolCall(tool_name=name):
                         activity = Activity("tool", name)
-                    case AgentToolDone():
+                    case AgentToolResult():
                         activity = None
-                    case AgentReported(payload=payload):
-                        asks = _confirmation(payload) or asks
+                    case AgentCustomUpdate(payload=payload):
+                        confirmation = _confirmation(payload) or confirmation
                         activity = _progress(payload)
-                    case AgentOffersFile(path=path):
+                    case AgentFileOffer(path=path):
                         if len(files) < MAX_FILES:
                             files.append(path)
-                    case AgentEnded(tokens_used=tokens):
-                        done = AgentDone(turn_id, attempt, str(text), tokens, asks, tuple(files))
+                    case AgentEnd(tokens_used=tokens):
+                        done = AgentDone(
+                            turn_id, attempt, str(text), tokens, confirmation, tuple(files)
+                        )
                         self._signal(key, done)
                         return
-                    case AgentRefused(code=code, details=details):
+                    case AgentError(code=code, details=details):
                         retryable = code == BUSY
                         self._signal(key, AttemptFailed(turn_id, attempt, code, details, retryable))
                         return
-                    case AgentBroke(kind=kind, reason=reason):
+                    case AgentFailure(kind=kind, reason=reason):
                         failed = AttemptFailed(turn_id, attempt, kind, reason, retryable=True)
                         self._signal(key, failed)
                         return

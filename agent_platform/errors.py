@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent_platform.redaction import may_be_secret, quoted
 from machines.errors import SurfacesError
-from machines.events.agent import AgentBroke
+from machines.events.agent import AgentFailure
 
 
 class AgentPlatformError(SurfacesError):
@@ -16,7 +16,7 @@ class AgentPlatformError(SurfacesError):
 class ProtocolError(AgentPlatformError):
     """The agent sent a frame that violates the protocol (the agent's fault).
 
-    Handled inside this package: it becomes `AgentBroke("protocol", …)`. The message names fields
+    Handled inside this package: it becomes `AgentFailure("protocol", …)`. The message names fields
     and types but never their content, so it may be logged.
     """
 
@@ -27,7 +27,7 @@ class RequestFailed(AgentPlatformError):
     Handled inside this package.
     """
 
-    def __init__(self, frame: AgentBroke) -> None:
+    def __init__(self, frame: AgentFailure) -> None:
         super().__init__(frame.reason)
         self.frame = frame
 

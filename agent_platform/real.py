@@ -9,7 +9,7 @@ import aiohttp
 from agent_platform.protocol.client import ask
 from agent_platform.protocol.connection import Endpoint, Timings, open_session
 from agent_platform.registry.agents import Registry
-from machines.events.agent import AgentBroke, AgentRequest, Frame
+from machines.events.agent import AgentFailure, AgentRequest, Frame
 
 
 class RealPlatform:
@@ -42,7 +42,7 @@ class RealPlatform:
         agent = self._registry().get(request.agent_id)
         if agent is None or agent.base_url is None:
             # A stale chat (contract A3) is refused before; this is the race with a reload.
-            yield AgentBroke("unreachable", f"there is no agent {request.agent_id!r}")
+            yield AgentFailure("unreachable", f"there is no agent {request.agent_id!r}")
             return
         if self._session is None:
             self._session = open_session()

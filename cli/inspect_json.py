@@ -82,11 +82,11 @@ def _turn(turn: Turn, sight: RoomSnapshot) -> dict[str, Any]:
     return {
         "turn_id": turn.turn_id,
         "state": turn.state,
-        "tries": turn.tries,
+        "tries": turn.attempt,
         "begun_at": timestamp(turn.begun_at),
         "gives_up_at": timestamp(turn.gives_up_at),
         "retry_at": timestamp(turn.retry_at) if turn.state == "waiting_to_retry" else None,
-        "fault": turn.fault,
+        "fault": turn.failure_reason,
         "reply_events": list(sight.reply_events),
     }
 

@@ -128,13 +128,13 @@ class Page:
             return
         self._fact("message", turn.turn_id)
         self._fact("state", turn.state)
-        self._fact("tries", str(turn.tries))
+        self._fact("tries", str(turn.attempt))
         self._fact("begun", *self._moment(turn.begun_at))
         if turn.state == "waiting_to_retry":
             self._fact("next try", *self._moment(turn.retry_at))
         self._fact("gives up", *self._moment(turn.gives_up_at))
-        if turn.fault:
-            self._fact("last fault", turn.fault)
+        if turn.failure_reason:
+            self._fact("last fault", turn.failure_reason)
         self._fact("reply so far", ", ".join(reply_events) or "nothing shown yet")
 
     def _failures(self, last: tuple[Failure, ...], total: int) -> None:

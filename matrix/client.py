@@ -124,7 +124,7 @@ class MatrixClient:
         self._joined = set(state.topology.rooms)
         topology = await self._observer.complete(state.topology)
         self._remember(topology)
-        self._performer.record_encryption(batch.facts)
+        self._performer.record_encryption(batch.events)
         return batch, topology
 
     async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
@@ -170,14 +170,14 @@ class MatrixClient:
         )
         started_at = self._clock.now()
         batch: SyncBatch = await self._sync(request, since)
-        self._joined -= {fact.room_id for fact in batch.facts if isinstance(fact, BotRemoved)}
+        self._joined -= {fact.room_id for fact in batch.events if isinstance(fact, BotRemoved)}
         self._joined |= synced
         left_s = started_at + SHORTEST_WAIT_S - self._clock.now()
         if batch.token == since and left_s > 0:
             # A long poll ends early only because of news. One that ends early without a new token comes from a
             # broken server, which must not be asked in a tight loop.
             await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
-        self._performer.record_encryption(batch.facts)
+        self._performer.record_encryption(batch.events)
         return batch
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:

@@ -44,15 +44,15 @@ def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[MatrixEvent, .
     """Store the gaps of a batch, up to its end; returns the events that need not wait for a history."""
     stored = {RoomId(row["room_id"]) for row in raw.execute(SQL["gaps"])}
     if not (stored or batch.gaps):
-        return batch.facts
-    for fact in batch.facts:
+        return batch.events
+    for fact in batch.events:
         if isinstance(fact, _END_OF_GAP) and fact.room_id in stored:
             raw.execute(SQL["drop_gap"], {"room_id": fact.room_id})
             stored.remove(fact.room_id)
     held = stored | {gap.room_id for gap in batch.gaps}
     now: list[MatrixEvent] = []
     later = {gap.room_id: gap for gap in batch.gaps}
-    for fact in batch.facts:
+    for fact in batch.events:
         in_order = isinstance(fact, _READ_FROM_HISTORY) and not _stops_a_turn(raw, fact)
         if fact.room_id in held and in_order:
             later.setdefault(fact.room_id, Gap(fact.room_id, batch.token, batch.token))

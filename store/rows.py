@@ -154,7 +154,7 @@ def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
             "room_id": room_id,
             "turn_id": turn.turn_id,
             "state": turn.state,
-            "tries": turn.tries,
+            "tries": turn.attempt,
             "payload": dump(turn),
         },
     )

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from agent_platform.mock.sample_text import DEFAULT_CHARS, long_text
 from machines.events.agent import (
-    AgentBroke,
-    AgentEnded,
-    AgentRefused,
-    AgentReported,
+    AgentCustomUpdate,
+    AgentEnd,
+    AgentError,
+    AgentFailure,
     AgentRequest,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
     ConfirmationAnswer,
     ContextOrder,
     Frame,
@@ -110,7 +110,7 @@ def compose_answer(
 
 
 def _text_answer(text: str, *before: Step) -> Answer:
-    return Answer((*before, AgentSaid(text), AgentEnded(len(text.split()))))
+    return Answer((*before, AgentTextChunk(text), AgentEnd(len(text.split()))))
 
 
 def _echo_text(request: AgentRequest, context: MockContext) -> str:
@@ -148,13 +148,13 @@ def _context_order(order: ContextOrder, context: MockContext) -> Answer:
     """Save or load a context. A failure is an `ERROR` frame, so that the bot does not report success."""
     if order.action == "save":
         if order.name not in context.saves and len(context.saves) >= MAX_REMEMBERED:
-            full = AgentRefused("CONTEXTS_FULL", f"The mock agent keeps {MAX_REMEMBERED} already.")
+            full = AgentError("CONTEXTS_FULL", f"The mock agent keeps {MAX_REMEMBERED} already.")
             return Answer((full,))
         context.saves[order.name] = context.messages
         return _text_answer(f"Kept as “{order.name}”, with {context.messages} messages.")
     if order.name not in context.saves:
         # After a restart of the bot, or in a cleared chat, there are no saves.
-        unknown = AgentRefused("CONTEXT_UNKNOWN", "The mock agent keeps nothing of that name here.")
+        unknown = AgentError("CONTEXT_UNKNOWN", "The mock agent keeps nothing of that name here.")
         return Answer((unknown,))
     context.messages = context.saves[order.name]
     return _text_answer(f"We are back at “{order.name}”, with {context.messages} messages.")
@@ -189,7 +189,7 @@ def _confirm(request: AgentRequest, context: MockContext, argument: str) -> Answ
         "title": f"May I do this: {what}?",
         "description": "Nothing happens before you answer.",
     }
-    return Answer((AgentReported(payload), AgentEnded(0)))
+    return Answer((AgentCustomUpdate(payload), AgentEnd(0)))
 
 
 def _tool(request: AgentRequest, _context: MockContext, argument: str) -> Answer:
@@ -198,11 +198,11 @@ def _tool(request: AgentRequest, _context: MockContext, argument: str) -> Answer
         return _text_answer(f"I would use {name}, but you switched it off.")
     return _text_answer(
         f"I used {name}, and it worked.",
-        AgentUsesTool(name),
+        AgentToolCall(name),
         Pause(1.0),
-        AgentReported({"kind": "progress", "text": "half way"}),
+        AgentCustomUpdate({"kind": "progress", "text": "half way"}),
         Pause(1.0),
-        AgentToolDone(),
+        AgentToolResult(),
     )
 
 
@@ -234,7 +234,7 @@ def _slow(_request: AgentRequest, _context: MockContext, argument: str) -> Answe
         # Progress keeps the request from timing out.
         text = f"{left:g} s to go"
         steps += [
-            AgentReported({"kind": "progress", "text": text}),
+            AgentCustomUpdate({"kind": "progress", "text": text}),
             Pause(min(left, PROGRESS_INTERVAL_S)),
         ]
         left -= PROGRESS_INTERVAL_S
@@ -242,21 +242,21 @@ def _slow(_request: AgentRequest, _context: MockContext, argument: str) -> Answe
 
 
 def _busy(request: AgentRequest, context: MockContext) -> Answer:
-    refusal = AgentRefused("AGENT_BUSY", "Another client uses this conversation.")
+    refusal = AgentError("AGENT_BUSY", "Another client uses this conversation.")
     return Answer(_text_answer(_echo_text(request, context)).steps, first_attempt=(refusal,))
 
 
 def _break(request: AgentRequest, context: MockContext) -> Answer:
     text = _echo_text(request, context)
     broken = (
-        AgentSaid(text[: len(text) // 2]),
-        AgentBroke("broken_off", "the mock agent broke off, as you asked"),
+        AgentTextChunk(text[: len(text) // 2]),
+        AgentFailure("broken_off", "the mock agent broke off, as you asked"),
     )
     return Answer(_text_answer(text).steps, first_attempt=broken)
 
 
 def _fail(_request: AgentRequest, _context: MockContext) -> Answer:
-    return Answer((AgentRefused("MOCK_FAILURE", "The mock agent failed, as you asked."),))
+    return Answer((AgentError("MOCK_FAILURE", "The mock agent failed, as you asked."),))
 
 
 _PHRASES: Mapping[str, Callable[[AgentRequest, MockContext], Answer]] = {
@@ -266,7 +266,7 @@ _PHRASES: Mapping[str, Callable[[AgentRequest, MockContext], Answer]] = {
     "busy": _busy,
     "break": _break,
     "fail": _fail,
-    "empty": lambda _request, _context: Answer((AgentEnded(0),)),
+    "empty": lambda _request, _context: Answer((AgentEnd(0),)),
     "silent": lambda _request, _context: Answer((Silence(),)),
 }
 _PHRASES_WITH_ARGUMENT: Mapping[str, Callable[[AgentRequest, MockContext, str], Answer | None]] = {

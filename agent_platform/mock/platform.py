@@ -25,10 +25,10 @@ from agent_platform.mock.answers import (
     compose_answer,
 )
 from machines.events.agent import (
-    AgentBroke,
-    AgentOffersFile,
+    AgentFailure,
+    AgentFileOffer,
     AgentRequest,
-    AgentSaid,
+    AgentTextChunk,
     Frame,
 )
 from machines.ids import AgentId
@@ -97,20 +97,20 @@ class MockPlatform:
 
     async def _perform(self, step: Step, workspace: Path | None) -> AsyncGenerator[Frame, None]:
         match step:
-            case AgentSaid(text):
+            case AgentTextChunk(text):
                 for piece in _pieces(text):
                     await self._sleep(self._word_delay_s)
-                    yield AgentSaid(piece)
+                    yield AgentTextChunk(piece)
             case Pause(seconds):
                 await self._sleep(seconds)
             case Silence():
                 await self._sleep(self._silence_s)
-                yield AgentBroke("silent", f"the agent said nothing for {self._silence_s:g} s")
+                yield AgentFailure("silent", f"the agent said nothing for {self._silence_s:g} s")
             case CreateFile(path, content):
                 if await anyio.to_thread.run_sync(_write, workspace, path, content):
-                    yield AgentOffersFile(path)
+                    yield AgentFileOffer(path)
                 else:
-                    yield AgentSaid("(There is no workspace that I can write to.) ")
+                    yield AgentTextChunk("(There is no workspace that I can write to.) ")
             case _:
                 yield step
 

@@ -14,11 +14,11 @@ from agent_platform.protocol.frames import Status, decode_frame, encode_request
 from agent_platform.protocol.rate_limit import FrameRateLimit
 from agent_platform.surrogates import SurrogateJoiner
 from machines.events.agent import (
-    AgentBroke,
-    AgentEnded,
-    AgentRefused,
+    AgentEnd,
+    AgentError,
+    AgentFailure,
     AgentRequest,
-    AgentSaid,
+    AgentTextChunk,
     Frame,
 )
 
@@ -45,11 +45,11 @@ async def ask(
             while end is None:
                 frame = await _next_frame(connection, timings, limit)
                 match frame:
-                    case AgentEnded() | AgentRefused() | AgentBroke():
+                    case AgentEnd() | AgentError() | AgentFailure():
                         end = frame
-                    case AgentSaid(text):
+                    case AgentTextChunk(text):
                         if whole := joiner.feed(text):
-                            yield AgentSaid(whole)
+                            yield AgentTextChunk(whole)
                     case None:
                         continue
                     case _:
@@ -57,7 +57,7 @@ async def ask(
     except RequestFailed as failure:
         end = failure.frame
     if rest := joiner.flush():
-        yield AgentSaid(rest)
+        yield AgentTextChunk(rest)
     yield end
 
 
@@ -77,9 +77,9 @@ async def _next_frame(
     data = await connection.receive(timings.silence_s)
     if data is None:
         silence = f"the agent said nothing for {timings.silence_s:g} s"
-        raise RequestFailed(AgentBroke("silent", silence))
+        raise RequestFailed(AgentFailure("silent", silence))
     frame = _decoded(data)
-    await limit.consume(len(data), is_text=isinstance(frame, AgentSaid) and frame.text != "")
+    await limit.consume(len(data), is_text=isinstance(frame, AgentTextChunk) and frame.text != "")
     return None if isinstance(frame, Status) else frame
 
 
@@ -91,4 +91,4 @@ def _decoded(data: str) -> Frame | Status | None:
 
 
 def _protocol_failure(reason: str) -> RequestFailed:
-    return RequestFailed(AgentBroke("protocol", reason))
+    return RequestFailed(AgentFailure("protocol", reason))

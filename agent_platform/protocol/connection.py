@@ -18,7 +18,7 @@ from yarl import URL
 
 from agent_platform.errors import RequestFailed
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES
-from machines.events.agent import AgentBroke
+from machines.events.agent import AgentFailure
 from machines.redirects import redirect_target
 
 _Kind = Literal["unreachable", "silent", "protocol", "broken_off"]
@@ -224,4 +224,4 @@ def _failure_of(error: BaseException | None) -> RequestFailed:
 
 
 def _failure(kind: _Kind, reason: str) -> RequestFailed:
-    return RequestFailed(AgentBroke(kind, reason))
+    return RequestFailed(AgentFailure(kind, reason))

@@ -17,14 +17,14 @@ from agent_platform.protocol.parsing import parse_frame, type_name
 from agent_platform.protocol.sanitize import sanitize_json, sanitize_line, sanitize_text
 from agent_platform.surrogates import replace_surrogates
 from machines.events.agent import (
-    AgentEnded,
-    AgentOffersFile,
-    AgentRefused,
-    AgentReported,
+    AgentCustomUpdate,
+    AgentEnd,
+    AgentError,
+    AgentFileOffer,
     AgentRequest,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
     Frame,
 )
 
@@ -59,7 +59,7 @@ def encode_request(request: AgentRequest) -> str:
 def decode_frame(data: str) -> Frame | Status | None:
     """Return the value of one text frame, or None for an unknown frame type.
 
-    Only the text of `AgentSaid` may still contain a lone surrogate: its other half may be in the next
+    Only the text of `AgentTextChunk` may still contain a lone surrogate: its other half may be in the next
     chunk, and `surrogates.SurrogateJoiner` joins the two.
 
     Raises:
@@ -73,23 +73,23 @@ def decode_frame(data: str) -> Frame | Status | None:
     return decode(frame) if decode else None
 
 
-def _text_chunk(frame: Mapping[str, Any]) -> AgentSaid:
-    return AgentSaid(_string(frame, "text"))
+def _text_chunk(frame: Mapping[str, Any]) -> AgentTextChunk:
+    return AgentTextChunk(_string(frame, "text"))
 
 
-def _tool_call(frame: Mapping[str, Any]) -> AgentUsesTool:
-    return AgentUsesTool(sanitize_line(_string(frame, "tool_name")))
+def _tool_call(frame: Mapping[str, Any]) -> AgentToolCall:
+    return AgentToolCall(sanitize_line(_string(frame, "tool_name")))
 
 
-def _tool_result(_frame: Mapping[str, Any]) -> AgentToolDone:
+def _tool_result(_frame: Mapping[str, Any]) -> AgentToolResult:
     # `result` is never shown, so it is not checked.
-    return AgentToolDone()
+    return AgentToolResult()
 
 
 _PAYLOAD_FIELDS = ("kind", "id", "title", "description", "text")
 
 
-def _custom_update(frame: Mapping[str, Any]) -> AgentReported:
+def _custom_update(frame: Mapping[str, Any]) -> AgentCustomUpdate:
     payload = frame.get("payload")
     kind = "AGENT_EVENT_CUSTOM_UPDATE"
     if not isinstance(payload, dict):
@@ -112,10 +112,10 @@ def _custom_update(frame: Mapping[str, Any]) -> AgentReported:
         clean["description"] = sanitize_text(payload["description"])
     if isinstance(text := payload.get("text"), str):
         clean["text"] = sanitize_line(text)
-    return AgentReported(clean)
+    return AgentCustomUpdate(clean)
 
 
-def _send_file(frame: Mapping[str, Any]) -> AgentOffersFile:
+def _send_file(frame: Mapping[str, Any]) -> AgentFileOffer:
     path = replace_surrogates(_string(frame, "path"))
     if not path:
         raise ProtocolError("AGENT_EVENT_SEND_FILE: `path` must not be empty")
@@ -123,10 +123,10 @@ def _send_file(frame: Mapping[str, Any]) -> AgentOffersFile:
         raise ProtocolError(
             f"AGENT_EVENT_SEND_FILE: `path` is longer than {MAX_PATH_CHARS} characters"
         )
-    return AgentOffersFile(path)
+    return AgentFileOffer(path)
 
 
-def _end(frame: Mapping[str, Any]) -> AgentEnded:
+def _end(frame: Mapping[str, Any]) -> AgentEnd:
     # A missing count does not invalidate a complete answer; a wrong one is a fault.
     tokens = frame.get("tokens_used", 0)
     if isinstance(tokens, bool) or not isinstance(tokens, int):
@@ -134,10 +134,10 @@ def _end(frame: Mapping[str, Any]) -> AgentEnded:
         raise ProtocolError(f"AGENT_EVENT_END: `tokens_used` must be a whole number, not {found}")
     if tokens < 0:
         raise ProtocolError("AGENT_EVENT_END: `tokens_used` must not be negative")
-    return AgentEnded(tokens)
+    return AgentEnd(tokens)
 
 
-def _error(frame: Mapping[str, Any]) -> AgentRefused:
+def _error(frame: Mapping[str, Any]) -> AgentError:
     code = sanitize_line(_string(frame, "code"), MAX_CODE_CHARS)
     if not code:
         raise ProtocolError("ERROR: `code` must not be empty")
@@ -153,7 +153,7 @@ def _error(frame: Mapping[str, Any]) -> AgentRefused:
         case _:
             found = type_name(details)
             raise ProtocolError(f"ERROR: `details` must be a string or an object, not {found}")
-    return AgentRefused(code, sanitize_line(text, MAX_DETAILS_CHARS))
+    return AgentError(code, sanitize_line(text, MAX_DETAILS_CHARS))
 
 
 _DECODERS: Mapping[str, Callable[[Mapping[str, Any]], Frame | Status]] = {

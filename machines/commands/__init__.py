@@ -1,8 +1,8 @@
-"""The commands of a chat, each a class in a file of its own (contract section 9).
+"""The commands of users, such as `!new` (contract section 9). Start at `base`.
 
-`parse` makes a command from a message body; its `apply` decides what it does in the room where it was written. A
-command that concerns the user rather than the room passes the request on to the user's actor. To add a command, write
-its file and add it to `COMMANDS`, from which `!help` and the reference are made. Start at `base`.
+`parse` turns a message into a command, and `apply` of the command decides its effects in the room where it was written.
+A command about all chats of a user sends a request to the user's actor. To add a command, write its class and add it
+to `COMMANDS`, from which `!help` and the reference are generated.
 """
 
 import re
@@ -54,16 +54,15 @@ ALIASES: Mapping[str, type[Command]] = {"reset": Clear}
 _BY_NAME = {**COMMANDS, **ALIASES}
 
 _COMMAND = re.compile(r"!([^\W\d_][\w-]*)(?:\s+(.*))?", re.DOTALL)
-# Text directly after the word is no consent, and the agent must not interpret it either (contract K8).
+# `!yes,` is no consent, and must not reach the agent as text either (contract K8).
 _QUALIFIED_ANSWER = re.compile(r"!(yes|no)((?![\w-])\S.*)", re.DOTALL | re.IGNORECASE)
 
 
 def parse(body: str) -> Command | None:
-    """Return the command that a message is, or `None` when it is plain text.
+    """Return the command in a message, or `None` for plain text.
 
-    The very first character is an ASCII `!` and a word follows it. With a space before the `!`, or with a character
-    that only looks like one, a message is plain text. Names are ASCII and case does not matter; any other word is
-    `Unknown`, which runs nothing. `!yes` and `!no` are commands whatever follows them.
+    A command is an ASCII `!` as the first character, followed by a name. Names are ASCII, and case does not matter.
+    Any other name gives `Unknown`, which has no effect. `!yes` and `!no` are commands whatever follows them.
     """
     text = body.rstrip()
     match = _COMMAND.fullmatch(text) or _QUALIFIED_ANSWER.fullmatch(text)

@@ -1,8 +1,5 @@
 """`!agent [number|id]`: selects the agent of new chats (contract K5)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
@@ -11,19 +8,18 @@ from machines.i18n import AgentLine
 from machines.ids import AgentId
 
 
-@dataclass(frozen=True, slots=True)
 class Agent(Command):
-    """Lists the agents, or selects one for later chats; a bound chat keeps its agent."""
+    """Lists the agents, or selects one for new chats; the agent of a bound chat does not change."""
 
-    name: ClassVar[str] = "agent"
+    name = "agent"
 
     @property
-    def shows_choices(self) -> bool:
-        """The list marks the selected agent."""
+    def is_private(self) -> bool:
+        """Whether the list is requested, which marks the selected agent."""
         return not self.argument
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """List or select; a chat that has no agent yet gets the selected one."""
+        """List or select; the selected agent is also bound to a chat without an agent."""
         known, catalog = ctx.step.agents, ctx.catalog
         agents = tuple(known.all())
         if not self.argument:
@@ -48,7 +44,7 @@ class Agent(Command):
 
 
 def selected_agent(ctx: CommandContext) -> AgentId:
-    """Return the agent that a new chat of the sender would get."""
+    """Return the agent of new chats of the sender."""
     chosen = ctx.preferences.agent_id
     if chosen is not None and ctx.step.agents.knows(chosen):
         return chosen

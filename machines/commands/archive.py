@@ -1,20 +1,16 @@
-"""`!archive`: the chat stays in the Space and answers no more messages (contract K3)."""
-
-from dataclasses import dataclass
-from typing import ClassVar
+"""`!archive`: the chat stays in the Space, and its messages are no longer answered (contract K3)."""
 
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
 
 
-@dataclass(frozen=True, slots=True)
 class Archive(Command):
     """Marks the chat archived."""
 
-    name: ClassVar[str] = "archive"
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # messages before it are answered
+    name = "archive"
+    chats_only = True
+    waits = True  # the messages before it are still answered
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Mark the chat in its row and on the homeserver."""

@@ -1,4 +1,4 @@
-"""What all commands share: when a command runs, what it may know, and how it answers."""
+"""The base class of all commands, with their context and their result."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from machines.user.preferences import Preferences
 
 
 class AgentPrompt(Struct, frozen=True):
-    """What a command sends to the agent of this chat; the agent's answer is the answer to the command."""
+    """A request to the agent of this chat; the answer of the agent is the answer to the command."""
 
     text: str
     confirmation: ConfirmationAnswer | None = None
@@ -30,22 +30,22 @@ class AgentPrompt(Struct, frozen=True):
 
 
 class Applied(Struct, frozen=True):
-    """The result of a command: the new value of the room, the effects, and what happens to the agent.
+    """The result of a command: the changed room, the effects, and the consequence for the turn.
 
-    `stops_turn` ends the turn in hand. `asks` begins a turn; then there is no other answer.
+    `stops_turn` ends the current turn. `prompt` begins a turn, whose reply is the only answer.
     """
 
     room: Room
     effects: tuple[Effect, ...] = ()
     stops_turn: bool = False
-    asks: AgentPrompt | None = None
+    prompt: AgentPrompt | None = None
 
 
 class CommandContext(Struct, frozen=True):
-    """What a command may know: the room, the turn in hand, the sender, and what the answer refers to.
+    """The arguments of a command: the room, the current turn, and the message that contains the command.
 
-    `begun` are the parts of the answer that the room shows already (contract D12). `seq` is the inbox row of the
-    command: an event with a lower number was in the room before the command was written.
+    `begun` are the parts of the answer that are in the room already (contract D12). `seq` is the inbox row of the
+    command; an event with a lower number was in the room before the command.
     """
 
     room: Room
@@ -59,7 +59,7 @@ class CommandContext(Struct, frozen=True):
 
     @property
     def reply_to(self) -> ReplyTarget:
-        """The message to answer, as other actors know it."""
+        """The message to answer."""
         return ReplyTarget(self.room.room_id, self.event_id, self.thread_root, self.begun)
 
     @property
@@ -97,8 +97,8 @@ class CommandContext(Struct, frozen=True):
 class Command(ABC):
     """A parsed command; `argument` is the text after its name.
 
-    A command that `waits` runs after the messages before it, because it changes what later messages mean. Every
-    other command runs the moment it arrives.
+    A command that `waits` is processed in the order of the messages, because it affects the messages after it. Every
+    other command is processed as soon as it arrives.
     """
 
     argument: str
@@ -108,25 +108,25 @@ class Command(ABC):
 
     @property
     def waits(self) -> bool:
-        """Whether the command runs only after the messages before it."""
+        """Whether the command is processed after the messages before it."""
         return False
 
     @property
-    def shows_choices(self) -> bool:
-        """Whether the answer shows the user's own data, which others must not see (contract O5)."""
+    def is_private(self) -> bool:
+        """Whether the answer contains personal data, which others must not read (contract O5)."""
         return False
 
     @abstractmethod
     def apply(self, ctx: CommandContext) -> Applied:
-        """Decide what the command does. Pure."""
+        """Return the result of the command, without side effects."""
 
-    def misused(self, ctx: CommandContext) -> Applied:
-        """Return the result for a missing or invalid argument: the answer shows the usage."""
+    def wrong_usage(self, ctx: CommandContext) -> Applied:
+        """Return the result for a missing or invalid argument: an answer with the usage."""
         return ctx.only_answer(ctx.catalog.wrong_usage(self.name))
 
 
 def answer(reply_to: ReplyTarget, text: str, step: str = "answer") -> Enqueue:
-    """Return a notice that answers a message in its thread; a long one is sent in parts."""
+    """Return a notice that answers a message in its thread; `turn.notices` splits a long one."""
     message = SendMessage(
         reply_to.room_id,
         text,

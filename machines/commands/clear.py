@@ -1,7 +1,4 @@
-"""`!clear`, also `!reset`: the agent forgets this chat and no other (contract K6)."""
-
-from dataclasses import dataclass
-from typing import ClassVar
+"""`!clear`, also `!reset`: this chat continues with an empty context (contract K6)."""
 
 from msgspec.structs import replace
 
@@ -10,15 +7,14 @@ from machines.events.effects import ReservePlatformChatId
 from machines.room.chat_context import ChatContext
 
 
-@dataclass(frozen=True, slots=True)
 class Clear(Command):
-    """Gives the chat a new context and cancels the call in the old one."""
+    """Gives the chat a new context, and cancels the call in the old one."""
 
-    name: ClassVar[str] = "clear"
-    chats_only: ClassVar[bool] = True
+    name = "clear"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Take the next context id; the old one is never used again."""
+        """Bind the next `platform_chat_id`; the old one is never used again."""
         binding = ctx.room.binding
         if binding is None:
             return ctx.only_answer(ctx.catalog.only_in_chat(self.name))

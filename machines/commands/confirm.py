@@ -1,13 +1,8 @@
-"""`!yes`, `!no` and `!cancel`: answers to the agent's question, or to an open list (contracts K7, K8).
+"""`!yes`, `!no` and `!cancel`: answer the agent's question, or close an open list (contracts K7, K8).
 
-A `!yes` or `!no` counts only when the room showed the question before the command was written, and only when nothing
-follows the word. "Before" means the order of the room's timeline as the homeserver serves it, in which the event that
-shows the question stands among the user's messages; no clock is compared. In every other case the open question is
-shown again.
+A `!yes` or `!no` counts only if nothing follows it, and if the event with the question precedes it in the room's
+timeline as the homeserver serves it; no clocks are compared. Otherwise the open question is sent again.
 """
-
-from dataclasses import dataclass
-from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -17,16 +12,15 @@ from machines.room.chat_context import Question
 from machines.turn.notices import mark_question
 
 
-@dataclass(frozen=True, slots=True)
 class _Decision(Command):
-    """Answers the agent's question; what the agent says to that is the answer to the command."""
+    """Answers the agent's question; the answer of the agent is the answer to the command."""
 
-    accepted: ClassVar[bool]
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # the agent is asked after the messages before it
+    accepted: bool
+    chats_only = True
+    waits = True  # the agent gets the messages before it first
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Answer the question once."""
+        """Answer and close the question."""
         chat_context = ctx.room.chat_context
         question = chat_context.question
         if question is None:
@@ -36,37 +30,34 @@ class _Decision(Command):
             return Applied(room, (ctx.answer(ctx.catalog.confirmation_expired()),))
         if self.argument or not question.shown_before(ctx.seq):
             return _show_again(ctx, question)
-        # The protocol's words, which do not depend on the language of the bot.
-        words = "yes" if self.accepted else "no"
+        # These texts are part of the agent protocol and are not translated.
+        text = "yes" if self.accepted else "no"
         answer = ConfirmationAnswer(question.id, self.accepted)
-        return Applied(room, asks=AgentPrompt(words, confirmation=answer))
+        return Applied(room, prompt=AgentPrompt(text, confirmation=answer))
 
 
-@dataclass(frozen=True, slots=True)
 class Yes(_Decision):
-    """Agrees to what the agent asks."""
+    """Agrees to the agent's question."""
 
-    name: ClassVar[str] = "yes"
-    accepted: ClassVar[bool] = True
+    name = "yes"
+    accepted = True
 
 
-@dataclass(frozen=True, slots=True)
 class No(_Decision):
-    """Declines what the agent asks."""
+    """Declines the agent's question."""
 
-    name: ClassVar[str] = "no"
-    accepted: ClassVar[bool] = False
+    name = "no"
+    accepted = False
 
 
-@dataclass(frozen=True, slots=True)
 class Cancel(Command):
-    """Closes an open list, or drops an open question without an answer to the agent."""
+    """Closes the open list, or else the open question; the agent gets no answer."""
 
-    name: ClassVar[str] = "cancel"
-    chats_only: ClassVar[bool] = True
+    name = "cancel"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Close what is open."""
+        """Close the list or the question."""
         catalog, chat_context = ctx.catalog, ctx.room.chat_context
         closed = replace(ctx.room, chat_context=replace(chat_context, picking=False, question=None))
         if chat_context.picking:
@@ -77,7 +68,7 @@ class Cancel(Command):
 
 
 def _show_again(ctx: CommandContext, question: Question) -> Applied:
-    """Leave the question open, and answer with it."""
+    """Send the question again and leave it open."""
     # A question stored by an older version has no `asked_in`.
     question = replace(question, asked_in=question.asked_in or ctx.event_id)
     room = replace(ctx.room, chat_context=replace(ctx.room.chat_context, question=question))

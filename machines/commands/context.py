@@ -1,9 +1,7 @@
-"""`!context`, `!save [name]` and `!load`: the context of this chat and of no other (contract K7)."""
+"""`!context`, `!save [name]` and `!load`: show, save and load the context of this chat (contract K7)."""
 
 import re
-from dataclasses import dataclass
 from itertools import count
-from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -15,15 +13,14 @@ from machines.i18n import Catalog
 _NUMBER = re.compile(r"[0-9]{1,4}")
 
 
-@dataclass(frozen=True, slots=True)
 class Context(Command):
-    """Shows the name of the context, its tokens used and its saves; the agent is not asked."""
+    """Shows the name of the context, the used tokens and the saves, without a call to the agent."""
 
-    name: ClassVar[str] = "context"
-    chats_only: ClassVar[bool] = True
+    name = "context"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Answer with the page."""
+        """Return the page."""
         chat_context = ctx.room.chat_context
         page = ctx.catalog.context_page(
             chat_context.context_name, chat_context.tokens, chat_context.saves
@@ -31,34 +28,32 @@ class Context(Command):
         return ctx.only_answer(page)
 
 
-@dataclass(frozen=True, slots=True)
 class Save(Command):
-    """Asks the agent to keep the context under a name, or under a generated one."""
+    """Asks the agent to save the context, under a generated name if none is given."""
 
-    name: ClassVar[str] = "save"
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # the messages before it belong to the save
+    name = "save"
+    chats_only = True
+    waits = True  # the messages before it are part of the save
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Ask the agent, in words and in a field; the save is listed after the agent has answered."""
+        """Ask the agent, with a text and a protocol field; the save is listed after the agent has answered."""
         catalog = ctx.catalog
         name = one_line(self.argument) or _free_name(catalog, ctx.room.chat_context.saves)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(catalog.name_too_long(MAX_NAME_LENGTH))
         prompt = AgentPrompt(catalog.please_save(name), context=ContextOrder("save", name))
-        return Applied(ctx.room, asks=prompt)
+        return Applied(ctx.room, prompt=prompt)
 
 
-@dataclass(frozen=True, slots=True)
 class Load(Command):
     """Opens the list of saves; the next plain number picks one."""
 
-    name: ClassVar[str] = "load"
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # a number written before it picks nothing
+    name = "load"
+    chats_only = True
+    waits = True  # a number written before it picks nothing
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Show the list, and leave it open."""
+        """Show the list and open it."""
         catalog, chat_context = ctx.catalog, ctx.room.chat_context
         if not chat_context.saves:
             return ctx.only_answer(catalog.load_none())
@@ -66,15 +61,14 @@ class Load(Command):
         return Applied(room, (ctx.answer(catalog.load_list(chat_context.saves)),))
 
 
-@dataclass(frozen=True, slots=True)
 class Pick(Command):
-    """A plain number while the list is open; it has no name, and is no command at any other time."""
+    """A plain number while the list is open; at any other time it is plain text."""
 
-    chats_only: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # it picks from the list that was open before it
+    chats_only = True
+    waits = True  # the `!load` before it opens the list
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Ask the agent to go back to the save; `0` closes the list, an invalid number leaves it open."""
+        """Ask the agent to load the save; `0` closes the list, an invalid number leaves it open."""
         catalog, chat_context = ctx.catalog, ctx.room.chat_context
         number = int(self.argument)
         closed = replace(ctx.room, chat_context=replace(chat_context, picking=False))
@@ -84,16 +78,16 @@ class Pick(Command):
             return ctx.only_answer(catalog.load_invalid(len(chat_context.saves)))
         name = chat_context.saves[number - 1]
         prompt = AgentPrompt(catalog.please_load(name), context=ContextOrder("load", name))
-        return Applied(closed, asks=prompt)
+        return Applied(closed, prompt=prompt)
 
 
 def _free_name(catalog: Catalog, saves: tuple[str, ...]) -> str:
-    """Return a generated name that no save has."""
+    """Return a generated name that is not in use."""
     numbered = (catalog.save_name(number) for number in count(len(saves) + 1))
     return next(name for name in numbered if name not in saves)
 
 
 def parse_pick(body: str) -> Pick | None:
-    """Return the pick that a message is while a list is open, or `None` when it is plain text."""
+    """Return the pick in a message while a list is open, or `None` for plain text."""
     number = body.strip()
     return Pick(number) if _NUMBER.fullmatch(number) else None

@@ -1,20 +1,16 @@
 """`!help`: lists the commands."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from machines.commands.base import Applied, Command, CommandContext
 
 
-@dataclass(frozen=True, slots=True)
 class Help(Command):
     """Lists all commands."""
 
-    name: ClassVar[str] = "help"
+    name = "help"
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Answer with the list."""
-        # Imported here because the table of commands imports this file.
+        """Return the list."""
+        # Imported here because `machines.commands` imports this module.
         from machines.commands import COMMANDS
 
         return ctx.only_answer(ctx.catalog.help(tuple(COMMANDS)))

@@ -1,7 +1,4 @@
-"""`!new [name]`: another chat in the user's Space (contract K2)."""
-
-from dataclasses import dataclass
-from typing import ClassVar
+"""`!new [name]`: creates another chat in the user's Space (contract K2)."""
 
 from machines.commands.base import Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
@@ -10,14 +7,13 @@ from machines.events.internal import NewChatRequested
 from machines.ids import ActorKey
 
 
-@dataclass(frozen=True, slots=True)
 class New(Command):
-    """Asks the user's actor for a chat; the answer comes when the chat exists."""
+    """Sends the request to the user's actor, which answers when the chat exists."""
 
-    name: ClassVar[str] = "new"
+    name = "new"
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Pass the request on."""
+        """Send the request, or refuse a name that is too long."""
         name = one_line(self.argument)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(ctx.catalog.name_too_long(MAX_NAME_LENGTH))

@@ -1,8 +1,5 @@
 """`!rename <name>`: renames the room and the chat (contract K3)."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from msgspec.structs import replace
 
 from machines.commands.base import Applied, Command, CommandContext
@@ -12,18 +9,17 @@ from machines.events.orders import NameRoom
 from machines.ids import TxnId
 
 
-@dataclass(frozen=True, slots=True)
 class Rename(Command):
     """Gives the chat another name."""
 
-    name: ClassVar[str] = "rename"
-    chats_only: ClassVar[bool] = True
+    name = "rename"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Set the name in the row, and order the same for the room on the homeserver."""
+        """Set the name in the row and on the homeserver."""
         catalog, name = ctx.catalog, one_line(self.argument)
         if not name:
-            return self.misused(ctx)
+            return self.wrong_usage(ctx)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(catalog.name_too_long(MAX_NAME_LENGTH))
         order = Enqueue(NameRoom(ctx.room.room_id, name), TxnId(f"{ctx.event_id}.name"))

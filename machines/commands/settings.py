@@ -1,21 +1,17 @@
-"""`!settings`: a read-only page; other commands change the settings (contract K4)."""
-
-from dataclasses import dataclass
-from typing import ClassVar
+"""`!settings`: shows the settings; other commands change them (contract K4)."""
 
 from machines.commands.agent import selected_agent
 from machines.commands.base import Applied, Command, CommandContext
 
 
-@dataclass(frozen=True, slots=True)
 class Settings(Command):
     """Shows the user's preferences."""
 
-    name: ClassVar[str] = "settings"
-    shows_choices: ClassVar[bool] = True
+    name = "settings"
+    is_private = True
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Answer with the page."""
+        """Return the page."""
         preferences = ctx.preferences
         skills, safety = preferences.switches("skills"), preferences.switches("safety")
         page = ctx.catalog.settings_page(

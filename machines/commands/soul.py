@@ -1,7 +1,4 @@
-"""`!soul [text]`: the user's own instructions for how the agent behaves (contract K4)."""
-
-from dataclasses import dataclass
-from typing import ClassVar
+"""`!soul [text]`: the user's instructions about how the agent should behave (contract K4)."""
 
 from msgspec.structs import replace
 
@@ -13,24 +10,23 @@ NONE = frozenset({"-", "none", "off"})
 """Arguments that remove the soul."""
 
 
-@dataclass(frozen=True, slots=True)
 class Soul(Command):
     """Shows, sets or removes the soul."""
 
-    name: ClassVar[str] = "soul"
+    name = "soul"
 
     @property
     def waits(self) -> bool:
-        """To show the soul changes nothing, so it does not wait."""
+        """Whether the soul changes; showing it does not wait."""
         return bool(self.argument)
 
     @property
-    def shows_choices(self) -> bool:
-        """Without an argument the answer is the user's text."""
+    def is_private(self) -> bool:
+        """Whether the soul is shown."""
         return not self.argument
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Show the soul, or keep it for every message from now on."""
+        """Show the soul, or set it for all later messages."""
         catalog, preferences = ctx.catalog, ctx.preferences
         if not self.argument:
             return ctx.only_answer(catalog.soul_shown(preferences.soul))

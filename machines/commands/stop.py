@@ -1,17 +1,13 @@
-"""`!stop`: ends the running answer at once (contract K9)."""
-
-from dataclasses import dataclass
-from typing import ClassVar
+"""`!stop`: ends the current answer at once (contract K9)."""
 
 from machines.commands.base import Applied, Command, CommandContext
 
 
-@dataclass(frozen=True, slots=True)
 class Stop(Command):
-    """Ends the turn in hand; its reply keeps the text so far and is marked stopped."""
+    """Ends the current turn; its reply ends with the text so far and is marked as stopped."""
 
-    name: ClassVar[str] = "stop"
-    chats_only: ClassVar[bool] = True
+    name = "stop"
+    chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Stop the turn and confirm it."""

@@ -1,13 +1,10 @@
-"""Any other `!word`: one line that names `!help` (contract K1)."""
-
-from dataclasses import dataclass
+"""Any other `!name`: answered with one line that mentions `!help` (contract K1)."""
 
 from machines.commands.base import Applied, Command, CommandContext
 
 
-@dataclass(frozen=True, slots=True)
 class Unknown(Command):
-    """A command that does not exist; `argument` is the word after the `!`."""
+    """A command that does not exist; `argument` is its name without the `!`."""
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Answer that there is no such command."""

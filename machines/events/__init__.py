@@ -1,5 +1,11 @@
-"""The values that cross the borders between packages.
+"""The vocabulary of the program: the values that its packages exchange.
 
-`matrix` has what the homeserver reported, `internal` what happened inside the bot, `agent` the agent protocol,
-`effects` what a step orders, and `orders` what the homeserver shall do.
+- `matrix`: Matrix events, as a sync reports them.
+- `internal`: events inside the bot, such as the outcome of an order, a request of another actor, or a timer.
+- `agent`: requests to an agent, and the frames of its answer.
+- `effects`: what a step of an actor has to be done after it.
+- `orders`: requests to the homeserver, and their outcomes.
+- `priority`: which inbox rows are processed before others.
+
+An actor processes one event in one step, which returns its new state and effects. Start at `effects`.
 """

@@ -1,7 +1,7 @@
 """The agent protocol as values: the request, and the frames of the answer.
 
-Only `agent_platform` knows the wire format. One request yields `Frame`s and always ends with exactly one `AgentEnded`,
-`AgentRefused` or `AgentBroke`; nothing else, and no exception, crosses that border.
+Only `agent_platform` knows the wire format. A request yields `Frame`s, of which the last, and no other, is an
+`AgentEnd`, an `AgentError` or an `AgentFailure`. It raises no exception.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from machines.ids import AgentId
 
 
 class ConfirmationAnswer(Struct, frozen=True):
-    """The user's answer to a confirmation that the agent asked for (contract K8)."""
+    """The user's answer to a question of the agent (contract K8)."""
 
     id: str
     accepted: bool
@@ -27,7 +27,7 @@ class ContextOrder(Struct, frozen=True):
 
 
 class AgentRequest(Struct, frozen=True):
-    """One `USER_MESSAGE`; `message_id` is the same in every attempt of one turn (contract D10)."""
+    """One `USER_MESSAGE`; every attempt of a turn has the same `message_id` (contract D10)."""
 
     agent_id: AgentId
     platform_chat_id: str
@@ -39,49 +39,49 @@ class AgentRequest(Struct, frozen=True):
     context: ContextOrder | None = None
 
 
-class AgentSaid(Struct, frozen=True):
+class AgentTextChunk(Struct, frozen=True):
     """The next piece of the answer."""
 
     text: str
 
 
-class AgentUsesTool(Struct, frozen=True):
-    """The agent began to use a tool; shown as status, never in the answer."""
+class AgentToolCall(Struct, frozen=True):
+    """The agent started a tool; shown as status, never in the answer."""
 
     tool_name: str
 
 
-class AgentToolDone(Struct, frozen=True):
-    """The tool finished."""
+class AgentToolResult(Struct, frozen=True):
+    """The tool finished. Its result is not shown, so it is not part of the value."""
 
 
-class AgentReported(Struct, frozen=True):
-    """A custom update: progress, or a question to confirm (`payload["kind"] == "confirmation"`)."""
+class AgentCustomUpdate(Struct, frozen=True):
+    """Progress, or a question to confirm (`payload["kind"] == "confirmation"`)."""
 
     payload: Mapping[str, Any]
 
 
-class AgentOffersFile(Struct, frozen=True):
+class AgentFileOffer(Struct, frozen=True):
     """A file for the user; `path` is what the agent sent, unchecked (contract F2)."""
 
     path: str
 
 
-class AgentEnded(Struct, frozen=True):
+class AgentEnd(Struct, frozen=True):
     """The answer is complete. Terminal."""
 
     tokens_used: int
 
 
-class AgentRefused(Struct, frozen=True):
-    """The agent sent `ERROR`. Terminal; only after the code `AGENT_BUSY` is it asked again."""
+class AgentError(Struct, frozen=True):
+    """The agent sent `ERROR`. Terminal; retried only if the code is `AGENT_BUSY`."""
 
     code: str
     details: str
 
 
-class AgentBroke(Struct, frozen=True):
-    """The agent gave no answer: refused connection, silence, a broken protocol. Terminal, retryable.
+class AgentFailure(Struct, frozen=True):
+    """The request failed: connection refused, timeout, protocol violation, connection lost. Terminal; retried.
 
     `reason` is a sentence for the operator.
     """
@@ -91,12 +91,12 @@ class AgentBroke(Struct, frozen=True):
 
 
 Frame = (
-    AgentSaid
-    | AgentUsesTool
-    | AgentToolDone
-    | AgentReported
-    | AgentOffersFile
-    | AgentEnded
-    | AgentRefused
-    | AgentBroke
+    AgentTextChunk
+    | AgentToolCall
+    | AgentToolResult
+    | AgentCustomUpdate
+    | AgentFileOffer
+    | AgentEnd
+    | AgentError
+    | AgentFailure
 )

@@ -1,8 +1,9 @@
-"""What a step orders. Durable effects are committed first; the others follow the commit.
+"""Effects: what a step of an actor decides to do. The runtime performs them after the step.
 
-Durable effects become rows in the transaction that keeps the new state: `Enqueue`, `DropEdits`, `Ack`, `DeadLetter`,
-`Tell`, `RecordTransition`, `ReservePlatformChatId`, `SavePreferences`. Volatile ones need no row, because they can be
-derived again from the rows after a crash: `CallAgent`, `CancelCall`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
+Durable effects are written in the transaction that saves the actor's new state: `Enqueue`, `DropEdits`, `Ack`,
+`DeadLetter`, `Tell`, `RecordTransition`, `ReservePlatformChatId`, `SavePreferences`. The other effects follow the
+commit and are not stored. After a crash they are derived from the stored state again, or are not needed: `CallAgent`,
+`CancelCall`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
 """
 
 from collections.abc import Mapping
@@ -19,10 +20,10 @@ from machines.user.preferences import Preferences
 
 
 class Enqueue(Struct, frozen=True):
-    """Put an order into the outbox of this actor, behind the orders that are already there.
+    """Append an order to the outbox of this actor.
 
-    `not_before` is seconds since the epoch. With `reports` its outcome comes back as an `OrderDone`;
-    without, only a refusal does. `begun` are parts of an answer that are in the room already.
+    It is not performed before `not_before`, in seconds since the epoch. The actor gets an `OrderDone` for a refusal,
+    and with `reports` for every outcome. `begun` are the parts of the answer that are in the room already.
     """
 
     order: Order
@@ -33,33 +34,33 @@ class Enqueue(Struct, frozen=True):
 
 
 class DropEdits(Struct, frozen=True):
-    """Delete the intermediate edits of this message that still wait in the outbox (contract D8)."""
+    """Delete the intermediate edits of the message `edits` that still wait in the outbox (contract D8)."""
 
     edits: TxnId
 
 
 class Ack(Struct, frozen=True):
-    """Mark the inbox row as done."""
+    """Mark an inbox row as processed."""
 
     seq: int
 
 
 class DeadLetter(Struct, frozen=True):
-    """Set the inbox row aside with this reason; it is kept, counted and shown."""
+    """Mark an inbox row as failed, with a reason. The row stays, is counted, and is shown by `inspect-room`."""
 
     seq: int
     reason: str
 
 
 class Tell(Struct, frozen=True):
-    """Put an event into another actor's inbox, in the same transaction."""
+    """Append an event to the inbox of another actor."""
 
     actor: ActorKey
     event: RoomEvent | UserEvent
 
 
 class RecordTransition(Struct, frozen=True):
-    """Keep a room's transition (contract R2)."""
+    """Record a transition of a room (contract R2)."""
 
     event: str
     source: str
@@ -69,20 +70,20 @@ class RecordTransition(Struct, frozen=True):
 
 
 class ReservePlatformChatId(Struct, frozen=True):
-    """Reserve this `platform_chat_id`: it is never given out again (contract A5)."""
+    """Reserve a `platform_chat_id`, so that it is never assigned again (contract A5)."""
 
     platform_chat_id: str
 
 
 class SavePreferences(Struct, frozen=True):
-    """Keep a user's choices; they apply from the next step on, in every room."""
+    """Save a user's preferences; they apply from the next step on, in every room."""
 
     user_id: UserId
     preferences: Preferences
 
 
 class CallAgent(Struct, frozen=True):
-    """Ask the agent for a user; `attempt` distinguishes the frames of this attempt from those of an earlier one."""
+    """Call the agent on behalf of a user; `attempt` is copied into every event about this call."""
 
     turn_id: EventId
     attempt: int
@@ -91,21 +92,21 @@ class CallAgent(Struct, frozen=True):
 
 
 class CancelCall(Struct, frozen=True):
-    """Cancel the call of the turn in hand."""
+    """Cancel the call of the current turn."""
 
 
 class Reconcile(Struct, frozen=True):
-    """Start the repair of this room: `reconcile_single_room` (contract C7)."""
+    """Start the repair of this room, `reconcile_single_room` (contract C7)."""
 
 
 class ShowTyping(Struct, frozen=True):
-    """Show or end the typing notice."""
+    """Show or remove the typing notification."""
 
     typing: bool
 
 
 class MarkRead(Struct, frozen=True):
-    """Mark an event read; `finished` also moves the bot's read position in the room (contract D12)."""
+    """Send a read receipt for an event; `finished` also moves `m.fully_read` to it (contract D12)."""
 
     event_id: EventId
     finished: bool = False

@@ -1,7 +1,7 @@
-"""Internal events: what an actor takes besides Matrix events. Outcomes of orders, requests, agent output, time.
+"""Internal events: every event of an actor that is not a Matrix event.
 
-What one actor tells another, and `OrderDone`, has a row in the inbox and survives a crash. A signal has no row: agent
-output, the end of a repair, and the passing of time are made again after a crash.
+Some have an inbox row and survive a crash: the outcomes of orders, and the events that one actor sends to another
+(`Tell`). Signals have none: agent output, the result of a repair, and timers. After a crash they occur again.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from machines.turn.answer_text import AnswerText
 
 
 class ReplyTarget(Struct, frozen=True):
-    """Where a request was made and is answered. `event_id` is `None` for an invitation, which is no message.
+    """The message that an answer belongs to; `event_id` is `None` for an invitation, which is not a message.
 
     `begun` are the parts of an unfinished answer that are in the room already (contract D12).
     """
@@ -35,7 +35,7 @@ class ReplyTarget(Struct, frozen=True):
 
 
 class OrderDone(Struct, frozen=True, tag="order_done"):
-    """The outcome of an order that this actor gave; `answers` is the message that the order answered."""
+    """The outcome of an order of this actor; `answers` is the message that the order replied to."""
 
     txn_id: TxnId
     outcome: Outcome
@@ -43,24 +43,24 @@ class OrderDone(Struct, frozen=True, tag="order_done"):
 
 
 class RoomMade(Struct, frozen=True, tag="room_made"):
-    """The bot made this room and knows what it will be; it is not complete yet."""
+    """The bot created this room and knows its binding; the room is not complete yet."""
 
     binding: Binding
     name: str
 
 
 class RoomCompleted(Struct, frozen=True, tag="room_completed"):
-    """The room that the bot made is complete: a Space exists, a chat is linked into its Space."""
+    """The room that the bot created is complete: a Space exists, a chat is linked into its Space."""
 
     binding: Binding
     name: str
 
 
 class TopologyConfirmed(Struct, frozen=True):
-    """The homeserver shows what the room is.
+    """A repair found the binding of the room on the homeserver.
 
-    With `backfill` the homeserver does not have this binding yet. `others` is how many others are in the room, `None`
-    when that is not known; a row cannot differ in it (contract C5).
+    With `backfill` the binding is not stored on the homeserver yet. `others` is the number of members besides the bot,
+    `None` if unknown; a difference in it is no conflict with the row (contract C5).
     """
 
     binding: Binding
@@ -72,10 +72,10 @@ class TopologyConfirmed(Struct, frozen=True):
 
 
 class TopologyRefused(Struct, frozen=True):
-    """The homeserver does not show what the room is.
+    """A repair found no valid binding of the room on the homeserver.
 
-    `wanted_by` is a user who waits for an answer in the room. A refusal `at_start` is silent, and the next repair need
-    not wait.
+    `wanted_by` is a user who waits for an answer in the room. A refusal `at_start` sends no notice, and the next repair
+    may follow at once.
     """
 
     reason: str
@@ -85,15 +85,15 @@ class TopologyRefused(Struct, frozen=True):
 
 
 class Resumed(Struct, frozen=True):
-    """The process was restarted, or the state of the actor was lost and is loaded again."""
+    """The actor was loaded from its rows, after a start of the process or after an error."""
 
 
 class TimePassed(Struct, frozen=True):
-    """Something may have come due."""
+    """A timer fired: something may be due."""
 
 
 class MessageDeferred(Struct, frozen=True):
-    """A message came to a room that is not bound and is full: it waits in the inbox and is not taken yet.
+    """A message arrived in a room that is not bound and has too many waiting messages: it stays in the inbox.
 
     `seq` is its inbox row, `received_at` seconds since the epoch.
     """
@@ -104,42 +104,42 @@ class MessageDeferred(Struct, frozen=True):
 
 
 class TurnBegan(Struct, frozen=True):
-    """The next message of the room is to be answered."""
+    """The turn begins: its message is the next one to be answered."""
 
 
 class UserStopped(Struct, frozen=True):
-    """The user wrote `!stop` (contract K9)."""
+    """The user stopped the turn with `!stop` or `!clear` (contracts K6, K9)."""
 
 
 class RoomLost(Struct, frozen=True):
-    """The turn's room is no longer bound, and could not be restored in time (contract C8)."""
+    """The room of the turn is not bound, and could not be restored in time (contract C8)."""
 
     reason: str
 
 
 class CallDelayed(Struct, frozen=True):
-    """The agent is not asked yet: too many calls are open."""
+    """The call waits, because too many calls are open."""
 
     turn_id: EventId
     attempt: int
 
 
 class CallStarted(Struct, frozen=True):
-    """The agent is asked now, after a `CallDelayed`."""
+    """The call started, after a `CallDelayed`."""
 
     turn_id: EventId
     attempt: int
 
 
 class Activity(Struct, frozen=True):
-    """What an agent is doing: using the tool of this name, or the step of this name that it reports."""
+    """The current activity of an agent: the tool that it uses, or the step that it reports."""
 
     kind: Literal["tool", "progress"]
     name: str
 
 
 class AgentOutput(Struct, frozen=True):
-    """The agent sent something: `text` is the whole answer of this attempt so far."""
+    """The agent sent a frame; `text` is the whole answer of this attempt so far."""
 
     turn_id: EventId
     attempt: int
@@ -148,7 +148,7 @@ class AgentOutput(Struct, frozen=True):
 
 
 class Confirmation(Struct, frozen=True):
-    """A question of the agent, as it was received."""
+    """A question of the agent to the user (contract K8), as it was received."""
 
     id: str
     title: str
@@ -156,21 +156,18 @@ class Confirmation(Struct, frozen=True):
 
 
 class AgentDone(Struct, frozen=True):
-    """The agent finished its answer.
-
-    `asks` is the question to confirm (contract K8), `files` are the paths that the agent offered.
-    """
+    """The agent finished its answer; `files` are the paths that it offered."""
 
     turn_id: EventId
     attempt: int
     text: str
     tokens_used: int
-    asks: Confirmation | None = None
+    confirmation: Confirmation | None = None
     files: tuple[str, ...] = ()
 
 
 class AnswerTooLong(Struct, frozen=True):
-    """The answer is longer than may be shown; `text` is its beginning. The call is over (contract E13)."""
+    """The answer exceeds the length limit; `text` is its beginning. The call has ended (contract E13)."""
 
     turn_id: EventId
     attempt: int
@@ -178,7 +175,7 @@ class AnswerTooLong(Struct, frozen=True):
 
 
 class AttemptFailed(Struct, frozen=True):
-    """The attempt brought no answer; `kind` is that of `AgentBroke`, or an error code of the agent protocol."""
+    """The attempt failed; `kind` is the kind of an `AgentFailure`, or the code of an `AgentError`."""
 
     turn_id: EventId
     attempt: int
@@ -188,48 +185,48 @@ class AttemptFailed(Struct, frozen=True):
 
 
 class OnboardingRequested(Struct, frozen=True, tag="onboarding_requested"):
-    """A user invited the bot, or wrote in an entry room: they get a Space and a chat (contract O2)."""
+    """A user invited the bot or wrote in an entry room, and gets a Space and a chat (contract O2)."""
 
     reply_to: ReplyTarget = field(name="asked")
 
 
 class NewChatRequested(Struct, frozen=True, tag="new_chat_requested"):
-    """`!new`."""
+    """The user wrote `!new` (contract K2)."""
 
     reply_to: ReplyTarget = field(name="asked")
     name: str
 
 
 class ChatListRequested(Struct, frozen=True, tag="chat_list_requested"):
-    """`!chats`."""
+    """The user wrote `!chats` (contract K3)."""
 
     reply_to: ReplyTarget = field(name="asked")
 
 
 class ChatRecovered(Struct, frozen=True, tag="chat_recovered"):
-    """A repair restored one of the user's chats; their counter moves past its number."""
+    """A repair restored a chat of the user, whose chat counter moves past its `number`."""
 
     space_id: RoomId
     number: int
 
 
 class MessageDropped(Struct, frozen=True, tag="message_dropped"):
-    """A message was set aside because too many wait; in a room that is not bound it still starts a repair (C8)."""
+    """A message was dropped because too many wait. In an unbound room it still starts a repair (contract C8)."""
 
     sender: UserId
 
 
 class QueueOverflowed(Struct, frozen=True, tag="queue_overflowed"):
-    """Too many messages wait here: those from `first` on are not kept (contract D14)."""
+    """Too many messages wait in the room: those from `first` on are dropped (contract D14)."""
 
     waiting: int
     first: EventId | None
 
 
 class AnswerReady(Struct, frozen=True, tag="answer_ready"):
-    """The answer of a user's actor; the room's actor sends it, because only that knows who is in the room now.
+    """The answer of a user's actor. The room's actor sends it, because it knows who is in the room now.
 
-    `shared_text` is sent instead in an entry room with others: it shows nothing of any user (contract O5).
+    In an entry room with other people it sends `shared_text`, which contains no personal data (contract O5).
     """
 
     reply_to: ReplyTarget = field(name="asked")
@@ -238,11 +235,11 @@ class AnswerReady(Struct, frozen=True, tag="answer_ready"):
 
 
 AttemptEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed
-"""What the runtime reports about one attempt."""
+"""Signals of the runtime about one attempt."""
 RoomSignal = (
     AttemptEvent | TimePassed | Resumed | TopologyConfirmed | TopologyRefused | MessageDeferred
 )
-"""What a room's actor takes without an inbox row."""
+"""Events of a room's actor that have no inbox row."""
 RoomInboxEvent = (
     MatrixEvent
     | OrderDone
@@ -252,10 +249,10 @@ RoomInboxEvent = (
     | MessageDropped
     | QueueOverflowed
 )
-"""What a room's actor takes from its inbox."""
+"""Events of a room's actor that have an inbox row."""
 RoomEvent = RoomSignal | RoomInboxEvent
 UserRequest = OnboardingRequested | NewChatRequested | ChatListRequested
 UserEvent = UserRequest | OrderDone | ChatRecovered
-"""What a user's actor takes."""
+"""Events of a user's actor; all of them have an inbox row."""
 InboxEvent = RoomInboxEvent | UserEvent
-"""What an inbox row may hold; each has a tag of its own."""
+"""Events that an inbox row can contain; each class has its own tag."""

@@ -1,7 +1,8 @@
-"""Matrix events, decoded and checked: they are journalled before anything else.
+"""Matrix events, decoded and checked.
 
-`matrix` decodes them from raw JSON, `store` keeps them in the inbox, and the actors take them from there. The bot's own
-messages, notices, edits and redactions are left out (contract D5). The machines decide later who may do what.
+The package `matrix` decodes them from JSON, `store` writes them to the inbox, and only then the actors process them.
+The bot's own messages, notices, edits and redactions are left out (contract D5). Permissions are checked later, by the
+machines.
 """
 
 from typing import Any, Literal
@@ -14,20 +15,19 @@ Membership = Literal["join", "invite", "leave", "ban", "knock"]
 
 
 class BegunPart(Struct, frozen=True):
-    """An event of an unfinished reply, with the number of its edits so far."""
+    """An event of an unfinished reply, with its number of edits."""
 
     event_id: EventId
     edits: int = 0
 
 
 class MessageArrived(Struct, frozen=True, tag="message"):
-    """An `m.text` that somebody else sent to a room the bot is in.
+    """An `m.text` message of a user in a room that the bot is in.
 
-    `body` is the plain text without a reply's quoted fallback; `thread_root` is the root event of its thread (contract
-    D13); `sent_at_ms` is the server's `origin_server_ts`. `begun` are the events of an unfinished reply to it, in
-    order, read from the history when the database was lost (contract D12). `replies_to` is the event that it is a rich
-    reply to; `addressed` says that it mentions the bot or replies to one of its messages, as far as the journal knows
-    those (contract O5).
+    `body` is the text without the quoted fallback of a reply, `thread_root` the root event of its thread (contract
+    D13), `sent_at_ms` the server's `origin_server_ts`. `begun` are the events of the bot's unfinished reply, in order,
+    read from the history after the database was lost (contract D12). `replies_to` is the event that it is a rich reply
+    to. It is `addressed` if it mentions the bot or replies to a message of the bot in the journal (contract O5).
     """
 
     room_id: RoomId
@@ -42,7 +42,7 @@ class MessageArrived(Struct, frozen=True, tag="message"):
 
 
 class FileArrived(Struct, frozen=True, tag="file"):
-    """A file, image, audio or video (msgtypes `m.file`, `m.image`, `m.audio`, `m.video`)."""
+    """A file, image, audio or video of a user (`m.file`, `m.image`, `m.audio`, `m.video`)."""
 
     room_id: RoomId
     event_id: EventId
@@ -55,7 +55,7 @@ class FileArrived(Struct, frozen=True, tag="file"):
 
 
 class MalformedArrived(Struct, frozen=True, tag="malformed_message"):
-    """A message that cannot be decoded; only its sender is known (contract D9)."""
+    """A message whose content cannot be decoded (contract D9)."""
 
     room_id: RoomId
     event_id: EventId
@@ -64,7 +64,7 @@ class MalformedArrived(Struct, frozen=True, tag="malformed_message"):
 
 
 class EncryptedArrived(Struct, frozen=True, tag="encrypted_message"):
-    """An `m.room.encrypted` event, which cannot be decrypted yet; `content` is kept for later keys."""
+    """An `m.room.encrypted` event. The bot cannot decrypt it; `content` is stored unchanged."""
 
     room_id: RoomId
     event_id: EventId
@@ -74,7 +74,7 @@ class EncryptedArrived(Struct, frozen=True, tag="encrypted_message"):
 
 
 class InviteArrived(Struct, frozen=True, tag="invite"):
-    """A user invited the bot to a room; `encrypted` is what the stripped state says."""
+    """A user invited the bot to a room; `encrypted` is read from the stripped state of the invitation."""
 
     room_id: RoomId
     sender: UserId
@@ -82,7 +82,7 @@ class InviteArrived(Struct, frozen=True, tag="invite"):
 
 
 class BotRemoved(Struct, frozen=True, tag="bot_removed"):
-    """The bot is no longer in a room: it was kicked or banned, it left, or the room is gone."""
+    """The bot is no longer in a room: it was kicked or banned, it left, or the room does not exist any more."""
 
     room_id: RoomId
     event_id: EventId | None
@@ -91,14 +91,14 @@ class BotRemoved(Struct, frozen=True, tag="bot_removed"):
 
 
 class BotReturned(Struct, frozen=True, tag="bot_returned"):
-    """The bot was removed and is in the room again: one timeline showed both, and no order reports the join."""
+    """The bot is in the room again: one timeline contained its removal and a later join without an order of the bot."""
 
     room_id: RoomId
     event_id: EventId
 
 
 class MemberChanged(Struct, frozen=True, tag="member_changed"):
-    """The membership of another user changed; shown by `inspect-room`, without any other effect."""
+    """The membership of another user changed."""
 
     room_id: RoomId
     event_id: EventId
@@ -107,9 +107,9 @@ class MemberChanged(Struct, frozen=True, tag="member_changed"):
 
 
 class MembersCounted(Struct, frozen=True, tag="members_counted"):
-    """How many others than the bot are in a room, joined or invited; `None` when that is not known any more.
+    """The number of members besides the bot, joined or invited; `None` if it is no longer known.
 
-    It comes before the events of the same sync's timeline: the users who are in the room now will read the answers.
+    It precedes the timeline events of the same sync, because the present members will read the answers to them.
     """
 
     room_id: RoomId
@@ -117,9 +117,10 @@ class MembersCounted(Struct, frozen=True, tag="members_counted"):
 
 
 class QuestionShown(Struct, frozen=True, tag="question_shown"):
-    """The room's timeline shows the bot's own event with an agent's question (contract K8).
+    """The timeline of the room contains the bot's event with an agent's question (contract K8).
 
-    `question` is the message whose answer asked it. It is ordered among the other events as in the timeline.
+    `question` is the user's message whose answer contains the question. Its position among the other events is that of
+    the timeline.
     """
 
     room_id: RoomId
@@ -128,7 +129,7 @@ class QuestionShown(Struct, frozen=True, tag="question_shown"):
 
 
 class EncryptionEnabled(Struct, frozen=True, tag="encryption_enabled"):
-    """A room has `m.room.encryption`: from now on no plaintext may be sent to it."""
+    """The room has `m.room.encryption`: from now on no plaintext may be sent to it."""
 
     room_id: RoomId
     event_id: EventId | None
@@ -150,9 +151,9 @@ MatrixEvent = (
 
 
 class Quarantined(Struct, frozen=True):
-    """Something that could not be decoded; it is kept with the reason, and everything else goes on (contract D9).
+    """A part of a sync that cannot be decoded. It is stored with the reason, and the rest is processed (contract D9).
 
-    `sender` is given where neither room nor event is known; `times` is how often it happened in this batch.
+    `sender` is set if neither room nor event is known; `times` is how often it occurred in this batch.
     """
 
     source: Literal["timeline", "state", "invite", "leave", "to_device", "account_data", "sync"]
@@ -164,10 +165,10 @@ class Quarantined(Struct, frozen=True):
 
 
 class Gap(Struct, frozen=True):
-    """A `limited` timeline: the events between `since` and `before` have to be fetched (contract D4).
+    """The missing part of a `limited` timeline: the events between `since` and `before` must be fetched (contract D4).
 
-    `was_in` is whether the bot is known to have been in the room at `since`. The journal keeps a gap up to the token of
-    the newest batch (`store/gaps.py`).
+    `was_in` is whether the bot is known to have been in the room at `since`. The journal moves `before` on to the token
+    of the newest batch (`store/gaps.py`).
     """
 
     room_id: RoomId
@@ -177,12 +178,12 @@ class Gap(Struct, frozen=True):
 
 
 class SyncBatch(Struct, frozen=True):
-    """One decoded sync response; journalled whole, with its token, in one transaction (contract D3).
+    """A decoded sync response, which is journalled with its token in one transaction (contract D3).
 
-    `facts` keep the order of each room's timeline.
+    `events` have the order of each room's timeline.
     """
 
     token: SyncToken
-    facts: tuple[MatrixEvent, ...] = ()
+    events: tuple[MatrixEvent, ...] = ()
     gaps: tuple[Gap, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()

@@ -1,7 +1,7 @@
-"""Orders to the homeserver, kept in the outbox, and their outcomes.
+"""Orders to the homeserver, which wait in the outbox, and their outcomes. The package `matrix` performs them.
 
-Every order is safe to repeat: messages by their transaction id, rooms by their nonce, everything else because it
-sets a value. Therefore a committed order takes effect exactly once (contract D1). `matrix` performs them.
+Every order is idempotent: messages by their transaction id, rooms by their nonce, the others because they set a value.
+Therefore an order that is committed takes effect exactly once (contract D1).
 """
 
 from typing import Any, Literal
@@ -12,12 +12,12 @@ from machines.ids import EventId, RoomId, TxnId, UserId
 
 
 class SendMessage(Struct, frozen=True, tag="send_message"):
-    """Send, or edit, one message.
+    """Send or edit one message.
 
-    `body` is Markdown and is rendered at the edge. `edits` names the transaction id of the message
-    to replace; the runtime resolves it to `edits_event_id` just before performing. `droppable`
-    marks an intermediate edit that a newer one may overtake (contract D8). `shows_question` names the
-    open question that the room shows once this stands in it (contract K8).
+    `body` is Markdown, which `matrix` renders. `answers` is the message that it replies to. A `partial` message will be
+    edited again, because its reply is not complete. `edits` is the transaction id of the message to replace; the outbox
+    resolves it to `edits_event_id` before it performs the order. A newer edit may replace a `droppable` one (contract
+    D8). `shows_question` is the open question that this message contains (contract K8).
     """
 
     room_id: RoomId
@@ -34,7 +34,7 @@ class SendMessage(Struct, frozen=True, tag="send_message"):
 
 
 class RedactMessage(Struct, frozen=True, tag="redact_message"):
-    """Redact one of the bot's own messages, named by the transaction id it was sent with."""
+    """Redact a message of the bot; `redacts` is the transaction id that it was sent with."""
 
     room_id: RoomId
     redacts: TxnId
@@ -54,7 +54,7 @@ class RejectInvite(Struct, frozen=True, tag="reject_invite"):
 
 
 class LookUpName(Struct, frozen=True, tag="look_up_name"):
-    """Find a user's display name; the localpart where none is set. Outcome: `NameFound`."""
+    """Read a user's display name, or the localpart if none is set. Outcome: `NameFound`."""
 
     user_id: UserId
 
@@ -62,10 +62,9 @@ class LookUpName(Struct, frozen=True, tag="look_up_name"):
 class CreateRoom(Struct, frozen=True, tag="create_room"):
     """Create a private room or Space that only the bot may change (contract O1). Outcome: `RoomCreated`.
 
-    `nonce` stands in the room's `m.room.create` content as `org.lambda.surfaces.nonce`: a room the
-    bot is already joined to with this nonce *is* the ordered one (contract O3). `parent` is the Space that a chat
-    names in `m.space.parent`. `repeated` is set by the runtime: a process that was killed may have sent this order, and
-    the homeserver may still be performing it.
+    `nonce` is stored in `m.room.create` as `org.lambda.surfaces.nonce`: if the bot is already in a room with this
+    nonce, that room is the ordered one (contract O3). `parent` is the Space in `m.space.parent` of a chat. The runtime
+    sets `repeated` if a process that was killed may have sent this order: the homeserver may still be performing it.
     """
 
     nonce: str
@@ -77,7 +76,7 @@ class CreateRoom(Struct, frozen=True, tag="create_room"):
 
 
 class LinkChild(Struct, frozen=True, tag="link_child"):
-    """Set `m.space.child` in the Space, with the bot's own server as `via`."""
+    """Set `m.space.child` in a Space, with the bot's server as `via`."""
 
     space_id: RoomId
     room_id: RoomId
@@ -98,7 +97,7 @@ class NameRoom(Struct, frozen=True, tag="name_room"):
 
 
 class StoreBinding(Struct, frozen=True, tag="store_binding"):
-    """Keep a binding as room account data `org.lambda.surfaces.room` (contract R4)."""
+    """Store a binding in the room account data `org.lambda.surfaces.room` (contract R4)."""
 
     room_id: RoomId
     content: dict[str, Any]
@@ -119,35 +118,35 @@ Order = (
 
 
 class Done(Struct, frozen=True, tag="done"):
-    """The homeserver performed the order; `event_id` is the event it made, if any."""
+    """The homeserver performed the order; `event_id` is the event that was created, if any."""
 
     event_id: EventId | None = None
 
 
 class Joined(Struct, frozen=True, tag="joined"):
-    """The bot is in the room; `encrypted` says whether the room's state has `m.room.encryption`."""
+    """The bot is in the room; `encrypted` is whether its state has `m.room.encryption`."""
 
     room_id: RoomId
     encrypted: bool
 
 
 class NameFound(Struct, frozen=True, tag="name_found"):
-    """A user's display name."""
+    """The display name of a user."""
 
     name: str
 
 
 class RoomCreated(Struct, frozen=True, tag="room_created"):
-    """The room exists: created now, or found by its nonce."""
+    """The room exists: it was created now, or found by its nonce."""
 
     room_id: RoomId
 
 
 class Refused(Struct, frozen=True, tag="refused"):
-    """The homeserver refuses the order for good.
+    """The homeserver refuses the order, and a retry would not help.
 
-    `kind` is `forbidden` (403 and kin), `too_large`, `unsendable` (this body breaks the server) or
-    `encrypted` (the room takes no plaintext and the bot can't encrypt yet).
+    `unsendable` means that this body causes an error in the server, `encrypted` that the room accepts no plaintext and
+    the bot cannot encrypt.
     """
 
     kind: Literal["forbidden", "not_found", "too_large", "unsendable", "encrypted", "invalid"]

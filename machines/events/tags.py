@@ -1,7 +1,7 @@
-"""The tag of a stored struct: the name under which its rows are kept, whatever its class is called.
+"""The tag of a stored struct, which identifies its class in a row.
 
-A journalled class states its tag itself (`tag="send_message"`). Classes may be renamed; a tag never changes, because
-rows that wait in a database carry it.
+Every journalled class has an explicit tag (`tag="send_message"`). A class may be renamed; its tag never changes,
+because rows in existing databases contain it.
 """
 
 from msgspec import Struct

@@ -1,8 +1,8 @@
 """All texts of the bot, in every language (contract E8).
 
-A sentence is a method of `Catalog`: its name says when it is used, its arguments are what it needs to know. The
-templates of a language are in one file (`en`, `ru`), under the same keys with the same fields; tests check that. To
-add a language, write its templates and add them to `TEMPLATES`. Start at `formatter`.
+A sentence is a method of `Catalog`, named after its use; its arguments fill the fields of its template. Each language
+has one file of templates (`en`, `ru`), with the same keys and fields; tests check that. To add a language, write its
+templates and add them to `TEMPLATES`. Start at `formatter`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from machines.i18n.answers import Answers
 from machines.i18n.chats import ChatLine, Chats
 from machines.i18n.contexts import Contexts
 from machines.i18n.en import ENGLISH
-from machines.i18n.greetings import Greetings
+from machines.i18n.onboarding import Onboarding
 from machines.i18n.ru import RUSSIAN
 from machines.i18n.settings import AgentLine, Settings, Switch
 
@@ -21,7 +21,7 @@ TEMPLATES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "ru": RUSSIAN}
 """The templates of each language; the keys are the values of `SURFACES_LOCALE`."""
 
 
-class Catalog(Greetings, Chats, Answers, Settings, Contexts):
+class Catalog(Onboarding, Chats, Answers, Settings, Contexts):
     """All sentences in one language, with one brand."""
 
 

@@ -1,29 +1,29 @@
-"""Sentences in or beside an answer: status, endings, failures, questions (D9, D10, K8, K9)."""
+"""Sentences about the agent's answer: status, endings, failures, questions (contracts D9, D10, K8, K9)."""
 
-from machines.i18n.formatter import Formatter, plain, quoted
+from machines.i18n.formatter import Formatter, escape, inline_code
 
 
 class Answers(Formatter):
-    """Sentences about the agent's answer."""
+    """Sentences in an answer, below it, or in its place."""
 
     def tool_status(self, tool_name: str) -> str:
-        """Status line of a partial answer: the tool that the agent is using."""
-        return self.format("tool_status", tool=quoted(tool_name))
+        """Return the status line of a partial answer for the tool that the agent is using."""
+        return self.format("tool_status", tool=inline_code(tool_name))
 
     def progress(self, text: str) -> str:
-        """Status line of a partial answer: the progress that the agent reports."""
-        return self.format("progress", text=plain(text))
+        """Return the status line of a partial answer for the progress that the agent reports."""
+        return self.format("progress", text=escape(text))
 
     def empty_answer(self) -> str:
         """Replace an answer that ended without any text."""
         return self.format("empty_answer")
 
     def stopped(self) -> str:
-        """Follow the text that an answer had when `!stop` ended it."""
+        """Follow the text of an answer that `!stop` ended."""
         return self.format("stopped")
 
     def stopped_nothing(self) -> str:
-        """Replace an answer that was stopped before it began."""
+        """Replace an answer that `!stop` ended before it had any text."""
         return self.format("stopped_nothing")
 
     def stop_done(self) -> str:
@@ -45,15 +45,15 @@ class Answers(Formatter):
     def agent_gave_up(self, kind: str) -> str:
         """End a turn whose retries have all failed (contract D10).
 
-        `kind` is that of `machines.events.agent.AgentBroke`, the code `AGENT_BUSY`, `no_call` when the agent was never
-        asked, `too_slow` when the time for one answer is over, or `not_restored` when the room's repair failed.
+        `kind` is that of `AgentFailure`, the code `AGENT_BUSY`, `no_call` when the agent was never asked, `too_slow`
+        when the time for one answer is over, or `not_restored` when the room's repair failed.
         """
         key = f"gave_up_{kind.removeprefix('AGENT_').lower()}"
-        return self.format(key if key in self.sentences else "gave_up_somehow")
+        return self.format(key if key in self.templates else "gave_up_somehow")
 
     def agent_error(self, code: str) -> str:
-        """End a turn that the agent refused, naming its code."""
-        return self.format("agent_error", code=quoted(code))
+        """End a turn that the agent refused; names the code of its error."""
+        return self.format("agent_error", code=inline_code(code))
 
     def answer_refused_by_server(self) -> str:
         """Replace an answer that the homeserver refuses (contract D9)."""
@@ -64,8 +64,8 @@ class Answers(Formatter):
         return self.format("message_failed")
 
     def confirmation_question(self, title: str, description: str) -> str:
-        """Show the agent's question; the description is the agent's own Markdown."""
-        question = (self.format("confirmation_title", title=plain(title)), description.strip())
+        """Show the agent's question; the description is Markdown of the agent."""
+        question = (self.format("confirmation_title", title=escape(title)), description.strip())
         return "\n\n".join((*filter(None, question), self.format("confirmation_hint")))
 
     def question_again(self, title: str, description: str) -> str:
@@ -91,9 +91,9 @@ class Answers(Formatter):
         return self.format("cancel_nothing")
 
     def files_not_yet(self) -> str:
-        """Answer a file, which the bot does not take yet."""
+        """Answer a file: the bot does not accept files yet."""
         return self.format("files_not_yet")
 
     def agent_file_failed(self, name: str) -> str:
-        """Follow an answer when a file that the agent offers can't be shown."""
-        return self.format("agent_file_failed", name=plain(name))
+        """Follow an answer whose file can't be shown."""
+        return self.format("agent_file_failed", name=escape(name))

@@ -1,11 +1,11 @@
-"""Sentences about chats: opened, listed, renamed, archived, failed (K2, K3, A3, C7)."""
+"""Sentences about chats: created, listed, renamed, archived, failed (contracts K2, K3, A3, C7)."""
 
 from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
 
-from machines.i18n.formatter import Formatter, plain
+from machines.i18n.formatter import Formatter, escape
 
 
 class ChatLine(Struct, frozen=True):
@@ -24,15 +24,15 @@ class Chats(Formatter):
 
     def chat_created(self, name: str, link: str) -> str:
         """Answer `!new` when the chat exists."""
-        return self.format("chat_created", name=plain(name), link=link)
+        return self.format("chat_created", name=escape(name), link=link)
 
-    def chat_created_in_company(self) -> str:
-        """Answer `!new` in a room with other people; names nothing (contract O5)."""
-        return self.format("chat_created_in_company")
+    def chat_created_in_shared_room(self) -> str:
+        """Answer `!new` in a room with other people, without name or link (contract O5)."""
+        return self.format("chat_created_in_shared_room")
 
     def new_failed(self, reason: str) -> str:
         """Answer `!new` when the homeserver refuses the room."""
-        return self.format("new_failed", reason=plain(reason))
+        return self.format("new_failed", reason=escape(reason))
 
     def chats_list(self, chats: Iterable[ChatLine]) -> str:
         """Answer `!chats`."""
@@ -40,9 +40,9 @@ class Chats(Formatter):
             self.format(
                 "chat_line_here" if chat.current else "chat_line",
                 number=chat.chat_id,
-                name=plain(chat.name),
+                name=escape(chat.name),
                 link=chat.link,
-                agent=plain(chat.agent),
+                agent=escape(chat.agent),
                 state=self.format(f"chat_{chat.state}"),
             )
             for chat in chats
@@ -50,12 +50,12 @@ class Chats(Formatter):
         return "\n".join((self.format("chats_header"), "", *lines))
 
     def no_chats(self) -> str:
-        """Answer `!chats` when there is none."""
+        """Answer `!chats` when the user has no chat."""
         return self.format("no_chats")
 
     def renamed(self, name: str) -> str:
         """Answer `!rename`."""
-        return self.format("renamed", name=plain(name))
+        return self.format("renamed", name=escape(name))
 
     def name_too_long(self, limit: int) -> str:
         """Answer a name of more than `limit` characters, for a chat or a save."""
@@ -75,12 +75,12 @@ class Chats(Formatter):
 
     def stale_agent(self, agent: str) -> str:
         """Answer a message to a chat whose agent is no longer in the agents file (contract A3)."""
-        return self.format("stale_agent", agent=plain(agent))
+        return self.format("stale_agent", agent=escape(agent))
 
     def room_recovery_failed(self) -> str:
-        """Notice: the state of this room could not be restored (contract C7)."""
+        """Report that the state of this room could not be restored (contract C7)."""
         return self.format("room_recovery_failed")
 
     def too_many_waiting(self) -> str:
-        """Notice: new messages are not kept, because too many are waiting (contract D14)."""
+        """Report that new messages are dropped because too many are waiting (contract D14)."""
         return self.format("too_many_waiting")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 ENGLISH: Mapping[str, str] = {
-    # Arriving
+    # Onboarding
     "space_name": "{brand} — {display_name}",
     "chat_name": "Chat {number}",
     "welcome": (
@@ -27,33 +27,28 @@ ENGLISH: Mapping[str, str] = {
         "Your Space is there already. Go on in [{chat}]({link}), or open another chat with `!new`. "
         "If a room is missing from your list, look among your invitations."
     ),
-    "entry_pointer_in_company": (
+    "entry_pointer_in_shared_room": (
         "I answer in chats of your own, not here where others read along. Look for your Space among "
         "your rooms and invitations, or open another chat with `!new`."
     ),
-    "not_in_company": (
+    "not_in_shared_room": (
         "The answer to {command} is for you alone, and others read along here. Write it in one of your "
         "chats."
     ),
     "setup_failed": (
         "Your Space could not be set up: {reason}. Invite me again later, or ask the operator."
     ),
-    # Helping
+    # Help
     "help_header": "Write plain text to talk to the agent. These commands are understood:",
     "help_line": "- {usage} — {line}",
-    "usage_help": "!help",
     "help_help": "shows this list",
     "usage_new": "!new [name]",
     "help_new": "opens another chat",
-    "usage_chats": "!chats",
     "help_chats": "lists your chats",
     "usage_rename": "!rename <name>",
     "help_rename": "gives this chat another name",
-    "usage_archive": "!archive",
     "help_archive": "closes this chat; it stays readable",
-    "usage_settings": "!settings",
     "help_settings": "shows your settings",
-    "usage_skills": "!skills",
     "help_skills": "lists the agent's skills",
     "usage_skill": "!skill on|off <name>",
     "help_skill": "switches a skill on or off",
@@ -63,28 +58,21 @@ ENGLISH: Mapping[str, str] = {
     "help_safety": "lists the safety rules, or switches one",
     "usage_agent": "!agent [number|id]",
     "help_agent": "lists the agents, or selects one for new chats",
-    "usage_context": "!context",
     "help_context": "shows what this chat's context holds",
     "usage_save": "!save [name]",
     "help_save": "saves this chat's context",
-    "usage_load": "!load",
     "help_load": "goes back to a saved context",
-    "usage_clear": "!clear",
     "help_clear": "lets the agent forget this chat (also `!reset`)",
-    "usage_yes": "!yes",
     "help_yes": "agrees to what the agent asks",
-    "usage_no": "!no",
     "help_no": "declines what the agent asks",
-    "usage_cancel": "!cancel",
     "help_cancel": "leaves an open question or list",
-    "usage_stop": "!stop",
     "help_stop": "ends the running answer",
     "wrong_usage": "Please write it like this: {usage}",
     "unknown_command": "There is no command {command}. `!help` lists those there are.",
     "only_in_chat": "{command} works in a chat, not here. `!chats` shows where yours are.",
     # Chats
     "chat_created": "Your new chat is ready: [{name}]({link}).",
-    "chat_created_in_company": "Your new chat is ready; look for it among your invitations.",
+    "chat_created_in_shared_room": "Your new chat is ready; look for it among your invitations.",
     "new_failed": "The chat could not be opened: {reason}. Please try `!new` again later.",
     "chats_header": "Your chats:",
     "chat_line": "- {number} · [{name}]({link}) · {agent} · {state}",

@@ -1,6 +1,7 @@
-"""Fills the template of a sentence with values that can't change its markup.
+"""Fills the template of a sentence.
 
-All texts are Markdown. A name comes from people, so it is escaped (`plain`) or shown as code (`quoted`).
+All texts are Markdown. Users choose names, so a name is escaped (`escape`) or shown as code (`inline_code`), and adds
+no markup.
 """
 
 import re
@@ -34,33 +35,33 @@ class Count(int):
 
 @dataclass(frozen=True)
 class Formatter:
-    """The templates of a language and the brand. The classes with the sentences derive from it."""
+    """The templates of a language and the brand; the base of the classes with the sentences."""
 
     brand: str
-    sentences: Mapping[str, str]
+    templates: Mapping[str, str]
 
     def format(self, key: str, **values: str | int) -> str:
         """Fill the template `key`; numbers select plural forms (see `Count`)."""
         filled = {
             name: Count(value) if isinstance(value, int) else value
-            for name, value in ({"brand": plain(self.brand)} | values).items()
+            for name, value in ({"brand": escape(self.brand)} | values).items()
         }
-        return self.sentences[key].format_map(filled)
+        return self.templates[key].format_map(filled)
 
     def on_or_off(self, on: bool) -> str:
-        """The word for the position of a switch."""
+        """Return the position of a switch as text."""
         return self.format("on" if on else "off")
 
     def names(self, names: tuple[str, ...]) -> str:
-        """Return the names as a list in one line, or a dash when there is none."""
-        return ", ".join(map(quoted, names)) or "–"
+        """Return the names in one line, or a dash when there are none."""
+        return ", ".join(map(inline_code, names)) or "–"
 
 
-def plain(text: str) -> str:
-    """Return text in one line, with the characters escaped that are markup in Markdown."""
+def escape(text: str) -> str:
+    """Return text in one line, with Markdown's special characters escaped."""
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def quoted(text: str) -> str:
+def inline_code(text: str) -> str:
     """Return text in one line as inline code."""
     return f"`{' '.join(text.split()).replace('`', chr(39))}`"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 RUSSIAN: Mapping[str, str] = {
-    # Arriving
+    # Onboarding
     "space_name": "{brand} — {display_name}",
     "chat_name": "Чат {number}",
     "welcome": (
@@ -28,33 +28,28 @@ RUSSIAN: Mapping[str, str] = {
         "Ваше пространство уже есть. Продолжайте в [{chat}]({link}) или откройте новый чат "
         "командой `!new`. Если какой-то комнаты нет в списке, загляните в приглашения."
     ),
-    "entry_pointer_in_company": (
+    "entry_pointer_in_shared_room": (
         "Я отвечаю в ваших собственных чатах, а не здесь, где читают другие. Найдите своё пространство среди "
         "комнат и приглашений или откройте ещё один чат командой `!new`."
     ),
-    "not_in_company": (
+    "not_in_shared_room": (
         "Ответ на {command} — только для вас, а здесь читают другие. Напишите это в одном из своих чатов."
     ),
     "setup_failed": (
         "Не удалось создать ваше пространство: {reason}. Пригласите меня позже ещё раз или "
         "обратитесь к оператору."
     ),
-    # Helping
+    # Help
     "help_header": "Чтобы говорить с агентом, просто пишите текст. Кроме того, есть команды:",
     "help_line": "- {usage} — {line}",
-    "usage_help": "!help",
     "help_help": "показать этот список",
     "usage_new": "!new [название]",
     "help_new": "открыть ещё один чат",
-    "usage_chats": "!chats",
     "help_chats": "показать ваши чаты",
     "usage_rename": "!rename <название>",
     "help_rename": "переименовать этот чат",
-    "usage_archive": "!archive",
     "help_archive": "убрать этот чат в архив; прочитать его можно и потом",
-    "usage_settings": "!settings",
     "help_settings": "показать ваши настройки",
-    "usage_skills": "!skills",
     "help_skills": "показать навыки агента",
     "usage_skill": "!skill on|off <навык>",
     "help_skill": "включить или выключить навык",
@@ -64,28 +59,21 @@ RUSSIAN: Mapping[str, str] = {
     "help_safety": "показать правила безопасности или переключить одно из них",
     "usage_agent": "!agent [номер|id]",
     "help_agent": "показать агентов или выбрать агента для новых чатов",
-    "usage_context": "!context",
     "help_context": "показать, что хранит контекст этого чата",
     "usage_save": "!save [название]",
     "help_save": "сохранить контекст этого чата",
-    "usage_load": "!load",
     "help_load": "вернуться к сохранённому контексту",
-    "usage_clear": "!clear",
     "help_clear": "начать с чистого листа: агент забудет этот чат (то же — `!reset`)",
-    "usage_yes": "!yes",
     "help_yes": "согласиться с тем, о чём спрашивает агент",
-    "usage_no": "!no",
     "help_no": "отказаться от того, о чём спрашивает агент",
-    "usage_cancel": "!cancel",
     "help_cancel": "закрыть вопрос или список без ответа",
-    "usage_stop": "!stop",
     "help_stop": "прервать текущий ответ",
     "wrong_usage": "Команда пишется так: {usage}",
     "unknown_command": "Команды {command} нет. Какие есть, покажет `!help`.",
     "only_in_chat": "{command} работает в чате, а не здесь. Где ваши чаты, покажет `!chats`.",
     # Chats
     "chat_created": "Новый чат готов: [{name}]({link}).",
-    "chat_created_in_company": "Новый чат готов; найдите его среди приглашений.",
+    "chat_created_in_shared_room": "Новый чат готов; найдите его среди приглашений.",
     "new_failed": "Не удалось открыть чат: {reason}. Попробуйте `!new` позже ещё раз.",
     "chats_header": "Ваши чаты:",
     "chat_line": "- {number} · [{name}]({link}) · {agent} · {state}",

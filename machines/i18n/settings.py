@@ -1,10 +1,10 @@
-"""Sentences about settings: skills, soul, safety and the selected agent (K4, K5)."""
+"""Sentences about settings: skills, soul, safety rules and the selected agent (contracts K4, K5)."""
 
 from collections.abc import Iterable
 
 from msgspec import Struct
 
-from machines.i18n.formatter import Formatter, plain, quoted
+from machines.i18n.formatter import Formatter, escape, inline_code
 
 
 class Switch(Struct, frozen=True):
@@ -32,9 +32,9 @@ class Settings(Formatter):
         """Answer `!settings`: the selected agent, the skills and safety rules that are on, the soul."""
         return self.format(
             "settings_page",
-            agent=plain(agent),
+            agent=escape(agent),
             skills=self.names(skills),
-            soul=plain(soul) or "–",
+            soul=escape(soul) or "–",
             safety=self.names(safety),
         )
 
@@ -44,11 +44,11 @@ class Settings(Formatter):
 
     def skill_switched(self, name: str, on: bool) -> str:
         """Answer `!skill on|off`."""
-        return self.format("skill_switched", name=quoted(name), state=self.on_or_off(on))
+        return self.format("skill_switched", name=inline_code(name), state=self.on_or_off(on))
 
     def skill_unknown(self, name: str, known: tuple[str, ...]) -> str:
-        """Answer `!skill` with a name that no skill has."""
-        return self.format("skill_unknown", name=quoted(name), known=self.names(known))
+        """Answer `!skill` with an unknown name."""
+        return self.format("skill_unknown", name=inline_code(name), known=self.names(known))
 
     def soul_shown(self, soul: str) -> str:
         """Answer `!soul`."""
@@ -75,11 +75,11 @@ class Settings(Formatter):
 
     def safety_switched(self, name: str, on: bool) -> str:
         """Answer `!safety on|off`."""
-        return self.format("safety_switched", name=quoted(name), state=self.on_or_off(on))
+        return self.format("safety_switched", name=inline_code(name), state=self.on_or_off(on))
 
     def safety_unknown(self, name: str, known: tuple[str, ...]) -> str:
-        """Answer `!safety` with a name that no rule has."""
-        return self.format("safety_unknown", name=quoted(name), known=self.names(known))
+        """Answer `!safety` with an unknown name."""
+        return self.format("safety_unknown", name=inline_code(name), known=self.names(known))
 
     def agent_list(self, agents: Iterable[AgentLine]) -> str:
         """Answer `!agent`."""
@@ -87,8 +87,8 @@ class Settings(Formatter):
             self.format(
                 "agent_line_selected" if agent.selected else "agent_line",
                 number=agent.number,
-                label=plain(agent.label),
-                agent=quoted(agent.agent_id),
+                label=escape(agent.label),
+                agent=inline_code(agent.agent_id),
             )
             for agent in agents
         )
@@ -98,23 +98,25 @@ class Settings(Formatter):
 
     def agent_selected(self, label: str) -> str:
         """Answer `!agent <number|id>` in the entry room or in a chat that has this agent."""
-        return self.format("agent_selected", label=plain(label))
+        return self.format("agent_selected", label=escape(label))
 
     def agent_bound_here(self, label: str) -> str:
         """Answer `!agent <number|id>` in a room that had no agent yet."""
-        return self.format("agent_bound_here", label=plain(label))
+        return self.format("agent_bound_here", label=escape(label))
 
     def agent_bound_elsewhere(self, label: str, here: str) -> str:
-        """Answer `!agent <number|id>` in a chat that keeps its own agent, `here`."""
-        return self.format("agent_bound_elsewhere", label=plain(label), here=plain(here))
+        """Answer `!agent <number|id>` in a chat that is bound to another agent, `here`."""
+        return self.format("agent_bound_elsewhere", label=escape(label), here=escape(here))
 
     def agent_unknown(self, wanted: str) -> str:
-        """Answer `!agent` with an argument that is neither an id nor a number of the list."""
-        return self.format("agent_unknown", wanted=quoted(wanted))
+        """Answer `!agent` with an argument that is neither an id nor a number in the list."""
+        return self.format("agent_unknown", wanted=inline_code(wanted))
 
     def _switches(self, header: str, none: str, switches: Iterable[Switch]) -> str:
         lines = [
-            self.format("switch_line", name=quoted(switch.name), state=self.on_or_off(switch.on))
+            self.format(
+                "switch_line", name=inline_code(switch.name), state=self.on_or_off(switch.on)
+            )
             for switch in switches
         ]
         return "\n".join((self.format(header), "", *lines)) if lines else self.format(none)

@@ -79,11 +79,12 @@ def handle(
 
 def _handle_signal(draft: StepDraft, signal: RoomSignal) -> None:
     if isinstance(signal, AttemptEvent):
-        turn_driver.take_result(draft, signal)
+        turn_driver.handle_attempt_event(draft, signal)
         return
     match signal:
         case TimePassed():
-            turn_driver.pass_time(draft, signal)
+            if draft.room.state == "bound":
+                turn_driver.step_turn(draft, signal)
         case Resumed():
             repair.resume_repair(draft)
             turn_driver.resume(draft)

@@ -60,9 +60,9 @@ class ChatContext(Struct, frozen=True):
         after = replace(self, tokens=min((self.tokens or 0) + done.tokens_used, MAX_TOKENS))
         if order is not None:
             after = after._after_order(order)
-        if done.asks is None:
+        if done.confirmation is None:
             return after
-        asks = done.asks
+        asks = done.confirmation
         question = Question(asks.id, asks.title, asks.description, now, asked_in=done.turn_id)
         return replace(after, question=question)
 

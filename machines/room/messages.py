@@ -196,13 +196,13 @@ def _run_command(draft: StepDraft, command: commands.Command, message: Message, 
     if command.chats_only and not ctx.is_chat:
         draft.effects.append(ctx.answer(draft.context.catalog.only_in_chat(command.name)))
         return
-    if command.shows_choices and draft.room.has_other_readers:
-        draft.effects.append(ctx.answer(draft.context.catalog.not_in_company(command.name)))
+    if command.is_private and draft.room.has_other_readers:
+        draft.effects.append(ctx.answer(draft.context.catalog.not_in_shared_room(command.name)))
         return
     applied = command.apply(ctx)
     draft.room = applied.room
     if applied.stops_turn:
         step_turn(draft, UserStopped())
     draft.apply_effects(applied.effects)
-    if applied.asks is not None:
-        begin(draft, ctx.reply_to, applied.asks)
+    if applied.prompt is not None:
+        begin(draft, ctx.reply_to, applied.prompt)

@@ -1,14 +1,14 @@
-"""The text of an agent's answer while it grows, without a copy of the whole for each piece.
+"""The text of an agent's answer while it grows, without a copy of the whole text for each piece.
 
-An `AnswerText` is an immutable value: `grown` returns a new one. All texts of one answer share a buffer; each of them
-shows the buffer up to its own length.
+An `AnswerText` is an immutable value; `grown` returns a longer one. The texts of one answer share a buffer, and each of
+them is the beginning of the buffer up to its own length.
 """
 
 from io import SEEK_END, StringIO
 
 
 class AnswerText:
-    """The first characters of a growing text."""
+    """A text that shares its characters with the texts that grow from it."""
 
     __slots__ = ("_buffer", "_length", "visible")
 
@@ -28,18 +28,18 @@ class AnswerText:
         return grown
 
     def since(self, offset: int) -> str:
-        """Return the text from a character on; the cost is that of the returned text."""
+        """Return the text from a character on; only that is copied."""
         self._buffer.seek(offset)
         text = self._buffer.read(max(0, self._length - offset))
         self._buffer.seek(0, SEEK_END)
         return text
 
     def __str__(self) -> str:
-        """Return the whole text."""
+        """Return the whole text, which is copied."""
         return self.since(0)
 
     def __len__(self) -> int:
-        """Count the characters."""
+        """Return the number of characters."""
         return self._length
 
     def __eq__(self, other: object) -> bool:
@@ -49,9 +49,9 @@ class AnswerText:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """Show only the length: the text of an answer must not reach a log."""
+        """Return only the length, because the text of an answer must not reach a log."""
         return f"AnswerText({self._length} characters)"
 
     def _is_longest(self) -> bool:
-        """Whether no other text has extended the buffer; the buffer stands at its end."""
+        """Whether no other text has extended the buffer, whose position is always its end."""
         return self._buffer.tell() == self._length

@@ -1,4 +1,4 @@
-"""The turn driver: it begins turns, runs the turn's machine in a room, and keeps the result.
+"""The turn driver: begins turns, and runs the turn's machine in a step of the room's actor.
 
 A message, a save, a load and the answer to a question are each one turn with one request to the agent.
 """
@@ -14,7 +14,6 @@ from machines.events.internal import (
     OnboardingRequested,
     ReplyTarget,
     Resumed,
-    TimePassed,
     TurnBegan,
 )
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
@@ -23,16 +22,11 @@ from machines.room.step_draft import Message, StepDraft
 from machines.turn.machine import TURN, TurnEvent
 from machines.turn.notices import found_parts
 from machines.turn.reply import EDIT_INTERVAL_S, Reply
-from machines.turn.state import (
-    ENDED,
-    NO_ATTEMPT,
-    ActiveTurn,
-    Turn,
-)
+from machines.turn.state import ENDED, NO_ATTEMPT, ActiveTurn, Turn
 
 
 def begin_message(draft: StepDraft, message: Message) -> None:
-    """Begin the turn of a message, or answer why there is none."""
+    """Begin the turn of a message, or answer why it has none."""
     binding, catalog = draft.room.binding, draft.context.catalog
     begun = message.begun if isinstance(message, MessageArrived) else ()
     reply_to = ReplyTarget(draft.room.room_id, message.event_id, message.thread_root, begun)
@@ -48,7 +42,7 @@ def begin_message(draft: StepDraft, message: Message) -> None:
 
 
 def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
-    """Ask this chat's agent, unless the chat is archived or the agent is gone (contracts K3, A3)."""
+    """Begin a turn, unless the chat is archived or its agent does not exist any more (contracts K3, A3)."""
     binding, catalog, now = draft.room.binding, draft.context.catalog, draft.context.now
     event_id = reply_to.event_id
     if binding is None or binding.platform_chat_id is None or event_id is None:
@@ -77,7 +71,7 @@ def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
 
 
 def step_turn(draft: StepDraft, event: TurnEvent) -> None:
-    """Run the turn's machine, if a turn is in hand; an ended turn leaves the room free for the next."""
+    """Run the turn's machine if there is a turn; a turn that has ended is removed."""
     if draft.turn is None:
         return
     step = TURN.step(ActiveTurn(draft.turn, draft.attempt), event, draft.context)
@@ -90,10 +84,10 @@ def step_turn(draft: StepDraft, event: TurnEvent) -> None:
             draft.quiet_until = now + EDIT_INTERVAL_S
 
 
-def take_result(draft: StepDraft, event: AttemptEvent) -> None:
-    """Take an event of the attempt in hand; those of earlier attempts are ignored."""
+def handle_attempt_event(draft: StepDraft, event: AttemptEvent) -> None:
+    """Process an event of the current attempt; events of earlier attempts are ignored."""
     turn = draft.turn
-    if turn is None or (turn.turn_id, turn.tries) != (event.turn_id, event.attempt):
+    if turn is None or (turn.turn_id, turn.attempt) != (event.turn_id, event.attempt):
         return
     if isinstance(event, AgentDone):
         chat_context = draft.room.chat_context.after_answer(
@@ -103,23 +97,14 @@ def take_result(draft: StepDraft, event: AttemptEvent) -> None:
     step_turn(draft, event)
 
 
-def pass_time(draft: StepDraft, event: TimePassed) -> None:
-    """Do what is due; in a room that is not bound the turn waits for the repair (contract R1)."""
-    if draft.room.state == "bound":
-        step_turn(draft, event)
-
-
 def resume(draft: StepDraft) -> None:
-    """Ask again after a restart, or when the room is bound again.
-
-    In a room that is not bound the turn waits for the repair: no agent is asked for it (contract R1).
-    """
+    """Call the agent again after a restart or a repair; an unbound room waits for its repair (contract R1)."""
     if draft.room.state == "bound":
         step_turn(draft, Resumed())
 
 
 def drop_turn(draft: StepDraft) -> None:
-    """End the turn without a reply: the bot is no longer in the room, so nothing can be said there."""
+    """End the turn without a reply, because no reply can be sent to the room."""
     if draft.turn is not None:
         draft.effects.append(CancelCall())
         draft.turn, draft.attempt = None, NO_ATTEMPT

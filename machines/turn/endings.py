@@ -1,4 +1,4 @@
-"""The sentences in and below an agent's answer: its status line, its end, and the reason why there is none."""
+"""Combines an agent's answer with sentences of the bot: the status line, and the end of the reply."""
 
 from pathlib import PurePosixPath
 
@@ -10,7 +10,7 @@ FILE_NAME_CHARS = 200
 
 
 def status_line(activity: Activity | None, catalog: Catalog) -> str:
-    """Return the line about what the agent is doing; the final text never contains it."""
+    """Return the line about the agent's activity; the final text never contains it."""
     if activity is None:
         return ""
     if activity.kind == "tool":
@@ -21,22 +21,22 @@ def status_line(activity: Activity | None, catalog: Catalog) -> str:
 def whole_answer(request: AgentRequest, done: AgentDone, catalog: Catalog) -> str:
     """Return the final text of a reply (contracts K7, K8).
 
-    It always contains the agent's own text: the agent may comment on a save, or explain its question.
+    It always contains the agent's text: the agent may comment on a save, or explain its question.
     """
-    said = [done.text] if done.text.strip() else []
+    paragraphs = [done.text] if done.text.strip() else []
     if request.context is not None:
         name = request.context.name
         saved = request.context.action == "save"
-        said.insert(0, catalog.save_done(name) if saved else catalog.load_picked(name))
+        paragraphs.insert(0, catalog.save_done(name) if saved else catalog.load_picked(name))
     names = (PurePosixPath(path).name[:FILE_NAME_CHARS] for path in done.files)
-    said += [catalog.agent_file_failed(name) for name in names]
-    if done.asks is not None:
-        said.append(catalog.confirmation_question(done.asks.title, done.asks.description))
-    return "\n\n".join(said) if said else catalog.empty_answer()
+    paragraphs += [catalog.agent_file_failed(name) for name in names]
+    if (asked := done.confirmation) is not None:
+        paragraphs.append(catalog.confirmation_question(asked.title, asked.description))
+    return "\n\n".join(paragraphs) if paragraphs else catalog.empty_answer()
 
 
 def without_answer(request: AgentRequest, catalog: Catalog, sentence: str) -> str:
-    """Return the end of a reply that has no whole answer: of a save or a load it says that this failed."""
+    """Return the end of a reply without a complete answer; for a save or a load that is its failure."""
     return _context_failed(request, catalog) or sentence
 
 

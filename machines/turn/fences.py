@@ -1,10 +1,10 @@
-"""Code fences of Markdown: which lines open and close them, and how a cut closes and reopens one."""
+"""Code fences of Markdown: detects the lines that open and close them, and makes those that a cut needs."""
 
 import re
 from dataclasses import dataclass
 
 LIST_INDENT = 3
-"""Indentation, in characters, that Markdown allows a fence outside any list."""
+"""Maximum indentation, in characters, of a fence outside any list."""
 
 _OPENING = re.compile(
     r"(?P<lead>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(?P<marker>`{3,}|~{3,})(?P<info>[^\n]*)"
@@ -12,7 +12,7 @@ _OPENING = re.compile(
 
 
 def size(text: str) -> int:
-    """Count UTF-8 bytes; a lone surrogate counts for the three that its replacement takes."""
+    """Return the number of UTF-8 bytes; a lone surrogate counts as three, the size of its replacement."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
@@ -26,16 +26,16 @@ class Fence:
 
     @classmethod
     def opened_by(cls, line: str) -> "Fence | None":
-        """Parse an opening line, which a list may indent; return `None` for any other line."""
+        """Return the fence that a line opens, possibly within a list, or `None`."""
         found = _OPENING.match(line)
         if not found or ("`" in found["marker"] and "`" in found["info"]):
             return None
         return cls(found["lead"], found["marker"], found["info"].strip())
 
     def is_closed_by(self, line: str) -> bool:
-        """Whether `line` has the same marker, at least as long, and nothing after it.
+        """Whether `line` closes this fence: the same marker, at least as long, and nothing else.
 
-        A marker with deeper indentation is code, unless this fence is itself in a list.
+        A marker with a deeper indentation is code, unless this fence is in a list itself.
         """
         marker = line.strip(" \t\r>" if ">" in self.lead else " \t\r")
         if len(marker) < len(self.marker) or marker.strip(self.marker[0]):
@@ -45,13 +45,13 @@ class Fence:
 
     @property
     def closing(self) -> str:
-        """The line that closes it in the same part; indentation continues a list item."""
+        """The line that closes it; its indentation continues a list item."""
         return re.sub(r"[^ \t>]", " ", self.lead) + self.marker
 
     def reopening(self, limit_bytes: int) -> str:
         """Return the line that opens it again in the next part, with its newline.
 
-        The next part has no list around it: deeper indentation would make it an indented block.
+        The next part is outside the list, where a deeper indentation would make it an indented code block.
         """
         lead = re.sub(r"[^ >]", " ", self.lead)
         opening = (lead if ">" in lead else lead[:LIST_INDENT]) + self.marker

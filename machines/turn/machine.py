@@ -1,26 +1,18 @@
 """A turn: one message of the user and the one reply to it (contract D1).
 
-`queued → asking → streaming → answered`. When an attempt fails, the turn waits and asks again under the same
-`message_id`, and the new text replaces the old one in the same reply. When the time for retries is over, the reply
-says that the agent could not answer (contract D10). When too many calls are open, the turn waits for a free one, at
-most as long as it would retry. The length and the time of an answer are limited; beyond either limit it ends with the
-text so far (contract E13). The user can stop it (contract K9). After a restart the agent is asked again. `answered`,
-`failed` and `stopped` are final, and the reply's last text is then in the outbox.
+`queued → asking → streaming → answered`. When an attempt fails, the turn waits and calls the agent again with the same
+`message_id`; the new text replaces the old one in the same reply. When the time for retries is over, the reply says
+that the agent could not answer (contract D10). When too many calls are open, the turn waits for a free one, at most as
+long as it would retry. The length and the time of an answer are limited; beyond a limit it ends with the text so far
+(contract E13). The user can stop it (contract K9). After a restart the agent is called again. `answered`, `failed` and
+`stopped` are final, and the reply's last text is then in the outbox.
 """
-
-from typing import Any
 
 from msgspec.structs import replace
 from statemachine import State, StateMachine
 
 from machines.context import StepContext
-from machines.events.effects import (
-    CallAgent,
-    CancelCall,
-    Effect,
-    MarkRead,
-    ShowTyping,
-)
+from machines.events.effects import CallAgent, CancelCall, Effect, MarkRead, ShowTyping
 from machines.events.internal import (
     AgentDone,
     AgentOutput,
@@ -36,30 +28,20 @@ from machines.events.internal import (
 )
 from machines.fsm import Table
 from machines.turn.answer_text import AnswerText
-from machines.turn.endings import (
-    after_failure,
-    status_line,
-    whole_answer,
-    without_answer,
-)
+from machines.turn.endings import after_failure, status_line, whole_answer, without_answer
 from machines.turn.notices import mark_question
-from machines.turn.reply import (
-    NOTHING_FINISHED,
-    reliable,
-    show_growing,
-    show_last,
-)
+from machines.turn.reply import NOTHING_FINISHED, reliable, show_growing, show_last
 from machines.turn.retry_policy import ends_at, retry_at
 from machines.turn.state import ENDED, ActiveTurn
 
 TurnEvent = TurnBegan | Resumed | AttemptEvent | TimePassed | RoomLost | UserStopped
 
 MIN_SILENCE_S = 1.0
-"""An attempt that began less than this ago is not called silent."""
+"""An attempt that is shorter than this is not reported as silent."""
 
 
 class TurnMachine(StateMachine):
-    """The declaration; `TURN` is what runs."""
+    """The declaration, which is compiled into `TURN`."""
 
     queued = State(initial=True)
     asking = State()
@@ -77,26 +59,26 @@ class TurnMachine(StateMachine):
         | asking.from_(waiting_for_call, streaming, waiting_to_retry, on="restart")
     )
     call_delayed = asking.to(waiting_for_call)
-    call_started = waiting_for_call.to(asking, on="note_call")
+    call_started = waiting_for_call.to(asking, on="record_call")
     agent_output = (
-        asking.to.itself(internal=True, cond="hides_output")
-        | asking.to(streaming, on="take_output")
-        | streaming.to.itself(internal=True, on="take_output")
+        asking.to.itself(internal=True, cond="is_context_order")
+        | asking.to(streaming, on="record_output")
+        | streaming.to.itself(internal=True, on="record_output")
     )
     agent_done = answered.from_(asking, streaming, on="finish")
-    answer_too_long = failed.from_(asking, streaming, on="cut_off")
+    answer_too_long = failed.from_(asking, streaming, on="truncate")
     attempt_failed = waiting_to_retry.from_(
-        asking, streaming, cond="may_retry", on="wait"
-    ) | failed.from_(asking, streaming, on="give_up")
+        asking, streaming, cond="may_retry", on="wait_to_retry"
+    ) | failed.from_(asking, streaming, on="end_failed")
     time_passed = (
         failed.from_(
             *(asking, waiting_for_call, streaming, waiting_to_retry),
-            cond="turn_is_over",
-            on="end_in_time",
+            cond="is_overdue",
+            on="end_overdue",
         )
-        | asking.to(failed, cond="is_due", on="end_silent")
-        | waiting_for_call.to(failed, cond="is_due", on="end_uncalled")
-        | streaming.to.itself(internal=True, cond="is_due", on="show_more")
+        | asking.to(failed, cond="is_due", on="end_without_output")
+        | waiting_for_call.to(failed, cond="is_due", on="end_without_call")
+        | streaming.to.itself(internal=True, cond="is_due", on="show_output")
         | waiting_to_retry.to(asking, cond="is_due", on="ask_again")
         | queued.to.itself(internal=True)
         | asking.to.itself(internal=True)
@@ -105,25 +87,25 @@ class TurnMachine(StateMachine):
         | waiting_to_retry.to.itself(internal=True)
     )
     room_lost = failed.from_(
-        *(queued, asking, waiting_for_call, streaming, waiting_to_retry), on="end_unrestored"
+        *(queued, asking, waiting_for_call, streaming, waiting_to_retry), on="end_unrepaired"
     )
     user_stopped = stopped.from_(
         *(queued, asking, waiting_for_call, streaming, waiting_to_retry), on="stop"
     )
 
     @staticmethod
-    def hides_output(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> bool:
-        """Whether this is a save or a load, which is answered only when it is done."""
+    def is_context_order(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> bool:
+        """Whether this is a save or a load, which is answered only at its end."""
         return data.turn.request.context is not None
 
     @staticmethod
     def may_retry(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> bool:
-        """Whether another attempt makes sense and fits into the time for retries (contract D10)."""
+        """Whether another attempt may succeed and fits into the time for retries (contract D10)."""
         return trigger.retryable and _retry_at(data, context) <= data.turn.gives_up_at
 
     @staticmethod
-    def turn_is_over(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> bool:
-        """Whether the time of the whole turn is over (contract E13)."""
+    def is_overdue(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> bool:
+        """Whether the time for the whole turn is over (contract E13)."""
         return bool(data.turn.ends_at) and context.now >= data.turn.ends_at
 
     @staticmethod
@@ -134,27 +116,14 @@ class TurnMachine(StateMachine):
 
     @staticmethod
     def begin(data: ActiveTurn, trigger: TurnBegan, context: StepContext) -> "_Result":
-        """Ask for the first time; from here on the message counts as read (contract D6)."""
-        now = context.now
-        data, effects = _ask(
-            data,
-            begun_at=now,
-            gives_up_at=now + context.agent_retry_s,
-            ends_at=now + context.agent_max_turn_s,
-        )
+        """Begin the first attempt, and mark the message as read (contract D6)."""
+        data, effects = _ask_with_new_limits(data, context, begun_at=context.now)
         return data, (MarkRead(data.turn.turn_id), *effects)
 
     @staticmethod
     def restart(data: ActiveTurn, trigger: Resumed, context: StepContext) -> "_Result":
-        """Ask as if for the first time, under the same `message_id`; the time for retries begins anew."""
-        now, begun_at = context.now, data.turn.begun_at
-        return _ask(
-            data,
-            # A clock that was set back between two processes must not lengthen the turn at each of them.
-            begun_at=min(begun_at, now),
-            gives_up_at=now + context.agent_retry_s,
-            ends_at=ends_at(begun_at, now, context.agent_max_turn_s),
-        )
+        """Begin an attempt with the same `message_id`; the time for retries starts again."""
+        return _ask_with_new_limits(data, context, begun_at=data.turn.begun_at)
 
     @staticmethod
     def ask_again(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
@@ -162,16 +131,16 @@ class TurnMachine(StateMachine):
         return _ask(data)
 
     @staticmethod
-    def note_call(data: ActiveTurn, trigger: CallStarted, context: StepContext) -> "_Result":
-        """Note when the agent was asked: silence before that is not the agent's."""
+    def record_call(data: ActiveTurn, trigger: CallStarted, context: StepContext) -> "_Result":
+        """Record when the call started, because the agent is not responsible for the wait before."""
         return replace(data, attempt=replace(data.attempt, called_at=context.now)), ()
 
     @staticmethod
-    def take_output(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> "_Result":
-        """Note the text and the status; the first text is gathered for a moment before it shows."""
+    def record_output(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> "_Result":
+        """Record text and status; the first text is shown after a short delay."""
         status = status_line(trigger.activity, context.catalog)
         first_text_at = 0.0
-        # White space alone, or a tool that is done, is nothing to show.
+        # White space alone, or a finished tool, is not shown.
         if trigger.text.visible or status.strip():
             first_text_at = data.attempt.first_text_at or context.now
         attempt = replace(
@@ -180,52 +149,56 @@ class TurnMachine(StateMachine):
         return replace(data, attempt=attempt), ()
 
     @staticmethod
-    def show_more(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
-        """Show the text so far; while a retried answer is shorter than the one shown, show nothing new."""
+    def show_output(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
+        """Show the text so far, unless the room shows a longer text of an earlier attempt."""
         turn, attempt, now = data.turn, data.attempt, context.now
         text = attempt.text or AnswerText()
         effects: tuple[Effect, ...] = ()
-        if len(text) >= turn.shown_behind.offset + len(turn.shown):
+        if len(text) >= turn.shown_finished.offset + len(turn.shown):
             reply, finished, effects = show_growing(
                 turn.reply, text, attempt.status, now, attempt.finished
             )
             shown = text.since(finished.offset)
-            turn = replace(turn, reply=reply, shown=shown, shown_behind=finished)
+            turn = replace(turn, reply=reply, shown=shown, shown_finished=finished)
             attempt = replace(attempt, finished=finished)
-        # Without an edit the interval begins anew all the same, or the timer would be due at once again.
+        # The interval starts again even without an edit; otherwise the timer would be due at once.
         reply = replace(turn.reply, shown_at=max(turn.reply.shown_at, now))
         return ActiveTurn(replace(turn, reply=reply), attempt), effects
 
     @staticmethod
     def finish(data: ActiveTurn, trigger: AgentDone, context: StepContext) -> "_Result":
-        """Show the whole text, for the last time; mark the message that shows the agent's question."""
+        """Show the final text, and mark the message that contains the agent's question."""
         turn, attempt = data.turn, data.attempt
         text = whole_answer(turn.request, trigger, context.catalog)
-        behind = NOTHING_FINISHED
+        finished = NOTHING_FINISHED
         if attempt.text and text.startswith(str(attempt.text)):
-            behind = reliable(attempt.finished, turn.reply)
-        reply, effects = show_last(turn.reply, text[behind.offset :], context.now, behind)
-        if trigger.asks is not None:
+            finished = reliable(attempt.finished, turn.reply)
+        reply, effects = show_last(turn.reply, text[finished.offset :], context.now, finished)
+        if trigger.confirmation is not None:
             effects = tuple(mark_question(effects, turn.turn_id))
-        return ActiveTurn(replace(turn, reply=reply, fault="")), (ShowTyping(False), *effects)
+        turn = replace(turn, reply=reply, failure_reason="")
+        return ActiveTurn(turn), (ShowTyping(False), *effects)
 
     @staticmethod
-    def wait(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
-        """Drop the text of this attempt; the room goes on showing it."""
+    def wait_to_retry(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
+        """Schedule the next attempt; the room still shows the text of this one."""
         turn = replace(
-            data.turn, retry_at=_retry_at(data, context), fault=trigger.reason, trouble=trigger.kind
+            data.turn,
+            retry_at=_retry_at(data, context),
+            failure_reason=trigger.reason,
+            failure_kind=trigger.kind,
         )
         return ActiveTurn(turn), (ShowTyping(False),)
 
     @staticmethod
-    def give_up(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
-        """End the reply with a sentence that says that there is no answer (contract D10)."""
+    def end_failed(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
+        """End the reply with the reason why there is no answer (contract D10)."""
         ending = after_failure(data.turn.request, trigger, context.catalog)
         return _end(data, context, ending, trigger.reason)
 
     @staticmethod
-    def cut_off(data: ActiveTurn, trigger: AnswerTooLong, context: StepContext) -> "_Result":
-        """Keep the part of the answer that may be shown (contract E13)."""
+    def truncate(data: ActiveTurn, trigger: AnswerTooLong, context: StepContext) -> "_Result":
+        """End the reply with the text within the limit (contract E13)."""
         request, catalog = data.turn.request, context.catalog
         if request.context is None:
             data = replace(data, attempt=replace(data.attempt, text=trigger.text))
@@ -233,38 +206,39 @@ class TurnMachine(StateMachine):
         return _cancel(data, context, ending, "the answer is longer than may be shown")
 
     @staticmethod
-    def end_in_time(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
-        """Keep what was said in the time that a turn may take, whatever the agent is doing (contract E13)."""
+    def end_overdue(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
+        """End the reply with the text so far, because the time for the turn is over (contract E13)."""
         catalog = context.catalog
-        said = data.has_output()
-        sentence = catalog.turn_too_long() if said else catalog.agent_gave_up("too_slow")
-        ending = without_answer(data.turn.request, catalog, sentence)
+        late = catalog.turn_too_long() if data.has_output() else catalog.agent_gave_up("too_slow")
+        ending = without_answer(data.turn.request, catalog, late)
         return _cancel(data, context, ending, "the turn took longer than it may")
 
     @staticmethod
-    def end_silent(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
-        """Give up a later attempt that brought nothing in the time for retries (contract D10)."""
+    def end_without_output(
+        data: ActiveTurn, trigger: TimePassed, context: StepContext
+    ) -> "_Result":
+        """End the turn because a later attempt had no output in the time for retries (contract D10)."""
         turn = data.turn
-        # An attempt that has just begun is not silent yet; the failure before it is the reason then.
+        # If the attempt has just begun, the reason is the failure of the attempt before it.
         began_at = max(turn.retry_at, data.attempt.called_at)
-        kind = turn.trouble if context.now - began_at < MIN_SILENCE_S else ""
-        return _out_of_retries(data, context, kind or "silent", turn.fault)
+        kind = turn.failure_kind if context.now - began_at < MIN_SILENCE_S else ""
+        return _end_retries(data, context, kind or "silent", turn.failure_reason)
 
     @staticmethod
-    def end_uncalled(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
-        """Give up a turn for which no call was free; the agent was not asked, so it was not silent."""
+    def end_without_call(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
+        """End the turn because no call was free; the agent was not called."""
         turn = data.turn
-        fault = turn.fault or "no call was free for it"
-        return _out_of_retries(data, context, turn.trouble or "no_call", fault)
+        reason = turn.failure_reason or "no call was free for it"
+        return _end_retries(data, context, turn.failure_kind or "no_call", reason)
 
     @staticmethod
-    def end_unrestored(data: ActiveTurn, trigger: RoomLost, context: StepContext) -> "_Result":
-        """Say that the room could not be restored in time (contract C8)."""
+    def end_unrepaired(data: ActiveTurn, trigger: RoomLost, context: StepContext) -> "_Result":
+        """End the reply because the room could not be restored in time (contract C8)."""
         return _cancel(data, context, context.catalog.agent_gave_up("not_restored"), trigger.reason)
 
     @staticmethod
     def stop(data: ActiveTurn, trigger: UserStopped, context: StepContext) -> "_Result":
-        """Keep what was said, and mark it as stopped (contract K9)."""
+        """End the reply with the text so far, and mark it as stopped (contract K9)."""
         catalog = context.catalog
         ending = catalog.stopped() if data.has_output() else catalog.stopped_nothing()
         return _cancel(data, context, ending, "")
@@ -274,63 +248,70 @@ _Result = tuple[ActiveTurn, tuple[Effect, ...]]
 
 
 def _retry_at(data: ActiveTurn, context: StepContext) -> float:
-    return retry_at(data.turn.turn_id, data.turn.tries, context.now)
+    return retry_at(data.turn.turn_id, data.turn.attempt, context.now)
 
 
-def _ask(data: ActiveTurn, **changes: Any) -> _Result:
-    """Begin an attempt, with nothing of the one before it."""
-    turn = replace(data.turn, tries=data.turn.tries + 1, **changes)
-    ask = CallAgent(turn.turn_id, turn.tries, turn.request, turn.user_id)
+def _ask_with_new_limits(data: ActiveTurn, context: StepContext, begun_at: float) -> _Result:
+    now = context.now
+    turn = replace(
+        data.turn,
+        # If the clock was set back, the turn must not become longer with every restart.
+        begun_at=min(begun_at, now),
+        gives_up_at=now + context.agent_retry_s,
+        ends_at=ends_at(begun_at, now, context.agent_max_turn_s),
+    )
+    return _ask(ActiveTurn(turn))
+
+
+def _ask(data: ActiveTurn) -> _Result:
+    """Begin an attempt; the text of the previous one is dropped."""
+    turn = replace(data.turn, attempt=data.turn.attempt + 1)
+    ask = CallAgent(turn.turn_id, turn.attempt, turn.request, turn.user_id)
     return ActiveTurn(turn), (ShowTyping(True), ask)
 
 
-def _out_of_retries(data: ActiveTurn, context: StepContext, kind: str, fault: str) -> _Result:
+def _end_retries(data: ActiveTurn, context: StepContext, kind: str, reason: str) -> _Result:
     catalog = context.catalog
     ending = without_answer(data.turn.request, catalog, catalog.agent_gave_up(kind))
-    return _cancel(data, context, ending, fault)
+    return _cancel(data, context, ending, reason)
 
 
-def _cancel(data: ActiveTurn, context: StepContext, ending: str, fault: str) -> _Result:
-    """End the turn and the call."""
-    data, effects = _end(data, context, ending, fault)
+def _cancel(data: ActiveTurn, context: StepContext, ending: str, reason: str) -> _Result:
+    """End the reply and the call."""
+    data, effects = _end(data, context, ending, reason)
     return data, (CancelCall(), *effects)
 
 
-def _end(data: ActiveTurn, context: StepContext, ending: str, fault: str) -> _Result:
-    """End the reply with the text so far, of this attempt or as the room shows it, and a sentence below it."""
+def _end(data: ActiveTurn, context: StepContext, ending: str, reason: str) -> _Result:
+    """End the reply with the text so far, of this attempt or else as the room shows it, and a sentence below it."""
     turn, attempt = data.turn, data.attempt
+    finished, text = turn.shown_finished, turn.shown
     if attempt.text:
-        behind = reliable(attempt.finished, turn.reply)
-        text = attempt.text.since(behind.offset)
-    else:
-        behind, text = turn.shown_behind, turn.shown
-    reply, effects = show_last(turn.reply, text, context.now, behind, ending)
-    return ActiveTurn(replace(turn, reply=reply, fault=fault)), (ShowTyping(False), *effects)
+        finished = reliable(attempt.finished, turn.reply)
+        text = attempt.text.since(finished.offset)
+    reply, effects = show_last(turn.reply, text, context.now, finished, ending)
+    turn = replace(turn, reply=reply, failure_reason=reason)
+    return ActiveTurn(turn), (ShowTyping(False), *effects)
 
 
 _ENDED: dict[str, str] = dict.fromkeys(ENDED, "the turn has ended")
-_NO_CALL = {
+_NO_CALL: dict[str, str] = {
     "queued": "the agent was not asked yet",
     "waiting_for_call": "the agent was not asked yet",
     "waiting_to_retry": "the attempt is over",
+    **_ENDED,
 }
+_BEGUN = ("asking", "waiting_for_call", "streaming", "waiting_to_retry")
 
 TURN: Table[ActiveTurn] = Table(
     TurnMachine,
     refuses={
-        "turn_began": {
-            "asking": "the turn has begun",
-            "waiting_for_call": "the turn has begun",
-            "streaming": "the turn has begun",
-            "waiting_to_retry": "the turn has begun",
-            **_ENDED,
-        },
+        "turn_began": {**dict.fromkeys(_BEGUN, "the turn has begun"), **_ENDED},
         "resumed": _ENDED,
         "call_delayed": {
             **_NO_CALL,
             "waiting_for_call": "the turn waits for a call already",
             "streaming": "the agent is answering",
-            **_ENDED,
         },
         "call_started": {
             "queued": "the agent was not asked yet",
@@ -339,10 +320,10 @@ TURN: Table[ActiveTurn] = Table(
             "waiting_to_retry": "the attempt is over",
             **_ENDED,
         },
-        "agent_output": {**_NO_CALL, **_ENDED},
-        "agent_done": {**_NO_CALL, **_ENDED},
-        "answer_too_long": {**_NO_CALL, **_ENDED},
-        "attempt_failed": {**_NO_CALL, **_ENDED},
+        "agent_output": _NO_CALL,
+        "agent_done": _NO_CALL,
+        "answer_too_long": _NO_CALL,
+        "attempt_failed": _NO_CALL,
         "time_passed": _ENDED,
         "room_lost": _ENDED,
         "user_stopped": _ENDED,

@@ -1,8 +1,7 @@
-"""Notices that are too long for one event, and replies that are partly in the room already (contracts D2, D7).
+"""Splits notices that are too long for one event, and continues replies that are partly in the room (contracts D2, D7).
 
-Other modules send a notice as one `Enqueue`; `in_parts` replaces it where it is too long. The first part of an answer
-is `partial` until the last one is sent, so that an answer that was interrupted by the loss of the database is
-completed.
+Other modules send a notice as one `Enqueue`; `in_parts` replaces it if it is too long. The first part of an answer is
+`partial` until the last part is sent. So an answer is completed even if the database is lost in between.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,26 +12,20 @@ from machines.events.effects import Effect, Enqueue
 from machines.events.matrix import BegunPart
 from machines.events.orders import SendMessage
 from machines.ids import EventId, TxnId
-from machines.turn.reply import (
-    NOTHING_FINISHED,
-    Part,
-    Reply,
-    part_txn,
-    show_last,
-)
+from machines.turn.reply import NOTHING_FINISHED, Part, Reply, part_txn, show_last
 from machines.turn.split import split
 
 
 def in_parts(effects: Iterable[Effect], now: float) -> tuple[Effect, ...]:
-    """Return the effects of a step, with each long notice in parts."""
+    """Return the effects of a step, with each long notice split into parts."""
     return tuple(one for effect in effects for one in _parts(effect, now))
 
 
 def found_parts(answers: EventId, begun: tuple[BegunPart, ...], now: float) -> tuple[Part, ...]:
-    """Return the parts of a reply that history shows, with new transaction ids for their edits.
+    """Return the parts of a reply that were found in the history, with new transaction ids for their edits.
 
-    The number of edits is known, but not which transaction ids were used, because some edits were dropped. The
-    homeserver would take an edit under a used id for a repetition.
+    The number of edits is known, but not their transaction ids, because some edits were dropped. The homeserver would
+    ignore an edit with a used id as a repetition.
     """
     return tuple(
         Part(
@@ -45,29 +38,27 @@ def found_parts(answers: EventId, begun: tuple[BegunPart, ...], now: float) -> t
 
 
 def mark_question(effects: Sequence[Effect], question: EventId) -> list[Effect]:
-    """Mark the last message that these effects send: when it is in the room, the whole question is.
+    """Mark the last message of these effects as the one that shows the question.
 
-    The orders of a room are performed one after the other, so everything before it is there too.
+    The orders of a room are performed in sequence: when that message is in the room, so is the whole question.
     """
     marked = list(effects)
-    for index in range(len(marked) - 1, -1, -1):
-        send = marked[index]
+    for index, send in reversed(list(enumerate(effects))):
         if isinstance(send, Enqueue) and isinstance(send.order, SendMessage):
-            order = replace(send.order, shows_question=question)
-            marked[index] = replace(send, order=order)
+            marked[index] = replace(send, order=replace(send.order, shows_question=question))
             break
     return marked
 
 
 def _parts(effect: Effect, now: float) -> Iterator[Effect]:
-    message = effect.order if isinstance(effect, Enqueue) else None
-    if (
-        not isinstance(effect, Enqueue)
-        or not isinstance(message, SendMessage)
-        or not message.notice
-    ):
-        yield effect
-        return
+    match effect:
+        case Enqueue(order=SendMessage(notice=True) as message):
+            yield from _notice_parts(effect, message, now)
+        case _:
+            yield effect
+
+
+def _notice_parts(effect: Enqueue, message: SendMessage, now: float) -> Iterator[Effect]:
     pieces = split(message.body)
     if len(pieces) <= 1 and not effect.begun:
         yield effect

@@ -1,10 +1,10 @@
-"""How a reply appears in the room: its parts, and when and how often they are edited (contracts D6, D7).
+"""A reply in the room: its parts, and when and how often they are edited (contracts D6, D7).
 
-A reply is one message that grows by edits, or a series of such parts. The first text is gathered for a moment, so that
-a short answer is one event without an edit. Then each edit waits longer than the one before: twenty edits last for
-about seven minutes. A checksum of each part's text is kept, so that a retry with the same text sends no edit. While an
-answer grows, its finished parts are not cut, compared or stored again, so that the cost of an answer is linear in its
-length (`Finished`).
+A reply is one message that grows by edits, or a series of such parts. The first text is delayed by `GATHER_S`, so that
+a short answer is one event without an edit. Each edit waits longer than the one before; twenty edits last about seven
+minutes. The checksum of each part's text is stored, so that a retry with the same text sends no edit. While an answer
+grows, its finished parts are not split, compared or stored again (`Finished`), so the cost of an answer is linear in
+its length.
 """
 
 import zlib
@@ -17,29 +17,25 @@ from machines.events.effects import DropEdits, Effect, Enqueue
 from machines.events.orders import RedactMessage, SendMessage
 from machines.ids import EventId, RoomId, TxnId
 from machines.turn.answer_text import AnswerText
-from machines.turn.split import (
-    CutPosition,
-    close_fence,
-    finished_parts,
-    split,
-)
+from machines.turn.split import CutPosition, close_fence, finished_parts, split
 
 GATHER_S = 0.2
 EDIT_INTERVAL_S = 1.6
-"""A little over the 1.5 s of contract D6: two requests may travel at different speeds."""
+"""Slightly more than the 1.5 s of contract D6, because the latency of requests varies."""
 LONGEST_ORDER_WAIT_S = 2 * EDIT_INTERVAL_S
-"""Maximum distance of an order's `not_before` from now: the edit before it may have to wait as well."""
+"""The longest delay of an order by its `not_before`: the edit before it may be delayed as well."""
 EDIT_INTERVAL_GROWTH = 1.25
 INTERMEDIATE_EDITS = 16
 COMPLETING_EDITS = 19
-"""An event may have 20 edits. Some are reserved for parts that a retry completes with another text, and the
-twentieth for the end of the turn."""
+"""An event may have 20 edits: three are reserved for parts that a retry completes with another text, and the last one
+for the end of the turn."""
 
 
 class Part(Struct, frozen=True):
-    """One event of a reply, named by its transaction id; `partial` until its last edit is on its way.
+    """One event of a reply, identified by its transaction id; `partial` until its last edit is ordered.
 
-    `event_id` is set for a part that was found in history; the outbox has that of every other part.
+    `shown` is the checksum of its text. `event_id` is set for a part that was found in the history; the outbox knows
+    the event ids of the others.
     """
 
     txn_id: TxnId
@@ -50,9 +46,9 @@ class Part(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """What the room has been shown of one reply. `shown_at` is when the newest edit may go out.
+    """The parts of one reply. `shown_at` is the earliest time of its newest edit.
 
-    With `notice` it answers a command and is an `m.notice` (contract K1).
+    A `notice` answers a command and is an `m.notice` (contract K1).
     """
 
     room_id: RoomId
@@ -63,16 +59,16 @@ class Reply(Struct, frozen=True):
     notice: bool = False
 
     def next_show_at(self, first_text_at: float) -> float:
-        """Return when the next text may be shown."""
+        """Return when the next text may be sent."""
         if not self.parts:
             return first_text_at + GATHER_S
         return self.shown_at + EDIT_INTERVAL_S * EDIT_INTERVAL_GROWTH ** self.parts[-1].edits
 
 
 class Finished(Struct, frozen=True):
-    """The beginning of a reply's text that is shown in parts which will not grow any more.
+    """The beginning of a reply's text whose parts will not change any more.
 
-    `offset` counts its characters; `opening` is the fence line that the next part begins with.
+    `parts` is their number, `offset` the number of characters, and `opening` the fence line of the next part.
     """
 
     parts: int = 0
@@ -91,16 +87,17 @@ def reliable(finished: Finished, reply: Reply) -> Finished:
 
 
 def checksum(text: str) -> int:
-    """Return a number that differs for different texts of a part; never 0, which means nothing shown."""
+    """Return a checksum of a part's text. It is never 0, which stands for an unknown text."""
     return zlib.crc32(text.encode("utf-8", "surrogatepass")) or 1
 
 
 def show_growing(
     reply: Reply, answer: AnswerText, status: str, at: float, finished: Finished
 ) -> tuple[Reply, Finished, tuple[Effect, ...]]:
-    """Show an answer that still grows, with a status line below it.
+    """Send or edit the parts of an answer that still grows, with a status line below it.
 
-    Only the text after the finished parts is read. The status line will be removed again, so it moves no cut.
+    Only the text after the finished parts is read. The status line will be removed again, so it does not affect where
+    the text is split.
     """
     text = answer.since(finished.offset)
     pieces, end = finished_parts(text, CutPosition(0, finished.opening))
@@ -114,9 +111,9 @@ def show_growing(
 def show_last(
     reply: Reply, text: str, at: float, finished: Finished, ending: str = ""
 ) -> tuple[Reply, tuple[Effect, ...]]:
-    """Show a reply for the last time; `text` is what follows its finished parts.
+    """Send or edit the final parts of a reply; `text` follows its finished parts.
 
-    `ending` is a sentence of the bot: it is not part of a code block that the agent left open.
+    `ending` is a sentence of the bot; a code block that the agent left open is closed before it.
     """
     pieces, end = finished_parts(text, CutPosition(0, finished.opening))
     rest = text[end.offset :]
@@ -127,21 +124,21 @@ def show_last(
 
 
 def _show(
-    reply: Reply, pieces: Sequence[str], behind: int, at: float, *, final: bool
+    reply: Reply, pieces: Sequence[str], skipped: int, at: float, *, final: bool
 ) -> tuple[Reply, tuple[Effect, ...]]:
-    """Send and edit so that the room shows `pieces`, the parts of the reply after the first `behind`.
+    """Send and edit messages so that the room shows `pieces`, the parts of the reply after the first `skipped`.
 
-    A part that another one follows is complete and gets its last edit here. The last edit of a reply keeps the
-    distance to the edit before it, which may put it up to `EDIT_INTERVAL_S` after `at`. Parts that a retried, shorter
-    answer no longer needs are redacted.
+    A part with a successor is complete and gets its last edit here. The last edit of a reply keeps its distance to the
+    edit before it, and is delayed by up to `EDIT_INTERVAL_S`. If a retried answer is shorter, the parts that are left
+    over are redacted.
     """
-    total = behind + len(pieces)
+    total = skipped + len(pieces)
     edit_at = max(at, (reply.shown_at if reply.parts else at) + EDIT_INTERVAL_S)
     parts = list(reply.parts)
-    looks_finished = not any(part.partial for part in parts)
+    is_complete = not any(part.partial for part in parts)
     added: list[Effect] = []
     edited: list[Effect] = []
-    for index, piece in enumerate(pieces, behind):
+    for index, piece in enumerate(pieces, skipped):
         complete = final or index < total - 1
         message = SendMessage(
             room_id=reply.room_id,
@@ -154,15 +151,15 @@ def _show(
         )
         if index == len(parts):
             part = Part(part_txn(reply.answers, index), 0, checksum(piece), not complete)
-            if looks_finished and not added and index < total - 1:
-                # Until its last part is sent, one part must be marked as partial (contract D12).
+            if is_complete and not added and index < total - 1:
+                # One part stays marked as partial until the last part is sent (contract D12).
                 added.append(Enqueue(replace(message, partial=True), part.txn_id, not_before=at))
                 edited += _edit(message, part, edit_at)
                 part = replace(part, edits=1)
             else:
                 added.append(Enqueue(message, part.txn_id, not_before=at))
             parts.append(part)
-        elif _wants_edit(parts[index], piece, complete=complete, final=final):
+        elif _needs_edit(parts[index], piece, complete=complete, final=final):
             edited += _edit(message, parts[index], edit_at)
             parts[index] = replace(
                 parts[index],
@@ -171,19 +168,21 @@ def _show(
                 partial=not complete,
             )
     if final:
-        edited += [_redact(reply.room_id, part) for part in parts[total:]]
+        for part in parts[total:]:
+            redaction = RedactMessage(reply.room_id, part.txn_id, part.event_id)
+            edited.append(Enqueue(redaction, TxnId(f"{part.txn_id}.redact")))
         del parts[total:]
     shown_at = max(edit_at if edited else 0.0, at if added else 0.0, reply.shown_at)
-    # New parts are sent first: a reply whose last part is missing must not look finished (contract D12).
+    # New parts are sent first: without its last part a reply must not appear complete (contract D12).
     return replace(reply, parts=tuple(parts), shown_at=shown_at), (*added, *edited)
 
 
 def part_txn(answers: EventId, index: int) -> TxnId:
-    """Return the transaction id of a reply's part, counted from 0."""
+    """Return the transaction id of a part; `index` counts from 0."""
     return TxnId(f"{answers}.{index + 1}")
 
 
-def _wants_edit(part: Part, piece: str, *, complete: bool, final: bool) -> bool:
+def _needs_edit(part: Part, piece: str, *, complete: bool, final: bool) -> bool:
     if (part.shown, part.partial) == (checksum(piece), not complete):
         return False
     return final or part.edits < (COMPLETING_EDITS if complete else INTERMEDIATE_EDITS)
@@ -195,8 +194,3 @@ def _edit(message: SendMessage, part: Part, at: float) -> tuple[Effect, ...]:
     )
     send = Enqueue(edit, TxnId(f"{part.txn_id}.e{part.edits + 1}"), not_before=at)
     return (DropEdits(part.txn_id), send) if part.edits else (send,)
-
-
-def _redact(room_id: RoomId, part: Part) -> Effect:
-    redaction = RedactMessage(room_id, part.txn_id, part.event_id)
-    return Enqueue(redaction, TxnId(f"{part.txn_id}.redact"))

@@ -1,12 +1,12 @@
-"""The data of a turn: what is stored of it, and the attempt in hand, which exists only in memory.
+"""The data of a turn: its stored row, and the current attempt, which exists only in memory.
 
-The text of an attempt is not stored. After a restart the agent is asked again under the same `message_id`, and the
+The text of an attempt is not stored. After a restart the agent is called again with the same `message_id`, and the
 reply in the room continues from the stored `Reply`.
 """
 
 from typing import Final, Literal, assert_never
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from machines.events.agent import AgentRequest
 from machines.ids import EventId, UserId
@@ -21,12 +21,12 @@ ENDED: Final[tuple[EndedState, ...]] = ("answered", "failed", "stopped")
 
 
 class Turn(Struct, frozen=True):
-    """The stored row of a turn. Times are seconds since the epoch; 0 is no time.
+    """The stored row of a turn. Times are seconds since the epoch; 0 means not set.
 
-    `tries` is the number of the newest attempt. `gives_up_at` ends the retries (`AGENT_RETRY_S`), `ends_at` the whole
-    turn (`AGENT_MAX_TURN_S`). `fault` and `trouble` are the reason and the kind of the last failed attempt. The room
-    shows the finished parts `shown_behind` and the text `shown` after them, from whichever attempt that came.
-    `user_id` is the author of the message.
+    `attempt` is the number of the newest attempt. `gives_up_at` ends the retries (`AGENT_RETRY_S`), `ends_at` the whole
+    turn (`AGENT_MAX_TURN_S`). `failure_kind` and `failure_reason` describe the last failed attempt. The room shows the
+    finished parts `shown_finished` and the text `shown` after them, whichever attempt they came from. `user_id` is the
+    author of the message.
     """
 
     turn_id: EventId
@@ -34,23 +34,22 @@ class Turn(Struct, frozen=True):
     reply: Reply
     user_id: UserId = UserId("")
     state: TurnState = "queued"
-    tries: int = 0
+    attempt: int = field(default=0, name="tries")
     begun_at: float = 0.0
     gives_up_at: float = 0.0
     ends_at: float = 0.0
     retry_at: float = 0.0
-    fault: str = ""
-    trouble: str = ""
+    failure_reason: str = field(default="", name="fault")
+    failure_kind: str = field(default="", name="trouble")
     shown: str = ""
-    shown_behind: Finished = NOTHING_FINISHED
+    shown_finished: Finished = field(default=NOTHING_FINISHED, name="shown_behind")
 
 
 class Attempt(Struct, frozen=True):
-    """What one request to the agent has brought so far.
+    """The output of one call to the agent so far.
 
-    `finished` is the end of the finished parts within `text`. `status` is the line about what the agent is doing.
-    `first_text_at` is 0 while there is nothing to show. `called_at` is when an attempt that waited for a free call
-    got one.
+    `finished` are the finished parts of `text`. `status` is the line about the agent's activity. `first_text_at` is 0
+    while there is nothing to show. `called_at` is when the call started, if it had to wait.
     """
 
     text: AnswerText | None = None
@@ -64,7 +63,7 @@ NO_ATTEMPT = Attempt()
 
 
 class ActiveTurn(Struct, frozen=True):
-    """The data of the turn's machine: the row, and the attempt in hand."""
+    """The data of the turn's machine: the row, and the current attempt."""
 
     turn: Turn
     attempt: Attempt = NO_ATTEMPT
@@ -75,31 +74,28 @@ class ActiveTurn(Struct, frozen=True):
         return self.turn.state
 
     def has_output(self) -> bool:
-        """Whether the agent has said something, in this attempt or in the text that the room shows."""
+        """Whether there is text, of this attempt or of an earlier one that the room shows."""
         return bool(self.attempt.text) or bool(self.turn.shown)
 
     def due_at(self) -> float | None:
-        """Return when the turn next needs a `TimePassed`, if nothing happens before."""
+        """Return when the turn next needs a `TimePassed`, unless another event occurs before."""
         times = (self.step_due_at(), self.turn.ends_at or None)
         return min((each for each in times if each is not None), default=None)
 
     def step_due_at(self) -> float | None:
-        """Return when the current state is over, without regard to the end of the whole turn."""
+        """Return when the time of the current state is over; the limit of the whole turn is not considered."""
         turn, attempt = self.turn, self.attempt
         match turn.state:
             case "waiting_to_retry":
                 return turn.retry_at
             case "streaming":
-                return (
-                    turn.reply.next_show_at(attempt.first_text_at)
-                    if attempt.first_text_at
-                    else None
-                )
+                shows_text = bool(attempt.first_text_at)
+                return turn.reply.next_show_at(attempt.first_text_at) if shows_text else None
             case "waiting_for_call":
                 return turn.gives_up_at
             case "asking":
                 # The first attempt ends with the silence limit of the agent platform (`AGENT_TIMEOUT_S`).
-                return turn.gives_up_at if turn.tries > 1 else None
+                return turn.gives_up_at if turn.attempt > 1 else None
             case "queued" | "answered" | "failed" | "stopped":
                 return None
             case _:

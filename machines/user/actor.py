@@ -87,7 +87,9 @@ def _handle_request(
         return user_actor, (_not_allowed(user, reply_to),)
     if isinstance(request, ChatListRequested):
         page = chats_page(chats, reply_to, context)
-        return user_actor, (tell_answer(reply_to, page, context.catalog.not_in_company("chats")),)
+        return user_actor, (
+            tell_answer(reply_to, page, context.catalog.not_in_shared_room("chats")),
+        )
     if isinstance(request, OnboardingRequested) and user.space_id and chats:
         return user_actor, point_to_chats(user, chats, reply_to, context)
     if user.space_id is None:
@@ -159,7 +161,7 @@ def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tup
     )
     text = catalog.chat_created if others else catalog.entry_pointer
     shared_text = (
-        catalog.chat_created_in_company() if others else catalog.entry_pointer_in_company()
+        catalog.chat_created_in_shared_room() if others else catalog.entry_pointer_in_shared_room()
     )
     pointer = tell_answer(reply_to, text(chat.name, context.link(room_id)), shared_text)
     return user_actor, (*effects, welcome, pointer)

@@ -59,7 +59,7 @@ def point_to_chats(
     """Answer with a link to a chat; an invitation also invites the user to rooms they left (contracts O2, O5)."""
     current = [chat for chat in chats if not chat.archived]
     last = (current or chats)[-1]
-    link, shared_text = context.link(last.room_id), context.catalog.entry_pointer_in_company()
+    link, shared_text = context.link(last.room_id), context.catalog.entry_pointer_in_shared_room()
     if reply_to.event_id is not None:
         text = context.catalog.entry_plain_text(last.name, link)
         return (tell_answer(reply_to, text, shared_text),)

@@ -15,7 +15,7 @@ class BatchBuilder:
     """Collects what the decoder finds; `oversized` are the rooms that were left out because they are too large."""
 
     bot: UserId
-    facts: list[MatrixEvent] = field(default_factory=list)
+    events: list[MatrixEvent] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     oversized: set[RoomId] = field(default_factory=set)

@@ -73,7 +73,7 @@ class SyncDecoder:
         _check_to_device(batch, body)
         return SyncBatch(
             SyncToken(token),
-            tuple(batch.facts),
+            tuple(batch.events),
             tuple(batch.gaps),
             tuple(batch.quarantined),
         )

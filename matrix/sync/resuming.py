@@ -34,7 +34,7 @@ async def resume_batch(
         found[room_id] = left_to_answer(events, room_id, position, bot)
 
     await run_reads(partial(read, *each) for each in unsettled.items())
-    facts: list[MatrixEvent] = [fact for fact in batch.facts if not isinstance(fact, MESSAGES)]
+    facts: list[MatrixEvent] = [fact for fact in batch.events if not isinstance(fact, MESSAGES)]
     for room_id in unsettled:
         facts.extend(found[room_id])
-    return replace(batch, facts=tuple(facts))
+    return replace(batch, events=tuple(facts))

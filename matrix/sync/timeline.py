@@ -38,9 +38,9 @@ def decode_page(
     """Decode a page of history, oldest first, by the rules of a timeline."""
     batch = BatchBuilder(bot)
     _decode_timeline(batch, room_id, list(events), was_in=was_in)
-    if any(map(_is_arrival, batch.facts)):
-        batch.facts.insert(0, MembersCounted(room_id, None))
-    return tuple(batch.facts)
+    if any(map(_is_arrival, batch.events)):
+        batch.events.insert(0, MembersCounted(room_id, None))
+    return tuple(batch.events)
 
 
 def decode_joined(
@@ -57,7 +57,7 @@ def decode_joined(
         if _is_encryption(event):
             _decode_into(batch, room_id, event, "state")
     events = batch.events_in(room, "timeline", "timeline", room_id)
-    first = len(batch.facts)
+    first = len(batch.events)
     was_in = was_in or _was_in(state, events, batch.bot)
     has_join = _decode_timeline(batch, room_id, events, was_in=was_in)
     _count_members(batch, room_id, room, first, since)
@@ -87,7 +87,7 @@ def decode_invite(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) ->
     if inviter is None:
         batch.quarantine("invite", "the invitation does not say who sent it", room_id)
     else:
-        batch.facts.append(InviteArrived(room_id, inviter, encrypted))
+        batch.events.append(InviteArrived(room_id, inviter, encrypted))
 
 
 def decode_left(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) -> None:
@@ -104,10 +104,10 @@ def decode_left(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) -> N
                 batch.quarantine("leave", str(reason), room_id, event)
                 break
             if removed is not None:
-                batch.facts.append(removed)
+                batch.events.append(removed)
             return
     not_in_it = "the homeserver says that the bot is not in it"
-    batch.facts.append(BotRemoved(room_id, None, None, not_in_it))
+    batch.events.append(BotRemoved(room_id, None, None, not_in_it))
 
 
 def _was_in(state: list[object], timeline: list[object], bot: UserId) -> bool:
@@ -133,11 +133,11 @@ def _count_members(
     """
     others = other_member_count(room)
     if others is None:
-        arrived = any(_is_arrival(fact) for fact in batch.facts[first:])
+        arrived = any(_is_arrival(fact) for fact in batch.events[first:])
         if arrived and since is not None:
-            batch.facts.insert(first, MembersCounted(room_id, None))
+            batch.events.insert(first, MembersCounted(room_id, None))
     elif since is not None or others > 1:
-        batch.facts.insert(first, MembersCounted(room_id, others))
+        batch.events.insert(first, MembersCounted(room_id, others))
 
 
 def _is_arrival(fact: MatrixEvent) -> bool:
@@ -156,14 +156,14 @@ def _decode_timeline(
         if own_membership(event, batch.bot) is not None or _is_encryption(event):
             _decode_into(batch, room_id, event, "timeline")
     if join_index > 0 and any(
-        isinstance(fact, BotRemoved) and fact.room_id == room_id for fact in batch.facts
+        isinstance(fact, BotRemoved) and fact.room_id == room_id for fact in batch.events
     ):
         _decode_return(batch, room_id, events[join_index])
-    after_join, first = events[join_index + 1 :], len(batch.facts)
+    after_join, first = events[join_index + 1 :], len(batch.events)
     for event in after_join:
         _decode_into(batch, room_id, event, "timeline")
-    if len(batch.facts) > first:
-        batch.facts[first:] = without_answered(batch.facts[first:], after_join, batch.bot)
+    if len(batch.events) > first:
+        batch.events[first:] = without_answered(batch.events[first:], after_join, batch.bot)
     return join_index >= 0
 
 
@@ -171,7 +171,7 @@ def _decode_return(batch: BatchBuilder, room_id: RoomId, event: object) -> None:
     """Add that the bot is back in a room: after the removal alone the room would wait for a message."""
     event_id = event.get("event_id") if type(event) is dict else None
     if is_id(event_id, "$"):
-        batch.facts.append(BotReturned(room_id, EventId(event_id)))
+        batch.events.append(BotReturned(room_id, EventId(event_id)))
 
 
 def _is_encryption(event: object) -> bool:
@@ -185,4 +185,4 @@ def _decode_into(batch: BatchBuilder, room_id: RoomId, event: object, source: So
         batch.quarantine(source, str(reason), room_id, event)
         fact = malformed_message(event, room_id, batch.bot)
     if fact is not None:
-        batch.facts.append(fact)
+        batch.events.append(fact)

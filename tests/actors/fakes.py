@@ -20,9 +20,9 @@ from actors.context import ContextProvider
 from machines.access import Access
 from machines.errors import TokenUnknown
 from machines.events.agent import (
-    AgentEnded,
+    AgentEnd,
     AgentRequest,
-    AgentSaid,
+    AgentTextChunk,
     Frame,
 )
 from machines.events.matrix import (
@@ -283,8 +283,8 @@ class FakeAgents:
         self.closed: list[str] = []
         self.mute: set[str] = set()
         self.says: Callable[[AgentRequest], Iterable[Frame]] = lambda request: (
-            AgentSaid(f"re: {request.text}"),
-            AgentEnded(1),
+            AgentTextChunk(f"re: {request.text}"),
+            AgentEnd(1),
         )
 
     async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:

@@ -9,10 +9,10 @@ import pytest
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
 from actors.task_pool import TaskPool
 from machines.events.agent import (
-    AgentEnded,
-    AgentOffersFile,
+    AgentEnd,
+    AgentFileOffer,
     AgentRequest,
-    AgentSaid,
+    AgentTextChunk,
 )
 from machines.events.effects import CallAgent
 from machines.events.internal import (
@@ -111,7 +111,7 @@ async def test_a_cancelled_call_signals_nothing_more():
 )
 async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fits):
     async with open_line(Limits(answer_bytes=10)) as line:
-        line.agents.says = lambda _: (*map(AgentSaid, pieces), AgentEnded(1))
+        line.agents.says = lambda _: (*map(AgentTextChunk, pieces), AgentEnd(1))
         line.calls.ask(ROOM, asks("hello"))
         await settle()
         assert line.told[-1] == AnswerTooLong(EventId("$1"), 1, AnswerText(fits))
@@ -120,7 +120,7 @@ async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fit
 
 async def test_an_answer_that_just_fits_is_whole():
     async with open_line(Limits(answer_bytes=10)) as line:
-        line.agents.says = lambda _: (AgentSaid("12345"), AgentSaid("67890"), AgentEnded(1))
+        line.agents.says = lambda _: (AgentTextChunk("12345"), AgentTextChunk("67890"), AgentEnd(1))
         line.calls.ask(ROOM, asks("hello"))
         await settle()
         assert line.told[-1] == AgentDone(EventId("$1"), 1, "1234567890", 1)
@@ -128,8 +128,8 @@ async def test_an_answer_that_just_fits_is_whole():
 
 async def test_the_number_of_files_is_limited():
     async with open_line() as line:
-        offers = [AgentOffersFile(f"file {number}") for number in range(MAX_FILES + 100)]
-        line.agents.says = lambda _: (*offers, AgentEnded(1))
+        offers = [AgentFileOffer(f"file {number}") for number in range(MAX_FILES + 100)]
+        line.agents.says = lambda _: (*offers, AgentEnd(1))
         line.calls.ask(ROOM, asks("hello"))
         await settle()
         done = line.told[-1]

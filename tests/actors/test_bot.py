@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from actors import bot
 from actors.agent_calls import Limits
 from machines.errors import CredentialsRefused, LoggedOut, TokenUnknown
-from machines.events.agent import AgentBroke, AgentEnded, AgentSaid
+from machines.events.agent import AgentEnd, AgentFailure, AgentTextChunk
 from machines.events.matrix import BotRemoved, BotReturned, SyncBatch
 from machines.events.orders import NameRoom, SendMessage
 from machines.ids import EventId, RoomId, SyncToken
@@ -274,7 +274,7 @@ async def test_an_agent_that_breaks_off_is_asked_again_when_its_time_has_come(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
-    tries = iter([[AgentSaid("half"), AgentBroke("broken_off", "gone")], None])
+    tries = iter([[AgentTextChunk("half"), AgentFailure("broken_off", "gone")], None])
     usual = runtime.agents.says
 
     def says(request):
@@ -362,7 +362,7 @@ async def test_a_turn_without_end_ends_in_time_and_leaves_no_timer(runtime: Runt
         await runtime.clock.passes(2)
         assert runtime.homeserver.replies == [("$1", CATALOG.agent_gave_up("too_slow"))]
         assert runtime.agents.closed == ["mute"]
-        runtime.agents.says = lambda _: (AgentEnded(1),)
+        runtime.agents.says = lambda _: (AgentEnd(1),)
         runtime.homeserver.arrives(runtime.message(room, "hello"))
         await runtime.clock.passes(5)
         assert runtime.homeserver.replies[1:] == [("$2", CATALOG.empty_answer())]

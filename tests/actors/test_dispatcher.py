@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from actors import dispatcher
 from actors.cell import WINDOW
 from actors.inbox_queues import HELD
-from machines.events.agent import AgentEnded, AgentSaid
+from machines.events.agent import AgentEnd, AgentTextChunk
 from machines.events.orders import LinkChild, SendMessage
 from machines.i18n import catalog_for
 from machines.ids import RoomId
@@ -37,9 +37,9 @@ async def test_a_room_answers_one_after_the_other_and_in_order(runtime: RuntimeF
         nonlocal open_calls, most
         open_calls += 1
         most = max(most, open_calls)
-        yield AgentSaid(f"re: {request.text}")
+        yield AgentTextChunk(f"re: {request.text}")
         open_calls -= 1
-        yield AgentEnded(1)
+        yield AgentEnd(1)
 
     runtime.agents.says = says
     async with runtime.running():

@@ -12,9 +12,9 @@ from actors.context import ContextProvider
 from actors.task_pool import TaskPool
 from machines.context import StepContext
 from machines.events.agent import (
-    AgentEnded,
+    AgentEnd,
     AgentRequest,
-    AgentSaid,
+    AgentTextChunk,
     Frame,
 )
 from machines.events.effects import CallAgent
@@ -53,8 +53,8 @@ class Talker:
 
     async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
         for number in range(self.chunks):
-            yield AgentSaid(f"{CHUNK}\n" if number % 9 else f"{CHUNK}\n\n")
-        yield AgentEnded(1)
+            yield AgentTextChunk(f"{CHUNK}\n" if number % 9 else f"{CHUNK}\n\n")
+        yield AgentEnd(1)
 
 
 class Counted:

@@ -7,7 +7,7 @@ import anyio
 
 from agent_platform.protocol.client import ask
 from agent_platform.protocol.connection import Endpoint, Timings, open_session
-from machines.events.agent import AgentRequest, AgentSaid, Frame
+from machines.events.agent import AgentRequest, AgentTextChunk, Frame
 
 QUICK = Timings(connect_s=5, status_s=5, silence_s=5, heartbeat_s=30, close_s=0.2)
 
@@ -35,4 +35,4 @@ async def ask_agent(
 
 
 def said(frames: list[Frame]) -> str:
-    return "".join(frame.text for frame in frames if isinstance(frame, AgentSaid))
+    return "".join(frame.text for frame in frames if isinstance(frame, AgentTextChunk))

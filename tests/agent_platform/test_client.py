@@ -11,14 +11,14 @@ from agent_platform.protocol.connection import Endpoint, Timings, open_session
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES
 from agent_platform.protocol.rate_limit import FrameRateLimit
 from machines.events.agent import (
-    AgentBroke,
-    AgentEnded,
-    AgentOffersFile,
-    AgentRefused,
-    AgentReported,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
+    AgentCustomUpdate,
+    AgentEnd,
+    AgentError,
+    AgentFailure,
+    AgentFileOffer,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
     ConfirmationAnswer,
 )
 from tests.agent_platform.support import QUICK, ask_agent, request, said
@@ -62,19 +62,19 @@ async def test_an_answer_is_yielded_as_frames_with_one_terminal_frame():
         Text("too late"),
     ) as agent:
         assert await ask_agent(agent.url) == [
-            AgentSaid("Hel"),
-            AgentUsesTool("search"),
-            AgentReported({"kind": "progress", "n": 1}),
-            AgentToolDone(),
-            AgentOffersFile("out/a.txt"),
-            AgentSaid("lo"),
-            AgentEnded(12),
+            AgentTextChunk("Hel"),
+            AgentToolCall("search"),
+            AgentCustomUpdate({"kind": "progress", "n": 1}),
+            AgentToolResult(),
+            AgentFileOffer("out/a.txt"),
+            AgentTextChunk("lo"),
+            AgentEnd(12),
         ]
 
 
 async def test_an_empty_answer_is_an_answer():
     async with agent_sending(End(0)) as agent:
-        assert await ask_agent(agent.url) == [AgentEnded(0)]
+        assert await ask_agent(agent.url) == [AgentEnd(0)]
 
 
 async def test_the_agent_is_sent_the_message_at_the_address_of_the_chat():
@@ -112,7 +112,7 @@ async def test_each_request_has_its_own_connection_which_is_closed_at_the_termin
     async with AgentServer() as agent, open_session() as session:
         for number in (1, 2):
             async for frame in ask(session, Endpoint(agent.url), request(), QUICK):
-                if isinstance(frame, AgentEnded):
+                if isinstance(frame, AgentEnd):
                     # Closed already: the next request must not find the chat in use.
                     with anyio.fail_after(5):
                         await agent.connections[-1].closed.wait()
@@ -127,18 +127,18 @@ async def test_a_character_split_between_two_chunks_is_joined():
         End(1),
     ) as agent:
         assert await ask_agent(agent.url) == [
-            AgentSaid("a"),
-            AgentSaid("😀b"),
-            AgentSaid("\ufffd"),
-            AgentEnded(1),
+            AgentTextChunk("a"),
+            AgentTextChunk("😀b"),
+            AgentTextChunk("\ufffd"),
+            AgentEnd(1),
         ]
 
 
 async def test_an_error_ends_the_turn_with_its_code():
     async with agent_sending(Text("so far"), Error("AGENT_BUSY", {"by": "another"})) as agent:
         assert await ask_agent(agent.url) == [
-            AgentSaid("so far"),
-            AgentRefused("AGENT_BUSY", '{"by": "another"}'),
+            AgentTextChunk("so far"),
+            AgentError("AGENT_BUSY", '{"by": "another"}'),
         ]
 
 
@@ -168,7 +168,7 @@ async def test_an_error_ends_the_turn_with_its_code():
 )
 async def test_text_before_a_failure_is_kept(steps, kind, reason):
     async with agent_sending(Text("so far"), *steps) as agent:
-        assert await ask_agent(agent.url) == [AgentSaid("so far"), AgentBroke(kind, reason)]
+        assert await ask_agent(agent.url) == [AgentTextChunk("so far"), AgentFailure(kind, reason)]
 
 
 async def test_a_frame_of_exactly_the_limit_is_accepted():
@@ -182,8 +182,8 @@ async def test_silence_during_an_answer_ends_the_request():
     async with agent_sending(Text("so far"), NOTHING_MORE) as agent:
         timings = Timings(silence_s=0.05, close_s=0.2)
         assert await ask_agent(agent.url, timings=timings) == [
-            AgentSaid("so far"),
-            AgentBroke("silent", "the agent said nothing for 0.05 s"),
+            AgentTextChunk("so far"),
+            AgentFailure("silent", "the agent said nothing for 0.05 s"),
         ]
 
 
@@ -206,7 +206,7 @@ async def test_silence_during_an_answer_ends_the_request():
 async def test_an_opening_without_status_sends_no_message(opening, kind, reason):
     async with AgentServer(opening=opening) as agent:
         timings = Timings(status_s=0.05 if opening == NO_STATUS else 5, close_s=0.2)
-        assert await ask_agent(agent.url, timings=timings) == [AgentBroke(kind, reason)]
+        assert await ask_agent(agent.url, timings=timings) == [AgentFailure(kind, reason)]
         assert agent.requests == []
 
 
@@ -224,13 +224,13 @@ async def test_an_http_status_is_named():
     async with AgentServer() as agent:
         agent.http_status = 503
         reason = f"127.0.0.1:{agent.port} answered with HTTP status 503"
-        assert await ask_agent(agent.url, token="s3cret") == [AgentBroke("unreachable", reason)]
+        assert await ask_agent(agent.url, token="s3cret") == [AgentFailure("unreachable", reason)]
 
 
 async def test_closing_the_generator_early_disconnects_at_once():
     async with agent_sending(Text("a"), NOTHING_MORE) as agent, open_session() as session:
         async with aclosing(ask(session, Endpoint(agent.url), request(), QUICK)) as frames:
-            assert await anext(frames) == AgentSaid("a")
+            assert await anext(frames) == AgentTextChunk("a")
         with anyio.fail_after(5):
             await agent.connections[0].closed.wait()
         assert agent.connections[0].close_code == 1000

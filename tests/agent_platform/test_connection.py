@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from agent_platform.errors import RequestFailed
 from agent_platform.protocol.client import ask
 from agent_platform.protocol.connection import Connection, Endpoint, Timings, open_session
-from machines.events.agent import AgentBroke, AgentSaid
+from machines.events.agent import AgentFailure, AgentTextChunk
 from tests.agent_platform.support import ask_agent, collect, request
 
 STATUS = b'\x81\x11{"type":"STATUS"}'
@@ -77,8 +77,8 @@ async def test_a_missing_pong_ends_the_request():
         timings = Timings(heartbeat_s=0.05, close_s=0.05)
         try:
             assert await ask_agent(f"http://127.0.0.1:{port}", timings=timings) == [
-                AgentSaid("a"),
-                AgentBroke("silent", "the agent did not answer a ping"),
+                AgentTextChunk("a"),
+                AgentFailure("silent", "the agent did not answer a ping"),
             ]
         finally:
             over.set()
@@ -104,7 +104,7 @@ async def test_pings_of_the_agent_do_not_count_as_an_answer():
     async with raw_server(pings) as port:
         timings = Timings(silence_s=0.1, close_s=0.05)
         assert await ask_agent(f"http://127.0.0.1:{port}", timings=timings) == [
-            AgentBroke("silent", "the agent said nothing for 0.1 s")
+            AgentFailure("silent", "the agent said nothing for 0.1 s")
         ]
 
 
@@ -129,7 +129,7 @@ async def test_a_peer_that_stops_reading_blocks_neither_sending_nor_closing():
         timings = Timings(silence_s=0.1, close_s=0.1)
         with anyio.fail_after(5):
             assert await collect(ask(session, endpoint, wanted, timings)) == [
-                AgentBroke("silent", "the agent does not take the message")
+                AgentFailure("silent", "the agent does not take the message")
             ]
             over.set()
             # The rest of the message is discarded, not sent later.
@@ -151,7 +151,7 @@ async def test_closing_takes_a_bounded_time_when_the_peer_sends_no_close_frame()
             started = anyio.current_time()
             with anyio.CancelScope() as scope:
                 async with aclosing(ask(session, endpoint, request(), timings)) as frames:
-                    assert await anext(frames) == AgentSaid("a")
+                    assert await anext(frames) == AgentTextChunk("a")
                     if timings.close_s == 60:
                         scope.cancel()
             assert anyio.current_time() - started < 5
@@ -183,7 +183,7 @@ async def test_closing_takes_a_bounded_time_when_the_peer_sends_no_close_frame()
 async def test_a_peer_that_is_no_agent_is_unreachable(data, reason):
     async with raw_server(answers(data)) as port:
         where = f"127.0.0.1:{port}"
-        expected = AgentBroke("unreachable", reason.format(where))
+        expected = AgentFailure("unreachable", reason.format(where))
         assert await ask_agent(f"http://{where}", token="s3cret") == [expected]
 
 
@@ -201,7 +201,7 @@ async def test_nothing_is_sent_to_where_a_redirect_points(status):
             [frame] = await ask_agent(f"http://127.0.0.1:{port}", token="s3cret")
     target = f"http://127.0.0.1:{other}/v1/agent_ws/1/"
     reason = f"127.0.0.1:{port} redirects to {target}, which is not followed"
-    assert frame == AgentBroke("unreachable", reason)
+    assert frame == AgentFailure("unreachable", reason)
     assert got == []
 
 
@@ -210,7 +210,7 @@ async def test_a_peer_that_never_answers_is_unreachable():
         await reader.read()
 
     async with raw_server(mute) as port:
-        expected = AgentBroke("unreachable", f"no connection to 127.0.0.1:{port} within 0.1 s")
+        expected = AgentFailure("unreachable", f"no connection to 127.0.0.1:{port} within 0.1 s")
         timings = Timings(connect_s=0.1)
         assert await ask_agent(f"http://127.0.0.1:{port}", timings=timings) == [expected]
 
@@ -220,7 +220,7 @@ async def test_an_unknown_host_is_named(monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    expected = AgentBroke("unreachable", "the name agent.invalid can't be resolved")
+    expected = AgentFailure("unreachable", "the name agent.invalid can't be resolved")
     assert await ask_agent("http://agent.invalid") == [expected]
 
 
@@ -233,7 +233,7 @@ async def test_a_peer_without_tls_is_unreachable_over_https():
     async with raw_server(plain) as port:
         where = f"127.0.0.1:{port}"
         assert await ask_agent(f"https://{where}") == [
-            AgentBroke("unreachable", f"no TLS connection to {where}")
+            AgentFailure("unreachable", f"no TLS connection to {where}")
         ]
 
 
@@ -241,7 +241,7 @@ async def test_an_untrusted_certificate_is_refused(tmp_path):
     async with raw_server(answers(b""), tls=self_signed(tmp_path)) as port:
         where = f"127.0.0.1:{port}"
         assert await ask_agent(f"https://{where}") == [
-            AgentBroke("unreachable", f"the TLS certificate of {where} is not accepted")
+            AgentFailure("unreachable", f"the TLS certificate of {where} is not accepted")
         ]
 
 
@@ -285,7 +285,7 @@ async def test_an_invalid_websocket_frame_is_a_protocol_error(frames, reason):
         await reader.read()
 
     async with raw_server(nonsense) as port:
-        assert await ask_agent(f"http://127.0.0.1:{port}") == [AgentBroke("protocol", reason)]
+        assert await ask_agent(f"http://127.0.0.1:{port}") == [AgentFailure("protocol", reason)]
 
 
 def test_a_token_is_not_shown():

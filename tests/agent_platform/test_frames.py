@@ -8,13 +8,13 @@ from agent_platform.errors import ProtocolError
 from agent_platform.protocol.frames import Status, decode_frame, encode_request
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES, MAX_NUMBER
 from machines.events.agent import (
-    AgentEnded,
-    AgentOffersFile,
-    AgentRefused,
-    AgentReported,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
+    AgentCustomUpdate,
+    AgentEnd,
+    AgentError,
+    AgentFileOffer,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
     ConfirmationAnswer,
     ContextOrder,
 )
@@ -61,26 +61,26 @@ CONFIRMATION = {"kind": "confirmation", "id": "c1", "title": "Sure?", "descripti
     [
         ({"type": "STATUS"}, Status()),
         ({"type": "STATUS", "unknown": 1}, Status()),
-        ({"type": "AGENT_EVENT_TEXT_CHUNK", "text": "Привет"}, AgentSaid("Привет")),
-        ({"type": "AGENT_EVENT_TEXT_CHUNK", "text": ""}, AgentSaid("")),
-        ({"type": "AGENT_EVENT_TOOL_CALL_CHUNK", "tool_name": "ls"}, AgentUsesTool("ls")),
-        ({"type": "AGENT_EVENT_TOOL_RESULT", "result": {"a": [1]}}, AgentToolDone()),
-        ({"type": "AGENT_EVENT_TOOL_RESULT"}, AgentToolDone()),
-        ({"type": "AGENT_EVENT_CUSTOM_UPDATE", "payload": {"n": 1}}, AgentReported({"n": 1})),
+        ({"type": "AGENT_EVENT_TEXT_CHUNK", "text": "Привет"}, AgentTextChunk("Привет")),
+        ({"type": "AGENT_EVENT_TEXT_CHUNK", "text": ""}, AgentTextChunk("")),
+        ({"type": "AGENT_EVENT_TOOL_CALL_CHUNK", "tool_name": "ls"}, AgentToolCall("ls")),
+        ({"type": "AGENT_EVENT_TOOL_RESULT", "result": {"a": [1]}}, AgentToolResult()),
+        ({"type": "AGENT_EVENT_TOOL_RESULT"}, AgentToolResult()),
+        ({"type": "AGENT_EVENT_CUSTOM_UPDATE", "payload": {"n": 1}}, AgentCustomUpdate({"n": 1})),
         (
             {"type": "AGENT_EVENT_CUSTOM_UPDATE", "payload": CONFIRMATION},
-            AgentReported(CONFIRMATION),
+            AgentCustomUpdate(CONFIRMATION),
         ),
         (
             {"type": "AGENT_EVENT_SEND_FILE", "path": "/workspace/a"},
-            AgentOffersFile("/workspace/a"),
+            AgentFileOffer("/workspace/a"),
         ),
-        ({"type": "AGENT_EVENT_END", "tokens_used": 0}, AgentEnded(0)),
-        ({"type": "AGENT_EVENT_END", "tokens_used": MAX_NUMBER}, AgentEnded(MAX_NUMBER)),
-        ({"type": "AGENT_EVENT_END"}, AgentEnded(0)),
-        ({"type": "ERROR", "code": "X", "details": "why"}, AgentRefused("X", "why")),
-        ({"type": "ERROR", "code": "X", "details": {"a": "ä"}}, AgentRefused("X", '{"a": "ä"}')),
-        ({"type": "ERROR", "code": "X"}, AgentRefused("X", "")),
+        ({"type": "AGENT_EVENT_END", "tokens_used": 0}, AgentEnd(0)),
+        ({"type": "AGENT_EVENT_END", "tokens_used": MAX_NUMBER}, AgentEnd(MAX_NUMBER)),
+        ({"type": "AGENT_EVENT_END"}, AgentEnd(0)),
+        ({"type": "ERROR", "code": "X", "details": "why"}, AgentError("X", "why")),
+        ({"type": "ERROR", "code": "X", "details": {"a": "ä"}}, AgentError("X", '{"a": "ä"}')),
+        ({"type": "ERROR", "code": "X"}, AgentError("X", "")),
         ({"type": "SOMETHING_NEW", "text": 1}, None),
         ({"type": ""}, None),
     ],
@@ -182,7 +182,7 @@ def test_the_size_limit_counts_bytes(character):
         room, width = size - len(head + tail), len(character.encode())
         return head + character * (room // width) + "x" * (room % width) + tail
 
-    assert isinstance(decode_frame(frame(MAX_FRAME_BYTES)), AgentSaid)
+    assert isinstance(decode_frame(frame(MAX_FRAME_BYTES)), AgentTextChunk)
     with pytest.raises(ProtocolError, match="larger than 4 MiB"):
         decode_frame(frame(MAX_FRAME_BYTES + 1))
 
@@ -190,7 +190,7 @@ def test_the_size_limit_counts_bytes(character):
 def test_the_details_of_an_error_are_bounded():
     frame = {"type": "ERROR", "code": "C" * 1000, "details": "d" * 100_000}
     refused = decode_frame(json.dumps(frame))
-    assert isinstance(refused, AgentRefused)
+    assert isinstance(refused, AgentError)
     assert (len(refused.code), len(refused.details)) == (100, 2_000)
 
 
@@ -250,9 +250,9 @@ def decode_or_none(data):
 @given(OBJECTS)
 def test_any_json_object_is_a_safe_value_or_an_error(frame):
     value = decode_or_none(json.dumps(frame))
-    if isinstance(value, AgentReported):
+    if isinstance(value, AgentCustomUpdate):
         json.dumps(value.payload, ensure_ascii=False, allow_nan=False).encode()
-    if isinstance(value, AgentRefused):
+    if isinstance(value, AgentError):
         (value.code + value.details).encode()
 
 

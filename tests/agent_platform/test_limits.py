@@ -21,13 +21,13 @@ from agent_platform.protocol.sanitize import (
     sanitize_text,
 )
 from machines.events.agent import (
-    AgentEnded,
-    AgentOffersFile,
-    AgentRefused,
-    AgentReported,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
+    AgentCustomUpdate,
+    AgentEnd,
+    AgentError,
+    AgentFileOffer,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
 )
 
 LONG = "long " * 100_000
@@ -41,7 +41,7 @@ def frame(kind: str, **fields: object) -> str:
 
 def reported(**payload: object) -> dict:
     value = decode_frame(frame("AGENT_EVENT_CUSTOM_UPDATE", payload=payload))
-    assert isinstance(value, AgentReported)
+    assert isinstance(value, AgentCustomUpdate)
     return dict(value.payload)
 
 
@@ -74,7 +74,7 @@ def test_a_description_keeps_its_lines():
 
 def test_tool_names_progress_and_questions_are_cut():
     tool = decode_frame(frame("AGENT_EVENT_TOOL_CALL_CHUNK", tool_name=LONG))
-    assert isinstance(tool, AgentUsesTool)
+    assert isinstance(tool, AgentToolCall)
     assert len(tool.tool_name) <= MAX_LINE_CHARS
     assert len(reported(kind="progress", text=f"reading\n{LONG}")["text"]) <= MAX_LINE_CHARS
     question = reported(**QUESTION | {"title": LONG, "description": LONG})
@@ -85,7 +85,7 @@ def test_tool_names_progress_and_questions_are_cut():
 
 def test_an_error_is_one_line():
     refused = decode_frame(frame("ERROR", code="A\nB\x07", details="one\ntwo"))
-    assert refused == AgentRefused("A B", "one two")
+    assert refused == AgentError("A B", "one two")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_id_or_path_that_is_too_long_is_refused_and_not_cut(data, message):
 
 def test_an_id_or_path_of_the_longest_length_is_kept_whole():
     path = "p" * 4096
-    assert decode_frame(frame("AGENT_EVENT_SEND_FILE", path=path)) == AgentOffersFile(path)
+    assert decode_frame(frame("AGENT_EVENT_SEND_FILE", path=path)) == AgentFileOffer(path)
     assert reported(**QUESTION | {"id": "c" * 500})["id"] == "c" * 500
 
 
@@ -141,16 +141,16 @@ MANY = {
 
 
 def test_the_protocols_fields_are_read_from_a_frame_of_many_values():
-    assert decode_frame(MANY["a result"]) == AgentToolDone()
+    assert decode_frame(MANY["a result"]) == AgentToolResult()
     assert decode_frame(MANY["an unknown frame"]) is None
-    assert decode_frame(MANY["progress"]) == AgentReported({"text": "on it"})
-    assert decode_frame(MANY["an end"]) == AgentEnded(7)
+    assert decode_frame(MANY["progress"]) == AgentCustomUpdate({"text": "on it"})
+    assert decode_frame(MANY["an end"]) == AgentEnd(7)
     refused = decode_frame(MANY["details"])
-    assert isinstance(refused, AgentRefused)
+    assert isinstance(refused, AgentError)
     assert refused.details.startswith('{"a":[{},{}')
     assert len(refused.details) <= 2_000
     said = decode_frame(MANY["text"])
-    assert isinstance(said, AgentSaid)
+    assert isinstance(said, AgentTextChunk)
     assert said.text == "a, " * (ROOM // 3)
 
 

@@ -9,14 +9,14 @@ from agent_platform import MOCK_PHRASES
 from agent_platform.mock.platform import MAX_CHUNKS, MAX_CONTEXTS, MockPlatform
 from agent_platform.mock.sample_text import MAX_CHARS, long_text
 from machines.events.agent import (
-    AgentBroke,
-    AgentEnded,
-    AgentOffersFile,
-    AgentRefused,
-    AgentReported,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
+    AgentCustomUpdate,
+    AgentEnd,
+    AgentError,
+    AgentFailure,
+    AgentFileOffer,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
     ConfirmationAnswer,
     ContextOrder,
 )
@@ -59,7 +59,7 @@ async def test_a_message_is_echoed_word_by_word(talk):
     assert said(frames) == (
         "Hello! You said: good morning to you\n\nThis is message 1 of our conversation."
     )
-    assert frames[-1] == AgentEnded(14)
+    assert frames[-1] == AgentEnd(14)
     assert [frame.text for frame in frames[:3]] == ["Hello! ", "You ", "said: "]
     assert talk.rest.waits == [0.03] * 14
 
@@ -109,7 +109,7 @@ async def test_the_number_of_pieces_is_bounded(talk):
 
 async def test_a_confirmation_is_asked_for_and_answered_once(talk):
     [asks, ended] = await talk.say("confirm send the mail")
-    assert asks == AgentReported(
+    assert asks == AgentCustomUpdate(
         {
             "kind": "confirmation",
             "id": "confirm-m1",
@@ -117,7 +117,7 @@ async def test_a_confirmation_is_asked_for_and_answered_once(talk):
             "description": "Nothing happens before you answer.",
         }
     )
-    assert ended == AgentEnded(0)
+    assert ended == AgentEnd(0)
     yes = ConfirmationAnswer("confirm-m1", accepted=True)
     did = await talk.say("yes", confirmation=yes)
     assert said(did) == "Thank you. I did it: send the mail."
@@ -150,8 +150,8 @@ async def test_settings_change_the_answers(talk):
 
 @pytest.mark.parametrize("settings", [{"soul": 5}, {"skills": []}, {"skills": {"web-search": 0}}])
 async def test_unknown_settings_are_ignored(talk, settings):
-    assert isinstance((await talk.say("tool", settings=settings))[-1], AgentEnded)
-    assert isinstance((await talk.say("hi", settings=settings))[-1], AgentEnded)
+    assert isinstance((await talk.say("tool", settings=settings))[-1], AgentEnd)
+    assert isinstance((await talk.say("hi", settings=settings))[-1], AgentEnd)
 
 
 async def test_the_phrase_context_shows_the_settings_that_were_sent(talk):
@@ -165,30 +165,30 @@ async def test_the_phrase_context_shows_the_settings_that_were_sent(talk):
 
 async def test_a_tool_is_reported_in_frames_of_its_own(talk):
     frames = await talk.say("tool")
-    kinds = [type(frame) for frame in frames if not isinstance(frame, AgentSaid)]
-    assert kinds == [AgentUsesTool, AgentReported, AgentToolDone, AgentEnded]
+    kinds = [type(frame) for frame in frames if not isinstance(frame, AgentTextChunk)]
+    assert kinds == [AgentToolCall, AgentCustomUpdate, AgentToolResult, AgentEnd]
     assert said(frames) == "I used web-search, and it worked."
 
 
 async def test_each_failure_phrase_fails_in_its_way(talk):
     assert await talk.say("fail") == [
-        AgentRefused("MOCK_FAILURE", "The mock agent failed, as you asked.")
+        AgentError("MOCK_FAILURE", "The mock agent failed, as you asked.")
     ]
-    assert await talk.say("empty") == [AgentEnded(0)]
-    assert await talk.say("silent") == [AgentBroke("silent", "the agent said nothing for 30 s")]
+    assert await talk.say("empty") == [AgentEnd(0)]
+    assert await talk.say("silent") == [AgentFailure("silent", "the agent said nothing for 30 s")]
     assert talk.rest.waits == [30.0]
 
 
 async def test_busy_succeeds_at_the_next_attempt(talk):
     [busy] = await talk.say("busy")
-    assert isinstance(busy, AgentRefused)
+    assert isinstance(busy, AgentError)
     assert busy.code == "AGENT_BUSY"
     assert said(await talk.say("busy", again=True)).startswith("Hello! You said: busy")
 
 
 async def test_a_broken_answer_is_complete_at_the_next_attempt(talk):
     broken = await talk.say("break")
-    assert isinstance(broken[-1], AgentBroke)
+    assert isinstance(broken[-1], AgentFailure)
     assert broken[-1].kind == "broken_off"
     whole = said(await talk.say("break", again=True))
     assert whole.startswith(said(broken))
@@ -198,7 +198,7 @@ async def test_a_broken_answer_is_complete_at_the_next_attempt(talk):
 async def test_a_slow_answer_reports_progress(talk):
     frames = await talk.say("slow 12")
     assert talk.rest.waits[:3] == [5.0, 5.0, 2.0]
-    assert [frame.payload["text"] for frame in frames if isinstance(frame, AgentReported)] == [
+    assert [frame.payload["text"] for frame in frames if isinstance(frame, AgentCustomUpdate)] == [
         "12 s to go",
         "7 s to go",
         "2 s to go",
@@ -216,19 +216,19 @@ async def test_contexts_are_saved_and_loaded(talk):
     assert "message 3 of" in said(await talk.say("next"))
     lost = await talk.say("load", context=ContextOrder("load", "early"), platform_chat_id="8")
     (refused,) = lost
-    assert isinstance(refused, AgentRefused)
+    assert isinstance(refused, AgentError)
     assert refused.code == "CONTEXT_UNKNOWN"
 
 
 async def test_a_file_is_written_and_sent(tmp_path):
     talk = MockChat(workspace=tmp_path)
     [*spoken, ended] = await talk.say("file")
-    [offer] = [frame for frame in spoken if isinstance(frame, AgentOffersFile)]
+    [offer] = [frame for frame in spoken if isinstance(frame, AgentFileOffer)]
     assert offer.path == "playground/hello-7-1.txt"
     assert (tmp_path / offer.path).read_text() == (
         "Hello from the mock agent.\nThis belongs to message 1.\n"
     )
-    assert isinstance(ended, AgentEnded)
+    assert isinstance(ended, AgentEnd)
 
 
 async def test_a_file_is_not_written_through_a_symbolic_link(tmp_path):
@@ -243,7 +243,7 @@ async def test_a_file_is_not_written_through_a_symbolic_link(tmp_path):
 async def test_without_a_workspace_no_file_is_sent(talk):
     frames = await talk.say("file")
     assert said(frames).startswith("(There is no workspace that I can write to.)")
-    assert not any(isinstance(frame, AgentOffersFile) for frame in frames)
+    assert not any(isinstance(frame, AgentFileOffer) for frame in frames)
 
 
 async def test_attachments_are_listed_with_their_sizes(tmp_path):
@@ -270,7 +270,7 @@ async def test_closing_the_generator_early_stops_the_mock():
     mock = MockPlatform()
     with anyio.fail_after(5):
         async with aclosing(mock.ask(request("long"))) as frames:
-            assert await anext(frames) == AgentSaid("# ")
+            assert await anext(frames) == AgentTextChunk("# ")
 
 
 async def test_every_documented_phrase_does_more_than_echo(talk):

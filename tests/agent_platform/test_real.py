@@ -4,7 +4,7 @@ import anyio
 
 from actors.ports import AgentPlatform
 from agent_platform import MockPlatform, RealPlatform, load_registry, single_agent
-from machines.events.agent import AgentBroke, AgentEnded
+from machines.events.agent import AgentEnd, AgentFailure
 from tests.agent_platform.support import QUICK, collect, request, said
 from tests.support.agent_server import AgentServer
 
@@ -56,7 +56,7 @@ async def test_an_agent_that_is_gone_is_unreachable(tmp_path):
     registry = load_registry(file, base_url=None, workspace_dir=ROOT, environ={})
     async with RealPlatform(lambda: registry) as platform:
         frames = await collect(platform.ask(request()))
-    assert frames == [AgentBroke("unreachable", "there is no agent 'a1'")]
+    assert frames == [AgentFailure("unreachable", "there is no agent 'a1'")]
 
 
 async def test_closing_the_platforms_generator_disconnects():
@@ -73,4 +73,4 @@ async def test_closing_the_platforms_generator_disconnects():
             with anyio.fail_after(5):
                 await agent.connections[0].closed.wait()
             agent.release()
-            assert (await collect(platform.ask(request())))[-1] == AgentEnded(2)
+            assert (await collect(platform.ask(request())))[-1] == AgentEnd(2)

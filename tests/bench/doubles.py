@@ -16,9 +16,9 @@ from agent_platform import single_agent
 from cli.agents import Agents
 from machines.access import Access
 from machines.events.agent import (
-    AgentEnded,
+    AgentEnd,
     AgentRequest,
-    AgentSaid,
+    AgentTextChunk,
     Frame,
 )
 from machines.events.matrix import Gap, MatrixEvent, SyncBatch
@@ -52,8 +52,8 @@ class InstantPlatform:
         """Say one piece of text and end."""
         if request.platform_chat_id == self._mute:
             await anyio.sleep_forever()
-        yield AgentSaid(f"echo: {request.text}")
-        yield AgentEnded(1)
+        yield AgentTextChunk(f"echo: {request.text}")
+        yield AgentEnd(1)
 
 
 @dataclass(frozen=True, slots=True)

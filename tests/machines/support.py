@@ -205,12 +205,12 @@ class RoomScenario:
     def agent_output(self, text: str) -> StepResult:
         turn = self.actor.turn
         assert turn is not None
-        return self.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(text)))
+        return self.handle(AgentOutput(turn.turn_id, turn.attempt, AnswerText(text)))
 
     def agent_done(self, text: str, asks: Confirmation | None = None) -> StepResult:
         turn = self.actor.turn
         assert turn is not None
-        return self.handle(AgentDone(turn.turn_id, turn.tries, text, 5, asks))
+        return self.handle(AgentDone(turn.turn_id, turn.attempt, text, 5, asks))
 
     def question_shown(self) -> StepResult:
         """The timeline has the last message that shows an open question."""
@@ -227,7 +227,7 @@ class RoomScenario:
     def attempt_failed(self, kind: str = "broken_off", *, retryable: bool = True) -> StepResult:
         turn = self.actor.turn
         assert turn is not None
-        return self.handle(AttemptFailed(turn.turn_id, turn.tries, kind, "a reason", retryable))
+        return self.handle(AttemptFailed(turn.turn_id, turn.attempt, kind, "a reason", retryable))
 
     def order_done(
         self, txn_id: str, outcome: Outcome, answers: EventId | None = None

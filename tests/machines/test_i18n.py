@@ -8,15 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from machines.i18n import (
-    TEMPLATES,
-    AgentLine,
-    Catalog,
-    ChatLine,
-    Switch,
-    catalog_for,
-)
-from machines.i18n.formatter import Count, Formatter, plain, quoted
+from machines.i18n import TEMPLATES, AgentLine, Catalog, ChatLine, Switch, catalog_for
+from machines.i18n.formatter import Count, Formatter, escape, inline_code
 
 COMMANDS = (
     "help", "new", "chats", "rename", "archive", "settings", "skills", "skill", "soul", "safety",
@@ -68,13 +61,13 @@ def catalog(request):
 
 
 def fields(template):
-    """The values that a template takes, and its plural forms."""
+    """Return the fields of a template, and its plural forms."""
     parsed = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template) if name]
     return {name for name, _ in parsed}, [spec.split("|") for _, spec in parsed if "|" in spec]
 
 
-def sentence(catalog, name):
-    """What the sentence says to example values chosen by the names of its arguments."""
+def format_example(catalog, name):
+    """Return a sentence with example values, chosen by the names of its arguments."""
     values = {
         parameter.name: ARGUMENTS.get(parameter.name, 3 if parameter.annotation is int else "value")
         for parameter in inspect.signature(getattr(catalog, name)).parameters.values()
@@ -84,8 +77,8 @@ def sentence(catalog, name):
     return getattr(catalog, name)(**values)
 
 
-def words(markdown):
-    """What a reader sees of one line of Markdown."""
+def visible_text(markdown):
+    """Return the visible text of one line of Markdown."""
     inline = MarkdownIt("commonmark").parseInline(markdown)[0]
     return "".join(child.content for child in inline.children)
 
@@ -101,7 +94,7 @@ def test_a_sentence_takes_the_same_values_in_every_language(key):
 
 
 @pytest.mark.parametrize(("locale", "forms"), [("en", 2), ("ru", 3)])
-def test_a_word_for_a_number_has_all_the_forms_of_its_language(locale, forms):
+def test_a_plural_has_all_the_forms_of_its_language(locale, forms):
     for template in TEMPLATES[locale].values():
         for spelt in fields(template)[1]:
             assert len(spelt) == forms
@@ -115,7 +108,7 @@ def test_no_sentence_is_empty(locale):
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_every_sentence_can_be_formatted(catalog, name):
-    text = sentence(catalog, name)
+    text = format_example(catalog, name)
     assert text.strip()
     assert "{" not in text
 
@@ -130,7 +123,7 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
 
     monkeypatch.setattr(Formatter, "format", noting)
     for name in SENTENCES:
-        sentence(catalog, name)
+        format_example(catalog, name)
     for kind in KINDS:
         catalog.agent_gave_up(kind)
     for command in COMMANDS:
@@ -138,7 +131,7 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
     for empty in (catalog.skills_list(()), catalog.safety_list(()), catalog.soul_shown("")):
         assert empty
     catalog.skill_switched("search", on=False)
-    assert set(catalog.sentences) - used == set()
+    assert set(catalog.templates) - used == set()
 
 
 def test_the_languages_differ():
@@ -163,7 +156,7 @@ def test_help_explains_every_command_in_a_line_of_its_own(catalog, command):
     assert lines[-1].startswith(f"- `!{command}")
 
 
-def test_help_leaves_an_alias_to_the_command_it_stands_for(catalog):
+def test_help_mentions_an_alias_in_the_line_of_its_command(catalog):
     assert catalog.help(["clear", "reset"]) == catalog.help(["clear"])
     assert "`!reset`" in catalog.help(["clear"])
 
@@ -227,15 +220,15 @@ def test_numbers_are_written_as_the_language_writes_them(locale, tokens):
 
 @pytest.mark.parametrize("name", ["weekly_report", "C++ & C#", "Q3 (draft), 50%", "Чат 1", "a-b.c"])
 def test_an_ordinary_name_is_not_changed(name):
-    assert plain(name) == name
+    assert escape(name) == name
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("ab_ *`[]()<>~|\\&;#x1!:/\n") | st.characters(codec="utf-8")))
 def test_a_name_adds_no_markup(name):
     shown = "".join(character for character in name if character != "\x00")
-    assert words(f"x {plain(shown)} x") == f"x {' '.join(shown.split())} x"
-    assert quoted(name).count("`") == 2
+    assert visible_text(f"x {escape(shown)} x") == f"x {' '.join(shown.split())} x"
+    assert inline_code(name).count("`") == 2
 
 
 def test_a_template_in_a_name_is_not_filled(catalog):

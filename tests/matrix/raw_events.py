@@ -66,4 +66,4 @@ def read_full_state(body: bytes, bot: UserId, since: SyncToken | None) -> FullSt
 def facts(response, since=SINCE):
     batch = decode_sync(response, BOT, since)
     assert batch.quarantined == ()
-    return list(batch.facts)
+    return list(batch.events)

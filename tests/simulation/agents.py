@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator, Callable
 import anyio
 
 from machines.events.agent import (
-    AgentBroke,
-    AgentEnded,
-    AgentRefused,
+    AgentEnd,
+    AgentError,
+    AgentFailure,
     AgentRequest,
-    AgentSaid,
-    AgentToolDone,
-    AgentUsesTool,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
     Frame,
 )
 from machines.ids import AgentId, UserId
@@ -82,16 +82,16 @@ class AgentModel:
             if number == breaks_at:
                 break
             if number == 1 and chance.random() < 0.2:
-                yield AgentUsesTool("search")
+                yield AgentToolCall("search")
                 await anyio.sleep(pause_s)
-                yield AgentToolDone()
-            yield AgentSaid(piece)
+                yield AgentToolResult()
+            yield AgentTextChunk(piece)
             await anyio.sleep(pause_s)
         if fails:
             yield await self._trouble(request, began=breaks_at > 0)
             return
         self.answers.setdefault(request.message_id, []).append("".join(pieces))
-        yield AgentEnded(tokens_used=len(pieces))
+        yield AgentEnd(tokens_used=len(pieces))
 
     def _pieces(self, request: AgentRequest) -> list[str]:
         chance = self._kernel.chance
@@ -111,19 +111,19 @@ class AgentModel:
         self.troubles[request.message_id] = self.troubles.get(request.message_id, 0) + 1
         match kind:
             case "AGENT_BUSY":
-                return AgentRefused(kind, "busy")
+                return AgentError(kind, "busy")
             case "MODEL_ERROR":
                 self.refusals.setdefault(request.message_id, []).append(kind)
-                return AgentRefused(kind, "no")
+                return AgentError(kind, "no")
             case "unreachable":
-                return AgentBroke("unreachable", "refused")
+                return AgentFailure("unreachable", "refused")
             case "silent":
                 await anyio.sleep(SILENCE_S)
-                return AgentBroke("silent", "no frame for 30 s")
+                return AgentFailure("silent", "no frame for 30 s")
             case "protocol":
-                return AgentBroke("protocol", "nonsense")
+                return AgentFailure("protocol", "nonsense")
             case _:
-                return AgentBroke("broken_off", "closed")
+                return AgentFailure("broken_off", "closed")
 
 
 class Platform:

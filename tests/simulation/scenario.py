@@ -13,9 +13,9 @@ from pathlib import Path
 import anyio
 
 from machines.events.agent import (
-    AgentEnded,
+    AgentEnd,
     AgentRequest,
-    AgentSaid,
+    AgentTextChunk,
     Frame,
 )
 from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
@@ -110,11 +110,11 @@ class ScriptedAgents(AgentModel):
         pieces = self.pieces
         self.begun.setdefault(request.message_id, []).append("".join(pieces))
         for piece in pieces:
-            yield AgentSaid(piece)
+            yield AgentTextChunk(piece)
             if self.pause_s:
                 await anyio.sleep(self.pause_s)
         self.answers.setdefault(request.message_id, []).append("".join(pieces))
-        yield AgentEnded(tokens_used=len(pieces))
+        yield AgentEnd(tokens_used=len(pieces))
 
 
 class Scenario(History):

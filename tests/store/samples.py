@@ -106,10 +106,10 @@ def streaming_turn(room_id: RoomId = CHAT) -> Turn:
         AgentRequest(AgentId("default"), "7", turn_id, "a question"),
         Reply(room_id, turn_id, parts=(Part(TxnId("$question.1"), 2, 99),)),
         state="streaming",
-        tries=2,
+        attempt=2,
         begun_at=NOON + 1,
         gives_up_at=NOON + 121,
-        fault="the agent was busy",
+        failure_reason="the agent was busy",
     )
 
 

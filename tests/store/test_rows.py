@@ -87,7 +87,7 @@ async def test_a_turn_comes_back_as_it_was(journal):
 
 
 async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format(database, journal):
-    await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, tries=1))], 1.0)
+    await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, attempt=1))], 1.0)
     change = "UPDATE turns SET payload = :payload"
     await database.run(lambda raw: raw.execute(change, {"payload": TURN_ROW}))
     rows = (await journal.rooms_and_users([KEY]))[KEY]

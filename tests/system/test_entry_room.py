@@ -133,14 +133,14 @@ async def test_an_invitation_of_each_into_the_same_room_gives_each_a_space(
     await bob.join(first.entry)
     asked = await bob.send_text(first.entry, "!chats")
     answer = await answer_to(bob, first.entry, asked)
-    assert answer.body == CATALOG.not_in_company("chats")
+    assert answer.body == CATALOG.not_in_shared_room("chats")
 
 
 async def test_with_a_third_person_there_nothing_of_anybody_is_shown(onboarded, make_person):
     ann, bob = onboarded.person, await make_person()
     before = await onboarded.ask("hello", onboarded.entry)
     await ann.invite(onboarded.entry, bob.user_id)
-    assert await onboarded.tell("!chats", onboarded.entry) == CATALOG.not_in_company("chats")
+    assert await onboarded.tell("!chats", onboarded.entry) == CATALOG.not_in_shared_room("chats")
     await bob.join(onboarded.entry)
     onboarded.person.stream.seen.clear()
 
@@ -155,10 +155,10 @@ async def test_with_a_third_person_there_nothing_of_anybody_is_shown(onboarded, 
     ]
     said = [await answer_to(ann, onboarded.entry, asked) for asked in (called, replied, *commands)]
     pointer, again, chats, made, settings, soul, help_page = [event.body for event in said]
-    assert pointer == again == CATALOG.entry_pointer_in_company()
-    assert made == CATALOG.chat_created_in_company()
+    assert pointer == again == CATALOG.entry_pointer_in_shared_room()
+    assert made == CATALOG.chat_created_in_shared_room()
     assert [chats, settings, soul] == [
-        CATALOG.not_in_company(name) for name in ("chats", "settings", "soul")
+        CATALOG.not_in_shared_room(name) for name in ("chats", "settings", "soul")
     ]
     assert "!new" in help_page
     answered = {event.answers for event in await ann.messages(onboarded.entry)}

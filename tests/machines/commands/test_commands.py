@@ -1,4 +1,4 @@
-"""What is a command and what only looks like one, and what each command does."""
+"""Which messages are commands, and the effects of each command."""
 
 import pytest
 
@@ -23,7 +23,7 @@ from tests.machines.support import ANNA, CATALOG, ROOM, RoomScenario, entry_room
         ("!clear \n", "clear", ""),
     ],
 )
-def test_a_command_is_its_first_word_and_the_rest(body, name, argument):
+def test_a_command_is_a_name_and_an_argument(body, name, argument):
     command = parse(body)
     assert type(command) is COMMANDS[name]
     assert command.argument == argument
@@ -60,7 +60,7 @@ def test_a_command_is_its_first_word_and_the_rest(body, name, argument):
         "!help/me",
     ],
 )
-def test_what_only_looks_like_a_command_is_plain_text(body):
+def test_a_text_that_resembles_a_command_is_plain_text(body):
     assert parse(body) is None
 
 
@@ -75,11 +75,11 @@ def test_what_only_looks_like_a_command_is_plain_text(body):
         ("!cha\u0442s", "cha\u0442s"),
     ],
 )
-def test_any_other_word_is_unknown_and_runs_nothing(body, word):
+def test_any_other_name_is_unknown_and_has_no_effect(body, word):
     assert parse(body) == Unknown(word)
 
 
-def test_no_look_alike_of_a_letter_finds_a_command():
+def test_no_letter_that_resembles_an_ascii_letter_matches_a_command():
     twins: dict[str, set[str]] = {}
     for other in map(chr, range(0x80, 0x30000)):
         for letter in {other.lower(), other.casefold()}:
@@ -133,7 +133,7 @@ def test_rename_changes_both_names():
 
 
 @pytest.mark.parametrize("body", ["!rename", "!rename  ", "!rename \x07\u200b"])
-def test_rename_without_a_name_says_how_it_is_used(body):
+def test_rename_without_a_name_answers_with_its_usage(body):
     scenario = RoomScenario()
     result = scenario.user_writes(body)
     assert result.texts == [CATALOG.wrong_usage("rename")]
@@ -168,7 +168,7 @@ def test_archive_waits_for_the_messages_before_it_and_then_ends_the_chat():
     assert result.acked == [3, 4]
 
 
-def test_archiving_twice_says_so_and_writes_nothing():
+def test_archiving_twice_is_answered_and_writes_nothing():
     scenario = RoomScenario()
     scenario.user_writes("!archive")
     result = scenario.user_writes("!archive")
@@ -177,7 +177,7 @@ def test_archiving_twice_says_so_and_writes_nothing():
 
 
 @pytest.mark.parametrize("body", ["!clear", "!reset"])
-def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
+def test_clear_binds_a_new_context_and_cancels_the_call_in_the_old_one(body):
     scenario = RoomScenario()
     scenario.user_writes("one")
     scenario.agent_output("I was just")
@@ -196,7 +196,7 @@ def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
     assert scenario.actor.turn is None
 
 
-def test_a_turn_that_is_cleared_before_it_said_anything_still_gets_its_reply():
+def test_a_turn_that_is_cleared_before_it_has_text_still_gets_its_reply():
     scenario = RoomScenario()
     scenario.user_writes("one")
     result = scenario.user_writes("!clear")
@@ -204,14 +204,14 @@ def test_a_turn_that_is_cleared_before_it_said_anything_still_gets_its_reply():
     assert reply.body == CATALOG.stopped_nothing()
 
 
-def test_messages_after_clear_use_the_fresh_context():
+def test_messages_after_clear_use_the_new_context():
     scenario = RoomScenario()
     scenario.user_writes("!clear")
     assert scenario.user_writes("hello").only_call.request.platform_chat_id == "8"
 
 
 @pytest.mark.parametrize("body", ["!rename x", "!archive", "!clear", "!reset"])
-def test_what_concerns_a_chat_is_not_done_in_an_entry_room(body):
+def test_commands_of_a_chat_are_refused_in_an_entry_room(body):
     room = entry_room()
     scenario = RoomScenario(room)
     result = scenario.user_writes(body)
@@ -222,12 +222,12 @@ def test_what_concerns_a_chat_is_not_done_in_an_entry_room(body):
 
 
 @pytest.mark.parametrize("body", ["!help", "!hlep", "!new", "!chats"])
-def test_what_concerns_the_user_is_done_in_an_entry_room_too(body):
+def test_commands_about_the_user_work_in_an_entry_room(body):
     result = RoomScenario(entry_room()).user_writes(body)
     assert len(result.messages) + len(result.tells) == 1
 
 
-def test_commands_that_show_something_act_while_an_answer_is_under_way():
+def test_commands_that_only_show_something_are_processed_during_an_answer():
     scenario = RoomScenario()
     scenario.user_writes("one")
     result = scenario.user_writes("!help")
@@ -244,7 +244,7 @@ def test_no_command_reaches_an_agent_as_text():
             assert all(body not in request.text for request in requests)
 
 
-def test_what_an_agent_says_is_never_run():
+def test_a_command_in_the_text_of_an_agent_is_not_executed():
     for name in (*COMMANDS, *ALIASES):
         scenario = RoomScenario()
         scenario.user_writes("say it")
@@ -256,7 +256,7 @@ def test_what_an_agent_says_is_never_run():
 
 @pytest.mark.parametrize("name", [*COMMANDS, *ALIASES])
 @pytest.mark.parametrize("argument", ["", "x", "on x", "0", "9" * 5000, "\x00\u202e"])
-def test_every_command_is_answered_once_whatever_follows_it_and_twice_in_a_row(name, argument):
+def test_every_command_with_any_argument_is_answered_once_each_time(name, argument):
     scenario = RoomScenario()
     for _ in range(2):
         result = scenario.user_writes(f"!{name} {argument}")

@@ -1,21 +1,11 @@
-"""Which rows overtake messages, and what overtook them while a room could take nothing (contracts K9, D5)."""
+"""Which inbox rows overtake messages, also in a room that is not bound (contracts K9, D5)."""
 
 import pytest
 from msgspec.structs import replace
 
 from machines.events.effects import CallAgent
-from machines.events.internal import (
-    ChatListRequested,
-    OrderDone,
-    ReplyTarget,
-    TopologyConfirmed,
-)
-from machines.events.matrix import (
-    BotRemoved,
-    EncryptedArrived,
-    FileArrived,
-    MessageArrived,
-)
+from machines.events.internal import ChatListRequested, OrderDone, ReplyTarget, TopologyConfirmed
+from machines.events.matrix import BotRemoved, EncryptedArrived, FileArrived, MessageArrived
 from machines.events.orders import Done
 from machines.events.priority import Priority, priority_of
 from machines.ids import EventId, TxnId
@@ -51,7 +41,7 @@ def test_commands_that_act_at_once_and_events_overtake_messages(event, priority)
     assert priority_of(event, ANNA) == priority
 
 
-def test_what_others_write_in_a_chat_takes_no_place_among_the_messages_of_its_owner():
+def test_messages_of_others_in_a_chat_do_not_wait_among_those_of_its_owner():
     for body in ("hello", "!stop", "!archive"):
         assert priority_of(message(body), BERT) == Priority.EVENT
 
@@ -77,7 +67,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_answer_before_it():
     assert sorted(result.acked) == [1, 2, 3]
 
 
-def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_hand():
+def test_a_stop_written_while_the_room_was_repaired_ends_the_current_turn():
     scenario = RoomScenario()
     scenario.user_writes("zero")
     scenario.actor = replace(scenario.actor, room=replace(scenario.actor.room, state="reconciling"))
@@ -91,7 +81,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_ha
     ]
 
 
-def test_a_command_that_keeps_its_place_keeps_it_through_a_repair():
+def test_a_command_that_waits_is_still_in_order_after_a_repair():
     scenario = failed_room()
     scenario.user_writes("!archive")
     result = scenario.handle(FOUND)

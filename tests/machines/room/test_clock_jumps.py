@@ -62,13 +62,13 @@ def test_a_retry_that_was_due_later_starts_within_the_longest_wait():
     assert len(scenario.time_passes(LONGEST_SPREAD_WAIT_S).of(CallAgent)) == 1
 
 
-def test_a_turn_ends_within_the_time_for_its_retries():
+def test_a_turn_is_given_up_within_the_time_for_its_retries():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.attempt_failed()
     scenario.time_passes(2.0)
     assert scenario.actor.turn is not None
-    assert scenario.actor.turn.tries == 2
+    assert scenario.actor.turn.attempt == 2
     set_back(scenario)
     scenario.time_passes(120.0)
     assert scenario.actor.turn is None

@@ -76,11 +76,13 @@ def test_alone_with_one_user_the_bot_answers_plain_text():
 @pytest.mark.parametrize(
     "body", ["!chats", "!settings", "!skills", "!safety", "!soul", "!agent", "!SETTINGS"]
 )
-def test_commands_that_show_private_data_show_nothing(body):
+def test_commands_that_show_what_is_somebodys_own_show_nothing_there(body):
     result = shared_room().user_writes(body)
-    assert result.texts == [CATALOG.not_in_company(body[1:].lower())]
+    assert result.texts == [CATALOG.not_in_shared_room(body[1:].lower())]
     assert result.messages[0].answers == "$1"
-    assert CATALOG.not_in_company(body[1:].lower()) not in shared_room(1).user_writes(body).texts
+    assert (
+        CATALOG.not_in_shared_room(body[1:].lower()) not in shared_room(1).user_writes(body).texts
+    )
 
 
 @pytest.mark.parametrize("body", ["!help", "!nonsense", "!skill off files", "!soul Be brief."])

@@ -1,4 +1,4 @@
-"""An answer text is a value: it does not change when another one grows from it."""
+"""An answer text is an immutable value."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ PIECES = st.lists(st.text(st.characters(exclude_categories=()), max_size=8), max
 
 
 @given(PIECES)
-def test_each_text_keeps_the_text_that_it_had(pieces):
+def test_a_text_does_not_change_when_another_grows_from_it(pieces):
     values, texts = [AnswerText()], [""]
     for piece in pieces:
         values.append(values[-1].grown(piece))

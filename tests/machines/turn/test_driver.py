@@ -1,16 +1,11 @@
-"""What a chat remembers between messages: settings, saves, an open list, an open question (K4–K9)."""
+"""The state of a chat between messages: settings, saves, an open list, an open question (K4–K9)."""
 
 import pytest
 from msgspec.structs import replace
 
 from machines.events.agent import ConfirmationAnswer, ContextOrder
 from machines.events.effects import CallAgent, ReservePlatformChatId, SavePreferences
-from machines.events.internal import (
-    AgentDone,
-    Confirmation,
-    Resumed,
-    TopologyConfirmed,
-)
+from machines.events.internal import AgentDone, Confirmation, Resumed, TopologyConfirmed
 from machines.events.matrix import QuestionShown
 from machines.events.orders import StoreBinding
 from machines.ids import EventId, RoomId
@@ -51,7 +46,7 @@ def with_saves(*names: str) -> RoomScenario:
 # -- settings ----------------------------------------------------------------------------------------
 
 
-def test_settings_travel_with_the_next_message_and_only_what_differs():
+def test_the_next_request_contains_the_settings_that_differ_from_the_defaults():
     scenario = RoomScenario()
     assert scenario.user_writes("one").only_call.request.settings == {}
     scenario.agent_done("1")
@@ -77,7 +72,7 @@ def test_a_switch_waits_for_the_messages_before_it():
     assert scenario.agent_done("2").only_call.request.settings == {"skills": {"files": False}}
 
 
-def test_two_clears_that_waited_together_take_two_contexts():
+def test_two_clears_that_waited_together_reserve_two_contexts():
     scenario = RoomScenario(chat_room(state="reconciling"))
     scenario.user_writes("!clear")
     scenario.user_writes("!clear")
@@ -112,13 +107,13 @@ def test_pages_change_nothing_and_do_not_wait(body):
         "!agent 2",
     ],
 )
-def test_what_makes_no_sense_changes_nothing_and_is_told(body):
+def test_an_invalid_argument_changes_nothing_and_is_answered(body):
     result = RoomScenario().user_writes(body)
     assert len(result.messages) == 1
     assert result.of(SavePreferences) == []
 
 
-def test_the_soul_can_be_taken_away_again():
+def test_the_soul_can_be_removed():
     scenario = RoomScenario()
     scenario.user_writes("!soul Be brief.")
     scenario.user_writes("!soul none")
@@ -156,7 +151,7 @@ def test_selecting_an_agent_works_in_an_entry_room():
 # -- contexts ----------------------------------------------------------------------------------------
 
 
-def test_save_asks_the_agent_in_words_and_in_a_field_and_answers_with_a_notice():
+def test_save_asks_the_agent_with_a_text_and_a_field_and_answers_with_a_notice():
     scenario = RoomScenario()
     request = scenario.user_writes("!save before lunch").only_call.request
     assert request.context == ContextOrder("save", "before lunch")
@@ -184,7 +179,7 @@ def test_a_save_without_a_name_gets_one():
     assert context.name == CATALOG.save_name(1)
 
 
-def test_a_save_without_a_name_takes_the_place_of_no_other():
+def test_a_save_without_a_name_does_not_replace_another():
     scenario = with_saves(CATALOG.save_name(2))
     context = scenario.user_writes("!save").only_call.request.context
     assert context is not None
@@ -203,7 +198,7 @@ def test_a_number_picks_from_the_open_list_and_only_then():
     assert scenario.user_writes("1").only_call.request.context is None
 
 
-def test_a_wrong_number_keeps_the_list_open_and_zero_or_cancel_leaves_it():
+def test_a_wrong_number_leaves_the_list_open_and_zero_or_cancel_closes_it():
     for leave in ("0", "!cancel"):
         scenario = with_saves("one")
         scenario.user_writes("!load")
@@ -218,7 +213,7 @@ def test_plain_text_while_the_list_is_open_is_an_ordinary_message():
     assert scenario.user_writes("what is in it?").only_call.request.context is None
 
 
-def test_load_without_saves_says_so_and_opens_nothing():
+def test_load_without_saves_is_answered_and_opens_no_list():
     scenario = RoomScenario()
     assert scenario.user_writes("!load").texts == [CATALOG.load_none()]
     assert scenario.user_writes("1").only_call.request.context is None
@@ -236,7 +231,7 @@ def test_context_shows_name_tokens_and_saves_without_the_agent():
 
 
 @pytest.mark.parametrize(("body", "accepted"), [("!yes", True), ("!no", False), ("!YES", True)])
-def test_a_question_is_answered_once_and_the_agents_words_are_the_reply(body, accepted):
+def test_a_question_is_answered_once_and_the_reply_is_the_text_of_the_agent(body, accepted):
     scenario = asked_to_confirm()
     request = scenario.user_writes(body).only_call.request
     assert request.confirmation == ConfirmationAnswer("q1", accepted)
@@ -257,7 +252,7 @@ QUESTION_AGAIN = CATALOG.question_again(QUESTION.title, QUESTION.description)
 
 
 @pytest.mark.parametrize("body", ["!yes", "!no"])
-def test_an_answer_written_while_text_still_streams_is_none_to_the_question_that_comes_after_it(
+def test_an_answer_written_during_streaming_does_not_count_for_a_later_question(
     body,
 ):
     scenario = RoomScenario()
@@ -273,7 +268,7 @@ def test_an_answer_written_while_text_still_streams_is_none_to_the_question_that
     assert request.confirmation == ConfirmationAnswer("q1", True)
 
 
-def test_an_answer_is_none_until_the_timeline_shows_the_question():
+def test_an_answer_does_not_count_until_the_timeline_contains_the_question():
     scenario = RoomScenario()
     scenario.user_writes("send it")
     scenario.agent_done("I could.", QUESTION)
@@ -283,7 +278,7 @@ def test_an_answer_is_none_until_the_timeline_shows_the_question():
     assert scenario.user_writes("!yes").only_call.request.confirmation is not None
 
 
-def test_an_answer_that_waited_while_the_question_was_shown_was_still_written_before_it():
+def test_an_answer_that_waited_while_the_question_was_shown_counts_as_earlier():
     scenario = RoomScenario()
     scenario.user_writes("send it")
     scenario.user_writes("something else")
@@ -294,7 +289,7 @@ def test_an_answer_that_waited_while_the_question_was_shown_was_still_written_be
     assert (result.of(CallAgent), result.texts[-1]) == ([], QUESTION_AGAIN)
 
 
-def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place():
+def test_an_answer_to_an_older_question_does_not_count_for_the_one_that_replaced_it():
     scenario = asked_to_confirm()
     scenario.user_writes("send another")
     scenario.user_writes("!yes")
@@ -303,7 +298,7 @@ def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place()
     assert result.texts[-1] == CATALOG.question_again("Another?", "To nobody.")
 
 
-def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_ones_event():
+def test_a_question_is_not_marked_as_shown_by_the_event_of_the_question_it_replaced():
     scenario = RoomScenario()
     scenario.user_writes("send it")
     first = [m.shows_question for m in scenario.agent_done("I could.", QUESTION).messages][-1]
@@ -318,7 +313,7 @@ def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_one
     "body",
     ["!yes but not my notes", "!no thanks", "!yes\nplease", "!yes, but not my notes", "!No."],
 )
-def test_an_answer_with_anything_behind_the_word_is_none_and_the_question_is_shown_again(body):
+def test_an_answer_followed_by_text_does_not_count_and_the_question_is_shown_again(body):
     scenario = asked_to_confirm()
     result = scenario.user_writes(body)
     assert (result.of(CallAgent), result.texts) == ([], [QUESTION_AGAIN])
@@ -342,7 +337,7 @@ def test_the_event_that_shows_a_question_is_the_last_of_its_reply():
     assert result.messages[-1].shows_question == "$1"
 
 
-def test_another_user_and_another_room_answer_no_question():
+def test_another_user_or_another_room_cannot_answer_a_question():
     scenario = asked_to_confirm()
     assert scenario.user_writes("!yes", sender=BERT).messages == []
     other = RoomScenario(chat_room(room_id=RoomId("!other")))
@@ -350,7 +345,7 @@ def test_another_user_and_another_room_answer_no_question():
     assert scenario.user_writes("!yes").only_call.request.confirmation is not None
 
 
-def test_a_question_that_an_older_version_kept_is_shown_and_then_answered():
+def test_a_question_stored_by_an_older_version_is_shown_and_then_answered():
     kept = ChatContext(question=Question("q1", QUESTION.title, QUESTION.description, 1000.0))
     scenario = RoomScenario(chat_room(chat_context=kept))
     assert scenario.user_writes("!yes").texts == [QUESTION_AGAIN]
@@ -360,7 +355,7 @@ def test_a_question_that_an_older_version_kept_is_shown_and_then_answered():
     )
 
 
-def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answered():
+def test_a_question_of_several_events_is_shown_by_the_last_and_then_answered():
     kept = ChatContext(question=Question("q1", "Send it?", "To all of them. " * 2000, 1000.0))
     scenario = RoomScenario(chat_room(chat_context=kept))
     result = scenario.user_writes("!yes")
@@ -372,7 +367,7 @@ def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answ
     )
 
 
-def test_a_question_expires_politely():
+def test_an_expired_question_is_answered_with_a_sentence_and_closed():
     scenario = asked_to_confirm()
     scenario.now += QUESTION_LIFETIME_S + 1
     result = scenario.user_writes("!yes")
@@ -380,7 +375,7 @@ def test_a_question_expires_politely():
     assert scenario.user_writes("!yes").texts == [CATALOG.no_open_question()]
 
 
-def test_cancel_drops_the_question_without_telling_the_agent():
+def test_cancel_closes_the_question_without_a_call_to_the_agent():
     scenario = asked_to_confirm()
     result = scenario.user_writes("!cancel")
     assert result.texts == [CATALOG.question_dropped()]
@@ -399,7 +394,7 @@ def test_a_restart_in_the_middle_of_an_answer_to_a_question_asks_the_same_again(
 # -- stop --------------------------------------------------------------------------------------------
 
 
-def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
+def test_stop_ends_the_answer_at_once_with_the_text_so_far_and_marks_it():
     scenario = RoomScenario()
     scenario.user_writes("tell me")
     scenario.agent_output("Once upon a time")
@@ -413,11 +408,11 @@ def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
     assert scenario.actor.turn is None
 
 
-def test_stop_with_nothing_under_way_says_so():
+def test_stop_without_a_turn_is_answered():
     assert RoomScenario().user_writes("!stop").texts == [CATALOG.nothing_to_stop()]
 
 
-def test_the_message_behind_a_stopped_one_is_asked():
+def test_the_message_after_a_stopped_one_is_processed():
     scenario = RoomScenario()
     scenario.user_writes("one")
     scenario.user_writes("two")
@@ -425,25 +420,25 @@ def test_the_message_behind_a_stopped_one_is_asked():
     assert scenario.actor.room.room_id == ROOM
 
 
-# -- what an agent says of itself --------------------------------------------------------------------
+# -- values from the agent ---------------------------------------------------------------------------
 
 
-def test_tokens_are_counted_as_far_as_they_can_be_kept():
+def test_the_token_count_has_a_maximum():
     scenario = RoomScenario()
     for _ in range(3):
         scenario.user_writes("one")
         turn = scenario.actor.turn
         assert turn is not None
-        scenario.handle(AgentDone(turn.turn_id, turn.tries, "1", MAX_TOKENS))
+        scenario.handle(AgentDone(turn.turn_id, turn.attempt, "1", MAX_TOKENS))
     assert scenario.actor.room.chat_context.tokens == MAX_TOKENS
 
 
-def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():
+def test_a_long_file_name_is_shortened():
     scenario = RoomScenario()
     scenario.user_writes("one")
     turn = scenario.actor.turn
     assert turn is not None
-    done = AgentDone(turn.turn_id, turn.tries, "1", 1, files=("a/" + "n" * 4_000,))
+    done = AgentDone(turn.turn_id, turn.attempt, "1", 1, files=("a/" + "n" * 4_000,))
     (said,) = scenario.handle(done).texts
     assert "n" * FILE_NAME_CHARS in said
     assert "n" * (FILE_NAME_CHARS + 1) not in said

@@ -1,15 +1,10 @@
-"""An answer may be so long and take so long, and nobody waits for a call for ever (contracts E13, D10, D16)."""
+"""The limits of an answer in length and time, and of the wait for a call (contracts E13, D10, D16)."""
 
 import pytest
 from msgspec.structs import replace
 
 from machines.events.effects import CallAgent, CancelCall
-from machines.events.internal import (
-    AnswerTooLong,
-    CallDelayed,
-    CallStarted,
-    Resumed,
-)
+from machines.events.internal import AnswerTooLong, CallDelayed, CallStarted, Resumed
 from machines.turn.answer_text import AnswerText
 from machines.turn.reply import GATHER_S
 from machines.turn.state import NO_ATTEMPT, Turn
@@ -33,11 +28,11 @@ def turn_of(scenario: RoomScenario) -> Turn:
 
 def call(scenario: RoomScenario, kind: type) -> StepResult:
     turn = turn_of(scenario)
-    return scenario.handle(kind(turn.turn_id, turn.tries))
+    return scenario.handle(kind(turn.turn_id, turn.attempt))
 
 
 def restarts(scenario: RoomScenario, *, clock_moves_s: float) -> None:
-    """Another process takes the turn from its row."""
+    """Restart the process, which loads the turn from its row."""
     row = read(Turn, dump(turn_of(scenario)))
     scenario.actor = replace(scenario.actor, turn=row, attempt=NO_ATTEMPT)
     scenario.now += clock_moves_s
@@ -45,7 +40,7 @@ def restarts(scenario: RoomScenario, *, clock_moves_s: float) -> None:
 
 
 def until_it_ends(scenario: RoomScenario, every_s: float = 10.0) -> tuple[float, StepResult]:
-    """An agent talks for ever: how long it is listened to, and what the room is told then."""
+    """Let the agent stream without end; return how long the turn took, and the step that ended it."""
     began = scenario.now
     while True:
         scenario.agent_output("on and on")
@@ -59,7 +54,7 @@ def until_it_ends(scenario: RoomScenario, every_s: float = 10.0) -> tuple[float,
 # -- time --------------------------------------------------------------------------------------------
 
 
-def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
+def test_an_endless_answer_ends_at_the_time_limit_with_its_text_so_far():
     scenario = reply_to()
     took_s, result = until_it_ends(scenario)
     assert took_s == 600.0
@@ -70,7 +65,7 @@ def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
 
 
 @pytest.mark.parametrize("state", ["asking", "waiting_to_retry", "waiting_for_call"])
-def test_a_turn_without_any_text_ends_in_time_too(state):
+def test_a_turn_without_any_text_ends_at_the_time_limit_too(state):
     scenario = RoomScenario(context_options=LIMITS | {"agent_retry_s": 7200.0})
     scenario.user_writes("question")
     if state == "waiting_to_retry":
@@ -85,7 +80,7 @@ def test_a_turn_without_any_text_ends_in_time_too(state):
     assert result.of(CancelCall)
 
 
-def test_the_time_of_a_turn_holds_through_its_retries():
+def test_the_time_limit_of_a_turn_includes_its_retries():
     scenario = RoomScenario(context_options=LIMITS | {"agent_retry_s": 7200.0})
     scenario.user_writes("question")
     while scenario.actor.turn is not None and scenario.now < 3000:
@@ -98,7 +93,7 @@ def test_the_time_of_a_turn_holds_through_its_retries():
     assert scenario.now == pytest.approx(1600.0, abs=1.0)
 
 
-def test_the_time_of_a_turn_holds_through_a_restart():
+def test_the_time_limit_of_a_turn_includes_the_time_before_a_restart():
     scenario = reply_to()
     scenario.agent_output("on and")
     scenario.time_passes(GATHER_S)
@@ -108,7 +103,7 @@ def test_the_time_of_a_turn_holds_through_a_restart():
     assert result.texts == [f"on and on\n\n{CATALOG.turn_too_long()}"]
 
 
-def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_its_time():
+def test_a_clock_set_back_before_two_restarts_does_not_lengthen_a_turn():
     scenario = reply_to()
     restarts(scenario, clock_moves_s=-2 * HOUR_S)
     scenario.now += 300.0
@@ -117,7 +112,7 @@ def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_i
     assert took_s == pytest.approx(300.0)
 
 
-def test_a_clock_that_is_set_back_once_does_not_lengthen_a_turn_by_more_than_its_time():
+def test_a_clock_set_back_once_lengthens_a_turn_at_most_by_its_limit():
     scenario = reply_to()
     restarts(scenario, clock_moves_s=-2 * HOUR_S)
     took_s, _ = until_it_ends(scenario)
@@ -141,31 +136,31 @@ def test_a_save_that_takes_too_long_is_reported_as_failed():
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(shown):
+def test_an_answer_that_is_too_long_is_shown_up_to_the_limit_and_not_retried(shown):
     scenario = reply_to()
     if shown:
         scenario.agent_output("so far")
         scenario.time_passes(GATHER_S)
     turn = turn_of(scenario)
-    result = scenario.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
+    result = scenario.handle(AnswerTooLong(turn.turn_id, turn.attempt, AnswerText("so far and on")))
     assert result.texts == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
     assert not result.messages[0].partial
     assert not result.of(CallAgent)
     assert scenario.actor.turn is None
 
 
-def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
+def test_a_save_with_an_answer_that_is_too_long_has_failed():
     scenario = RoomScenario(context_options=LIMITS)
     scenario.user_writes("!save lunch")
     turn = turn_of(scenario)
-    result = scenario.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("blah")))
+    result = scenario.handle(AnswerTooLong(turn.turn_id, turn.attempt, AnswerText("blah")))
     assert result.texts == [CATALOG.save_failed("lunch")]
 
 
 # -- waiting for a call ------------------------------------------------------------------------------
 
 
-def test_a_first_attempt_without_a_call_ends_with_the_time_for_retries_and_is_not_called_silent():
+def test_a_first_attempt_without_a_call_ends_with_the_retries_and_is_not_reported_as_silent():
     scenario = reply_to()
     call(scenario, CallDelayed)
     assert scenario.actor.due_at() == 1120.0
@@ -192,7 +187,7 @@ def test_a_first_attempt_that_waited_for_its_call_has_its_full_time():
     assert scenario.agent_done("Late, but here.").texts == ["Late, but here."]
 
 
-def test_a_later_attempt_whose_call_has_just_started_is_not_called_silent():
+def test_a_later_attempt_whose_call_has_just_started_is_not_reported_as_silent():
     scenario = reply_to()
     scenario.attempt_failed("AGENT_BUSY")
     scenario.time_passes(2.0)
@@ -233,7 +228,7 @@ def test_the_ending_follows_a_code_block_that_was_not_finished(said_again):
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_an_answer_of_the_greatest_length_is_stopped_at_once(shown):
+def test_an_answer_of_maximum_length_can_be_stopped_at_once(shown):
     scenario = reply_to()
     text = "some words in a line\n" * (512 * 1024 // 21)
     scenario.agent_output(text)

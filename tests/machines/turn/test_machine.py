@@ -1,4 +1,4 @@
-"""How an answer shows: when it is edited, how often, what its last words are, and how long it is tried (D6, D10)."""
+"""How an answer is shown: when and how often it is edited, how it ends, and how it is retried (D6, D10)."""
 
 import json
 from itertools import pairwise
@@ -6,13 +6,7 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from machines.events.effects import (
-    CallAgent,
-    CancelCall,
-    DropEdits,
-    Enqueue,
-    ShowTyping,
-)
+from machines.events.effects import CallAgent, CancelCall, DropEdits, Enqueue, ShowTyping
 from machines.events.internal import Activity, AgentOutput, Resumed
 from machines.events.matrix import BegunPart, MessageArrived
 from machines.events.orders import RedactMessage, SendMessage
@@ -38,7 +32,7 @@ def reply_to(body: str = "question") -> RoomScenario:
 
 
 def sends(scenario: RoomScenario) -> list[Enqueue]:
-    """Every message that is part of a reply, in the order of the outbox."""
+    """Return every message of a reply, in the order of the outbox."""
     return [
         each
         for each in scenario.effects
@@ -49,7 +43,7 @@ def sends(scenario: RoomScenario) -> list[Enqueue]:
 def flow(
     scenario: RoomScenario, seconds: float, *, step_s: float = 0.1, piece: str = "word "
 ) -> str:
-    """The agent talks for a while, and the room is looked at whenever it wants to be."""
+    """The agent streams for a while, and every timer of the room fires."""
     text = ""
     for _ in range(round(seconds / step_s)):
         text += piece
@@ -65,7 +59,7 @@ def flow(
 # -- pacing -----------------------------------------------------------------------------------------
 
 
-def test_the_first_text_is_gathered_for_a_moment_and_shown_within_a_second():
+def test_the_first_text_is_delayed_and_shown_within_a_second():
     scenario = reply_to()
     scenario.now += 5
     assert scenario.agent_output("Hel").effects == ()
@@ -93,7 +87,9 @@ def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
     scenario = reply_to()
     ends_at = scenario.now + 1800.0
     turn = scenario.actor.turn
-    scenario.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(), Activity("tool", "search")))
+    scenario.handle(
+        AgentOutput(turn.turn_id, turn.attempt, AnswerText(), Activity("tool", "search"))
+    )
     assert scenario.actor.due_at() == scenario.now + GATHER_S
     scenario.agent_output("")
     assert scenario.actor.due_at() == ends_at
@@ -102,7 +98,9 @@ def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
 def test_the_status_line_shows_below_the_text_and_not_in_the_final_text():
     scenario = reply_to()
     turn = scenario.actor.turn
-    said = AgentOutput(turn.turn_id, turn.tries, AnswerText("So far."), Activity("tool", "search"))
+    said = AgentOutput(
+        turn.turn_id, turn.attempt, AnswerText("So far."), Activity("tool", "search")
+    )
     scenario.handle(said)
     assert scenario.time_passes(GATHER_S).texts == [f"So far.\n\n{CATALOG.tool_status('search')}"]
     assert scenario.agent_done("So far, so good.").texts == ["So far, so good."]
@@ -120,7 +118,7 @@ def test_a_short_answer_is_one_event_and_no_edit():
 
 
 @pytest.mark.parametrize("minutes", [0.5, 3, 29.9])
-def test_the_edits_of_an_answer_keep_their_distance_and_their_number_however_long_it_takes(minutes):
+def test_the_interval_and_the_number_of_edits_hold_for_answers_of_any_duration(minutes):
     scenario = reply_to()
     text = flow(scenario, minutes * 60, step_s=0.5)
     scenario.agent_done(text)
@@ -147,7 +145,7 @@ def test_an_edit_is_named_after_its_number_so_that_a_repetition_is_recognised():
     assert names[:3] == ["$1.1", "$1.1.e1", "$1.1.e2"]
 
 
-def test_edits_come_less_and_less_often():
+def test_the_interval_between_edits_grows():
     scenario = reply_to()
     flow(scenario, 60)
     at = [send.not_before for send in sends(scenario)]
@@ -166,7 +164,7 @@ def test_a_newer_edit_drops_the_older_ones_that_still_wait():
     assert kinds.index(DropEdits) < kinds.index(Enqueue)
 
 
-def test_the_last_edit_keeps_its_distance_and_the_next_turn_waits_for_it():
+def test_the_last_edit_keeps_the_interval_and_the_next_turn_waits_for_it():
     scenario = reply_to("one")
     scenario.user_writes("two")
     scenario.agent_output("Hel")
@@ -194,7 +192,7 @@ def test_without_new_text_there_is_no_edit_and_the_timer_is_set_for_later():
     assert again > scenario.now
 
 
-def test_a_timer_that_is_too_early_does_nothing():
+def test_a_timer_that_fires_too_early_does_nothing():
     scenario = reply_to()
     scenario.agent_output("Hello")
     assert scenario.time_passes(GATHER_S / 2).effects == ()
@@ -215,7 +213,7 @@ def test_a_long_answer_is_a_complete_series_of_parts():
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ended", "growing"])
-def test_a_series_that_is_cut_off_anywhere_does_not_look_finished(ends):
+def test_a_series_without_its_last_orders_is_marked_as_partial(ends):
     scenario = reply_to()
     if ends:
         scenario.agent_done(LONG)
@@ -247,7 +245,7 @@ def test_a_part_that_another_one_follows_is_complete_while_the_answer_grows():
     assert growing.partial
     assert complete[0].edits == "$1.1"
     assert growing.edits is None
-    assert result.messages[-1] is complete[0], "a reply whose end is missing must not look finished"
+    assert result.messages[-1] is complete[0], "a reply without its end must be marked as partial"
 
 
 def test_each_part_has_edits_of_its_own_and_not_too_many():
@@ -262,7 +260,7 @@ def test_each_part_has_edits_of_its_own_and_not_too_many():
     assert max(edits.values()) <= CONTRACT_EDITS
 
 
-# -- tries -------------------------------------------------------------------------------------------
+# -- attempts ----------------------------------------------------------------------------------------
 
 
 def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
@@ -317,7 +315,7 @@ def test_a_retry_that_needs_fewer_parts_redacts_the_others():
     assert [order.redacts for order in taken_back] == shown[1:]
 
 
-def test_however_often_it_is_retried_an_event_is_edited_at_most_twenty_times():
+def test_an_event_is_edited_at_most_twenty_times_with_any_number_of_retries():
     scenario = RoomScenario(context_options={"agent_retry_s": 3600.0})
     scenario.user_writes("question")
     for attempt in range(30):
@@ -330,7 +328,7 @@ def test_however_often_it_is_retried_an_event_is_edited_at_most_twenty_times():
     assert edits[-1].order.body == "At last."
 
 
-def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
+def test_an_error_that_is_not_retryable_ends_the_turn_and_its_code_is_shown():
     scenario = reply_to()
     result = scenario.attempt_failed("BAD_INPUT", retryable=False)
     assert result.texts == [CATALOG.agent_error("BAD_INPUT")]
@@ -338,7 +336,7 @@ def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
     assert scenario.actor.turn is None
 
 
-def test_when_no_further_attempt_fits_the_reply_says_that_there_is_no_answer():
+def test_without_time_for_another_attempt_the_reply_ends_with_the_reason():
     scenario = reply_to()
     began, tries = scenario.now, 1
     while True:
@@ -370,7 +368,7 @@ def test_a_later_attempt_that_stays_silent_is_cancelled_when_the_time_for_retrie
     assert result.texts == [CATALOG.agent_gave_up("silent")]
 
 
-def test_a_last_attempt_that_had_no_time_is_not_called_silent():
+def test_a_last_attempt_that_had_no_time_is_not_reported_as_silent():
     first_wait_s = retry_at("$1", 1, 0.0)
     scenario = RoomScenario(context_options={"agent_retry_s": first_wait_s + 0.1})
     scenario.user_writes("question")
@@ -393,10 +391,10 @@ def test_the_next_turn_begins_when_the_one_before_has_failed():
     assert scenario.attempt_failed("NO", retryable=False).only_call.request.text == "two"
 
 
-# -- patience ----------------------------------------------------------------------------------------
+# -- retry policy ------------------------------------------------------------------------------------
 
 
-def test_waits_double_up_to_a_limit_and_are_spread_by_a_quarter():
+def test_waits_double_up_to_a_limit_and_have_a_jitter_of_a_quarter():
     for tries in range(1, 60):
         wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (tries - 1))
         spread = [retry_at(f"${turn}", tries, 50.0) - 50.0 for turn in range(200)]
@@ -412,7 +410,7 @@ def test_a_wait_is_the_same_when_the_step_is_repeated():
 # -- the database is lost ----------------------------------------------------------------------------
 
 
-def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own():
+def test_a_reply_found_in_history_is_finished_with_new_transaction_ids():
     def finished_at(now: float) -> list[Enqueue]:
         scenario = RoomScenario(now=now)
         begun = (BegunPart(EventId("$part"), edits=1),)
@@ -428,11 +426,11 @@ def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own()
     assert len({first.txn_id, second.txn_id} | used) == len(used) + 2
 
 
-# -- what is kept of a long answer -------------------------------------------------------------------
+# -- what is stored of a long answer -----------------------------------------------------------------
 
 
 def restarted(scenario: RoomScenario) -> None:
-    """The process ends, and another one takes the turn from its row."""
+    """Restart the process, which loads the turn from its row."""
     assert scenario.actor.turn is not None
     row = read(Turn, dump(scenario.actor.turn))
     scenario.actor = replace(scenario.actor, turn=row, attempt=NO_ATTEMPT)
@@ -448,7 +446,7 @@ def test_the_row_of_a_long_answer_holds_no_more_than_its_last_part():
 
 
 @pytest.mark.parametrize("end", ["gave up", "stopped"])
-def test_a_long_answer_that_is_not_repeated_keeps_all_that_was_shown(end):
+def test_a_long_answer_that_is_not_repeated_still_shows_all_its_text(end):
     scenario = reply_to()
     flow(scenario, 60, piece="word " * 30)
     shown = {send.order.edits or send.txn_id: send.order.body for send in sends(scenario)}
@@ -492,7 +490,7 @@ def test_a_status_line_below_a_full_part_moves_no_cut():
     text = "word " * (PART_BYTES // 5)
     for more in ("", "word " * 100):
         grown = AgentOutput(
-            turn.turn_id, turn.tries, AnswerText(text + more), Activity("tool", "search")
+            turn.turn_id, turn.attempt, AnswerText(text + more), Activity("tool", "search")
         )
         scenario.handle(grown)
         scenario.time_passes(10)

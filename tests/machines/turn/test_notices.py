@@ -1,4 +1,4 @@
-"""A notice that is too long for one event is sent in parts, and one that was cut off is completed (D2, D7, D12)."""
+"""A notice that is too long is sent in parts, and one that was interrupted is completed (D2, D7, D12)."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_the_parts_of_an_answer_have_transaction_ids_of_their_own_that_stay():
     assert ids == [send.txn_id for send in listed(450)]
 
 
-def test_an_answer_that_fits_is_one_event_as_ever():
+def test_an_answer_that_fits_is_one_event():
     (page,) = listed(20)
     assert (message(page).part, message(page).partial) == (None, False)
     assert page.txn_id == "$list.answer"
@@ -74,7 +74,7 @@ def test_a_part_that_is_in_the_room_already_is_edited_and_the_others_follow():
     assert [message(send).part for send in sends if message(send).edits is None] == list(
         range(2, len(sends) + 1)
     )
-    assert sends[-1] is edit, "as long as parts are missing the answer looks unfinished"
+    assert sends[-1] is edit, "the answer stays partial until all parts are sent"
 
 
 def test_an_answer_that_has_become_shorter_redacts_its_last_parts():

@@ -1,4 +1,4 @@
-"""An answer is cut where a reader would cut it, and a cut that was made stays where it is."""
+"""A text is split at sensible positions, and a cut never moves when the text grows."""
 
 import re
 import time
@@ -13,8 +13,7 @@ from machines.turn.split import (
     START,
     CutPosition,
     close_fence,
-    next_cut,
-    remainder,
+    finished_parts,
     split,
 )
 
@@ -51,7 +50,7 @@ def size(text: str) -> int:
 
 
 def letters(text: str) -> str:
-    """What no cut may drop or double: everything but white space, fences and what leads to them."""
+    """The text that every cut preserves: all but white space, fences, and quote and list markers."""
     return re.sub(r"[\s`~>]|python|sh|1\.", "", text)
 
 
@@ -74,7 +73,7 @@ def test_a_fence_that_does_not_fit_begins_the_next_part():
     assert split(f"Look:\nhere\n{block}", limit_bytes=72) == ("Look:\nhere", block)
 
 
-def test_the_end_of_a_fence_is_a_border():
+def test_a_part_may_end_at_the_end_of_a_fence():
     block = "```\n" + "code\n" * 8 + "```"
     assert split(f"{block}\nafter {'word ' * 8}", limit_bytes=64)[0] == block
 
@@ -96,7 +95,7 @@ def test_a_fence_cut_in_two_is_closed_and_opened_again_with_its_info():
     assert third == "~~~~python title\nline_10()\nline_11()\n~~~~\nDone."
 
 
-def test_a_fence_in_a_list_stays_a_fence_when_its_list_stayed_behind():
+def test_a_fence_in_a_list_stays_a_fence_without_its_list():
     code = "\n".join(f"      line_{n:02}()" for n in range(6))
     text = f"1. Do:\n    ```sh\n{code}\n    ```"
     assert split(text, limit_bytes=115) == ("1. Do:", f"   ```sh\n{code}\n```")
@@ -110,7 +109,7 @@ def test_a_fence_cut_in_two_within_a_list_still_ends_in_the_next_part():
     assert second.endswith("\n~~~\n\nrest")
 
 
-def test_a_fence_opened_beside_a_list_marker_is_closed_under_it():
+def test_a_fence_after_a_list_marker_is_closed_with_the_indentation_of_the_item():
     first, *_ = split("- ```\n" + "  code line\n" * 9, limit_bytes=64)
     assert first.startswith("- ```\n  code")
     assert first.endswith("\n  ```")
@@ -131,7 +130,7 @@ def test_a_deeper_fence_in_a_docstring_is_code():
     assert second.startswith("```py\n    ```\nb = 2\n")
 
 
-def test_a_fence_whose_end_lies_at_the_cut_is_not_opened_again():
+def test_a_fence_that_ends_at_the_cut_is_not_opened_again():
     text = f"```\n{'x' * 50}\n\n\n\n\n\n\n\n\n\n\n\n```\nafter"
     assert split(text, limit_bytes=64) == (f"```\n{'x' * 50}\n```", "after")
 
@@ -142,7 +141,7 @@ def test_a_long_line_is_cut_between_words():
     assert "".join(parts) == ("word " * 40).rstrip()
 
 
-def test_a_giant_word_is_cut_between_characters():
+def test_a_very_long_word_is_cut_between_characters():
     text = "x" * 200_000
     parts = split(text)
     assert "".join(parts) == text
@@ -159,24 +158,23 @@ def test_one_visible_character_is_not_divided(whole):
         assert re.fullmatch(f"(a*({re.escape(whole)})*\\|)+", cuts)
 
 
-def test_a_flood_of_combining_marks_is_cut_all_the_same():
+def test_a_long_run_of_combining_marks_is_cut():
     text = "a" + "\u0301" * 500
     parts = split(text, limit_bytes=64)
     assert "".join(parts) == text
 
 
-def test_a_limit_without_room_is_refused():
+def test_a_limit_that_is_too_small_is_refused():
     with pytest.raises(ValueError, match="at least 64"):
         split("text", limit_bytes=10)
 
 
 def test_a_caller_continues_from_a_position():
     text = "First part of it.\n\n" + "b" * 60
-    cut = next_cut(text, START, limit_bytes=64)
-    assert cut is not None
-    assert (cut.part, cut.rest) == ("First part of it.", CutPosition(18))
-    assert next_cut(text, cut.rest, limit_bytes=64) is None
-    assert remainder(text, cut.rest, limit_bytes=64) == "b" * 60
+    parts, position = finished_parts(text, START, limit_bytes=64)
+    assert (parts, position) == (["First part of it."], CutPosition(18))
+    assert finished_parts(text, position, limit_bytes=64) == ([], position)
+    assert split(text, position, limit_bytes=64) == ("b" * 60,)
 
 
 @settings(deadline=None)
@@ -206,11 +204,9 @@ def test_parts_cut_while_the_text_grows_are_those_of_the_whole(pieces, limit):
     text, position, parts = "", START, []
     for piece in pieces:
         text += piece
-        while cut := next_cut(text, position, limit_bytes=limit):
-            parts.append(cut.part)
-            position = cut.rest
-    last = remainder(text, position, limit_bytes=limit)
-    assert (*parts, *([last] if last else [])) == split(text, limit_bytes=limit)
+        finished, position = finished_parts(text, position, limit_bytes=limit)
+        parts += finished
+    assert (*parts, *split(text, position, limit_bytes=limit)) == split(text, limit_bytes=limit)
 
 
 @pytest.mark.parametrize(
@@ -240,14 +236,14 @@ def test_the_text_before_a_position_is_not_needed(pieces, limit):
     text, position, parts, whole = "", START, [], ""
     for piece in pieces:
         text, whole = text + piece, whole + piece
-        while cut := next_cut(text, position, limit_bytes=limit):
-            parts.append(cut.part)
-            text, position = text[cut.rest.offset :], CutPosition(0, cut.rest.opening)
+        finished, end = finished_parts(text, position, limit_bytes=limit)
+        parts += finished
+        text, position = text[end.offset :], CutPosition(0, end.opening)
     assert (*parts, *split(text, position, limit_bytes=limit)) == split(whole, limit_bytes=limit)
 
 
 class Seen(str):
-    """A text that counts the characters that are taken out of it or looked at one by one."""
+    """A text that counts the characters that are copied or read one by one."""
 
     __slots__ = ()
     seen: ClassVar[int] = 0

@@ -39,7 +39,7 @@ def test_events_before_the_bots_own_join_are_dropped():
         limited=True,
     )
     batch = decode_sync(response, BOT, SINCE)
-    assert batch.facts == (
+    assert batch.events == (
         EncryptionEnabled(ROOM, EventId("$e")),
         MessageArrived(ROOM, EventId("$5"), ME, "after", 5, None),
     )
@@ -54,7 +54,7 @@ def test_a_changed_display_name_of_the_bot_is_not_a_join():
 def test_a_changed_name_is_not_a_join_even_without_the_previous_membership():
     renamed = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
     batch = decode_sync(joined(*renamed, limited=True), BOT, SINCE, joined_before={ROOM})
-    assert [fact.event_id for fact in batch.facts] == ["$1", "$3"]
+    assert [fact.event_id for fact in batch.events] == ["$1", "$3"]
     assert [gap.was_in for gap in batch.gaps] == [True]
     in_before = joined(*renamed, state=[member(BOT, "join", "$0")])
     assert [fact.event_id for fact in facts(in_before)] == ["$1", "$3"]
@@ -74,7 +74,7 @@ def test_a_join_is_recognised_without_the_previous_membership(state):
 def test_a_return_is_recognised_without_the_previous_membership():
     here = [member(BOT, "leave", "$1", sender=ME), text("a", "$2"), member(BOT, "join", "$3")]
     batch = decode_sync(joined(*here, text("b", "$4")), BOT, SINCE, joined_before={ROOM})
-    assert [type(fact).__name__ for fact in batch.facts] == [
+    assert [type(fact).__name__ for fact in batch.events] == [
         "BotRemoved",
         "BotReturned",
         "MessageArrived",

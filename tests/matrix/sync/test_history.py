@@ -48,7 +48,7 @@ async def test_a_refused_history_is_logged_and_its_read_messages_are_answered():
         async with clock.running():
             batch = await resume_batch(transport, BOT, seen.batch, seen.unsettled)
     said = {room: [] for room in (REFUSED, READABLE)}
-    for fact in batch.facts:
+    for fact in batch.events:
         assert isinstance(fact, MessageArrived)
         said[fact.room_id].append(fact.body)
     assert said == {REFUSED: ["older", "newest"], READABLE: ["oldest", "older", "newest"]}

@@ -27,7 +27,7 @@ async def chat(bot, person):
 
 async def messages_left(open_bot) -> list[MessageArrived]:
     batch, _ = await (await open_bot()).initial_sync(None)
-    return [fact for fact in batch.facts if isinstance(fact, MessageArrived)]
+    return [fact for fact in batch.events if isinstance(fact, MessageArrived)]
 
 
 async def left_open(open_bot) -> list[str]:

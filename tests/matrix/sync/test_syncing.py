@@ -41,12 +41,12 @@ async def entry_room(bot, person, account, **options) -> RoomId:
 
 async def test_an_invitation_has_its_sender_in_a_live_and_an_initial_sync(bot, person, account):
     batch, topology = await bot.initial_sync(None)
-    assert (batch.facts, topology.rooms) == ((), {})
+    assert (batch.events, topology.rooms) == ((), {})
     room = await person.create_room(invite=[account.user_id], encrypted=True)
     expected = InviteArrived(RoomId(room), UserId(person.user_id), encrypted=True)
-    assert expected in (await bot.sync(batch.token)).facts
+    assert expected in (await bot.sync(batch.token)).events
     again, _ = await bot.initial_sync(None)
-    assert expected in again.facts
+    assert expected in again.events
 
 
 async def test_messages_arrive_once_in_order_and_only_from_after_the_join(bot, person, account):
@@ -60,7 +60,7 @@ async def test_messages_arrive_once_in_order_and_only_from_after_the_join(bot, p
     arrived = []
     while len(arrived) < 2:
         batch = await bot.sync(batch.token)
-        arrived += [fact for fact in batch.facts if isinstance(fact, MessageArrived)]
+        arrived += [fact for fact in batch.events if isinstance(fact, MessageArrived)]
     assert [(fact.event_id, fact.body) for fact in arrived] == [(first, "one"), (second, "two")]
 
 
@@ -70,7 +70,7 @@ async def test_an_encrypted_message_keeps_its_content(bot, person, account):
     assert topology.rooms[room].encrypted
     content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s"}
     await person.send_event(room, "m.room.encrypted", content)
-    (fact,) = (await bot.sync(batch.token)).facts
+    (fact,) = (await bot.sync(batch.token)).events
     assert isinstance(fact, EncryptedArrived)
     assert fact.content == content
 
@@ -85,7 +85,7 @@ async def test_a_gap_has_exactly_the_events_that_the_timeline_left_out(bot, pers
     pages = [page async for page in bot.history(gap)]
     assert len(pages) > 1
     filled = [fact.event_id for page in pages for fact in page]
-    assert filled + [fact.event_id for fact in late.facts] == sent
+    assert filled + [fact.event_id for fact in late.events] == sent
 
 
 async def test_a_gap_with_the_bots_join_begins_after_it(bot, person, account):
@@ -98,7 +98,7 @@ async def test_a_gap_with_the_bots_join_begins_after_it(bot, person, account):
     batch = await bot.sync(batch.token)
     (gap,) = batch.gaps
     filled = [fact.event_id async for page in bot.history(gap) for fact in page]
-    counted, *arrived = [fact for fact in batch.facts if fact.room_id == room]
+    counted, *arrived = [fact for fact in batch.events if fact.room_id == room]
     assert counted == MembersCounted(room, 1)
     assert filled + [fact.event_id for fact in arrived] == sent
 
@@ -121,7 +121,7 @@ async def test_a_start_with_a_token_returns_the_new_events_and_all_rooms(
     batch, _ = await bot.initial_sync(None)
     asked = await person.send_text(room, "while you were away")
     later, topology = await (await open_bot()).initial_sync(batch.token)
-    assert [fact.event_id for fact in later.facts] == [asked]
+    assert [fact.event_id for fact in later.events] == [asked]
     assert set(topology.rooms) == {room, quiet}
 
 
@@ -129,7 +129,7 @@ async def test_a_removal_arrives_with_its_reason(bot, person, account):
     room = await entry_room(bot, person, account)
     batch, _ = await bot.initial_sync(None)
     await person.kick(room, account.user_id, "enough")
-    (fact,) = (await bot.sync(batch.token)).facts
+    (fact,) = (await bot.sync(batch.token)).events
     assert isinstance(fact, BotRemoved)
     assert fact.reason == f"kicked by {person.user_id}: enough"
     _, topology = await bot.initial_sync(None)
@@ -141,7 +141,7 @@ async def test_a_removal_while_away_arrives_at_the_next_start(bot, open_bot, per
     batch, _ = await bot.initial_sync(None)
     await person.kick(room, account.user_id)
     later, _ = await (await open_bot()).initial_sync(batch.token)
-    assert [type(fact) for fact in later.facts] == [BotRemoved]
+    assert [type(fact) for fact in later.events] == [BotRemoved]
 
 
 async def test_the_topology_has_everything_that_reconciliation_reads(

@@ -1,0 +1,78 @@
+"""Sentences for onboarding and help: names of rooms, the welcome, links to chats (contracts O1–O5, K1)."""
+
+from collections.abc import Iterable
+
+from machines.i18n.formatter import Formatter, escape, inline_code
+
+
+class Onboarding(Formatter):
+    """Sentences of onboarding and help; `link` links to the room that the sentence names."""
+
+    def space_name(self, display_name: str) -> str:
+        """Return the name of a user's Space, which is not Markdown."""
+        return self.format("space_name", brand=self.brand, display_name=display_name)
+
+    def chat_name(self, number: int) -> str:
+        """Return the default name of a chat, which is not Markdown."""
+        return self.format("chat_name", number=number)
+
+    def welcome(self, agent: str, hint: str | None = None) -> str:
+        """Return the first message of a new chat; `hint` is Markdown about how to try this agent."""
+        text = self.format("welcome", agent=escape(agent))
+        return f"{text}\n\n{hint}" if hint else text
+
+    def mock_hint(self) -> str:
+        """Return the hint of `welcome` for the built-in mock agent."""
+        return self.format("mock_hint")
+
+    def entry_pointer(self, chat: str, link: str) -> str:
+        """Report in the entry room that Space and chat are ready, with a link."""
+        return self.format("entry_pointer", chat=escape(chat), link=link)
+
+    def entry_plain_text(self, chat: str, link: str) -> str:
+        """Answer a message in the entry room that is not a command."""
+        return self.format("entry_plain_text", chat=escape(chat), link=link)
+
+    def already_here(self, chat: str, link: str) -> str:
+        """Answer another invitation of a user who already has a Space."""
+        return self.format("already_here", chat=escape(chat), link=link)
+
+    def entry_pointer_in_shared_room(self) -> str:
+        """Return `entry_pointer` for a room with other people, without name or link (contract O5)."""
+        return self.format("entry_pointer_in_shared_room")
+
+    def not_in_shared_room(self, command: str) -> str:
+        """Answer a command that shows personal data in a room with other people (contract O5)."""
+        return self.format("not_in_shared_room", command=inline_code(f"!{command}"))
+
+    def setup_failed(self, reason: str) -> str:
+        """Report in the entry room that the homeserver refuses the Space or its first chat."""
+        return self.format("setup_failed", reason=escape(reason))
+
+    def help(self, commands: Iterable[str]) -> str:
+        """Return a line for each command; the line of a command also names its aliases."""
+        lines = (
+            self.format(
+                "help_line", usage=inline_code(self.usage(name)), line=self.format(f"help_{name}")
+            )
+            for name in commands
+            if f"help_{name}" in self.templates
+        )
+        return "\n".join((self.format("help_header"), "", *lines))
+
+    def usage(self, command: str) -> str:
+        """Return the syntax of a command, such as `!new [name]`; only commands with arguments have a template."""
+        key = f"usage_{command}"
+        return self.format(key) if key in self.templates else f"!{command}"
+
+    def wrong_usage(self, command: str) -> str:
+        """Answer a command whose argument is invalid or missing."""
+        return self.format("wrong_usage", usage=inline_code(self.usage(command)))
+
+    def unknown_command(self, name: str) -> str:
+        """Answer an unknown command."""
+        return self.format("unknown_command", command=inline_code(f"!{name.removeprefix('!')}"))
+
+    def only_in_chat(self, command: str) -> str:
+        """Answer a command that works only in a chat."""
+        return self.format("only_in_chat", command=inline_code(f"!{command.removeprefix('!')}"))
