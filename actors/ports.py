@@ -41,7 +41,7 @@ class Homeserver(Protocol):
         ...
 
     async def session_ended(self) -> None:
-        """Return after a soft logout; every request waits for the next `login`."""
+        """Return after a soft logout; until the next `login` every request waits."""
         ...
 
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
@@ -52,7 +52,7 @@ class Homeserver(Protocol):
         """
         ...
 
-    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
+    async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
         """Return the topology with its unconfirmed parts read from the current state (contract L3)."""
         ...
 

@@ -33,7 +33,7 @@ from store import Journal
 from store.records import InboxRow, UnitOfWork
 
 MAX_CONCURRENT_BACKFILLS = 20
-REPAIRS_AT_ONCE = 20
+MAX_CONCURRENT_REPAIRS = 20
 
 
 class Reconciler:
@@ -50,19 +50,19 @@ class Reconciler:
         self._journal = journal
         self._clock = clock
         self._context_provider = context_provider
-        self._reading = anyio.CapacityLimiter(REPAIRS_AT_ONCE)
-        self._numbering = anyio.Lock()
-        self._numbers: dict[UserId, int] = {}
-        """The highest chat number that a repair of this process gave to a user."""
+        self._read_limit = anyio.CapacityLimiter(MAX_CONCURRENT_REPAIRS)
+        self._numbering_lock = anyio.Lock()
+        self._chat_numbers: dict[UserId, int] = {}
+        """The highest chat number that repairs of this process gave to each user."""
 
     async def reconcile_matrix_state(self, topology: Topology) -> dict[str, Any]:
         """Reconcile every room with what the initial sync showed; returns the report of contract L4."""
         began = self._clock.now()
         stored = await self._journal.stored()
         decided = self._plan(topology, stored)
-        in_doubt = doubts(decided, topology, stored)
-        if not in_doubt.none:
-            decided = self._plan(await self._homeserver.confirm(topology, in_doubt), stored)
+        unconfirmed = doubts(decided, topology, stored)
+        if not unconfirmed.none:
+            decided = self._plan(await self._homeserver.confirm(topology, unconfirmed), stored)
         refused = await self._backfill(decided)
         applied = [
             self._apply(stored.rooms.get(room_id) or Room(room_id), decided)
@@ -98,23 +98,23 @@ class Reconciler:
     async def reconcile_single_room(
         self, room_id: RoomId
     ) -> tuple[TopologyConfirmed | TopologyRefused, tuple[InboxRow, ...]]:
-        """Repair one room; returns the result for its actor, and the new inbox rows of its owner's actor.
+        """Repair one room; returns the result for its actor, and new inbox rows of its owner's actor.
 
         Rooms are read concurrently; numbers are given to one room at a time, so that two repairs never give the same
         number (contract C12).
         """
-        async with self._reading:
+        async with self._read_limit:
             spaces = await self._journal.spaces_of(room_id)
             topology = await self._homeserver.observe_room(room_id, spaces)
         rows: tuple[InboxRow, ...] = ()
-        async with self._numbering:
-            decided = self._plan(topology, await self._stored_about(topology, room_id))
+        async with self._numbering_lock:
+            decided = self._plan(topology, await self._stored_for(topology, room_id))
             remarks = [*decided.conflicts, *decided.skipped]
             about = [asdict(remark) for remark in remarks if remark.room_id == room_id]
             report: dict[str, Any] = {"room_id": room_id, "remarks": about}
             found = decided.found.get(room_id)
             if found is None:
-                reason = about[0]["reason"] if about else self._absence(topology, room_id)
+                reason = about[0]["reason"] if about else self._reason_not_found(topology, room_id)
                 return TopologyRefused(reason, report), ()
             binding = found.binding
             self._context_provider.raise_platform_chat_seq(
@@ -122,19 +122,21 @@ class Reconciler:
             )
             if binding.room_type == "chat" and binding.space_id is not None:
                 owner, number = binding.matrix_user_id, chat_number(binding.chat_id)
-                self._numbers[owner] = max(self._numbers.get(owner, 0), number)
+                self._chat_numbers[owner] = max(self._chat_numbers.get(owner, 0), number)
                 recovered = ChatRecovered(binding.space_id, number)
-                rows = await self._journal.tell(ActorKey(owner), recovered, self._clock.now())
+                rows = await self._journal.deliver_event(
+                    ActorKey(owner), recovered, self._clock.now()
+                )
         # The binding is written to the homeserver before the waiting message is handled (contract C4). If that is
         # refused, the room's machine orders it again through the outbox, where the refusal is visible.
-        missing = found.backfill and await self._keep_binding(room_id, found) is not None
+        missing = found.backfill and await self._store_binding(room_id, found) is not None
         return replace(found, backfill=missing, report=report), rows
 
-    async def _stored_about(self, topology: Topology, room_id: RoomId) -> Stored:
+    async def _stored_for(self, topology: Topology, room_id: RoomId) -> Stored:
         """Return the rows that the topology is compared with, and the numbers that other repairs have just given."""
-        stored = await self._journal.stored_about(topology)
+        stored = await self._journal.stored_for(topology)
         users = dict(stored.users)
-        for user_id, number in self._numbers.items():
+        for user_id, number in self._chat_numbers.items():
             user = users.get(user_id, User(user_id))
             users[user_id] = replace(user, next_chat_index=max(user.next_chat_index, number + 1))
         stored = replace(stored, users=users)
@@ -157,7 +159,7 @@ class Reconciler:
 
         async def write(room_id: RoomId) -> None:
             async with limit:
-                refusal = await self._keep_binding(room_id, decided.found[room_id])
+                refusal = await self._store_binding(room_id, decided.found[room_id])
             if refusal is not None:
                 refused[room_id] = refusal
 
@@ -166,7 +168,7 @@ class Reconciler:
                 group.start_soon(write, room_id)
         return refused
 
-    async def _keep_binding(self, room_id: RoomId, found: TopologyConfirmed) -> str | None:
+    async def _store_binding(self, room_id: RoomId, found: TopologyConfirmed) -> str | None:
         """Write a binding to the homeserver; returns the reason of a refusal."""
         order = StoreBinding(room_id, found.binding.content())
         outcome = await self._homeserver.perform(order, TxnId(""))
@@ -186,21 +188,21 @@ class Reconciler:
         else:
             if room.state != "reconciling":
                 step_room(draft, DifferenceFound(), "start-up found a difference")
-            conclude(draft, _judgement(room.room_id, decided))
+            conclude(draft, _result_of(room.room_id, decided))
         after, effects = draft.result()
         collector = EffectCollector(ActorKey(room.room_id), before)
         for effect in effects:
             collector.add(effect, context, self._context_provider)
-        return collector.writes(after)
+        return collector.unit_of_work(after)
 
     @staticmethod
-    def _absence(topology: Topology, room_id: RoomId) -> str:
+    def _reason_not_found(topology: Topology, room_id: RoomId) -> str:
         if room_id not in topology.rooms:
             return "the bot is not joined to it"
         return "the homeserver shows nothing it could be"
 
 
-def _judgement(room_id: RoomId, decided: Plan) -> TopologyConfirmed | TopologyRefused:
+def _result_of(room_id: RoomId, decided: Plan) -> TopologyConfirmed | TopologyRefused:
     found = decided.found.get(room_id)
     if found is None:
         reason = decided.refused[room_id]

@@ -19,18 +19,8 @@ from actors.bot import DRAIN_S, Bot
 from actors.context import ContextProvider
 from machines.access import Access
 from machines.errors import TokenUnknown
-from machines.events.agent import (
-    AgentEnded,
-    AgentRequest,
-    AgentSaid,
-    Frame,
-)
-from machines.events.matrix import (
-    Gap,
-    MatrixEvent,
-    MessageArrived,
-    SyncBatch,
-)
+from machines.events.agent import AgentEnded, AgentRequest, AgentSaid, Frame
+from machines.events.matrix import Gap, MatrixEvent, MessageArrived, SyncBatch
 from machines.events.orders import (
     CreateRoom,
     Done,

@@ -31,8 +31,8 @@ class OutboxFixture:
             runtime.clock,
             self.task_pool,
             deliver=self.delivered.extend,
-            replied=lambda room_id, event_id: self.replied.append((room_id, event_id)),
-            drained=lambda lane: None,
+            on_reply_sent=lambda room_id, event_id: self.replied.append((room_id, event_id)),
+            on_lane_low=lambda lane: None,
             allows=lambda user_id: user_id not in self.turned_away,
         )
 
@@ -48,9 +48,9 @@ class OutboxFixture:
             [UnitOfWork(orders=rows, dropped_edits=dropped)], 1.0
         )
 
-    async def commit_and_send(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
+    async def commit_and_enqueue(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
         await self.commit(*rows, dropped=dropped)
-        self.outbox.send(rows, dropped, ROOM)
+        self.outbox.enqueue(rows, dropped, ROOM)
 
     def edit(self, txn_id: str, of: str, **changes: object) -> OutboxRow:
         order = SendMessage(ROOM, txn_id, edits=TxnId(of), partial=True, droppable=True)

@@ -8,19 +8,9 @@ import pytest
 
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
 from actors.task_pool import TaskPool
-from machines.events.agent import (
-    AgentEnded,
-    AgentOffersFile,
-    AgentRequest,
-    AgentSaid,
-)
+from machines.events.agent import AgentEnded, AgentOffersFile, AgentRequest, AgentSaid
 from machines.events.effects import CallAgent
-from machines.events.internal import (
-    AgentDone,
-    AnswerTooLong,
-    CallDelayed,
-    CallStarted,
-)
+from machines.events.internal import AgentDone, AnswerTooLong, CallDelayed, CallStarted
 from machines.ids import ActorKey, AgentId, EventId
 from machines.turn.answer_text import AnswerText
 from tests.actors.fakes import FakeAgents, ManualClock
@@ -62,14 +52,14 @@ async def open_line(limits: Limits = DEFAULTS) -> AsyncIterator[Line]:
 
 async def test_an_answer_is_signalled_whole_at_its_end():
     async with open_line() as line:
-        line.calls.ask(ROOM, asks("hello"))
+        line.calls.start(ROOM, asks("hello"))
         await settle()
         assert line.told[-1] == AgentDone(EventId("$1"), 1, "re: hello", 1)
 
 
 async def test_a_call_that_is_cancelled_before_it_began_asks_no_agent():
     async with open_line() as line:
-        line.calls.ask(ROOM, asks("hello"))
+        line.calls.start(ROOM, asks("hello"))
         line.calls.cancel(ROOM)
         await settle()
         assert (line.reply_to, line.told) == ([], [])
@@ -78,9 +68,9 @@ async def test_a_call_that_is_cancelled_before_it_began_asks_no_agent():
 async def test_a_new_call_cancels_the_one_that_is_open():
     async with open_line() as line:
         line.agents.mute.add("long")
-        line.calls.ask(ROOM, asks("long"))
+        line.calls.start(ROOM, asks("long"))
         await settle()
-        line.calls.ask(ROOM, asks("hello"))
+        line.calls.start(ROOM, asks("hello"))
         await settle()
         assert line.reply_to == ["long", "hello"]
         assert line.agents.closed[0] == "long"
@@ -89,7 +79,7 @@ async def test_a_new_call_cancels_the_one_that_is_open():
 async def test_a_cancelled_call_signals_nothing_more():
     async with open_line() as line:
         line.agents.mute.add("long")
-        line.calls.ask(ROOM, asks("long"))
+        line.calls.start(ROOM, asks("long"))
         await settle()
         line.calls.cancel_all()
         await settle()
@@ -112,7 +102,7 @@ async def test_a_cancelled_call_signals_nothing_more():
 async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fits):
     async with open_line(Limits(answer_bytes=10)) as line:
         line.agents.says = lambda _: (*map(AgentSaid, pieces), AgentEnded(1))
-        line.calls.ask(ROOM, asks("hello"))
+        line.calls.start(ROOM, asks("hello"))
         await settle()
         assert line.told[-1] == AnswerTooLong(EventId("$1"), 1, AnswerText(fits))
         assert line.agents.closed == ["hello"]
@@ -121,7 +111,7 @@ async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fit
 async def test_an_answer_that_just_fits_is_whole():
     async with open_line(Limits(answer_bytes=10)) as line:
         line.agents.says = lambda _: (AgentSaid("12345"), AgentSaid("67890"), AgentEnded(1))
-        line.calls.ask(ROOM, asks("hello"))
+        line.calls.start(ROOM, asks("hello"))
         await settle()
         assert line.told[-1] == AgentDone(EventId("$1"), 1, "1234567890", 1)
 
@@ -130,7 +120,7 @@ async def test_the_number_of_files_is_limited():
     async with open_line() as line:
         offers = [AgentOffersFile(f"file {number}") for number in range(MAX_FILES + 100)]
         line.agents.says = lambda _: (*offers, AgentEnded(1))
-        line.calls.ask(ROOM, asks("hello"))
+        line.calls.start(ROOM, asks("hello"))
         await settle()
         done = line.told[-1]
         assert isinstance(done, AgentDone)
@@ -140,8 +130,8 @@ async def test_the_number_of_files_is_limited():
 async def test_a_call_that_has_to_wait_signals_that_and_its_start():
     async with open_line(Limits(calls=1)) as line:
         line.agents.mute.add("long")
-        line.calls.ask(ActorKey("!other"), asks("long"))
-        line.calls.ask(ROOM, asks("hello"))
+        line.calls.start(ActorKey("!other"), asks("long"))
+        line.calls.start(ROOM, asks("hello"))
         await settle()
         assert line.told == [CallDelayed(EventId("$1"), 1)]
         line.calls.cancel(ActorKey("!other"))
@@ -153,14 +143,14 @@ async def test_a_call_that_has_to_wait_signals_that_and_its_start():
 async def test_a_call_that_is_cancelled_while_it_waits_asks_no_agent():
     async with open_line(Limits(calls=1)) as line:
         line.agents.mute.add("long")
-        line.calls.ask(ActorKey("!other"), asks("long"))
-        line.calls.ask(ROOM, asks("hello"))
+        line.calls.start(ActorKey("!other"), asks("long"))
+        line.calls.start(ROOM, asks("hello"))
         await settle()
         line.calls.cancel(ROOM)
         line.calls.cancel(ActorKey("!other"))
         await settle()
         assert line.reply_to == ["long"]
-        line.calls.ask(ROOM, asks("again"))
+        line.calls.start(ROOM, asks("again"))
         await settle()
         assert isinstance(line.told[-1], AgentDone)
 
@@ -169,10 +159,10 @@ async def test_a_silent_agent_with_many_rooms_leaves_a_call_for_another_agent():
     async with open_line(Limits(calls=20)) as line:
         line.agents.mute.add("long")
         for number in range(100):
-            line.calls.ask(ActorKey(f"!{number}"), asks("long"))
+            line.calls.start(ActorKey(f"!{number}"), asks("long"))
         await settle()
         assert 5 < len(line.reply_to) < 20
         request = AgentRequest(AgentId("other"), "1", "$2", "hello")
-        line.calls.ask(ROOM, CallAgent(EventId("$2"), 1, request, BERT))
+        line.calls.start(ROOM, CallAgent(EventId("$2"), 1, request, BERT))
         await settle()
         assert isinstance(line.told[-1], AgentDone)

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors import dispatcher
-from actors.cell import WINDOW, ActorCell
+from actors.cell import MAX_WAITING, ActorCell
 from machines.ids import RoomId
 from store import inbox
 from tests import idle_loop
@@ -102,12 +102,12 @@ async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(runtime, ki
 
 async def test_counting_all_that_waits_again_is_caught(runtime: RuntimeFixture, monkeypatch):
     """With this bug planted, one room pauses the sync of all, and its actor is stepped without end."""
-    monkeypatch.setattr(ActorCell, "can_take", property(lambda self: bool(self.inbox)))
+    monkeypatch.setattr(ActorCell, "has_open_rows", property(lambda self: bool(self.inbox)))
     monkeypatch.setattr(idle_loop, "MOST_TURNS", 5_000)
     flooded = a_flood(runtime, "a mute agent")
     with capture_logs() as logs, pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="busy")):
         async with runtime.running(killed=True):
-            at_once = 2 * (HIGH + WINDOW)
+            at_once = 2 * (HIGH + MAX_WAITING)
             await pour(runtime, flooded, at_once, at_once)
     assert [line for line in logs if line["event"] == "sync_paused"]
 

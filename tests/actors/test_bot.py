@@ -366,4 +366,4 @@ async def test_a_turn_without_end_ends_in_time_and_leaves_no_timer(runtime: Runt
         runtime.homeserver.arrives(runtime.message(room, "hello"))
         await runtime.clock.passes(5)
         assert runtime.homeserver.replies[1:] == [("$2", CATALOG.empty_answer())]
-        assert bot._dispatcher._timers._next == {}
+        assert bot._dispatcher._timers._due_at == {}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from actors.cell import WINDOW
-from actors.inbox_queues import HELD
+from actors.cell import MAX_WAITING
+from actors.inbox_queues import MAX_LOADED
 from machines.events.matrix import MemberChanged
 from machines.events.orders import SendMessage
 from machines.events.priority import Priority
@@ -138,8 +138,8 @@ async def test_what_waits_in_a_room_that_failed_is_bounded_and_its_cell_holds_no
         assert counts(runtime, nowhere)["waiting"] == HIGH
         assert sorted(runtime.homeserver.said) == sorted([CATALOG.room_recovery_failed(), NOTICE])
         cell = bot._dispatcher._cells[nowhere]
-        assert len(cell.value.waiting) == WINDOW
-        assert all(cell.inbox.held(priority) == 0 for priority in Priority)
+        assert len(cell.actor.waiting) == MAX_WAITING
+        assert all(cell.inbox.loaded(priority) == 0 for priority in Priority)
 
 
 @pytest.mark.slow
@@ -157,14 +157,14 @@ async def test_who_writes_beyond_the_bound_of_a_failed_room_is_heard(runtime: Ru
 
 
 async def test_a_cell_behind_a_mute_agent_holds_a_bounded_number_of_rows(runtime, monkeypatch):
-    monkeypatch.setattr(inbox, "WAITING_HIGH", 10 * HELD)
+    monkeypatch.setattr(inbox, "WAITING_HIGH", 10 * MAX_LOADED)
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
     async with runtime.running(killed=True) as bot:
-        await flood(runtime, room, 5 * HELD)
+        await flood(runtime, room, 5 * MAX_LOADED)
         cell = bot._dispatcher._cells[room]
-        assert len(cell.value.waiting) == WINDOW
-        assert cell.inbox.held(Priority.MESSAGE) <= HELD
+        assert len(cell.actor.waiting) == MAX_WAITING
+        assert cell.inbox.loaded(Priority.MESSAGE) <= MAX_LOADED
 
 
 async def test_requests_of_one_user_are_bounded_and_told_in_the_room_they_come_from(
@@ -179,6 +179,6 @@ async def test_requests_of_one_user_are_bounded_and_told_in_the_room_they_come_f
         (user,) = runtime.database.rows("SELECT user_id FROM users")
         assert counts(runtime, user[0])["waiting"] == HIGH
         assert counts(runtime, user[0])["set_aside"] == HIGH - 1
-        assert len(bot._dispatcher._cells[user[0]].value.waiting) == WINDOW
+        assert len(bot._dispatcher._cells[user[0]].actor.waiting) == MAX_WAITING
     orders = runtime.database.rows("SELECT payload FROM outbox WHERE kind = 'send_message'")
     assert [NOTICE[:40] in payload for (payload,) in orders] == [True]

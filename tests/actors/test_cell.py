@@ -3,7 +3,7 @@
 import pytest
 
 from actors import cell as cell_module
-from actors.inbox_queues import HELD
+from actors.inbox_queues import MAX_LOADED
 from machines.events.internal import (
     AgentDone,
     AgentOutput,
@@ -28,26 +28,26 @@ def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
         InboxRow(seq, key, ChatListRequested(ReplyTarget(RoomId("!chat")))) for seq in range(1, 400)
     ]
     cell.deliver(rows)
-    assert cell.inbox.held(Priority.MESSAGE) == HELD
-    open_to = frozenset(Priority)
-    taken = [cell.inbox.take(open_to) for _ in range(HELD)]
-    assert taken == rows[:HELD]
-    assert cell.inbox.take(open_to) is None
-    assert cell.to_read() == ((Priority.MESSAGE, HELD),)
-    cell.feed(Priority.MESSAGE, rows[HELD:])
-    assert cell.inbox.take(open_to) == rows[HELD]
+    assert cell.inbox.loaded(Priority.MESSAGE) == MAX_LOADED
+    open_priorities = frozenset(Priority)
+    taken = [cell.inbox.pop(open_priorities) for _ in range(MAX_LOADED)]
+    assert taken == rows[:MAX_LOADED]
+    assert cell.inbox.pop(open_priorities) is None
+    assert cell.queues_to_read() == ((Priority.MESSAGE, MAX_LOADED),)
+    cell.inbox.add_page(Priority.MESSAGE, rows[MAX_LOADED:])
+    assert cell.inbox.pop(open_priorities) == rows[MAX_LOADED]
 
 
 def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait():
     key = ActorKey("!chat")
     cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
-    cell.deliver([InboxRow(seq, key, "a message") for seq in range(1, HELD + 2)])
-    event = InboxRow(HELD + 2, key, "an event", Priority.EVENT)
+    cell.deliver([InboxRow(seq, key, "a message") for seq in range(1, MAX_LOADED + 2)])
+    event = InboxRow(MAX_LOADED + 2, key, "an event", Priority.EVENT)
     cell.deliver([event])
-    for _ in range(HELD):
-        cell.inbox.take(frozenset(Priority))
-    assert cell.inbox.take(frozenset(Priority)) is None
-    assert cell.inbox.take(frozenset((Priority.EVENT,))) == event
+    for _ in range(MAX_LOADED):
+        cell.inbox.pop(frozenset(Priority))
+    assert cell.inbox.pop(frozenset(Priority)) is None
+    assert cell.inbox.pop(frozenset((Priority.EVENT,))) == event
 
 
 def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
@@ -56,14 +56,14 @@ def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
     rows = [InboxRow(seq, key, "a message") for seq in range(1, 11)]
     cell.deliver(rows)
     everything = frozenset(Priority)
-    assert cell.inbox.take(everything) == rows[0]
+    assert cell.inbox.pop(everything) == rows[0]
     cell.inbox.unload(everything)
     cell.deliver([InboxRow(11, key, "later")])
-    assert cell.inbox.held(Priority.MESSAGE) == 0
-    assert cell.to_read() == ((Priority.MESSAGE, 1),)
-    cell.feed(Priority.MESSAGE, rows[1:])
-    assert [cell.inbox.take(everything) for _ in range(9)] == rows[1:]
-    assert cell.to_read() == ((Priority.MESSAGE, 10),)
+    assert cell.inbox.loaded(Priority.MESSAGE) == 0
+    assert cell.queues_to_read() == ((Priority.MESSAGE, 1),)
+    cell.inbox.add_page(Priority.MESSAGE, rows[1:])
+    assert [cell.inbox.pop(everything) for _ in range(9)] == rows[1:]
+    assert cell.queues_to_read() == ((Priority.MESSAGE, 10),)
 
 
 def grew(text: str, attempt: int = 1) -> AgentOutput:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.cell import WINDOW, ActorCell
+from actors.cell import MAX_WAITING, ActorCell
 from actors.outbox import LANE_FULL
 from machines.ids import ActorKey, RoomId
 from store.records import InboxRow, RoomRows
@@ -31,7 +31,7 @@ async def pour(runtime: RuntimeFixture, room: RoomId, bodies: list[str]) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "bound"),
-    [("{n}", LANE_FULL + WINDOW + ROUND), ("!help {n}", 2 * LANE_FULL + ROUND)],
+    [("{n}", LANE_FULL + MAX_WAITING + ROUND), ("!help {n}", 2 * LANE_FULL + ROUND)],
     ids=["messages", "commands"],
 )
 async def test_answers_that_can_not_be_sent_yet_are_bounded_and_none_is_lost(runtime, body, bound):
@@ -76,7 +76,7 @@ async def test_stop_gets_through_while_answers_wait_to_be_sent(runtime: RuntimeF
     runtime.agents.mute.add("slow")
     async with runtime.running(killed=True):
         await pour(runtime, room, [f"{n}" for n in range(LANE_FULL - 1)])
-        await pour(runtime, room, ["slow", *(f"{n}" for n in range(2 * WINDOW))])
+        await pour(runtime, room, ["slow", *(f"{n}" for n in range(2 * MAX_WAITING))])
         await pour(runtime, room, ["!stop"])
         assert "slow" in runtime.agents.closed
     bodies = runtime.database.rows("SELECT payload FROM outbox WHERE kind = 'send_message'")
@@ -90,6 +90,6 @@ async def test_a_room_whose_messages_wait_for_its_lane_has_not_caught_up(runtime
     async with runtime.running(killed=True) as bot:
         cell = bot._dispatcher._cells[key] = ActorCell(key, RoomRows(chat_room(), None, ()))
         assert bot._dispatcher.is_caught_up(key)
-        cell.orders_waiting = LANE_FULL
+        cell.pending_orders = LANE_FULL
         cell.deliver([InboxRow(1, key, runtime.message(room, "hello"))])
         assert not bot._dispatcher.is_caught_up(key)

@@ -37,15 +37,15 @@ def test_the_first_number_of_a_world_is_the_time_in_milliseconds():
 
 
 def test_after_the_first_each_number_is_the_next_whatever_the_clock_says():
-    around = context_provider(1_775_000_000.25)
-    around.reserve_platform_chat_id(around.step_context().next_platform_chat_id)
-    assert around.step_context().next_platform_chat_id == "1775000000251"
+    provider = context_provider(1_775_000_000.25)
+    provider.raise_platform_chat_seq(int(provider.step_context().next_platform_chat_id))
+    assert provider.step_context().next_platform_chat_id == "1775000000251"
 
 
 def test_numbers_that_are_known_go_on_from_the_highest():
-    around = context_provider(1_775_000_000.25)
-    around.raise_platform_chat_seq(7)
-    assert around.step_context().next_platform_chat_id == "8"
+    provider = context_provider(1_775_000_000.25)
+    provider.raise_platform_chat_seq(7)
+    assert provider.step_context().next_platform_chat_id == "8"
 
 
 def test_a_clock_that_was_never_set_gives_a_number_that_can_be_kept():

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.cell import WINDOW
+from actors.cell import MAX_WAITING
 from machines.events.matrix import BotRemoved
 from machines.ids import EventId, UserId
 from tests.actors.fakes import RuntimeFixture
@@ -19,7 +19,7 @@ def stopped(runtime: RuntimeFixture) -> list[str]:
     return [body for answered, body in runtime.homeserver.replies if answered == "$1"]
 
 
-@pytest.mark.parametrize("waiting", [WINDOW + 6, MANY])
+@pytest.mark.parametrize("waiting", [MAX_WAITING + 6, MANY])
 async def test_stop_ends_the_running_answer_however_much_waits_before_it(
     runtime: RuntimeFixture, waiting
 ):

@@ -5,8 +5,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors import dispatcher
-from actors.cell import WINDOW
-from actors.inbox_queues import HELD
+from actors.cell import MAX_WAITING
+from actors.inbox_queues import MAX_LOADED
 from machines.events.agent import AgentEnded, AgentSaid
 from machines.events.orders import LinkChild, SendMessage
 from machines.i18n import catalog_for
@@ -80,7 +80,7 @@ async def test_a_slow_lane_holds_up_no_other(runtime: RuntimeFixture):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("count", "at_once"), [(1000, 1000), (400, HELD + WINDOW + 16), (200, READ_AHEAD)]
+    ("count", "at_once"), [(1000, 1000), (400, MAX_LOADED + MAX_WAITING + 16), (200, READ_AHEAD)]
 )
 async def test_a_flood_in_one_room_is_answered_whole_and_in_order(
     runtime: RuntimeFixture, count, at_once
@@ -225,7 +225,7 @@ async def test_requests_of_one_user_never_shut_out_what_they_wait_for(runtime: R
     """More requests than a window holds, while the first of them is being made."""
     (room,) = runtime.with_chats()
     runtime.homeserver.takes_s = 5.0
-    count = WINDOW + 6
+    count = MAX_WAITING + 6
     async with runtime.running(killed=True):
         runtime.homeserver.arrives(*(runtime.message(room, "!new") for _ in range(count)))
         await runtime.clock.passes(1)
@@ -255,10 +255,10 @@ async def test_a_flood_in_a_room_that_is_being_made_does_not_keep_it_from_being_
     async with runtime.running():
         runtime.homeserver.arrives(runtime.message(RoomId("!chat1"), "!new"))
         await settle()
-        runtime.homeserver.arrives(*(runtime.message(made, f"{n}") for n in range(2 * WINDOW)))
+        runtime.homeserver.arrives(*(runtime.message(made, f"{n}") for n in range(2 * MAX_WAITING)))
         await settle()
         assert bodies(runtime, made) == []
         link.set()
         await runtime.clock.passes(1)
         await settle()
-    assert bodies(runtime, made) == [f"{n}" for n in range(2 * WINDOW)]
+    assert bodies(runtime, made) == [f"{n}" for n in range(2 * MAX_WAITING)]

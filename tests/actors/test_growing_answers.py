@@ -11,12 +11,7 @@ from actors.cell import ActorCell
 from actors.context import ContextProvider
 from actors.task_pool import TaskPool
 from machines.context import StepContext
-from machines.events.agent import (
-    AgentEnded,
-    AgentRequest,
-    AgentSaid,
-    Frame,
-)
+from machines.events.agent import AgentEnded, AgentRequest, AgentSaid, Frame
 from machines.events.effects import CallAgent
 from machines.events.internal import TimePassed
 from machines.events.matrix import MessageArrived
@@ -92,10 +87,10 @@ async def work(chunks: int) -> int:
             nonlocal orders
             visit = cell.process_batch(context_provider)
             cell.apply(visit)
-            if visit.writes.turn is not None:
-                counted.add(dump(visit.writes.turn))
-            orders += len(visit.writes.orders)
-            return list(visit.deferred)
+            if visit.unit_of_work.turn is not None:
+                counted.add(dump(visit.unit_of_work.turn))
+            orders += len(visit.unit_of_work.orders)
+            return list(visit.volatile)
 
         def signal(key: ActorKey, event: object) -> None:
             cell.signal(event)
@@ -110,7 +105,7 @@ async def work(chunks: int) -> int:
         task_pool = TaskPool(ManualClock())
         async with anyio.create_task_group() as group:
             task_pool.run(group)
-            AgentCalls(Talker(chunks), task_pool, signal, Limits()).ask(KEY, ask)
+            AgentCalls(Talker(chunks), task_pool, signal, Limits()).start(KEY, ask)
             with anyio.fail_after(60):
                 while not cell.caught_up:
                     await anyio.lowlevel.checkpoint()

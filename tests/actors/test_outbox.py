@@ -24,7 +24,7 @@ from tests.idle_loop import settle
 async def test_a_lane_is_sent_one_after_the_other(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(*(outbox_fixture.row(f"t{n}") for n in range(5)))
+        await outbox_fixture.commit_and_enqueue(*(outbox_fixture.row(f"t{n}") for n in range(5)))
         for count in range(5):
             assert len(outbox_fixture.sent) == count
             await runtime.clock.passes(1.0)
@@ -35,7 +35,7 @@ async def test_lanes_are_sent_at_once(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         rows = [outbox_fixture.row(f"t{n}", SendMessage(RoomId(f"!{n}"), "x")) for n in range(20)]
-        await outbox_fixture.commit_and_send(*rows)
+        await outbox_fixture.commit_and_enqueue(*rows)
         await runtime.clock.passes(1.0)
         assert len(outbox_fixture.sent) == 20
 
@@ -43,7 +43,7 @@ async def test_lanes_are_sent_at_once(runtime: RuntimeFixture):
 async def test_an_order_waits_for_its_time_and_what_is_behind_it_waits_too(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
         later = outbox_fixture.row("late", not_before=runtime.clock.now() + 3)
-        await outbox_fixture.commit_and_send(later, outbox_fixture.row("behind"))
+        await outbox_fixture.commit_and_enqueue(later, outbox_fixture.row("behind"))
         await runtime.clock.passes(2.9)
         assert outbox_fixture.sent == []
         await runtime.clock.passes(0.2)
@@ -52,7 +52,7 @@ async def test_an_order_waits_for_its_time_and_what_is_behind_it_waits_too(runti
 
 async def test_an_order_of_a_clock_that_was_ahead_waits_no_longer_than_any(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("late", not_before=runtime.clock.now() + 7200)
         )
         await runtime.clock.passes(LONGEST_ORDER_WAIT_S)
@@ -61,10 +61,10 @@ async def test_an_order_of_a_clock_that_was_ahead_waits_no_longer_than_any(runti
 
 async def test_an_edit_is_of_the_event_that_its_message_was_sent_as(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("m"), outbox_fixture.edit("m.e1", "m")
         )
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("undo", RedactMessage(ROOM, TxnId("m")))
         )
     orders = dict(runtime.homeserver.performed)
@@ -76,9 +76,9 @@ async def test_an_edit_is_of_the_event_that_its_message_was_sent_as(runtime: Run
 
 async def test_the_event_of_an_earlier_process_is_found_in_the_database(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(outbox_fixture.row("m"))
+        await outbox_fixture.commit_and_enqueue(outbox_fixture.row("m"))
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(outbox_fixture.edit("m.e1", "m"))
+        await outbox_fixture.commit_and_enqueue(outbox_fixture.edit("m.e1", "m"))
     edit = dict(runtime.homeserver.performed)[TxnId("m.e1")]
     assert isinstance(edit, SendMessage)
     assert edit.edits_event_id == "$sent m"
@@ -86,7 +86,7 @@ async def test_the_event_of_an_earlier_process_is_found_in_the_database(runtime:
 
 async def test_an_edit_of_what_was_never_sent_is_refused_without_a_request(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.edit("e", "never", droppable=False, partial=False)
         )
     assert outbox_fixture.sent == []
@@ -100,7 +100,7 @@ async def test_nobody_is_invited_who_may_not_talk_to_the_bot_any_more(runtime: R
     async with open_outbox(runtime) as outbox_fixture:
         outbox_fixture.turned_away.add(anna)
         space = CreateRoom("space of @anna:example.org", "Lambda", anna, space=True)
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("space", space),
             outbox_fixture.row("again", EnsureInvited(ROOM, anna)),
         )
@@ -111,13 +111,13 @@ async def test_nobody_is_invited_who_may_not_talk_to_the_bot_any_more(runtime: R
 async def test_edits_that_are_overtaken_while_they_wait_are_never_sent(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(outbox_fixture.row("m"))
+        await outbox_fixture.commit_and_enqueue(outbox_fixture.row("m"))
         for number in (1, 2, 3):
-            await outbox_fixture.commit_and_send(
+            await outbox_fixture.commit_and_enqueue(
                 outbox_fixture.edit(f"m.e{number}", "m"), dropped=(TxnId("m"),)
             )
         last = outbox_fixture.edit("m.e4", "m", droppable=False, partial=False)
-        await outbox_fixture.commit_and_send(last, dropped=(TxnId("m"),))
+        await outbox_fixture.commit_and_enqueue(last, dropped=(TxnId("m"),))
     assert outbox_fixture.sent == ["m", "m.e4"]
     assert runtime.database.rows("SELECT count(*) FROM outbox WHERE status = 'waiting'") == [(0,)]
 
@@ -126,8 +126,8 @@ async def test_a_final_edit_is_never_dropped(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         final = outbox_fixture.edit("m.e1", "m", droppable=False, partial=False)
-        await outbox_fixture.commit_and_send(outbox_fixture.row("m"), final)
-        await outbox_fixture.commit_and_send(dropped=(TxnId("m"),))
+        await outbox_fixture.commit_and_enqueue(outbox_fixture.row("m"), final)
+        await outbox_fixture.commit_and_enqueue(dropped=(TxnId("m"),))
     assert outbox_fixture.sent == ["m", "m.e1"]
 
 
@@ -140,11 +140,11 @@ async def test_edits_are_dropped_in_the_lane_of_their_message_and_no_other_is_lo
 
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("m"), outbox_fixture.edit("m.e1", "m")
         )
         outbox_fixture.outbox._lanes["!other"] = Untouchable([outbox_fixture.row("n")])
-        await outbox_fixture.commit_and_send(dropped=(TxnId("m"),))
+        await outbox_fixture.commit_and_enqueue(dropped=(TxnId("m"),))
         del outbox_fixture.outbox._lanes["!other"]
     assert outbox_fixture.sent == ["m"]
 
@@ -153,7 +153,7 @@ async def test_an_edit_keeps_its_distance_from_a_text_that_was_late(runtime: Run
     runtime.homeserver.takes_s = 10.0
     async with open_outbox(runtime) as outbox_fixture:
         first = outbox_fixture.row("m", SendMessage(ROOM, "m", partial=True))
-        await outbox_fixture.commit_and_send(first, outbox_fixture.edit("m.e1", "m"))
+        await outbox_fixture.commit_and_enqueue(first, outbox_fixture.edit("m.e1", "m"))
         await runtime.clock.passes(10.0)
         runtime.homeserver.takes_s = 0.0
         assert outbox_fixture.sent == ["m"]
@@ -172,7 +172,7 @@ async def test_the_outcome_is_told_where_it_is_waited_for_and_refusals_always(
     )
     async with open_outbox(runtime) as outbox_fixture:
         question = SendMessage(ROOM, "no", answers=EventId("$asked"))
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("quiet"),
             outbox_fixture.row("loud", reports=True),
             outbox_fixture.row("refused", question),
@@ -189,12 +189,12 @@ async def test_a_whole_reply_is_reported_when_nothing_waits_behind_it(runtime: R
     async with open_outbox(runtime) as outbox_fixture:
         whole = SendMessage(ROOM, "x", answers=EventId("$1"))
         partial = SendMessage(ROOM, "x", answers=EventId("$2"), partial=True)
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("a", whole), outbox_fixture.row("b", partial)
         )
         await settle()
         assert outbox_fixture.replied == []
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("c", replace(whole, answers=EventId("$3")))
         )
         await settle()
@@ -204,7 +204,7 @@ async def test_a_whole_reply_is_reported_when_nothing_waits_behind_it(runtime: R
 async def test_a_reply_that_is_refused_leaves_the_room_as_it_was(runtime: RuntimeFixture):
     runtime.homeserver.outcome = lambda order: Refused("forbidden", "M_FORBIDDEN", "no")
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("a", SendMessage(ROOM, "x", answers=EventId("$1")))
         )
         await settle()
@@ -235,7 +235,7 @@ async def test_flush_returns_when_every_lane_is_empty(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.outbox.flush()
-        await outbox_fixture.commit_and_send(outbox_fixture.row("a"), outbox_fixture.row("b"))
+        await outbox_fixture.commit_and_enqueue(outbox_fixture.row("a"), outbox_fixture.row("b"))
         async with anyio.create_task_group() as group:
             group.start_soon(outbox_fixture.outbox.flush)
             await runtime.clock.passes(1.5)

@@ -18,7 +18,7 @@ async def test_a_lane_goes_on_while_what_came_of_its_orders_is_being_committed(
 ):
     async with open_outbox(runtime) as outbox_fixture:
         runtime.homeserver.takes_s = 1.0
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("m"), outbox_fixture.edit("m.e1", "m"), outbox_fixture.row("next")
         )
         await settle()
@@ -47,9 +47,9 @@ async def test_what_comes_while_a_commit_is_under_way_shares_the_next_one(runtim
         await outbox_fixture.commit(*rows)
         begun.clear()
         runtime.database.stall()
-        outbox_fixture.outbox.send(rows[:1], ())
+        outbox_fixture.outbox.enqueue(rows[:1], ())
         await settle()
-        outbox_fixture.outbox.send(rows[1:], ())
+        outbox_fixture.outbox.enqueue(rows[1:], ())
         await settle()
         runtime.database.go_on()
         await settle()
@@ -64,7 +64,7 @@ async def test_what_comes_while_a_commit_is_under_way_shares_the_next_one(runtim
 
 async def test_flush_waits_for_the_commit(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(outbox_fixture.row("a"))
+        await outbox_fixture.commit_and_enqueue(outbox_fixture.row("a"))
         runtime.database.stall()
         flushed = anyio.Event()
 
@@ -89,7 +89,7 @@ async def test_an_outcome_that_can_not_be_kept_takes_no_other_with_it(runtime: R
     rooms = ["before", "poison", "after"]
     with capture_logs() as logs:
         async with open_outbox(runtime) as outbox_fixture:
-            await outbox_fixture.commit_and_send(
+            await outbox_fixture.commit_and_enqueue(
                 *(
                     outbox_fixture.row(name, SendMessage(RoomId(f"!{name}"), "x"), reports=True)
                     for name in rooms
@@ -108,14 +108,14 @@ async def test_an_outcome_that_can_not_be_kept_takes_no_other_with_it(runtime: R
 async def test_no_event_is_forgotten_before_it_is_committed(runtime: RuntimeFixture, monkeypatch):
     monkeypatch.setattr(outcomes, "MAX_CACHED_EVENT_IDS", 1)
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             *(outbox_fixture.row(name) for name in "abc"), outbox_fixture.edit("a.e1", "a")
         )
         rows = [*(outbox_fixture.row(name) for name in "xyz"), outbox_fixture.edit("x.e1", "x")]
         await runtime.clock.passes(5)
         await outbox_fixture.commit(*rows)
         runtime.database.stall()
-        outbox_fixture.outbox.send(rows, ())
+        outbox_fixture.outbox.enqueue(rows, ())
         await runtime.clock.passes(5)
         runtime.database.go_on()
     for txn_id in ("a.e1", "x.e1"):
@@ -133,13 +133,13 @@ async def test_an_event_whose_commit_is_still_to_come_is_known_without_the_datab
         rows, edit = [outbox_fixture.row(name) for name in "abc"], outbox_fixture.edit("b.e1", "b")
         await outbox_fixture.commit(*rows, edit)
         runtime.database.stall()
-        outbox_fixture.outbox.send(rows, ())
+        outbox_fixture.outbox.enqueue(rows, ())
         await runtime.clock.passes(5)
         # The first commit, of `a`, ends; the next, of `b` and `c`, does not.
         runtime.database.go_on()
         runtime.database.stall()
         await settle()
-        outbox_fixture.outbox.send([edit], ())
+        outbox_fixture.outbox.enqueue([edit], ())
         await runtime.clock.passes(5)
         sent, committed = outbox_fixture.sent[-1], dict(runtime.database.rows(STATUS))
         runtime.database.go_on()
@@ -152,7 +152,7 @@ async def test_outcomes_are_told_in_the_order_in_which_they_came(runtime: Runtim
         Refused("forbidden", "M_FORBIDDEN", "no") if getattr(order, "body", "") == "b" else None
     )
     async with open_outbox(runtime) as outbox_fixture:
-        await outbox_fixture.commit_and_send(
+        await outbox_fixture.commit_and_enqueue(
             *(outbox_fixture.row(name, reports=True) for name in "abc")
         )
     assert [(row.event.txn_id, type(row.event.outcome)) for row in outbox_fixture.delivered] == [

@@ -8,12 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from actors.receipts import (
-    MARK_INTERVAL_S,
-    TYPING_AFTER_S,
-    TYPING_AGAIN_S,
-    Receipts,
-)
+from actors.receipts import MARK_INTERVAL_S, TYPING_DELAY_S, TYPING_INTERVAL_S, Receipts
 from actors.task_pool import TaskPool
 from machines.ids import EventId, RoomId
 from tests.matrix.virtual_time import VirtualClock
@@ -65,26 +60,26 @@ async def test_a_quick_answer_shows_no_typing(clock: VirtualClock) -> None:
     async with showing(clock) as (receipts, watcher):
         for _ in range(5):
             receipts.show_typing(ROOM, True)
-            await clock.sleep(TYPING_AFTER_S * 0.9)
+            await clock.sleep(TYPING_DELAY_S * 0.9)
             receipts.show_typing(ROOM, False)
-        await clock.sleep(TYPING_AGAIN_S)
+        await clock.sleep(TYPING_INTERVAL_S)
     assert watcher.typing == []
 
 
 async def test_typing_is_shown_again_until_the_answer_ends(clock: VirtualClock) -> None:
     async with showing(clock) as (receipts, watcher):
         receipts.show_typing(ROOM, True)
-        await clock.sleep(TYPING_AFTER_S + TYPING_AGAIN_S + 1)
+        await clock.sleep(TYPING_DELAY_S + TYPING_INTERVAL_S + 1)
         receipts.show_typing(ROOM, False)
-        await clock.sleep(TYPING_AGAIN_S)
-    again = TYPING_AFTER_S + TYPING_AGAIN_S
-    assert watcher.typing == [(TYPING_AFTER_S, True), (again, True), (again + 1, False)]
+        await clock.sleep(TYPING_INTERVAL_S)
+    again = TYPING_DELAY_S + TYPING_INTERVAL_S
+    assert watcher.typing == [(TYPING_DELAY_S, True), (again, True), (again + 1, False)]
 
 
 async def test_the_markers_of_a_quick_answer_move_together(clock: VirtualClock) -> None:
     async with showing(clock) as (receipts, watcher):
         receipts.mark_read(ROOM, EventId("$one"))
-        receipts.reply_delivered(ROOM, EventId("$one"))
+        receipts.mark_read(ROOM, EventId("$one"), finished=EventId("$one"))
         await clock.sleep(5)
     assert [mark[1:] for mark in watcher.marks] == [("$one", "$one")]
 
@@ -94,7 +89,7 @@ async def test_a_busy_rooms_markers_move_once_a_second_to_the_newest(clock: Virt
         for number in range(30):
             receipts.mark_read(ROOM, EventId(f"${number}"))
             if number == 20:
-                receipts.reply_delivered(ROOM, EventId("$20"))
+                receipts.mark_read(ROOM, EventId("$20"), finished=EventId("$20"))
             await clock.sleep(0.1)
         await clock.sleep(5)
     times = [at for at, _, _ in watcher.marks]

@@ -14,12 +14,7 @@ from machines.room.topology import Topology
 from store.records import UnitOfWork
 from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
-from tests.machines.room.topologies import (
-    bound,
-    chat,
-    row,
-    space,
-)
+from tests.machines.room.topologies import bound, chat, row, space
 from tests.machines.support import ANNA, BERT, BOT
 
 pytestmark = pytest.mark.anyio
@@ -126,5 +121,5 @@ async def test_a_repair_loads_only_the_rows_that_it_compares(runtime: RuntimeFix
         [UnitOfWork(room=each) for each in (*others, mine, taken)], 1.0
     )
     shown = Topology(BOT, {looked_at.room_id: looked_at}, whole=False)
-    stored = await runtime.journal.stored_about(shown)
+    stored = await runtime.journal.stored_for(shown)
     assert set(stored.rooms) == {"!second", "!thief"}

@@ -8,7 +8,7 @@ import pytest
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from actors.task_pool import LOOK_EVERY_S, TaskPool
+from actors.task_pool import REMOVAL_INTERVAL_S, TaskPool
 from tests.actors.fakes import ManualClock
 from tests.idle_loop import settle
 
@@ -92,7 +92,7 @@ async def test_workers_that_nobody_needs_are_let_go_and_the_others_stay() -> Non
         await some_jobs(task_pool, 50)
         for _ in range(10):
             await some_jobs(task_pool, 20)
-            await clock.passes(LOOK_EVERY_S)
+            await clock.passes(REMOVAL_INTERVAL_S)
         assert counting.started == 50 + LOOKER
         assert counting.alive == 20 + LOOKER
 
@@ -100,7 +100,7 @@ async def test_workers_that_nobody_needs_are_let_go_and_the_others_stay() -> Non
 async def test_a_quiet_bot_has_no_workers_and_no_timer() -> None:
     async with working() as (task_pool, counting, clock):
         await some_jobs(task_pool, 50)
-        await clock.passes(2 * LOOK_EVERY_S)
+        await clock.passes(2 * REMOVAL_INTERVAL_S)
         assert counting.alive == 0
         assert not clock.is_waited_for
 

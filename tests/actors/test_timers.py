@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from actors.timers import SLACK, Timers
+from actors.timers import MAX_OUTDATED, Timers
 from machines.ids import ActorKey
 from tests.actors.fakes import ManualClock
 from tests.idle_loop import settle
@@ -88,11 +88,11 @@ async def test_a_time_that_is_cleared_does_not_come():
 
 async def test_times_that_were_overtaken_are_not_held_until_they_would_have_come():
     async with watching() as watch:
-        for number in range(10 * SLACK):
+        for number in range(10 * MAX_OUTDATED):
             watch.set(ANN, 100_000 + number)
             watch.timers.clear(ANN)
         watch.set(BEN, 50_000)
         watch.set(ANN, 60_000)
-        assert len(watch.timers._heap) < 2 * SLACK
+        assert len(watch.timers._heap) < 2 * MAX_OUTDATED
         await watch.clock.passes(70_000)
         assert watch.told == [(50_000.0, BEN), (60_000.0, ANN)]

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.cell import WINDOW
+from actors.cell import MAX_WAITING
 from machines.events.internal import OrderDone
 from machines.events.orders import Done, StoreBinding
 from machines.ids import ActorKey, EventId, RoomId, TxnId
@@ -118,7 +118,7 @@ async def test_a_look_that_died_with_its_process_is_made_again_for_who_writes_la
     ]
     await runtime.keep_rooms(replace(before, state="reconciling", repair_pending=True))
     if under_way is not None:
-        await runtime.journal.tell(ActorKey(room), under_way, 1.0)
+        await runtime.journal.deliver_event(ActorKey(room), under_way, 1.0)
     else:
         assert before.binding is not None
         order = StoreBinding(room, before.binding.content())
@@ -133,7 +133,9 @@ async def test_who_writes_behind_a_full_window_is_heard(runtime: RuntimeFixture)
     (room,) = runtime.with_chats()
     linked = unlink(runtime)
     async with runtime.running():
-        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(WINDOW + 10)))
+        runtime.homeserver.arrives(
+            *(runtime.message(room, f"{n}") for n in range(MAX_WAITING + 10))
+        )
         await runtime.clock.passes(4 * 3600.0)
         assert runtime.homeserver.said == [NOTICE], "by the clock alone nobody is told again"
         runtime.homeserver.arrives(runtime.message(room, "still there?"))

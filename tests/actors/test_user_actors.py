@@ -80,7 +80,9 @@ async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_
     await runtime.journal.save_units_of_work(
         [UnitOfWork(user=User(ANNA, space_id=RoomId("!space")))], 1.0
     )
-    told = await runtime.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
+    told = await runtime.journal.deliver_event(
+        ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0
+    )
     said = await keep_facts(runtime.journal, [runtime.message(ENTRY, body)], 1.0)
     dispatcher.deliver((*told, *said))
     dispatcher.signal(ActorKey("!chat1"), TopologyConfirmed(bound(), "Chat 1", False, False))

@@ -33,7 +33,7 @@ async def fill(path: Path) -> None:
     await journal.save_units_of_work(
         [*visits, chosen, UnitOfWork(turn=TURN, orders=(order("a"),))], 2.0
     )
-    await journal.tell(KEY, message(3), 3.0)
+    await journal.deliver_event(KEY, message(3), 3.0)
     await fill_inbox(journal)
     await fill_outbox(journal)
     await database.close()
@@ -51,7 +51,7 @@ async def fill_inbox(journal: Journal) -> None:
     done, aside = await journal.save_sync_batch(
         SyncBatch(SyncToken("s1"), (message(4, DEALT_WITH), message(5, DEALT_WITH))), 6.0
     )
-    ended = UnitOfWork(finished=(done.seq,), set_aside=((aside.seq, "no key"),))
+    ended = UnitOfWork(acked=(done.seq,), dead_letters=((aside.seq, "no key"),))
     await journal.save_units_of_work([ended], 7.0)
 
 

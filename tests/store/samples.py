@@ -36,7 +36,7 @@ def keep(raw: sqlite3.Connection, *visits: UnitOfWork, at: float = NOON) -> None
     """Commit what visits leave behind."""
     raw.execute("BEGIN")
     for writes in visits:
-        writing.keep_work(raw, writes, at)
+        writing.save_unit_of_work(raw, writes, at)
     raw.execute("COMMIT")
 
 
@@ -143,8 +143,8 @@ def busy_chat(raw: sqlite3.Connection) -> None:
         UnitOfWork(
             room=chat_room(),
             turn=streaming_turn(),
-            finished=(first,),
-            set_aside=((unreadable, "no key to read it"),),
+            acked=(first,),
+            dead_letters=((unreadable, "no key to read it"),),
             orders=(order("$question.1"), order("$question.1.e3"), order("too-long")),
             transitions=(
                 moved(CHAT, "room_made", "unregistered", "reconciling", NOON - 1),

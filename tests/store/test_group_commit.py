@@ -182,10 +182,10 @@ async def test_writers_go_on_in_the_order_of_their_commits(database):
     brought: list[int] = []
 
     async def write(number: int, follow_up: bool) -> None:
-        (row,) = await journal.tell(ActorKey("!chat"), message(number), 1.0)
+        (row,) = await journal.deliver_event(ActorKey("!chat"), message(number), 1.0)
         brought.append(row.seq)
         if follow_up:
-            (row,) = await journal.tell(ActorKey("!chat"), message(100 + number), 1.0)
+            (row,) = await journal.deliver_event(ActorKey("!chat"), message(100 + number), 1.0)
             brought.append(row.seq)
 
     async with anyio.create_task_group() as group:

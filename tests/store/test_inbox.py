@@ -49,7 +49,7 @@ async def test_the_first_rows_of_each_priority_are_loaded_however_much_waits(jou
     messages = [message(n) for n in range(3 * inbox.READ_AHEAD)]
     stop = replace(message(999), body="!stop")
     await keep_facts(journal, [*messages, stop], 1.0)
-    loaded = (await journal.rooms_and_users([KEY]))[KEY].inbox
+    loaded = (await journal.load_actors([KEY]))[KEY].inbox
     assert [row.event for row in loaded if row.priority == Priority.COMMAND] == [stop]
     assert [row.event for row in loaded if row.priority == Priority.MESSAGE] == messages[
         : inbox.READ_AHEAD

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from store.inbox import put_facts
+from store.inbox import put_matrix_events
 from store.inspection import bot_snapshot, room_snapshot, room_snapshots, seen_rooms
 from store.records import UnitOfWork
 from tests.store.samples import (
@@ -117,7 +117,7 @@ def test_of_many_things_given_up_the_last_are_shown_and_all_counted(
 
 def test_a_room_that_nobody_has_looked_at_yet_is_there_already(raw: sqlite3.Connection) -> None:
     new = RoomId("!new:example.org")
-    put_facts(raw, [message("$first", new)], NOON)
+    put_matrix_events(raw, [message("$first", new)], NOON)
     sight = room_snapshot(raw, new, 10)
     assert sight is not None
     assert (sight.room.state, sight.room.since, sight.inbox_pending) == ("unregistered", NOON, 1)

@@ -15,13 +15,7 @@ from machines.events.matrix import (
     Quarantined,
     SyncBatch,
 )
-from machines.events.orders import (
-    Done,
-    JoinRoom,
-    NameRoom,
-    Refused,
-    StoreBinding,
-)
+from machines.events.orders import Done, JoinRoom, NameRoom, Refused, StoreBinding
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
 from machines.room.machine import Room
@@ -116,7 +110,7 @@ async def test_an_event_is_taken_once_however_often_it_is_seen(journal):
 
 async def test_an_event_that_is_done_is_not_taken_again(journal):
     (row,) = await journal.save_sync_batch(batch("s1", message(1)), 1.0)
-    await journal.save_units_of_work([UnitOfWork(finished=(row.seq,))], 2.0)
+    await journal.save_units_of_work([UnitOfWork(acked=(row.seq,))], 2.0)
     assert await journal.save_sync_batch(batch("s1", message(1)), 3.0) == ()
     assert await waiting(journal) == []
 
@@ -210,8 +204,8 @@ async def test_a_visit_is_kept_whole(database, journal):
     writes = UnitOfWork(
         room=ROOMS[1],
         turn=TURN,
-        finished=(row.seq,),
-        set_aside=((other.seq, "no key"),),
+        acked=(row.seq,),
+        dead_letters=((other.seq, "no key"),),
         deliveries=((ActorKey(ANNA), message(9)),),
         orders=(order("a"), order("b")),
         transitions=(TransitionRecord(CHAT, 2.0, "came", "a", "b", "why", {"x": [1]}),),
@@ -239,7 +233,7 @@ async def test_a_round_is_kept_as_a_whole_or_not_at_all(database, journal):
     with pytest.raises(UnitRefused, match="platform_chat_id"):
         await journal.save_units_of_work(
             [
-                UnitOfWork(room=ROOMS[1], finished=(row.seq,), orders=(order("a"),)),
+                UnitOfWork(room=ROOMS[1], acked=(row.seq,), orders=(order("a"),)),
                 UnitOfWork(room=Room(RoomId("!other"), "bound", binding=twice)),
             ],
             2.0,
@@ -278,7 +272,7 @@ async def test_a_sequence_is_never_lowered(journal):
 
 async def test_nothing_is_nothing_to_write():
     assert UnitOfWork().empty
-    assert not UnitOfWork(finished=(1,)).empty
+    assert not UnitOfWork(acked=(1,)).empty
 
 
 # -- what is under way ---------------------------------------------------------------------------------
@@ -316,8 +310,8 @@ async def test_a_sent_order_is_remembered_with_its_event(database, journal):
     (row,) = await journal.waiting_orders(0.0)
     assert await journal.finish_orders([FinishedOrder(row, EventId("$sent"))], 2.0) == ()
     assert await journal.waiting_orders(0.0) == ()
-    assert await journal.sent_event(TxnId("a")) == "$sent"
-    assert await journal.sent_event(TxnId("never")) is None
+    assert await journal.sent_event_id(TxnId("a")) == "$sent"
+    assert await journal.sent_event_id(TxnId("never")) is None
     payload = await database.run(lambda raw: raw.execute("SELECT payload FROM outbox").fetchone())
     assert payload[0] == "", "what was said is not kept twice"
 
@@ -327,7 +321,7 @@ async def test_an_order_from_too_long_ago_is_doubtful(journal):
     await journal.save_units_of_work(
         [UnitOfWork(orders=(old, replace(order("new"), created_at=200.0)))], 200.0
     )
-    found = [(row.txn_id, row.doubtful) for row in await journal.waiting_orders(150.0)]
+    found = [(row.txn_id, row.txn_id_expired) for row in await journal.waiting_orders(150.0)]
     assert found == [("old", True), ("new", False)]
 
 
@@ -426,8 +420,8 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
         await journal.save_units_of_work(
             [
                 UnitOfWork(
-                    finished=(done,),
-                    set_aside=((aside, "no"),),
+                    acked=(done,),
+                    dead_letters=((aside, "no"),),
                     orders=(gone, stays),
                     transitions=(transition,),
                 )
@@ -449,7 +443,7 @@ async def test_pruning_keeps_what_a_turn_or_an_order_that_waits_may_still_edit(d
     await journal.save_units_of_work([UnitOfWork(turn=TURN, orders=(*sent, edit))], 2.0)
     await journal.finish_orders([FinishedOrder(each, EventId("$e")) for each in sent], 2.0)
     await journal.prune(1e9)
-    found = [await journal.sent_event(each.txn_id) for each in sent]
+    found = [await journal.sent_event_id(each.txn_id) for each in sent]
     assert found == ["$e", "$e", None]
 
 

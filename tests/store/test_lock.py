@@ -79,7 +79,7 @@ def test_a_file_that_is_removed_while_it_is_being_locked_is_not_the_lock(
 
 
 def test_a_removed_lock_leaves_no_file_and_a_free_database(tmp_path: Path) -> None:
-    with DaemonLock(tmp_path / "bot.db", signs=False) as held:
+    with DaemonLock(tmp_path / "bot.db", writes_pid=False) as held:
         held.remove()
         assert list(tmp_path.iterdir()) == []
     with DaemonLock(tmp_path / "bot.db"):
@@ -123,7 +123,7 @@ def test_a_database_that_is_held_is_held_under_every_name(tmp_path: Path, how: s
         who = "another daemon" if how == "hard link" else str(os.getpid())
         with pytest.raises(DatabaseLocked, match=who), DaemonLock(other):
             pytest.fail("it got in")
-        with pytest.raises(DatabaseLocked), DaemonLock(other, signs=False):
+        with pytest.raises(DatabaseLocked), DaemonLock(other, writes_pid=False):
             pytest.fail("it got in")
         left = set(tmp_path.rglob("*")) - set(before)
         assert left == set(), "a daemon that is refused leaves no file behind"

@@ -104,7 +104,7 @@ async def rows_before_tags(anyio_backend: str, path: Path) -> AsyncIterator[Data
 
 async def test_every_event_that_waited_under_its_class_is_read_as_it_was(rows_before_tags):
     journal = Journal(rows_before_tags)
-    rows = await journal.rooms_and_users([ActorKey(ROOM), USER_KEY])
+    rows = await journal.load_actors([ActorKey(ROOM), USER_KEY])
     by_number = sorted(
         (row for each in rows.values() for row in each.inbox), key=lambda row: row.seq
     )
@@ -126,7 +126,7 @@ async def test_rooms_users_turns_and_choices_from_before_the_tags_are_read_as_th
     stored = await journal.stored()
     assert list(stored.rooms.values()) == sorted(ROOMS, key=lambda room: room.room_id)
     assert list(stored.users.values()) == [*USERS]
-    assert (await journal.rooms_and_users([KEY]))[KEY].turn == TURN
+    assert (await journal.load_actors([KEY]))[KEY].turn == TURN
     assert await journal.preferences() == {ANNA: PREFERENCES}
     assert await journal.gaps() == (GAP,)
 

@@ -39,7 +39,7 @@ async def test_what_one_sender_does_again_is_counted_in_one_row(database, journa
 
 
 async def test_the_log_of_one_room_is_bounded_and_keeps_the_newest(database, journal, monkeypatch):
-    monkeypatch.setattr(quarantine, "MOST_OF_ONE", 5)
+    monkeypatch.setattr(quarantine, "MAX_PER_ORIGIN", 5)
     await note(journal, broken("$a", "!quiet"))
     for number in range(20):
         await note(journal, broken(f"${number}"))
@@ -47,7 +47,7 @@ async def test_the_log_of_one_room_is_bounded_and_keeps_the_newest(database, jou
 
 
 async def test_the_log_is_bounded_in_all_and_who_fills_it_loses(database, journal, monkeypatch):
-    monkeypatch.setattr(quarantine, "MOST_OF_ALL", 50)
+    monkeypatch.setattr(quarantine, "MAX_TOTAL", 50)
     await note(journal, *(broken(f"$q{number}", "!quiet") for number in range(5)))
     for number in range(9):
         names = (broken(f"${number}.{each}", f"!{number % 3}") for each in range(20))
@@ -59,7 +59,7 @@ async def test_the_log_is_bounded_in_all_and_who_fills_it_loses(database, journa
 
 
 async def test_where_everybody_has_few_entries_the_oldest_go(database, journal, monkeypatch):
-    monkeypatch.setattr(quarantine, "MOST_OF_ALL", 100)
+    monkeypatch.setattr(quarantine, "MAX_TOTAL", 100)
     for number in range(120):
         await note(journal, broken(f"${number}", f"!{number}"))
     rooms = {room for room, _, _ in await quarantined(database)}
@@ -69,8 +69,10 @@ async def test_where_everybody_has_few_entries_the_oldest_go(database, journal, 
 
 
 @pytest.mark.parametrize(
-    ("holdings", "bound", "each"),
+    ("counts", "maximum", "limit"),
     [([], 10, 0), ([5], 100, 5), ([50, 50], 100, 45), ([1, 99, 99], 100, 44), ([3] * 100, 100, 0)],
 )
-def test_the_level_is_the_highest_at_which_all_stay_below_the_bound(holdings, bound, each):
-    assert quarantine.level(holdings, bound) == each
+def test_the_common_limit_is_the_highest_that_keeps_the_total_below_the_maximum(
+    counts, maximum, limit
+):
+    assert quarantine.common_limit(counts, maximum) == limit

@@ -17,17 +17,7 @@ from store.inbox import READ_AHEAD
 from store.queries import SQL
 from store.records import RoomRows, UnitOfWork, UserRows
 from store.rows import BINDING_COLUMNS, ROOM_COLUMNS
-from tests.store.values import (
-    ANNA,
-    CHAT,
-    KEY,
-    ROOMS,
-    TURN,
-    TURN_ROW,
-    USERS,
-    keep_facts,
-    message,
-)
+from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, TURN_ROW, USERS, keep_facts, message
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.room_id)
@@ -35,7 +25,7 @@ async def test_a_room_comes_back_as_it_was(journal, room):
     for _ in range(2):
         await journal.save_units_of_work([UnitOfWork(room=room)], 1.0)
     key = ActorKey(room.room_id)
-    rows = (await journal.rooms_and_users([key]))[key]
+    rows = (await journal.load_actors([key]))[key]
     assert rows == RoomRows(room, None, ())
     assert (await journal.stored()).rooms == {room.room_id: room}
 
@@ -73,13 +63,13 @@ async def test_a_user_comes_back_as_he_was(journal, user):
     for _ in range(2):
         await journal.save_units_of_work([UnitOfWork(user=user)], 1.0)
     key = ActorKey(user.user_id)
-    rows = (await journal.rooms_and_users([key]))[key]
+    rows = (await journal.load_actors([key]))[key]
     assert rows == UserRows(user, (), ())
 
 
 async def test_a_turn_comes_back_as_it_was(journal):
     await journal.save_units_of_work([UnitOfWork(turn=TURN)], 1.0)
-    rows = (await journal.rooms_and_users([KEY]))[KEY]
+    rows = (await journal.load_actors([KEY]))[KEY]
     assert rows.turn == TURN
     assert await journal.actors_with_work() == {KEY: 0}
     await journal.save_units_of_work([UnitOfWork(turn_ended=CHAT)], 2.0)
@@ -90,7 +80,7 @@ async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format
     await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, tries=1))], 1.0)
     change = "UPDATE turns SET payload = :payload"
     await database.run(lambda raw: raw.execute(change, {"payload": TURN_ROW}))
-    rows = (await journal.rooms_and_users([KEY]))[KEY]
+    rows = (await journal.load_actors([KEY]))[KEY]
     assert rows.turn == TURN
     earlier, written = json.loads(TURN_ROW), json.loads(dump(TURN))
     assert earlier | written == earlier
@@ -100,7 +90,7 @@ async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format
 
 
 async def test_an_actor_that_was_never_seen_has_no_row(journal):
-    found = await journal.rooms_and_users([ActorKey("!none"), ActorKey("@none:x")])
+    found = await journal.load_actors([ActorKey("!none"), ActorKey("@none:x")])
     assert list(found.values()) == [RoomRows(None, None, ()), UserRows(None, (), ())]
 
 
@@ -120,7 +110,7 @@ async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
     ]
     await journal.save_units_of_work([UnitOfWork(room=room) for room in rooms], 1.0)
     key = ActorKey(ANNA)
-    chats = (await journal.rooms_and_users([key]))[key].chats
+    chats = (await journal.load_actors([key]))[key].chats
     assert [(c.chat_id, c.name, c.archived, c.state) for c in chats] == [
         ("C1", "Name 1", False, "failed"),
         ("C2", "Name 2", True, "bound"),
@@ -130,7 +120,7 @@ async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
 
 async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
     await keep_facts(journal, [message(number) for number in range(READ_AHEAD + 5)], 1.0)
-    first = (await journal.rooms_and_users([KEY]))[KEY].inbox
+    first = (await journal.load_actors([KEY]))[KEY].inbox
     rest = await journal.inbox_after(KEY, first[-1].seq)
     assert (len(first), len(rest)) == (READ_AHEAD, 5)
     assert [row.event.sent_at_ms for row in (*first, *rest)] == list(range(READ_AHEAD + 5))

@@ -8,7 +8,7 @@ import pytest
 
 from store import wal_limit
 from store.database import open_database
-from store.wal_limit import FEWEST_PAGES, MOST_PAGES, wal_pages
+from store.wal_limit import MAX_PAGES, MIN_PAGES, wal_pages
 
 PAGE = 4096
 FREE_BYTES = 400_000
@@ -23,12 +23,12 @@ def grow_log(raw):
 
 
 def test_a_log_may_be_as_large_as_ever_where_there_is_space():
-    assert wal_pages(10**9, PAGE) == MOST_PAGES
+    assert wal_pages(10**9, PAGE) == MAX_PAGES
 
 
 def test_a_log_takes_half_of_what_is_free_where_there_is_little():
     assert wal_pages(100 * PAGE, PAGE) == 50
-    assert wal_pages(0, PAGE) == FEWEST_PAGES
+    assert wal_pages(0, PAGE) == MIN_PAGES
 
 
 @pytest.fixture

@@ -4,12 +4,7 @@ from collections.abc import Iterable
 
 from machines.events.agent import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.events.internal import ReplyTarget
-from machines.events.matrix import (
-    BegunPart,
-    MatrixEvent,
-    MessageArrived,
-    SyncBatch,
-)
+from machines.events.matrix import BegunPart, MatrixEvent, MessageArrived, SyncBatch
 from machines.events.orders import SendMessage
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
