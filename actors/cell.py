@@ -85,7 +85,7 @@ class ActorCell:
         If a room is not bound and can't accept a further message, it gets a signal, which starts a repair (C8).
         """
         for row in rows:
-            self.inbox.deliver((row,))
+            self.inbox.deliver(row)
             full = _open_priorities(self.actor, 0) == _ONLY_EVENTS
             if full and isinstance(self.actor, RoomActor) and isinstance(row.event, _MESSAGES):
                 self.signal(MessageDeferred(row.seq, row.event, row.received_at))

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from actors.context import ContextProvider
 from machines.context import StepContext
@@ -69,17 +70,7 @@ class EffectCollector(Struct):
             case Tell(actor=actor, event=event):
                 self.deliveries.append((actor, event))
             case RecordTransition():
-                self.transitions.append(
-                    TransitionRecord(
-                        self.key,
-                        context.now,
-                        effect.event,
-                        effect.source,
-                        effect.target,
-                        effect.reason,
-                        effect.report,
-                    )
-                )
+                self.transitions.append(TransitionRecord(self.key, context.now, **asdict(effect)))
             case SavePreferences(user_id=user_id, preferences=preferences):
                 self.preferences.append((user_id, preferences))
                 context_provider.set_preferences(user_id, preferences)

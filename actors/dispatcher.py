@@ -104,9 +104,7 @@ class Dispatcher:
         """
         for key, rows in waiting.items():
             self._add_to_backlog(key, rows)
-            signals = self._make_ready(key)
-            if not key.startswith("@"):
-                signals.append(Resumed())
+            self._resume(key)
 
     def is_caught_up(self, key: ActorKey) -> bool:
         """Whether a room has answered every message that it has accepted; a passivated one has.
@@ -161,6 +159,11 @@ class Dispatcher:
         signals = self._ready.setdefault(key, [])
         self._wake.set()
         return signals
+
+    def _resume(self, key: ActorKey) -> None:
+        signals = self._make_ready(key)
+        if not key.startswith("@"):
+            signals.append(Resumed())
 
     async def _process_round(self) -> None:
         keys = [
@@ -235,10 +238,8 @@ class Dispatcher:
                 self._add_to_backlog(batch.cell.key, -len(batch.handled))
                 del self._cells[batch.cell.key]
                 batches.remove(batch)
-                # Its signals are lost with it: a turn in progress is asked again, as after a restart.
-                signals = self._make_ready(batch.cell.key)
-                if not batch.cell.key.startswith("@"):
-                    signals.append(Resumed())
+                # Its signals are lost: a turn in progress starts a new call, as after a restart.
+                self._resume(batch.cell.key)
 
     def _complete(self, batch: ProcessedBatch) -> None:
         """Apply a committed batch, and perform its effects."""

@@ -4,8 +4,8 @@ There is one queue for each priority, so that an urgent row is found behind any 
 order within a queue, and in order across all open queues.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from machines.events.priority import Priority
@@ -70,46 +70,40 @@ class InboxQueues:
     """All queues of one actor. The caller passes the open priorities each time."""
 
     def __init__(self, loaded: Sequence[InboxRow]) -> None:
-        self._queues: dict[Priority, InboxQueue] = {}
-        self.deliver(loaded)
-        for priority, queue in self._queues.items():
+        self.queues: defaultdict[Priority, InboxQueue] = defaultdict(InboxQueue)
+        for row in loaded:
+            self.deliver(row)
+        for priority, queue in self.queues.items():
             queue.more_stored = sum(row.priority == priority for row in loaded) >= READ_AHEAD
 
     def __bool__(self) -> bool:
         """Whether there are rows."""
-        return any(self._queues.values())
+        return any(self.queues.values())
 
-    def deliver(self, rows: Iterable[InboxRow]) -> None:
-        """Add new rows, in order."""
-        for row in rows:
-            self._of(row.priority).deliver(row)
+    def deliver(self, row: InboxRow) -> None:
+        """Add a new row; rows must be added in order."""
+        self.queues[row.priority].deliver(row)
 
     def add_page(self, priority: Priority, rows: Sequence[InboxRow]) -> None:
         """Add the next rows of a queue that were read from the database."""
-        self._of(priority).add_page(rows)
+        self.queues[priority].add_page(rows)
 
     def queues_to_read(
         self, open_priorities: AbstractSet[Priority]
     ) -> Iterator[tuple[Priority, int]]:
         """Yield the open queues whose next rows must be read, each with the `seq` after which to read."""
-        for priority in open_priorities:
-            queue = self._queues.get(priority)
-            if queue is not None and queue.more_to_read:
+        for priority, queue in self.queues.items():
+            if priority in open_priorities and queue.more_to_read:
                 yield priority, queue.last_seq
 
     def has_rows(self, open_priorities: AbstractSet[Priority]) -> bool:
         """Whether the open queues have rows."""
-        return any(queue for priority, queue in self._queues.items() if priority in open_priorities)
-
-    def loaded(self, priority: Priority) -> int:
-        """Return how many rows of a queue are in memory."""
-        queue = self._queues.get(priority)
-        return len(queue.rows) if queue is not None else 0
+        return any(queue for priority, queue in self.queues.items() if priority in open_priorities)
 
     def pop(self, open_priorities: AbstractSet[Priority]) -> InboxRow | None:
         """Return the first row of the open queues; `None` if one of them must be read first."""
         first: InboxQueue | None = None
-        for priority, queue in self._queues.items():
+        for priority, queue in self.queues.items():
             if priority not in open_priorities:
                 continue
             if queue.more_to_read:
@@ -120,11 +114,5 @@ class InboxQueues:
 
     def unload(self, priorities: AbstractSet[Priority]) -> None:
         """Drop the rows of these priorities from memory."""
-        for priority in priorities & self._queues.keys():
-            self._queues[priority].unload()
-
-    def _of(self, priority: Priority) -> InboxQueue:
-        queue = self._queues.get(priority)
-        if queue is None:
-            queue = self._queues[priority] = InboxQueue()
-        return queue
+        for priority in priorities & self.queues.keys():
+            self.queues[priority].unload()

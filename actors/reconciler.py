@@ -1,4 +1,4 @@
-"""Reconciliation, carried out: observe through the port, plan with pure code, apply in one transaction.
+"""Runs reconciliation: observe through the port, plan with pure code, apply in one transaction.
 
 `reconcile_matrix_state` serves all rooms once at start (contract L4), `reconcile_single_room` one room at run time
 (contract C7). Neither creates a room, invites anybody or changes a room's state (contracts L7, C9): they write nothing
@@ -68,12 +68,9 @@ class Reconciler:
             self._apply(stored.rooms.get(room_id) or Room(room_id), decided)
             for room_id in (*decided.changed, *decided.refused, *decided.gone)
         ]
-        seq = (
-            None
-            if decided.platform_chat_seq == stored.platform_chat_seq
-            else decided.platform_chat_seq
-        )
-        users = (UnitOfWork(user=user) for user in decided.users)
+        users = [UnitOfWork(user=user) for user in decided.users]
+        seq_changed = decided.platform_chat_seq != stored.platform_chat_seq
+        seq = decided.platform_chat_seq if seq_changed else None
         await self._journal.save_units_of_work(
             [*applied, *users, UnitOfWork(platform_chat_seq=seq)], began
         )
@@ -109,13 +106,18 @@ class Reconciler:
         rows: tuple[InboxRow, ...] = ()
         async with self._numbering_lock:
             decided = self._plan(topology, await self._stored_for(topology, room_id))
-            remarks = [*decided.conflicts, *decided.skipped]
-            about = [asdict(remark) for remark in remarks if remark.room_id == room_id]
-            report: dict[str, Any] = {"room_id": room_id, "remarks": about}
+            remarks = [
+                asdict(remark)
+                for remark in (*decided.conflicts, *decided.skipped)
+                if remark.room_id == room_id
+            ]
+            report: dict[str, Any] = {"room_id": room_id, "remarks": remarks}
             found = decided.found.get(room_id)
             if found is None:
-                reason = about[0]["reason"] if about else self._reason_not_found(topology, room_id)
-                return TopologyRefused(reason, report), ()
+                reason = "the bot is not joined to it"
+                if room_id in topology.rooms:
+                    reason = "the homeserver shows nothing it could be"
+                return TopologyRefused(remarks[0]["reason"] if remarks else reason, report), ()
             binding = found.binding
             self._context_provider.raise_platform_chat_seq(
                 platform_number(binding.platform_chat_id)
@@ -133,7 +135,7 @@ class Reconciler:
         return replace(found, backfill=missing, report=report), rows
 
     async def _stored_for(self, topology: Topology, room_id: RoomId) -> Stored:
-        """Return the rows that the topology is compared with, and the numbers that other repairs have just given."""
+        """Return the rows that the topology is compared with, updated by the numbers of other repairs."""
         stored = await self._journal.stored_for(topology)
         users = dict(stored.users)
         for user_id, number in self._chat_numbers.items():
@@ -175,9 +177,9 @@ class Reconciler:
         return outcome.reason if isinstance(outcome, Refused) else None
 
     def _apply(self, room: Room, decided: Plan) -> UnitOfWork:
-        """Run one room's machine over the plan; the transitions are recorded like any other.
+        """Run one room's machine over the plan, and record its transitions.
 
-        No effect of these steps follows the commit: at start nothing is sent and no repair begins.
+        Volatile effects are dropped: at start nothing is sent and no repair begins.
         """
         context = self._context_provider.step_context()
         before = RoomActor(room)
@@ -188,23 +190,14 @@ class Reconciler:
         else:
             if room.state != "reconciling":
                 step_room(draft, DifferenceFound(), "start-up found a difference")
-            conclude(draft, _result_of(room.room_id, decided))
+            found = decided.found.get(room.room_id)
+            if found is not None:
+                conclude(draft, replace(found, backfill=False))  # the binding was just written
+            else:
+                reason = decided.refused[room.room_id]
+                conclude(draft, TopologyRefused(reason, {"reason": reason}, at_start=True))
         after, effects = draft.result()
         collector = EffectCollector(ActorKey(room.room_id), before)
         for effect in effects:
             collector.add(effect, context, self._context_provider)
         return collector.unit_of_work(after)
-
-    @staticmethod
-    def _reason_not_found(topology: Topology, room_id: RoomId) -> str:
-        if room_id not in topology.rooms:
-            return "the bot is not joined to it"
-        return "the homeserver shows nothing it could be"
-
-
-def _result_of(room_id: RoomId, decided: Plan) -> TopologyConfirmed | TopologyRefused:
-    found = decided.found.get(room_id)
-    if found is None:
-        reason = decided.refused[room_id]
-        return TopologyRefused(reason, {"reason": reason}, at_start=True)
-    return replace(found, backfill=False)  # the bindings have just been written

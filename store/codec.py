@@ -65,7 +65,6 @@ def read(cls: type[T], text: str) -> T:
 
 def _read(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
     try:
-        value: T = decoder.decode(text)
+        return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise DatabaseUnusable(f"a stored {what} can't be read ({error})") from error
-    return value

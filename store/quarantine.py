@@ -10,6 +10,8 @@ Every function runs on the connection's thread, inside the caller's transaction.
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import asdict
+
 from machines.events.matrix import Quarantined
 from store.queries import SQL
 
@@ -25,16 +27,7 @@ def add(raw: sqlite3.Connection, items: Iterable[Quarantined], at: float) -> Non
     for item in items:
         origin = item.room_id or item.sender or ""
         origins.add(origin)
-        values = {
-            "source": item.source,
-            "room_id": item.room_id,
-            "event_id": item.event_id,
-            "reason": item.reason,
-            "sender": item.sender,
-            "times": item.times,
-            "at": at,
-            "origin": origin,
-        }
+        values = {**asdict(item), "at": at, "origin": origin}
         if item.source == "to_device" and raw.execute(SQL["count_again"], values).rowcount:
             continue
         raw.execute(SQL["put_quarantine"], values)

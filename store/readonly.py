@@ -34,7 +34,9 @@ def read(path: Path, function: Callable[[sqlite3.Connection], T]) -> T:
         except (DatabaseUnusable, UnitRefused, OSError, sqlite3.Error) as error:
             if attempt < _TRIES and existing_files(path) != before:
                 continue
-            raise _store_error(error) from error
+            if isinstance(error, DatabaseUnusable):
+                raise
+            raise DatabaseUnusable(str(error)) from error
         # A file read as immutable must not have changed meanwhile; in the other modes SQLite ensures that.
         if attempt == _TRIES or before.kind != "stopped" or existing_files(path) == before:
             return result
@@ -72,9 +74,3 @@ def _current(raw: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raw.backup(copy)
         migrate(copy)
         yield copy
-
-
-def _store_error(error: Exception) -> DatabaseUnusable | DatabaseAbsent:
-    if isinstance(error, DatabaseUnusable | DatabaseAbsent):
-        return error
-    return DatabaseUnusable(str(error))

@@ -146,12 +146,12 @@ def chats_of(raw: sqlite3.Connection, user_id: str) -> tuple[ChatSummary, ...]:
     )
 
 
-def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
+def put_turn(raw: sqlite3.Connection, turn: Turn) -> None:
     """Store the current turn of a room."""
     raw.execute(
         SQL["put_turn"],
         {
-            "room_id": room_id,
+            "room_id": turn.reply.room_id,
             "turn_id": turn.turn_id,
             "state": turn.state,
             "tries": turn.tries,
@@ -163,10 +163,7 @@ def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
 def turn_of(raw: sqlite3.Connection, room_id: str) -> Turn | None:
     """Return the current turn of a room."""
     row = raw.execute(SQL["turn"], {"room_id": room_id}).fetchone()
-    if row is None:
-        return None
-    turn: Turn = read(Turn, row["payload"])
-    return turn
+    return read(Turn, row["payload"]) if row is not None else None
 
 
 def outbox_row(row: sqlite3.Row) -> OutboxRow:

@@ -92,7 +92,7 @@ def _put_state(raw: sqlite3.Connection, work: UnitOfWork) -> None:
             _release_context(raw, work.room)
         put_room(raw, work.room)
     if work.turn is not None:
-        put_turn(raw, work.turn.reply.room_id, work.turn)
+        put_turn(raw, work.turn)
     if work.turn_ended is not None:
         raw.execute(SQL["end_turn"], {"room_id": work.turn_ended})
     if work.user is not None:

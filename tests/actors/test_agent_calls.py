@@ -50,7 +50,7 @@ async def open_line(limits: Limits = DEFAULTS) -> AsyncIterator[Line]:
         group.cancel_scope.cancel()
 
 
-async def test_an_answer_is_signalled_whole_at_its_end():
+async def test_a_complete_answer_is_signalled_at_its_end():
     async with open_line() as line:
         line.calls.start(ROOM, asks("hello"))
         await settle()
@@ -108,7 +108,7 @@ async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fit
         assert line.agents.closed == ["hello"]
 
 
-async def test_an_answer_that_just_fits_is_whole():
+async def test_an_answer_of_the_maximum_length_is_complete():
     async with open_line(Limits(answer_bytes=10)) as line:
         line.agents.says = lambda _: (AgentSaid("12345"), AgentSaid("67890"), AgentEnded(1))
         line.calls.start(ROOM, asks("hello"))
@@ -127,7 +127,7 @@ async def test_the_number_of_files_is_limited():
         assert done.files == tuple(offer.path for offer in offers[:MAX_FILES])
 
 
-async def test_a_call_that_has_to_wait_signals_that_and_its_start():
+async def test_a_delayed_call_signals_the_delay_and_its_start():
     async with open_line(Limits(calls=1)) as line:
         line.agents.mute.add("long")
         line.calls.start(ActorKey("!other"), asks("long"))

@@ -51,7 +51,7 @@ async def pour(runtime: RuntimeFixture, room: RoomId, number: int, at_once: int)
 
 
 @KINDS
-async def test_what_waits_in_one_room_holds_up_no_other(runtime: RuntimeFixture, kind):
+async def test_a_backlog_in_one_room_delays_no_other(runtime: RuntimeFixture, kind):
     flooded, other = a_flood(runtime, kind), RoomId("!chat2")
     with the_sync_never_pauses():
         async with runtime.running(killed=True):
@@ -64,9 +64,7 @@ async def test_what_waits_in_one_room_holds_up_no_other(runtime: RuntimeFixture,
 
 
 @KINDS
-async def test_what_an_earlier_process_left_in_one_room_holds_up_no_other(
-    runtime: RuntimeFixture, kind
-):
+async def test_a_recovered_backlog_in_one_room_delays_no_other(runtime: RuntimeFixture, kind):
     flooded, other = a_flood(runtime, kind), RoomId("!chat2")
     async with runtime.running(killed=True):
         await pour(runtime, flooded, 10 * HIGH, HIGH // 2)
@@ -83,7 +81,7 @@ async def test_what_an_earlier_process_left_in_one_room_holds_up_no_other(
 
 @pytest.mark.slow
 @KINDS
-async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(runtime, kind, monkeypatch):
+async def test_thirty_thousand_messages_in_one_room_delay_no_other(runtime, kind, monkeypatch):
     monkeypatch.setattr(dispatcher, "BACKLOG_HIGH", 20_000)
     monkeypatch.setattr(dispatcher, "BACKLOG_LOW", 10_000)
     flooded, other = a_flood(runtime, kind), RoomId("!chat2")
@@ -100,7 +98,7 @@ async def test_thirty_thousand_messages_in_one_room_hold_up_no_other(runtime, ki
     assert waiting == (inbox.WAITING_HIGH,)
 
 
-async def test_counting_all_that_waits_again_is_caught(runtime: RuntimeFixture, monkeypatch):
+async def test_counting_all_waiting_rows_as_backlog_is_caught(runtime: RuntimeFixture, monkeypatch):
     """With this bug planted, one room pauses the sync of all, and its actor is stepped without end."""
     monkeypatch.setattr(ActorCell, "has_open_rows", property(lambda self: bool(self.inbox)))
     monkeypatch.setattr(idle_loop, "MOST_TURNS", 5_000)
@@ -112,7 +110,7 @@ async def test_counting_all_that_waits_again_is_caught(runtime: RuntimeFixture, 
     assert [line for line in logs if line["event"] == "sync_paused"]
 
 
-async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(runtime: RuntimeFixture):
+async def test_the_sync_loop_pauses_while_the_dispatcher_can_not_keep_up(runtime: RuntimeFixture):
     rooms = runtime.with_chats(2 * HIGH)
     usual, free = runtime.journal.save_units_of_work, anyio.Event()
 
@@ -135,7 +133,7 @@ async def test_the_sync_loop_pauses_while_the_crank_can_not_keep_up(runtime: Run
     assert len(runtime.homeserver.replies) == 2 * HIGH
 
 
-async def test_what_an_earlier_process_left_and_can_be_answered_pauses_the_sync_loop(
+async def test_a_recovered_backlog_pauses_the_sync_loop(
     runtime: RuntimeFixture,
 ):
     rooms = runtime.with_chats(HIGH)

@@ -19,7 +19,9 @@ from tests.idle_loop import settle
 from tests.machines.support import CATALOG
 
 
-async def test_a_life_runs_through_its_states_and_each_is_kept_and_logged(runtime: RuntimeFixture):
+async def test_the_bot_runs_through_its_states_and_each_is_saved_and_logged(
+    runtime: RuntimeFixture,
+):
     with capture_logs() as logs:
         async with runtime.running():
             pass
@@ -51,7 +53,9 @@ async def test_nothing_is_handled_before_reconciliation_is_complete(runtime: Run
     assert not any(call.startswith("observe_room") for call in runtime.homeserver.calls)
 
 
-async def test_while_reconciliation_hangs_no_message_is_taken(runtime: RuntimeFixture, monkeypatch):
+async def test_while_reconciliation_hangs_no_message_is_handled(
+    runtime: RuntimeFixture, monkeypatch
+):
     (room,) = runtime.with_chats()
     runtime.homeserver.first.append(SyncBatch(SyncToken("s0"), (runtime.message(room, "early"),)))
     gate = anyio.Event()
@@ -75,7 +79,7 @@ async def test_while_reconciliation_hangs_no_message_is_taken(runtime: RuntimeFi
         hanging.stop()
 
 
-async def test_a_second_start_of_an_unchanged_world_writes_nothing(runtime: RuntimeFixture):
+async def test_a_second_start_without_changes_writes_nothing(runtime: RuntimeFixture):
     runtime.with_chats(3)
     async with runtime.running():
         pass
@@ -93,7 +97,7 @@ async def test_a_second_start_of_an_unchanged_world_writes_nothing(runtime: Runt
     assert (report["rooms_unchanged"], report["rooms_recovered"], report["backfilled"]) == (4, 0, 0)
 
 
-async def test_a_lost_database_comes_back_with_the_same_values(runtime: RuntimeFixture, tmp_path):
+async def test_a_lost_database_is_rebuilt_with_the_same_values(runtime: RuntimeFixture, tmp_path):
     runtime.with_chats(3)
     columns = "room_id, chat_id, platform_chat_id, matrix_user_id, space_id, agent_id, archived"
     async with runtime.running():
@@ -133,7 +137,7 @@ async def test_a_batch_that_comes_twice_is_answered_once(runtime: RuntimeFixture
     assert runtime.homeserver.replies == [("$1", "re: once")]
 
 
-async def test_a_stop_drains_what_is_committed_and_leaves_the_rest_in_its_rows(
+async def test_a_stop_drains_committed_orders_and_leaves_the_rest_in_rows(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
@@ -151,9 +155,7 @@ async def test_a_stop_drains_what_is_committed_and_leaves_the_rest_in_its_rows(
     assert {request.message_id for request in runtime.agents.reply_to} == {"$1"}
 
 
-async def test_a_stop_does_not_wait_for_ever_for_the_homeserver(
-    runtime: RuntimeFixture, monkeypatch
-):
+async def test_a_stop_waits_a_bounded_time_for_the_homeserver(runtime: RuntimeFixture, monkeypatch):
     assert bot.DRAIN_S < 10.0  # contract L8
     monkeypatch.setattr(bot, "DRAIN_S", 0.1)  # of real time
     (room,) = runtime.with_chats()
@@ -166,7 +168,7 @@ async def test_a_stop_does_not_wait_for_ever_for_the_homeserver(
     assert len(runtime.database.rows("SELECT 1 FROM outbox WHERE status = 'waiting'")) == 1
 
 
-async def test_orders_that_an_earlier_process_left_are_performed_at_start(runtime: RuntimeFixture):
+async def test_orders_of_an_earlier_process_are_performed_at_start(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.homeserver.takes_s = 3600.0
     async with runtime.running(killed=True):
@@ -213,7 +215,7 @@ async def test_a_token_that_is_not_accepted_is_replaced_by_a_full_sync(runtime, 
     assert runtime.bot_state()[-1] == ("stopped",)
 
 
-async def test_refused_credentials_end_it_and_are_its_last_transition(runtime: RuntimeFixture):
+async def test_refused_credentials_end_the_bot_and_are_its_last_transition(runtime: RuntimeFixture):
     with pytest.raises(ExceptionGroup) as raised:
         async with runtime.running():
             runtime.homeserver.fails(CredentialsRefused("the token ended"))
@@ -221,7 +223,7 @@ async def test_refused_credentials_end_it_and_are_its_last_transition(runtime: R
     assert runtime.bot_state()[-1] == ("failed",)
 
 
-async def test_a_message_in_a_room_it_does_not_know_is_answered_after_one_look(
+async def test_a_message_in_an_unknown_room_is_answered_after_one_repair(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
@@ -233,7 +235,7 @@ async def test_a_message_in_a_room_it_does_not_know_is_answered_after_one_look(
     assert [body for _, body in runtime.homeserver.replies] == ["re: one", "re: two"]
 
 
-async def test_a_room_that_is_nothing_gets_one_warning_and_one_notice(runtime: RuntimeFixture):
+async def test_a_room_without_a_role_gets_one_warning_and_one_notice(runtime: RuntimeFixture):
     nowhere = RoomId("!nowhere")
     with capture_logs() as logs:
         async with runtime.running(killed=True):
@@ -247,7 +249,7 @@ async def test_a_room_that_is_nothing_gets_one_warning_and_one_notice(runtime: R
     assert runtime.agents.reply_to == []
 
 
-async def test_only_the_newest_look_says_what_a_room_is(runtime: RuntimeFixture):
+async def test_only_the_newest_repair_decides_about_a_room(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     unseen, runtime.homeserver.rooms = runtime.homeserver.rooms, []
     gone, back = BotRemoved(room, None, None, "put out"), BotReturned(room, EventId("$back"))
@@ -270,7 +272,7 @@ async def test_only_the_newest_look_says_what_a_room_is(runtime: RuntimeFixture)
     assert runtime.homeserver.said == ["re: one"]
 
 
-async def test_an_agent_that_breaks_off_is_asked_again_when_its_time_has_come(
+async def test_an_agent_that_breaks_off_is_asked_again_after_the_retry_delay(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
@@ -291,7 +293,7 @@ async def test_an_agent_that_breaks_off_is_asked_again_when_its_time_has_come(
     assert (last.body, last.answers, last.partial) == ("re: hello", "$1", False)
 
 
-async def test_the_bot_removed_hangs_up(runtime: RuntimeFixture):
+async def test_removal_of_the_bot_cancels_the_call(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("long")
     async with runtime.running():
@@ -306,7 +308,7 @@ async def test_the_bot_removed_hangs_up(runtime: RuntimeFixture):
     assert runtime.database.rows("SELECT * FROM turns") == []
 
 
-async def test_clear_hangs_up_the_old_call_and_its_words_are_not_heard(runtime: RuntimeFixture):
+async def test_clear_cancels_the_current_call_and_its_output_is_dropped(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("long")
     async with runtime.running():
@@ -334,7 +336,7 @@ async def test_chats_shows_a_new_name_at_once(runtime: RuntimeFixture):
 # -- agents that take what they can get --------------------------------------------------------------
 
 
-async def test_a_first_try_that_gets_no_call_ends_in_time_and_the_room_goes_on(
+async def test_a_first_attempt_without_a_call_slot_ends_in_time_and_the_room_continues(
     runtime: RuntimeFixture,
 ):
     *rooms, last = runtime.with_chats(4)

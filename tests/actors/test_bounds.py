@@ -38,7 +38,9 @@ async def flood(runtime: RuntimeFixture, room: RoomId, number: int, at_once: int
         await settle()
 
 
-async def test_what_waits_behind_a_mute_agent_is_bounded_and_told_once(runtime: RuntimeFixture):
+async def test_messages_behind_a_silent_agent_are_bounded_and_reported_once(
+    runtime: RuntimeFixture,
+):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
     async with runtime.running(killed=True):
@@ -53,7 +55,7 @@ async def test_what_waits_behind_a_mute_agent_is_bounded_and_told_once(runtime: 
     assert aside == [("", f"{HIGH} messages waited here already")]
 
 
-async def test_a_restart_while_too_much_waits_tells_nobody_again(runtime: RuntimeFixture):
+async def test_a_restart_during_an_overflow_sends_no_second_notice(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
     for _ in range(3):
@@ -64,7 +66,7 @@ async def test_a_restart_while_too_much_waits_tells_nobody_again(runtime: Runtim
 
 
 @pytest.mark.slow
-async def test_messages_are_taken_again_once_half_are_answered_and_not_before(
+async def test_messages_are_accepted_again_when_half_are_answered_and_not_before(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
@@ -87,7 +89,7 @@ async def test_messages_are_taken_again_once_half_are_answered_and_not_before(
         assert runtime.homeserver.said.count(NOTICE) == 2
 
 
-async def test_in_between_what_comes_is_still_set_aside(runtime: RuntimeFixture):
+async def test_until_then_new_messages_become_dead_letters(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute |= {"0", "50"}
     async with runtime.running(killed=True):
@@ -102,7 +104,7 @@ async def test_in_between_what_comes_is_still_set_aside(runtime: RuntimeFixture)
         assert runtime.homeserver.said.count(NOTICE) == 1
 
 
-async def test_stop_gets_through_in_a_room_that_takes_no_message_any_more(runtime: RuntimeFixture):
+async def test_stop_is_handled_in_a_room_that_accepts_no_more_messages(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute |= {"0", "1"}
     async with runtime.running(killed=True):
@@ -114,7 +116,7 @@ async def test_stop_gets_through_in_a_room_that_takes_no_message_any_more(runtim
     assert (stop.event_id, CATALOG.stop_done()) in runtime.homeserver.replies
 
 
-async def test_what_happens_to_a_room_is_kept_and_taken_beyond_the_bound(runtime: RuntimeFixture):
+async def test_events_of_a_room_are_stored_and_handled_beyond_the_bound(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
     async with runtime.running(killed=True):
@@ -126,7 +128,7 @@ async def test_what_happens_to_a_room_is_kept_and_taken_beyond_the_bound(runtime
         assert rows == [("done",)]
 
 
-async def test_what_waits_in_a_room_that_failed_is_bounded_and_its_cell_holds_no_more_than_a_window(
+async def test_messages_in_a_failed_room_are_bounded_and_so_is_its_cell(
     runtime,
 ):
     runtime.with_chats()
@@ -139,11 +141,11 @@ async def test_what_waits_in_a_room_that_failed_is_bounded_and_its_cell_holds_no
         assert sorted(runtime.homeserver.said) == sorted([CATALOG.room_recovery_failed(), NOTICE])
         cell = bot._dispatcher._cells[nowhere]
         assert len(cell.actor.waiting) == MAX_WAITING
-        assert all(cell.inbox.loaded(priority) == 0 for priority in Priority)
+        assert all(len(cell.inbox.queues[priority].rows) == 0 for priority in Priority)
 
 
 @pytest.mark.slow
-async def test_who_writes_beyond_the_bound_of_a_failed_room_is_heard(runtime: RuntimeFixture):
+async def test_a_message_beyond_the_bound_of_a_failed_room_starts_a_repair(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     linked, runtime.homeserver.rooms = runtime.homeserver.rooms, []
     async with runtime.running(killed=True):
@@ -156,7 +158,7 @@ async def test_who_writes_beyond_the_bound_of_a_failed_room_is_heard(runtime: Ru
     assert state == [("bound",)]
 
 
-async def test_a_cell_behind_a_mute_agent_holds_a_bounded_number_of_rows(runtime, monkeypatch):
+async def test_a_cell_behind_a_silent_agent_has_a_bounded_number_of_rows(runtime, monkeypatch):
     monkeypatch.setattr(inbox, "WAITING_HIGH", 10 * MAX_LOADED)
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
@@ -164,10 +166,10 @@ async def test_a_cell_behind_a_mute_agent_holds_a_bounded_number_of_rows(runtime
         await flood(runtime, room, 5 * MAX_LOADED)
         cell = bot._dispatcher._cells[room]
         assert len(cell.actor.waiting) == MAX_WAITING
-        assert cell.inbox.loaded(Priority.MESSAGE) <= MAX_LOADED
+        assert len(cell.inbox.queues[Priority.MESSAGE].rows) <= MAX_LOADED
 
 
-async def test_requests_of_one_user_are_bounded_and_told_in_the_room_they_come_from(
+async def test_requests_of_one_user_are_bounded_and_reported_in_their_room(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()

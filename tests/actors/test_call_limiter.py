@@ -30,7 +30,7 @@ def test_one_user_with_one_agent_gets_most_of_the_slots_and_not_all():
 
 
 @pytest.mark.parametrize("greedy", [1, 3, 6])
-def test_however_many_agents_take_all_they_get_another_one_finds_a_slot(greedy):
+def test_a_further_agent_gets_a_slot_beside_any_number_of_greedy_ones(greedy):
     slots = CallLimiter(SLOTS)
     for agent, user in product(range(greedy), range(SLOTS // 10)):
         fill(slots, caller(f"mute{agent}", f"@user{agent}-{user}"))
@@ -38,14 +38,14 @@ def test_however_many_agents_take_all_they_get_another_one_finds_a_slot(greedy):
 
 
 @pytest.mark.parametrize("greedy", [1, 3, 6])
-def test_however_many_users_take_all_they_get_another_one_finds_a_slot_at_the_same_agent(greedy):
+def test_a_further_user_of_the_same_agent_gets_a_slot_beside_greedy_ones(greedy):
     slots = CallLimiter(SLOTS)
     for user in range(greedy):
         fill(slots, caller("a", f"@greedy{user}"))
     assert slots.try_acquire(caller("a", "@anna"))
 
 
-def test_what_was_given_back_can_be_taken_again():
+def test_a_released_slot_can_be_acquired_again():
     slots = CallLimiter(SLOTS)
     anna = caller("a", "@anna")
     taken = fill(slots, anna)
@@ -101,7 +101,7 @@ async def test_a_call_that_waits_behind_a_greedy_user_is_admitted_first():
         group.cancel_scope.cancel()
 
 
-async def test_a_call_that_is_cancelled_as_it_is_admitted_gives_the_slot_back():
+async def test_a_call_that_is_cancelled_as_it_is_admitted_releases_the_slot():
     slots = CallLimiter(1)
     anna, bert = caller("a", "@anna"), caller("a", "@bert")
     assert slots.try_acquire(anna)
@@ -122,7 +122,7 @@ async def test_a_call_that_is_cancelled_as_it_is_admitted_gives_the_slot_back():
     assert slots.try_acquire(anna)
 
 
-async def test_a_cancelled_call_keeps_no_slot_and_no_place_in_the_queue():
+async def test_a_cancelled_call_leaves_no_slot_and_no_queue_entry():
     slots = CallLimiter(1)
     anna, bert = caller("a", "@anna"), caller("a", "@bert")
     assert slots.try_acquire(anna)

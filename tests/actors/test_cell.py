@@ -21,14 +21,14 @@ from store.records import InboxRow, RoomRows
 TURN = EventId("$1")
 
 
-def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
+def test_a_row_beyond_the_limit_of_the_cell_is_read_later():
     key = ActorKey("!chat")
     cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
     rows = [
         InboxRow(seq, key, ChatListRequested(ReplyTarget(RoomId("!chat")))) for seq in range(1, 400)
     ]
     cell.deliver(rows)
-    assert cell.inbox.loaded(Priority.MESSAGE) == MAX_LOADED
+    assert len(cell.inbox.queues[Priority.MESSAGE].rows) == MAX_LOADED
     open_priorities = frozenset(Priority)
     taken = [cell.inbox.pop(open_priorities) for _ in range(MAX_LOADED)]
     assert taken == rows[:MAX_LOADED]
@@ -38,7 +38,7 @@ def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
     assert cell.inbox.pop(open_priorities) == rows[MAX_LOADED]
 
 
-def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait():
+def test_no_row_overtakes_unread_rows_of_an_open_queue():
     key = ActorKey("!chat")
     cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
     cell.deliver([InboxRow(seq, key, "a message") for seq in range(1, MAX_LOADED + 2)])
@@ -50,7 +50,7 @@ def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait
     assert cell.inbox.pop(frozenset((Priority.EVENT,))) == event
 
 
-def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
+def test_unloaded_rows_are_read_again_from_the_first():
     key = ActorKey("!chat")
     cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
     rows = [InboxRow(seq, key, "a message") for seq in range(1, 11)]
@@ -59,7 +59,7 @@ def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
     assert cell.inbox.pop(everything) == rows[0]
     cell.inbox.unload(everything)
     cell.deliver([InboxRow(11, key, "later")])
-    assert cell.inbox.loaded(Priority.MESSAGE) == 0
+    assert len(cell.inbox.queues[Priority.MESSAGE].rows) == 0
     assert cell.queues_to_read() == ((Priority.MESSAGE, 1),)
     cell.inbox.add_page(Priority.MESSAGE, rows[1:])
     assert [cell.inbox.pop(everything) for _ in range(9)] == rows[1:]
@@ -87,7 +87,7 @@ TROUBLED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
     ],
     ids=["more words", "the end", "too many words", "trouble", "another try", "time between"],
 )
-def test_the_newest_words_of_a_try_are_all_that_waits_of_it(signals, left):
+def test_only_the_newest_output_of_an_attempt_waits(signals, left):
     cell = cell_module.ActorCell(ActorKey("!chat"), RoomRows(None, None, ()))
     for event in signals:
         cell.signal(event)

@@ -52,7 +52,7 @@ async def test_answers_that_can_not_be_sent_yet_are_bounded_and_none_is_lost(run
 
 
 @pytest.mark.slow
-async def test_a_room_whose_answers_wait_holds_up_no_other(runtime: RuntimeFixture):
+async def test_a_room_with_pending_answers_delays_no_other(runtime: RuntimeFixture):
     stuck, other = runtime.with_chats(2)
     usual = runtime.homeserver.perform
 
@@ -70,7 +70,7 @@ async def test_a_room_whose_answers_wait_holds_up_no_other(runtime: RuntimeFixtu
 
 
 @pytest.mark.slow
-async def test_stop_gets_through_while_answers_wait_to_be_sent(runtime: RuntimeFixture):
+async def test_stop_is_handled_while_answers_wait_to_be_sent(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.homeserver.takes_s = 3600
     runtime.agents.mute.add("slow")

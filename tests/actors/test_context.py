@@ -30,24 +30,24 @@ def context_provider(now: float) -> ContextProvider:
     )
 
 
-def test_the_first_number_of_a_world_is_the_time_in_milliseconds():
+def test_the_first_number_is_the_time_in_milliseconds():
     assert (
         context_provider(1_775_000_000.25).step_context().next_platform_chat_id == "1775000000250"
     )
 
 
-def test_after_the_first_each_number_is_the_next_whatever_the_clock_says():
+def test_after_the_first_number_the_clock_is_not_used():
     provider = context_provider(1_775_000_000.25)
     provider.raise_platform_chat_seq(int(provider.step_context().next_platform_chat_id))
     assert provider.step_context().next_platform_chat_id == "1775000000251"
 
 
-def test_numbers_that_are_known_go_on_from_the_highest():
+def test_known_numbers_continue_from_the_highest():
     provider = context_provider(1_775_000_000.25)
     provider.raise_platform_chat_seq(7)
     assert provider.step_context().next_platform_chat_id == "8"
 
 
-def test_a_clock_that_was_never_set_gives_a_number_that_can_be_kept():
+def test_a_clock_that_was_never_set_gives_a_number_that_can_be_stored():
     assert context_provider(12.5).step_context().next_platform_chat_id == "1"
     assert context_provider(1e15).step_context().next_platform_chat_id == "1"

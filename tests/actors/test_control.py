@@ -20,7 +20,7 @@ def stopped(runtime: RuntimeFixture) -> list[str]:
 
 
 @pytest.mark.parametrize("waiting", [MAX_WAITING + 6, MANY])
-async def test_stop_ends_the_running_answer_however_much_waits_before_it(
+async def test_stop_ends_the_current_answer_behind_any_number_of_messages(
     runtime: RuntimeFixture, waiting
 ):
     (room,) = runtime.with_chats()
@@ -36,7 +36,7 @@ async def test_stop_ends_the_running_answer_however_much_waits_before_it(
     assert [request.text for request in runtime.agents.reply_to] == ["0", "1"]
 
 
-async def test_stop_gets_through_after_a_restart_with_everything_waiting(runtime: RuntimeFixture):
+async def test_stop_is_handled_after_a_restart_with_a_full_queue(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute |= {"0", "1"}
     async with runtime.running(killed=True):
@@ -51,7 +51,7 @@ async def test_stop_gets_through_after_a_restart_with_everything_waiting(runtime
 
 
 @pytest.mark.slow
-async def test_what_waits_behind_a_stop_is_answered_in_its_order(runtime: RuntimeFixture):
+async def test_messages_behind_a_stop_are_answered_in_order(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
     async with runtime.running():
@@ -63,7 +63,7 @@ async def test_what_waits_behind_a_stop_is_answered_in_its_order(runtime: Runtim
     assert answers == [f"re: {n}" for n in range(1, 301)]
 
 
-async def test_the_stop_of_somebody_else_stops_nothing(runtime: RuntimeFixture):
+async def test_a_stop_from_another_user_stops_nothing(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
     async with runtime.running(killed=True):
@@ -76,7 +76,7 @@ async def test_the_stop_of_somebody_else_stops_nothing(runtime: RuntimeFixture):
     assert rows == [("done",)]
 
 
-async def test_a_room_whose_messages_wait_learns_that_the_bot_was_removed(runtime: RuntimeFixture):
+async def test_a_room_with_a_full_queue_handles_the_removal_of_the_bot(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
     async with runtime.running(killed=True):

@@ -51,7 +51,7 @@ async def test_a_room_answers_one_after_the_other_and_in_order(runtime: RuntimeF
     assert most == 1
 
 
-async def test_a_slow_agent_in_one_room_holds_up_no_other(runtime: RuntimeFixture):
+async def test_a_slow_agent_in_one_room_delays_no_other(runtime: RuntimeFixture):
     slow, *others = runtime.with_chats(5)
     runtime.agents.mute.add("slow")
     async with runtime.running():
@@ -62,7 +62,7 @@ async def test_a_slow_agent_in_one_room_holds_up_no_other(runtime: RuntimeFixtur
         assert bodies(runtime) == ["quick"] * 4
 
 
-async def test_a_slow_lane_holds_up_no_other(runtime: RuntimeFixture):
+async def test_a_slow_lane_delays_no_other(runtime: RuntimeFixture):
     stuck, free = runtime.with_chats(2)
     usual = runtime.homeserver.perform
 
@@ -82,7 +82,7 @@ async def test_a_slow_lane_holds_up_no_other(runtime: RuntimeFixture):
 @pytest.mark.parametrize(
     ("count", "at_once"), [(1000, 1000), (400, MAX_LOADED + MAX_WAITING + 16), (200, READ_AHEAD)]
 )
-async def test_a_flood_in_one_room_is_answered_whole_and_in_order(
+async def test_a_flood_in_one_room_is_answered_completely_and_in_order(
     runtime: RuntimeFixture, count, at_once
 ):
     (room,) = runtime.with_chats()
@@ -99,7 +99,7 @@ async def test_a_flood_in_one_room_is_answered_whole_and_in_order(
 
 
 @pytest.mark.slow
-async def test_a_flood_that_waits_for_a_slow_answer_is_kept_and_answered_after_a_restart(runtime):
+async def test_a_flood_behind_a_slow_answer_is_answered_after_a_restart(runtime):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("0")
     async with runtime.running(killed=True):
@@ -113,7 +113,7 @@ async def test_a_flood_that_waits_for_a_slow_answer_is_kept_and_answered_after_a
     assert bodies(runtime) == [f"{n}" for n in range(500)]
 
 
-async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
+async def test_a_fault_in_one_decision_makes_that_row_a_dead_letter_and_the_others_continue(
     runtime, monkeypatch
 ):
     sick, well = runtime.with_chats(2)
@@ -144,7 +144,9 @@ async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
     assert "secret" not in str(logs)
 
 
-async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(runtime, monkeypatch):
+async def test_a_waiting_message_that_breaks_every_event_becomes_a_dead_letter(
+    runtime, monkeypatch
+):
     (room,) = runtime.with_chats(1)
     usual = room_actor.handle
 
@@ -171,7 +173,7 @@ async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(runti
     ]
 
 
-async def test_a_visit_that_can_not_be_kept_is_set_aside_alone(runtime: RuntimeFixture):
+async def test_only_the_rows_of_a_refused_batch_become_dead_letters(runtime: RuntimeFixture):
     sick, well = runtime.with_chats(2)
     async with runtime.running():
         runtime.database.raw.execute(
@@ -195,7 +197,7 @@ async def test_a_visit_that_can_not_be_kept_is_set_aside_alone(runtime: RuntimeF
     assert "poison" not in name[0]
 
 
-async def test_rooms_at_rest_are_forgotten_and_come_back_from_their_rows(runtime, monkeypatch):
+async def test_idle_rooms_are_passivated_and_loaded_again(runtime, monkeypatch):
     monkeypatch.setattr(dispatcher, "MAX_IDLE_CELLS", 3)
     rooms = runtime.with_chats(20)
     async with runtime.running() as bot:
@@ -208,7 +210,7 @@ async def test_rooms_at_rest_are_forgotten_and_come_back_from_their_rows(runtime
     assert bodies(runtime) == (["all"] * 20 + ["one"]) * 2
 
 
-async def test_a_room_that_has_something_in_hand_is_not_forgotten(runtime, monkeypatch):
+async def test_a_room_with_a_current_turn_is_not_passivated(runtime, monkeypatch):
     monkeypatch.setattr(dispatcher, "MAX_IDLE_CELLS", 1)
     busy, *others = runtime.with_chats(10)
     runtime.agents.mute.add("long")
@@ -221,7 +223,7 @@ async def test_a_room_that_has_something_in_hand_is_not_forgotten(runtime, monke
 
 
 @pytest.mark.slow
-async def test_requests_of_one_user_never_shut_out_what_they_wait_for(runtime: RuntimeFixture):
+async def test_requests_of_one_user_never_block_the_outcome_they_wait_for(runtime: RuntimeFixture):
     """More requests than a window holds, while the first of them is being made."""
     (room,) = runtime.with_chats()
     runtime.homeserver.takes_s = 5.0
@@ -240,7 +242,7 @@ async def test_requests_of_one_user_never_shut_out_what_they_wait_for(runtime: R
 
 
 @pytest.mark.slow
-async def test_a_flood_in_a_room_that_is_being_made_does_not_keep_it_from_being_finished(runtime):
+async def test_a_flood_in_a_room_that_is_being_created_does_not_block_its_creation(runtime):
     runtime.with_chats()
     made = RoomId("!made Chat 2")
     usual = runtime.homeserver.perform

@@ -57,7 +57,7 @@ def fail_history(runtime: RuntimeFixture, *, after: int) -> anyio.Event:
     return ends
 
 
-async def test_a_gap_is_filled_before_what_came_after_it(runtime: RuntimeFixture):
+async def test_a_gap_is_filled_before_later_messages_are_handled(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     told = [runtime.message(room, body) for body in ("one", "two", "three", "four")]
     runtime.homeserver.gaps[room] = [(told[0], told[1]), (told[2], told[3])]
@@ -68,7 +68,7 @@ async def test_a_gap_is_filled_before_what_came_after_it(runtime: RuntimeFixture
     assert runtime.database.rows("SELECT * FROM gaps") == []
 
 
-async def test_nobody_waits_for_the_history_of_another_room(runtime: RuntimeFixture):
+async def test_no_room_waits_for_the_history_of_another(runtime: RuntimeFixture):
     room, other = runtime.with_chats(2)
     told = [runtime.message(room, body) for body in ("old", "new", "newest")]
     runtime.homeserver.gaps[room] = [tuple(told)]
@@ -83,7 +83,7 @@ async def test_nobody_waits_for_the_history_of_another_room(runtime: RuntimeFixt
     assert reply_to(runtime) == ["hello", "again", "old", "new", "newest"]
 
 
-async def test_what_comes_while_a_history_is_read_keeps_its_order(runtime: RuntimeFixture):
+async def test_messages_that_arrive_while_a_history_is_read_stay_in_order(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     told = [runtime.message(room, body) for body in ("old", "new")]
     runtime.homeserver.gaps[room] = [(told[0],)]
@@ -104,7 +104,7 @@ async def test_what_comes_while_a_history_is_read_keeps_its_order(runtime: Runti
     assert runtime.homeserver.calls.count(f"history {room}") == 2
 
 
-async def test_a_killed_process_leaves_its_gaps_to_the_next(runtime: RuntimeFixture):
+async def test_the_gaps_of_a_killed_process_are_filled_by_the_next(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     told = [runtime.message(room, body) for body in ("old", "new")]
     runtime.homeserver.gaps[room] = [tuple(told)]
@@ -118,7 +118,7 @@ async def test_a_killed_process_leaves_its_gaps_to_the_next(runtime: RuntimeFixt
     assert reply_to(runtime) == ["old", "new"]
 
 
-async def test_a_refused_gap_is_found_again_from_the_bots_place(runtime: RuntimeFixture):
+async def test_messages_of_a_refused_gap_are_found_from_the_read_position(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     told = [runtime.message(room, body) for body in ("old", "new")]
     runtime.homeserver.unanswered[room] = tuple(told)
@@ -130,7 +130,7 @@ async def test_a_refused_gap_is_found_again_from_the_bots_place(runtime: Runtime
     assert runtime.database.rows("SELECT * FROM gaps") == []
 
 
-async def test_a_stop_ends_the_answer_while_a_history_is_read_and_the_place_stays(
+async def test_a_stop_ends_the_answer_during_a_history_and_the_read_position_stays(
     runtime: RuntimeFixture,
 ):
     """Contracts K9, D12: what the history holds comes behind the turn in hand, and is still to be answered."""
@@ -153,7 +153,7 @@ async def test_a_stop_ends_the_answer_while_a_history_is_read_and_the_place_stay
     assert set(answers) == {each.event_id for each in told}
 
 
-async def test_a_stop_with_no_turn_in_hand_keeps_its_place_behind_the_history(
+async def test_a_stop_without_a_current_turn_stays_behind_the_history(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
@@ -167,7 +167,7 @@ async def test_a_stop_with_no_turn_in_hand_keeps_its_place_behind_the_history(
     assert {event_id for event_id, _ in runtime.homeserver.replies} == {"$1", "$2"}
 
 
-async def test_a_history_that_the_homeserver_fails_at_is_read_later(runtime: RuntimeFixture):
+async def test_a_history_that_fails_is_read_later(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     told = [runtime.message(room, body) for body in ("old", "new", "newest")]
     runtime.homeserver.gaps[room] = [tuple(told[:2])]
@@ -187,7 +187,7 @@ async def test_a_history_that_the_homeserver_fails_at_is_read_later(runtime: Run
     assert runtime.database.rows("SELECT * FROM gaps") == []
 
 
-async def test_a_history_that_stays_unreadable_is_given_up_and_the_room_goes_on(
+async def test_a_history_that_stays_unreadable_is_dropped_and_the_room_continues(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
@@ -203,7 +203,9 @@ async def test_a_history_that_stays_unreadable_is_given_up_and_the_room_goes_on(
     assert [line["room_id"] for line in logs if line["event"] == "gap_lost"] == [room]
 
 
-async def test_of_a_room_that_the_bot_was_put_out_of_no_history_is_kept(runtime: RuntimeFixture):
+async def test_no_history_is_saved_for_a_room_that_the_bot_was_removed_from(
+    runtime: RuntimeFixture,
+):
     (room,) = runtime.with_chats()
     runtime.homeserver.gaps[room] = [(runtime.message(room, "old"),)]
     ends = hold_history(runtime)

@@ -21,7 +21,7 @@ from tests.actors.outbox_fixture import ROOM, OutboxFixture, open_outbox
 from tests.idle_loop import settle
 
 
-async def test_a_lane_is_sent_one_after_the_other(runtime: RuntimeFixture):
+async def test_orders_of_a_lane_are_sent_one_after_the_other(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(*(outbox_fixture.row(f"t{n}") for n in range(5)))
@@ -31,7 +31,7 @@ async def test_a_lane_is_sent_one_after_the_other(runtime: RuntimeFixture):
     assert outbox_fixture.sent == [f"t{n}" for n in range(5)]
 
 
-async def test_lanes_are_sent_at_once(runtime: RuntimeFixture):
+async def test_lanes_are_sent_concurrently(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         rows = [outbox_fixture.row(f"t{n}", SendMessage(RoomId(f"!{n}"), "x")) for n in range(20)]
@@ -40,7 +40,7 @@ async def test_lanes_are_sent_at_once(runtime: RuntimeFixture):
         assert len(outbox_fixture.sent) == 20
 
 
-async def test_an_order_waits_for_its_time_and_what_is_behind_it_waits_too(runtime: RuntimeFixture):
+async def test_an_order_waits_for_its_time_and_so_do_the_orders_behind_it(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
         later = outbox_fixture.row("late", not_before=runtime.clock.now() + 3)
         await outbox_fixture.commit_and_enqueue(later, outbox_fixture.row("behind"))
@@ -50,7 +50,7 @@ async def test_an_order_waits_for_its_time_and_what_is_behind_it_waits_too(runti
         assert outbox_fixture.sent == ["late", "behind"]
 
 
-async def test_an_order_of_a_clock_that_was_ahead_waits_no_longer_than_any(runtime: RuntimeFixture):
+async def test_an_order_from_a_clock_that_was_ahead_has_a_bounded_wait(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("late", not_before=runtime.clock.now() + 7200)
@@ -59,7 +59,7 @@ async def test_an_order_of_a_clock_that_was_ahead_waits_no_longer_than_any(runti
         assert outbox_fixture.sent == ["late"]
 
 
-async def test_an_edit_is_of_the_event_that_its_message_was_sent_as(runtime: RuntimeFixture):
+async def test_an_edit_refers_to_the_event_id_of_its_message(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("m"), outbox_fixture.edit("m.e1", "m")
@@ -84,7 +84,7 @@ async def test_the_event_of_an_earlier_process_is_found_in_the_database(runtime:
     assert edit.edits_event_id == "$sent m"
 
 
-async def test_an_edit_of_what_was_never_sent_is_refused_without_a_request(runtime: RuntimeFixture):
+async def test_an_edit_of_an_unsent_message_is_refused_without_a_request(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(
             outbox_fixture.edit("e", "never", droppable=False, partial=False)
@@ -95,7 +95,7 @@ async def test_an_edit_of_what_was_never_sent_is_refused_without_a_request(runti
     assert runtime.database.rows("SELECT status FROM outbox") == [("refused",)]
 
 
-async def test_nobody_is_invited_who_may_not_talk_to_the_bot_any_more(runtime: RuntimeFixture):
+async def test_a_user_without_access_is_not_invited(runtime: RuntimeFixture):
     anna = UserId("@anna:example.org")
     async with open_outbox(runtime) as outbox_fixture:
         outbox_fixture.turned_away.add(anna)
@@ -108,7 +108,7 @@ async def test_nobody_is_invited_who_may_not_talk_to_the_bot_any_more(runtime: R
     assert [row.event.outcome.kind for row in outbox_fixture.delivered] == ["forbidden"] * 2
 
 
-async def test_edits_that_are_overtaken_while_they_wait_are_never_sent(runtime: RuntimeFixture):
+async def test_superseded_edits_are_never_sent(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(outbox_fixture.row("m"))
@@ -131,7 +131,7 @@ async def test_a_final_edit_is_never_dropped(runtime: RuntimeFixture):
     assert outbox_fixture.sent == ["m", "m.e1"]
 
 
-async def test_edits_are_dropped_in_the_lane_of_their_message_and_no_other_is_looked_through(
+async def test_edits_are_dropped_only_in_the_lane_of_their_message(
     runtime,
 ):
     class Untouchable(list):
@@ -149,7 +149,7 @@ async def test_edits_are_dropped_in_the_lane_of_their_message_and_no_other_is_lo
     assert outbox_fixture.sent == ["m"]
 
 
-async def test_an_edit_keeps_its_distance_from_a_text_that_was_late(runtime: RuntimeFixture):
+async def test_the_edit_interval_is_measured_from_a_late_first_text(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 10.0
     async with open_outbox(runtime) as outbox_fixture:
         first = outbox_fixture.row("m", SendMessage(ROOM, "m", partial=True))
@@ -163,7 +163,7 @@ async def test_an_edit_keeps_its_distance_from_a_text_that_was_late(runtime: Run
         assert outbox_fixture.sent == ["m", "m.e1"]
 
 
-async def test_the_outcome_is_told_where_it_is_waited_for_and_refusals_always(
+async def test_outcomes_are_reported_if_requested_and_refusals_always(
     runtime: RuntimeFixture,
 ):
     no = Refused("forbidden", "M_FORBIDDEN", "no")
@@ -185,7 +185,7 @@ async def test_the_outcome_is_told_where_it_is_waited_for_and_refusals_always(
     assert outbox_fixture.sent == ["quiet", "loud", "refused"]
 
 
-async def test_a_whole_reply_is_reported_when_nothing_waits_behind_it(runtime: RuntimeFixture):
+async def test_a_whole_reply_is_reported_when_its_lane_is_empty(runtime: RuntimeFixture):
     async with open_outbox(runtime) as outbox_fixture:
         whole = SendMessage(ROOM, "x", answers=EventId("$1"))
         partial = SendMessage(ROOM, "x", answers=EventId("$2"), partial=True)
@@ -201,7 +201,7 @@ async def test_a_whole_reply_is_reported_when_nothing_waits_behind_it(runtime: R
         assert outbox_fixture.replied == [(ROOM, "$3")]
 
 
-async def test_a_reply_that_is_refused_leaves_the_room_as_it_was(runtime: RuntimeFixture):
+async def test_a_refused_reply_is_not_reported_as_sent(runtime: RuntimeFixture):
     runtime.homeserver.outcome = lambda order: Refused("forbidden", "M_FORBIDDEN", "no")
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(
@@ -212,7 +212,7 @@ async def test_a_reply_that_is_refused_leaves_the_room_as_it_was(runtime: Runtim
         assert outbox_fixture.replied == []
 
 
-async def test_what_an_earlier_process_left_is_sent_in_its_order(runtime: RuntimeFixture):
+async def test_orders_of_an_earlier_process_are_sent_in_order(runtime: RuntimeFixture):
     outbox_fixture = OutboxFixture(runtime)
     rows = tuple(outbox_fixture.row(f"t{n}") for n in range(3))
     await runtime.journal.save_units_of_work([UnitOfWork(orders=rows)], 1.0)
@@ -222,7 +222,7 @@ async def test_what_an_earlier_process_left_is_sent_in_its_order(runtime: Runtim
     assert not any(call.startswith("find_sent") for call in runtime.homeserver.calls)
 
 
-async def test_a_message_from_too_long_ago_is_looked_for_before_it_is_sent(runtime: RuntimeFixture):
+async def test_an_old_message_is_searched_in_the_room_before_it_is_sent(runtime: RuntimeFixture):
     outbox_fixture = OutboxFixture(runtime)
     old = replace(outbox_fixture.row("old"), created_at=runtime.clock.now() - TXN_ID_LIFETIME_S - 1)
     await runtime.journal.save_units_of_work([UnitOfWork(orders=(old,))], 1.0)

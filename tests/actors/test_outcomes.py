@@ -13,7 +13,7 @@ from tests.idle_loop import settle
 STATUS = "SELECT txn_id, status FROM outbox ORDER BY txn_id"
 
 
-async def test_a_lane_goes_on_while_what_came_of_its_orders_is_being_committed(
+async def test_a_lane_continues_while_its_outcomes_are_being_committed(
     runtime: RuntimeFixture,
 ):
     async with open_outbox(runtime) as outbox_fixture:
@@ -34,7 +34,7 @@ async def test_a_lane_goes_on_while_what_came_of_its_orders_is_being_committed(
         assert {status for _, status in runtime.database.rows(STATUS)} == {"sent"}
 
 
-async def test_what_comes_while_a_commit_is_under_way_shares_the_next_one(runtime: RuntimeFixture):
+async def test_outcomes_that_arrive_during_a_commit_share_the_next_one(runtime: RuntimeFixture):
     begun: list[str] = []
     runtime.database.raw.set_trace_callback(
         lambda statement: begun.append(statement) if statement.startswith("BEGIN") else None
@@ -81,7 +81,7 @@ async def test_flush_waits_for_the_commit(runtime: RuntimeFixture):
         assert runtime.database.rows(STATUS) == [("a", "sent")]
 
 
-async def test_an_outcome_that_can_not_be_kept_takes_no_other_with_it(runtime: RuntimeFixture):
+async def test_an_outcome_that_can_not_be_saved_affects_no_other(runtime: RuntimeFixture):
     runtime.database.raw.execute(
         "CREATE TRIGGER fault BEFORE INSERT ON inbox WHEN NEW.payload LIKE '%poison%'"
         " BEGIN SELECT RAISE(ABORT, 'injected'); END"
@@ -105,7 +105,7 @@ async def test_an_outcome_that_can_not_be_kept_takes_no_other_with_it(runtime: R
     assert [line["txn_id"] for line in logs if line["event"] == "outcome_not_kept"] == ["poison"]
 
 
-async def test_no_event_is_forgotten_before_it_is_committed(runtime: RuntimeFixture, monkeypatch):
+async def test_no_event_id_leaves_the_cache_before_its_commit(runtime: RuntimeFixture, monkeypatch):
     monkeypatch.setattr(outcomes, "MAX_CACHED_EVENT_IDS", 1)
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(
@@ -124,9 +124,7 @@ async def test_no_event_is_forgotten_before_it_is_committed(runtime: RuntimeFixt
         assert edit.edits_event_id == f"$sent {txn_id[0]}"
 
 
-async def test_an_event_whose_commit_is_still_to_come_is_known_without_the_database(
-    runtime: RuntimeFixture, monkeypatch
-):
+async def test_an_event_id_is_known_before_its_commit(runtime: RuntimeFixture, monkeypatch):
     monkeypatch.setattr(outcomes, "MAX_CACHED_EVENT_IDS", 1)
     runtime.homeserver.takes_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
@@ -146,7 +144,7 @@ async def test_an_event_whose_commit_is_still_to_come_is_known_without_the_datab
     assert (sent, committed["a"], committed["b"]) == ("b.e1", "sent", "waiting")
 
 
-async def test_outcomes_are_told_in_the_order_in_which_they_came(runtime: RuntimeFixture):
+async def test_outcomes_are_delivered_in_the_order_of_their_arrival(runtime: RuntimeFixture):
     runtime.homeserver.takes_s = 1.0
     runtime.homeserver.outcome = lambda order: (
         Refused("forbidden", "M_FORBIDDEN", "no") if getattr(order, "body", "") == "b" else None

@@ -112,7 +112,7 @@ async def test_markers_never_overtake_each_other_on_a_slow_homeserver(clock: Vir
     assert watcher.marks[1][0] - watcher.marks[0][0] >= watcher.mark_takes_s
 
 
-async def test_a_room_at_rest_is_forgotten(clock: VirtualClock) -> None:
+async def test_an_idle_room_has_no_entry(clock: VirtualClock) -> None:
     async with showing(clock) as (receipts, watcher):
         receipts.mark_read(ROOM, EventId("$one"))
         await clock.sleep(5)

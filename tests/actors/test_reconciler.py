@@ -34,7 +34,7 @@ def forked(runtime: RuntimeFixture) -> list[RoomId]:
     return rooms
 
 
-async def test_a_bound_chat_whose_link_the_sync_leaves_out_stays_bound(runtime: RuntimeFixture):
+async def test_a_bound_chat_whose_link_the_sync_omits_stays_bound(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     async with runtime.running():
         pass
@@ -49,7 +49,7 @@ async def test_a_bound_chat_whose_link_the_sync_leaves_out_stays_bound(runtime: 
     assert not any(call.startswith("observe_room") for call in runtime.homeserver.calls)
 
 
-async def test_with_the_database_lost_a_chat_is_recovered_though_the_sync_leaves_its_link_out(
+async def test_without_the_database_a_chat_is_recovered_though_the_sync_omits_its_link(
     runtime: RuntimeFixture,
 ):
     (room,) = forked(runtime)
@@ -62,7 +62,7 @@ async def test_with_the_database_lost_a_chat_is_recovered_though_the_sync_leaves
     assert found == [("C1", "bound")]
 
 
-async def test_an_undamaged_world_is_not_asked_about(runtime: RuntimeFixture):
+async def test_a_consistent_topology_is_not_confirmed(runtime: RuntimeFixture):
     runtime.with_chats(3)
     for _ in range(2):
         async with runtime.running():
@@ -70,7 +70,7 @@ async def test_an_undamaged_world_is_not_asked_about(runtime: RuntimeFixture):
     assert "confirm" not in runtime.homeserver.calls
 
 
-async def test_a_slow_look_at_one_room_holds_up_no_other(runtime: RuntimeFixture):
+async def test_a_slow_repair_of_one_room_delays_no_other(runtime: RuntimeFixture):
     slow, quick = runtime.with_chats(2)
     unseen, runtime.homeserver.rooms = runtime.homeserver.rooms, []
     look, look_ends = runtime.homeserver.observe_room, anyio.Event()
@@ -90,7 +90,7 @@ async def test_a_slow_look_at_one_room_holds_up_no_other(runtime: RuntimeFixture
     assert [body for _, body in runtime.homeserver.replies] == ["re: two", "re: one"]
 
 
-async def test_two_rooms_that_are_repaired_at_once_get_numbers_of_their_own(
+async def test_two_concurrent_repairs_get_different_numbers(
     runtime: RuntimeFixture,
 ):
     rooms = [RoomId("!one"), RoomId("!two")]

@@ -25,7 +25,7 @@ def earlier(anyio_backend: str, tmp_path: Path) -> Iterator[RuntimeFixture]:
     runtime.database.raw.close()
 
 
-async def test_events_and_orders_from_before_the_tags_are_dealt_with(earlier: RuntimeFixture):
+async def test_events_and_orders_from_before_the_tags_are_handled(earlier: RuntimeFixture):
     with capture_logs() as logs:
         async with earlier.running():
             for _ in range(5):

@@ -80,14 +80,14 @@ async def test_jobs_one_after_the_other_share_a_task() -> None:
         assert counting.started == 1 + LOOKER
 
 
-async def test_jobs_run_at_once_and_their_workers_wait_for_more() -> None:
+async def test_jobs_run_concurrently_and_their_workers_stay() -> None:
     async with working() as (task_pool, counting, _):
         await some_jobs(task_pool, 50)
         await some_jobs(task_pool, 50)
         assert counting.started == 50 + LOOKER
 
 
-async def test_workers_that_nobody_needs_are_let_go_and_the_others_stay() -> None:
+async def test_idle_workers_exit_and_the_others_stay() -> None:
     async with working() as (task_pool, counting, clock):
         await some_jobs(task_pool, 50)
         for _ in range(10):
@@ -105,7 +105,7 @@ async def test_a_quiet_bot_has_no_workers_and_no_timer() -> None:
         assert not clock.is_waited_for
 
 
-async def test_what_a_job_raises_ends_the_group() -> None:
+async def test_an_exception_of_a_job_ends_the_group() -> None:
     async def broken() -> None:
         raise LookupError
 

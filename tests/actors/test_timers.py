@@ -39,7 +39,7 @@ async def watching() -> AsyncIterator[Watch]:
         group.cancel_scope.cancel()
 
 
-async def test_each_is_told_in_its_time_and_once():
+async def test_each_key_is_signalled_once_at_its_time():
     async with watching() as watch:
         watch.set(ANN, 2)
         watch.set(BEN, 1)
@@ -67,14 +67,14 @@ async def test_the_earlier_of_two_times_of_one_key_counts():
         assert watch.told == [(3, ANN)]
 
 
-async def test_a_time_that_is_past_is_due_at_once():
+async def test_a_past_time_is_due_at_once():
     async with watching() as watch:
         watch.set(ANN, -1)
         await settle()
         assert watch.told == [(0, ANN)]
 
 
-async def test_a_time_that_is_cleared_does_not_come():
+async def test_a_cleared_timer_is_not_signalled():
     async with watching() as watch:
         watch.set(ANN, 5)
         watch.set(BEN, 6)
@@ -86,7 +86,7 @@ async def test_a_time_that_is_cleared_does_not_come():
         assert watch.told[1:] == [(20.0, ANN)]
 
 
-async def test_times_that_were_overtaken_are_not_held_until_they_would_have_come():
+async def test_outdated_times_are_removed_from_the_heap():
     async with watching() as watch:
         for number in range(10 * MAX_OUTDATED):
             watch.set(ANN, 100_000 + number)

@@ -30,7 +30,9 @@ def state_of(runtime: RuntimeFixture, room: RoomId) -> object:
     return state
 
 
-async def test_a_turn_in_hand_of_a_room_that_failed_at_start_goes_on_when_it_is_restored(runtime):
+async def test_the_current_turn_of_a_room_that_failed_at_start_continues_when_it_is_restored(
+    runtime,
+):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("question")
     async with runtime.running(killed=True):
@@ -45,7 +47,7 @@ async def test_a_turn_in_hand_of_a_room_that_failed_at_start_goes_on_when_it_is_
     assert runtime.homeserver.replies == [("$1", "re: question")]
 
 
-async def test_a_turn_in_hand_whose_room_is_restored_by_the_look_at_start_says_nothing(runtime):
+async def test_the_current_turn_of_a_room_that_is_restored_at_start_sends_no_notice(runtime):
     (room,) = runtime.with_chats()
     runtime.agents.mute.add("question")
     async with runtime.running(killed=True):
@@ -77,7 +79,7 @@ async def test_ten_starts_with_one_waiting_message_give_one_notice(runtime):
     assert failed_repairs > 10
 
 
-async def test_a_clock_set_back_between_two_starts_holds_up_no_repair(runtime):
+async def test_a_clock_set_back_between_two_starts_delays_no_repair(runtime):
     (room,) = runtime.with_chats()
     linked = unlink(runtime)
     async with runtime.running():
@@ -90,7 +92,7 @@ async def test_a_clock_set_back_between_two_starts_holds_up_no_repair(runtime):
     assert runtime.homeserver.replies == [("$1", "re: hello?")]
 
 
-async def test_a_day_in_a_failed_room_restart_included_ends_with_the_message_set_aside(runtime):
+async def test_after_a_day_in_a_failed_room_the_message_becomes_a_dead_letter(runtime):
     (room,) = runtime.with_chats()
     unlink(runtime)
     async with runtime.running():
@@ -106,9 +108,7 @@ async def test_a_day_in_a_failed_room_restart_included_ends_with_the_message_set
 
 
 @pytest.mark.parametrize("under_way", [OrderDone(TxnId("t"), Done(EventId("$e"))), None])
-async def test_a_look_that_died_with_its_process_is_made_again_for_who_writes_later(
-    runtime, under_way
-):
+async def test_a_repair_that_was_killed_is_repeated_for_a_later_message(runtime, under_way):
     """What is on its way for the room keeps the start from judging it."""
     (room,) = runtime.with_chats()
     async with runtime.running():
@@ -129,7 +129,7 @@ async def test_a_look_that_died_with_its_process_is_made_again_for_who_writes_la
     assert runtime.homeserver.replies == [("$1", "re: hello?")]
 
 
-async def test_who_writes_behind_a_full_window_is_heard(runtime: RuntimeFixture):
+async def test_a_message_behind_a_full_cell_starts_a_repair(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     linked = unlink(runtime)
     async with runtime.running():

@@ -31,14 +31,14 @@ async def recovered_by(runtime: RuntimeFixture, body: str) -> list[str]:
     return runtime.homeserver.said
 
 
-async def test_the_chat_that_a_repair_brought_back_is_in_the_list_asked_for_there(
+async def test_a_chat_that_a_repair_recovered_is_in_the_list_requested_there(
     runtime: RuntimeFixture,
 ):
     said = await recovered_by(runtime, "!chats")
     assert "chat1" in said[0]
 
 
-async def test_a_list_that_waited_for_a_new_chat_shows_what_became_of_the_others_meanwhile(runtime):
+async def test_a_list_that_waited_for_a_new_chat_shows_the_current_state_of_the_others(runtime):
     first, second = runtime.with_chats(2)
     usual, made = runtime.homeserver.perform, anyio.Event()
 
@@ -60,9 +60,7 @@ async def test_a_list_that_waited_for_a_new_chat_shows_what_became_of_the_others
 
 
 @pytest.mark.parametrize("body", ["good morning", "!chats"])
-async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_round(
-    runtime, body
-):
+async def test_an_entry_room_points_to_a_chat_that_was_recovered_in_the_same_round(runtime, body):
     """All three actors are ready at once: the user's, the chat's, and that of the entry room."""
     sent: list[Order] = []
     dispatcher = Dispatcher(

@@ -80,7 +80,7 @@ def test_an_order_comes_back_equal(cls):
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=tag_of)
-def test_an_outcome_keeps_its_kind(outcome):
+def test_an_outcome_comes_back_equal(outcome):
     @given(st.builds(OrderDone, outcome=of_class(outcome)))
     @settings(max_examples=60, deadline=None)
     def round_trip(done: OrderDone) -> None:
@@ -94,12 +94,12 @@ def test_an_outcome_keeps_its_kind(outcome):
 @pytest.mark.parametrize(
     ("kind", "classes"), [("events", EVENTS), ("orders", ORDERS), ("outcomes", OUTCOMES)]
 )
-def test_the_tags_are_those_that_stand_in_databases(kind, classes):
+def test_the_tags_are_those_of_existing_databases(kind, classes):
     assert [tag_of(cls) for cls in classes] == TAGS[kind].split()
 
 
 @pytest.mark.parametrize("cls", [*EVENTS, *ORDERS, *OUTCOMES], ids=lambda cls: cls.__name__)
-def test_a_tag_is_stated_and_not_the_name_of_the_class(cls):
+def test_a_tag_is_explicit_and_not_the_class_name(cls):
     assert tag_of(cls) != cls.__name__
 
 
@@ -119,7 +119,7 @@ def structs_in(annotation: object, found: set[type]) -> set[type]:
 @pytest.mark.parametrize(
     "column", [InboxEvent, orders.Order, Turn, ChatContext, Pending, Preferences]
 )
-def test_no_value_in_any_column_is_tagged_with_the_name_of_its_class(column):
+def test_no_value_in_any_column_is_tagged_with_its_class_name(column):
     classes = structs_in(column, set())
     assert classes
     assert [cls for cls in classes if cls.__struct_config__.tag == cls.__name__] == []
@@ -127,7 +127,7 @@ def test_no_value_in_any_column_is_tagged_with_the_name_of_its_class(column):
 
 @pytest.mark.parametrize("read", [read_event, read_order])
 @pytest.mark.parametrize("tag", ["turn", "MessageArrived", "SendMessage", "", "eval", None])
-def test_no_other_class_is_ever_made_from_a_row(read, tag):
+def test_no_other_class_is_ever_created_from_a_row(read, tag):
     with pytest.raises(DatabaseUnusable, match="can't be read"):
         read(msgspec.json.encode({"type": tag, "room_id": "!a"}).decode())
 

@@ -84,7 +84,7 @@ async def test_units_that_wait_together_share_one_commit(database, statements):
     assert await kept(database) == [str(number) for number in range(50)]
 
 
-async def test_a_bad_unit_is_refused_alone_and_the_others_are_kept(database, statements):
+async def test_a_bad_unit_is_refused_alone_and_the_others_are_committed(database, statements):
     gated = Gated(database)
     journal = Journal(gated)
     outcomes: dict[str, object] = {}
@@ -105,7 +105,7 @@ async def test_a_bad_unit_is_refused_alone_and_the_others_are_kept(database, sta
     assert await kept(database) == ["first", "before", "after"], "nor is half of it there"
 
 
-async def test_when_the_database_is_unusable_everybody_in_the_group_hears_it(database):
+async def test_if_the_database_is_unusable_every_unit_of_the_group_fails(database):
     gated = Gated(database)
     journal = Journal(gated)
     await database.run(lambda raw: raw.execute("PRAGMA max_page_count = 1"))
@@ -125,7 +125,7 @@ async def test_when_the_database_is_unusable_everybody_in_the_group_hears_it(dat
     assert all("full" in each for each in heard)
 
 
-async def test_a_fault_in_a_unit_is_never_taken_for_success_by_another(database):
+async def test_a_fault_in_a_unit_is_never_a_success_of_another(database):
     gated = Gated(database)
     journal = Journal(gated)
     outcomes: list[object] = []
@@ -175,7 +175,7 @@ async def test_a_cancelled_writer_loses_nothing(database, cancelled):
     assert await journal.write(put("later")) == "kept later"
 
 
-async def test_writers_go_on_in_the_order_of_their_commits(database):
+async def test_writers_continue_in_the_order_of_their_commits(database):
     """A row that is brought to its actor before an older one would make it pass the older one over."""
     gated = Gated(database)
     journal = Journal(gated)
@@ -199,7 +199,7 @@ async def test_writers_go_on_in_the_order_of_their_commits(database):
     assert len(brought) == 40
 
 
-async def test_nobody_is_held_up_by_work_that_never_ends(database):
+async def test_no_writer_waits_for_later_units(database):
     journal = Journal(database)
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:

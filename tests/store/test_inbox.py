@@ -23,7 +23,7 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> int:
     return 4
 
 
-async def test_the_first_message_beyond_the_bound_is_told_in_the_same_commit(journal, bound):
+async def test_the_first_message_beyond_the_bound_is_reported_in_the_same_commit(journal, bound):
     rows = await keep_facts(journal, [message(n) for n in range(bound + 3)], 1.0)
     assert [row.event for row in rows] == [
         *(message(n) for n in range(bound)),
@@ -32,7 +32,7 @@ async def test_the_first_message_beyond_the_bound_is_told_in_the_same_commit(jou
     assert rows[-1].priority == Priority.EVENT
 
 
-async def test_a_message_that_comes_again_while_the_queue_is_full_changes_nothing(journal, bound):
+async def test_a_repeated_message_changes_nothing_while_the_queue_is_full(journal, bound):
     facts = [message(n) for n in range(bound)]
     await keep_facts(journal, facts, 1.0)
     assert await keep_facts(journal, facts, 1.0) == ()
@@ -45,7 +45,7 @@ async def test_commands_have_a_bound_of_their_own(journal, bound):
     assert kept == ["!stop"] * bound
 
 
-async def test_the_first_rows_of_each_priority_are_loaded_however_much_waits(journal: Journal):
+async def test_the_first_rows_of_each_priority_are_loaded(journal: Journal):
     messages = [message(n) for n in range(3 * inbox.READ_AHEAD)]
     stop = replace(message(999), body="!stop")
     await keep_facts(journal, [*messages, stop], 1.0)
@@ -56,7 +56,7 @@ async def test_the_first_rows_of_each_priority_are_loaded_however_much_waits(jou
     ]
 
 
-async def test_what_others_write_in_a_chat_is_no_message_of_its_queue(journal, bound):
+async def test_messages_of_others_in_a_chat_do_not_count_in_its_queue(journal, bound):
     await journal.save_units_of_work([UnitOfWork(room=ROOMS[1])], 1.0)
     others = [replace(message(n), sender=UserId("@eve:example.org")) for n in range(2 * bound)]
     rows = await keep_facts(journal, others, 1.0)
@@ -64,7 +64,7 @@ async def test_what_others_write_in_a_chat_is_no_message_of_its_queue(journal, b
     assert len(rows) == 2 * bound
 
 
-async def test_what_waited_before_there_were_priorities_keeps_its_place_but_for_stop(path: Path):
+async def test_rows_from_before_the_priorities_stay_in_order_except_stop(path: Path):
     raw = sqlite3.connect(path)
     raw.executescript(Path(__file__).with_name("schemas").joinpath("0001.sql").read_text("utf-8"))
     for kind, payload in (

@@ -33,7 +33,7 @@ def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield raw
 
 
-def test_a_busy_chat_shows_all_that_is_under_way(raw: sqlite3.Connection) -> None:
+def test_the_snapshot_of_a_busy_chat_shows_all_pending_work(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
@@ -50,14 +50,14 @@ def test_a_busy_chat_shows_all_that_is_under_way(raw: sqlite3.Connection) -> Non
     assert [each.event for each in sight.transitions] == ["room_made", "topology_confirmed"]
 
 
-def test_nothing_that_was_said_is_shown(raw: sqlite3.Connection) -> None:
+def test_no_message_text_is_shown(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
     assert "a secret of hers" not in repr(replace(sight, turn=None))
 
 
-def test_what_belongs_to_one_room_is_not_shown_in_another(raw: sqlite3.Connection) -> None:
+def test_rows_of_one_room_are_not_shown_in_another(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     quiet = room_snapshot(raw, QUIET, 10)
     assert quiet is not None
@@ -65,14 +65,14 @@ def test_what_belongs_to_one_room_is_not_shown_in_another(raw: sqlite3.Connectio
     assert (quiet.failures, quiet.failures_total, quiet.transitions) == ((), 0, ())
 
 
-def test_orders_that_a_user_gave_for_a_room_wait_in_that_room(raw: sqlite3.Connection) -> None:
+def test_orders_of_a_user_for_a_room_are_counted_in_that_room(raw: sqlite3.Connection) -> None:
     keep(raw, UnitOfWork(room=chat_room(), orders=(order("welcome", actor="@anna:example.org"),)))
     sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
     assert sight.outbox_pending == 1
 
 
-def test_all_rooms_are_the_same_as_one_by_one(raw: sqlite3.Connection) -> None:
+def test_snapshots_of_all_rooms_equal_those_of_each(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     assert room_snapshots(raw, 10) == tuple(room_snapshot(raw, each, 10) for each in (CHAT, QUIET))
 
@@ -103,7 +103,7 @@ def test_the_newest_report_is_found_behind_later_transitions(raw: sqlite3.Connec
     assert sight.report == {"remarks": [1]}
 
 
-def test_of_many_things_given_up_the_last_are_shown_and_all_counted(
+def test_of_many_failures_the_last_are_shown_and_all_are_counted(
     raw: sqlite3.Connection,
 ) -> None:
     orders = tuple(order(f"order-{number}") for number in range(5))
@@ -115,7 +115,7 @@ def test_of_many_things_given_up_the_last_are_shown_and_all_counted(
     assert [item.reason for item in sight.failures] == ["order-3", "order-4"]
 
 
-def test_a_room_that_nobody_has_looked_at_yet_is_there_already(raw: sqlite3.Connection) -> None:
+def test_a_room_with_inbox_rows_only_is_shown(raw: sqlite3.Connection) -> None:
     new = RoomId("!new:example.org")
     put_matrix_events(raw, [message("$first", new)], NOON)
     sight = room_snapshot(raw, new, 10)
@@ -124,7 +124,7 @@ def test_a_room_that_nobody_has_looked_at_yet_is_there_already(raw: sqlite3.Conn
     assert new in seen_rooms(raw)
 
 
-def test_a_room_that_nothing_is_stored_of_is_not_there(raw: sqlite3.Connection) -> None:
+def test_a_room_without_rows_is_not_shown(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     assert room_snapshot(raw, RoomId("!other:example.org"), 10) is None
 

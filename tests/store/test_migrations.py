@@ -59,7 +59,7 @@ async def todays(anyio_backend: str, tmp_path: Path) -> Path:
     return path
 
 
-def test_every_earlier_schema_is_kept_here():
+def test_every_earlier_schema_is_stored_here():
     kept = {path.stem for path in SCHEMAS.glob("*.sql")}
     expected = {f"{version:04}" for version in range(1, LATEST)}
     assert kept == expected, "write it with `python -m tests.store.dump`"
@@ -102,7 +102,7 @@ async def rows_before_tags(anyio_backend: str, path: Path) -> AsyncIterator[Data
     await opened.close()
 
 
-async def test_every_event_that_waited_under_its_class_is_read_as_it_was(rows_before_tags):
+async def test_every_event_stored_under_its_class_name_is_read_unchanged(rows_before_tags):
     journal = Journal(rows_before_tags)
     rows = await journal.load_actors([ActorKey(ROOM), USER_KEY])
     by_number = sorted(
@@ -112,14 +112,14 @@ async def test_every_event_that_waited_under_its_class_is_read_as_it_was(rows_be
     assert {type(row.event) for row in by_number} == set(get_args(InboxEvent))
 
 
-async def test_every_order_that_waited_under_its_class_is_read_as_it_was(rows_before_tags):
+async def test_every_order_stored_under_its_class_name_is_read_unchanged(rows_before_tags):
     rows = await Journal(rows_before_tags).waiting_orders(0.0)
     orders = [row.order for row in rows if row.lane == ROOM]
     assert orders == [*ORDERS]
     assert {type(order) for order in orders} == set(get_args(Order))
 
 
-async def test_rooms_users_turns_and_choices_from_before_the_tags_are_read_as_they_were(
+async def test_rooms_users_turns_and_preferences_from_before_the_tags_are_read_unchanged(
     rows_before_tags,
 ):
     journal = Journal(rows_before_tags)
@@ -131,7 +131,7 @@ async def test_rooms_users_turns_and_choices_from_before_the_tags_are_read_as_th
     assert await journal.gaps() == (GAP,)
 
 
-async def test_a_migrated_row_is_what_would_be_written_today(rows_before_tags, tmp_path):
+async def test_a_migrated_row_equals_a_row_written_today(rows_before_tags, tmp_path):
     today = tmp_path / "today.db"
     await fill(today)
     with closing(sqlite3.connect(today)) as raw:
@@ -147,7 +147,7 @@ def journalled(raw: sqlite3.Connection) -> list[tuple]:
     return [(*row[:3], json.loads(row[3]) if row[3] else None) for row in rows]
 
 
-async def test_a_damaged_row_does_not_keep_the_others_from_being_migrated(path):
+async def test_a_damaged_row_does_not_stop_the_migration_of_others(path):
     with closing(sqlite3.connect(written_before_tags(path))) as raw:
         raw.execute("UPDATE inbox SET payload = '{' WHERE actor = ?", (KEY,))
         raw.commit()
@@ -182,7 +182,7 @@ async def test_a_dump_of_today_opens_like_any_earlier_one(path, todays):
     await holds_the_first_rows(path)
 
 
-async def test_a_later_migration_runs_once_over_what_is_there(path, monkeypatch):
+async def test_a_later_migration_runs_once_over_existing_rows(path, monkeypatch):
     await fill(path)
     later = [*migrations(), "ALTER TABLE rooms ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey';"]
     monkeypatch.setattr(database, "migrations", lambda: later)
@@ -214,7 +214,7 @@ async def test_the_steps_are_numbered_without_a_gap():
     assert numbers == list(range(1, LATEST + 1))
 
 
-async def test_a_first_start_has_never_lived(database: Database):
+async def test_before_the_first_start_the_bot_was_never_live(database: Database):
     bot = await Journal(database).bot()
     assert (bot.bot_state.state, bot.sync_token, bot.platform_chat_seq) == ("stopped", None, 0)
     assert UnitOfWork().empty

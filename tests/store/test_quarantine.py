@@ -32,7 +32,7 @@ async def quarantined(database: Database) -> list[tuple]:
     return [tuple(row) for row in rows]
 
 
-async def test_what_one_sender_does_again_is_counted_in_one_row(database, journal):
+async def test_repetitions_of_one_sender_are_counted_in_one_row(database, journal):
     for _ in range(30):
         await note(journal, broken(None, None, times=3))
     assert await quarantined(database) == [(STRANGER, 1, 90)]
@@ -46,7 +46,9 @@ async def test_the_log_of_one_room_is_bounded_and_keeps_the_newest(database, jou
     assert await quarantined(database) == [("!quiet", 1, 1), ("!room", 5, 5)]
 
 
-async def test_the_log_is_bounded_in_all_and_who_fills_it_loses(database, journal, monkeypatch):
+async def test_the_log_is_bounded_in_total_and_the_largest_origins_lose_entries(
+    database, journal, monkeypatch
+):
     monkeypatch.setattr(quarantine, "MAX_TOTAL", 50)
     await note(journal, *(broken(f"$q{number}", "!quiet") for number in range(5)))
     for number in range(9):
@@ -58,7 +60,9 @@ async def test_the_log_is_bounded_in_all_and_who_fills_it_loses(database, journa
     assert sum(rows.values()) <= 50
 
 
-async def test_where_everybody_has_few_entries_the_oldest_go(database, journal, monkeypatch):
+async def test_if_every_origin_has_few_entries_the_oldest_are_deleted(
+    database, journal, monkeypatch
+):
     monkeypatch.setattr(quarantine, "MAX_TOTAL", 100)
     for number in range(120):
         await note(journal, broken(f"${number}", f"!{number}"))

@@ -33,6 +33,6 @@ def test_a_statement_fits_the_schema(name, path):
     raw.close()
 
 
-def test_no_sql_stands_in_the_code():
+def test_there_is_no_sql_in_the_code():
     verbs = r'"\s*(SELECT|INSERT|UPDATE|DELETE)\b'
     assert [found for source in SOURCES for found in re.findall(verbs, source)] == []

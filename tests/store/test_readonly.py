@@ -52,7 +52,7 @@ def test_a_directory_that_may_not_be_written_is_read_too(left_behind: Path) -> N
         left_behind.parent.chmod(0o700)
 
 
-def test_a_killed_daemons_last_commit_is_in_the_log_alone(tmp_path: Path) -> None:
+def test_the_last_commit_of_a_killed_daemon_is_read_from_the_wal(tmp_path: Path) -> None:
     """Otherwise the tests above would pass without the log being read."""
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
@@ -63,7 +63,7 @@ def test_a_killed_daemons_last_commit_is_in_the_log_alone(tmp_path: Path) -> Non
     assert read(path, reason) == "an earlier word"
 
 
-def test_what_is_not_committed_is_not_seen(tmp_path: Path) -> None:
+def test_uncommitted_changes_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
         keep(raw, UnitOfWork(room=chat_room(reason="committed")))
@@ -73,7 +73,7 @@ def test_what_is_not_committed_is_not_seen(tmp_path: Path) -> None:
         raw.execute("ROLLBACK")
 
 
-def test_a_reader_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
+def test_a_reader_does_not_block_the_daemon(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
         keep(raw, UnitOfWork(room=chat_room(reason="before")))
@@ -105,7 +105,7 @@ def test_a_daemon_that_starts_meanwhile_is_noticed(tmp_path: Path) -> None:
         started[0].close()
 
 
-def test_a_link_is_followed_to_the_files_beside_the_real_one(tmp_path: Path) -> None:
+def test_a_link_is_followed_to_the_side_files_of_the_real_file(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     path = tmp_path / "real" / "bot.db"
     link = tmp_path / "link.db"
@@ -115,7 +115,7 @@ def test_a_link_is_followed_to_the_files_beside_the_real_one(tmp_path: Path) -> 
         assert read(link, reason) == "the last word"
 
 
-def test_an_older_schema_is_brought_up_in_memory_only(
+def test_an_older_schema_is_migrated_in_memory_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "bot.db"
@@ -162,7 +162,7 @@ def test_a_directory_is_unusable(tmp_path: Path) -> None:
         read(tmp_path, reason)
 
 
-def test_somebody_elses_database_is_unusable(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_unusable(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("CREATE TABLE recipes (name TEXT)")

@@ -21,7 +21,7 @@ from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, TURN_ROW, USERS, ke
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.room_id)
-async def test_a_room_comes_back_as_it_was(journal, room):
+async def test_a_room_comes_back_equal(journal, room):
     for _ in range(2):
         await journal.save_units_of_work([UnitOfWork(room=room)], 1.0)
     key = ActorKey(room.room_id)
@@ -30,7 +30,7 @@ async def test_a_room_comes_back_as_it_was(journal, room):
     assert (await journal.stored()).rooms == {room.room_id: room}
 
 
-async def test_what_many_rooms_have_in_common_is_in_memory_once(journal):
+async def test_equal_values_of_many_rooms_share_one_object(journal):
     space = RoomId("!space")
     bindings = [Binding("chat", ANNA, f"C{n}", str(n), None, space) for n in (1, 2)]
     rooms = [Room(RoomId(f"!{n}"), reason="as found", binding=b) for n, b in enumerate(bindings)]
@@ -44,7 +44,7 @@ async def test_what_many_rooms_have_in_common_is_in_memory_once(journal):
     assert one.binding.matrix_user_id is other.binding.matrix_user_id
 
 
-def test_every_column_of_a_room_keeps_one_field(path):
+def test_every_column_of_a_room_stores_one_field(path):
     raw = prepare(sqlite3.connect(path, isolation_level=None))
     columns = [row["name"] for row in raw.execute("PRAGMA table_info(rooms)")]
     raw.close()
@@ -59,7 +59,7 @@ def test_every_column_of_a_room_keeps_one_field(path):
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda user: user.state)
-async def test_a_user_comes_back_as_he_was(journal, user):
+async def test_a_user_comes_back_equal(journal, user):
     for _ in range(2):
         await journal.save_units_of_work([UnitOfWork(user=user)], 1.0)
     key = ActorKey(user.user_id)
@@ -67,7 +67,7 @@ async def test_a_user_comes_back_as_he_was(journal, user):
     assert rows == UserRows(user, (), ())
 
 
-async def test_a_turn_comes_back_as_it_was(journal):
+async def test_a_turn_comes_back_equal(journal):
     await journal.save_units_of_work([UnitOfWork(turn=TURN)], 1.0)
     rows = (await journal.load_actors([KEY]))[KEY]
     assert rows.turn == TURN
@@ -76,7 +76,7 @@ async def test_a_turn_comes_back_as_it_was(journal):
     assert await journal.actors_with_work() == {}
 
 
-async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format(database, journal):
+async def test_a_turn_of_an_earlier_version_is_read_and_the_format_is_unchanged(database, journal):
     await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, tries=1))], 1.0)
     change = "UPDATE turns SET payload = :payload"
     await database.run(lambda raw: raw.execute(change, {"payload": TURN_ROW}))
@@ -89,7 +89,7 @@ async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format
     }
 
 
-async def test_an_actor_that_was_never_seen_has_no_row(journal):
+async def test_an_unknown_actor_has_no_row(journal):
     found = await journal.load_actors([ActorKey("!none"), ActorKey("@none:x")])
     assert list(found.values()) == [RoomRows(None, None, ()), UserRows(None, (), ())]
 
@@ -118,7 +118,7 @@ async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
     ]
 
 
-async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
+async def test_a_bounded_number_of_inbox_rows_is_read_ahead(journal):
     await keep_facts(journal, [message(number) for number in range(READ_AHEAD + 5)], 1.0)
     first = (await journal.load_actors([KEY]))[KEY].inbox
     rest = await journal.inbox_after(KEY, first[-1].seq)
@@ -126,7 +126,7 @@ async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
     assert [row.event.sent_at_ms for row in (*first, *rest)] == list(range(READ_AHEAD + 5))
 
 
-async def test_a_row_of_an_unknown_kind_or_shape_is_told_as_unusable(database, journal):
+async def test_a_row_of_an_unknown_kind_or_shape_is_unusable(database, journal):
     await keep_facts(journal, [message(1)], 1.0)
     for change in ("payload = '{'", "payload = '{}'", """payload = '{"type": "from_later"}'"""):
         await database.run(lambda raw, change=change: raw.execute(f"UPDATE inbox SET {change}"))

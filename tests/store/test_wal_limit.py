@@ -22,11 +22,11 @@ def grow_log(raw):
         raw.execute("UPDATE bot SET reason = ?", (f"for the {number}th time",))
 
 
-def test_a_log_may_be_as_large_as_ever_where_there_is_space():
+def test_the_wal_has_its_default_limit_if_there_is_space():
     assert wal_pages(10**9, PAGE) == MAX_PAGES
 
 
-def test_a_log_takes_half_of_what_is_free_where_there_is_little():
+def test_the_wal_uses_half_of_the_free_space_if_there_is_little():
     assert wal_pages(100 * PAGE, PAGE) == 50
     assert wal_pages(0, PAGE) == MIN_PAGES
 
@@ -46,13 +46,13 @@ async def opened(path):
         await database.close()
 
 
-async def test_a_log_is_folded_before_it_fills_the_disk(path, nearly_full):
+async def test_the_wal_is_checkpointed_before_it_fills_the_disk(path, nearly_full):
     async with opened(path) as database:
         await database.run(grow_log)
         assert path.with_name("bot.db-wal").stat().st_size < FREE_BYTES
 
 
-async def test_the_log_of_a_killed_process_is_folded_at_the_start(path, tmp_path):
+async def test_the_wal_of_a_killed_process_is_checkpointed_at_start(path, tmp_path):
     left = tmp_path / "left" / path.name
     left.parent.mkdir()
     async with opened(path) as database:
