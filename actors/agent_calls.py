@@ -107,7 +107,7 @@ class AgentCalls:
         turn_id, attempt = call.turn_id, call.attempt
         text = AnswerText()
         activity: Activity | None = None
-        confirmation: Confirmation | None = None
+        asks: Confirmation | None = None
         files: list[str] = []
         free_bytes = self._answer_bytes
         async with aclosing(self._platform.ask(call.request)) as frames:
@@ -126,15 +126,13 @@ class AgentCalls:
                     case AgentToolDone():
                         activity = None
                     case AgentReported(payload=payload):
-                        confirmation = _confirmation(payload) or confirmation
+                        asks = _confirmation(payload) or asks
                         activity = _progress(payload)
                     case AgentOffersFile(path=path):
                         if len(files) < MAX_FILES:
                             files.append(path)
                     case AgentEnded(tokens_used=tokens):
-                        done = AgentDone(
-                            turn_id, attempt, str(text), tokens, confirmation, tuple(files)
-                        )
+                        done = AgentDone(turn_id, attempt, str(text), tokens, asks, tuple(files))
                         self._signal(key, done)
                         return
                     case AgentRefused(code=code, details=details):

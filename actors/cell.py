@@ -91,7 +91,7 @@ class ActorCell:
                 self.signal(MessageDeferred(row.seq, row.event, row.received_at))
 
     def signal(self, event: object) -> None:
-        """Add an event without a row. Newer agent output replaces older output; so does a deferred message."""
+        """Add an event without a row. It replaces older agent output, or an older deferred message."""
         newest = self.signals[-1] if self.signals else None
         if (
             isinstance(newest, AgentOutput)

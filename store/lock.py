@@ -75,7 +75,7 @@ class DaemonLock:
     ) -> None:
         self._database = database
         self._store = store
-        self._signs = writes_pid
+        self._writes_pid = writes_pid
         self._locks = ExitStack()
 
     def __enter__(self) -> "DaemonLock":
@@ -96,16 +96,15 @@ class DaemonLock:
             if tries == _TRIES:
                 raise locked
             tries += 1
-            time.sleep(
-                _RETRY_FOR_S / _TRIES
-            )  # a command tested the locks, or a reset removed the file
+            # A command tested the locks, or a reset removed the file.
+            time.sleep(_RETRY_FOR_S / _TRIES)
 
     def _acquire(self, locks: ExitStack) -> DatabaseLocked | None:
         """Acquire all three locks, or return the error; a refused process creates no lock file, as it is the last."""
         _refuse_foreign_lock_file(self._database)  # before any file is created next to it
-        create = os.O_CREAT if self._signs else 0
-        creates_store = self._store is not None and self._signs and not self._store.exists()
-        if self._store is not None and self._signs:
+        create = os.O_CREAT if self._writes_pid else 0
+        creates_store = self._store is not None and self._writes_pid and not self._store.exists()
+        if self._store is not None and self._writes_pid:
             # Before the database: if this fails, no new database is left behind.
             self._store.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -122,7 +121,7 @@ class DaemonLock:
             return _locked(self._database)
         if not is_lock_content(os.pread(file, 32, 0)):
             raise DatabaseForeign(f"{lock_path(self._database)} is not a lock file of this bot")
-        if self._signs:
+        if self._writes_pid:
             os.truncate(file, 0)
             os.pwrite(file, str(os.getpid()).encode(), 0)
         return None

@@ -23,7 +23,7 @@ class OutboxFixture:
         self.runtime = runtime
         self.delivered: list[InboxRow] = []
         self.replied: list[tuple[RoomId, EventId]] = []
-        self.turned_away: set[UserId] = set()
+        self.refused_users: set[UserId] = set()
         self.task_pool = TaskPool(runtime.clock)
         self.outbox = Outbox(
             runtime.homeserver,
@@ -33,7 +33,7 @@ class OutboxFixture:
             deliver=self.delivered.extend,
             on_reply_sent=lambda room_id, event_id: self.replied.append((room_id, event_id)),
             on_lane_low=lambda lane: None,
-            allows=lambda user_id: user_id not in self.turned_away,
+            allows=lambda user_id: user_id not in self.refused_users,
         )
 
     def row(self, txn_id: str, order: Order | None = None, **changes: object) -> OutboxRow:
@@ -68,5 +68,5 @@ async def open_outbox(runtime: RuntimeFixture) -> AsyncIterator[OutboxFixture]:
         outbox_fixture.task_pool.run(group)
         await outbox_fixture.outbox.recover()
         yield outbox_fixture
-        await runtime.clock.passes(60)
+        await runtime.clock.advance(60)
         group.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Slots for calls: who holds many leaves some for who holds none, and none is lost."""
+"""Slots for calls: a caller with many slots leaves some for others, and no slot is lost."""
 
 from itertools import product
 
@@ -18,7 +18,7 @@ def caller(agent: str, user: str) -> Caller:
 
 
 def fill(slots: CallLimiter, each: Caller) -> int:
-    """Take as many as there are for it."""
+    """Acquire as many slots as this caller may have."""
     taken = 0
     while slots.try_acquire(each):
         taken += 1
@@ -140,7 +140,7 @@ async def test_a_cancelled_call_leaves_no_slot_and_no_queue_entry():
         scopes[0].cancel()
         await settle()
         slots.release(anna)
-        # It has the slot already and does not know it yet.
+        # It has the slot, but its task has not resumed yet.
         scopes[1].cancel()
         await settle()
     assert slots.try_acquire(anna)

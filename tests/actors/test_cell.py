@@ -1,4 +1,4 @@
-"""What waits in a cell: rows that find no room are read again, and newer words take the place of older ones."""
+"""Pending events of a cell: rows beyond its limit are read later, and newer output replaces older output."""
 
 import pytest
 

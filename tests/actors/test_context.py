@@ -1,4 +1,4 @@
-"""What every step may know: here, the next free context id (contract A5)."""
+"""The context of each step: the next free context id (contract A5)."""
 
 from actors.context import ContextProvider
 from machines.access import Access
@@ -6,7 +6,7 @@ from tests.machines.support import BOT, CATALOG, FewAgents
 
 
 class StoppedClock:
-    """A clock that shows one time."""
+    """A clock that always returns the same time."""
 
     def __init__(self, now: float) -> None:
         self._now = now
@@ -19,7 +19,7 @@ class StoppedClock:
 
 
 def context_provider(now: float) -> ContextProvider:
-    """The surroundings of a bot that knows no number yet."""
+    """The context provider of a bot without a known number."""
     return ContextProvider(
         clock=StoppedClock(now),
         catalog=CATALOG,

@@ -1,4 +1,4 @@
-"""Orders: each lane in order, edits of what was sent, nothing superseded, outcomes told (D1, D6, D8)."""
+"""Orders: each lane in order, edits of sent messages, no superseded edits, reported outcomes (D1, D6, D8)."""
 
 import anyio
 from msgspec.structs import replace
@@ -22,21 +22,21 @@ from tests.idle_loop import settle
 
 
 async def test_orders_of_a_lane_are_sent_one_after_the_other(runtime: RuntimeFixture):
-    runtime.homeserver.takes_s = 1.0
+    runtime.homeserver.delay_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(*(outbox_fixture.row(f"t{n}") for n in range(5)))
         for count in range(5):
             assert len(outbox_fixture.sent) == count
-            await runtime.clock.passes(1.0)
+            await runtime.clock.advance(1.0)
     assert outbox_fixture.sent == [f"t{n}" for n in range(5)]
 
 
 async def test_lanes_are_sent_concurrently(runtime: RuntimeFixture):
-    runtime.homeserver.takes_s = 1.0
+    runtime.homeserver.delay_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         rows = [outbox_fixture.row(f"t{n}", SendMessage(RoomId(f"!{n}"), "x")) for n in range(20)]
         await outbox_fixture.commit_and_enqueue(*rows)
-        await runtime.clock.passes(1.0)
+        await runtime.clock.advance(1.0)
         assert len(outbox_fixture.sent) == 20
 
 
@@ -44,9 +44,9 @@ async def test_an_order_waits_for_its_time_and_so_do_the_orders_behind_it(runtim
     async with open_outbox(runtime) as outbox_fixture:
         later = outbox_fixture.row("late", not_before=runtime.clock.now() + 3)
         await outbox_fixture.commit_and_enqueue(later, outbox_fixture.row("behind"))
-        await runtime.clock.passes(2.9)
+        await runtime.clock.advance(2.9)
         assert outbox_fixture.sent == []
-        await runtime.clock.passes(0.2)
+        await runtime.clock.advance(0.2)
         assert outbox_fixture.sent == ["late", "behind"]
 
 
@@ -55,7 +55,7 @@ async def test_an_order_from_a_clock_that_was_ahead_has_a_bounded_wait(runtime: 
         await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("late", not_before=runtime.clock.now() + 7200)
         )
-        await runtime.clock.passes(LONGEST_ORDER_WAIT_S)
+        await runtime.clock.advance(LONGEST_ORDER_WAIT_S)
         assert outbox_fixture.sent == ["late"]
 
 
@@ -98,7 +98,7 @@ async def test_an_edit_of_an_unsent_message_is_refused_without_a_request(runtime
 async def test_a_user_without_access_is_not_invited(runtime: RuntimeFixture):
     anna = UserId("@anna:example.org")
     async with open_outbox(runtime) as outbox_fixture:
-        outbox_fixture.turned_away.add(anna)
+        outbox_fixture.refused_users.add(anna)
         space = CreateRoom("space of @anna:example.org", "Lambda", anna, space=True)
         await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("space", space),
@@ -109,7 +109,7 @@ async def test_a_user_without_access_is_not_invited(runtime: RuntimeFixture):
 
 
 async def test_superseded_edits_are_never_sent(runtime: RuntimeFixture):
-    runtime.homeserver.takes_s = 1.0
+    runtime.homeserver.delay_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(outbox_fixture.row("m"))
         for number in (1, 2, 3):
@@ -123,7 +123,7 @@ async def test_superseded_edits_are_never_sent(runtime: RuntimeFixture):
 
 
 async def test_a_final_edit_is_never_dropped(runtime: RuntimeFixture):
-    runtime.homeserver.takes_s = 1.0
+    runtime.homeserver.delay_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         final = outbox_fixture.edit("m.e1", "m", droppable=False, partial=False)
         await outbox_fixture.commit_and_enqueue(outbox_fixture.row("m"), final)
@@ -138,7 +138,7 @@ async def test_edits_are_dropped_only_in_the_lane_of_their_message(
         def __iter__(self):
             raise AssertionError("another room's lane was looked through")
 
-    runtime.homeserver.takes_s = 1.0
+    runtime.homeserver.delay_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("m"), outbox_fixture.edit("m.e1", "m")
@@ -150,16 +150,16 @@ async def test_edits_are_dropped_only_in_the_lane_of_their_message(
 
 
 async def test_the_edit_interval_is_measured_from_a_late_first_text(runtime: RuntimeFixture):
-    runtime.homeserver.takes_s = 10.0
+    runtime.homeserver.delay_s = 10.0
     async with open_outbox(runtime) as outbox_fixture:
         first = outbox_fixture.row("m", SendMessage(ROOM, "m", partial=True))
         await outbox_fixture.commit_and_enqueue(first, outbox_fixture.edit("m.e1", "m"))
-        await runtime.clock.passes(10.0)
-        runtime.homeserver.takes_s = 0.0
+        await runtime.clock.advance(10.0)
+        runtime.homeserver.delay_s = 0.0
         assert outbox_fixture.sent == ["m"]
-        await runtime.clock.passes(EDIT_INTERVAL_S - 0.1)
+        await runtime.clock.advance(EDIT_INTERVAL_S - 0.1)
         assert outbox_fixture.sent == ["m"]
-        await runtime.clock.passes(0.2)
+        await runtime.clock.advance(0.2)
         assert outbox_fixture.sent == ["m", "m.e1"]
 
 
@@ -232,13 +232,13 @@ async def test_an_old_message_is_searched_in_the_room_before_it_is_sent(runtime:
 
 
 async def test_flush_returns_when_every_lane_is_empty(runtime: RuntimeFixture):
-    runtime.homeserver.takes_s = 1.0
+    runtime.homeserver.delay_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         await outbox_fixture.outbox.flush()
         await outbox_fixture.commit_and_enqueue(outbox_fixture.row("a"), outbox_fixture.row("b"))
         async with anyio.create_task_group() as group:
             group.start_soon(outbox_fixture.outbox.flush)
-            await runtime.clock.passes(1.5)
+            await runtime.clock.advance(1.5)
             assert outbox_fixture.sent == ["a"]
-            await runtime.clock.passes(1.0)
+            await runtime.clock.advance(1.0)
         assert outbox_fixture.sent == ["a", "b"]

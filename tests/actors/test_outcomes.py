@@ -1,4 +1,4 @@
-"""What came of orders: known to the lane at once, committed together, none lost for another's sake (D1)."""
+"""Outcomes of orders: known to the lane at once, committed together, none lost because of another (D1)."""
 
 import anyio
 from structlog.testing import capture_logs
@@ -17,19 +17,19 @@ async def test_a_lane_continues_while_its_outcomes_are_being_committed(
     runtime: RuntimeFixture,
 ):
     async with open_outbox(runtime) as outbox_fixture:
-        runtime.homeserver.takes_s = 1.0
+        runtime.homeserver.delay_s = 1.0
         await outbox_fixture.commit_and_enqueue(
             outbox_fixture.row("m"), outbox_fixture.edit("m.e1", "m"), outbox_fixture.row("next")
         )
         await settle()
         runtime.database.stall()
-        await runtime.clock.passes(5)
+        await runtime.clock.advance(5)
         edit = dict(runtime.homeserver.performed)[TxnId("m.e1")]
         assert isinstance(edit, SendMessage)
         assert edit.edits_event_id == "$sent m"
         assert outbox_fixture.sent == ["m", "m.e1", "next"]
         assert {status for _, status in runtime.database.rows(STATUS)} == {"waiting"}
-        runtime.database.go_on()
+        runtime.database.resume()
         await settle()
         assert {status for _, status in runtime.database.rows(STATUS)} == {"sent"}
 
@@ -51,7 +51,7 @@ async def test_outcomes_that_arrive_during_a_commit_share_the_next_one(runtime: 
         await settle()
         outbox_fixture.outbox.enqueue(rows[1:], ())
         await settle()
-        runtime.database.go_on()
+        runtime.database.resume()
         await settle()
         assert len(begun) == 2
         assert {status for _, status in runtime.database.rows(STATUS)} == {"sent"}
@@ -77,7 +77,7 @@ async def test_flush_waits_for_the_commit(runtime: RuntimeFixture):
             await settle()
             assert outbox_fixture.sent == ["a"]
             assert not flushed.is_set()
-            runtime.database.go_on()
+            runtime.database.resume()
         assert runtime.database.rows(STATUS) == [("a", "sent")]
 
 
@@ -112,12 +112,12 @@ async def test_no_event_id_leaves_the_cache_before_its_commit(runtime: RuntimeFi
             *(outbox_fixture.row(name) for name in "abc"), outbox_fixture.edit("a.e1", "a")
         )
         rows = [*(outbox_fixture.row(name) for name in "xyz"), outbox_fixture.edit("x.e1", "x")]
-        await runtime.clock.passes(5)
+        await runtime.clock.advance(5)
         await outbox_fixture.commit(*rows)
         runtime.database.stall()
         outbox_fixture.outbox.enqueue(rows, ())
-        await runtime.clock.passes(5)
-        runtime.database.go_on()
+        await runtime.clock.advance(5)
+        runtime.database.resume()
     for txn_id in ("a.e1", "x.e1"):
         edit = dict(runtime.homeserver.performed)[TxnId(txn_id)]
         assert isinstance(edit, SendMessage)
@@ -126,26 +126,26 @@ async def test_no_event_id_leaves_the_cache_before_its_commit(runtime: RuntimeFi
 
 async def test_an_event_id_is_known_before_its_commit(runtime: RuntimeFixture, monkeypatch):
     monkeypatch.setattr(outcomes, "MAX_CACHED_EVENT_IDS", 1)
-    runtime.homeserver.takes_s = 1.0
+    runtime.homeserver.delay_s = 1.0
     async with open_outbox(runtime) as outbox_fixture:
         rows, edit = [outbox_fixture.row(name) for name in "abc"], outbox_fixture.edit("b.e1", "b")
         await outbox_fixture.commit(*rows, edit)
         runtime.database.stall()
         outbox_fixture.outbox.enqueue(rows, ())
-        await runtime.clock.passes(5)
+        await runtime.clock.advance(5)
         # The first commit, of `a`, ends; the next, of `b` and `c`, does not.
-        runtime.database.go_on()
+        runtime.database.resume()
         runtime.database.stall()
         await settle()
         outbox_fixture.outbox.enqueue([edit], ())
-        await runtime.clock.passes(5)
+        await runtime.clock.advance(5)
         sent, committed = outbox_fixture.sent[-1], dict(runtime.database.rows(STATUS))
-        runtime.database.go_on()
+        runtime.database.resume()
     assert (sent, committed["a"], committed["b"]) == ("b.e1", "sent", "waiting")
 
 
 async def test_outcomes_are_delivered_in_the_order_of_their_arrival(runtime: RuntimeFixture):
-    runtime.homeserver.takes_s = 1.0
+    runtime.homeserver.delay_s = 1.0
     runtime.homeserver.outcome = lambda order: (
         Refused("forbidden", "M_FORBIDDEN", "no") if getattr(order, "body", "") == "b" else None
     )

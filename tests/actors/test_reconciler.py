@@ -1,4 +1,4 @@
-"""A start believes the current state and not the sync; repairs do not wait for each other (contracts L3, C11, C12)."""
+"""A start uses the current state and not the sync; repairs run concurrently (contracts L3, C11, C12)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ async def test_a_bound_chat_whose_link_the_sync_omits_stays_bound(runtime: Runti
     forked(runtime)
     with capture_logs() as logs:
         async with runtime.running():
-            runtime.homeserver.arrives(runtime.message(room, "one"))
+            runtime.homeserver.next_sync(runtime.message(room, "one"))
             await settle()
     (report,) = [line for line in logs if line["event"] == "matrix_reconcile_complete"]
     assert (report["rooms_unchanged"], report["skipped"], report["conflicts"]) == (2, [], [])
@@ -83,7 +83,7 @@ async def test_a_slow_repair_of_one_room_delays_no_other(runtime: RuntimeFixture
     runtime.homeserver.observe_room = observe  # type: ignore[method-assign]
     async with runtime.running():
         runtime.homeserver.rooms = unseen
-        runtime.homeserver.arrives(runtime.message(slow, "one"), runtime.message(quick, "two"))
+        runtime.homeserver.next_sync(runtime.message(slow, "one"), runtime.message(quick, "two"))
         await settle()
         assert [body for _, body in runtime.homeserver.replies] == ["re: two"]
         look_ends.set()
@@ -100,7 +100,7 @@ async def test_two_concurrent_repairs_get_different_numbers(
     ]
     async with runtime.running():
         runtime.homeserver.rooms = known
-        runtime.homeserver.arrives(*(runtime.message(room_id, "hello") for room_id in rooms))
+        runtime.homeserver.next_sync(*(runtime.message(room_id, "hello") for room_id in rooms))
         await settle()
     numbers = runtime.database.rows(
         "SELECT chat_id, platform_chat_id FROM rooms WHERE room_type = 'chat' ORDER BY chat_id"

@@ -14,7 +14,7 @@ ANN, BEN = ActorKey("!ann"), ActorKey("!ben")
 
 
 class Watch:
-    """Timers, and who was told when, in seconds since the start."""
+    """Timers, with the signalled keys and their times in seconds since the start."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -43,18 +43,18 @@ async def test_each_key_is_signalled_once_at_its_time():
     async with watching() as watch:
         watch.set(ANN, 2)
         watch.set(BEN, 1)
-        await watch.clock.passes(10)
+        await watch.clock.advance(10)
         assert watch.told == [(1, BEN), (2, ANN)]
 
 
 async def test_an_earlier_time_ends_the_wait_for_a_later_one():
     async with watching() as watch:
         watch.set(ANN, 100)
-        await watch.clock.passes(1)
+        await watch.clock.advance(1)
         watch.set(BEN, 2)
-        await watch.clock.passes(2)
+        await watch.clock.advance(2)
         assert watch.told == [(2, BEN)]
-        await watch.clock.passes(100)
+        await watch.clock.advance(100)
         assert watch.told[1:] == [(100, ANN)]
 
 
@@ -63,7 +63,7 @@ async def test_the_earlier_of_two_times_of_one_key_counts():
         watch.set(ANN, 5)
         watch.set(ANN, 3)
         watch.set(ANN, 4)
-        await watch.clock.passes(10)
+        await watch.clock.advance(10)
         assert watch.told == [(3, ANN)]
 
 
@@ -79,10 +79,10 @@ async def test_a_cleared_timer_is_not_signalled():
         watch.set(ANN, 5)
         watch.set(BEN, 6)
         watch.timers.clear(ANN)
-        await watch.clock.passes(10)
+        await watch.clock.advance(10)
         assert watch.told == [(6.0, BEN)]
         watch.set(ANN, 20)
-        await watch.clock.passes(20)
+        await watch.clock.advance(20)
         assert watch.told[1:] == [(20.0, ANN)]
 
 
@@ -94,5 +94,5 @@ async def test_outdated_times_are_removed_from_the_heap():
         watch.set(BEN, 50_000)
         watch.set(ANN, 60_000)
         assert len(watch.timers._heap) < 2 * MAX_OUTDATED
-        await watch.clock.passes(70_000)
+        await watch.clock.advance(70_000)
         assert watch.told == [(50_000.0, BEN), (60_000.0, ANN)]

@@ -1,4 +1,4 @@
-"""Whatever is journalled comes back equal, under a tag that does not depend on the name of its class."""
+"""Every stored event and order is read back equal, under a tag that does not depend on the class name."""
 
 from collections.abc import Iterator
 from typing import get_args
@@ -32,7 +32,7 @@ TAGS = {
     ),
     "outcomes": "done joined name_found room_created refused",
 }
-"""What stands in databases. A tag may be added; one that changes, or goes, needs a migration of the rows that wait."""
+"""The tags in databases. A tag may be added; a changed or removed tag needs a migration of the waiting rows."""
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values = st.recursive(
@@ -44,7 +44,7 @@ values = st.recursive(
 
 @pytest.fixture(autouse=True)
 def clean_strings() -> Iterator[None]:
-    """Strings as they are at this border: the edges have taken lone surrogates out."""
+    """Strings as they reach the store: the decoders have removed lone surrogates."""
     st.register_type_strategy(str, texts)
     yield
     st.register_type_strategy(str, st.text())
@@ -104,7 +104,7 @@ def test_a_tag_is_explicit_and_not_the_class_name(cls):
 
 
 def structs_in(annotation: object, found: set[type]) -> set[type]:
-    """Return all structs that a stored value may consist of."""
+    """Return all structs that a stored value may contain."""
     if annotation in found:
         return found
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):

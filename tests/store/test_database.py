@@ -1,4 +1,4 @@
-"""Opening the file: how it is made, what is refused, and in words that an operator can use."""
+"""Opening the file: how it is created, and which files are refused, with messages that an operator can act on."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""What is stored of a room, of all rooms, and of the bot: everything, counted, and nothing of what was said."""
+"""Snapshots of a room, of all rooms, and of the bot: all rows, counted, and no message text."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ from tests.store.samples import (
     busy_chat,
     chat_room,
     connect,
-    keep,
     message,
     moved,
     order,
+    save,
     streaming_turn,
 )
 
@@ -66,7 +66,7 @@ def test_rows_of_one_room_are_not_shown_in_another(raw: sqlite3.Connection) -> N
 
 
 def test_orders_of_a_user_for_a_room_are_counted_in_that_room(raw: sqlite3.Connection) -> None:
-    keep(raw, UnitOfWork(room=chat_room(), orders=(order("welcome", actor="@anna:example.org"),)))
+    save(raw, UnitOfWork(room=chat_room(), orders=(order("welcome", actor="@anna:example.org"),)))
     sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
     assert sight.outbox_pending == 1
@@ -81,7 +81,7 @@ def test_only_the_last_transitions_are_shown_newest_last(raw: sqlite3.Connection
     transitions = tuple(
         moved(CHAT, f"event_{number}", "bound", "failed", NOON + number) for number in range(5)
     )
-    keep(raw, UnitOfWork(room=chat_room(), transitions=transitions))
+    save(raw, UnitOfWork(room=chat_room(), transitions=transitions))
     sight = room_snapshot(raw, CHAT, 2)
     assert sight is not None
     assert [each.event for each in sight.transitions] == ["event_3", "event_4"]
@@ -91,7 +91,7 @@ def test_the_newest_report_is_found_behind_later_transitions(raw: sqlite3.Connec
     refused = replace(
         moved(CHAT, "topology_refused", "reconciling", "failed"), report={"remarks": [1]}
     )
-    keep(
+    save(
         raw,
         UnitOfWork(
             room=chat_room(),
@@ -107,7 +107,7 @@ def test_of_many_failures_the_last_are_shown_and_all_are_counted(
     raw: sqlite3.Connection,
 ) -> None:
     orders = tuple(order(f"order-{number}") for number in range(5))
-    keep(raw, UnitOfWork(room=chat_room(), orders=orders))
+    save(raw, UnitOfWork(room=chat_room(), orders=orders))
     raw.execute("UPDATE outbox SET status = 'refused', reason = txn_id")
     sight = room_snapshot(raw, CHAT, 2)
     assert sight is not None
@@ -131,7 +131,7 @@ def test_a_room_without_rows_is_not_shown(raw: sqlite3.Connection) -> None:
 
 def test_the_bot_shows_its_state_and_the_totals(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
-    keep(raw, UnitOfWork(transitions=(moved("bot", "started", "stopped", "login"),)))
+    save(raw, UnitOfWork(transitions=(moved("bot", "started", "stopped", "login"),)))
     bot = bot_snapshot(raw, 10)
     assert (bot.bot.bot_state.state, bot.bot.bot_state.reason) == ("stopped", "never started")
     assert (bot.rooms, bot.users, bot.turns) == (2, 0, 1)

@@ -1,4 +1,4 @@
-"""What the journal promises: sync token and facts together, nothing twice, a visit whole or not at all (D1, D3)."""
+"""The journal: sync token and events in one commit, no event twice, a unit completely or not at all (D1, D3)."""
 
 import sqlite3
 
@@ -24,7 +24,7 @@ from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused
 from store.records import FinishedOrder, TransitionRecord, UnitOfWork
-from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, keep_facts, message, order
+from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, message, order, save_events
 
 
 async def count(database: Database, table: str) -> int:
@@ -36,8 +36,8 @@ async def waiting(journal: Journal, key: str = CHAT) -> list[str]:
     return [row.event.body for row in await journal.inbox_after(ActorKey(key), 0)]
 
 
-def batch(token: str, *facts, **more) -> SyncBatch:
-    return SyncBatch(SyncToken(token), facts, **more)
+def batch(token: str, *events, **more) -> SyncBatch:
+    return SyncBatch(SyncToken(token), events, **more)
 
 
 # -- batches -----------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ async def test_an_event_that_no_row_can_store_is_quarantined_and_blocks_nothing(
 async def test_an_event_that_arrives_twice_is_stored_once(journal):
     first = await journal.save_sync_batch(batch("s1", message(1)), 1.0)
     again = await journal.save_sync_batch(batch("s1", message(1), message(2)), 2.0)
-    history = await keep_facts(journal, [message(2), message(3)], 3.0)
+    history = await save_events(journal, [message(2), message(3)], 3.0)
     assert [[row.event.body for row in rows] for rows in (first, again, history)] == [
         ["text 1"],
         ["text 2"],
@@ -124,8 +124,10 @@ async def test_events_without_an_event_id_are_all_stored(journal):
 # -- gaps --------------------------------------------------------------------------------------------
 
 
-def gapped(token, *facts, since="s1"):
-    return SyncBatch(SyncToken(token), facts, (Gap(CHAT, SyncToken(since), SyncToken("not used")),))
+def gapped(token, *events, since="s1"):
+    return SyncBatch(
+        SyncToken(token), events, (Gap(CHAT, SyncToken(since), SyncToken("not used")),)
+    )
 
 
 async def test_a_gap_is_saved_with_the_token_and_newer_messages_are_left_to_the_history(journal):
@@ -164,7 +166,7 @@ async def test_history_is_saved_only_while_its_gap_is_open(journal):
 
 
 async def test_history_of_a_closed_gap_is_not_saved_for_the_next_gap_of_that_room(journal):
-    """A page may be on its way while the bot is put out, comes again, and misses something anew (contract D5)."""
+    """A page may arrive after the bot was removed, returned, and got a new gap (contract D5)."""
     await journal.save_sync_batch(gapped("s2"), 1.0)
     (ended,) = await journal.gaps()
     removed = BotRemoved(CHAT, EventId("$out"), None, "kicked")
@@ -196,7 +198,7 @@ async def test_encryption_is_delivered_at_once_during_a_gap(journal):
     assert [row.event.event_id for row in rows] == ["$e"]
 
 
-# -- visits ------------------------------------------------------------------------------------------
+# -- units of work -----------------------------------------------------------------------------------
 
 
 async def test_a_unit_of_work_is_saved_completely(database, journal):
@@ -275,13 +277,13 @@ async def test_an_empty_unit_of_work_is_empty():
     assert not UnitOfWork(acked=(1,)).empty
 
 
-# -- what is under way ---------------------------------------------------------------------------------
+# -- rooms in flight ---------------------------------------------------------------------------------
 
 
 async def test_rooms_with_orders_or_events_in_flight_are_reported(database, journal):
     invite = InviteArrived(RoomId("!invited"), ANNA, False)
     removed = BotRemoved(RoomId("!left"), None, None, "kicked")
-    await keep_facts(journal, [message(1, "!talk"), invite, removed], 1.0)
+    await save_events(journal, [message(1, "!talk"), invite, removed], 1.0)
     waiting_orders = tuple(
         replace(order(f"t{index}", room), order=value)
         for index, (room, value) in enumerate(
@@ -381,7 +383,7 @@ async def test_intermediate_edits_of_one_message_are_dropped_and_nothing_else(jo
     ]
 
 
-# -- the rest ----------------------------------------------------------------------------------------
+# -- other rows --------------------------------------------------------------------------------------
 
 
 async def test_the_state_and_session_of_the_bot_are_saved(database, journal):
@@ -437,7 +439,7 @@ async def test_pruning_deletes_old_finished_rows_and_no_waiting_ones(database, j
 
 
 async def test_pruning_keeps_messages_that_a_turn_or_a_waiting_order_may_edit(database, journal):
-    """A clock that jumps ahead by weeks makes everything old (contract D16)."""
+    """After a clock jump of weeks every row is old (contract D16)."""
     sent = [order("in a turn"), order("edited", "!other"), order("over", "!other")]
     edit = order("edit", "!other", edits=TxnId("edited"))
     await journal.save_units_of_work([UnitOfWork(turn=TURN, orders=(*sent, edit))], 2.0)
@@ -465,5 +467,5 @@ async def test_a_reply_to_an_event_of_the_bot_is_addressed_to_the_bot(journal):
         replace(message(2), replies_to=EventId("$anothers")),
         replace(message(3, "!elsewhere"), replies_to=EventId("$own")),
     )
-    rows = await keep_facts(journal, replies, 2.0)
+    rows = await save_events(journal, replies, 2.0)
     assert [row.event.addressed for row in rows] == [True, False, False]

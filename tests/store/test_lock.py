@@ -1,4 +1,4 @@
-"""One daemon a database: the lock, looking at it, and taking it away."""
+"""One daemon for each database: the lock, the test of the lock, and its removal."""
 
 import fcntl
 import os
@@ -154,7 +154,7 @@ def test_a_refused_store_leaves_the_database_free(tmp_path: Path) -> None:
 
 
 def test_sqlite_works_on_a_database_that_is_held(tmp_path: Path) -> None:
-    """The lock on the file itself is of another kind than SQLite's, and ends after them."""
+    """The lock on the file itself is of another kind than SQLite's locks, and is released after them."""
     path = tmp_path / "bot.db"
     program = (
         "import sqlite3, sys; raw = sqlite3.connect(sys.argv[1], timeout=0);"

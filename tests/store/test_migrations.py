@@ -1,4 +1,4 @@
-"""A database of every earlier schema becomes one of today's, with all that was in it.
+"""A database of every earlier schema is migrated to the current one, with all its rows.
 
 `schemas/NNNN.sql` is what `sqlite3 .dump` shows of a database as version NNNN left it, rows included. Before a
 migration is added, `python -m tests.store.dump NNNN` writes the dump of the version it starts from, and this file
@@ -21,7 +21,7 @@ from store import Database, DatabaseUnusable, Journal, database
 from store.database import migrate, migrations, open_database
 from store.records import UnitOfWork
 from tests.store.dump import GAP, dump_of, fill
-from tests.store.journalled import FACTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
+from tests.store.journalled import MATRIX_EVENTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
 from tests.store.values import ANNA, CHAT, KEY, PREFERENCES, ROOMS, TURN, USERS
 
 SCHEMAS = Path(__file__).with_name("schemas")
@@ -34,7 +34,7 @@ def schema(path: Path) -> list[tuple]:
         "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
     ).fetchall()
     raw.close()
-    # A migrated table is written as ALTER TABLE left it: spaces may differ, columns may not.
+    # The SQL of a migrated table is that of ALTER TABLE: spaces may differ, columns may not.
     return [(kind, name, table, " ".join((sql or "").split())) for kind, name, table, sql in rows]
 
 
@@ -53,7 +53,7 @@ async def opened_and_closed(path: Path) -> None:
 
 @pytest.fixture
 async def todays(anyio_backend: str, tmp_path: Path) -> Path:
-    """A database made from nothing."""
+    """A new database."""
     path = tmp_path / "today.db"
     await opened_and_closed(path)
     return path
@@ -86,8 +86,8 @@ async def holds_the_first_rows(path: Path) -> None:
     assert bot.sync_token == "s1"
 
 
-def written_before_tags(path: Path) -> Path:
-    """Make the database that the last version left which named rows after classes."""
+def database_before_tags(path: Path) -> Path:
+    """Create a database of the last version that stored class names."""
     raw = sqlite3.connect(path)
     raw.executescript((SCHEMAS / "0002.sql").read_text(encoding="utf-8"))
     raw.close()
@@ -96,8 +96,8 @@ def written_before_tags(path: Path) -> Path:
 
 @pytest.fixture
 async def rows_before_tags(anyio_backend: str, path: Path) -> AsyncIterator[Database]:
-    """That database, opened today."""
-    opened = await open_database(written_before_tags(path))
+    """That database, opened by the current version."""
+    opened = await open_database(database_before_tags(path))
     yield opened
     await opened.close()
 
@@ -108,7 +108,7 @@ async def test_every_event_stored_under_its_class_name_is_read_unchanged(rows_be
     by_number = sorted(
         (row for each in rows.values() for row in each.inbox), key=lambda row: row.seq
     )
-    assert [row.event for row in by_number] == [*FACTS, *ROOM_EVENTS, *USER_EVENTS]
+    assert [row.event for row in by_number] == [*MATRIX_EVENTS, *ROOM_EVENTS, *USER_EVENTS]
     assert {type(row.event) for row in by_number} == set(get_args(InboxEvent))
 
 
@@ -148,7 +148,7 @@ def journalled(raw: sqlite3.Connection) -> list[tuple]:
 
 
 async def test_a_damaged_row_does_not_stop_the_migration_of_others(path):
-    with closing(sqlite3.connect(written_before_tags(path))) as raw:
+    with closing(sqlite3.connect(database_before_tags(path))) as raw:
         raw.execute("UPDATE inbox SET payload = '{' WHERE actor = ?", (KEY,))
         raw.commit()
         migrate(raw)

@@ -1,4 +1,4 @@
-"""Whose a database is: this program's own is opened, anybody else's is left byte by byte (contract X7)."""
+"""Ownership: a database of this program is opened, any other is not changed (contract X7)."""
 
 import os
 import sqlite3
@@ -16,7 +16,7 @@ APPLICATION_ID = 0x53757242
 
 
 def application_id_in_file(path: Path) -> int:
-    """Return what stands in the file itself, whatever the write-ahead log holds."""
+    """Return the application id in the file itself, without the WAL."""
     return int.from_bytes(path.read_bytes()[68:72], "big")
 
 
@@ -29,12 +29,12 @@ def foreign(path: Path, *statements: str) -> None:
 
 
 def without_index(found: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]]:
-    """Leave out the index of a log, in which connections of one process mark what they read."""
+    """Remove the WAL index, in which connections of one process mark what they read."""
     return {name: content for name, content in found.items() if not name.endswith("-shm")}
 
 
 def earlier(path: Path) -> None:
-    """Make a database as versions without an application id left it."""
+    """Create a database like versions without an application id."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA journal_mode = WAL")
         raw.executescript(f"{migrations()[0]}\nPRAGMA user_version = 1;")

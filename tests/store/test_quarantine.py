@@ -1,4 +1,4 @@
-"""The log of what could not be decoded is bounded, and nobody pushes out the entries of others (contracts D9, D14)."""
+"""The quarantine is bounded, and no origin displaces the entries of others (contracts D9, D14)."""
 
 from typing import Literal
 

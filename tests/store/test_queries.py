@@ -1,4 +1,4 @@
-"""Every statement is used, every statement that is used is there, and each of them is SQL that today's schema takes."""
+"""Every SQL statement is used, every used statement exists, and each fits the current schema."""
 
 import re
 import sqlite3

@@ -1,4 +1,4 @@
-"""Rooms, users and turns come back from their rows as they were; what can't be read is told."""
+"""Rooms, users and turns are read back equal; an unreadable row raises an error."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from store.inbox import READ_AHEAD
 from store.queries import SQL
 from store.records import RoomRows, UnitOfWork, UserRows
 from store.rows import BINDING_COLUMNS, ROOM_COLUMNS
-from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, TURN_ROW, USERS, keep_facts, message
+from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, TURN_ROW, USERS, message, save_events
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.room_id)
@@ -119,7 +119,7 @@ async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
 
 
 async def test_a_bounded_number_of_inbox_rows_is_read_ahead(journal):
-    await keep_facts(journal, [message(number) for number in range(READ_AHEAD + 5)], 1.0)
+    await save_events(journal, [message(number) for number in range(READ_AHEAD + 5)], 1.0)
     first = (await journal.load_actors([KEY]))[KEY].inbox
     rest = await journal.inbox_after(KEY, first[-1].seq)
     assert (len(first), len(rest)) == (READ_AHEAD, 5)
@@ -127,7 +127,7 @@ async def test_a_bounded_number_of_inbox_rows_is_read_ahead(journal):
 
 
 async def test_a_row_of_an_unknown_kind_or_shape_is_unusable(database, journal):
-    await keep_facts(journal, [message(1)], 1.0)
+    await save_events(journal, [message(1)], 1.0)
     for change in ("payload = '{'", "payload = '{}'", """payload = '{"type": "from_later"}'"""):
         await database.run(lambda raw, change=change: raw.execute(f"UPDATE inbox SET {change}"))
         with pytest.raises(DatabaseUnusable):

@@ -1,4 +1,4 @@
-"""The write-ahead log leaves space to fold it (contract D3: what can't be kept is not skipped, but better kept)."""
+"""The WAL leaves enough space for its checkpoint (contract D3)."""
 
 import shutil
 from contextlib import asynccontextmanager
@@ -12,11 +12,11 @@ from store.wal_limit import MAX_PAGES, MIN_PAGES, wal_pages
 
 PAGE = 4096
 FREE_BYTES = 400_000
-"""Less than SQLite's own limit of the log."""
+"""Less than SQLite's own limit of the WAL."""
 
 
 def grow_log(raw):
-    """Write the same row again and again; each time is a page or more in the log and none in the file."""
+    """Write the same row again and again; each write adds a page or more to the WAL and none to the file."""
     raw.execute("PRAGMA synchronous = OFF")
     for number in range(300):
         raw.execute("UPDATE bot SET reason = ?", (f"for the {number}th time",))
@@ -38,7 +38,7 @@ def nearly_full(monkeypatch):
 
 @asynccontextmanager
 async def opened(path):
-    """Open a database, and close it whatever happens: its thread would outlive the tests."""
+    """Open a database, and close it in any case: otherwise its thread would outlive the tests."""
     database = await open_database(path)
     try:
         yield database
@@ -63,6 +63,6 @@ async def test_the_wal_of_a_killed_process_is_checkpointed_at_start(path, tmp_pa
     size = log.stat().st_size
     assert size > FREE_BYTES
     async with opened(left) as database:
-        # The next write begins the log anew instead of adding to it.
+        # The next write starts the WAL again instead of appending to it.
         await database.run(lambda raw: raw.execute("UPDATE bot SET reason = 'again'"))
         assert log.stat().st_size == size
