@@ -47,7 +47,7 @@ class CallLimiter:
         return True
 
     async def acquire(self, caller: Caller) -> None:
-        """Wait for a slot; after a cancellation no slot is held."""
+        """Wait for a slot, after `try_acquire` has failed; after a cancellation no slot is held."""
         admitted = anyio.Event()
         users = self._waiting.setdefault(caller.agent_id, OrderedDict())
         users.setdefault(caller.user_id, deque()).append(admitted)

@@ -26,7 +26,6 @@ class ContextProvider:
         agent_retry_s: float,
         agent_max_turn_s: float,
         mock_agents: bool = False,
-        platform_chat_seq: int = 0,
     ) -> None:
         self._clock = clock
         self._catalog = catalog
@@ -35,7 +34,7 @@ class ContextProvider:
         self._agent_retry_s = agent_retry_s
         self._agent_max_turn_s = agent_max_turn_s
         self._mock_agents = mock_agents
-        self.platform_chat_seq = platform_chat_seq
+        self.platform_chat_seq = 0
         self._preferences: dict[UserId, Preferences] = {}
 
     def step_context(self) -> StepContext:

@@ -57,7 +57,7 @@ class Outbox:
         deliver: Callable[[Iterable[InboxRow]], None],
         on_reply_sent: Callable[[RoomId, EventId], None],
         on_lane_low: Callable[[str], None],
-        allows: Callable[[UserId], bool] = lambda _: True,
+        allows: Callable[[UserId], bool],
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal

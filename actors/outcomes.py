@@ -52,8 +52,7 @@ class Outcomes:
             self._sent[row.txn_id] = event_id
         report = None
         if row.reports or refusal is not None:
-            answers = getattr(row.order, "answers", None)
-            report = OrderDone(row.txn_id, outcome, answers)
+            report = OrderDone(row.txn_id, outcome, getattr(row.order, "answers", None))
         if refusal is not None:
             structlog.get_logger().warning(
                 "order_refused", lane=row.lane, order=tag_of(row.order), reason=refusal
@@ -64,7 +63,7 @@ class Outcomes:
             self._task_pool.start(self._commit)
 
     async def event_id_of(self, txn_id: TxnId) -> EventId | None:
-        """Return the event that a message was sent as, if it was."""
+        """Return the event id of a message, if it was sent."""
         return self._sent.get(txn_id) or await self._journal.sent_event_id(txn_id)
 
     async def flush(self) -> None:
@@ -95,9 +94,7 @@ class Outcomes:
             try:
                 await self._save((each,))
             except UnitRefused as error:
+                lane, txn_id = each.row.lane, each.row.txn_id
                 structlog.get_logger().error(
-                    "outcome_not_kept",
-                    lane=each.row.lane,
-                    txn_id=each.row.txn_id,
-                    reason=str(error),
+                    "outcome_not_kept", lane=lane, txn_id=txn_id, reason=str(error)
                 )

@@ -1,6 +1,6 @@
 """The ports of the runtime, as Protocols. `matrix` and `agent_platform` satisfy them structurally; `cli` connects them.
 
-`Homeserver` retries by itself (contracts L9, D8): its calls return when there is a definite response, or raise one of
+`Homeserver` retries by itself (contracts L9, D8): a call returns when there is a definite response, or raises one of
 `machines.errors`. `AgentPlatform` raises nothing for a failing agent: every request ends with a terminal frame.
 """
 

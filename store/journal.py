@@ -6,7 +6,7 @@ alone: the others of its group are committed without it.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -204,19 +204,17 @@ class Journal:
         """Return the bot's own row."""
         return await self._database.run(loading.bot)
 
-    async def load_actors(self, keys: Iterable[ActorKey]) -> dict[ActorKey, RoomRows | UserRows]:
+    async def load_actors(self, keys: Collection[ActorKey]) -> dict[ActorKey, RoomRows | UserRows]:
         """Load actors with the first of their waiting inbox rows, in one call to the connection's thread."""
-        wanted = tuple(keys)
+        return await self._database.run(
+            lambda raw: {key: loading.load_actor(raw, key) for key in keys}
+        )
 
-        def unit(raw: sqlite3.Connection) -> dict[ActorKey, RoomRows | UserRows]:
-            return {key: loading.load_actor(raw, key) for key in wanted}
-
-        return await self._database.run(unit)
-
-    async def chats_of(self, users: Iterable[ActorKey]) -> dict[ActorKey, tuple[ChatSummary, ...]]:
+    async def chats_of(
+        self, users: Collection[ActorKey]
+    ) -> dict[ActorKey, tuple[ChatSummary, ...]]:
         """Return the chats of users as their rooms' rows are now, in one call to the connection's thread."""
-        wanted = tuple(users)
-        return await self._database.run(lambda raw: {key: chats_of(raw, key) for key in wanted})
+        return await self._database.run(lambda raw: {key: chats_of(raw, key) for key in users})
 
     async def inbox_after(
         self, actor: ActorKey, after: int, priority: Priority = Priority.MESSAGE
@@ -255,9 +253,7 @@ class Journal:
         """Return the orders that wait, in order; `txn_id_expired` is set for those created before `fresh`."""
 
         def unit(raw: sqlite3.Connection) -> tuple[OutboxRow, ...]:
-            return tuple(
-                outbox_row(row) for row in raw.execute(SQL["waiting_outbox"], {"fresh": fresh})
-            )
+            return tuple(map(outbox_row, raw.execute(SQL["waiting_outbox"], {"fresh": fresh})))
 
         return await self._database.run(unit)
 

@@ -50,8 +50,8 @@ def stored_for(raw: sqlite3.Connection, topology: Topology) -> Stored:
     for room in topology.rooms.values():
         users |= {room.invited_by, *(room.members or ())}
     room_ids = json.dumps(sorted(topology.rooms))
-    rows = _rooms_about(raw, room_ids, (), ())
-    users |= {row.binding.matrix_user_id for row in rows.values() if row.binding is not None}
+    rooms = _rooms_about(raw, room_ids, (), ())
+    users |= {room.binding.matrix_user_id for room in rooms.values() if room.binding is not None}
     known_users = {user_id for user_id in users if user_id is not None}
     contexts = {each.platform_chat_id for each in bindings if each.platform_chat_id is not None}
     return Stored(

@@ -116,9 +116,9 @@ async def test_the_sync_loop_pauses_while_the_dispatcher_can_not_keep_up(runtime
 
     async with runtime.running():
 
-        async def save_units_of_work(visits, at):
+        async def save_units_of_work(units, at):
             await free.wait()
-            return await usual(visits, at)
+            return await usual(units, at)
 
         runtime.journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
         for first in (0, HIGH):
@@ -141,10 +141,10 @@ async def test_a_recovered_backlog_pauses_the_sync_loop(
     usual, free = runtime.journal.save_units_of_work, anyio.Event()
     bot = runtime.bot()
 
-    async def save_units_of_work(visits, at):
+    async def save_units_of_work(units, at):
         if bot._dispatcher._running:
             await free.wait()
-        return await usual(visits, at)
+        return await usual(units, at)
 
     runtime.journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
     async with anyio.create_task_group() as group:

@@ -209,7 +209,7 @@ async def test_a_token_that_is_not_accepted_is_replaced_by_a_full_sync(runtime, 
         runtime.homeserver.first.append(
             SyncBatch(SyncToken("fresh"), (runtime.message(room, "meanwhile"),))
         )
-        runtime.homeserver.next_error(TokenUnknown("never heard of it"))
+        runtime.homeserver.next_error(TokenUnknown("unknown token"))
     assert "sync fresh" in runtime.homeserver.calls
     assert runtime.homeserver.replies == [("$1", "re: meanwhile")]
     assert runtime.bot_state()[-1] == ("stopped",)

@@ -49,10 +49,10 @@ async def test_messages_behind_a_silent_agent_are_bounded_and_reported_once(
         assert runtime.homeserver.sent_bodies == [NOTICE]
     (notice,) = (order for _, order in runtime.homeserver.performed)
     assert notice == SendMessage(room, NOTICE, notice=True), "it answers no message (D2)"
-    aside = runtime.database.rows(
+    dead_letters = runtime.database.rows(
         "SELECT DISTINCT payload, reason FROM inbox WHERE status = 'set_aside'"
     )
-    assert aside == [("", f"{HIGH} messages waited here already")]
+    assert dead_letters == [("", f"{HIGH} messages waited here already")]
 
 
 async def test_a_restart_during_an_overflow_sends_no_second_notice(runtime: RuntimeFixture):

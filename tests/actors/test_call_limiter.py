@@ -19,10 +19,10 @@ def caller(agent: str, user: str) -> Caller:
 
 def fill(slots: CallLimiter, each: Caller) -> int:
     """Acquire as many slots as this caller may have."""
-    taken = 0
+    acquired = 0
     while slots.try_acquire(each):
-        taken += 1
-    return taken
+        acquired += 1
+    return acquired
 
 
 def test_one_user_with_one_agent_gets_most_of_the_slots_and_not_all():
@@ -48,10 +48,10 @@ def test_a_further_user_of_the_same_agent_gets_a_slot_beside_greedy_ones(greedy)
 def test_a_released_slot_can_be_acquired_again():
     slots = CallLimiter(SLOTS)
     anna = caller("a", "@anna")
-    taken = fill(slots, anna)
-    for _ in range(taken):
+    acquired = fill(slots, anna)
+    for _ in range(acquired):
         slots.release(anna)
-    assert fill(slots, anna) == taken
+    assert fill(slots, anna) == acquired
 
 
 async def test_waiting_calls_get_the_next_slots_agents_and_users_in_turn():

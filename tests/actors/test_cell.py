@@ -30,8 +30,8 @@ def test_a_row_beyond_the_limit_of_the_cell_is_read_later():
     cell.deliver(rows)
     assert len(cell.inbox.queues[Priority.MESSAGE].rows) == MAX_LOADED
     open_priorities = frozenset(Priority)
-    taken = [cell.inbox.pop(open_priorities) for _ in range(MAX_LOADED)]
-    assert taken == rows[:MAX_LOADED]
+    popped = [cell.inbox.pop(open_priorities) for _ in range(MAX_LOADED)]
+    assert popped == rows[:MAX_LOADED]
     assert cell.inbox.pop(open_priorities) is None
     assert cell.queues_to_read() == ((Priority.MESSAGE, MAX_LOADED),)
     cell.inbox.add_page(Priority.MESSAGE, rows[MAX_LOADED:])
@@ -66,26 +66,26 @@ def test_unloaded_rows_are_read_again_from_the_first():
     assert cell.queues_to_read() == ((Priority.MESSAGE, 10),)
 
 
-def grew(text: str, attempt: int = 1) -> AgentOutput:
+def output(text: str, attempt: int = 1) -> AgentOutput:
     return AgentOutput(TURN, attempt, AnswerText(text))
 
 
-OVERRAN = AnswerTooLong(TURN, 1, AnswerText("one two"))
+TOO_LONG = AnswerTooLong(TURN, 1, AnswerText("one two"))
 DONE = AgentDone(TURN, 1, "one two", 1)
-TROUBLED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
+FAILED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
 
 
 @pytest.mark.parametrize(
     ("signals", "left"),
     [
-        ((grew("one"), grew("one two")), (grew("one two"),)),
-        ((grew("one"), grew("one two"), DONE), (DONE,)),
-        ((grew("one"), OVERRAN), (OVERRAN,)),
-        ((grew("one"), TROUBLED), (grew("one"), TROUBLED)),
-        ((grew("one", attempt=2), DONE), (grew("one", attempt=2), DONE)),
-        ((grew("one"), TimePassed(), DONE), (grew("one"), TimePassed(), DONE)),
+        ((output("one"), output("one two")), (output("one two"),)),
+        ((output("one"), output("one two"), DONE), (DONE,)),
+        ((output("one"), TOO_LONG), (TOO_LONG,)),
+        ((output("one"), FAILED), (output("one"), FAILED)),
+        ((output("one", attempt=2), DONE), (output("one", attempt=2), DONE)),
+        ((output("one"), TimePassed(), DONE), (output("one"), TimePassed(), DONE)),
     ],
-    ids=["more words", "the end", "too many words", "trouble", "another try", "time between"],
+    ids=["more output", "the end", "too long", "failure", "another attempt", "timer between"],
 )
 def test_only_the_newest_output_of_an_attempt_waits(signals, left):
     cell = cell_module.ActorCell(ActorKey("!chat"), RoomRows(None, None, ()))

@@ -237,14 +237,16 @@ async def test_requests_of_one_user_never_block_the_outcome_they_wait_for(runtim
             if len(bodies(runtime)) == count:
                 break
     assert len(bodies(runtime)) == count
-    made = runtime.database.rows("SELECT count(DISTINCT chat_id) FROM rooms WHERE chat_id NOT NULL")
-    assert made == [(count + 1,)]
+    created = runtime.database.rows(
+        "SELECT count(DISTINCT chat_id) FROM rooms WHERE chat_id NOT NULL"
+    )
+    assert created == [(count + 1,)]
 
 
 @pytest.mark.slow
 async def test_a_flood_in_a_room_that_is_being_created_does_not_block_its_creation(runtime):
     runtime.with_chats()
-    made = RoomId("!made Chat 2")
+    created = RoomId("!made Chat 2")
     usual = runtime.homeserver.perform
     link = anyio.Event()
 
@@ -258,11 +260,11 @@ async def test_a_flood_in_a_room_that_is_being_created_does_not_block_its_creati
         runtime.homeserver.next_sync(runtime.message(RoomId("!chat1"), "!new"))
         await settle()
         runtime.homeserver.next_sync(
-            *(runtime.message(made, f"{n}") for n in range(2 * MAX_WAITING))
+            *(runtime.message(created, f"{n}") for n in range(2 * MAX_WAITING))
         )
         await settle()
-        assert bodies(runtime, made) == []
+        assert bodies(runtime, created) == []
         link.set()
         await runtime.clock.advance(1)
         await settle()
-    assert bodies(runtime, made) == [f"{n}" for n in range(2 * MAX_WAITING)]
+    assert bodies(runtime, created) == [f"{n}" for n in range(2 * MAX_WAITING)]

@@ -59,10 +59,10 @@ def fail_history(runtime: RuntimeFixture, *, after: int) -> anyio.Event:
 
 async def test_a_gap_is_filled_before_later_messages_are_handled(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    told = [runtime.message(room, body) for body in ("one", "two", "three", "four")]
-    runtime.homeserver.gaps[room] = [(told[0], told[1]), (told[2], told[3])]
+    messages = [runtime.message(room, body) for body in ("one", "two", "three", "four")]
+    runtime.homeserver.gaps[room] = [(messages[0], messages[1]), (messages[2], messages[3])]
     async with runtime.running():
-        runtime.homeserver.next_sync(told[3], gaps=[gap(room)])
+        runtime.homeserver.next_sync(messages[3], gaps=[gap(room)])
     assert requested(runtime) == ["one", "two", "three", "four"]
     assert runtime.database.rows("SELECT sync_token FROM bot") == [("s1",)]
     assert runtime.database.rows("SELECT * FROM gaps") == []
@@ -70,13 +70,13 @@ async def test_a_gap_is_filled_before_later_messages_are_handled(runtime: Runtim
 
 async def test_no_room_waits_for_the_history_of_another(runtime: RuntimeFixture):
     room, other = runtime.with_chats(2)
-    told = [runtime.message(room, body) for body in ("old", "new", "newest")]
-    runtime.homeserver.gaps[room] = [tuple(told)]
+    messages = [runtime.message(room, body) for body in ("old", "new", "newest")]
+    runtime.homeserver.gaps[room] = [tuple(messages)]
     ends = hold_history(runtime)
     async with runtime.running():
-        runtime.homeserver.next_sync(told[1], runtime.message(other, "hello"), gaps=[gap(room)])
+        runtime.homeserver.next_sync(messages[1], runtime.message(other, "hello"), gaps=[gap(room)])
         await settle()
-        runtime.homeserver.next_sync(told[2], runtime.message(other, "again"))
+        runtime.homeserver.next_sync(messages[2], runtime.message(other, "again"))
         await settle()
         assert requested(runtime) == ["hello", "again"]
         ends.set()
@@ -85,17 +85,17 @@ async def test_no_room_waits_for_the_history_of_another(runtime: RuntimeFixture)
 
 async def test_messages_that_arrive_while_a_history_is_read_stay_in_order(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    told = [runtime.message(room, body) for body in ("old", "new")]
-    runtime.homeserver.gaps[room] = [(told[0],)]
+    messages = [runtime.message(room, body) for body in ("old", "new")]
+    runtime.homeserver.gaps[room] = [(messages[0],)]
     history = runtime.homeserver.history
 
     async def growing(gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         async for page in history(gap):
             yield page
         if gap.before == "s1":
-            runtime.homeserver.next_sync(told[1])
+            runtime.homeserver.next_sync(messages[1])
             await settle()
-            runtime.homeserver.gaps[room] = [(told[1],)]
+            runtime.homeserver.gaps[room] = [(messages[1],)]
 
     runtime.homeserver.history = growing  # type: ignore[method-assign]
     async with runtime.running():
@@ -106,11 +106,11 @@ async def test_messages_that_arrive_while_a_history_is_read_stay_in_order(runtim
 
 async def test_the_gaps_of_a_killed_process_are_filled_by_the_next(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    told = [runtime.message(room, body) for body in ("old", "new")]
-    runtime.homeserver.gaps[room] = [tuple(told)]
+    messages = [runtime.message(room, body) for body in ("old", "new")]
+    runtime.homeserver.gaps[room] = [tuple(messages)]
     hold_history(runtime)
     async with runtime.running(killed=True):
-        runtime.homeserver.next_sync(told[1], gaps=[gap(room)])
+        runtime.homeserver.next_sync(messages[1], gaps=[gap(room)])
         await settle()
     del runtime.homeserver.history
     async with runtime.running():
@@ -120,11 +120,11 @@ async def test_the_gaps_of_a_killed_process_are_filled_by_the_next(runtime: Runt
 
 async def test_messages_of_a_refused_gap_are_found_from_the_read_position(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    told = [runtime.message(room, body) for body in ("old", "new")]
-    runtime.homeserver.unanswered[room] = tuple(told)
+    messages = [runtime.message(room, body) for body in ("old", "new")]
+    runtime.homeserver.unanswered[room] = tuple(messages)
     with capture_logs() as logs:
         async with runtime.running():
-            runtime.homeserver.next_sync(told[1], gaps=[gap(room)])
+            runtime.homeserver.next_sync(messages[1], gaps=[gap(room)])
     assert requested(runtime) == ["old", "new"]
     assert [line["room_id"] for line in logs if line["event"] == "gap_refused"] == [room]
     assert runtime.database.rows("SELECT * FROM gaps") == []
@@ -135,14 +135,14 @@ async def test_a_stop_ends_the_answer_during_a_history_and_the_read_position_sta
 ):
     """Contracts K9, D12: messages of the history come after the current turn, and are still unanswered."""
     (room,) = runtime.with_chats()
-    told = [runtime.message(room, body) for body in ("long", "old", "!stop")]
+    messages = [runtime.message(room, body) for body in ("long", "old", "!stop")]
     runtime.agents.silent.add("long")
-    runtime.homeserver.gaps[room] = [tuple(told[1:])]
+    runtime.homeserver.gaps[room] = [tuple(messages[1:])]
     ends = hold_history(runtime)
     async with runtime.running():
-        runtime.homeserver.next_sync(told[0])
+        runtime.homeserver.next_sync(messages[0])
         await settle()
-        runtime.homeserver.next_sync(told[2], gaps=[gap(room)])
+        runtime.homeserver.next_sync(messages[2], gaps=[gap(room)])
         await runtime.clock.advance(5.0)
         assert runtime.agents.closed == ["long"]
         assert [finished for _, _, finished in runtime.homeserver.markers if finished] == []
@@ -150,18 +150,18 @@ async def test_a_stop_ends_the_answer_during_a_history_and_the_read_position_sta
         await runtime.clock.advance(5.0)
     assert requested(runtime) == ["long", "old"]
     answers = [event_id for event_id, _ in runtime.homeserver.replies]
-    assert set(answers) == {each.event_id for each in told}
+    assert set(answers) == {each.event_id for each in messages}
 
 
 async def test_a_stop_without_a_current_turn_stays_behind_the_history(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
-    told = [runtime.message(room, body) for body in ("old", "!stop")]
+    messages = [runtime.message(room, body) for body in ("old", "!stop")]
     runtime.agents.silent.add("old")
-    runtime.homeserver.gaps[room] = [tuple(told)]
+    runtime.homeserver.gaps[room] = [tuple(messages)]
     async with runtime.running():
-        runtime.homeserver.next_sync(told[1], gaps=[gap(room)])
+        runtime.homeserver.next_sync(messages[1], gaps=[gap(room)])
         await runtime.clock.advance(5.0)
         assert runtime.database.rows("SELECT * FROM turns") == []
     assert {event_id for event_id, _ in runtime.homeserver.replies} == {"$1", "$2"}
@@ -169,16 +169,16 @@ async def test_a_stop_without_a_current_turn_stays_behind_the_history(
 
 async def test_a_history_that_fails_is_read_later(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    told = [runtime.message(room, body) for body in ("old", "new", "newest")]
-    runtime.homeserver.gaps[room] = [tuple(told[:2])]
+    messages = [runtime.message(room, body) for body in ("old", "new", "newest")]
+    runtime.homeserver.gaps[room] = [tuple(messages[:2])]
     ends = fail_history(runtime, after=1)
     with capture_logs() as logs:
         async with runtime.running():
-            runtime.homeserver.next_sync(told[1], gaps=[gap(room)])
+            runtime.homeserver.next_sync(messages[1], gaps=[gap(room)])
             await settle()
-            runtime.homeserver.next_sync(told[2])
+            runtime.homeserver.next_sync(messages[2])
             await settle()
-            runtime.homeserver.gaps[room] = [tuple(told)]
+            runtime.homeserver.gaps[room] = [tuple(messages)]
             assert requested(runtime) == ["old"]
             ends.set()
             await runtime.clock.advance(FIRST_PAUSE_S)
@@ -191,14 +191,14 @@ async def test_a_history_that_stays_unreadable_is_dropped_and_the_room_continues
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
-    told = [runtime.message(room, body) for body in ("lost", "later")]
-    runtime.homeserver.gaps[room] = [(told[0],)]
+    messages = [runtime.message(room, body) for body in ("lost", "later")]
+    runtime.homeserver.gaps[room] = [(messages[0],)]
     fail_history(runtime, after=0)
     with capture_logs() as logs:
         async with runtime.running():
-            runtime.homeserver.next_sync(told[0], gaps=[gap(room)])
+            runtime.homeserver.next_sync(messages[0], gaps=[gap(room)])
             await runtime.clock.advance(2 * GIVE_UP_AFTER_S)
-            runtime.homeserver.next_sync(told[1])
+            runtime.homeserver.next_sync(messages[1])
     assert requested(runtime) == ["later"]
     assert [line["room_id"] for line in logs if line["event"] == "gap_lost"] == [room]
 

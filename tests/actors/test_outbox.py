@@ -177,8 +177,8 @@ async def test_outcomes_are_reported_if_requested_and_refusals_always(
             outbox_fixture.row("loud", reports=True),
             outbox_fixture.row("refused", question),
         )
-    told = [row.event for row in outbox_fixture.delivered]
-    assert told == [
+    reported = [row.event for row in outbox_fixture.delivered]
+    assert reported == [
         OrderDone(TxnId("loud"), Done(EventId("$sent loud"))),
         OrderDone(TxnId("refused"), no, EventId("$asked")),
     ]

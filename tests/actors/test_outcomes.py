@@ -55,8 +55,8 @@ async def test_outcomes_that_arrive_during_a_commit_share_the_next_one(runtime: 
         await settle()
         assert len(begun) == 2
         assert {status for _, status in runtime.database.rows(STATUS)} == {"sent"}
-        told = [row.event.txn_id for row in outbox_fixture.delivered]
-        assert told == sorted(told)
+        reported = [row.event.txn_id for row in outbox_fixture.delivered]
+        assert reported == sorted(reported)
         assert [row.seq for row in outbox_fixture.delivered] == sorted(
             row.seq for row in outbox_fixture.delivered
         )

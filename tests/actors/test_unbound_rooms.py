@@ -41,7 +41,9 @@ async def test_the_current_turn_of_a_room_that_failed_at_start_continues_when_it
     linked = unlink(runtime)
     async with runtime.running():
         assert state_of(runtime, room) == "failed"
-        assert runtime.homeserver.sent_bodies == [NOTICE], "people hear of it though nobody writes"
+        assert runtime.homeserver.sent_bodies == [NOTICE], (
+            "the failure is reported though there is no message"
+        )
         runtime.homeserver.rooms = linked
         await runtime.clock.advance(60.0)
     assert runtime.homeserver.replies == [("$1", "re: question")]
@@ -137,7 +139,7 @@ async def test_a_message_behind_a_full_cell_starts_a_repair(runtime: RuntimeFixt
             *(runtime.message(room, f"{n}") for n in range(MAX_WAITING + 10))
         )
         await runtime.clock.advance(4 * 3600.0)
-        assert runtime.homeserver.sent_bodies == [NOTICE], "by the clock alone nobody is told again"
+        assert runtime.homeserver.sent_bodies == [NOTICE], "the clock alone causes no second notice"
         runtime.homeserver.next_sync(runtime.message(room, "still there?"))
         await runtime.clock.advance(61.0)
         assert runtime.homeserver.sent_bodies == [NOTICE, NOTICE]

@@ -34,17 +34,17 @@ async def recovered_by(runtime: RuntimeFixture, body: str) -> list[str]:
 async def test_a_chat_that_a_repair_recovered_is_in_the_list_requested_there(
     runtime: RuntimeFixture,
 ):
-    said = await recovered_by(runtime, "!chats")
-    assert "chat1" in said[0]
+    replies = await recovered_by(runtime, "!chats")
+    assert "chat1" in replies[0]
 
 
 async def test_a_list_that_waited_for_a_new_chat_shows_the_current_state_of_the_others(runtime):
     first, second = runtime.with_chats(2)
-    usual, made = runtime.homeserver.perform, anyio.Event()
+    usual, created = runtime.homeserver.perform, anyio.Event()
 
     async def perform(order, txn_id):
         if isinstance(order, CreateRoom):
-            await made.wait()
+            await created.wait()
         return await usual(order, txn_id)
 
     runtime.homeserver.perform = perform
@@ -55,7 +55,7 @@ async def test_a_list_that_waited_for_a_new_chat_shows_the_current_state_of_the_
         await settle()
         runtime.homeserver.next_sync(runtime.message(second, "!rename Better"))
         await settle()
-        made.set()
+        created.set()
     (listed,) = (body for answered, body in runtime.homeserver.replies if answered == "$2")
     assert "Better" in listed
     assert "Chat 3" in listed
@@ -80,11 +80,11 @@ async def test_an_entry_room_points_to_a_chat_that_was_recovered_in_the_same_rou
     await runtime.journal.save_units_of_work(
         [UnitOfWork(user=User(ANNA, space_id=RoomId("!space")))], 1.0
     )
-    told = await runtime.journal.deliver_event(
+    recovered = await runtime.journal.deliver_event(
         ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0
     )
-    said = await save_events(runtime.journal, [runtime.message(ENTRY, body)], 1.0)
-    dispatcher.deliver((*told, *said))
+    delivered = await save_events(runtime.journal, [runtime.message(ENTRY, body)], 1.0)
+    dispatcher.deliver((*recovered, *delivered))
     dispatcher.signal(ActorKey("!chat1"), TopologyConfirmed(bound(), "Chat 1", False, False))
     async with anyio.create_task_group() as group:
         group.start_soon(dispatcher.run)

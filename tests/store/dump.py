@@ -48,10 +48,10 @@ async def fill_inbox(journal: Journal) -> None:
     to_room = [(ActorKey(ROOM), event) for event in ROOM_EVENTS]
     to_user = [(USER_KEY, event) for event in USER_EVENTS]
     await journal.save_units_of_work([UnitOfWork(deliveries=(*to_room, *to_user))], 5.0)
-    done, aside = await journal.save_sync_batch(
+    done, dead = await journal.save_sync_batch(
         SyncBatch(SyncToken("s1"), (message(4, DEALT_WITH), message(5, DEALT_WITH))), 6.0
     )
-    ended = UnitOfWork(acked=(done.seq,), dead_letters=((aside.seq, "no key"),))
+    ended = UnitOfWork(acked=(done.seq,), dead_letters=((dead.seq, "no key"),))
     await journal.save_units_of_work([ended], 7.0)
 
 

@@ -220,13 +220,13 @@ async def test_a_unit_of_work_is_saved_completely(database, journal):
     assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["a", "b"]
     assert (await journal.bot()).platform_chat_seq == 7
     assert await journal.preferences() == {ANNA: Preferences(soul="brief")}
-    aside = await database.run(
+    dead_letters = await database.run(
         lambda raw: [
             tuple(each)
             for each in raw.execute("SELECT status, reason, payload != '' FROM inbox WHERE seq < 3")
         ]
     )
-    assert aside == [("done", "", 0), ("set_aside", "no key", 1)]
+    assert dead_letters == [("done", "", 0), ("set_aside", "no key", 1)]
 
 
 async def test_a_round_is_committed_completely_or_not_at_all(database, journal):
