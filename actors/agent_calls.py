@@ -1,8 +1,8 @@
 """Calls to agents: one task each, outside of every step; the results are signalled to the room's actor.
 
-A slow agent occupies a task, a socket and a slot, nothing else (contract D11), and no agent or user can take all slots
-(`call_slots`). A call is one attempt of one turn, and each of its events carries the attempt's number. The memory for
-one answer is bounded, whatever the agent sends (contract E13).
+A slow agent occupies a task, a socket and a slot, nothing else (contract D11), and no agent or user can get all slots
+(`call_limiter`). A call is one attempt of one turn, and each of its events carries the attempt's number. The memory for
+one answer is bounded (contract E13).
 """
 
 from collections.abc import Callable, Mapping
@@ -68,13 +68,13 @@ class AgentCalls:
         self._signal = signal
         self._calls: dict[ActorKey, anyio.CancelScope] = {}
         self._answer_bytes = limits.answer_bytes
-        self._slots = CallLimiter(limits.calls)
+        self._limiter = CallLimiter(limits.calls)
 
-    def ask(self, key: ActorKey, ask: CallAgent) -> None:
+    def start(self, key: ActorKey, call: CallAgent) -> None:
         """Start a call; cancel the one that is still open for this room."""
         self.cancel(key)
         scope = self._calls[key] = anyio.CancelScope()
-        self._task_pool.start(self._call, key, ask, scope)
+        self._task_pool.start(self._run, key, call, scope)
 
     def cancel(self, key: ActorKey) -> None:
         """Cancel the room's call, if there is one; it sends no further signal."""
@@ -83,34 +83,34 @@ class AgentCalls:
             scope.cancel()
 
     def cancel_all(self) -> None:
-        """Cancel every call; the turns stay in their rows, and the next process asks again."""
+        """Cancel every call; the turns stay in their rows, and the next process starts the calls again."""
         for key in tuple(self._calls):
             self.cancel(key)
 
-    async def _call(self, key: ActorKey, ask: CallAgent, scope: anyio.CancelScope) -> None:
-        # It may be cancelled before its task begins.
+    async def _run(self, key: ActorKey, call: CallAgent, scope: anyio.CancelScope) -> None:
+        # It may be cancelled before its task starts.
         if not scope.cancel_called:
             with scope:
-                party = Caller(ask.request.agent_id, ask.user_id)
-                if not self._slots.enter(party):
-                    self._signal(key, CallDelayed(ask.turn_id, ask.attempt))
-                    await self._slots.wait(party)
-                    self._signal(key, CallStarted(ask.turn_id, ask.attempt))
+                caller = Caller(call.request.agent_id, call.user_id)
+                if not self._limiter.try_acquire(caller):
+                    self._signal(key, CallDelayed(call.turn_id, call.attempt))
+                    await self._limiter.acquire(caller)
+                    self._signal(key, CallStarted(call.turn_id, call.attempt))
                 try:
-                    await self._read_answer(key, ask)
+                    await self._read_answer(key, call)
                 finally:
-                    self._slots.leave(party)
+                    self._limiter.release(caller)
         if self._calls.get(key) is scope:
             del self._calls[key]
 
-    async def _read_answer(self, key: ActorKey, ask: CallAgent) -> None:
-        turn_id, attempt = ask.turn_id, ask.attempt
+    async def _read_answer(self, key: ActorKey, call: CallAgent) -> None:
+        turn_id, attempt = call.turn_id, call.attempt
         text = AnswerText()
         activity: Activity | None = None
         confirmation: Confirmation | None = None
         files: list[str] = []
         free_bytes = self._answer_bytes
-        async with aclosing(self._platform.ask(ask.request)) as frames:
+        async with aclosing(self._platform.ask(call.request)) as frames:
             async for frame in frames:
                 match frame:
                     case AgentTextChunk(text=piece):

@@ -1,86 +1,97 @@
-"""An actor cell: the rows of one active actor in memory, its pending events, and one batch of them.
+"""An actor cell: one active actor in memory, its pending events, and the handling of one batch of them.
 
-`process_batch` passes a bounded number of events through the pure decision (`handling`). It returns what to commit
-and what to do afterwards. The cell changes only after the commit (`apply`); if the commit fails, it is loaded again.
+`process_batch` passes a bounded number of events through the pure decision of the actor (`handle_event`). It returns
+what to commit and what to do afterwards. The cell changes only after the commit (`apply`); if the commit fails, the
+actor is loaded again.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.collector import EffectCollector, VolatileEffect
 from actors.context import ContextProvider
-from actors.handling import Actor, decide
-from actors.inbox_queues import Queues
+from actors.inbox_queues import InboxQueues
 from actors.outbox import LANE_FULL
+from machines.commands.base import answer
+from machines.context import StepContext
+from machines.errors import IllegalEvent
+from machines.events.effects import DeadLetter, Effect
 from machines.events.internal import (
     AgentDone,
     AgentOutput,
     AnswerTooLong,
     MessageDeferred,
+    ReplyTarget,
 )
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.events.priority import Priority
 from machines.ids import ActorKey, RoomId, UserId
+from machines.room import actor as room_actor
 from machines.room.actor import RoomActor
 from machines.room.state import Room
+from machines.user import actor as user_actor
 from machines.user.actor import UserActor
 from machines.user.chats import ChatSummary
 from machines.user.machine import User
 from store.records import InboxRow, RoomRows, UnitOfWork, UserRows
 
 EVENTS_PER_BATCH = 16
-WINDOW = 64
-"""How many messages of a room, or requests of a user, are held in memory; further ones stay in the inbox."""
+MAX_WAITING = 64
+"""Maximum number of waiting messages of a room, or requests of a user, in memory; others stay in the inbox."""
+
+Actor = RoomActor | UserActor
+_MESSAGES = (MessageArrived, FileArrived, MalformedArrived)
+_ALL = frozenset(Priority)
+_EXCEPT_MESSAGES = frozenset((Priority.EVENT, Priority.COMMAND))
+_ONLY_EVENTS = frozenset((Priority.EVENT,))
 
 
 class ProcessedBatch(Struct):
-    """The result of one batch: its unit of work, and the effects to perform after the commit."""
+    """The result of one batch: the new state, its unit of work, and the effects to perform after the commit."""
 
     cell: "ActorCell"
-    after: Actor
-    writes: UnitOfWork
-    deferred: tuple[VolatileEffect, ...]
-    taken: tuple[int, ...]
-    """Inbox rows that were taken; some of them may still wait inside the room's actor."""
+    actor: Actor
+    unit_of_work: UnitOfWork
+    volatile: tuple[VolatileEffect, ...]
+    handled: tuple[int, ...]
+    """The inbox rows of the batch; the room's actor may still hold some of them as waiting messages."""
 
 
 class ActorCell:
-    """One active actor. `signals` holds events without a row: output of an agent, and timers.
+    """One active actor. `signals` are events without a row: output of an agent, and timers.
 
-    `orders_waiting` is the number of pending orders of the room's lane, set by the dispatcher.
+    `pending_orders` is the number of pending orders of the room's lane, set by the dispatcher.
     """
 
     def __init__(self, key: ActorKey, rows: RoomRows | UserRows) -> None:
         self.key = key
         self.signals: deque[object] = deque()
-        self.inbox = Queues(rows.inbox)
-        self.orders_waiting = 0
-        self.value: Actor
+        self.inbox = InboxQueues(rows.inbox)
+        self.pending_orders = 0
+        self.actor: Actor
         if isinstance(rows, RoomRows):
-            self.value = RoomActor(rows.room or Room(RoomId(key)), rows.turn)
+            self.actor = RoomActor(rows.room or Room(RoomId(key)), rows.turn)
         else:
-            self.value = UserActor(rows.user or User(UserId(key)), rows.chats)
+            self.actor = UserActor(rows.user or User(UserId(key)), rows.chats)
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
         """Add new inbox rows, in order.
 
-        A room that is not bound is signalled about a message that cannot be taken yet, which starts a repair (C8).
+        If a room is not bound and can't accept a further message, it gets a signal, which starts a repair (C8).
         """
         for row in rows:
-            self.inbox.deliver((row,))
-            if isinstance(row.event, _MESSAGES) and self._is_full_and_not_bound:
+            self.inbox.deliver(row)
+            full = _open_priorities(self.actor, 0) == _ONLY_EVENTS
+            if full and isinstance(self.actor, RoomActor) and isinstance(row.event, _MESSAGES):
                 self.signal(MessageDeferred(row.seq, row.event, row.received_at))
 
-    @property
-    def _is_full_and_not_bound(self) -> bool:
-        value = self.value
-        return _open_to(value, 0) == _EVENTS and isinstance(value, RoomActor)
-
     def signal(self, event: object) -> None:
-        """Add an event without a row. Of agent output, and of deferred messages, only the newest is kept."""
+        """Add an event without a row. It replaces older agent output, or an older deferred message."""
         newest = self.signals[-1] if self.signals else None
         if (
             isinstance(newest, AgentOutput)
@@ -92,48 +103,45 @@ class ActorCell:
 
     def update_chats(self, chats: tuple[ChatSummary, ...]) -> None:
         """Replace the user's chats, which are rows of other actors."""
-        if isinstance(self.value, UserActor):
-            self.value = replace(self.value, chats=chats)
+        if isinstance(self.actor, UserActor):
+            self.actor = replace(self.actor, chats=chats)
 
     @property
     def has_work(self) -> bool:
-        """Whether there is an event that can be taken now."""
-        return bool(self.signals) or self.can_take
+        """Whether there is an event that can be handled now."""
+        return bool(self.signals) or self.has_open_rows
 
     @property
-    def can_take(self) -> bool:
-        """Whether there are inbox rows that can be taken now."""
-        return self.inbox.any_in(_open_to(self.value, self.orders_waiting))
+    def has_open_rows(self) -> bool:
+        """Whether there are inbox rows that can be handled now."""
+        return self.inbox.has_rows(_open_priorities(self.actor, self.pending_orders))
 
-    def to_read(self) -> tuple[tuple[Priority, int], ...]:
+    def queues_to_read(self) -> tuple[tuple[Priority, int], ...]:
         """Return which rows must be read first: their priority, and the `seq` after which to read."""
-        return tuple(self.inbox.to_read(_open_to(self.value, self.orders_waiting)))
-
-    def feed(self, priority: Priority, rows: Sequence[InboxRow]) -> None:
-        """Add the next rows of a priority that were read from the database."""
-        self.inbox.feed(priority, rows)
+        open_priorities = _open_priorities(self.actor, self.pending_orders)
+        return tuple(self.inbox.queues_to_read(open_priorities))
 
     @property
     def congested(self) -> bool:
         """Whether rows wait because too many orders are pending."""
-        return bool(self.inbox) and self.orders_waiting >= LANE_FULL
+        return bool(self.inbox) and self.pending_orders >= LANE_FULL
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything that was taken is answered."""
-        value = self.value
-        return not value.waiting and (isinstance(value, UserActor) or value.turn is None)
+        """Whether every message that the actor has accepted is answered."""
+        actor = self.actor
+        return not actor.waiting and (isinstance(actor, UserActor) or actor.turn is None)
 
     @property
     def owner(self) -> ActorKey | None:
         """The owner of the room, if known."""
-        binding = self.value.room.binding if isinstance(self.value, RoomActor) else None
+        binding = self.actor.room.binding if isinstance(self.actor, RoomActor) else None
         return ActorKey(binding.matrix_user_id) if binding is not None else None
 
     @property
-    def making(self) -> bool:
+    def is_creating(self) -> bool:
         """Whether this is a user whose Space or chat is being created."""
-        return isinstance(self.value, UserActor) and self.value.user.state != "resting"
+        return isinstance(self.actor, UserActor) and self.actor.user.state != "resting"
 
     @property
     def idle(self) -> bool:
@@ -142,50 +150,118 @@ class ActorCell:
 
     def due_at(self) -> float | None:
         """Return the time of the actor's next timer."""
-        return self.value.due_at() if isinstance(self.value, RoomActor) else None
+        return self.actor.due_at() if isinstance(self.actor, RoomActor) else None
 
     def process_batch(self, context_provider: ContextProvider) -> ProcessedBatch:
         """Handle a bounded number of events: signals first, then the inbox in order."""
-        collector = EffectCollector(self.key, self.value)
-        taken: list[int] = []
-        value = self.value
+        collector = EffectCollector(self.key, self.actor)
+        handled: list[int] = []
+        actor = self.actor
         for _ in range(EVENTS_PER_BATCH):
             seq = 0
             received_at: float | None = None
             if self.signals:
                 event = self.signals.popleft()
-            elif (row := self.inbox.take(_open_to(value, self.orders_waiting))) is not None:
+            elif (row := self.inbox.pop(_open_priorities(actor, self.pending_orders))) is not None:
                 event, seq, received_at = row.event, row.seq, row.received_at
-                taken.append(seq)
+                handled.append(seq)
             else:
                 break
             context = context_provider.step_context()
-            value, effects = decide(self.key, value, event, seq, context, received_at)
+            actor, effects = handle_event(self.key, actor, event, seq, context, received_at)
             for effect in effects:
                 collector.add(effect, context, context_provider)
-        writes = collector.writes(value)
-        return ProcessedBatch(self, value, writes, tuple(collector.deferred), tuple(taken))
+        unit_of_work = collector.unit_of_work(actor)
+        return ProcessedBatch(self, actor, unit_of_work, tuple(collector.volatile), tuple(handled))
 
     def apply(self, batch: ProcessedBatch) -> None:
-        """Take over the committed result of a batch."""
-        self.value = batch.after
-        if _open_to(self.value, 0) == _EVENTS:
+        """Change the state to that of a committed batch."""
+        self.actor = batch.actor
+        if _open_priorities(self.actor, 0) == _ONLY_EVENTS:
             # This may last for hours, and there may be many such rooms.
-            self.inbox.unload(_ALL - _EVENTS)
+            self.inbox.unload(_ALL - _ONLY_EVENTS)
 
 
-_MESSAGES = (MessageArrived, FileArrived, MalformedArrived)
-_ALL = frozenset(Priority)
-_BUT_MESSAGES = frozenset((Priority.EVENT, Priority.COMMAND))
-_EVENTS = frozenset((Priority.EVENT,))
-
-
-def _open_to(value: Actor, orders_waiting: int) -> frozenset[Priority]:
-    """Return the priorities that may be taken now: messages are excluded while enough of them wait.
+def _open_priorities(actor: Actor, pending_orders: int) -> frozenset[Priority]:
+    """Return the priorities that may be handled now: messages are excluded while enough of them wait.
 
     In a room that is not bound a command waits like a message.
     """
-    if len(value.waiting) < WINDOW and orders_waiting < LANE_FULL:
+    if len(actor.waiting) < MAX_WAITING and pending_orders < LANE_FULL:
         return _ALL
-    bound = isinstance(value, RoomActor) and value.room.state == "bound"
-    return _BUT_MESSAGES if bound and orders_waiting < 2 * LANE_FULL else _EVENTS
+    bound = isinstance(actor, RoomActor) and actor.room.state == "bound"
+    return _EXCEPT_MESSAGES if bound and pending_orders < 2 * LANE_FULL else _ONLY_EVENTS
+
+
+def handle_event(
+    key: ActorKey,
+    actor: Actor,
+    event: Any,
+    seq: int,
+    context: StepContext,
+    received_at: float | None = None,
+) -> tuple[Actor, Sequence[Effect]]:
+    """Pass one event to its actor; `seq` is its inbox row (0 for a signal), `received_at` the time of the row.
+
+    An event that a machine refuses changes nothing. After a fault in this program the row becomes a dead letter. If
+    the event can be handled without the first waiting message, that message becomes the dead letter instead.
+    """
+    reason = ""
+    for attempt, removed in _attempts(actor):
+        try:
+            after, effects = _handle(attempt, event, seq, context, received_at)
+        except IllegalEvent as error:
+            return actor, room_actor.effects_of_refusal(error, seq)
+        # One of the two broad excepts: a fault in one room's decision must not end the others.
+        except Exception as error:  # noqa: BLE001
+            reason = reason or _log_fault(key, event, error)
+        else:
+            dead = () if removed is None else _dead_letter(*removed, reason, context)
+            return after, (*dead, *effects)
+    return actor, _dead_letter(seq, event, reason, context) if seq else ()
+
+
+def _handle(
+    actor: Actor, event: Any, seq: int, context: StepContext, received_at: float | None
+) -> tuple[Actor, Sequence[Effect]]:
+    if isinstance(actor, RoomActor):
+        return room_actor.handle(actor, event, context, seq, received_at)
+    return user_actor.handle(actor, event, seq, context)
+
+
+def _attempts(actor: Actor) -> Iterator[tuple[Actor, tuple[int, object] | None]]:
+    """Yield the actor and, if that fails, the actor without its first waiting message, and that message.
+
+    The first waiting message is tried with every event, so a faulty one would make all of them fail.
+    """
+    yield actor, None
+    if actor.waiting:
+        if isinstance(actor, RoomActor):
+            first = actor.waiting[0]
+            yield replace(actor, waiting=actor.waiting[1:]), (first.seq, first.message)
+        else:
+            yield replace(actor, waiting=actor.waiting[1:]), actor.waiting[0]
+
+
+def _dead_letter(seq: int, event: object, reason: str, context: StepContext) -> tuple[Effect, ...]:
+    """Return the dead letter and, for a message of an allowed user, a notice that it gets no answer (contract D9)."""
+    dead_letter = DeadLetter(seq, reason)
+    if isinstance(event, MessageArrived | FileArrived) and context.access.allows(event.sender):
+        reply_to = ReplyTarget(event.room_id, event.event_id, event.thread_root)
+        return (dead_letter, answer(reply_to, context.catalog.message_failed()))
+    return (dead_letter,)
+
+
+def _log_fault(key: ActorKey, event: object, error: Exception) -> str:
+    """Log a fault with its file and line, never with the error's text, which may quote a message."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "unknown"
+    if trace is not None:
+        where = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno}"
+    kind = type(error).__name__
+    structlog.get_logger().error(
+        "actor_fault", actor=key, event_type=type(event).__name__, error=kind, where=where
+    )
+    return f"{kind} in this program while deciding"

@@ -1,8 +1,9 @@
-"""Collects the effects of one visit to an actor: those that are committed, and those that follow the commit."""
+"""Collects the effects of one batch: those that are committed, and those that are performed after the commit."""
 
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from actors.context import ContextProvider
 from machines.context import StepContext
@@ -31,26 +32,26 @@ from machines.user.preferences import Preferences
 from store.records import OutboxRow, TransitionRecord, UnitOfWork
 
 VolatileEffect = CallAgent | CancelCall | Reconcile | ShowTyping | MarkRead | Log
-"""The effects that follow the commit and need no row."""
+"""The effects that are performed after the commit and need no row."""
 
 
 class EffectCollector(Struct):
-    """The effects of one visit, by what becomes of them."""
+    """The effects of one batch, sorted by where they go."""
 
     key: ActorKey
     before: RoomActor | UserActor
-    finished: list[int] = []
-    set_aside: list[tuple[int, str]] = []
+    acked: list[int] = []
+    dead_letters: list[tuple[int, str]] = []
     deliveries: list[tuple[ActorKey, Struct]] = []
     orders: list[OutboxRow] = []
     dropped: list[TxnId] = []
     transitions: list[TransitionRecord] = []
-    deferred: list[VolatileEffect] = []
+    volatile: list[VolatileEffect] = []
     platform_chat_seq: int | None = None
     preferences: list[tuple[UserId, Preferences]] = []
 
     def add(self, effect: Effect, context: StepContext, context_provider: ContextProvider) -> None:
-        """Put one effect where it belongs."""
+        """Add one effect."""
         match effect:
             case Enqueue(order=order, txn_id=txn_id, not_before=not_before, reports=reports):
                 lane = getattr(order, "room_id", self.key)
@@ -58,39 +59,29 @@ class EffectCollector(Struct):
                     OutboxRow(txn_id, lane, self.key, order, reports, not_before, context.now)
                 )
             case Ack(seq=seq):
-                self.finished.append(seq)
+                self.acked.append(seq)
             case CallAgent() | CancelCall() | ShowTyping() | MarkRead() | Reconcile() | Log():
-                self.deferred.append(effect)
+                self.volatile.append(effect)
             case DropEdits(edits=edits):
                 self.dropped.append(edits)
                 self.orders = [row for row in self.orders if not _is_dropped(row.order, edits)]
             case DeadLetter(seq=seq, reason=reason):
-                self.set_aside.append((seq, reason))
+                self.dead_letters.append((seq, reason))
             case Tell(actor=actor, event=event):
                 self.deliveries.append((actor, event))
             case RecordTransition():
-                self.transitions.append(
-                    TransitionRecord(
-                        self.key,
-                        context.now,
-                        effect.event,
-                        effect.source,
-                        effect.target,
-                        effect.reason,
-                        effect.report,
-                    )
-                )
+                self.transitions.append(TransitionRecord(self.key, context.now, **asdict(effect)))
             case SavePreferences(user_id=user_id, preferences=preferences):
                 self.preferences.append((user_id, preferences))
                 context_provider.set_preferences(user_id, preferences)
-            case ReservePlatformChatId(platform_chat_id=taken):
-                self.platform_chat_seq = int(taken)
-                context_provider.reserve_platform_chat_id(taken)
+            case ReservePlatformChatId(platform_chat_id=reserved):
+                self.platform_chat_seq = int(reserved)
+                context_provider.raise_platform_chat_seq(self.platform_chat_seq)
             case _:
                 assert_never(effect)
 
-    def writes(self, after: RoomActor | UserActor) -> UnitOfWork:
-        """Return the content of the visit's transaction; of the actor's rows only those that changed."""
+    def unit_of_work(self, after: RoomActor | UserActor) -> UnitOfWork:
+        """Return what the batch commits; of the actor's own rows only those that changed."""
         room = turn = turn_ended = user = None
         before = self.before
         if isinstance(after, RoomActor) and isinstance(before, RoomActor):
@@ -105,8 +96,8 @@ class EffectCollector(Struct):
             turn=turn,
             turn_ended=turn_ended,
             user=user,
-            finished=tuple(self.finished),
-            set_aside=tuple(self.set_aside),
+            acked=tuple(self.acked),
+            dead_letters=tuple(self.dead_letters),
             deliveries=tuple(self.deliveries),
             orders=tuple(self.orders),
             dropped_edits=tuple(self.dropped),
@@ -117,5 +108,5 @@ class EffectCollector(Struct):
 
 
 def _is_dropped(order: Order, edits: TxnId) -> bool:
-    """Whether an order of this visit is an intermediate edit of the message."""
+    """Whether an order of this batch is an intermediate edit of the message."""
     return isinstance(order, SendMessage) and order.droppable and order.edits == edits

@@ -7,7 +7,7 @@ from machines.access import Access
 from machines.context import Agents, StepContext
 from machines.i18n import Catalog
 from machines.ids import UserId
-from machines.room.binding import first_platform_number, platform_number
+from machines.room.binding import first_platform_number
 from machines.user.preferences import Preferences
 
 _DEFAULT = Preferences()
@@ -26,7 +26,6 @@ class ContextProvider:
         agent_retry_s: float,
         agent_max_turn_s: float,
         mock_agents: bool = False,
-        platform_chat_seq: int = 0,
     ) -> None:
         self._clock = clock
         self._catalog = catalog
@@ -35,7 +34,7 @@ class ContextProvider:
         self._agent_retry_s = agent_retry_s
         self._agent_max_turn_s = agent_max_turn_s
         self._mock_agents = mock_agents
-        self.platform_chat_seq = platform_chat_seq
+        self.platform_chat_seq = 0
         self._preferences: dict[UserId, Preferences] = {}
 
     def step_context(self) -> StepContext:
@@ -71,10 +70,6 @@ class ContextProvider:
         """Use these preferences from the next step on."""
         self._preferences[user_id] = preferences
 
-    def reserve_platform_chat_id(self, platform_chat_id: str) -> None:
-        """Reserve a `platform_chat_id`: it is never given out again (contract A5)."""
-        self.raise_platform_chat_seq(platform_number(platform_chat_id))
-
     def raise_platform_chat_seq(self, seq: int) -> None:
-        """Raise the highest number that is in use."""
+        """Raise the highest number in use: numbers up to it are never given out again (contract A5)."""
         self.platform_chat_seq = max(self.platform_chat_seq, seq)

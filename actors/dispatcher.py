@@ -36,10 +36,10 @@ Events that wait for something else, such as a slow agent or a repair, are bound
 
 
 class Dispatcher:
-    """Runs all actors. `perform` gets the volatile effects after a commit, `send` the committed orders.
+    """Runs all actors. `perform` gets the volatile effects after a commit, `enqueue` the committed orders.
 
-    `send` also gets the messages whose edits were dropped, and the actor. `orders_waiting` returns the number of
-    pending orders of a room; `resume_congested` is called when it has become lower.
+    `enqueue` also gets the messages whose edits were dropped, and the actor. `pending_orders` returns the number of
+    pending orders of a room; `resume_congested` must be called when it has become lower.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Dispatcher:
         context_provider: ContextProvider,
         clock: Clock,
         perform: Callable[[ActorKey, VolatileEffect], None],
-        send: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
-        orders_waiting: Callable[[ActorKey], int],
+        enqueue: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
+        pending_orders: Callable[[ActorKey], int],
     ) -> None:
         self._journal = journal
-        self._worlds = context_provider
+        self._context_provider = context_provider
         self._clock = clock
         self._perform = perform
-        self._send = send
-        self._orders_waiting = orders_waiting
+        self._enqueue = enqueue
+        self._pending_orders = pending_orders
         self._congested: set[ActorKey] = set()
         self._cells: OrderedDict[ActorKey, ActorCell] = OrderedDict()
         self._ready: OrderedDict[ActorKey, list[object]] = OrderedDict()
@@ -65,16 +65,16 @@ class Dispatcher:
         self._timers = Timers(clock, lambda key: self.signal(key, TimePassed()))
         self._backlog = 0
         self._unprocessed: dict[ActorKey, int] = {}
-        """The number of rows of each actor that it could take and that were not taken yet."""
+        """The number of rows of each actor that it can handle and has not handled yet."""
         self._capacity_freed = anyio.Event()
         self._stopping = False
         self._running = False
-        self._idle = anyio.Event()
+        self._stopped = anyio.Event()
 
     def deliver(self, rows: Iterable[InboxRow]) -> None:
         """Deliver committed inbox rows to their actors."""
         for row in rows:
-            self._count(row.actor, 1)
+            self._add_to_backlog(row.actor, 1)
             cell = self._cells.get(row.actor)
             if cell is not None:
                 cell.deliver((row,))
@@ -103,13 +103,11 @@ class Dispatcher:
         The rows count as backlog, otherwise repeated crashes would let it grow without bound.
         """
         for key, rows in waiting.items():
-            self._count(key, rows)
-            signals = self._make_ready(key)
-            if not key.startswith("@"):
-                signals.append(Resumed())
+            self._add_to_backlog(key, rows)
+            self._resume(key)
 
     def is_caught_up(self, key: ActorKey) -> bool:
-        """Whether a room has answered everything that it has taken; a passivated one has.
+        """Whether a room has answered every message that it has accepted; a passivated one has.
 
         Requests that it passed on to its owner's actor (`!new`, messages in an entry room) count.
         """
@@ -120,7 +118,7 @@ class Dispatcher:
         if not cell.caught_up or cell.congested or owner in self._ready or owner in self._loading:
             return False
         user_actor = self._cells.get(owner) if owner is not None else None
-        return user_actor is None or (user_actor.idle and not user_actor.making)
+        return user_actor is None or (user_actor.idle and not user_actor.is_creating)
 
     async def wait_for_capacity(self) -> None:
         """Return when the backlog is small enough for another sync."""
@@ -148,20 +146,24 @@ class Dispatcher:
                     continue
                 await self._process_round()
             group.cancel_scope.cancel()
-        self._idle.set()
+        self._stopped.set()
 
     async def stop(self) -> None:
         """Stop after the current round; pending events stay in their rows."""
         self._stopping = True
         self._wake.set()
-        # Stopped before it was started: there is nothing to wait for.
-        if self._running:
-            await self._idle.wait()
+        if self._running:  # it may be stopped before it was started
+            await self._stopped.wait()
 
     def _make_ready(self, key: ActorKey) -> list[object]:
         signals = self._ready.setdefault(key, [])
         self._wake.set()
         return signals
+
+    def _resume(self, key: ActorKey) -> None:
+        signals = self._make_ready(key)
+        if not key.startswith("@"):
+            signals.append(Resumed())
 
     async def _process_round(self) -> None:
         keys = [
@@ -172,10 +174,10 @@ class Dispatcher:
         for key, signals in keys:
             cell = self._cells[key]
             self._cells.move_to_end(key)
-            cell.orders_waiting = self._orders_waiting(key)
+            cell.pending_orders = self._pending_orders(key)
             for event in signals:
                 cell.signal(event)
-            batches.append(cell.process_batch(self._worlds))
+            batches.append(cell.process_batch(self._context_provider))
         await self._commit(batches)
         for batch in batches:
             self._complete(batch)
@@ -188,7 +190,7 @@ class Dispatcher:
         if cold:
             # Rows that are delivered from now on may have been committed after the rows were read.
             self._loading = {key: [] for key in cold}
-            loaded = await self._journal.rooms_and_users(cold)
+            loaded = await self._journal.load_actors(cold)
             for key, rows in loaded.items():
                 cell = self._cells[key] = ActorCell(key, rows)
                 cell.deliver(self._loading[key])
@@ -200,22 +202,24 @@ class Dispatcher:
                 self._cells[key].update_chats(chats)
         for key, _ in keys:
             cell = self._cells[key]
-            for priority, after in cell.to_read():
-                cell.feed(priority, await self._journal.inbox_after(key, after, priority))
+            for priority, after in cell.queues_to_read():
+                cell.inbox.add_page(priority, await self._journal.inbox_after(key, after, priority))
 
     async def _commit(self, batches: list[ProcessedBatch]) -> None:
-        written = [batch for batch in batches if not batch.writes.empty]
+        written = [batch for batch in batches if not batch.unit_of_work.empty]
         if not written:
             return
         now = self._clock.now()
         try:
             self.deliver(
-                await self._journal.save_units_of_work([batch.writes for batch in written], now)
+                await self._journal.save_units_of_work(
+                    [batch.unit_of_work for batch in written], now
+                )
             )
         except UnitRefused:
-            await self._commit_apart(batches, written, now)
+            await self._commit_one_by_one(batches, written, now)
 
-    async def _commit_apart(
+    async def _commit_one_by_one(
         self, batches: list[ProcessedBatch], written: list[ProcessedBatch], now: float
     ) -> None:
         """Commit one by one; move the rows of a refused batch to the dead letters.
@@ -224,34 +228,34 @@ class Dispatcher:
         """
         for batch in written:
             try:
-                self.deliver(await self._journal.save_units_of_work([batch.writes], now))
+                self.deliver(await self._journal.save_units_of_work([batch.unit_of_work], now))
             except UnitRefused as error:
                 structlog.get_logger().error(
                     "batch_refused", actor=batch.cell.key, reason=str(error)
                 )
-                aside = tuple((seq, f"could not be kept: {error}") for seq in batch.taken)
-                await self._journal.save_units_of_work([UnitOfWork(set_aside=aside)], now)
-                self._count(batch.cell.key, -len(batch.taken))
+                dead_letters = tuple((seq, f"could not be saved: {error}") for seq in batch.handled)
+                await self._journal.save_units_of_work([UnitOfWork(dead_letters=dead_letters)], now)
+                self._add_to_backlog(batch.cell.key, -len(batch.handled))
                 del self._cells[batch.cell.key]
                 batches.remove(batch)
-                # Its signals are lost with it: a turn in progress is asked again, as after a restart.
-                signals = self._make_ready(batch.cell.key)
-                if not batch.cell.key.startswith("@"):
-                    signals.append(Resumed())
+                # Its signals are lost: a turn in progress starts a new call, as after a restart.
+                self._resume(batch.cell.key)
 
     def _complete(self, batch: ProcessedBatch) -> None:
         """Apply a committed batch, and perform its effects."""
-        cell, writes = batch.cell, batch.writes
+        cell, writes = batch.cell, batch.unit_of_work
         cell.apply(batch)
-        cell.orders_waiting = self._orders_waiting(cell.key)
+        cell.pending_orders = self._pending_orders(cell.key)
         if cell.congested:
             self._congested.add(cell.key)
-        # Rows that cannot be taken now do not count as backlog: they do not wait for the dispatcher.
-        left = cell.can_take
-        self._count(cell.key, -len(batch.taken) if left else -self._unprocessed.get(cell.key, 0))
+        # Rows that cannot be handled now do not count as backlog: they do not wait for the dispatcher.
+        self._add_to_backlog(
+            cell.key,
+            -len(batch.handled) if cell.has_open_rows else -self._unprocessed.get(cell.key, 0),
+        )
         if writes.orders or writes.dropped_edits:
-            self._send(writes.orders, writes.dropped_edits, cell.key)
-        for effect in batch.deferred:
+            self._enqueue(writes.orders, writes.dropped_edits, cell.key)
+        for effect in batch.volatile:
             self._perform(cell.key, effect)
         due_at = cell.due_at()
         if due_at is not None:
@@ -260,15 +264,15 @@ class Dispatcher:
             self._timers.clear(cell.key)
         if cell.has_work:
             self._make_ready(cell.key)
-        if isinstance(cell.value, UserActor) and cell.idle:
+        if isinstance(cell.actor, UserActor) and cell.idle:
             # Most users are idle most of the time, and are loaded again for each event.
             del self._cells[cell.key]
 
-    def _count(self, key: ActorKey, more: int) -> None:
-        """Add to the backlog of an actor; a negative number removes from it."""
+    def _add_to_backlog(self, key: ActorKey, count: int) -> None:
+        """Change the backlog of an actor by `count` rows, which may be negative."""
         before = self._unprocessed.get(key, 0)
-        # Rows of a full room were not counted, and are taken later all the same.
-        after = max(0, before + more)
+        # Rows of a full room were not counted, but are handled later.
+        after = max(0, before + count)
         self._backlog += after - before
         if after:
             self._unprocessed[key] = after

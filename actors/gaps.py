@@ -40,33 +40,33 @@ class GapFiller:
         self._deliver = deliver
         self._limit = anyio.CapacityLimiter(MAX_CONCURRENT_PAGES)
         self._filling: set[RoomId] = set()
-        self._again: set[RoomId] = set()
+        self._reopened: set[RoomId] = set()
         self._group: TaskGroup | None = None
 
     async def run(self, group: TaskGroup) -> None:
-        """Fill the gaps that an earlier process left, and from now on those that are opened."""
-        left = await self._journal.gaps()
+        """Fill the gaps of an earlier process, and from now on those that are opened."""
+        stored = await self._journal.gaps()
         self._group = group
-        self.open(gap.room_id for gap in left)
+        self.open(gap.room_id for gap in stored)
 
     def open(self, room_ids: Iterable[RoomId]) -> None:
         """Fill the gaps of these rooms; before `run` nothing is started."""
         for room_id in room_ids:
             if room_id in self._filling:
                 # The gap may have been opened after its row was last read.
-                self._again.add(room_id)
+                self._reopened.add(room_id)
             elif self._group is not None:
                 self._filling.add(room_id)
                 self._group.start_soon(self._fill, room_id)
 
-    def may_miss(self, room_id: RoomId) -> bool:
+    def may_have_gap(self, room_id: RoomId) -> bool:
         """Whether a part of this room's history may still be unread."""
         return self._group is None or room_id in self._filling
 
     async def _fill(self, room_id: RoomId) -> None:
-        self._again.add(room_id)
-        while room_id in self._again:
-            self._again.remove(room_id)
+        self._reopened.add(room_id)
+        while room_id in self._reopened:
+            self._reopened.remove(room_id)
             gap = await self._journal.gap_of(room_id)
             while gap is not None:
                 await self._fill_one(gap)
@@ -83,7 +83,7 @@ class GapFiller:
             except TokenUnknown as error:
                 logger.warning("gap_refused", reason=str(error))
                 # The messages of a refused gap are found from the bot's read position (contract D12).
-                await self._keep(gap, await self._homeserver.left_to_answer(gap.room_id))
+                await self._save(gap, await self._homeserver.left_to_answer(gap.room_id))
             except HistoryUnavailable as error:
                 if self._clock.now() < give_up_at:
                     logger.warning("gap_unreadable", reason=str(error), pause_s=pause_s)
@@ -97,10 +97,10 @@ class GapFiller:
         pages = self._homeserver.history(gap)
         while True:
             async with self._limit:
-                facts = await anext(pages, None)
-                if facts is None:
+                events = await anext(pages, None)
+                if events is None:
                     return
-                await self._keep(gap, facts)
+                await self._save(gap, events)
 
-    async def _keep(self, gap: Gap, facts: Iterable[MatrixEvent]) -> None:
-        self._deliver(await self._journal.save_history(gap, facts, self._clock.now()))
+    async def _save(self, gap: Gap, events: Iterable[MatrixEvent]) -> None:
+        self._deliver(await self._journal.save_history(gap, events, self._clock.now()))

@@ -1,22 +1,22 @@
 """The inbox rows of one actor: the first of them in memory, the rest in the database.
 
-There is one queue for each priority, so that a row that must not wait is found behind any number of others. Rows are
-taken in order within a queue, and in order across all open queues.
+There is one queue for each priority, so that an urgent row is found behind any number of others. Rows are handled in
+order within a queue, and in order across all open queues.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from machines.events.priority import Priority
 from store.inbox import READ_AHEAD
 from store.records import InboxRow
 
-HELD = 256
+MAX_LOADED = 256
 """Maximum number of rows in memory per queue; further rows are read from the database later."""
 
 
-class Queue:
+class InboxQueue:
     """The rows of one priority."""
 
     __slots__ = ("last_seq", "more_stored", "rows", "skipped_seq")
@@ -40,14 +40,14 @@ class Queue:
         """Add a new row; if the queue is full, it is read from the database later."""
         if row.seq <= self.last_seq:
             return
-        if self.more_stored or len(self.rows) >= HELD:
+        if self.more_stored or len(self.rows) >= MAX_LOADED:
             self.more_stored = True
             self.skipped_seq = row.seq
             return
         self.rows.append(row)
         self.last_seq = row.seq
 
-    def feed(self, rows: Sequence[InboxRow]) -> None:
+    def add_page(self, rows: Sequence[InboxRow]) -> None:
         """Add the next rows that were read from the database.
 
         A row that was skipped meanwhile may have been committed after that read.
@@ -58,7 +58,7 @@ class Queue:
         self.more_stored = len(rows) >= READ_AHEAD or self.skipped_seq > self.last_seq
 
     def unload(self) -> None:
-        """Drop all rows from memory; they are read again when they can be taken."""
+        """Drop all rows from memory; they are read again when they can be handled."""
         if self.rows:
             self.skipped_seq = max(self.skipped_seq, self.last_seq)
             self.last_seq = self.rows[0].seq - 1
@@ -66,49 +66,45 @@ class Queue:
             self.rows.clear()
 
 
-class Queues:
-    """All queues of one actor. The caller says each time which priorities are open."""
+class InboxQueues:
+    """All queues of one actor. The caller passes the open priorities each time."""
 
     def __init__(self, loaded: Sequence[InboxRow]) -> None:
-        self._queues: dict[Priority, Queue] = {}
-        self.deliver(loaded)
-        for priority, queue in self._queues.items():
+        self.queues: defaultdict[Priority, InboxQueue] = defaultdict(InboxQueue)
+        for row in loaded:
+            self.deliver(row)
+        for priority, queue in self.queues.items():
             queue.more_stored = sum(row.priority == priority for row in loaded) >= READ_AHEAD
 
     def __bool__(self) -> bool:
         """Whether there are rows."""
-        return any(self._queues.values())
+        return any(self.queues.values())
 
-    def deliver(self, rows: Iterable[InboxRow]) -> None:
-        """Add new rows, in order."""
-        for row in rows:
-            self._of(row.priority).deliver(row)
+    def deliver(self, row: InboxRow) -> None:
+        """Add a new row; rows must be added in order."""
+        self.queues[row.priority].deliver(row)
 
-    def feed(self, priority: Priority, rows: Sequence[InboxRow]) -> None:
+    def add_page(self, priority: Priority, rows: Sequence[InboxRow]) -> None:
         """Add the next rows of a queue that were read from the database."""
-        self._of(priority).feed(rows)
+        self.queues[priority].add_page(rows)
 
-    def to_read(self, open_to: AbstractSet[Priority]) -> Iterator[tuple[Priority, int]]:
+    def queues_to_read(
+        self, open_priorities: AbstractSet[Priority]
+    ) -> Iterator[tuple[Priority, int]]:
         """Yield the open queues whose next rows must be read, each with the `seq` after which to read."""
-        for priority in open_to:
-            queue = self._queues.get(priority)
-            if queue is not None and queue.more_to_read:
+        for priority, queue in self.queues.items():
+            if priority in open_priorities and queue.more_to_read:
                 yield priority, queue.last_seq
 
-    def any_in(self, open_to: AbstractSet[Priority]) -> bool:
+    def has_rows(self, open_priorities: AbstractSet[Priority]) -> bool:
         """Whether the open queues have rows."""
-        return any(queue for priority, queue in self._queues.items() if priority in open_to)
+        return any(queue for priority, queue in self.queues.items() if priority in open_priorities)
 
-    def held(self, priority: Priority) -> int:
-        """Return how many rows of a queue are in memory."""
-        queue = self._queues.get(priority)
-        return len(queue.rows) if queue is not None else 0
-
-    def take(self, open_to: AbstractSet[Priority]) -> InboxRow | None:
-        """Return the first row of the open queues; `None` while one of them must be read first."""
-        first: Queue | None = None
-        for priority, queue in self._queues.items():
-            if priority not in open_to:
+    def pop(self, open_priorities: AbstractSet[Priority]) -> InboxRow | None:
+        """Return the first row of the open queues; `None` if one of them must be read first."""
+        first: InboxQueue | None = None
+        for priority, queue in self.queues.items():
+            if priority not in open_priorities:
                 continue
             if queue.more_to_read:
                 return None
@@ -118,11 +114,5 @@ class Queues:
 
     def unload(self, priorities: AbstractSet[Priority]) -> None:
         """Drop the rows of these priorities from memory."""
-        for priority in priorities & self._queues.keys():
-            self._queues[priority].unload()
-
-    def _of(self, priority: Priority) -> Queue:
-        queue = self._queues.get(priority)
-        if queue is None:
-            queue = self._queues[priority] = Queue()
-        return queue
+        for priority in priorities & self.queues.keys():
+            self.queues[priority].unload()

@@ -32,20 +32,20 @@ from store.records import InboxRow, OutboxRow
 
 MAX_CONCURRENT_REQUESTS = 100
 LANE_FULL = 256
-"""With so many orders pending in a lane, its room takes no more messages; with twice as many, no more commands.
-An answer is not computed long before it can be sent."""
+"""With this many orders pending in a lane, its room handles no more messages; with twice as many, no more commands.
+So an answer is not computed long before it can be sent."""
 LANE_LOW = 128
-"""When so many orders are left, the room takes messages again."""
+"""When only this many orders are left, the room handles messages again."""
 MAX_CACHED_EDIT_TIMES = 4096
 """Maximum number of cached last-edit times."""
 TXN_ID_LIFETIME_S = 20 * 3600.0
-"""The homeserver forgets a transaction id after 24 h; an older message is searched in the room before it is sent."""
+"""The homeserver drops a transaction id after 24 h. An older message is searched in the room before it is sent."""
 EDIT_INTERVAL_S = 1.5
 """Shortest interval between two edits of a message, from the homeserver's response to the first (contract D6)."""
 
 
 class Outbox:
-    """Performs orders, each lane in a task of its own."""
+    """Performs orders, each lane in its own task."""
 
     def __init__(
         self,
@@ -55,19 +55,19 @@ class Outbox:
         task_pool: TaskPool,
         *,
         deliver: Callable[[Iterable[InboxRow]], None],
-        replied: Callable[[RoomId, EventId], None],
-        drained: Callable[[str], None],
-        allows: Callable[[UserId], bool] = lambda _: True,
+        on_reply_sent: Callable[[RoomId, EventId], None],
+        on_lane_low: Callable[[str], None],
+        allows: Callable[[UserId], bool],
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal
         self._clock = clock
         self._task_pool = task_pool
-        self._replied = replied
-        self._drained = drained
+        self._on_reply_sent = on_reply_sent
+        self._on_lane_low = on_lane_low
         self._allows = allows
         self._lanes: dict[str, deque[OutboxRow]] = {}
-        self._shown_at: OrderedDict[TxnId, float] = OrderedDict()
+        self._last_edit_at: OrderedDict[TxnId, float] = OrderedDict()
         self._limit = anyio.Semaphore(MAX_CONCURRENT_REQUESTS, fast_acquire=True)
         self._outcomes = Outcomes(journal, clock, task_pool, deliver)
         self._empty = anyio.Event()
@@ -75,9 +75,9 @@ class Outbox:
     async def recover(self) -> None:
         """Load the orders that an earlier process left."""
         fresh = self._clock.now() - TXN_ID_LIFETIME_S
-        self.send([_repeated(row) for row in await self._journal.waiting_orders(fresh)], ())
+        self.enqueue([_repeated(row) for row in await self._journal.waiting_orders(fresh)], ())
 
-    def send(
+    def enqueue(
         self, rows: Iterable[OutboxRow], dropped: Iterable[str] = (), lane_of_dropped: str = ""
     ) -> None:
         """Add committed orders, and drop intermediate edits that the same commit removed.
@@ -90,12 +90,12 @@ class Outbox:
             lane = self._lanes.get(row.lane)
             if lane is None:
                 self._lanes[row.lane] = deque((row,))
-                self._task_pool.start(self._work, row.lane)
+                self._task_pool.start(self._run_lane, row.lane)
             else:
                 lane.append(row)
 
-    def waiting_in(self, lane: str) -> int:
-        """Return the number of pending orders of a lane; `drained` is called when it has become low."""
+    def pending_in(self, lane: str) -> int:
+        """Return the number of pending orders of a lane; `on_lane_low` is called when it has become low."""
         return len(self._lanes.get(lane, ()))
 
     async def flush(self) -> None:
@@ -112,11 +112,11 @@ class Outbox:
             if (
                 isinstance(row.order, SendMessage)
                 and row.order.droppable
-                and (row.order.edits == txn_id)
+                and row.order.edits == txn_id
             ):
                 self._lanes[name].remove(row)
 
-    async def _work(self, name: str) -> None:
+    async def _run_lane(self, name: str) -> None:
         lane = self._lanes[name]
         while lane:
             row = lane[0]
@@ -125,15 +125,15 @@ class Outbox:
                 await self._clock.sleep(wait_s)
             async with self._limit:
                 outcome = await self._perform(row)
-            self._note_shown(row)
-            self._outcomes.note(row, outcome)
+            self._record_edit_time(row)
+            self._outcomes.add(row, outcome)
             lane.popleft()
             if len(lane) in (LANE_LOW, LANE_FULL):
-                self._drained(name)
+                self._on_lane_low(name)
             if not lane and isinstance(outcome, Done):
-                self._note_reply(row)
+                self._report_reply(row)
         del self._lanes[name]
-        self._drained(name)
+        self._on_lane_low(name)
         if not self._lanes:
             self._empty.set()
 
@@ -147,7 +147,7 @@ class Outbox:
         """Return the earliest time of an edit; only the outbox knows when the text before it was sent."""
         if not isinstance(order, SendMessage) or order.edits is None:
             return 0.0
-        return self._shown_at.get(order.edits, 0.0) + EDIT_INTERVAL_S
+        return self._last_edit_at.get(order.edits, 0.0) + EDIT_INTERVAL_S
 
     async def _perform(self, row: OutboxRow) -> Outcome:
         order = await self._resolve(row.order)
@@ -157,7 +157,7 @@ class Outbox:
         if invited is not None and not self._allows(invited):
             # The order may be older than the present access rules (contract E3).
             return Refused("forbidden", "", f"{invited} may not talk to the bot")
-        if row.doubtful and isinstance(order, SendMessage) and order.edits is None:
+        if row.txn_id_expired and isinstance(order, SendMessage) and order.edits is None:
             found = await self._homeserver.find_sent(order, row.created_at)
             if found is not None:
                 return Done(found)
@@ -167,29 +167,29 @@ class Outbox:
         """Fill in the event id of an edit or a redaction."""
         match order:
             case SendMessage(edits=str() as txn_id, edits_event_id=None):
-                event_id = await self._outcomes.event_of(txn_id)
+                event_id = await self._outcomes.event_id_of(txn_id)
                 return replace(order, edits_event_id=event_id) if event_id else None
             case RedactMessage(redacts=txn_id, redacts_event_id=None):
-                event_id = await self._outcomes.event_of(txn_id)
+                event_id = await self._outcomes.event_id_of(txn_id)
                 return replace(order, redacts_event_id=event_id) if event_id else None
             case _:
                 return order
 
-    def _note_shown(self, row: OutboxRow) -> None:
+    def _record_edit_time(self, row: OutboxRow) -> None:
         if isinstance(row.order, SendMessage) and row.order.partial:
-            self._shown_at[row.order.edits or row.txn_id] = self._clock.now()
-            if len(self._shown_at) > MAX_CACHED_EDIT_TIMES:
-                self._shown_at.popitem(last=False)
+            self._last_edit_at[row.order.edits or row.txn_id] = self._clock.now()
+            if len(self._last_edit_at) > MAX_CACHED_EDIT_TIMES:
+                self._last_edit_at.popitem(last=False)
 
-    def _note_reply(self, row: OutboxRow) -> None:
+    def _report_reply(self, row: OutboxRow) -> None:
         """Move the bot's read position after a whole reply (contract D12).
 
-        The read position says what the room shows, which is true as soon as the homeserver has responded. It does not
-        depend on the commit: a repeated reply is recognised, and without the database it is found in the room.
+        This does not wait for the commit: the room shows the reply as soon as the homeserver has responded. A repeated
+        reply is recognised by its transaction id or, if the database was lost, found in the room.
         """
         order = row.order
         if isinstance(order, SendMessage) and order.answers and not order.partial:
-            self._replied(order.room_id, order.answers)
+            self._on_reply_sent(order.room_id, order.answers)
 
 
 def _invited_user(order: Order) -> UserId | None:

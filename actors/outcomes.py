@@ -44,16 +44,15 @@ class Outcomes:
         self._committing = False
         self._committed = anyio.Event()
 
-    def note(self, row: OutboxRow, outcome: Outcome) -> None:
-        """Accept the outcome of an order; it is committed soon, together with others."""
+    def add(self, row: OutboxRow, outcome: Outcome) -> None:
+        """Add the outcome of an order; it is committed soon, together with others."""
         refusal = f"{outcome.errcode}: {outcome.reason}" if isinstance(outcome, Refused) else None
         event_id = outcome.event_id if isinstance(outcome, Done) else None
         if event_id is not None:
             self._sent[row.txn_id] = event_id
         report = None
         if row.reports or refusal is not None:
-            answers = getattr(row.order, "answers", None)
-            report = OrderDone(row.txn_id, outcome, answers)
+            report = OrderDone(row.txn_id, outcome, getattr(row.order, "answers", None))
         if refusal is not None:
             structlog.get_logger().warning(
                 "order_refused", lane=row.lane, order=tag_of(row.order), reason=refusal
@@ -63,9 +62,9 @@ class Outcomes:
             self._committing = True
             self._task_pool.start(self._commit)
 
-    async def event_of(self, txn_id: TxnId) -> EventId | None:
-        """Return the event that a message was sent as, if it was."""
-        return self._sent.get(txn_id) or await self._journal.sent_event(txn_id)
+    async def event_id_of(self, txn_id: TxnId) -> EventId | None:
+        """Return the event id of a message, if it was sent."""
+        return self._sent.get(txn_id) or await self._journal.sent_event_id(txn_id)
 
     async def flush(self) -> None:
         """Return when everything is committed."""
@@ -77,27 +76,25 @@ class Outcomes:
         while self._finished:
             finished, self._finished = self._finished, []
             try:
-                await self._keep(finished)
+                await self._save(finished)
             except UnitRefused:
-                await self._keep_apart(finished)
+                await self._save_one_by_one(finished)
             # Outcomes that are not committed yet are the newest, and are in memory only.
             while len(self._sent) > MAX_CACHED_EVENT_IDS + len(self._finished):
                 self._sent.popitem(last=False)
         self._committing = False
         self._committed.set()
 
-    async def _keep(self, finished: Sequence[FinishedOrder]) -> None:
+    async def _save(self, finished: Sequence[FinishedOrder]) -> None:
         self._deliver(await self._journal.finish_orders(finished, self._clock.now()))
 
-    async def _keep_apart(self, finished: Sequence[FinishedOrder]) -> None:
+    async def _save_one_by_one(self, finished: Sequence[FinishedOrder]) -> None:
         """Commit one by one: an outcome that the database refuses stays in its row for the next process."""
         for each in finished:
             try:
-                await self._keep((each,))
+                await self._save((each,))
             except UnitRefused as error:
+                lane, txn_id = each.row.lane, each.row.txn_id
                 structlog.get_logger().error(
-                    "outcome_not_kept",
-                    lane=each.row.lane,
-                    txn_id=each.row.txn_id,
-                    reason=str(error),
+                    "outcome_not_kept", lane=lane, txn_id=txn_id, reason=str(error)
                 )

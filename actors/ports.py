@@ -1,6 +1,6 @@
 """The ports of the runtime, as Protocols. `matrix` and `agent_platform` satisfy them structurally; `cli` connects them.
 
-`Homeserver` retries by itself (contracts L9, D8): its calls return when there is a definite response, or raise one of
+`Homeserver` retries by itself (contracts L9, D8): a call returns when there is a definite response, or raises one of
 `machines.errors`. `AgentPlatform` raises nothing for a failing agent: every request ends with a terminal frame.
 """
 
@@ -41,7 +41,7 @@ class Homeserver(Protocol):
         ...
 
     async def session_ended(self) -> None:
-        """Return after a soft logout; every request waits for the next `login`."""
+        """Return after a soft logout; until the next `login` every request waits."""
         ...
 
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:

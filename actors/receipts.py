@@ -14,11 +14,11 @@ from actors.task_pool import TaskPool
 from actors.timers import Timers
 from machines.ids import ActorKey, EventId, RoomId
 
-TYPING_AFTER_S = 0.3
+TYPING_DELAY_S = 0.3
 """Delay before the first typing notice: a quick answer needs none."""
-TYPING_AGAIN_S = 20.0
+TYPING_INTERVAL_S = 20.0
 """Interval of renewal: the homeserver ends a typing notice after 30 s."""
-MARK_AFTER_S = 0.05
+MARK_DELAY_S = 0.05
 """Delay before the first markers of a room: a message that is answered at once needs one request for both."""
 MARK_INTERVAL_S = 1.0
 """Shortest interval between two marker requests of a room; later positions replace earlier ones."""
@@ -57,21 +57,20 @@ class Receipts:
         if scope is not None:
             scope.cancel()
         if typing:
-            at = self._typing_at[room_id] = self._clock.now() + TYPING_AFTER_S
+            at = self._typing_at[room_id] = self._clock.now() + TYPING_DELAY_S
             self._typing_timers.set(ActorKey(room_id), at)
 
     def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None = None) -> None:
-        """Move the room's read receipt; of several pending positions only the newest is sent."""
+        """Move the room's read receipt and, to `finished`, its `m.fully_read` (contract D12).
+
+        Of several pending positions only the newest is sent.
+        """
         waiting = self._marks.get(room_id)
         if waiting is not None and finished is None:
             finished = waiting.finished
         self._marks[room_id] = _Mark(read, finished)
         if room_id not in self._marked:
-            self._mark_timers.set(ActorKey(room_id), self._clock.now() + MARK_AFTER_S)
-
-    def reply_delivered(self, room_id: RoomId, answered: EventId) -> None:
-        """Move `m.fully_read` too, after a whole reply with no message pending behind it (contract D12)."""
-        self.mark_read(room_id, answered, finished=answered)
+            self._mark_timers.set(ActorKey(room_id), self._clock.now() + MARK_DELAY_S)
 
     def _typing_due(self, room_id: RoomId) -> None:
         at = self._typing_at.get(room_id)
@@ -82,13 +81,13 @@ class Receipts:
             return
         del self._typing_at[room_id]
         scope = self._typing_shown[room_id] = anyio.CancelScope()
-        self._task_pool.start(self._keep_typing, room_id, scope)
+        self._task_pool.start(self._renew_typing, room_id, scope)
 
-    async def _keep_typing(self, room_id: RoomId, scope: anyio.CancelScope) -> None:
+    async def _renew_typing(self, room_id: RoomId, scope: anyio.CancelScope) -> None:
         with scope:
             while True:
                 await self._homeserver.show_typing(room_id, typing=True)
-                await self._clock.sleep(TYPING_AGAIN_S)
+                await self._clock.sleep(TYPING_INTERVAL_S)
         await self._homeserver.show_typing(room_id, typing=False)
 
     def _mark_due(self, room_id: RoomId) -> None:

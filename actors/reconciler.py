@@ -1,4 +1,4 @@
-"""Reconciliation, carried out: observe through the port, plan with pure code, apply in one transaction.
+"""Runs reconciliation: observe through the port, plan with pure code, apply in one transaction.
 
 `reconcile_matrix_state` serves all rooms once at start (contract L4), `reconcile_single_room` one room at run time
 (contract C7). Neither creates a room, invites anybody or changes a room's state (contracts L7, C9): they write nothing
@@ -23,7 +23,7 @@ from machines.room.binding import chat_number, platform_number
 from machines.room.machine import DifferenceFound
 from machines.room.membership import step_room
 from machines.room.plan import Plan, StoredState
-from machines.room.reconcile import NO_BINDING, Planner
+from machines.room.reconcile import Planner
 from machines.room.repair import finish_repair
 from machines.room.state import Room
 from machines.room.step_draft import StepDraft
@@ -34,7 +34,7 @@ from store import Journal
 from store.records import InboxRow, UnitOfWork
 
 MAX_CONCURRENT_BACKFILLS = 20
-REPAIRS_AT_ONCE = 20
+MAX_CONCURRENT_REPAIRS = 20
 
 
 class Reconciler:
@@ -51,10 +51,10 @@ class Reconciler:
         self._journal = journal
         self._clock = clock
         self._context_provider = context_provider
-        self._reading = anyio.CapacityLimiter(REPAIRS_AT_ONCE)
-        self._numbering = anyio.Lock()
-        self._numbers: dict[UserId, int] = {}
-        """The highest chat number that a repair of this process gave to a user."""
+        self._read_limit = anyio.CapacityLimiter(MAX_CONCURRENT_REPAIRS)
+        self._numbering_lock = anyio.Lock()
+        self._chat_numbers: dict[UserId, int] = {}
+        """The highest chat number that repairs of this process gave to each user."""
 
     async def reconcile_matrix_state(self, topology: Topology) -> dict[str, Any]:
         """Reconcile every room with what the initial sync showed; returns the report of contract L4."""
@@ -69,12 +69,9 @@ class Reconciler:
             self._apply(stored.rooms.get(room_id) or Room(room_id), decided)
             for room_id in (*decided.changed, *decided.refused, *decided.gone)
         ]
-        seq = (
-            None
-            if decided.platform_chat_seq == stored.platform_chat_seq
-            else decided.platform_chat_seq
-        )
-        users = (UnitOfWork(user=user) for user in decided.users)
+        users = [UnitOfWork(user=user) for user in decided.users]
+        seq_changed = decided.platform_chat_seq != stored.platform_chat_seq
+        seq = decided.platform_chat_seq if seq_changed else None
         await self._journal.save_units_of_work(
             [*applied, *users, UnitOfWork(platform_chat_seq=seq)], began
         )
@@ -99,43 +96,50 @@ class Reconciler:
     async def reconcile_single_room(
         self, room_id: RoomId
     ) -> tuple[TopologyConfirmed | TopologyRefused, tuple[InboxRow, ...]]:
-        """Repair one room; returns the result for its actor, and the new inbox rows of its owner's actor.
+        """Repair one room; returns the result for its actor, and new inbox rows of its owner's actor.
 
         Rooms are read concurrently; numbers are given to one room at a time, so that two repairs never give the same
         number (contract C12).
         """
-        async with self._reading:
+        async with self._read_limit:
             spaces = await self._journal.spaces_of(room_id)
             topology = await self._homeserver.observe_room(room_id, spaces)
         rows: tuple[InboxRow, ...] = ()
-        async with self._numbering:
-            decided = self._plan(topology, await self._stored_about(topology, room_id))
-            remarks = [*decided.conflicts, *decided.skipped]
-            about = [asdict(remark) for remark in remarks if remark.room_id == room_id]
-            report: dict[str, Any] = {"room_id": room_id, "remarks": about}
+        async with self._numbering_lock:
+            decided = self._plan(topology, await self._stored_for(topology, room_id))
+            remarks = [
+                asdict(remark)
+                for remark in (*decided.conflicts, *decided.skipped)
+                if remark.room_id == room_id
+            ]
+            report: dict[str, Any] = {"room_id": room_id, "remarks": remarks}
             found = decided.found.get(room_id)
             if found is None:
-                reason = about[0]["reason"] if about else self._absence(topology, room_id)
-                return TopologyRefused(reason, report), ()
+                reason = "the bot is not joined to it"
+                if room_id in topology.rooms:
+                    reason = NO_BINDING
+                return TopologyRefused(remarks[0]["reason"] if remarks else reason, report), ()
             binding = found.binding
             self._context_provider.raise_platform_chat_seq(
                 platform_number(binding.platform_chat_id)
             )
             if binding.room_type == "chat" and binding.space_id is not None:
                 owner, number = binding.matrix_user_id, chat_number(binding.chat_id)
-                self._numbers[owner] = max(self._numbers.get(owner, 0), number)
+                self._chat_numbers[owner] = max(self._chat_numbers.get(owner, 0), number)
                 recovered = ChatRecovered(binding.space_id, number)
-                rows = await self._journal.tell(ActorKey(owner), recovered, self._clock.now())
+                rows = await self._journal.deliver_event(
+                    ActorKey(owner), recovered, self._clock.now()
+                )
         # The binding is written to the homeserver before the waiting message is handled (contract C4). If that is
         # refused, the room's machine orders it again through the outbox, where the refusal is visible.
-        missing = found.backfill and await self._keep_binding(room_id, found) is not None
+        missing = found.backfill and await self._store_binding(room_id, found) is not None
         return replace(found, backfill=missing, report=report), rows
 
-    async def _stored_about(self, topology: Topology, room_id: RoomId) -> StoredState:
-        """Return the rows that the topology is compared with, and the numbers that other repairs have just given."""
-        stored = await self._journal.stored_about(topology)
+    async def _stored_for(self, topology: Topology, room_id: RoomId) -> StoredState:
+        """Return the rows that the topology is compared with, updated by the numbers of other repairs."""
+        stored = await self._journal.stored_for(topology)
         users = dict(stored.users)
-        for user_id, number in self._numbers.items():
+        for user_id, number in self._chat_numbers.items():
             user = users.get(user_id, User(user_id))
             users[user_id] = replace(user, next_chat_index=max(user.next_chat_index, number + 1))
         stored = replace(stored, users=users)
@@ -158,7 +162,7 @@ class Reconciler:
 
         async def write(room_id: RoomId) -> None:
             async with limit:
-                refusal = await self._keep_binding(room_id, decided.found[room_id])
+                refusal = await self._store_binding(room_id, decided.found[room_id])
             if refusal is not None:
                 refused[room_id] = refusal
 
@@ -167,16 +171,16 @@ class Reconciler:
                 group.start_soon(write, room_id)
         return refused
 
-    async def _keep_binding(self, room_id: RoomId, found: TopologyConfirmed) -> str | None:
+    async def _store_binding(self, room_id: RoomId, found: TopologyConfirmed) -> str | None:
         """Write a binding to the homeserver; returns the reason of a refusal."""
         order = StoreBinding(room_id, found.binding.content())
         outcome = await self._homeserver.perform(order, TxnId(""))
         return outcome.reason if isinstance(outcome, Refused) else None
 
     def _apply(self, room: Room, decided: Plan) -> UnitOfWork:
-        """Run one room's machine over the plan; the transitions are recorded like any other.
+        """Run one room's machine over the plan, and record its transitions.
 
-        No effect of these steps follows the commit: at start nothing is sent and no repair begins.
+        Volatile effects are dropped: at start nothing is sent and no repair begins.
         """
         context = self._context_provider.step_context()
         before = RoomActor(room)
@@ -187,23 +191,14 @@ class Reconciler:
         else:
             if room.state != "reconciling":
                 step_room(draft, DifferenceFound(), "start-up found a difference")
-            finish_repair(draft, _judgement(room.room_id, decided))
+            found = decided.found.get(room.room_id)
+            if found is not None:
+                finish_repair(draft, replace(found, backfill=False))  # the binding was just written
+            else:
+                reason = decided.refused[room.room_id]
+                finish_repair(draft, TopologyRefused(reason, {"reason": reason}, at_start=True))
         after, effects = draft.result()
         collector = EffectCollector(ActorKey(room.room_id), before)
         for effect in effects:
             collector.add(effect, context, self._context_provider)
-        return collector.writes(after)
-
-    @staticmethod
-    def _absence(topology: Topology, room_id: RoomId) -> str:
-        if room_id not in topology.rooms:
-            return "the bot is not joined to it"
-        return NO_BINDING
-
-
-def _judgement(room_id: RoomId, decided: Plan) -> TopologyConfirmed | TopologyRefused:
-    found = decided.found.get(room_id)
-    if found is None:
-        reason = decided.refused[room_id]
-        return TopologyRefused(reason, {"reason": reason}, at_start=True)
-    return replace(found, backfill=False)  # the bindings have just been written
+        return collector.unit_of_work(after)

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from actors.ports import Clock
 
-LOOK_EVERY_S = 1.0
+REMOVAL_INTERVAL_S = 1.0
 """Interval at which unused workers are removed: a worker exits after one to two intervals without a job."""
 
 
@@ -32,7 +32,7 @@ class TaskPool:
         self._clock = clock
         self._group: TaskGroup | None = None
         self._idle: list[_Idle] = []
-        self._unneeded = 0
+        self._unused = 0
         self._removing = False
 
     def run(self, group: TaskGroup) -> None:
@@ -50,7 +50,7 @@ class TaskPool:
         if self._idle:
             # The most recent one, so that unused workers stay at the front of the list.
             idle = self._idle.pop()
-            self._unneeded = min(self._unneeded, len(self._idle))
+            self._unused = min(self._unused, len(self._idle))
             idle.job = lambda: job(*arguments)
             idle.woken.set()
         else:
@@ -71,9 +71,9 @@ class TaskPool:
     async def _remove_unused(self) -> None:
         """Remove the workers that had no job since the last interval, until none is idle."""
         while self._idle:
-            self._unneeded = len(self._idle)
-            await self._clock.sleep(LOOK_EVERY_S)
-            for idle in self._idle[: self._unneeded]:
+            self._unused = len(self._idle)
+            await self._clock.sleep(REMOVAL_INTERVAL_S)
+            for idle in self._idle[: self._unused]:
                 idle.woken.set()
-            del self._idle[: self._unneeded]
+            del self._idle[: self._unused]
         self._removing = False

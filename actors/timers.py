@@ -12,7 +12,7 @@ import anyio
 from actors.ports import Clock
 from machines.ids import ActorKey
 
-SLACK = 1000
+MAX_OUTDATED = 1000
 """Maximum number of outdated heap entries, in addition to the number of timers that are set."""
 
 
@@ -23,17 +23,17 @@ class Timers:
         self._clock = clock
         self._due = due
         self._heap: list[tuple[float, ActorKey]] = []
-        self._next: dict[ActorKey, float] = {}
+        self._due_at: dict[ActorKey, float] = {}
         self._wait = anyio.CancelScope()
 
     def set(self, key: ActorKey, at: float) -> None:
         """Signal the actor at `at`, seconds since the epoch."""
-        if self._next.get(key, float("inf")) <= at:
+        if self._due_at.get(key, float("inf")) <= at:
             return
-        self._next[key] = at
-        if len(self._heap) > 2 * len(self._next) + SLACK:
+        self._due_at[key] = at
+        if len(self._heap) > 2 * len(self._due_at) + MAX_OUTDATED:
             # Most entries are outdated: every turn sets its time limit, and nearly all end long before it.
-            self._heap = [(each_at, each) for each, each_at in self._next.items()]
+            self._heap = [(each_at, each) for each, each_at in self._due_at.items()]
             heapq.heapify(self._heap)
         else:
             heapq.heappush(self._heap, (at, key))
@@ -42,7 +42,7 @@ class Timers:
 
     def clear(self, key: ActorKey) -> None:
         """Remove the timer of a key."""
-        self._next.pop(key, None)
+        self._due_at.pop(key, None)
 
     async def run(self) -> None:
         """Run until cancelled. Each wait ends at the earliest due time, or when an earlier timer is set."""
@@ -50,8 +50,8 @@ class Timers:
             now = self._clock.now()
             while self._heap and self._heap[0][0] <= now:
                 at, key = heapq.heappop(self._heap)
-                if self._next.get(key) == at:
-                    del self._next[key]
+                if self._due_at.get(key) == at:
+                    del self._due_at[key]
                     self._due(key)
             self._wait = anyio.CancelScope()
             with self._wait:

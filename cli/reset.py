@@ -173,7 +173,7 @@ def _lock_out_daemon(places: Places, dry_run: bool) -> Iterator[bool]:
     with ExitStack() as stack:
         try:
             if not dry_run and database.parent.is_dir():
-                lock = DaemonLock(database, places.matrix_store_path, signs=False)
+                lock = DaemonLock(database, places.matrix_store_path, writes_pid=False)
                 stack.enter_context(lock)
                 if not existed:
                     stack.callback(lock.remove)

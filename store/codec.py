@@ -1,7 +1,7 @@
 """Encodes values as JSON text and decodes them: stored events, orders and turns.
 
-An event or an order has an explicit tag (`machines/events/tags.py`); one typed decoder for each of the two unions reads
-them. Every other value is read as the class of its column.
+An event or an order has an explicit tag (`machines/events/tags.py`); each of the two unions has one typed decoder.
+Every other value is read as the class of its column.
 """
 
 from typing import Any, TypeVar
@@ -24,19 +24,19 @@ def dump(value: object) -> str:
     """Return a value as JSON text.
 
     Raises:
-        UnitRefused: it holds what JSON can't; the edge that let it in should have cleaned it.
+        UnitRefused: JSON can't represent it. The decoder of its source should have refused or cleaned it.
     """
     try:
         return _encoder.encode(value).decode()
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
-        raise UnitRefused(f"{type(value).__name__} can't be kept: {error}") from error
+        raise UnitRefused(f"{type(value).__name__} can't be saved: {error}") from error
 
 
 def read_event(text: str) -> InboxEvent:
     """Return the event of an inbox row.
 
     Raises:
-        DatabaseUnusable: the text is no such event (a damaged row, or one of another version).
+        DatabaseUnusable: the text is not an event (a damaged row, or one of another version).
     """
     return _read(_events, text, "event")
 
@@ -45,13 +45,13 @@ def read_order(text: str) -> Order:
     """Return the order of an outbox row.
 
     Raises:
-        DatabaseUnusable: the text is no such order (a damaged row, or one of another version).
+        DatabaseUnusable: the text is not an order (a damaged row, or one of another version).
     """
     return _read(_orders, text, "order")
 
 
 def read(cls: type[T], text: str) -> T:
-    """Return the value of a column that keeps one class as JSON text.
+    """Return the value of a column that stores one class as JSON text.
 
     Raises:
         DatabaseUnusable: the text is not such a value (a damaged row, or one of another version).
@@ -65,7 +65,6 @@ def read(cls: type[T], text: str) -> T:
 
 def _read(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
     try:
-        value: T = decoder.decode(text)
+        return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise DatabaseUnusable(f"a stored {what} can't be read ({error})") from error
-    return value

@@ -1,6 +1,6 @@
 """The connection: one SQLite file in WAL mode, used from one thread, migrated to the current schema.
 
-`Database.run` is the only way in: it calls a function over a `sqlite3.Connection` on the connection's thread, one
+`Database.run` is the only access: it calls a function over a `sqlite3.Connection` on the connection's thread, one
 function at a time. Errors of SQLite are translated here.
 """
 
@@ -15,19 +15,19 @@ import aiosqlite
 import anyio
 
 from store.errors import DatabaseBusy, DatabaseFull, DatabaseUnusable, UnitRefused, unusable
-from store.ownership import claim, refuse_foreign_file
+from store.ownership import refuse_foreign_file, set_application_id
 from store.wal_limit import limit_wal
 
 T = TypeVar("T")
 FILE_MODE = 0o600
-_OUR_FAULT = (
+_UNIT_ERRORS = (
     sqlite3.IntegrityError,
     sqlite3.ProgrammingError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
     OverflowError,
 )
-"""Errors of a statement that breaks a rule of the schema, or of a value that SQLite can't hold."""
+"""A statement breaks a rule of the schema, or SQLite can't store a value."""
 _NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 """The disk is full for the file or its WAL, or for the index of the WAL."""
 
@@ -67,9 +67,9 @@ class Database:
 
 
 async def open_database(path: Path) -> Database:
-    """Open the file at `path`, made with mode 0600 where it is absent, and migrate it.
+    """Open the file at `path`, create it with mode 0600 if it is absent, and migrate it.
 
-    A file of another program is refused before SQLite could change it.
+    A file of another program is refused before SQLite can change it.
 
     Raises:
         DatabaseForeign: it is no database, or another program's.
@@ -92,7 +92,7 @@ async def open_database(path: Path) -> Database:
         await database.run(prepare)
         await database.run(lambda raw: limit_wal(raw, path))
     except BaseException:
-        # The thread has to end before the loop does, or it reports a closed loop on stderr.
+        # The thread must end before the event loop, or it reports a closed loop on stderr.
         with anyio.CancelScope(shield=True):
             await database.close()
         raise
@@ -107,7 +107,7 @@ def prepare(raw: sqlite3.Connection) -> sqlite3.Connection:
     """
     raw.row_factory = sqlite3.Row
     raw.execute("PRAGMA busy_timeout = 5000")
-    claim(raw)  # before there is a WAL, so that the id is in the file itself
+    set_application_id(raw)  # before there is a WAL, so that the id is in the file itself
     raw.execute("PRAGMA journal_mode = WAL")
     # A commit is on the disk before its effects are performed (contract D1, D3).
     raw.execute("PRAGMA synchronous = FULL")
@@ -143,7 +143,7 @@ def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connect
     """Call `function`, and translate errors of SQLite into this package's."""
     try:
         return function(raw)
-    except _OUR_FAULT as error:
+    except _UNIT_ERRORS as error:
         raise UnitRefused(str(error)) from error
     except UnicodeEncodeError as error:
         raise UnitRefused(f"text that is not Unicode: {error.reason}") from error
@@ -153,5 +153,5 @@ def translated(function: Callable[[sqlite3.Connection], T], raw: sqlite3.Connect
             raise DatabaseBusy(str(error)) from error
         if code in _NO_SPACE:
             raise DatabaseFull(str(error)) from error
-        # For text that is not UTF-8 SQLite quotes all of it, which may be a message (contract E9).
+        # SQLite quotes text that is not UTF-8, and it may be a message (contract E9).
         raise DatabaseUnusable(str(error).partition(" with text ")[0]) from error

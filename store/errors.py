@@ -1,4 +1,4 @@
-"""What can go wrong with the database, and who has to act on it."""
+"""The errors of the database, each with who has to act on it."""
 
 import errno
 from pathlib import Path
@@ -17,7 +17,7 @@ class DatabaseUnusable(StoreError):
 
 
 class DatabaseBusy(DatabaseUnusable):
-    """Another program, not a daemon of this bot, keeps the file locked for longer than the timeout."""
+    """Another program, not a daemon of this bot, locks the file for longer than the timeout."""
 
 
 class DatabaseFull(DatabaseUnusable):
@@ -37,10 +37,10 @@ class DatabaseLocked(StoreError):
 
 
 class UnitRefused(StoreError):
-    """One unit of work breaks a rule of the schema; nothing of it was kept (our bug)."""
+    """One unit of work breaks a rule of the schema; nothing of it was saved (a bug of this program)."""
 
 
 def unusable(path: Path, error: OSError) -> DatabaseUnusable:
-    """Translate a system error about the database's file, or about one beside it."""
+    """Translate a system error about the database's file or one of its side files."""
     kind = DatabaseFull if error.errno in _NO_SPACE else DatabaseUnusable
     return kind(f"{path}: {error.strerror}")

@@ -1,7 +1,7 @@
-"""Gaps: parts of a room's timeline that a sync left out and that are not read from history yet (contract D4).
+"""Gaps: parts of a room's timeline that a sync omitted and that are not read from history yet (contract D4).
 
-A gap is a row: the sync token moves on, and no other room waits until the history is read. Until then the room's newer
-messages are left to the history too, because they come after it: a gap only grows at its end.
+A gap is a row, so the sync token moves on and no other room waits. Until the history is read, newer messages of the
+room are read from history too, so that messages stay in order: the gap grows at its end.
 
 Every function runs on the connection's thread, inside the caller's transaction.
 """
@@ -40,34 +40,34 @@ _END_OF_GAP = (BotRemoved, BotReturned)
 """Messages from before the bot left or came back are not answered (contract D5)."""
 
 
-def keep_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[MatrixEvent, ...]:
-    """Store the gaps of a batch, up to its end; returns the events that need not wait for a history."""
+def save_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[MatrixEvent, ...]:
+    """Save the gaps of a batch, extended to its token; returns the events that need not wait for the history."""
     stored = {RoomId(row["room_id"]) for row in raw.execute(SQL["gaps"])}
     if not (stored or batch.gaps):
         return batch.events
-    for fact in batch.events:
-        if isinstance(fact, _END_OF_GAP) and fact.room_id in stored:
-            raw.execute(SQL["drop_gap"], {"room_id": fact.room_id})
-            stored.remove(fact.room_id)
-    held = stored | {gap.room_id for gap in batch.gaps}
+    for event in batch.events:
+        if isinstance(event, _END_OF_GAP) and event.room_id in stored:
+            raw.execute(SQL["drop_gap"], {"room_id": event.room_id})
+            stored.remove(event.room_id)
+    with_gap = stored | {gap.room_id for gap in batch.gaps}
     now: list[MatrixEvent] = []
     later = {gap.room_id: gap for gap in batch.gaps}
-    for fact in batch.events:
-        in_order = isinstance(fact, _READ_FROM_HISTORY) and not _stops_a_turn(raw, fact)
-        if fact.room_id in held and in_order:
-            later.setdefault(fact.room_id, Gap(fact.room_id, batch.token, batch.token))
+    for event in batch.events:
+        in_order = isinstance(event, _READ_FROM_HISTORY) and not _stops_a_turn(raw, event)
+        if event.room_id in with_gap and in_order:
+            later.setdefault(event.room_id, Gap(event.room_id, batch.token, batch.token))
         else:
-            now.append(fact)
+            now.append(event)
     for gap in later.values():
         raw.execute(SQL["put_gap"], asdict(replace(gap, before=batch.token)))
     return tuple(now)
 
 
-def _stops_a_turn(raw: sqlite3.Connection, fact: MatrixEvent) -> bool:
-    """Whether this is a `!stop` for a turn in hand: the messages of the history come after that turn (K9)."""
-    if not isinstance(fact, MessageArrived) or not isinstance(parse(fact.body), Stop):
+def _stops_a_turn(raw: sqlite3.Connection, event: MatrixEvent) -> bool:
+    """Whether this is a `!stop` for the current turn, which began before the messages of the gap (K9)."""
+    if not isinstance(event, MessageArrived) or not isinstance(parse(event.body), Stop):
         return False
-    return raw.execute(SQL["turn"], {"room_id": fact.room_id}).fetchone() is not None
+    return raw.execute(SQL["turn"], {"room_id": event.room_id}).fetchone() is not None
 
 
 def gaps(raw: sqlite3.Connection) -> tuple[Gap, ...]:
@@ -84,7 +84,7 @@ def gap_of(raw: sqlite3.Connection, room_id: RoomId) -> Gap | None:
 def close_gap(raw: sqlite3.Connection, gap: Gap) -> Gap | None:
     """Close a gap that was read; returns the rest of it, if it grew meanwhile.
 
-    In the rest `was_in` is true: the bot was in the room where it begins, or the gap would have been dropped.
+    In the rest `was_in` is true: if the bot had left the room meanwhile, the gap would have been dropped.
     """
     key = {"room_id": gap.room_id, "since": gap.since, "before": gap.before}
     raw.execute(SQL["close_gap"], key)

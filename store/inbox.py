@@ -1,8 +1,8 @@
-"""The inbox: what is put into it, how much may wait there, and what waits, by priority.
+"""The inbox: inserts events within the bounds of each queue, and reads the waiting rows by priority.
 
-What waits for one actor is bounded (contract D14): beyond the bound a message is set aside without its content, and
-the room gets one notice, until half of what waited is dealt with. Events are not bounded, because nothing waits for
-them. Every function runs on the connection's thread, inside the caller's transaction.
+The queues of an actor are bounded (contract D14). Beyond the bound a message becomes a dead letter without content, and
+the room gets one notice; messages are accepted again when half of the queue is handled. Events are not bounded, because
+an actor can always handle them. Every function runs on the connection's thread, inside the caller's transaction.
 """
 
 import sqlite3
@@ -18,12 +18,7 @@ from machines.events.internal import (
     OnboardingRequested,
     QueueOverflowed,
 )
-from machines.events.matrix import (
-    FileArrived,
-    MatrixEvent,
-    MessageArrived,
-    Quarantined,
-)
+from machines.events.matrix import FileArrived, MatrixEvent, MessageArrived, Quarantined
 from machines.events.priority import Priority, priority_of
 from machines.events.tags import tag_of
 from machines.ids import ActorKey, EventId, UserId
@@ -34,53 +29,53 @@ from store.queries import SQL
 from store.records import InboxRow
 
 READ_AHEAD = 64
-"""How many waiting inbox rows are read for one actor at a time; the rest stays in the database."""
+"""How many waiting inbox rows are read for one actor at a time; the others stay in the database."""
 WAITING_HIGH = 10_000
-"""How many messages, and how many commands, may wait for one actor; further ones are set aside."""
+"""How many messages, and how many commands, may wait for one actor; further ones become dead letters."""
 WAITING_LOW = 5_000
-"""When fewer than this are left, messages are accepted again."""
+"""Below this number, messages are accepted again."""
 
 
-def put_facts(
-    raw: sqlite3.Connection, facts: Iterable[MatrixEvent], at: float
+def put_matrix_events(
+    raw: sqlite3.Connection, events: Iterable[MatrixEvent], at: float
 ) -> tuple[InboxRow, ...]:
-    """Put Matrix events into the inboxes of their rooms; returns the rows that are new and wait.
+    """Insert Matrix events into the inboxes of their rooms; returns the new waiting rows.
 
-    One that can't be stored is quarantined: it must not hold up the sync token and the rest of the sync.
+    An event that can't be stored is quarantined, so that it does not block the sync.
     """
     inbox = _Inbox(raw, at)
     rows: list[InboxRow] = []
-    for fact in facts:
-        event_id = getattr(fact, "event_id", None)
-        if isinstance(fact, MessageArrived | FileArrived) and fact.replies_to is not None:
-            fact = _addressed(raw, fact)
+    for event in events:
+        event_id = getattr(event, "event_id", None)
+        if isinstance(event, MessageArrived | FileArrived) and event.replies_to is not None:
+            event = _addressed(raw, event)
         try:
-            rows += inbox.put(ActorKey(fact.room_id), fact, event_id)
+            rows += inbox.put(ActorKey(event.room_id), event, event_id)
         except (UnitRefused, UnicodeEncodeError) as error:
-            reason = f"{tag_of(fact)} can't be kept: {type(error).__name__}"
-            quarantine.keep(raw, (Quarantined("sync", None, None, reason),), at)
+            reason = f"{tag_of(event)} can't be saved: {type(error).__name__}"
+            quarantine.add(raw, (Quarantined("sync", None, None, reason),), at)
     return tuple(rows)
 
 
 def _addressed(
-    raw: sqlite3.Connection, fact: MessageArrived | FileArrived
+    raw: sqlite3.Connection, event: MessageArrived | FileArrived
 ) -> MessageArrived | FileArrived:
     """Mark a reply to an event that the outbox knows as addressed to the bot."""
-    known = {"event_id": fact.replies_to, "room_id": fact.room_id}
-    own = raw.execute(SQL["is_own_event"], known).fetchone() is not None
-    return replace(fact, addressed=True) if own else fact
+    key = {"event_id": event.replies_to, "room_id": event.room_id}
+    own = raw.execute(SQL["is_own_event"], key).fetchone() is not None
+    return replace(event, addressed=True) if own else event
 
 
-def tell(
-    raw: sqlite3.Connection, told: Iterable[tuple[ActorKey, Struct]], at: float
+def put_internal_events(
+    raw: sqlite3.Connection, events: Iterable[tuple[ActorKey, Struct]], at: float
 ) -> tuple[InboxRow, ...]:
-    """Put internal events into inboxes; returns the rows that wait."""
+    """Insert internal events into inboxes; returns the new waiting rows."""
     inbox = _Inbox(raw, at)
-    return tuple(row for actor, event in told for row in inbox.put(actor, event))
+    return tuple(row for actor, event in events for row in inbox.put(actor, event))
 
 
 class _Queue(Struct):
-    """How much waits for an actor in one priority, and whether its overflow was reported."""
+    """The number of waiting rows of an actor and a priority, and whether its overflow was reported."""
 
     waiting: int
     overflowing: bool
@@ -99,7 +94,7 @@ class _Inbox:
     def put(
         self, actor: ActorKey, event: Struct, event_id: EventId | None = None
     ) -> tuple[InboxRow, ...]:
-        """Put an event into an inbox; returns the rows that wait because of it."""
+        """Insert an event into an inbox; returns the waiting rows that this adds."""
         priority = priority_of(event, self._owner(actor) if event_id is not None else None)
         if priority == Priority.EVENT:
             return self._insert(actor, event, event_id, priority)
@@ -109,7 +104,7 @@ class _Inbox:
             queue.waiting += len(rows)
             return rows
         reason = f"{queue.waiting} messages waited here already"
-        if not self._insert(actor, event, event_id, priority, set_aside=reason):
+        if not self._insert(actor, event, event_id, priority, dead_letter_reason=reason):
             return ()
         if queue.overflowing:
             return self._report_dropped(actor, event)
@@ -122,11 +117,11 @@ class _Inbox:
         return self.put(room, QueueOverflowed(queue.waiting, first))
 
     def _report_dropped(self, actor: ActorKey, event: Struct) -> tuple[InboxRow, ...]:
-        """Report a dropped message to a failed room, once a transaction: its next repair is earlier (contract C8)."""
+        """Report a dropped message to a failed room, once per transaction: this makes its next repair earlier (C8)."""
         if not isinstance(event, MessageArrived | FileArrived) or actor in self._rooms_reported:
             return ()
         self._rooms_reported.add(actor)
-        failed = self._raw.execute(SQL["is_failed_and_told"], {"room_id": actor}).fetchone()
+        failed = self._raw.execute(SQL["is_failed_and_reported"], {"room_id": actor}).fetchone()
         return self.put(actor, MessageDropped(event.sender)) if failed is not None else ()
 
     def _queue(self, actor: ActorKey, priority: Priority) -> _Queue:
@@ -142,7 +137,7 @@ class _Inbox:
         return queue
 
     def _owner(self, actor: ActorKey) -> UserId | None:
-        """Return the owner of a chat, `None` where the room is no chat or not known."""
+        """Return the owner of a chat; `None` if the room is no chat or is unknown."""
         if actor not in self._owners:
             row = self._raw.execute(SQL["chat_owner"], {"room_id": actor}).fetchone()
             self._owners[actor] = UserId(row[0]) if row is not None and row[0] else None
@@ -154,19 +149,19 @@ class _Inbox:
         event: Struct,
         event_id: EventId | None,
         priority: Priority,
-        set_aside: str = "",
+        dead_letter_reason: str = "",
     ) -> tuple[InboxRow, ...]:
-        """Insert a row that waits, or one without content that is set aside; a known event id makes no row."""
+        """Insert a waiting row, or a dead letter without content; an event id that is known adds no row."""
         cursor = self._raw.execute(
             SQL["put_inbox"],
             {
                 "actor": actor,
                 "kind": tag_of(event),
                 "event_id": event_id,
-                "payload": "" if set_aside else dump(event),
+                "payload": "" if dead_letter_reason else dump(event),
                 "priority": priority,
-                "status": "set_aside" if set_aside else "waiting",
-                "reason": set_aside,
+                "status": "set_aside" if dead_letter_reason else "waiting",
+                "reason": dead_letter_reason,
                 "received_at": self._at,
             },
         )
@@ -187,9 +182,9 @@ def first_waiting(raw: sqlite3.Connection, actor: ActorKey) -> tuple[InboxRow, .
 def waiting(
     raw: sqlite3.Connection, actor: ActorKey, priority: Priority, after: int
 ) -> tuple[InboxRow, ...]:
-    """Return the next waiting rows of one priority behind the row `after`, at most `READ_AHEAD`."""
-    behind = {"actor": actor, "priority": priority, "after": after, "limit": READ_AHEAD}
-    return tuple(_inbox_row(actor, row) for row in raw.execute(SQL["waiting_inbox"], behind))
+    """Return the next waiting rows of one priority after the row `after`, at most `READ_AHEAD`."""
+    key = {"actor": actor, "priority": priority, "after": after, "limit": READ_AHEAD}
+    return tuple(_inbox_row(actor, row) for row in raw.execute(SQL["waiting_inbox"], key))
 
 
 def _inbox_row(actor: ActorKey, row: sqlite3.Row) -> InboxRow:

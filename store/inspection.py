@@ -1,6 +1,6 @@
-"""What `inspect-room` shows: everything that is stored of one room, of all rooms, and of the bot itself.
+"""Snapshots for `inspect-room`: everything that is stored of one room, of all rooms, and of the bot itself.
 
-Plain reads of one connection, which `readonly` opens; nothing here decides or formats anything.
+The functions only read, on a connection that `readonly` opens.
 """
 
 import json
@@ -32,7 +32,7 @@ class Failure(Struct, frozen=True):
 class RoomSnapshot(Struct, frozen=True):
     """All that is stored of one room.
 
-    `failures` and `transitions` are the last ones, newest last; `reply_events` are the events of the reply in hand;
+    `failures` and `transitions` are the last ones, newest last; `reply_events` are the events of the current reply;
     `report` is that of the newest transition that has one.
     """
 
@@ -65,19 +65,19 @@ def room_snapshot(raw: sqlite3.Connection, room_id: RoomId, last: int) -> RoomSn
     """Return what is stored of a room, with its `last` transitions and failures; `None` if nothing is stored."""
     if room_id not in seen_rooms(raw):
         return None
-    return _room_sight(raw, room_id, last, _given_up(raw, room_id).get(room_id, []))
+    return _room_snapshot(raw, room_id, last, _failures(raw, room_id).get(room_id, []))
 
 
 def room_snapshots(raw: sqlite3.Connection, last: int) -> tuple[RoomSnapshot, ...]:
     """Return all rooms, in the order of their ids."""
-    failures = _given_up(raw, None)
+    failures = _failures(raw, None)
     return tuple(
-        _room_sight(raw, room_id, last, failures.get(room_id, [])) for room_id in seen_rooms(raw)
+        _room_snapshot(raw, room_id, last, failures.get(room_id, [])) for room_id in seen_rooms(raw)
     )
 
 
 def seen_rooms(raw: sqlite3.Connection) -> tuple[RoomId, ...]:
-    """Return the ids of all rooms that have a row, or inbox rows that wait or were set aside."""
+    """Return the ids of all rooms that have a row, or inbox rows that wait or are dead letters."""
     return tuple(RoomId(row[0]) for row in raw.execute(SQL["seen_rooms"]))
 
 
@@ -86,7 +86,7 @@ def bot_snapshot(raw: sqlite3.Connection, last: int) -> BotSnapshot:
     totals = raw.execute(SQL["totals"]).fetchone()
     elsewhere = [
         item
-        for origin, items in _given_up(raw, None).items()
+        for origin, items in _failures(raw, None).items()
         for item in items
         if not origin.startswith("!")
     ]
@@ -99,12 +99,12 @@ def bot_snapshot(raw: sqlite3.Connection, last: int) -> BotSnapshot:
     )
 
 
-def _room_sight(
+def _room_snapshot(
     raw: sqlite3.Connection, room_id: RoomId, last: int, failures: list[Failure]
 ) -> RoomSnapshot:
     key = {"room_id": room_id}
     row = raw.execute(SQL["room"], key).fetchone()
-    room = rows.room_of(row) if row is not None else _without_row(raw, room_id)
+    room = rows.room_of(row) if row is not None else _room_without_row(raw, room_id)
     turn = rows.turn_of(raw, room_id)
     parts = turn.reply.parts if turn is not None else ()
     sent = (raw.execute(SQL["sent_event"], {"txn_id": part.txn_id}).fetchone() for part in parts)
@@ -122,8 +122,8 @@ def _room_sight(
     )
 
 
-def _without_row(raw: sqlite3.Connection, room_id: RoomId) -> Room:
-    """Return the room of inbox rows that were not taken yet, so that it has no row."""
+def _room_without_row(raw: sqlite3.Connection, room_id: RoomId) -> Room:
+    """Return a room that has inbox rows but no row of its own yet."""
     (at,) = raw.execute(SQL["first_received"], {"room_id": room_id}).fetchone()
     return replace(Room(room_id), since=at or 0.0)
 
@@ -136,7 +136,7 @@ def _transitions(raw: sqlite3.Connection, subject: str, last: int) -> tuple[Tran
     )
 
 
-def _given_up(raw: sqlite3.Connection, origin: str | None) -> dict[str, list[Failure]]:
+def _failures(raw: sqlite3.Connection, origin: str | None) -> dict[str, list[Failure]]:
     """Return the failures by room (or user, or `""` for neither), oldest first."""
     found: dict[str, list[Failure]] = {}
     for row in raw.execute(SQL["failures"], {"origin": origin}):

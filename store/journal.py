@@ -1,12 +1,12 @@
-"""The one writer, with group commit, and what the runtime reads and writes.
+"""The journal: the one writer, with group commit, and every read and write of the runtime.
 
 A *unit* is a function over the connection, committed or refused as a whole. Units that wait while a transaction runs
-share the next one, so that durability costs one commit for many of them (contract D3). A unit that breaks a rule of
-the schema is refused alone: the others of its group are committed without it.
+share the next one, so many of them cost one commit (contract D3). A unit that breaks a rule of the schema is refused
+alone: the others of its group are committed without it.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Waiting:
-    """A unit that waits for its commit; until then its result is that it was refused."""
+    """A unit that waits for its commit. Its error is removed when the unit is committed."""
 
     unit: Callable[[sqlite3.Connection], Any]
     woken: anyio.Event = field(default_factory=anyio.Event)
@@ -67,8 +67,8 @@ class Journal:
         """Run `unit` in a transaction, together with the other units that wait, and return what it returns.
 
         Raises:
-            DatabaseUnusable: nothing of the group was kept.
-            UnitRefused: nothing of this unit was kept.
+            DatabaseUnusable: nothing of the group was saved.
+            UnitRefused: nothing of this unit was saved.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
         waiting = _Waiting(unit)
@@ -85,7 +85,7 @@ class Journal:
         return result
 
     async def _write_group(self) -> None:
-        """Commit all units that wait; the first of those that come meanwhile commits the next group.
+        """Commit all units that wait; the first unit that arrives meanwhile commits the next group.
 
         So callers continue in the order of their commits, and inbox rows reach their actor in the order of `seq`.
         """
@@ -116,22 +116,22 @@ class Journal:
             for waiting in group:
                 waiting.error = error
 
-    # -- what the runtime writes -------------------------------------------------------------------
+    # -- writes ------------------------------------------------------------------------------------
 
     async def save_sync_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
         """Commit a decoded sync response with its token, in one transaction (contract D3).
 
-        Returns the new inbox rows; an event that is there already makes none (contract D1).
+        Returns the new inbox rows; an event that is stored already adds none (contract D1).
         """
         return await self.write(lambda raw: writing.save_sync_batch(raw, batch, at))
 
     async def save_history(
-        self, gap: Gap, facts: Iterable[MatrixEvent], at: float
+        self, gap: Gap, events: Iterable[MatrixEvent], at: float
     ) -> tuple[InboxRow, ...]:
         """Commit a part of a gap's history, unless the gap was closed meanwhile (contract D4)."""
 
         def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
-            return inbox.put_facts(raw, facts, at) if gaps.is_open(raw, gap) else ()
+            return inbox.put_matrix_events(raw, events, at) if gaps.is_open(raw, gap) else ()
 
         return await self.write(unit)
 
@@ -139,21 +139,23 @@ class Journal:
         """Close a gap that was read; returns the rest of it, if it grew meanwhile."""
         return await self.write(lambda raw: gaps.close_gap(raw, gap))
 
-    async def tell(self, actor: ActorKey, event: Struct, at: float) -> tuple[InboxRow, ...]:
-        """Commit one internal event for one actor."""
-        return await self.write(lambda raw: inbox.tell(raw, ((actor, event),), at))
+    async def deliver_event(
+        self, actor: ActorKey, event: Struct, at: float
+    ) -> tuple[InboxRow, ...]:
+        """Commit one internal event for one actor; returns its inbox row."""
+        return await self.write(lambda raw: inbox.put_internal_events(raw, ((actor, event),), at))
 
     async def save_units_of_work(
-        self, visits: Sequence[UnitOfWork], at: float
+        self, units: Sequence[UnitOfWork], at: float
     ) -> tuple[InboxRow, ...]:
-        """Commit the units of work of several actors; returns the inbox rows that are new in others' inboxes.
+        """Commit the units of work of several actors; returns the new rows in the inboxes of other actors.
 
         Raises:
-            UnitRefused: nothing of all of them was kept.
+            UnitRefused: none of them was saved.
         """
 
         def unit(raw: sqlite3.Connection) -> tuple[InboxRow, ...]:
-            return tuple(row for work in visits for row in writing.keep_work(raw, work, at))
+            return tuple(row for each in units for row in writing.save_unit_of_work(raw, each, at))
 
         return await self.write(unit)
 
@@ -163,7 +165,7 @@ class Journal:
         """Mark orders as sent or refused and, in the same transaction, report this to their actors.
 
         Raises:
-            UnitRefused: nothing of all of them was kept.
+            UnitRefused: none of them was saved.
         """
         return await self.write(lambda raw: writing.finish_orders(raw, finished, at))
 
@@ -185,10 +187,10 @@ class Journal:
         await self.write(unit)
 
     async def prune(self, before: float) -> None:
-        """Delete what is done and older than `before` (seconds since the epoch)."""
+        """Delete finished rows and logs older than `before` (seconds since the epoch)."""
         await self.write(lambda raw: writing.prune(raw, before))
 
-    # -- what the runtime reads --------------------------------------------------------------------
+    # -- reads -------------------------------------------------------------------------------------
 
     async def gaps(self) -> tuple[Gap, ...]:
         """Return the gaps whose history is not read yet."""
@@ -202,45 +204,41 @@ class Journal:
         """Return the bot's own row."""
         return await self._database.run(loading.bot)
 
-    async def rooms_and_users(
-        self, keys: Iterable[ActorKey]
-    ) -> dict[ActorKey, RoomRows | UserRows]:
+    async def load_actors(self, keys: Collection[ActorKey]) -> dict[ActorKey, RoomRows | UserRows]:
         """Load actors with the first of their waiting inbox rows, in one call to the connection's thread."""
-        wanted = tuple(keys)
+        return await self._database.run(
+            lambda raw: {key: loading.load_actor(raw, key) for key in keys}
+        )
 
-        def unit(raw: sqlite3.Connection) -> dict[ActorKey, RoomRows | UserRows]:
-            return {key: loading.load_actor(raw, key) for key in wanted}
-
-        return await self._database.run(unit)
-
-    async def chats_of(self, users: Iterable[ActorKey]) -> dict[ActorKey, tuple[ChatSummary, ...]]:
+    async def chats_of(
+        self, users: Collection[ActorKey]
+    ) -> dict[ActorKey, tuple[ChatSummary, ...]]:
         """Return the chats of users as their rooms' rows are now, in one call to the connection's thread."""
-        wanted = tuple(users)
-        return await self._database.run(lambda raw: {key: chats_of(raw, key) for key in wanted})
+        return await self._database.run(lambda raw: {key: chats_of(raw, key) for key in users})
 
     async def inbox_after(
         self, actor: ActorKey, after: int, priority: Priority = Priority.MESSAGE
     ) -> tuple[InboxRow, ...]:
-        """Return the next waiting rows of an actor and a priority behind the row `after`."""
+        """Return the next waiting rows of an actor and a priority after the row `after`."""
         return await self._database.run(lambda raw: inbox.waiting(raw, actor, priority, after))
 
     async def actors_with_work(self) -> dict[ActorKey, int]:
-        """Return the actors with waiting inbox rows, a turn in hand or a pending repair, and how many rows wait."""
+        """Return the actors with waiting inbox rows, a current turn or a pending repair, and how many rows wait."""
         return await self._database.run(
             lambda raw: {ActorKey(row[0]): row[1] for row in raw.execute(SQL["actors_with_work"])}
         )
 
     async def preferences(self) -> dict[UserId, Preferences]:
-        """Return what every user chose."""
+        """Return the preferences of all users."""
         return await self._database.run(loading.preferences)
 
     async def stored(self) -> StoredState:
-        """Return what reconciliation compares the homeserver with."""
+        """Return the stored state that the homeserver is compared with."""
         return await self._database.run(loading.stored)
 
-    async def stored_about(self, topology: Topology) -> StoredState:
+    async def stored_for(self, topology: Topology) -> StoredState:
         """Return the stored state that a part of the topology is compared with (contract C12)."""
-        return await self._database.run(lambda raw: loading.stored_about(raw, topology))
+        return await self._database.run(lambda raw: loading.stored_for(raw, topology))
 
     async def spaces_of(self, room_id: RoomId) -> tuple[RoomId, ...]:
         """Return the Spaces that a room's row and its owner's row name."""
@@ -252,16 +250,14 @@ class Journal:
         return await self._database.run(unit)
 
     async def waiting_orders(self, fresh: float) -> tuple[OutboxRow, ...]:
-        """Return the orders that wait, in order; those created before `fresh` are doubtful."""
+        """Return the orders that wait, in order; `txn_id_expired` is set for those created before `fresh`."""
 
         def unit(raw: sqlite3.Connection) -> tuple[OutboxRow, ...]:
-            return tuple(
-                outbox_row(row) for row in raw.execute(SQL["waiting_outbox"], {"fresh": fresh})
-            )
+            return tuple(map(outbox_row, raw.execute(SQL["waiting_outbox"], {"fresh": fresh})))
 
         return await self._database.run(unit)
 
-    async def sent_event(self, txn_id: TxnId) -> EventId | None:
+    async def sent_event_id(self, txn_id: TxnId) -> EventId | None:
         """Return the event id that the homeserver gave a message, if it was sent."""
 
         def unit(raw: sqlite3.Connection) -> EventId | None:

@@ -1,4 +1,4 @@
-"""What the runtime reads: the bot's row, actors with their inboxes, and the state that reconciliation compares.
+"""Reads of the runtime: the bot's row, actors with their inboxes, and the state that reconciliation compares.
 
 Every function runs on the connection's thread.
 """
@@ -43,22 +43,22 @@ def stored(raw: sqlite3.Connection) -> StoredState:
     )
 
 
-def stored_about(raw: sqlite3.Connection, topology: Topology) -> StoredState:
-    """Return what a part of the topology is compared with: its rooms, those of its users, those with its contexts."""
-    claims = [read_stored_binding(room.binding) for room in topology.rooms.values()]
-    users = {claim.matrix_user_id for claim in claims}
+def stored_for(raw: sqlite3.Connection, topology: Topology) -> StoredState:
+    """Return the stored state of a part of the topology: its rooms, its users' rooms, and rooms with its contexts."""
+    bindings = [read_stored_binding(room.binding) for room in topology.rooms.values()]
+    users = {each.matrix_user_id for each in bindings}
     for room in topology.rooms.values():
         users |= {room.invited_by, *(room.members or ())}
     room_ids = json.dumps(sorted(topology.rooms))
-    rows = _rooms_about(raw, room_ids, (), ())
-    users |= {row.binding.matrix_user_id for row in rows.values() if row.binding is not None}
-    about = {user_id for user_id in users if user_id is not None}
-    contexts = {claim.platform_chat_id for claim in claims if claim.platform_chat_id is not None}
+    rooms = _rooms_about(raw, room_ids, (), ())
+    users |= {room.binding.matrix_user_id for room in rooms.values() if room.binding is not None}
+    known_users = {user_id for user_id in users if user_id is not None}
+    contexts = {each.platform_chat_id for each in bindings if each.platform_chat_id is not None}
     return StoredState(
-        rooms=_rooms_about(raw, room_ids, contexts, about),
+        rooms=_rooms_about(raw, room_ids, contexts, known_users),
         users={
             UserId(row["user_id"]): user_of(row)
-            for row in raw.execute(SQL["users_about"], {"users": json.dumps(sorted(about))})
+            for row in raw.execute(SQL["users_about"], {"users": json.dumps(sorted(known_users))})
         },
         platform_chat_seq=bot(raw).platform_chat_seq,
         in_flight=_in_flight(raw),
@@ -81,7 +81,7 @@ def _rooms_about(
 
 
 def preferences(raw: sqlite3.Connection) -> dict[UserId, Preferences]:
-    """Return what every user chose."""
+    """Return the preferences of all users."""
     return {
         UserId(row["user_id"]): read(Preferences, row["payload"])
         for row in raw.execute(SQL["preferences"])

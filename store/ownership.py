@@ -1,8 +1,8 @@
 """Tells this program's databases from those of other programs, which are neither changed nor deleted (contract X7).
 
 A database of this program carries its application id. One of a version that set none is recognised by its tables, and
-gets the id when it is opened the next time. The id is at a fixed offset of the file's first page and is written before
-there is a WAL, so it is found without SQLite too, and in a file that is damaged elsewhere.
+gets the id when it is opened the next time. The id has a fixed offset in the file's first page and is written before
+there is a WAL. So it can be read without SQLite, and from a file that is damaged elsewhere.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from store.errors import DatabaseForeign, DatabaseUnusable, unusable
 from store.queries import SQL
-from store.readonly_connection import MAGIC, files_of, opened
+from store.readonly_connection import MAGIC, existing_files, open_readonly
 
 APPLICATION_ID = 0x53757242
 """`PRAGMA application_id` of every database of this program: "SurB" in ASCII. It never changes."""
@@ -35,7 +35,7 @@ _COMMON_TABLES = frozenset(
 """The tables that every version of the schema has."""
 
 
-def claim(raw: sqlite3.Connection) -> None:
+def set_application_id(raw: sqlite3.Connection) -> None:
     """Give a new database, or one of an earlier version, the application id.
 
     Raises:
@@ -47,7 +47,7 @@ def claim(raw: sqlite3.Connection) -> None:
 
 
 def refuse_foreign(raw: sqlite3.Connection) -> None:
-    """Accept a database of this program, and an empty one; reads only.
+    """Refuse a database unless it is this program's or empty; only reads.
 
     Raises:
         DatabaseForeign: it belongs to another program.
@@ -57,7 +57,7 @@ def refuse_foreign(raw: sqlite3.Connection) -> None:
 
 
 def refuse_foreign_file(path: Path) -> None:
-    """Do the same for a file, which may be empty or absent; creates and changes nothing.
+    """Refuse a file unless it is this program's database, empty or absent; creates and changes nothing.
 
     Raises:
         DatabaseForeign: it belongs to another program, or is no database.
@@ -82,9 +82,9 @@ def refuse_foreign_file(path: Path) -> None:
         return
     if not header.startswith(MAGIC):
         raise DatabaseForeign("it is not a database")
-    real = path.resolve()  # SQLite expects the side files beside the real file
+    real = path.resolve()  # SQLite expects the side files next to the real file
     try:
-        with opened(real, files_of(real)) as raw:
+        with open_readonly(real, existing_files(real)) as raw:
             refuse_foreign(raw)
     except (sqlite3.Error, OSError) as error:
         raise DatabaseUnusable(str(error)) from error
@@ -103,7 +103,7 @@ def is_own_file(path: Path, file: int) -> bool:
     if not header.startswith(MAGIC):
         return False
     real = path.resolve()
-    with opened(real, files_of(real)) as raw:
+    with open_readonly(real, existing_files(real)) as raw:
         return _is_own(raw)
 
 

@@ -1,8 +1,8 @@
-"""What could not be decoded: a bounded log of it (contracts D9, D14).
+"""The quarantine: a bounded log of events that could not be decoded (contracts D9, D14).
 
-An entry belongs to a room or, where no room is known, to a sender. Each of them has a bound, and all together have one.
-One that is over its own bound loses its oldest entries. Where all together are over theirs, no one keeps more than a
-level that is the same for all: those with many entries lose entries, and those with few keep theirs.
+The origin of an entry is a room or, if no room is known, a sender. There is a maximum for each origin and one for all.
+An origin over its maximum loses its oldest entries. If the total is over its maximum, a common limit applies to every
+origin: those with many entries lose entries, and those with few lose none.
 
 Every function runs on the connection's thread, inside the caller's transaction.
 """
@@ -10,68 +10,61 @@ Every function runs on the connection's thread, inside the caller's transaction.
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import asdict
+
 from machines.events.matrix import Quarantined
 from store.queries import SQL
 
-MOST_OF_ONE = 1_000
-MOST_OF_ALL = 10_000
-FEW = 10
-"""Where the common level would be lower than this, the oldest entries of all go instead."""
+MAX_PER_ORIGIN = 1_000
+MAX_TOTAL = 10_000
+MIN_COMMON_LIMIT = 10
+"""If the common limit would be lower than this, the oldest entries of all origins are deleted instead."""
 
 
-def keep(raw: sqlite3.Connection, items: Iterable[Quarantined], at: float) -> None:
+def add(raw: sqlite3.Connection, items: Iterable[Quarantined], at: float) -> None:
     """Add entries, and delete those over the bounds. To-device messages that repeat are counted in one entry."""
     origins = set()
     for item in items:
         origin = item.room_id or item.sender or ""
         origins.add(origin)
-        values = {
-            "source": item.source,
-            "room_id": item.room_id,
-            "event_id": item.event_id,
-            "reason": item.reason,
-            "sender": item.sender,
-            "times": item.times,
-            "at": at,
-            "origin": origin,
-        }
+        values = {**asdict(item), "at": at, "origin": origin}
         if item.source == "to_device" and raw.execute(SQL["count_again"], values).rowcount:
             continue
         raw.execute(SQL["put_quarantine"], values)
     for origin in origins:
-        _trim(raw, origin, MOST_OF_ONE)
+        _trim(raw, origin, MAX_PER_ORIGIN)
     if origins:
         _trim_all(raw)
 
 
 def _trim_all(raw: sqlite3.Connection) -> None:
     total = raw.execute(SQL["count_quarantine"]).fetchone()[0]
-    if total <= MOST_OF_ALL:
+    if total <= MAX_TOTAL:
         return
-    holders = raw.execute(SQL["holders_of_quarantine"]).fetchall()
-    most = level([row["count"] for row in holders], MOST_OF_ALL)
-    if most < FEW:
+    origins = raw.execute(SQL["origins_of_quarantine"]).fetchall()
+    limit = common_limit([row["count"] for row in origins], MAX_TOTAL)
+    if limit < MIN_COMMON_LIMIT:
         raw.execute(SQL["drop_oldest_quarantine"], {"count": total // 10})
         return
-    for row in holders:
-        if row["count"] > most:
-            _trim(raw, row["origin"], most)
+    for row in origins:
+        if row["count"] > limit:
+            _trim(raw, row["origin"], limit)
 
 
 def _trim(raw: sqlite3.Connection, origin: str, count: int) -> None:
     raw.execute(SQL["trim_quarantine"], {"origin": origin, "count": count})
 
 
-def level(holdings: Sequence[int], bound: int) -> int:
-    """Return how much each may hold at most, so that all together stay a tenth below the bound.
+def common_limit(counts: Sequence[int], maximum: int) -> int:
+    """Return the largest limit for each origin that keeps the total a tenth below `maximum`.
 
-    The tenth leaves room for the next entries: without it, each of them would start a new count.
+    Without this margin, each further entry would trim all origins again.
     """
-    target = bound - bound // 10
-    low, high = 0, max(holdings, default=0)
+    target = maximum - maximum // 10
+    low, high = 0, max(counts, default=0)
     while low < high:
         middle = (low + high + 1) // 2
-        if sum(min(held, middle) for held in holdings) <= target:
+        if sum(min(count, middle) for count in counts) <= target:
             low = middle
         else:
             high = middle - 1

@@ -10,7 +10,7 @@ def _load() -> dict[str, str]:
         parts = re.split(r"^-- name: (\w+)\n", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for name, sql in zip(parts[1::2], parts[2::2], strict=True):
             if name in statements:
-                raise ValueError(f"{file.name}: the statement {name} is named twice")
+                raise ValueError(f"{file.name}: the statement {name} is defined twice")
             statements[name] = sql.strip().rstrip(";")
     return statements
 

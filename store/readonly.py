@@ -9,7 +9,7 @@ from typing import TypeVar
 from store.database import migrate, migrations, translated
 from store.errors import DatabaseAbsent, DatabaseUnusable, UnitRefused
 from store.ownership import refuse_foreign
-from store.readonly_connection import MAGIC, beside, files_of, opened
+from store.readonly_connection import MAGIC, existing_files, open_readonly, side_file
 
 T = TypeVar("T")
 _TRIES = 5
@@ -18,27 +18,29 @@ _TRIES = 5
 def read(path: Path, function: Callable[[sqlite3.Connection], T]) -> T:
     """Call `function` on one consistent state of the database at `path`, and return what it returns.
 
-    `function` must only read: it is called again when a daemon starts or stops meanwhile.
+    `function` must only read: it is called again if a daemon starts or stops meanwhile.
 
     Raises:
         DatabaseAbsent: there is no such file.
         DatabaseUnusable: it can't be read, is no database of this bot, or is of a later version.
     """
-    path = path.resolve()  # SQLite expects the side files beside the real file
+    path = path.resolve()  # SQLite expects the side files next to the real file
     for attempt in range(1, _TRIES + 1):
-        before = files_of(path)
+        before = existing_files(path)
         try:
             _check(path)
-            with opened(path, before) as raw, _current(raw) as current:
+            with open_readonly(path, before) as raw, _current(raw) as current:
                 result = translated(function, current)
         except (DatabaseUnusable, UnitRefused, OSError, sqlite3.Error) as error:
-            if attempt < _TRIES and files_of(path) != before:
+            if attempt < _TRIES and existing_files(path) != before:
                 continue
-            raise _translated(error) from error
-        # A file read as immutable must not have changed meanwhile; in the other modes SQLite sees to that.
-        if attempt == _TRIES or before.kind != "stopped" or files_of(path) == before:
+            if isinstance(error, DatabaseUnusable):
+                raise
+            raise DatabaseUnusable(str(error)) from error
+        # A file read as immutable must not have changed meanwhile; in the other modes SQLite ensures that.
+        if attempt == _TRIES or before.kind != "stopped" or existing_files(path) == before:
             return result
-    raise AssertionError("every way out is above")
+    raise AssertionError("unreachable")
 
 
 def _check(path: Path) -> None:
@@ -50,7 +52,7 @@ def _check(path: Path) -> None:
         raise DatabaseAbsent(f"there is no database at {path}") from error
     except OSError as error:
         raise DatabaseUnusable(f"{path}: {error.strerror}") from error
-    if not start and not beside(path, "-wal").exists():
+    if not start and not side_file(path, "-wal").exists():
         raise DatabaseUnusable(f"{path} is empty: no daemon has written to it yet")
     if start not in (b"", MAGIC):
         raise DatabaseUnusable(f"{path} is not a SQLite database")
@@ -72,9 +74,3 @@ def _current(raw: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raw.backup(copy)
         migrate(copy)
         yield copy
-
-
-def _translated(error: Exception) -> DatabaseUnusable | DatabaseAbsent:
-    if isinstance(error, DatabaseUnusable | DatabaseAbsent):
-        return error
-    return DatabaseUnusable(str(error))

@@ -2,11 +2,11 @@
 
 The files that exist decide how it is opened (measured on SQLite 3.40):
 
-- `-wal` and `-shm`: a daemon runs or was killed. `readonly_shm` reads what is committed; where no process holds the
-  shared memory any more, SQLite makes its own in the heap.
+- `-wal` and `-shm`: a daemon runs or was killed. `readonly_shm` reads the committed state; if no process has the shared
+  memory open, SQLite builds it in the heap.
 - `-wal` alone, as in a copy: SQLite has to write an index to it, so both files are copied to a temporary directory.
-- neither: the daemon was stopped and the one file has everything. `immutable` reads it without looking for others;
-  any other mode would leave an empty `-wal` behind.
+- neither: the daemon was stopped, and the database file is complete. `immutable` reads only this file; any other mode
+  would leave an empty `-wal` behind.
 """
 
 import shutil
@@ -24,35 +24,35 @@ _BUSY_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Which files of a database exist; of a stopped daemon's, also the time and size of the one that counts."""
+    """Which files of a database exist; for a stopped daemon also the time and size of the database file."""
 
-    kind: Literal["alive_or_killed", "copied", "stopped"]
+    kind: Literal["running_or_killed", "copied", "stopped"]
     modified_ns: int
     size: int
 
 
-def files_of(path: Path) -> Files:
+def existing_files(path: Path) -> Files:
     """Return which files of the database at `path`, a real path, exist."""
     try:
         found = path.stat()
     except OSError:
         return Files("stopped", 0, 0)
-    if not beside(path, "-wal").exists():
+    if not side_file(path, "-wal").exists():
         return Files("stopped", found.st_mtime_ns, found.st_size)
-    return Files("alive_or_killed" if beside(path, "-shm").exists() else "copied", 0, 0)
+    return Files("running_or_killed" if side_file(path, "-shm").exists() else "copied", 0, 0)
 
 
-def beside(path: Path, suffix: str) -> Path:
+def side_file(path: Path, suffix: str) -> Path:
     """Return the path of a side file of a database."""
     return path.with_name(path.name + suffix)
 
 
 @contextmanager
-def opened(path: Path, found: Files) -> Iterator[sqlite3.Connection]:
+def open_readonly(path: Path, found: Files) -> Iterator[sqlite3.Connection]:
     """Open a connection that reads one consistent state of the database at `path`, a real path."""
     with ExitStack() as stack:
         uri = path.as_uri()
-        if found.kind == "alive_or_killed":
+        if found.kind == "running_or_killed":
             uri += "?mode=ro&readonly_shm=1"
         elif found.kind == "stopped":
             uri += "?mode=ro&immutable=1"
@@ -60,7 +60,7 @@ def opened(path: Path, found: Files) -> Iterator[sqlite3.Connection]:
             directory = tempfile.TemporaryDirectory(prefix="inspect-")
             copy = Path(stack.enter_context(directory)) / path.name
             for suffix in ("", "-wal"):
-                shutil.copyfile(beside(path, suffix), beside(copy, suffix))
+                shutil.copyfile(side_file(path, suffix), side_file(copy, suffix))
             uri = copy.as_uri()
         raw = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
         stack.enter_context(closing(raw))

@@ -1,4 +1,4 @@
-"""Rows as values: what is read from the tables and written to them."""
+"""The rows of the tables as values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from machines.user.preferences import Preferences
 
 
 class InboxRow(Struct, frozen=True):
-    """One event that waits for one actor; rows of the same actor and priority are taken in the order of `seq`.
+    """One event that waits for one actor; rows of the same actor and priority are handled in the order of `seq`.
 
     `received_at` is seconds since the epoch.
     """
@@ -33,8 +33,8 @@ class InboxRow(Struct, frozen=True):
 class OutboxRow(Struct, frozen=True):
     """One order. Orders of one `lane` are performed one after the other; `actor` gets the outcome.
 
-    An order is `doubtful` when it is so old, or from another device, that the homeserver may not know its transaction
-    id any more.
+    `txn_id_expired`: the order is so old, or from another device, that the homeserver may not know its transaction id
+    any more.
     """
 
     txn_id: TxnId
@@ -44,11 +44,11 @@ class OutboxRow(Struct, frozen=True):
     reports: bool
     not_before: float
     created_at: float
-    doubtful: bool = False
+    txn_id_expired: bool = False
 
 
 class FinishedOrder(Struct, frozen=True):
-    """An order that was sent, or refused with a reason; `report` goes to its actor, if there is one."""
+    """An order that was sent, or refused with a reason. `report`, if any, goes to its actor."""
 
     row: OutboxRow
     event_id: EventId | None = None
@@ -57,7 +57,7 @@ class FinishedOrder(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """What is being created for a user, stored in `users.in_hand`."""
+    """The room that is being created for a user, stored in `users.in_hand`."""
 
     reply_to: ReplyTarget | None = field(default=None, name="asked")
     chat: NewChat | None = None
@@ -83,8 +83,8 @@ class UnitOfWork(Struct, frozen=True):
     turn: Turn | None = None
     turn_ended: RoomId | None = None
     user: User | None = None
-    finished: tuple[int, ...] = ()
-    set_aside: tuple[tuple[int, str], ...] = ()
+    acked: tuple[int, ...] = ()
+    dead_letters: tuple[tuple[int, str], ...] = ()
     deliveries: tuple[tuple[ActorKey, Struct], ...] = ()
     orders: tuple[OutboxRow, ...] = ()
     dropped_edits: tuple[TxnId, ...] = ()
@@ -95,10 +95,10 @@ class UnitOfWork(Struct, frozen=True):
     @property
     def empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return self == _NOTHING
+        return self == _EMPTY
 
 
-_NOTHING = UnitOfWork()
+_EMPTY = UnitOfWork()
 
 
 class RoomRows(Struct, frozen=True):

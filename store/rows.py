@@ -26,12 +26,12 @@ _DEFAULT_CHAT_CONTEXT = ChatContext()
 _NOTHING_PENDING = Pending()
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
-def _shared(text: Any) -> Any:
-    """Return one object for all equal texts: at a start the rows of all rooms are in memory at once."""
+def _interned(text: Any) -> Any:
+    """Return one object for all equal texts: at start the rows of all rooms are in memory at once."""
     return intern(text) if type(text) is str else text
 
 
@@ -40,23 +40,23 @@ def _load_chat_context(text: str | None) -> ChatContext:
 
 
 def _store_chat_context(chat_context: ChatContext) -> str | None:
-    """Return what is stored of a chat context; most rooms have none."""
+    """Return the stored text of a chat context; most rooms have none."""
     return dump(chat_context) if chat_context != _DEFAULT_CHAT_CONTEXT else None
 
 
 class _Column(Struct, frozen=True):
-    """The field that a column keeps, and what turns the stored value into the field's and back."""
+    """The field that a column stores, and the conversions between the two values."""
 
     field: str
-    load: Callable[[Any], Any] = _same
-    store: Callable[[Any], Any] = _same
+    load: Callable[[Any], Any] = _unchanged
+    store: Callable[[Any], Any] = _unchanged
 
 
 ROOM_COLUMNS: Mapping[str, _Column] = {
     "room_id": _Column("room_id"),
-    "state": _Column("state", _shared),
+    "state": _Column("state", _interned),
     "since": _Column("since"),
-    "reason": _Column("reason", _shared),
+    "reason": _Column("reason", _interned),
     "name": _Column("name"),
     "encrypted": _Column("encrypted", bool),
     "onboards": _Column("onboarding_user"),
@@ -70,17 +70,17 @@ ROOM_COLUMNS: Mapping[str, _Column] = {
     "memory": _Column("chat_context", _load_chat_context, _store_chat_context),
     "others": _Column("others"),
 }
-"""The columns of `rooms` that keep fields of `Room`."""
+"""The columns of `rooms` that store fields of `Room`."""
 BINDING_COLUMNS: Mapping[str, _Column] = {
-    "room_type": _Column("room_type", _shared),
-    "matrix_user_id": _Column("matrix_user_id", _shared),
+    "room_type": _Column("room_type", _interned),
+    "matrix_user_id": _Column("matrix_user_id", _interned),
     "chat_id": _Column("chat_id"),
     "platform_chat_id": _Column("platform_chat_id"),
-    "agent_id": _Column("agent_id", _shared),
-    "space_id": _Column("space_id", _shared),
+    "agent_id": _Column("agent_id", _interned),
+    "space_id": _Column("space_id", _interned),
     "archived": _Column("archived", bool, bool),
 }
-"""The columns of `rooms` that keep its binding: NULL, and not archived, where there is none."""
+"""The columns of `rooms` that store its binding: NULL, and not archived, if there is none."""
 
 
 def put_room(raw: sqlite3.Connection, room: Room) -> None:
@@ -92,7 +92,7 @@ def put_room(raw: sqlite3.Connection, room: Room) -> None:
 
 
 def room_of(row: sqlite3.Row) -> Room:
-    """Return the room that a row of `rooms` describes."""
+    """Return the room of a row of `rooms`."""
     binding = None
     if row["room_type"] is not None:
         binding = Binding(**_fields(BINDING_COLUMNS, row))
@@ -115,7 +115,7 @@ def put_user(raw: sqlite3.Connection, user: User) -> None:
 
 
 def user_of(row: sqlite3.Row) -> User:
-    """Return the user that a row of `users` describes."""
+    """Return the user of a row of `users`."""
     pending = _NOTHING_PENDING
     if row["in_hand"] is not None:
         pending = read(Pending, row["in_hand"])
@@ -146,12 +146,12 @@ def chats_of(raw: sqlite3.Connection, user_id: str) -> tuple[ChatSummary, ...]:
     )
 
 
-def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
-    """Store the turn in hand."""
+def put_turn(raw: sqlite3.Connection, turn: Turn) -> None:
+    """Store the current turn of a room."""
     raw.execute(
         SQL["put_turn"],
         {
-            "room_id": room_id,
+            "room_id": turn.reply.room_id,
             "turn_id": turn.turn_id,
             "state": turn.state,
             "tries": turn.attempt,
@@ -161,16 +161,13 @@ def put_turn(raw: sqlite3.Connection, room_id: RoomId, turn: Turn) -> None:
 
 
 def turn_of(raw: sqlite3.Connection, room_id: str) -> Turn | None:
-    """Return the turn in hand of a room."""
+    """Return the current turn of a room."""
     row = raw.execute(SQL["turn"], {"room_id": room_id}).fetchone()
-    if row is None:
-        return None
-    turn: Turn = read(Turn, row["payload"])
-    return turn
+    return read(Turn, row["payload"]) if row is not None else None
 
 
 def outbox_row(row: sqlite3.Row) -> OutboxRow:
-    """Return the order that a row of `outbox` holds."""
+    """Return the order of a row of `outbox`."""
     return OutboxRow(
         txn_id=TxnId(row["txn_id"]),
         lane=row["lane"],
@@ -179,5 +176,5 @@ def outbox_row(row: sqlite3.Row) -> OutboxRow:
         reports=bool(row["reports"]),
         not_before=row["not_before"],
         created_at=row["created_at"],
-        doubtful=bool(row["doubtful"]),
+        txn_id_expired=bool(row["txn_id_expired"]),
     )

@@ -1,23 +1,23 @@
 """The size limit of the write-ahead log (WAL), for disks that are nearly full.
 
-SQLite checkpoints the WAL, that is, copies it into the database file, once it has 1000 pages (4 MB). Where less is
-free, the WAL alone would fill the disk, and a checkpoint would fail, because the file has to grow for it. So there is a
-checkpoint when the database is opened, and then after fewer pages where the disk is nearly full.
+SQLite checkpoints the WAL, that is, copies it into the database file, once it has 1000 pages (4 MB). If less is free,
+the WAL alone would fill the disk, and the checkpoint would fail, because the file has to grow for it. So there is a
+checkpoint when the database is opened, and later ones after fewer pages if the disk is nearly full.
 """
 
 import shutil
 import sqlite3
 from pathlib import Path
 
-FEWEST_PAGES = 16
-MOST_PAGES = 1000
-"""SQLite's own limit, which stays where enough space is free."""
+MIN_PAGES = 16
+MAX_PAGES = 1000
+"""SQLite's default, used if enough space is free."""
 SHARE = 0.5
-"""The share of the free space that the WAL may take; the rest is for the file, which grows too."""
+"""The share of the free space that the WAL may use; the rest is for the file, which grows too."""
 
 
 def limit_wal(raw: sqlite3.Connection, path: Path) -> None:
-    """Checkpoint the WAL of an earlier process, and limit this process's WAL by the space that is free now.
+    """Checkpoint the WAL of an earlier process, and limit the WAL by the space that is free now.
 
     A reader may delay the checkpoint; it does not fail.
     """
@@ -29,4 +29,4 @@ def limit_wal(raw: sqlite3.Connection, path: Path) -> None:
 
 def wal_pages(free_bytes: int, page_bytes: int) -> int:
     """Return the number of pages after which SQLite checkpoints the WAL."""
-    return max(FEWEST_PAGES, min(MOST_PAGES, int(free_bytes * SHARE / page_bytes)))
+    return max(MIN_PAGES, min(MAX_PAGES, int(free_bytes * SHARE / page_bytes)))

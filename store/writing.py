@@ -1,4 +1,4 @@
-"""What a transaction writes: a sync response, the work of actors, the outcomes of orders.
+"""Writes of a transaction: a sync response, the units of work of actors, the outcomes of orders.
 
 Every function runs on the connection's thread, inside the caller's transaction.
 """
@@ -15,8 +15,8 @@ from machines.events.tags import tag_of
 from machines.room.state import Room
 from store import quarantine
 from store.codec import dump
-from store.gaps import keep_gaps
-from store.inbox import put_facts, tell
+from store.gaps import save_gaps
+from store.inbox import put_internal_events, put_matrix_events
 from store.queries import SQL
 from store.records import FinishedOrder, InboxRow, OutboxRow, TransitionRecord, UnitOfWork
 from store.rows import put_room, put_turn, put_user
@@ -25,32 +25,32 @@ _PRUNES = ("prune_inbox", "prune_outbox", "prune_quarantine", "prune_transitions
 
 
 def save_sync_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
-    """Store a decoded sync response and its token; returns the inbox rows that are new."""
-    rows = put_facts(raw, keep_gaps(raw, batch), at)
-    quarantine.keep(raw, batch.quarantined, at)
+    """Save a decoded sync response and its token; returns the new inbox rows."""
+    rows = put_matrix_events(raw, save_gaps(raw, batch), at)
+    quarantine.add(raw, batch.quarantined, at)
     raw.execute(SQL["set_sync_token"], {"token": batch.token})
     return rows
 
 
-def keep_work(raw: sqlite3.Connection, writes: UnitOfWork, at: float) -> tuple[InboxRow, ...]:
-    """Store the unit of work of one actor; returns the inbox rows that are new in other actors' inboxes."""
-    _put_state(raw, writes)
-    for seq in writes.finished:
-        raw.execute(SQL["finish_inbox"], {"seq": seq})
-    for seq, reason in writes.set_aside:
-        raw.execute(SQL["set_inbox_aside"], {"seq": seq, "reason": reason})
-    for txn_id in writes.dropped_edits:
+def save_unit_of_work(raw: sqlite3.Connection, work: UnitOfWork, at: float) -> tuple[InboxRow, ...]:
+    """Save the unit of work of one actor; returns the new rows in the inboxes of other actors."""
+    _put_state(raw, work)
+    for seq in work.acked:
+        raw.execute(SQL["ack_inbox"], {"seq": seq})
+    for seq, reason in work.dead_letters:
+        raw.execute(SQL["dead_letter_inbox"], {"seq": seq, "reason": reason})
+    for txn_id in work.dropped_edits:
         raw.execute(SQL["drop_edits"], {"edits": txn_id})
-    for order in writes.orders:
+    for order in work.orders:
         _put_order(raw, order)
-    for transition in writes.transitions:
+    for transition in work.transitions:
         put_transition(raw, transition)
-    for user_id, preferences in writes.preferences:
+    for user_id, preferences in work.preferences:
         payload = dump(preferences)
         raw.execute(SQL["put_preferences"], {"user_id": user_id, "payload": payload})
-    if writes.platform_chat_seq is not None:
-        raw.execute(SQL["raise_platform_chat_seq"], {"seq": writes.platform_chat_seq})
-    return tell(raw, writes.deliveries, at)
+    if work.platform_chat_seq is not None:
+        raw.execute(SQL["raise_platform_chat_seq"], {"seq": work.platform_chat_seq})
+    return put_internal_events(raw, work.deliveries, at)
 
 
 def finish_orders(
@@ -70,8 +70,8 @@ def finish_orders(
             for each in orders
         ),
     )
-    told = ((each.row.actor, each.report) for each in orders if each.report is not None)
-    return tell(raw, told, at)
+    reports = ((each.row.actor, each.report) for each in orders if each.report is not None)
+    return put_internal_events(raw, reports, at)
 
 
 def put_transition(raw: sqlite3.Connection, transition: TransitionRecord) -> None:
@@ -81,26 +81,26 @@ def put_transition(raw: sqlite3.Connection, transition: TransitionRecord) -> Non
 
 
 def prune(raw: sqlite3.Connection, before: float) -> None:
-    """Delete rows that are done and logs, where they are older than `before` (seconds since the epoch)."""
+    """Delete finished rows and logs older than `before` (seconds since the epoch)."""
     for statement in _PRUNES:
         raw.execute(SQL[statement], {"before": before})
 
 
-def _put_state(raw: sqlite3.Connection, writes: UnitOfWork) -> None:
-    if writes.room is not None:
-        if any(each.target == "bound" for each in writes.transitions):
-            _release_context(raw, writes.room)
-        put_room(raw, writes.room)
-    if writes.turn is not None:
-        put_turn(raw, writes.turn.reply.room_id, writes.turn)
-    if writes.turn_ended is not None:
-        raw.execute(SQL["end_turn"], {"room_id": writes.turn_ended})
-    if writes.user is not None:
-        put_user(raw, writes.user)
+def _put_state(raw: sqlite3.Connection, work: UnitOfWork) -> None:
+    if work.room is not None:
+        if any(each.target == "bound" for each in work.transitions):
+            _release_context(raw, work.room)
+        put_room(raw, work.room)
+    if work.turn is not None:
+        put_turn(raw, work.turn)
+    if work.turn_ended is not None:
+        raw.execute(SQL["end_turn"], {"room_id": work.turn_ended})
+    if work.user is not None:
+        put_user(raw, work.user)
 
 
 def _release_context(raw: sqlite3.Connection, room: Room) -> None:
-    """Remove a room's context id from any other row: what the homeserver confirms wins over a damaged table."""
+    """Remove a room's context id from any other row: the binding on the homeserver wins over a damaged table."""
     if room.binding is not None and room.binding.platform_chat_id is not None:
         raw.execute(
             SQL["release_context"],

@@ -1,5 +1,5 @@
--- The bot's own row: its life (contract L1), the sync token (D3), and the one sequence that
--- spans all users. platform_chat_seq is the highest platform_chat_id ever given out (A5).
+-- The bot's own row: its state (contract L1), the sync token (D3), and the one sequence for all
+-- users. platform_chat_seq is the highest platform_chat_id ever given out (A5).
 CREATE TABLE bot (
     id                INTEGER PRIMARY KEY CHECK (id = 1),
     state             TEXT    NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE bot (
 
 INSERT INTO bot (id, state, since, reason) VALUES (1, 'stopped', 0, 'never started');
 
--- One row a room (contract R1, R3). Times are seconds since the epoch.
+-- One row for each room (contract R1, R3). Times are seconds since the epoch.
 CREATE TABLE rooms (
     room_id          TEXT    PRIMARY KEY,
     state            TEXT    NOT NULL,
@@ -39,7 +39,7 @@ CREATE INDEX rooms_by_owner ON rooms (matrix_user_id) WHERE room_type = 'chat';
 CREATE UNIQUE INDEX one_room_a_context ON rooms (platform_chat_id)
     WHERE platform_chat_id IS NOT NULL;
 
--- One row a user: his Space, his counters, and what is being made for him just now (O3, K2).
+-- One row for each user: their Space, their counters, and the room that is being created for them (O3, K2).
 CREATE TABLE users (
     user_id         TEXT    PRIMARY KEY,
     state           TEXT    NOT NULL,
@@ -49,14 +49,14 @@ CREATE TABLE users (
     in_hand         TEXT
 ) STRICT, WITHOUT ROWID;
 
--- What a user chose, for all of his chats (K4, K5); only what differs from the defaults.
+-- The preferences of a user, for all of their chats (K4, K5); only those that differ from the defaults.
 CREATE TABLE preferences (
     user_id TEXT PRIMARY KEY,
     payload TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Facts and outcomes, in order of arrival. A row is kept after it is done, without its payload,
--- so that the same event is never taken twice (D1).
+-- Matrix events and internal events, in order of arrival. A finished row stays, without its payload,
+-- so that the same event is never handled twice (D1).
 CREATE TABLE inbox (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     actor       TEXT NOT NULL,
@@ -71,7 +71,7 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_waiting ON inbox (actor, seq) WHERE status = 'waiting';
 CREATE INDEX inbox_set_aside ON inbox (actor, seq) WHERE status = 'set_aside';
 
--- The turn in hand, at most one a room; an ended turn is its reply in the outbox.
+-- The current turn, at most one for each room; of a finished turn only its reply remains, in the outbox.
 CREATE TABLE turns (
     room_id TEXT PRIMARY KEY,
     turn_id TEXT NOT NULL UNIQUE,
@@ -80,8 +80,8 @@ CREATE TABLE turns (
     payload TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Orders to the homeserver. A lane is sent strictly in order; a sent message keeps its event id
--- for as long as something may edit it.
+-- Orders to the homeserver. The orders of a lane are sent strictly in order; a sent message keeps its
+-- event id as long as an edit may follow.
 CREATE TABLE outbox (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
     txn_id     TEXT NOT NULL UNIQUE,
@@ -116,7 +116,7 @@ CREATE TABLE transitions (
 
 CREATE INDEX transitions_by_subject ON transitions (subject, seq);
 
--- What could not be decoded, with the reason (D9), and raw key messages for the encryption to come.
+-- Events that could not be decoded, with the reason (D9), and raw key messages for later encryption.
 CREATE TABLE quarantine (
     seq      INTEGER PRIMARY KEY AUTOINCREMENT,
     source   TEXT NOT NULL,

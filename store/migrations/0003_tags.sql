@@ -1,5 +1,5 @@
--- Events and orders are kept under tags instead of the names of their classes: in `kind`, in the payload's `type`, and
--- wherever a payload names another. Rows that have ended may have an empty payload; a damaged one stays as it is.
+-- Events and orders are stored under tags instead of class names: in `kind`, in the payload's `type`, and where a
+-- payload contains another value. Finished rows may have an empty payload; a damaged payload stays as it is.
 CREATE TABLE tags (class TEXT PRIMARY KEY, tag TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 INSERT INTO tags (class, tag) VALUES
@@ -44,7 +44,7 @@ UPDATE inbox SET payload = json_remove(json_set(payload,
     '$.outcome.type', (SELECT tag FROM tags WHERE class = json_extract(payload, '$.outcome.type'))), '$.order')
 WHERE kind = 'OrderDone' AND json_valid(payload);
 
--- A user's actor told a room in this way that it was complete.
+-- A user's actor sent this event to a room that was complete.
 UPDATE inbox SET payload = json_remove(payload, '$.encrypted', '$.store', '$.report', '$.others')
 WHERE kind = 'TopologyConfirmed' AND json_valid(payload);
 
@@ -58,5 +58,5 @@ FROM tags WHERE class = kind;
 
 DROP TABLE tags;
 
--- Nothing reads key messages: they are no longer kept.
+-- Nothing reads key messages: they are no longer stored.
 DROP TABLE to_device;

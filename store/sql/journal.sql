@@ -6,10 +6,10 @@ INSERT INTO inbox (actor, kind, event_id, payload, priority, status, reason, rec
 VALUES (:actor, :kind, :event_id, :payload, :priority, :status, :reason, :received_at)
 ON CONFLICT (event_id) DO NOTHING;
 
--- name: finish_inbox
+-- name: ack_inbox
 UPDATE inbox SET status = 'done', payload = '' WHERE seq = :seq;
 
--- name: set_inbox_aside
+-- name: dead_letter_inbox
 UPDATE inbox SET status = 'set_aside', reason = :reason WHERE seq = :seq;
 
 -- name: chat_owner
@@ -27,7 +27,7 @@ INSERT INTO overflows (actor, priority, since) VALUES (:actor, :priority, :at);
 -- name: end_overflow
 DELETE FROM overflows WHERE actor = :actor AND priority = :priority;
 
--- name: is_failed_and_told
+-- name: is_failed_and_reported
 SELECT 1 FROM rooms WHERE room_id = :room_id AND state = 'failed' AND (told = 1 OR looks > 0);
 
 -- name: first_waiting
@@ -58,7 +58,7 @@ DELETE FROM outbox WHERE edits = :edits AND status = 'waiting';
 
 -- name: waiting_outbox
 SELECT seq, txn_id, lane, actor, payload, reports, not_before, created_at,
-    created_at < :fresh OR device_id IS NOT (SELECT device_id FROM bot WHERE id = 1) AS doubtful
+    created_at < :fresh OR device_id IS NOT (SELECT device_id FROM bot WHERE id = 1) AS txn_id_expired
 FROM outbox WHERE status = 'waiting' ORDER BY seq;
 
 -- name: finish_outbox
@@ -95,7 +95,7 @@ WHERE coalesce(room_id, sender, '') = :origin AND source = :source AND reason = 
 -- name: count_quarantine
 SELECT count(*) FROM quarantine;
 
--- name: holders_of_quarantine
+-- name: origins_of_quarantine
 SELECT coalesce(room_id, sender, '') AS origin, count(*) AS count FROM quarantine GROUP BY 1;
 
 -- name: trim_quarantine

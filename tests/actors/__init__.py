@@ -1,1 +1,1 @@
-"""The runtime, with its borders replaced."""
+"""Tests of the runtime, with fakes in place of its ports."""

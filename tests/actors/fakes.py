@@ -1,4 +1,4 @@
-"""One fake per port, and a bot that lives on them: a real journal in a file, virtual time, no threads, no network."""
+"""One fake for each port, and a bot that runs on them: a real journal, virtual time, no threads, no network."""
 
 import heapq
 import itertools
@@ -19,18 +19,8 @@ from actors.bot import DRAIN_S, Bot
 from actors.context import ContextProvider
 from machines.access import Access
 from machines.errors import TokenUnknown
-from machines.events.agent import (
-    AgentEnd,
-    AgentRequest,
-    AgentTextChunk,
-    Frame,
-)
-from machines.events.matrix import (
-    Gap,
-    MatrixEvent,
-    MessageArrived,
-    SyncBatch,
-)
+from machines.events.agent import AgentEnd, AgentRequest, AgentTextChunk, Frame
+from machines.events.matrix import Gap, MatrixEvent, MessageArrived, SyncBatch
 from machines.events.orders import (
     CreateRoom,
     Done,
@@ -62,7 +52,7 @@ LAST_EDIT_S = 2.0
 
 
 class ManualClock:
-    """A clock that moves only when a test lets time pass."""
+    """A clock that moves only when a test advances it."""
 
     def __init__(self) -> None:
         self._now = 1_000_000.0
@@ -73,7 +63,7 @@ class ManualClock:
         return self._now
 
     @property
-    def is_waited_for(self) -> bool:
+    def has_sleepers(self) -> bool:
         """Whether a task sleeps."""
         return bool(self._sleepers)
 
@@ -86,8 +76,8 @@ class ManualClock:
         """Set the clock back."""
         self._now -= seconds
 
-    async def passes(self, seconds: float) -> None:
-        """Let time pass, and wake each sleeper at its time, in order."""
+    async def advance(self, seconds: float) -> None:
+        """Advance the time, and wake each sleeper at its time, in order."""
         until = self._now + seconds
         await settle()
         while self._sleepers and self._sleepers[0][0] <= until:
@@ -106,10 +96,10 @@ class InlineDatabase:
         self._free: anyio.Event | None = None
 
     def stall(self) -> None:
-        """Let every call from here on wait for `go_on`, as on a busy disk."""
+        """Delay every further call until `resume`, as on a busy disk."""
         self._free = anyio.Event()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """End the wait."""
         if self._free is not None:
             self._free.set()
@@ -134,9 +124,9 @@ class Login:
 
 @dataclass
 class FakeHomeserver:
-    """A homeserver that shows `rooms`, hands out what `arrives`, and remembers what it was asked to do.
+    """A homeserver that shows `rooms`, returns the batches of `next_sync`, and records the orders and calls.
 
-    It refuses to be asked for what is not committed: every order must stand in the outbox.
+    It fails on an order that is not committed: every order must have a row in the outbox.
     """
 
     database: InlineDatabase
@@ -147,41 +137,36 @@ class FakeHomeserver:
     gaps: dict[RoomId, list[tuple[MatrixEvent, ...]]] = field(default_factory=dict)
     unanswered: dict[RoomId, tuple[MatrixEvent, ...]] = field(default_factory=dict)
     outcome: Callable[[Order], Outcome | None] = lambda order: None
-    takes_s: float = 0.0
+    delay_s: float = 0.0
     synced: list[ObservedRoom] | None = None
     """What the initial sync shows instead of `rooms`: a sync is not the current state (fact 19)."""
 
     def __post_init__(self) -> None:
-        self.to_come: deque[SyncBatch | Exception] = deque()
+        self.pending_batches: deque[SyncBatch | Exception] = deque()
         self.first: deque[SyncBatch | Exception] = deque()
         self.markers: list[tuple[RoomId, EventId, EventId | None]] = []
         self._news = anyio.Event()
         self._token = 0
 
-    def arrives(self, *facts: MatrixEvent, gaps: Iterable[Gap] = ()) -> None:
-        """The next sync brings these."""
+    def next_sync(self, *events: MatrixEvent, gaps: Iterable[Gap] = ()) -> None:
+        """Add a batch with these events for a later sync."""
         self._token += 1
-        self.to_come.append(SyncBatch(SyncToken(f"s{self._token}"), facts, tuple(gaps)))
+        self.pending_batches.append(SyncBatch(SyncToken(f"s{self._token}"), events, tuple(gaps)))
         self._news.set()
 
-    def brings(self, batch: SyncBatch) -> None:
-        """The next sync is this."""
-        self.to_come.append(batch)
-        self._news.set()
-
-    def fails(self, error: Exception) -> None:
-        """The next sync ends in this."""
-        self.to_come.append(error)
+    def next_error(self, error: Exception) -> None:
+        """Let a later sync raise this error."""
+        self.pending_batches.append(error)
         self._news.set()
 
     @property
-    def said(self) -> list[str]:
+    def sent_bodies(self) -> list[str]:
         """The bodies of all messages, in the order in which they were sent."""
         return [order.body for _, order in self.performed if isinstance(order, SendMessage)]
 
     @property
     def replies(self) -> list[tuple[EventId | None, str]]:
-        """The messages that answer something, with what they answer."""
+        """The replies, each with the event id that it answers."""
         orders = [order for _, order in self.performed if isinstance(order, SendMessage)]
         return [(order.answers, order.body) for order in orders if order.answers]
 
@@ -213,10 +198,10 @@ class FakeHomeserver:
 
     async def sync(self, since: SyncToken) -> SyncBatch:
         self.calls.append(f"sync {since}")
-        while not self.to_come:
+        while not self.pending_batches:
             self._news = anyio.Event()
             await self._news.wait()
-        batch = self.to_come.popleft()
+        batch = self.pending_batches.popleft()
         if isinstance(batch, Exception):
             raise batch
         return batch
@@ -234,18 +219,18 @@ class FakeHomeserver:
         return self.unanswered.get(room_id, ())
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
-        self._demand_a_row(order, txn_id)
-        if self.takes_s:
-            await self.clock.sleep(self.takes_s)
+        self._require_row(order, txn_id)
+        if self.delay_s:
+            await self.clock.sleep(self.delay_s)
         self.performed.append((txn_id, order))
         if isinstance(order, StoreBinding):
             self.rooms = [
                 replace(room, binding=order.content) if room.room_id == order.room_id else room
                 for room in self.rooms
             ]
-        return self.outcome(order) or _obeyed(order, txn_id)
+        return self.outcome(order) or _default_outcome(order, txn_id)
 
-    def _demand_a_row(self, order: Order, txn_id: TxnId) -> None:
+    def _require_row(self, order: Order, txn_id: TxnId) -> None:
         droppable = isinstance(order, SendMessage) and order.droppable
         at_start = isinstance(order, StoreBinding) and txn_id == ""
         if not droppable and not at_start:
@@ -263,7 +248,7 @@ class FakeHomeserver:
         self.markers.append((room_id, read, finished))
 
 
-def _obeyed(order: Order, txn_id: TxnId) -> Outcome:
+def _default_outcome(order: Order, txn_id: TxnId) -> Outcome:
     match order:
         case CreateRoom(name=name):
             return RoomCreated(RoomId(f"!made {name}"))
@@ -276,23 +261,23 @@ def _obeyed(order: Order, txn_id: TxnId) -> Outcome:
 
 
 class FakeAgents:
-    """Agents that say what `says` makes of a request; those in `mute` say nothing until the call is closed."""
+    """Agents that send the frames of `answer`; a request whose text is in `silent` gets none until it is cancelled."""
 
     def __init__(self) -> None:
-        self.reply_to: list[AgentRequest] = []
+        self.requests: list[AgentRequest] = []
         self.closed: list[str] = []
-        self.mute: set[str] = set()
-        self.says: Callable[[AgentRequest], Iterable[Frame]] = lambda request: (
+        self.silent: set[str] = set()
+        self.answer: Callable[[AgentRequest], Iterable[Frame]] = lambda request: (
             AgentTextChunk(f"re: {request.text}"),
             AgentEnd(1),
         )
 
     async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
-        self.reply_to.append(request)
+        self.requests.append(request)
         try:
-            if request.text in self.mute:
+            if request.text in self.silent:
                 await anyio.sleep_forever()
-            for frame in self.says(request):
+            for frame in self.answer(request):
                 await anyio.lowlevel.checkpoint()
                 yield frame
         finally:
@@ -301,7 +286,7 @@ class FakeAgents:
 
 @dataclass
 class RuntimeFixture:
-    """The ports of a bot over one database file; `living` runs one process of it."""
+    """The ports of a bot over one database file; `running` runs one process of it."""
 
     path: Path
 
@@ -315,7 +300,7 @@ class RuntimeFixture:
         self.messages = 0
 
     def with_chats(self, number: int = 1) -> list[RoomId]:
-        """Anna has a Space with so many chats, on the homeserver and in the tables."""
+        """Give Anna a Space with this number of chats on the homeserver."""
         names = [RoomId(f"!chat{index}") for index in range(1, number + 1)]
         self.homeserver.rooms = [
             space("!space", *names, binding=Binding("space", ANNA).content()),
@@ -350,21 +335,21 @@ class RuntimeFixture:
 
     @asynccontextmanager
     async def running(self, *, killed: bool = False) -> AsyncIterator[Bot]:
-        """Run a bot until the block ends; then it drains, or, `killed`, just ends."""
+        """Run a bot until the block ends; then it drains or, if `killed`, is cancelled."""
         bot = self.bot()
         async with anyio.create_task_group() as group:
             group.start_soon(bot.run)
             await settle()
             yield bot
-            await self.clock.passes(LAST_EDIT_S)
+            await self.clock.advance(LAST_EDIT_S)
             if killed:
                 group.cancel_scope.cancel()
             else:
                 bot.stop()
-                await self.clock.passes(DRAIN_S + 1)
+                await self.clock.advance(DRAIN_S + 1)
 
     def bot_state(self) -> list[tuple]:
         return self.database.rows("SELECT target FROM transitions WHERE subject = 'bot'")
 
-    async def keep_rooms(self, *rooms: Room) -> None:
+    async def save_rooms(self, *rooms: Room) -> None:
         await self.journal.save_units_of_work([UnitOfWork(room=room) for room in rooms], 1.0)

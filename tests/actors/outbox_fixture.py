@@ -23,7 +23,7 @@ class OutboxFixture:
         self.runtime = runtime
         self.delivered: list[InboxRow] = []
         self.replied: list[tuple[RoomId, EventId]] = []
-        self.turned_away: set[UserId] = set()
+        self.refused_users: set[UserId] = set()
         self.task_pool = TaskPool(runtime.clock)
         self.outbox = Outbox(
             runtime.homeserver,
@@ -31,9 +31,9 @@ class OutboxFixture:
             runtime.clock,
             self.task_pool,
             deliver=self.delivered.extend,
-            replied=lambda room_id, event_id: self.replied.append((room_id, event_id)),
-            drained=lambda lane: None,
-            allows=lambda user_id: user_id not in self.turned_away,
+            on_reply_sent=lambda room_id, event_id: self.replied.append((room_id, event_id)),
+            on_lane_low=lambda lane: None,
+            allows=lambda user_id: user_id not in self.refused_users,
         )
 
     def row(self, txn_id: str, order: Order | None = None, **changes: object) -> OutboxRow:
@@ -48,9 +48,9 @@ class OutboxFixture:
             [UnitOfWork(orders=rows, dropped_edits=dropped)], 1.0
         )
 
-    async def commit_and_send(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
+    async def commit_and_enqueue(self, *rows: OutboxRow, dropped: tuple[TxnId, ...] = ()) -> None:
         await self.commit(*rows, dropped=dropped)
-        self.outbox.send(rows, dropped, ROOM)
+        self.outbox.enqueue(rows, dropped, ROOM)
 
     def edit(self, txn_id: str, of: str, **changes: object) -> OutboxRow:
         order = SendMessage(ROOM, txn_id, edits=TxnId(of), partial=True, droppable=True)
@@ -68,5 +68,5 @@ async def open_outbox(runtime: RuntimeFixture) -> AsyncIterator[OutboxFixture]:
         outbox_fixture.task_pool.run(group)
         await outbox_fixture.outbox.recover()
         yield outbox_fixture
-        await runtime.clock.passes(60)
+        await runtime.clock.advance(60)
         group.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Calls to agents: at most one per room, and a cancelled call asks nothing and signals nothing."""
+"""Calls to agents: at most one per room, and a cancelled call sends no request and no signal."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,19 +8,9 @@ import pytest
 
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
 from actors.task_pool import TaskPool
-from machines.events.agent import (
-    AgentEnd,
-    AgentFileOffer,
-    AgentRequest,
-    AgentTextChunk,
-)
+from machines.events.agent import AgentEnd, AgentFileOffer, AgentRequest, AgentTextChunk
 from machines.events.effects import CallAgent
-from machines.events.internal import (
-    AgentDone,
-    AnswerTooLong,
-    CallDelayed,
-    CallStarted,
-)
+from machines.events.internal import AgentDone, AnswerTooLong, CallDelayed, CallStarted
 from machines.ids import ActorKey, AgentId, EventId
 from machines.turn.answer_text import AnswerText
 from tests.actors.fakes import FakeAgents, ManualClock
@@ -31,69 +21,69 @@ ROOM = ActorKey("!room")
 DEFAULTS = Limits()
 
 
-def asks(text: str) -> CallAgent:
+def call(text: str) -> CallAgent:
     return CallAgent(EventId("$1"), 1, AgentRequest(AgentId("default"), "1", "$1", text), ANNA)
 
 
-class Line:
-    """Calls to agents that answer at once, and what is told of them."""
+class CallsFixture:
+    """Calls to agents that answer at once, with their signals."""
 
     def __init__(self, limits: Limits) -> None:
         self.agents = FakeAgents()
         self.task_pool = TaskPool(ManualClock())
-        self.told: list[object] = []
+        self.signals: list[object] = []
         self.calls = AgentCalls(
-            self.agents, self.task_pool, lambda _, event: self.told.append(event), limits
+            self.agents, self.task_pool, lambda _, event: self.signals.append(event), limits
         )
 
     @property
-    def reply_to(self) -> list[str]:
-        return [request.text for request in self.agents.reply_to]
+    def requests(self) -> list[str]:
+        return [request.text for request in self.agents.requests]
 
 
 @asynccontextmanager
-async def open_line(limits: Limits = DEFAULTS) -> AsyncIterator[Line]:
-    line = Line(limits)
+async def open_calls(limits: Limits = DEFAULTS) -> AsyncIterator[CallsFixture]:
+    fixture = CallsFixture(limits)
     async with anyio.create_task_group() as group:
-        line.task_pool.run(group)
-        yield line
+        fixture.task_pool.run(group)
+        yield fixture
         group.cancel_scope.cancel()
 
 
-async def test_an_answer_is_signalled_whole_at_its_end():
-    async with open_line() as line:
-        line.calls.ask(ROOM, asks("hello"))
+async def test_a_complete_answer_is_signalled_at_its_end():
+    async with open_calls() as fixture:
+        fixture.calls.start(ROOM, call("hello"))
         await settle()
-        assert line.told[-1] == AgentDone(EventId("$1"), 1, "re: hello", 1)
+        assert fixture.signals[-1] == AgentDone(EventId("$1"), 1, "re: hello", 1)
 
 
 async def test_a_call_that_is_cancelled_before_it_began_asks_no_agent():
-    async with open_line() as line:
-        line.calls.ask(ROOM, asks("hello"))
-        line.calls.cancel(ROOM)
+    async with open_calls() as fixture:
+        fixture.calls.start(ROOM, call("hello"))
+        fixture.calls.cancel(ROOM)
         await settle()
-        assert (line.reply_to, line.told) == ([], [])
+        assert (fixture.requests, fixture.signals) == ([], [])
 
 
 async def test_a_new_call_cancels_the_one_that_is_open():
-    async with open_line() as line:
-        line.agents.mute.add("long")
-        line.calls.ask(ROOM, asks("long"))
+    async with open_calls() as fixture:
+        fixture.agents.silent.add("long")
+        fixture.calls.start(ROOM, call("long"))
         await settle()
-        line.calls.ask(ROOM, asks("hello"))
+        fixture.calls.start(ROOM, call("hello"))
         await settle()
-        assert line.reply_to == ["long", "hello"]
-        assert line.agents.closed[0] == "long"
+        assert fixture.requests == ["long", "hello"]
+        assert fixture.agents.closed[0] == "long"
 
 
 async def test_a_cancelled_call_signals_nothing_more():
-    async with open_line() as line:
-        line.agents.mute.add("long")
-        line.calls.ask(ROOM, asks("long"))
+    async with open_calls() as fixture:
+        fixture.agents.silent.add("long")
+        fixture.calls.start(ROOM, call("long"))
         await settle()
-        line.calls.cancel_all()
+        fixture.calls.cancel_all()
         await settle()
-        assert (line.agents.closed, line.told) == (["long"], [])
+        assert (fixture.agents.closed, fixture.signals) == (["long"], [])
 
 
 # -- limits ------------------------------------------------------------------------------------------
@@ -110,69 +100,73 @@ async def test_a_cancelled_call_signals_nothing_more():
     ids=["one more", "half a character", "a huge piece", "two bytes each"],
 )
 async def test_an_answer_that_is_too_long_is_cut_and_the_call_closed(pieces, fits):
-    async with open_line(Limits(answer_bytes=10)) as line:
-        line.agents.says = lambda _: (*map(AgentTextChunk, pieces), AgentEnd(1))
-        line.calls.ask(ROOM, asks("hello"))
+    async with open_calls(Limits(answer_bytes=10)) as fixture:
+        fixture.agents.answer = lambda _: (*map(AgentTextChunk, pieces), AgentEnd(1))
+        fixture.calls.start(ROOM, call("hello"))
         await settle()
-        assert line.told[-1] == AnswerTooLong(EventId("$1"), 1, AnswerText(fits))
-        assert line.agents.closed == ["hello"]
+        assert fixture.signals[-1] == AnswerTooLong(EventId("$1"), 1, AnswerText(fits))
+        assert fixture.agents.closed == ["hello"]
 
 
-async def test_an_answer_that_just_fits_is_whole():
-    async with open_line(Limits(answer_bytes=10)) as line:
-        line.agents.says = lambda _: (AgentTextChunk("12345"), AgentTextChunk("67890"), AgentEnd(1))
-        line.calls.ask(ROOM, asks("hello"))
+async def test_an_answer_of_the_maximum_length_is_complete():
+    async with open_calls(Limits(answer_bytes=10)) as fixture:
+        fixture.agents.answer = lambda _: (
+            AgentTextChunk("12345"),
+            AgentTextChunk("67890"),
+            AgentEnd(1),
+        )
+        fixture.calls.start(ROOM, call("hello"))
         await settle()
-        assert line.told[-1] == AgentDone(EventId("$1"), 1, "1234567890", 1)
+        assert fixture.signals[-1] == AgentDone(EventId("$1"), 1, "1234567890", 1)
 
 
 async def test_the_number_of_files_is_limited():
-    async with open_line() as line:
+    async with open_calls() as fixture:
         offers = [AgentFileOffer(f"file {number}") for number in range(MAX_FILES + 100)]
-        line.agents.says = lambda _: (*offers, AgentEnd(1))
-        line.calls.ask(ROOM, asks("hello"))
+        fixture.agents.answer = lambda _: (*offers, AgentEnd(1))
+        fixture.calls.start(ROOM, call("hello"))
         await settle()
-        done = line.told[-1]
+        done = fixture.signals[-1]
         assert isinstance(done, AgentDone)
         assert done.files == tuple(offer.path for offer in offers[:MAX_FILES])
 
 
-async def test_a_call_that_has_to_wait_signals_that_and_its_start():
-    async with open_line(Limits(calls=1)) as line:
-        line.agents.mute.add("long")
-        line.calls.ask(ActorKey("!other"), asks("long"))
-        line.calls.ask(ROOM, asks("hello"))
+async def test_a_delayed_call_signals_the_delay_and_its_start():
+    async with open_calls(Limits(calls=1)) as fixture:
+        fixture.agents.silent.add("long")
+        fixture.calls.start(ActorKey("!other"), call("long"))
+        fixture.calls.start(ROOM, call("hello"))
         await settle()
-        assert line.told == [CallDelayed(EventId("$1"), 1)]
-        line.calls.cancel(ActorKey("!other"))
+        assert fixture.signals == [CallDelayed(EventId("$1"), 1)]
+        fixture.calls.cancel(ActorKey("!other"))
         await settle()
-        assert line.told[1] == CallStarted(EventId("$1"), 1)
-        assert isinstance(line.told[-1], AgentDone)
+        assert fixture.signals[1] == CallStarted(EventId("$1"), 1)
+        assert isinstance(fixture.signals[-1], AgentDone)
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_asks_no_agent():
-    async with open_line(Limits(calls=1)) as line:
-        line.agents.mute.add("long")
-        line.calls.ask(ActorKey("!other"), asks("long"))
-        line.calls.ask(ROOM, asks("hello"))
+    async with open_calls(Limits(calls=1)) as fixture:
+        fixture.agents.silent.add("long")
+        fixture.calls.start(ActorKey("!other"), call("long"))
+        fixture.calls.start(ROOM, call("hello"))
         await settle()
-        line.calls.cancel(ROOM)
-        line.calls.cancel(ActorKey("!other"))
+        fixture.calls.cancel(ROOM)
+        fixture.calls.cancel(ActorKey("!other"))
         await settle()
-        assert line.reply_to == ["long"]
-        line.calls.ask(ROOM, asks("again"))
+        assert fixture.requests == ["long"]
+        fixture.calls.start(ROOM, call("again"))
         await settle()
-        assert isinstance(line.told[-1], AgentDone)
+        assert isinstance(fixture.signals[-1], AgentDone)
 
 
 async def test_a_silent_agent_with_many_rooms_leaves_a_call_for_another_agent():
-    async with open_line(Limits(calls=20)) as line:
-        line.agents.mute.add("long")
+    async with open_calls(Limits(calls=20)) as fixture:
+        fixture.agents.silent.add("long")
         for number in range(100):
-            line.calls.ask(ActorKey(f"!{number}"), asks("long"))
+            fixture.calls.start(ActorKey(f"!{number}"), call("long"))
         await settle()
-        assert 5 < len(line.reply_to) < 20
+        assert 5 < len(fixture.requests) < 20
         request = AgentRequest(AgentId("other"), "1", "$2", "hello")
-        line.calls.ask(ROOM, CallAgent(EventId("$2"), 1, request, BERT))
+        fixture.calls.start(ROOM, CallAgent(EventId("$2"), 1, request, BERT))
         await settle()
-        assert isinstance(line.told[-1], AgentDone)
+        assert isinstance(fixture.signals[-1], AgentDone)

@@ -1,4 +1,4 @@
-"""The bot's life: nothing is handled before it agrees with the homeserver, nothing is lost when it ends."""
+"""The bot from start to stop: nothing is handled before reconciliation, and nothing is lost at the end."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from actors import bot
 from actors.agent_calls import Limits
 from machines.errors import CredentialsRefused, LoggedOut, TokenUnknown
-from machines.events.agent import AgentEnd, AgentFailure, AgentTextChunk
+from machines.events.agent import AgentEnd, AgentTextChunk
 from machines.events.matrix import BotRemoved, BotReturned, SyncBatch
 from machines.events.orders import NameRoom, SendMessage
 from machines.ids import EventId, RoomId, SyncToken
@@ -19,7 +19,9 @@ from tests.idle_loop import settle
 from tests.machines.support import CATALOG
 
 
-async def test_a_life_runs_through_its_states_and_each_is_kept_and_logged(runtime: RuntimeFixture):
+async def test_the_bot_runs_through_its_states_and_each_is_saved_and_logged(
+    runtime: RuntimeFixture,
+):
     with capture_logs() as logs:
         async with runtime.running():
             pass
@@ -51,7 +53,9 @@ async def test_nothing_is_handled_before_reconciliation_is_complete(runtime: Run
     assert not any(call.startswith("observe_room") for call in runtime.homeserver.calls)
 
 
-async def test_while_reconciliation_hangs_no_message_is_taken(runtime: RuntimeFixture, monkeypatch):
+async def test_while_reconciliation_hangs_no_message_is_handled(
+    runtime: RuntimeFixture, monkeypatch
+):
     (room,) = runtime.with_chats()
     runtime.homeserver.first.append(SyncBatch(SyncToken("s0"), (runtime.message(room, "early"),)))
     gate = anyio.Event()
@@ -66,16 +70,16 @@ async def test_while_reconciliation_hangs_no_message_is_taken(runtime: RuntimeFi
     async with anyio.create_task_group() as group:
         group.start_soon(hanging.run)
         await settle()
-        assert runtime.agents.reply_to == []
+        assert runtime.agents.requests == []
         assert runtime.homeserver.performed == []
         assert [target for (target,) in runtime.bot_state()][-1] == "reconcile"
         gate.set()
         await settle()
-        assert [request.text for request in runtime.agents.reply_to] == ["early"]
+        assert [request.text for request in runtime.agents.requests] == ["early"]
         hanging.stop()
 
 
-async def test_a_second_start_of_an_unchanged_world_writes_nothing(runtime: RuntimeFixture):
+async def test_a_second_start_without_changes_writes_nothing(runtime: RuntimeFixture):
     runtime.with_chats(3)
     async with runtime.running():
         pass
@@ -93,7 +97,7 @@ async def test_a_second_start_of_an_unchanged_world_writes_nothing(runtime: Runt
     assert (report["rooms_unchanged"], report["rooms_recovered"], report["backfilled"]) == (4, 0, 0)
 
 
-async def test_a_lost_database_comes_back_with_the_same_values(runtime: RuntimeFixture, tmp_path):
+async def test_a_lost_database_is_rebuilt_with_the_same_values(runtime: RuntimeFixture, tmp_path):
     runtime.with_chats(3)
     columns = "room_id, chat_id, platform_chat_id, matrix_user_id, space_id, agent_id, archived"
     async with runtime.running():
@@ -126,55 +130,53 @@ async def test_a_batch_that_comes_twice_is_answered_once(runtime: RuntimeFixture
     (room,) = runtime.with_chats()
     message = runtime.message(room, "once")
     async with runtime.running():
-        runtime.homeserver.arrives(message)
-        runtime.homeserver.arrives(message)
+        runtime.homeserver.next_sync(message)
+        runtime.homeserver.next_sync(message)
     async with runtime.running():
-        runtime.homeserver.arrives(message)
+        runtime.homeserver.next_sync(message)
     assert runtime.homeserver.replies == [("$1", "re: once")]
 
 
-async def test_a_stop_drains_what_is_committed_and_leaves_the_rest_in_its_rows(
+async def test_a_stop_drains_committed_orders_and_leaves_the_rest_in_rows(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
-    runtime.agents.mute.add("long")
+    runtime.agents.silent.add("long")
     async with runtime.running():
-        runtime.homeserver.arrives(runtime.message(room, "long"))
+        runtime.homeserver.next_sync(runtime.message(room, "long"))
     assert runtime.agents.closed == ["long"]
     assert runtime.database.rows("SELECT state FROM turns") == [("asking",)]
     assert runtime.bot_state()[-1] == ("stopped",)
 
-    runtime.agents.mute.clear()
+    runtime.agents.silent.clear()
     async with runtime.running():
         pass
     assert runtime.homeserver.replies == [("$1", "re: long")]
-    assert {request.message_id for request in runtime.agents.reply_to} == {"$1"}
+    assert {request.message_id for request in runtime.agents.requests} == {"$1"}
 
 
-async def test_a_stop_does_not_wait_for_ever_for_the_homeserver(
-    runtime: RuntimeFixture, monkeypatch
-):
+async def test_a_stop_waits_a_bounded_time_for_the_homeserver(runtime: RuntimeFixture, monkeypatch):
     assert bot.DRAIN_S < 10.0  # contract L8
-    monkeypatch.setattr(bot, "DRAIN_S", 0.1)  # of real time
+    monkeypatch.setattr(bot, "DRAIN_S", 0.1)  # real time
     (room,) = runtime.with_chats()
-    runtime.homeserver.takes_s = 3600.0
+    runtime.homeserver.delay_s = 3600.0
     async with runtime.running():
-        runtime.homeserver.arrives(runtime.message(room, "hello"))
+        runtime.homeserver.next_sync(runtime.message(room, "hello"))
     assert runtime.homeserver.performed == []
     reasons = runtime.database.rows("SELECT reason FROM transitions WHERE target = 'stopped'")
     assert reasons == [("not everything could be sent in time",)]
     assert len(runtime.database.rows("SELECT 1 FROM outbox WHERE status = 'waiting'")) == 1
 
 
-async def test_orders_that_an_earlier_process_left_are_performed_at_start(runtime: RuntimeFixture):
+async def test_orders_of_an_earlier_process_are_performed_at_start(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    runtime.homeserver.takes_s = 3600.0
+    runtime.homeserver.delay_s = 3600.0
     async with runtime.running(killed=True):
-        runtime.homeserver.arrives(
+        runtime.homeserver.next_sync(
             runtime.message(room, "hello"), runtime.message(room, "!rename x")
         )
     assert runtime.homeserver.performed == []
-    runtime.homeserver.takes_s = 0.0
+    runtime.homeserver.delay_s = 0.0
     async with runtime.running():
         pass
     assert ("$1", "re: hello") in runtime.homeserver.replies
@@ -190,8 +192,8 @@ async def test_a_soft_logout_is_followed_by_a_login_and_no_second_reconciliation
     (room,) = runtime.with_chats()
     with capture_logs() as logs:
         async with runtime.running():
-            runtime.homeserver.fails(LoggedOut("soft"))
-            runtime.homeserver.arrives(runtime.message(room, "still there?"))
+            runtime.homeserver.next_error(LoggedOut("soft"))
+            runtime.homeserver.next_sync(runtime.message(room, "still there?"))
     path = ["login", "initial_sync", "reconcile", "live", "login", "live", "draining", "stopped"]
     assert [target for (target,) in runtime.bot_state()] == path
     assert runtime.homeserver.replies == [("$1", "re: still there?")]
@@ -207,97 +209,97 @@ async def test_a_token_that_is_not_accepted_is_replaced_by_a_full_sync(runtime, 
         runtime.homeserver.first.append(
             SyncBatch(SyncToken("fresh"), (runtime.message(room, "meanwhile"),))
         )
-        runtime.homeserver.fails(TokenUnknown("never heard of it"))
+        runtime.homeserver.next_error(TokenUnknown("unknown token"))
     assert "sync fresh" in runtime.homeserver.calls
     assert runtime.homeserver.replies == [("$1", "re: meanwhile")]
     assert runtime.bot_state()[-1] == ("stopped",)
 
 
-async def test_refused_credentials_end_it_and_are_its_last_transition(runtime: RuntimeFixture):
+async def test_refused_credentials_end_the_bot_and_are_its_last_transition(runtime: RuntimeFixture):
     with pytest.raises(ExceptionGroup) as raised:
         async with runtime.running():
-            runtime.homeserver.fails(CredentialsRefused("the token ended"))
+            runtime.homeserver.next_error(CredentialsRefused("the token ended"))
     assert raised.group_contains(CredentialsRefused)
     assert runtime.bot_state()[-1] == ("failed",)
 
 
-async def test_a_message_in_a_room_it_does_not_know_is_answered_after_one_look(
+async def test_a_message_in_an_unknown_room_is_answered_after_one_repair(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
     unseen, runtime.homeserver.rooms = runtime.homeserver.rooms, []
     async with runtime.running():
         runtime.homeserver.rooms = unseen
-        runtime.homeserver.arrives(runtime.message(room, "one"), runtime.message(room, "two"))
+        runtime.homeserver.next_sync(runtime.message(room, "one"), runtime.message(room, "two"))
     assert runtime.homeserver.calls.count(f"observe_room {room}") == 1
     assert [body for _, body in runtime.homeserver.replies] == ["re: one", "re: two"]
 
 
-async def test_a_room_that_is_nothing_gets_one_warning_and_one_notice(runtime: RuntimeFixture):
+async def test_a_room_without_a_role_gets_one_warning_and_one_notice(runtime: RuntimeFixture):
     nowhere = RoomId("!nowhere")
     with capture_logs() as logs:
         async with runtime.running(killed=True):
-            runtime.homeserver.arrives(runtime.message(nowhere, "one"))
-            runtime.homeserver.arrives(runtime.message(nowhere, "two"))
+            runtime.homeserver.next_sync(runtime.message(nowhere, "one"))
+            runtime.homeserver.next_sync(runtime.message(nowhere, "two"))
             await settle()
             warnings = [line for line in logs if line["event"] == "room_recovery_failed"]
-            assert len(warnings) == len(runtime.homeserver.said) == 1
+            assert len(warnings) == len(runtime.homeserver.sent_bodies) == 1
     assert (warnings[0]["log_level"], warnings[0]["room_id"]) == ("warning", nowhere)
-    assert runtime.homeserver.said[0] == CATALOG.room_recovery_failed()
-    assert runtime.agents.reply_to == []
+    assert runtime.homeserver.sent_bodies[0] == CATALOG.room_recovery_failed()
+    assert runtime.agents.requests == []
 
 
-async def test_only_the_newest_look_says_what_a_room_is(runtime: RuntimeFixture):
+async def test_only_the_newest_repair_decides_about_a_room(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     unseen, runtime.homeserver.rooms = runtime.homeserver.rooms, []
     gone, back = BotRemoved(room, None, None, "put out"), BotReturned(room, EventId("$back"))
     look, look_ends = runtime.homeserver.observe_room, anyio.Event()
 
-    async def slow_look(room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
+    async def slow_repair(room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
         topology = await look(room_id, spaces)
         await look_ends.wait()
         return topology
 
-    runtime.homeserver.observe_room = slow_look  # type: ignore[method-assign]
+    runtime.homeserver.observe_room = slow_repair  # type: ignore[method-assign]
     async with runtime.running():
-        runtime.homeserver.arrives(runtime.message(room, "one"))
+        runtime.homeserver.next_sync(runtime.message(room, "one"))
         await settle()
         runtime.homeserver.rooms = unseen
-        runtime.homeserver.arrives(gone, back)
+        runtime.homeserver.next_sync(gone, back)
         await settle()
         look_ends.set()
     assert runtime.homeserver.calls.count(f"observe_room {room}") == 2
-    assert runtime.homeserver.said == ["re: one"]
+    assert runtime.homeserver.sent_bodies == ["re: one"]
 
 
-async def test_an_agent_that_breaks_off_is_asked_again_when_its_time_has_come(
+async def test_an_agent_that_breaks_off_is_asked_again_after_the_retry_delay(
     runtime: RuntimeFixture,
 ):
     (room,) = runtime.with_chats()
     tries = iter([[AgentTextChunk("half"), AgentFailure("broken_off", "gone")], None])
-    usual = runtime.agents.says
+    usual = runtime.agents.answer
 
     def says(request):
         return next(tries) or usual(request)
 
-    runtime.agents.says = says
+    runtime.agents.answer = says
     async with runtime.running():
-        runtime.homeserver.arrives(runtime.message(room, "hello"))
-        await runtime.clock.passes(5)
-    assert [request.message_id for request in runtime.agents.reply_to] == ["$1", "$1"]
+        runtime.homeserver.next_sync(runtime.message(room, "hello"))
+        await runtime.clock.advance(5)
+    assert [request.message_id for request in runtime.agents.requests] == ["$1", "$1"]
     last = [order for _, order in runtime.homeserver.performed if isinstance(order, SendMessage)][
         -1
     ]
     assert (last.body, last.answers, last.partial) == ("re: hello", "$1", False)
 
 
-async def test_the_bot_removed_hangs_up(runtime: RuntimeFixture):
+async def test_removal_of_the_bot_cancels_the_call(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    runtime.agents.mute.add("long")
+    runtime.agents.silent.add("long")
     async with runtime.running():
-        runtime.homeserver.arrives(runtime.message(room, "long"))
+        runtime.homeserver.next_sync(runtime.message(room, "long"))
         await settle()
-        runtime.homeserver.arrives(BotRemoved(room, None, None, "kicked"))
+        runtime.homeserver.next_sync(BotRemoved(room, None, None, "kicked"))
         await settle()
         assert runtime.agents.closed == ["long"]
     assert runtime.database.rows("SELECT state FROM rooms WHERE room_id = ?", room) == [
@@ -306,23 +308,23 @@ async def test_the_bot_removed_hangs_up(runtime: RuntimeFixture):
     assert runtime.database.rows("SELECT * FROM turns") == []
 
 
-async def test_clear_hangs_up_the_old_call_and_its_words_are_not_heard(runtime: RuntimeFixture):
+async def test_clear_cancels_the_current_call_and_its_output_is_dropped(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    runtime.agents.mute.add("long")
+    runtime.agents.silent.add("long")
     async with runtime.running():
-        runtime.homeserver.arrives(runtime.message(room, "long"))
+        runtime.homeserver.next_sync(runtime.message(room, "long"))
         await settle()
-        runtime.homeserver.arrives(runtime.message(room, "!clear"), runtime.message(room, "next"))
+        runtime.homeserver.next_sync(runtime.message(room, "!clear"), runtime.message(room, "next"))
         await settle()
     assert runtime.agents.closed[0] == "long"
-    assert [request.platform_chat_id for request in runtime.agents.reply_to] == ["1", "2"]
+    assert [request.platform_chat_id for request in runtime.agents.requests] == ["1", "2"]
 
 
 async def test_chats_shows_a_new_name_at_once(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     async with runtime.running():
         for body in ("!chats", "!rename Plans", "!chats"):
-            runtime.homeserver.arrives(runtime.message(room, body))
+            runtime.homeserver.next_sync(runtime.message(room, body))
             await settle()
     before, after = (
         body for answers, body in runtime.homeserver.replies if answers in ("$1", "$3")
@@ -331,39 +333,39 @@ async def test_chats_shows_a_new_name_at_once(runtime: RuntimeFixture):
     assert "Plans" in after
 
 
-# -- agents that take what they can get --------------------------------------------------------------
+# -- greedy agents -----------------------------------------------------------------------------------
 
 
-async def test_a_first_try_that_gets_no_call_ends_in_time_and_the_room_goes_on(
+async def test_a_first_attempt_without_a_call_slot_ends_in_time_and_the_room_continues(
     runtime: RuntimeFixture,
 ):
     *rooms, last = runtime.with_chats(4)
     runtime.limits = Limits(calls=3)
-    runtime.agents.mute.add("mute")
+    runtime.agents.silent.add("mute")
     async with runtime.running():
-        runtime.homeserver.arrives(*(runtime.message(room, "mute") for room in rooms))
+        runtime.homeserver.next_sync(*(runtime.message(room, "mute") for room in rooms))
         await settle()
-        held = len(runtime.agents.reply_to)
-        runtime.homeserver.arrives(runtime.message(last, "hello"))
-        await runtime.clock.passes(119)
-        assert len(runtime.agents.reply_to) == held
+        held = len(runtime.agents.requests)
+        runtime.homeserver.next_sync(runtime.message(last, "hello"))
+        await runtime.clock.advance(119)
+        assert len(runtime.agents.requests) == held
         assert runtime.homeserver.replies == []
-        await runtime.clock.passes(2)
+        await runtime.clock.advance(2)
         assert ("$4", CATALOG.agent_gave_up("no_call")) in runtime.homeserver.replies
 
 
 async def test_a_turn_without_end_ends_in_time_and_leaves_no_timer(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
-    runtime.agents.mute.add("mute")
+    runtime.agents.silent.add("mute")
     async with runtime.running() as bot:
-        runtime.homeserver.arrives(runtime.message(room, "mute"))
-        await runtime.clock.passes(1799)
+        runtime.homeserver.next_sync(runtime.message(room, "mute"))
+        await runtime.clock.advance(1799)
         assert runtime.homeserver.replies == []
-        await runtime.clock.passes(2)
+        await runtime.clock.advance(2)
         assert runtime.homeserver.replies == [("$1", CATALOG.agent_gave_up("too_slow"))]
         assert runtime.agents.closed == ["mute"]
-        runtime.agents.says = lambda _: (AgentEnd(1),)
-        runtime.homeserver.arrives(runtime.message(room, "hello"))
-        await runtime.clock.passes(5)
+        runtime.agents.answer = lambda _: (AgentEnd(1),)
+        runtime.homeserver.next_sync(runtime.message(room, "hello"))
+        await runtime.clock.advance(5)
         assert runtime.homeserver.replies[1:] == [("$2", CATALOG.empty_answer())]
-        assert bot._dispatcher._timers._next == {}
+        assert bot._dispatcher._timers._due_at == {}

@@ -1,9 +1,9 @@
-"""What waits in a cell: rows that find no room are read again, and newer words take the place of older ones."""
+"""Pending events of a cell: rows beyond its limit are read later, and newer output replaces older output."""
 
 import pytest
 
 from actors import cell as cell_module
-from actors.inbox_queues import HELD
+from actors.inbox_queues import MAX_LOADED
 from machines.events.internal import (
     AgentDone,
     AgentOutput,
@@ -21,73 +21,73 @@ from store.records import InboxRow, RoomRows
 TURN = EventId("$1")
 
 
-def test_a_row_that_finds_no_room_in_the_cell_is_read_again_later():
+def test_a_row_beyond_the_limit_of_the_cell_is_read_later():
     key = ActorKey("!chat")
     cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
     rows = [
         InboxRow(seq, key, ChatListRequested(ReplyTarget(RoomId("!chat")))) for seq in range(1, 400)
     ]
     cell.deliver(rows)
-    assert cell.inbox.held(Priority.MESSAGE) == HELD
-    open_to = frozenset(Priority)
-    taken = [cell.inbox.take(open_to) for _ in range(HELD)]
-    assert taken == rows[:HELD]
-    assert cell.inbox.take(open_to) is None
-    assert cell.to_read() == ((Priority.MESSAGE, HELD),)
-    cell.feed(Priority.MESSAGE, rows[HELD:])
-    assert cell.inbox.take(open_to) == rows[HELD]
+    assert len(cell.inbox.queues[Priority.MESSAGE].rows) == MAX_LOADED
+    open_priorities = frozenset(Priority)
+    popped = [cell.inbox.pop(open_priorities) for _ in range(MAX_LOADED)]
+    assert popped == rows[:MAX_LOADED]
+    assert cell.inbox.pop(open_priorities) is None
+    assert cell.queues_to_read() == ((Priority.MESSAGE, MAX_LOADED),)
+    cell.inbox.add_page(Priority.MESSAGE, rows[MAX_LOADED:])
+    assert cell.inbox.pop(open_priorities) == rows[MAX_LOADED]
 
 
-def test_nothing_overtakes_rows_that_are_still_to_be_read_unless_those_must_wait():
+def test_no_row_overtakes_unread_rows_of_an_open_queue():
     key = ActorKey("!chat")
     cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
-    cell.deliver([InboxRow(seq, key, "a message") for seq in range(1, HELD + 2)])
-    event = InboxRow(HELD + 2, key, "an event", Priority.EVENT)
+    cell.deliver([InboxRow(seq, key, "a message") for seq in range(1, MAX_LOADED + 2)])
+    event = InboxRow(MAX_LOADED + 2, key, "an event", Priority.EVENT)
     cell.deliver([event])
-    for _ in range(HELD):
-        cell.inbox.take(frozenset(Priority))
-    assert cell.inbox.take(frozenset(Priority)) is None
-    assert cell.inbox.take(frozenset((Priority.EVENT,))) == event
+    for _ in range(MAX_LOADED):
+        cell.inbox.pop(frozenset(Priority))
+    assert cell.inbox.pop(frozenset(Priority)) is None
+    assert cell.inbox.pop(frozenset((Priority.EVENT,))) == event
 
 
-def test_rows_that_were_let_go_are_read_again_from_the_first_of_them():
+def test_unloaded_rows_are_read_again_from_the_first():
     key = ActorKey("!chat")
     cell = cell_module.ActorCell(key, RoomRows(None, None, ()))
     rows = [InboxRow(seq, key, "a message") for seq in range(1, 11)]
     cell.deliver(rows)
     everything = frozenset(Priority)
-    assert cell.inbox.take(everything) == rows[0]
+    assert cell.inbox.pop(everything) == rows[0]
     cell.inbox.unload(everything)
     cell.deliver([InboxRow(11, key, "later")])
-    assert cell.inbox.held(Priority.MESSAGE) == 0
-    assert cell.to_read() == ((Priority.MESSAGE, 1),)
-    cell.feed(Priority.MESSAGE, rows[1:])
-    assert [cell.inbox.take(everything) for _ in range(9)] == rows[1:]
-    assert cell.to_read() == ((Priority.MESSAGE, 10),)
+    assert len(cell.inbox.queues[Priority.MESSAGE].rows) == 0
+    assert cell.queues_to_read() == ((Priority.MESSAGE, 1),)
+    cell.inbox.add_page(Priority.MESSAGE, rows[1:])
+    assert [cell.inbox.pop(everything) for _ in range(9)] == rows[1:]
+    assert cell.queues_to_read() == ((Priority.MESSAGE, 10),)
 
 
-def grew(text: str, attempt: int = 1) -> AgentOutput:
+def output(text: str, attempt: int = 1) -> AgentOutput:
     return AgentOutput(TURN, attempt, AnswerText(text))
 
 
-OVERRAN = AnswerTooLong(TURN, 1, AnswerText("one two"))
+TOO_LONG = AnswerTooLong(TURN, 1, AnswerText("one two"))
 DONE = AgentDone(TURN, 1, "one two", 1)
-TROUBLED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
+FAILED = AttemptFailed(TURN, 1, "silent", "nothing came", True)
 
 
 @pytest.mark.parametrize(
     ("signals", "left"),
     [
-        ((grew("one"), grew("one two")), (grew("one two"),)),
-        ((grew("one"), grew("one two"), DONE), (DONE,)),
-        ((grew("one"), OVERRAN), (OVERRAN,)),
-        ((grew("one"), TROUBLED), (grew("one"), TROUBLED)),
-        ((grew("one", attempt=2), DONE), (grew("one", attempt=2), DONE)),
-        ((grew("one"), TimePassed(), DONE), (grew("one"), TimePassed(), DONE)),
+        ((output("one"), output("one two")), (output("one two"),)),
+        ((output("one"), output("one two"), DONE), (DONE,)),
+        ((output("one"), TOO_LONG), (TOO_LONG,)),
+        ((output("one"), FAILED), (output("one"), FAILED)),
+        ((output("one", attempt=2), DONE), (output("one", attempt=2), DONE)),
+        ((output("one"), TimePassed(), DONE), (output("one"), TimePassed(), DONE)),
     ],
-    ids=["more words", "the end", "too many words", "trouble", "another try", "time between"],
+    ids=["more output", "the end", "too long", "failure", "another attempt", "timer between"],
 )
-def test_the_newest_words_of_a_try_are_all_that_waits_of_it(signals, left):
+def test_only_the_newest_output_of_an_attempt_waits(signals, left):
     cell = cell_module.ActorCell(ActorKey("!chat"), RoomRows(None, None, ()))
     for event in signals:
         cell.signal(event)

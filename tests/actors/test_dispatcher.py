@@ -1,12 +1,12 @@
-"""Rooms one at a time and all at once: order, windows, faults that stay where they are, and what is forgotten."""
+"""The dispatcher: order within a room, concurrent rooms, isolated faults, and passivation."""
 
 import anyio
 import pytest
 from structlog.testing import capture_logs
 
 from actors import dispatcher
-from actors.cell import WINDOW
-from actors.inbox_queues import HELD
+from actors.cell import MAX_WAITING
+from actors.inbox_queues import MAX_LOADED
 from machines.events.agent import AgentEnd, AgentTextChunk
 from machines.events.orders import LinkChild, SendMessage
 from machines.i18n import catalog_for
@@ -20,7 +20,7 @@ CATALOG = catalog_for("en", "Lambda")
 
 
 def bodies(runtime: RuntimeFixture, room: RoomId | None = None) -> list[str]:
-    """What was answered, in a room or in all of them, in the order of the answers."""
+    """The bodies of all replies, in one room or in all, in order."""
     orders = [order for _, order in runtime.homeserver.performed if isinstance(order, SendMessage)]
     return [
         order.body.removeprefix("re: ")
@@ -41,28 +41,28 @@ async def test_a_room_answers_one_after_the_other_and_in_order(runtime: RuntimeF
         open_calls -= 1
         yield AgentEnd(1)
 
-    runtime.agents.says = says
+    runtime.agents.answer = says
     async with runtime.running():
-        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(20)))
+        runtime.homeserver.next_sync(*(runtime.message(room, f"{n}") for n in range(20)))
         await settle()
-        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(20, 40)))
-        await runtime.clock.passes(60)
+        runtime.homeserver.next_sync(*(runtime.message(room, f"{n}") for n in range(20, 40)))
+        await runtime.clock.advance(60)
     assert bodies(runtime) == [f"{n}" for n in range(40)]
     assert most == 1
 
 
-async def test_a_slow_agent_in_one_room_holds_up_no_other(runtime: RuntimeFixture):
+async def test_a_slow_agent_in_one_room_delays_no_other(runtime: RuntimeFixture):
     slow, *others = runtime.with_chats(5)
-    runtime.agents.mute.add("slow")
+    runtime.agents.silent.add("slow")
     async with runtime.running():
-        runtime.homeserver.arrives(
+        runtime.homeserver.next_sync(
             runtime.message(slow, "slow"), *(runtime.message(room, "quick") for room in others)
         )
         await settle()
         assert bodies(runtime) == ["quick"] * 4
 
 
-async def test_a_slow_lane_holds_up_no_other(runtime: RuntimeFixture):
+async def test_a_slow_lane_delays_no_other(runtime: RuntimeFixture):
     stuck, free = runtime.with_chats(2)
     usual = runtime.homeserver.perform
 
@@ -73,23 +73,23 @@ async def test_a_slow_lane_holds_up_no_other(runtime: RuntimeFixture):
 
     runtime.homeserver.perform = perform  # type: ignore[method-assign]
     async with runtime.running(killed=True):
-        runtime.homeserver.arrives(runtime.message(stuck, "a"), runtime.message(free, "b"))
+        runtime.homeserver.next_sync(runtime.message(stuck, "a"), runtime.message(free, "b"))
         await settle()
         assert bodies(runtime) == ["b"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("count", "at_once"), [(1000, 1000), (400, HELD + WINDOW + 16), (200, READ_AHEAD)]
+    ("count", "at_once"), [(1000, 1000), (400, MAX_LOADED + MAX_WAITING + 16), (200, READ_AHEAD)]
 )
-async def test_a_flood_in_one_room_is_answered_whole_and_in_order(
+async def test_a_flood_in_one_room_is_answered_completely_and_in_order(
     runtime: RuntimeFixture, count, at_once
 ):
     (room,) = runtime.with_chats()
     async with runtime.running():
         for first in range(0, count, at_once):
             numbers = range(first, min(count, first + at_once))
-            runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in numbers))
+            runtime.homeserver.next_sync(*(runtime.message(room, f"{n}") for n in numbers))
         for _ in range(200):
             await settle()
             if len(runtime.homeserver.performed) >= count:
@@ -99,21 +99,21 @@ async def test_a_flood_in_one_room_is_answered_whole_and_in_order(
 
 
 @pytest.mark.slow
-async def test_a_flood_that_waits_for_a_slow_answer_is_kept_and_answered_after_a_restart(runtime):
+async def test_a_flood_behind_a_slow_answer_is_answered_after_a_restart(runtime):
     (room,) = runtime.with_chats()
-    runtime.agents.mute.add("0")
+    runtime.agents.silent.add("0")
     async with runtime.running(killed=True):
-        runtime.homeserver.arrives(*(runtime.message(room, f"{n}") for n in range(500)))
+        runtime.homeserver.next_sync(*(runtime.message(room, f"{n}") for n in range(500)))
         await settle()
-        assert [request.text for request in runtime.agents.reply_to] == ["0"]
-    runtime.agents.mute.clear()
+        assert [request.text for request in runtime.agents.requests] == ["0"]
+    runtime.agents.silent.clear()
     async with runtime.running():
         for _ in range(100):
             await settle()
     assert bodies(runtime) == [f"{n}" for n in range(500)]
 
 
-async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
+async def test_a_fault_in_one_decision_makes_that_row_a_dead_letter_and_the_others_continue(
     runtime, monkeypatch
 ):
     sick, well = runtime.with_chats(2)
@@ -127,7 +127,7 @@ async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
     monkeypatch.setattr(room_actor, "handle", handle)
     with capture_logs() as logs:
         async with runtime.running():
-            runtime.homeserver.arrives(
+            runtime.homeserver.next_sync(
                 runtime.message(sick, "before"),
                 runtime.message(sick, "poison"),
                 runtime.message(well, "elsewhere"),
@@ -144,7 +144,9 @@ async def test_a_fault_in_one_decision_sets_that_row_aside_and_the_others_go_on(
     assert "secret" not in str(logs)
 
 
-async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(runtime, monkeypatch):
+async def test_a_waiting_message_that_breaks_every_event_becomes_a_dead_letter(
+    runtime, monkeypatch
+):
     (room,) = runtime.with_chats(1)
     usual = room_actor.handle
 
@@ -160,7 +162,7 @@ async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(runti
 
     monkeypatch.setattr(room_actor, "handle", handle)
     async with runtime.running():
-        runtime.homeserver.arrives(
+        runtime.homeserver.next_sync(
             runtime.message(room, "before"),
             runtime.message(room, "poison"),
             runtime.message(room, "after"),
@@ -171,7 +173,7 @@ async def test_a_waiting_message_that_brings_down_every_event_is_set_aside(runti
     ]
 
 
-async def test_a_visit_that_can_not_be_kept_is_set_aside_alone(runtime: RuntimeFixture):
+async def test_only_the_rows_of_a_refused_batch_become_dead_letters(runtime: RuntimeFixture):
     sick, well = runtime.with_chats(2)
     async with runtime.running():
         runtime.database.raw.execute(
@@ -179,11 +181,11 @@ async def test_a_visit_that_can_not_be_kept_is_set_aside_alone(runtime: RuntimeF
             " BEGIN SELECT RAISE(ABORT, 'injected'); END"
         )
         with capture_logs() as logs:
-            runtime.homeserver.arrives(
+            runtime.homeserver.next_sync(
                 runtime.message(sick, "!rename poison"), runtime.message(well, "elsewhere")
             )
             await settle()
-            runtime.homeserver.arrives(runtime.message(sick, "after"))
+            runtime.homeserver.next_sync(runtime.message(sick, "after"))
             await settle()
     assert bodies(runtime, well) == ["elsewhere"]
     assert bodies(runtime, sick) == ["after"]
@@ -195,54 +197,56 @@ async def test_a_visit_that_can_not_be_kept_is_set_aside_alone(runtime: RuntimeF
     assert "poison" not in name[0]
 
 
-async def test_rooms_at_rest_are_forgotten_and_come_back_from_their_rows(runtime, monkeypatch):
+async def test_idle_rooms_are_passivated_and_loaded_again(runtime, monkeypatch):
     monkeypatch.setattr(dispatcher, "MAX_IDLE_CELLS", 3)
     rooms = runtime.with_chats(20)
     async with runtime.running() as bot:
         for _ in range(2):
-            runtime.homeserver.arrives(*(runtime.message(room, "all") for room in rooms))
+            runtime.homeserver.next_sync(*(runtime.message(room, "all") for room in rooms))
             await settle()
-            runtime.homeserver.arrives(runtime.message(rooms[0], "one"))
+            runtime.homeserver.next_sync(runtime.message(rooms[0], "one"))
             await settle()
         assert len(bot._dispatcher._cells) <= 3
     assert bodies(runtime) == (["all"] * 20 + ["one"]) * 2
 
 
-async def test_a_room_that_has_something_in_hand_is_not_forgotten(runtime, monkeypatch):
+async def test_a_room_with_a_current_turn_is_not_passivated(runtime, monkeypatch):
     monkeypatch.setattr(dispatcher, "MAX_IDLE_CELLS", 1)
     busy, *others = runtime.with_chats(10)
-    runtime.agents.mute.add("long")
+    runtime.agents.silent.add("long")
     async with runtime.running() as bot:
-        runtime.homeserver.arrives(runtime.message(busy, "long"))
-        runtime.homeserver.arrives(*(runtime.message(room, "quick") for room in others))
+        runtime.homeserver.next_sync(runtime.message(busy, "long"))
+        runtime.homeserver.next_sync(*(runtime.message(room, "quick") for room in others))
         await settle()
         assert busy in bot._dispatcher._cells
         assert len(bot._dispatcher._cells) <= 2
 
 
 @pytest.mark.slow
-async def test_requests_of_one_user_never_shut_out_what_they_wait_for(runtime: RuntimeFixture):
-    """More requests than a window holds, while the first of them is being made."""
+async def test_requests_of_one_user_never_block_the_outcome_they_wait_for(runtime: RuntimeFixture):
+    """More requests than fit in memory arrive while the room of the first is being created."""
     (room,) = runtime.with_chats()
-    runtime.homeserver.takes_s = 5.0
-    count = WINDOW + 6
+    runtime.homeserver.delay_s = 5.0
+    count = MAX_WAITING + 6
     async with runtime.running(killed=True):
-        runtime.homeserver.arrives(*(runtime.message(room, "!new") for _ in range(count)))
-        await runtime.clock.passes(1)
-        runtime.homeserver.takes_s = 0.0
+        runtime.homeserver.next_sync(*(runtime.message(room, "!new") for _ in range(count)))
+        await runtime.clock.advance(1)
+        runtime.homeserver.delay_s = 0.0
         for _ in range(100):
-            await runtime.clock.passes(10)
+            await runtime.clock.advance(10)
             if len(bodies(runtime)) == count:
                 break
     assert len(bodies(runtime)) == count
-    made = runtime.database.rows("SELECT count(DISTINCT chat_id) FROM rooms WHERE chat_id NOT NULL")
-    assert made == [(count + 1,)]
+    created = runtime.database.rows(
+        "SELECT count(DISTINCT chat_id) FROM rooms WHERE chat_id NOT NULL"
+    )
+    assert created == [(count + 1,)]
 
 
 @pytest.mark.slow
-async def test_a_flood_in_a_room_that_is_being_made_does_not_keep_it_from_being_finished(runtime):
+async def test_a_flood_in_a_room_that_is_being_created_does_not_block_its_creation(runtime):
     runtime.with_chats()
-    made = RoomId("!made Chat 2")
+    created = RoomId("!made Chat 2")
     usual = runtime.homeserver.perform
     link = anyio.Event()
 
@@ -253,12 +257,14 @@ async def test_a_flood_in_a_room_that_is_being_made_does_not_keep_it_from_being_
 
     runtime.homeserver.perform = perform
     async with runtime.running():
-        runtime.homeserver.arrives(runtime.message(RoomId("!chat1"), "!new"))
+        runtime.homeserver.next_sync(runtime.message(RoomId("!chat1"), "!new"))
         await settle()
-        runtime.homeserver.arrives(*(runtime.message(made, f"{n}") for n in range(2 * WINDOW)))
+        runtime.homeserver.next_sync(
+            *(runtime.message(created, f"{n}") for n in range(2 * MAX_WAITING))
+        )
         await settle()
-        assert bodies(runtime, made) == []
+        assert bodies(runtime, created) == []
         link.set()
-        await runtime.clock.passes(1)
+        await runtime.clock.advance(1)
         await settle()
-    assert bodies(runtime, made) == [f"{n}" for n in range(2 * WINDOW)]
+    assert bodies(runtime, created) == [f"{n}" for n in range(2 * MAX_WAITING)]

@@ -1,4 +1,4 @@
-"""A long answer in small pieces costs what its length is worth: nothing is copied, cut or kept twice."""
+"""The cost of a long answer in small pieces is linear: no text is copied, split or stored twice."""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -11,12 +11,7 @@ from actors.cell import ActorCell
 from actors.context import ContextProvider
 from actors.task_pool import TaskPool
 from machines.context import StepContext
-from machines.events.agent import (
-    AgentEnd,
-    AgentRequest,
-    AgentTextChunk,
-    Frame,
-)
+from machines.events.agent import AgentEnd, AgentRequest, AgentTextChunk, Frame
 from machines.events.effects import CallAgent
 from machines.events.internal import TimePassed
 from machines.events.matrix import MessageArrived
@@ -45,8 +40,8 @@ class TestContext(ContextProvider):
         return make_context(self.now)
 
 
-class Talker:
-    """An agent that answers in so many chunks."""
+class ChunkedAgent:
+    """An agent that answers in this number of chunks."""
 
     def __init__(self, chunks: int) -> None:
         self.chunks = chunks
@@ -58,7 +53,7 @@ class Talker:
 
 
 class Counted:
-    """How many characters were copied out of the answer, cut, compared, and kept in rows."""
+    """Counts the characters that were copied, split, compared and stored in rows."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.characters = 0
@@ -80,7 +75,7 @@ class Counted:
 
 
 async def work(chunks: int) -> int:
-    """Let an agent answer in so many chunks, each of which is visited, and count what is done."""
+    """Let an agent answer in this number of chunks, process each chunk, and return the work in characters."""
     context_provider, cell = TestContext(), ActorCell(KEY, RoomRows(chat_room(), None, ()))
     question = MessageArrived(ROOM, EventId("$1"), ANNA, "tell me everything", 0)
     orders = 0
@@ -88,29 +83,29 @@ async def work(chunks: int) -> int:
     with pytest.MonkeyPatch.context() as patch:
         counted = Counted(patch)
 
-        def visit() -> list[object]:
+        def process() -> list[object]:
             nonlocal orders
-            visit = cell.process_batch(context_provider)
-            cell.apply(visit)
-            if visit.writes.turn is not None:
-                counted.add(dump(visit.writes.turn))
-            orders += len(visit.writes.orders)
-            return list(visit.deferred)
+            batch = cell.process_batch(context_provider)
+            cell.apply(batch)
+            if batch.unit_of_work.turn is not None:
+                counted.add(dump(batch.unit_of_work.turn))
+            orders += len(batch.unit_of_work.orders)
+            return list(batch.volatile)
 
         def signal(key: ActorKey, event: object) -> None:
             cell.signal(event)
-            visit()
+            process()
             context_provider.now += A_CHUNK_S
             if (due := cell.due_at()) is not None and due <= context_provider.now:
                 cell.signal(TimePassed())
-                visit()
+                process()
 
         cell.deliver([InboxRow(1, KEY, question)])
-        (ask,) = [effect for effect in visit() if isinstance(effect, CallAgent)]
+        (ask,) = [effect for effect in process() if isinstance(effect, CallAgent)]
         task_pool = TaskPool(ManualClock())
         async with anyio.create_task_group() as group:
             task_pool.run(group)
-            AgentCalls(Talker(chunks), task_pool, signal, Limits()).ask(KEY, ask)
+            AgentCalls(ChunkedAgent(chunks), task_pool, signal, Limits()).start(KEY, ask)
             with anyio.fail_after(60):
                 while not cell.caught_up:
                     await anyio.lowlevel.checkpoint()

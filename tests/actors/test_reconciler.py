@@ -1,4 +1,4 @@
-"""A start believes the current state and not the sync; repairs do not wait for each other (contracts L3, C11, C12)."""
+"""A start uses the current state and not the sync; repairs run concurrently (contracts L3, C11, C12)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +14,7 @@ from machines.room.topology import Topology
 from store.records import UnitOfWork
 from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
-from tests.machines.room.topologies import (
-    bound,
-    chat,
-    row,
-    space,
-)
+from tests.machines.room.topologies import bound, chat, row, space
 from tests.machines.support import ANNA, BERT, BOT
 
 pytestmark = pytest.mark.anyio
@@ -39,14 +34,14 @@ def forked(runtime: RuntimeFixture) -> list[RoomId]:
     return rooms
 
 
-async def test_a_bound_chat_whose_link_the_sync_leaves_out_stays_bound(runtime: RuntimeFixture):
+async def test_a_bound_chat_whose_link_the_sync_omits_stays_bound(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     async with runtime.running():
         pass
     forked(runtime)
     with capture_logs() as logs:
         async with runtime.running():
-            runtime.homeserver.arrives(runtime.message(room, "one"))
+            runtime.homeserver.next_sync(runtime.message(room, "one"))
             await settle()
     (report,) = [line for line in logs if line["event"] == "matrix_reconcile_complete"]
     assert (report["rooms_unchanged"], report["skipped"], report["conflicts"]) == (2, [], [])
@@ -54,7 +49,7 @@ async def test_a_bound_chat_whose_link_the_sync_leaves_out_stays_bound(runtime: 
     assert not any(call.startswith("observe_room") for call in runtime.homeserver.calls)
 
 
-async def test_with_the_database_lost_a_chat_is_recovered_though_the_sync_leaves_its_link_out(
+async def test_without_the_database_a_chat_is_recovered_though_the_sync_omits_its_link(
     runtime: RuntimeFixture,
 ):
     (room,) = forked(runtime)
@@ -67,7 +62,7 @@ async def test_with_the_database_lost_a_chat_is_recovered_though_the_sync_leaves
     assert found == [("C1", "bound")]
 
 
-async def test_an_undamaged_world_is_not_asked_about(runtime: RuntimeFixture):
+async def test_a_consistent_topology_is_not_confirmed(runtime: RuntimeFixture):
     runtime.with_chats(3)
     for _ in range(2):
         async with runtime.running():
@@ -75,7 +70,7 @@ async def test_an_undamaged_world_is_not_asked_about(runtime: RuntimeFixture):
     assert "confirm" not in runtime.homeserver.calls
 
 
-async def test_a_slow_look_at_one_room_holds_up_no_other(runtime: RuntimeFixture):
+async def test_a_slow_repair_of_one_room_delays_no_other(runtime: RuntimeFixture):
     slow, quick = runtime.with_chats(2)
     unseen, runtime.homeserver.rooms = runtime.homeserver.rooms, []
     look, look_ends = runtime.homeserver.observe_room, anyio.Event()
@@ -88,14 +83,14 @@ async def test_a_slow_look_at_one_room_holds_up_no_other(runtime: RuntimeFixture
     runtime.homeserver.observe_room = observe  # type: ignore[method-assign]
     async with runtime.running():
         runtime.homeserver.rooms = unseen
-        runtime.homeserver.arrives(runtime.message(slow, "one"), runtime.message(quick, "two"))
+        runtime.homeserver.next_sync(runtime.message(slow, "one"), runtime.message(quick, "two"))
         await settle()
         assert [body for _, body in runtime.homeserver.replies] == ["re: two"]
         look_ends.set()
     assert [body for _, body in runtime.homeserver.replies] == ["re: two", "re: one"]
 
 
-async def test_two_rooms_that_are_repaired_at_once_get_numbers_of_their_own(
+async def test_two_concurrent_repairs_get_different_numbers(
     runtime: RuntimeFixture,
 ):
     rooms = [RoomId("!one"), RoomId("!two")]
@@ -105,7 +100,7 @@ async def test_two_rooms_that_are_repaired_at_once_get_numbers_of_their_own(
     ]
     async with runtime.running():
         runtime.homeserver.rooms = known
-        runtime.homeserver.arrives(*(runtime.message(room_id, "hello") for room_id in rooms))
+        runtime.homeserver.next_sync(*(runtime.message(room_id, "hello") for room_id in rooms))
         await settle()
     numbers = runtime.database.rows(
         "SELECT chat_id, platform_chat_id FROM rooms WHERE room_type = 'chat' ORDER BY chat_id"
@@ -126,5 +121,5 @@ async def test_a_repair_loads_only_the_rows_that_it_compares(runtime: RuntimeFix
         [UnitOfWork(room=each) for each in (*others, mine, taken)], 1.0
     )
     shown = Topology(BOT, {looked_at.room_id: looked_at}, whole=False)
-    stored = await runtime.journal.stored_about(shown)
+    stored = await runtime.journal.stored_for(shown)
     assert set(stored.rooms) == {"!second", "!thief"}

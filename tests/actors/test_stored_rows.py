@@ -1,4 +1,4 @@
-"""Rows that an earlier version left waiting are taken, and its orders are performed."""
+"""Waiting rows of an earlier version are handled, and its orders are performed."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SCHEMAS = Path(__file__).parents[1] / "store" / "schemas"
 
 @pytest.fixture
 def earlier(anyio_backend: str, tmp_path: Path) -> Iterator[RuntimeFixture]:
-    """A house whose database has rows named after classes: of each kind one."""
+    """A runtime whose database has one row of each kind, stored under class names."""
     raw = sqlite3.connect(tmp_path / "bot.db")
     raw.executescript((SCHEMAS / "0002.sql").read_text(encoding="utf-8"))
     raw.close()
@@ -25,12 +25,12 @@ def earlier(anyio_backend: str, tmp_path: Path) -> Iterator[RuntimeFixture]:
     runtime.database.raw.close()
 
 
-async def test_events_and_orders_from_before_the_tags_are_dealt_with(earlier: RuntimeFixture):
+async def test_events_and_orders_from_before_the_tags_are_handled(earlier: RuntimeFixture):
     with capture_logs() as logs:
         async with earlier.running():
             for _ in range(5):
                 await settle()
-                await earlier.clock.passes(60)
+                await earlier.clock.advance(60)
     assert [line for line in logs if line["event"] in ("actor_fault", "batch_refused")] == []
     assert {type(order) for _, order in earlier.homeserver.performed} >= set(map(type, ORDERS))
     waiting = "SELECT actor, kind FROM inbox WHERE status = 'waiting' AND actor IN (?, ?)"

@@ -1,4 +1,4 @@
-"""Workers do every job, keep their tasks for the next one, and let go whom nobody needs."""
+"""Workers run every job, stay for the next one, and exit if they are not needed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,12 +8,12 @@ import pytest
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from actors.task_pool import LOOK_EVERY_S, TaskPool
+from actors.task_pool import REMOVAL_INTERVAL_S, TaskPool
 from tests.actors.fakes import ManualClock
 from tests.idle_loop import settle
 
-LOOKER = 1
-"""The task that looks whom nobody needs counts as one that was started."""
+REMOVAL_TASK = 1
+"""The task that removes unused workers counts as a started one."""
 
 
 class CountingGroup:
@@ -46,7 +46,7 @@ async def working() -> AsyncIterator[tuple[TaskPool, CountingGroup, ManualClock]
 
 
 async def some_jobs(task_pool: TaskPool, count: int) -> None:
-    """Do so many jobs at once, to their end."""
+    """Run this number of jobs concurrently, to their end."""
     gate = anyio.Event()
     running = 0
 
@@ -77,35 +77,35 @@ async def test_jobs_one_after_the_other_share_a_task() -> None:
             task_pool.start(job, number)
             await settle()
         assert done == list(range(10))
-        assert counting.started == 1 + LOOKER
+        assert counting.started == 1 + REMOVAL_TASK
 
 
-async def test_jobs_run_at_once_and_their_workers_wait_for_more() -> None:
+async def test_jobs_run_concurrently_and_their_workers_stay() -> None:
     async with working() as (task_pool, counting, _):
         await some_jobs(task_pool, 50)
         await some_jobs(task_pool, 50)
-        assert counting.started == 50 + LOOKER
+        assert counting.started == 50 + REMOVAL_TASK
 
 
-async def test_workers_that_nobody_needs_are_let_go_and_the_others_stay() -> None:
+async def test_idle_workers_exit_and_the_others_stay() -> None:
     async with working() as (task_pool, counting, clock):
         await some_jobs(task_pool, 50)
         for _ in range(10):
             await some_jobs(task_pool, 20)
-            await clock.passes(LOOK_EVERY_S)
-        assert counting.started == 50 + LOOKER
-        assert counting.alive == 20 + LOOKER
+            await clock.advance(REMOVAL_INTERVAL_S)
+        assert counting.started == 50 + REMOVAL_TASK
+        assert counting.alive == 20 + REMOVAL_TASK
 
 
 async def test_a_quiet_bot_has_no_workers_and_no_timer() -> None:
     async with working() as (task_pool, counting, clock):
         await some_jobs(task_pool, 50)
-        await clock.passes(2 * LOOK_EVERY_S)
+        await clock.advance(2 * REMOVAL_INTERVAL_S)
         assert counting.alive == 0
-        assert not clock.is_waited_for
+        assert not clock.has_sleepers
 
 
-async def test_what_a_job_raises_ends_the_group() -> None:
+async def test_an_exception_of_a_job_ends_the_group() -> None:
     async def broken() -> None:
         raise LookupError
 
@@ -118,7 +118,7 @@ async def test_what_a_job_raises_ends_the_group() -> None:
 
 async def test_workers_without_a_group_refuse_jobs() -> None:
     async def job() -> None:
-        """Never run."""
+        """Must not run."""
 
     with pytest.raises(RuntimeError, match="not running"):
         TaskPool(ManualClock()).start(job)

@@ -1,4 +1,4 @@
-"""A user's actor and the rows of that user's rooms: it never answers from rows as they were before a commit."""
+"""A user's actor and the rows of that user's rooms: it never answers from rows that a commit has changed."""
 
 import anyio
 import pytest
@@ -15,54 +15,54 @@ from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 from tests.machines.room.topologies import bound
 from tests.machines.support import ANNA
-from tests.store.values import keep_facts
+from tests.store.values import save_events
 
 ENTRY = RoomId("!entry")
 
 
 async def recovered_by(runtime: RuntimeFixture, body: str) -> list[str]:
-    """Let `body` be the first message in a chat that the bot finds only when it looks at the room."""
+    """Send `body` as the first message in a chat that the bot finds only by a repair."""
     (room,) = runtime.with_chats()
     found, runtime.homeserver.rooms = runtime.homeserver.rooms, []
     async with runtime.running():
         runtime.homeserver.rooms = found
-        runtime.homeserver.arrives(runtime.message(room, body))
-        await runtime.clock.passes(1)
-    return runtime.homeserver.said
+        runtime.homeserver.next_sync(runtime.message(room, body))
+        await runtime.clock.advance(1)
+    return runtime.homeserver.sent_bodies
 
 
-async def test_the_chat_that_a_repair_brought_back_is_in_the_list_asked_for_there(
+async def test_a_chat_that_a_repair_recovered_is_in_the_list_requested_there(
     runtime: RuntimeFixture,
 ):
-    said = await recovered_by(runtime, "!chats")
-    assert "chat1" in said[0]
+    replies = await recovered_by(runtime, "!chats")
+    assert "chat1" in replies[0]
 
 
-async def test_a_list_that_waited_for_a_new_chat_shows_what_became_of_the_others_meanwhile(runtime):
+async def test_a_list_that_waited_for_a_new_chat_shows_the_current_state_of_the_others(runtime):
     first, second = runtime.with_chats(2)
-    usual, made = runtime.homeserver.perform, anyio.Event()
+    usual, created = runtime.homeserver.perform, anyio.Event()
 
     async def perform(order, txn_id):
         if isinstance(order, CreateRoom):
-            await made.wait()
+            await created.wait()
         return await usual(order, txn_id)
 
     runtime.homeserver.perform = perform
     async with runtime.running():
-        runtime.homeserver.arrives(runtime.message(first, "!new"), runtime.message(first, "!chats"))
+        runtime.homeserver.next_sync(
+            runtime.message(first, "!new"), runtime.message(first, "!chats")
+        )
         await settle()
-        runtime.homeserver.arrives(runtime.message(second, "!rename Better"))
+        runtime.homeserver.next_sync(runtime.message(second, "!rename Better"))
         await settle()
-        made.set()
+        created.set()
     (listed,) = (body for answered, body in runtime.homeserver.replies if answered == "$2")
     assert "Better" in listed
     assert "Chat 3" in listed
 
 
 @pytest.mark.parametrize("body", ["good morning", "!chats"])
-async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_round(
-    runtime, body
-):
+async def test_an_entry_room_points_to_a_chat_that_was_recovered_in_the_same_round(runtime, body):
     """All three actors are ready at once: the user's, the chat's, and that of the entry room."""
     sent: list[Order] = []
     dispatcher = Dispatcher(
@@ -73,16 +73,18 @@ async def test_an_entry_room_points_to_a_chat_that_was_brought_back_in_the_same_
         lambda orders, dropped, actor: sent.extend(row.order for row in orders),
         lambda actor: 0,
     )
-    await runtime.keep_rooms(
+    await runtime.save_rooms(
         Room(ENTRY, "bound", binding=Binding("entry", ANNA), others=1),
         Room(RoomId("!chat1"), "reconciling"),
     )
     await runtime.journal.save_units_of_work(
         [UnitOfWork(user=User(ANNA, space_id=RoomId("!space")))], 1.0
     )
-    told = await runtime.journal.tell(ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0)
-    said = await keep_facts(runtime.journal, [runtime.message(ENTRY, body)], 1.0)
-    dispatcher.deliver((*told, *said))
+    recovered = await runtime.journal.deliver_event(
+        ActorKey(ANNA), ChatRecovered(RoomId("!space"), 1), 1.0
+    )
+    delivered = await save_events(runtime.journal, [runtime.message(ENTRY, body)], 1.0)
+    dispatcher.deliver((*recovered, *delivered))
     dispatcher.signal(ActorKey("!chat1"), TopologyConfirmed(bound(), "Chat 1", False, False))
     async with anyio.create_task_group() as group:
         group.start_soon(dispatcher.run)

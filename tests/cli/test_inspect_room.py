@@ -24,8 +24,8 @@ from tests.store.samples import (
     chat_room,
     connect,
     files,
-    keep,
     moved,
+    save,
 )
 
 I3_KEYS = [
@@ -116,7 +116,7 @@ def test_json_of_a_busy_chat_is_exactly_that_of_contract_i3(shell: Shell, path: 
 
 def test_json_of_a_room_without_a_binding_has_all_keys_too(shell: Shell, path: Path) -> None:
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=Room(RoomId("!new:example.org"), since=NOON)))
+        save(raw, UnitOfWork(room=Room(RoomId("!new:example.org"), since=NOON)))
     found = inspected(shell, "!new:example.org")
     assert list(found)[: len(I3_KEYS)] == I3_KEYS
     assert found["state"] == "unregistered"
@@ -129,7 +129,7 @@ def test_the_allowed_events_are_those_of_the_machine(
     shell: Shell, path: Path, state: RoomState
 ) -> None:
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=Room(CHAT, state, NOON, "")))
+        save(raw, UnitOfWork(room=Room(CHAT, state, NOON, "")))
     accepted = inspected(shell, CHAT)["allowed_events"]
     assert accepted == list(ROOM.accepts(state))
     assert "user_wrote" in accepted
@@ -182,7 +182,7 @@ def test_a_failed_room_shows_its_report_and_the_time_of_the_next_repair(
     refused = moved(CHAT, "topology_refused", "reconciling", "failed")
     failed = Room(CHAT, "failed", NOON, "linked by another", last_repair_at=NOON)
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=failed, transitions=(replace(refused, report=report),)))
+        save(raw, UnitOfWork(room=failed, transitions=(replace(refused, report=report),)))
     found = inspected(shell, CHAT)
     assert found["report"] == report
     assert found["repair_not_before"] == "2026-01-31T12:01:00.000Z"
@@ -198,7 +198,7 @@ def test_output_elsewhere_than_on_a_terminal_is_plain_text(shell: Shell, path: P
 
 def test_names_can_neither_move_the_cursor_nor_be_read_as_markup(shell: Shell, path: Path) -> None:
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=chat_room(name="[red]\x1b[2J\nfake line\x9b\u202e")))
+        save(raw, UnitOfWork(room=chat_room(name="[red]\x1b[2J\nfake line\x9b\u202e")))
     for out in (shell("inspect-room", CHAT).out, shell("inspect-room").out):
         assert r"[red]\x1b[2J\nfake line\x9b\u202e" in out
         assert "\x1b" not in out
@@ -237,7 +237,7 @@ def test_an_unreadable_database_exits_4_with_the_reason(shell: Shell, directory:
 
 def test_the_path_comes_from_the_environment_file_as_well(shell: Shell, directory: Path) -> None:
     with closing(connect(directory / "elsewhere.db")) as raw:
-        keep(raw, UnitOfWork(room=chat_room()))
+        save(raw, UnitOfWork(room=chat_room()))
     (directory / ".env").write_text("MATRIX_DB_PATH=elsewhere.db\nMATRIX_USER_ID=nonsense\n")
     assert inspected(shell, CHAT)["name"] == "Chat 1"
 
@@ -257,7 +257,7 @@ def test_a_long_history_is_cut_unless_last_asks_for_more(shell: Shell, path: Pat
             moved(CHAT, f"event_{number:03}", "bound", "failed", NOON + number)
             for number in range(150)
         )
-        keep(raw, UnitOfWork(transitions=transitions))
+        save(raw, UnitOfWork(transitions=transitions))
     told = inspected(shell, CHAT)["transitions"]
     assert (len(told), told[-1]["event"]) == (100, "event_149")
     assert len(inspected(shell, CHAT, "--last", 130)["transitions"]) == 130

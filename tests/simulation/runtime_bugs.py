@@ -43,11 +43,11 @@ def _sent_before_commit(homeserver: Any, journal: Journal) -> Any:
     """Perform the messages of a round before it is committed."""
     commit = journal.save_units_of_work
 
-    async def save_units_of_work(visits: Sequence[UnitOfWork], at: float) -> tuple[InboxRow, ...]:
-        for row in (row for writes in visits for row in writes.orders):
+    async def save_units_of_work(units: Sequence[UnitOfWork], at: float) -> tuple[InboxRow, ...]:
+        for row in (row for writes in units for row in writes.orders):
             if isinstance(row.order, SendMessage) and row.order.edits is None:
                 await homeserver.perform(row.order, row.txn_id)
-        return await commit(visits, at)
+        return await commit(units, at)
 
     journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
     return homeserver
@@ -61,12 +61,12 @@ class _NoHistory(Port):
 
 
 def _lane_of_its_own(stack: ExitStack) -> None:
-    send = Outbox.send
+    enqueue = Outbox.enqueue
 
     def each_alone(self: Outbox, rows: Iterable[OutboxRow], *dropped: Any) -> None:
-        send(self, [replace(row, lane=row.txn_id) for row in rows], *dropped)
+        enqueue(self, [replace(row, lane=row.txn_id) for row in rows], *dropped)
 
-    stack.enter_context(patch.object(Outbox, "send", each_alone))
+    stack.enter_context(patch.object(Outbox, "enqueue", each_alone))
 
 
 def _turn_not_resumed(stack: ExitStack) -> None:

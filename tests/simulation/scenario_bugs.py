@@ -83,7 +83,7 @@ class _SpaceStoredOnce(Journal):
     """A second order for a Space is not stored, as if it had the transaction id of the first."""
 
     async def save_units_of_work(
-        self, visits: Sequence[UnitOfWork], at: float
+        self, units: Sequence[UnitOfWork], at: float
     ) -> tuple[InboxRow, ...]:
         def spaces(raw: sqlite3.Connection) -> set[str]:
             query = "SELECT json_extract(payload, '$.nonce') FROM outbox WHERE kind = 'create_room'"
@@ -95,7 +95,7 @@ class _SpaceStoredOnce(Journal):
             order = row.order
             return not (isinstance(order, CreateRoom) and order.space and order.nonce in known)
 
-        kept = [replace(each, orders=tuple(filter(is_new, each.orders))) for each in visits]
+        kept = [replace(each, orders=tuple(filter(is_new, each.orders))) for each in units]
         return await super().save_units_of_work(kept, at)
 
 

@@ -25,12 +25,10 @@ class _TokenFirst(Journal):
 
 class _MessageDoneFirst(Journal):
     async def save_units_of_work(
-        self, visits: Sequence[UnitOfWork], at: float
+        self, units: Sequence[UnitOfWork], at: float
     ) -> tuple[InboxRow, ...]:
-        await super().save_units_of_work(
-            [UnitOfWork(finished=each.finished) for each in visits], at
-        )
-        return await super().save_units_of_work(visits, at)
+        await super().save_units_of_work([UnitOfWork(acked=each.acked) for each in units], at)
+        return await super().save_units_of_work(units, at)
 
 
 class _DoneEventsForgotten(Journal):
@@ -82,12 +80,10 @@ class _LateRowsLost(Journal):
         super().__init__(database)
         self.loading: tuple[ActorKey, ...] = ()
 
-    async def rooms_and_users(
-        self, keys: Iterable[ActorKey]
-    ) -> dict[ActorKey, RoomRows | UserRows]:
+    async def load_actors(self, keys: Iterable[ActorKey]) -> dict[ActorKey, RoomRows | UserRows]:
         self.loading = tuple(keys)
         try:
-            return await super().rooms_and_users(self.loading)
+            return await super().load_actors(self.loading)
         finally:
             self.loading = ()
 

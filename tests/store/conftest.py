@@ -1,4 +1,4 @@
-"""One real database a test."""
+"""One real database for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from store.database import open_database
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the test's database is, or will be."""
+    """The path of the test's database."""
     return tmp_path / "bot.db"
 
 
@@ -25,5 +25,5 @@ async def database(anyio_backend: str, path: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def journal(database: Database) -> Journal:
-    """The writer of that database."""
+    """The journal of that database."""
     return Journal(database)

@@ -1,6 +1,6 @@
-"""`python -m tests.store.dump NNNN`: keep what version NNNN of the schema looks like, with rows in it.
+"""`python -m tests.store.dump NNNN`: store a dump of schema version NNNN, with rows in it.
 
-Run it before the migration after NNNN is written: the rows are put in by the program of that version.
+Run it before the next migration is written: the program of that version writes the rows.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from machines.ids import ActorKey, EventId, RoomId, SyncToken
 from store import Journal
 from store.database import migrations, open_database
 from store.records import FinishedOrder, UnitOfWork
-from tests.store.journalled import FACTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
+from tests.store.journalled import MATRIX_EVENTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
 from tests.store.values import ANNA, KEY, PREFERENCES, ROOMS, TURN, USERS, message, order
 
 DEALT_WITH = "!dealt_with"
@@ -24,39 +24,39 @@ GAP = Gap(RoomId("!gap"), SyncToken("s0"), SyncToken("s1"), was_in=True)
 
 
 async def fill(path: Path) -> None:
-    """Make a database at `path` that holds something of everything."""
+    """Create a database at `path` with rows in every table."""
     database = await open_database(path)
     journal = Journal(database)
     await journal.save_sync_batch(SyncBatch(SyncToken("s1"), (message(1), message(2))), 1.0)
-    visits = [UnitOfWork(room=room) for room in ROOMS] + [UnitOfWork(user=user) for user in USERS]
+    units = [UnitOfWork(room=room) for room in ROOMS] + [UnitOfWork(user=user) for user in USERS]
     chosen = UnitOfWork(preferences=((ANNA, PREFERENCES),))
     await journal.save_units_of_work(
-        [*visits, chosen, UnitOfWork(turn=TURN, orders=(order("a"),))], 2.0
+        [*units, chosen, UnitOfWork(turn=TURN, orders=(order("a"),))], 2.0
     )
-    await journal.tell(KEY, message(3), 3.0)
+    await journal.deliver_event(KEY, message(3), 3.0)
     await fill_inbox(journal)
     await fill_outbox(journal)
     await database.close()
 
 
 async def fill_inbox(journal: Journal) -> None:
-    """Let an event of every kind wait, and end two that do not wait any more."""
+    """Insert a waiting event of every kind, and two finished ones."""
     broken = Quarantined("timeline", ROOM, EventId("$broken"), "the event has no type")
-    batch = SyncBatch(SyncToken("s1"), FACTS, gaps=(GAP,), quarantined=(broken,))
+    batch = SyncBatch(SyncToken("s1"), MATRIX_EVENTS, gaps=(GAP,), quarantined=(broken,))
     waiting = await journal.save_sync_batch(batch, 4.0)
-    assert [row.event for row in waiting] == [*FACTS]
+    assert [row.event for row in waiting] == [*MATRIX_EVENTS]
     to_room = [(ActorKey(ROOM), event) for event in ROOM_EVENTS]
     to_user = [(USER_KEY, event) for event in USER_EVENTS]
     await journal.save_units_of_work([UnitOfWork(deliveries=(*to_room, *to_user))], 5.0)
-    done, aside = await journal.save_sync_batch(
+    done, dead = await journal.save_sync_batch(
         SyncBatch(SyncToken("s1"), (message(4, DEALT_WITH), message(5, DEALT_WITH))), 6.0
     )
-    ended = UnitOfWork(finished=(done.seq,), set_aside=((aside.seq, "no key"),))
+    ended = UnitOfWork(acked=(done.seq,), dead_letters=((dead.seq, "no key"),))
     await journal.save_units_of_work([ended], 7.0)
 
 
 async def fill_outbox(journal: Journal) -> None:
-    """Let an order of every kind wait, and end two that do not wait any more."""
+    """Insert a waiting order of every kind, and two finished ones."""
     rows = [replace(order(f"j{n}", ROOM), order=each) for n, each in enumerate(ORDERS)]
     ended = [order("sent", DEALT_WITH), order("refused", DEALT_WITH)]
     await journal.save_units_of_work([UnitOfWork(orders=(*rows, *ended))], 8.0)
@@ -65,7 +65,7 @@ async def fill_outbox(journal: Journal) -> None:
 
 
 def dump_of(path: Path) -> str:
-    """Return the statements that make the database at `path` anew."""
+    """Return the statements that create the database at `path` again."""
     raw = sqlite3.connect(path)
     version = raw.execute("PRAGMA user_version").fetchone()[0]
     lines = "\n".join(raw.iterdump())
@@ -74,7 +74,7 @@ def dump_of(path: Path) -> str:
 
 
 def main(version: int) -> None:
-    """Write the dump of this program's schema, which has to be of `version`."""
+    """Write the dump of this program's schema, which must have this `version`."""
     if version != len(migrations()):
         raise SystemExit(f"this program is of schema version {len(migrations())}, not {version}")
     target = Path(__file__).with_name("schemas") / f"{version:04}.sql"

@@ -1,4 +1,4 @@
-"""One value of every kind that waits in an inbox or in the outbox, no field of which has its default."""
+"""One value of every kind of inbox or outbox row; no field has its default."""
 
 from machines.events.internal import (
     AnswerReady,
@@ -59,7 +59,7 @@ def reply_to(number: int) -> ReplyTarget:
     return ReplyTarget(ROOM, EventId(f"$asked{number}"), EventId("$root"), BEGUN)
 
 
-FACTS = (
+MATRIX_EVENTS = (
     MessageArrived(
         ROOM, EventId("$j1"), BERT, 'a "text"\n🗓', 17, EventId("$root"), BEGUN, EventId("$r"), True
     ),
@@ -74,7 +74,7 @@ FACTS = (
     QuestionShown(ROOM, EventId("$j8"), EventId("$question")),
     EncryptionEnabled(ROOM, EventId("$j9")),
 )
-"""What a sync brought."""
+"""The events of a sync."""
 
 ROOM_EVENTS = (
     OrderDone(TxnId("t1"), Joined(ROOM, encrypted=True), EventId("$j1")),
@@ -94,7 +94,7 @@ USER_EVENTS = (
     ChatListRequested(reply_to(4)),
     ChatRecovered(SPACE, 7),
 )
-"""What comes from within, to a room's and to a user's actor."""
+"""The internal events of a room's and of a user's actor."""
 
 ORDERS = (
     SendMessage(

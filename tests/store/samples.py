@@ -1,4 +1,4 @@
-"""A database as a daemon leaves it: written through the store's own units, in every state its files can be in."""
+"""Databases as a daemon leaves them: written by the functions of the store, in every state of the files."""
 
 import sqlite3
 import subprocess
@@ -32,17 +32,17 @@ def connect(path: Path) -> sqlite3.Connection:
     return prepare(sqlite3.connect(path, isolation_level=None))
 
 
-def keep(raw: sqlite3.Connection, *visits: UnitOfWork, at: float = NOON) -> None:
-    """Commit what visits leave behind."""
+def save(raw: sqlite3.Connection, *units: UnitOfWork, at: float = NOON) -> None:
+    """Commit units of work."""
     raw.execute("BEGIN")
-    for writes in visits:
-        writing.keep_work(raw, writes, at)
+    for writes in units:
+        writing.save_unit_of_work(raw, writes, at)
     raw.execute("COMMIT")
 
 
 @contextmanager
 def another_process(path: Path, reason: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Have another process open the database and commit `reason` to the log; it is killed at the end."""
+    """Let another process open the database and commit `reason` to the WAL; it is killed at the end."""
     here = str(Path(__file__).parents[2])
     program = f"from tests.store.samples import hold; hold({str(path)!r}, {reason!r})"
     with subprocess.Popen(
@@ -57,16 +57,16 @@ def another_process(path: Path, reason: str) -> Iterator[subprocess.Popen[bytes]
 
 
 def hold(path: str, reason: str) -> None:
-    """Be the other process."""
+    """Run in the other process."""
     raw = connect(Path(path))
-    keep(raw, UnitOfWork(room=chat_room(reason=reason)))
+    save(raw, UnitOfWork(room=chat_room(reason=reason)))
     print("committed", flush=True)
     sys.stdin.read()
     raw.close()
 
 
 def files(directory: Path) -> dict[str, tuple[int, bytes]]:
-    """Return the time and the content of every file, to tell whether anything was touched."""
+    """Return the time and the content of every file, to check that nothing was changed."""
     return {
         str(file.relative_to(directory)): (
             file.lstat().st_mtime_ns,
@@ -94,12 +94,12 @@ def chat_room(
 
 
 def moved(room_id: str, event: str, source: str, target: str, at: float = NOON) -> TransitionRecord:
-    """A transition for a reason of no importance."""
+    """A transition with any reason."""
     return TransitionRecord(room_id, at, event, source, target, f"because of {event}")
 
 
 def streaming_turn(room_id: RoomId = CHAT) -> Turn:
-    """A turn whose second try is half told, with one part of its reply in the room."""
+    """A turn in its second attempt, with one part of its reply in the room."""
     turn_id = EventId("$question")
     return Turn(
         turn_id,
@@ -119,13 +119,13 @@ def message(event_id: str, room_id: RoomId = CHAT) -> MessageArrived:
 
 
 def order(txn_id: str, room_id: RoomId = CHAT, actor: str | None = None) -> OutboxRow:
-    """A message on its way into a room."""
+    """A message order for a room."""
     send = SendMessage(room_id, "a text")
     return OutboxRow(TxnId(txn_id), room_id, ActorKey(actor or room_id), send, False, 0.0, NOON)
 
 
 def busy_chat(raw: sqlite3.Connection) -> None:
-    """Fill a database with one chat that has something of everything, and one quiet entry room."""
+    """Fill a database with one chat that has rows of every kind, and one quiet entry room."""
     quiet = Binding("entry", ANNA)
     quarantined = Quarantined("timeline", CHAT, EventId("$broken"), "the event has no type")
     homeless = Quarantined("sync", None, None, "the answer has no rooms")
@@ -138,13 +138,13 @@ def busy_chat(raw: sqlite3.Connection) -> None:
     rows = writing.save_sync_batch(raw, batch, NOON + 1)
     raw.execute("COMMIT")
     first, unreadable, *_ = (row.seq for row in rows)
-    keep(
+    save(
         raw,
         UnitOfWork(
             room=chat_room(),
             turn=streaming_turn(),
-            finished=(first,),
-            set_aside=((unreadable, "no key to read it"),),
+            acked=(first,),
+            dead_letters=((unreadable, "no key to read it"),),
             orders=(order("$question.1"), order("$question.1.e3"), order("too-long")),
             transitions=(
                 moved(CHAT, "room_made", "unregistered", "reconciling", NOON - 1),

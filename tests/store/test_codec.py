@@ -1,4 +1,4 @@
-"""Whatever is journalled comes back equal, under a tag that does not depend on the name of its class."""
+"""Every stored event and order is read back equal, under a tag that does not depend on the class name."""
 
 from collections.abc import Iterator
 from typing import get_args
@@ -32,7 +32,7 @@ TAGS = {
     ),
     "outcomes": "done joined name_found room_created refused",
 }
-"""What stands in databases. A tag may be added; one that changes, or goes, needs a migration of the rows that wait."""
+"""The tags in databases. A tag may be added; a changed or removed tag needs a migration of the waiting rows."""
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values = st.recursive(
@@ -44,7 +44,7 @@ values = st.recursive(
 
 @pytest.fixture(autouse=True)
 def clean_strings() -> Iterator[None]:
-    """Strings as they are at this border: the edges have taken lone surrogates out."""
+    """Strings as they reach the store: the decoders have removed lone surrogates."""
     st.register_type_strategy(str, texts)
     yield
     st.register_type_strategy(str, st.text())
@@ -80,7 +80,7 @@ def test_an_order_comes_back_equal(cls):
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=tag_of)
-def test_an_outcome_keeps_its_kind(outcome):
+def test_an_outcome_comes_back_equal(outcome):
     @given(st.builds(OrderDone, outcome=of_class(outcome)))
     @settings(max_examples=60, deadline=None)
     def round_trip(done: OrderDone) -> None:
@@ -94,17 +94,17 @@ def test_an_outcome_keeps_its_kind(outcome):
 @pytest.mark.parametrize(
     ("kind", "classes"), [("events", EVENTS), ("orders", ORDERS), ("outcomes", OUTCOMES)]
 )
-def test_the_tags_are_those_that_stand_in_databases(kind, classes):
+def test_the_tags_are_those_of_existing_databases(kind, classes):
     assert [tag_of(cls) for cls in classes] == TAGS[kind].split()
 
 
 @pytest.mark.parametrize("cls", [*EVENTS, *ORDERS, *OUTCOMES], ids=lambda cls: cls.__name__)
-def test_a_tag_is_stated_and_not_the_name_of_the_class(cls):
+def test_a_tag_is_explicit_and_not_the_class_name(cls):
     assert tag_of(cls) != cls.__name__
 
 
 def structs_in(annotation: object, found: set[type]) -> set[type]:
-    """Return all structs that a stored value may consist of."""
+    """Return all structs that a stored value may contain."""
     if annotation in found:
         return found
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
@@ -119,7 +119,7 @@ def structs_in(annotation: object, found: set[type]) -> set[type]:
 @pytest.mark.parametrize(
     "column", [InboxEvent, orders.Order, Turn, ChatContext, Pending, Preferences]
 )
-def test_no_value_in_any_column_is_tagged_with_the_name_of_its_class(column):
+def test_no_value_in_any_column_is_tagged_with_its_class_name(column):
     classes = structs_in(column, set())
     assert classes
     assert [cls for cls in classes if cls.__struct_config__.tag == cls.__name__] == []
@@ -127,7 +127,7 @@ def test_no_value_in_any_column_is_tagged_with_the_name_of_its_class(column):
 
 @pytest.mark.parametrize("read", [read_event, read_order])
 @pytest.mark.parametrize("tag", ["turn", "MessageArrived", "SendMessage", "", "eval", None])
-def test_no_other_class_is_ever_made_from_a_row(read, tag):
+def test_no_other_class_is_ever_created_from_a_row(read, tag):
     with pytest.raises(DatabaseUnusable, match="can't be read"):
         read(msgspec.json.encode({"type": tag, "room_id": "!a"}).decode())
 

@@ -1,4 +1,4 @@
-"""Opening the file: how it is made, what is refused, and in words that an operator can use."""
+"""Opening the file: how it is created, and which files are refused, with messages that an operator can act on."""
 
 import os
 import sqlite3
@@ -16,7 +16,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def test_the_file_and_what_sqlite_puts_beside_it_are_the_owners_alone(path):
+async def test_only_the_owner_may_access_the_file_and_its_side_files(path):
     before = os.umask(0)
     try:
         database = await open_database(path)
@@ -29,7 +29,7 @@ async def test_the_file_and_what_sqlite_puts_beside_it_are_the_owners_alone(path
         os.umask(before)
 
 
-async def test_closing_folds_the_log_into_the_file(path):
+async def test_closing_checkpoints_the_wal(path):
     database = await open_database(path)
     await database.run(lambda raw: raw.execute("UPDATE bot SET reason = 'written'"))
     await database.close()
@@ -39,7 +39,7 @@ async def test_closing_folds_the_log_into_the_file(path):
     raw.close()
 
 
-async def test_what_is_committed_is_on_the_disk(database: Database):
+async def test_a_commit_is_on_the_disk(database: Database):
     settings = await database.run(
         lambda raw: [
             raw.execute(f"PRAGMA {name}").fetchone()[0]
@@ -49,7 +49,7 @@ async def test_what_is_committed_is_on_the_disk(database: Database):
     assert settings == ["wal", 2, len(migrations())]
 
 
-async def test_a_garbage_file_is_refused_and_left_as_it_is(path):
+async def test_a_garbage_file_is_refused_and_not_changed(path):
     path.write_bytes(b"this was never a database\n" * 100)
     with pytest.raises(DatabaseUnusable, match="not a database"):
         await open_database(path)
@@ -71,7 +71,7 @@ async def test_a_directory_is_refused_by_its_name(path):
         await open_database(path)
 
 
-async def test_a_place_that_does_not_exist_is_refused_by_its_name(path):
+async def test_a_path_that_does_not_exist_is_refused_by_its_name(path):
     with pytest.raises(DatabaseUnusable, match=r"bot\.db: No such file or directory"):
         await open_database(path.parent / "nowhere" / path.name)
 
@@ -102,7 +102,7 @@ def test_a_file_that_can_only_be_read_is_unusable(path):
     raw.close()
 
 
-async def test_a_full_disk_is_unusable_and_keeps_what_there_was(database: Database):
+async def test_a_full_disk_is_unusable_and_loses_nothing(database: Database):
     def fill(raw: sqlite3.Connection) -> None:
         raw.execute("PRAGMA max_page_count = 1")
         raw.execute(
@@ -117,7 +117,7 @@ async def test_a_full_disk_is_unusable_and_keeps_what_there_was(database: Databa
     assert count[0] == 0
 
 
-async def test_what_can_not_be_read_is_not_shown(database: Database):
+async def test_the_error_quotes_no_unreadable_text(database: Database):
     def look(raw: sqlite3.Connection) -> None:
         raw.execute("SELECT CAST(? AS TEXT) AS payload", (b"our secret \xff",)).fetchone()
 
@@ -141,7 +141,7 @@ async def test_what_can_not_be_read_is_not_shown(database: Database):
     ],
     ids=["check", "null", "type", "parameter", "surrogate", "overflow", "no SQL value"],
 )
-async def test_a_unit_that_breaks_a_rule_is_our_fault_and_not_the_files(journal, wrong):
+async def test_a_unit_that_breaks_a_rule_is_refused_and_the_file_stays_usable(journal, wrong):
     with pytest.raises(UnitRefused):
         await journal.write(wrong)
     assert (await journal.bot()).bot_state.state == "stopped"

@@ -1,4 +1,4 @@
-"""Many writers, one commit: shared where units wait together, and no unit pays for another."""
+"""Group commit: units that wait together share a commit, and no unit fails because of another."""
 
 import sqlite3
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from tests.store.values import message
 T = TypeVar("T")
 
 
-class Gated:
-    """A database that begins a transaction only when it is let through."""
+class GatedDatabase:
+    """A database that begins a transaction only when the test allows it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.reply_to = 0
+        self.calls = 0
         self._gate = anyio.Event()
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        self.reply_to += 1
+        self.calls += 1
         await self._gate.wait()
         return await self.database.run(function)
 
@@ -52,7 +52,7 @@ def break_a_rule(raw: sqlite3.Connection) -> None:
     raw.execute("INSERT INTO quarantine (source, reason, at) VALUES ('sync', NULL, 0)")
 
 
-async def kept(database: Database) -> list[str]:
+async def stored_reasons(database: Database) -> list[str]:
     return await database.run(
         lambda raw: [row[0] for row in raw.execute("SELECT reason FROM quarantine ORDER BY seq")]
     )
@@ -60,14 +60,14 @@ async def kept(database: Database) -> list[str]:
 
 @pytest.fixture
 async def statements(database: Database) -> list[str]:
-    """What is executed from here on."""
+    """The statements that are executed from now on."""
     seen: list[str] = []
     await database.run(lambda raw: raw.set_trace_callback(seen.append))
     return seen
 
 
 async def test_units_that_wait_together_share_one_commit(database, statements):
-    gated = Gated(database)
+    gated = GatedDatabase(database)
     journal = Journal(gated)
     results: list[str] = []
     async with anyio.create_task_group() as group:
@@ -81,11 +81,11 @@ async def test_units_that_wait_together_share_one_commit(database, statements):
         gated.open()
     assert results == [f"kept {number}" for number in range(50)], "in the order of their commits"
     assert statements.count("COMMIT") == 2, "the first alone, the others together"
-    assert await kept(database) == [str(number) for number in range(50)]
+    assert await stored_reasons(database) == [str(number) for number in range(50)]
 
 
-async def test_a_bad_unit_is_refused_alone_and_the_others_are_kept(database, statements):
-    gated = Gated(database)
+async def test_a_bad_unit_is_refused_alone_and_the_others_are_committed(database, statements):
+    gated = GatedDatabase(database)
     journal = Journal(gated)
     outcomes: dict[str, object] = {}
 
@@ -102,11 +102,11 @@ async def test_a_bad_unit_is_refused_alone_and_the_others_are_kept(database, sta
         gated.open()
     assert isinstance(outcomes.pop("bad"), UnitRefused)
     assert outcomes == {name: f"kept {name}" for name in ("first", "before", "after")}
-    assert await kept(database) == ["first", "before", "after"], "nor is half of it there"
+    assert await stored_reasons(database) == ["first", "before", "after"], "nor is half of it there"
 
 
-async def test_when_the_database_is_unusable_everybody_in_the_group_hears_it(database):
-    gated = Gated(database)
+async def test_if_the_database_is_unusable_every_unit_of_the_group_fails(database):
+    gated = GatedDatabase(database)
     journal = Journal(gated)
     await database.run(lambda raw: raw.execute("PRAGMA max_page_count = 1"))
     heard: list[str] = []
@@ -125,8 +125,8 @@ async def test_when_the_database_is_unusable_everybody_in_the_group_hears_it(dat
     assert all("full" in each for each in heard)
 
 
-async def test_a_fault_in_a_unit_is_never_taken_for_success_by_another(database):
-    gated = Gated(database)
+async def test_a_fault_in_a_unit_is_never_a_success_of_another(database):
+    gated = GatedDatabase(database)
     journal = Journal(gated)
     outcomes: list[object] = []
 
@@ -145,13 +145,13 @@ async def test_a_fault_in_a_unit_is_never_taken_for_success_by_another(database)
         await settle()
         gated.open()
     assert outcomes == ["kept first", ZeroDivisionError, UnitRefused]
-    assert await kept(database) == ["first"]
+    assert await stored_reasons(database) == ["first"]
     assert await journal.write(put("later")) == "kept later"
 
 
 @pytest.mark.parametrize("cancelled", ["the one that writes", "one that waits"])
 async def test_a_cancelled_writer_loses_nothing(database, cancelled):
-    gated = Gated(database)
+    gated = GatedDatabase(database)
     journal = Journal(gated)
     scopes = [anyio.CancelScope() for _ in range(3)]
     done: list[int] = []
@@ -171,21 +171,21 @@ async def test_a_cancelled_writer_loses_nothing(database, cancelled):
         await settle()
         gated.open()
     assert done == [number for number in range(3) if number != victim]
-    assert await kept(database) == ["0", "1", "2"]
+    assert await stored_reasons(database) == ["0", "1", "2"]
     assert await journal.write(put("later")) == "kept later"
 
 
-async def test_writers_go_on_in_the_order_of_their_commits(database):
-    """A row that is brought to its actor before an older one would make it pass the older one over."""
-    gated = Gated(database)
+async def test_writers_continue_in_the_order_of_their_commits(database):
+    """If a row is delivered before an older one, the actor skips the older one."""
+    gated = GatedDatabase(database)
     journal = Journal(gated)
     brought: list[int] = []
 
     async def write(number: int, follow_up: bool) -> None:
-        (row,) = await journal.tell(ActorKey("!chat"), message(number), 1.0)
+        (row,) = await journal.deliver_event(ActorKey("!chat"), message(number), 1.0)
         brought.append(row.seq)
         if follow_up:
-            (row,) = await journal.tell(ActorKey("!chat"), message(100 + number), 1.0)
+            (row,) = await journal.deliver_event(ActorKey("!chat"), message(100 + number), 1.0)
             brought.append(row.seq)
 
     async with anyio.create_task_group() as group:
@@ -199,7 +199,7 @@ async def test_writers_go_on_in_the_order_of_their_commits(database):
     assert len(brought) == 40
 
 
-async def test_nobody_is_held_up_by_work_that_never_ends(database):
+async def test_no_writer_waits_for_later_units(database):
     journal = Journal(database)
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
@@ -212,4 +212,4 @@ async def test_nobody_is_held_up_by_work_that_never_ends(database):
                 group.start_soon(write_for_ever)
             await journal.write(put("mine"))
             group.cancel_scope.cancel()
-    assert "mine" in await kept(database)
+    assert "mine" in await stored_reasons(database)

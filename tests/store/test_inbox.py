@@ -1,4 +1,4 @@
-"""What is put into an inbox: its priority, its bound, and what becomes of what is beyond it (contract D14)."""
+"""The inbox: priorities, bounds, and dead letters beyond the bound (contract D14)."""
 
 import sqlite3
 from pathlib import Path
@@ -12,19 +12,19 @@ from machines.ids import UserId
 from store import Journal, inbox
 from store.database import open_database
 from store.records import UnitOfWork
-from tests.store.values import KEY, ROOMS, keep_facts, message
+from tests.store.values import KEY, ROOMS, message, save_events
 
 
 @pytest.fixture
 def bound(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A bound that a few messages reach."""
+    """Lower the bounds, so that a few messages reach them."""
     monkeypatch.setattr(inbox, "WAITING_HIGH", 4)
     monkeypatch.setattr(inbox, "WAITING_LOW", 2)
     return 4
 
 
-async def test_the_first_message_beyond_the_bound_is_told_in_the_same_commit(journal, bound):
-    rows = await keep_facts(journal, [message(n) for n in range(bound + 3)], 1.0)
+async def test_the_first_message_beyond_the_bound_is_reported_in_the_same_commit(journal, bound):
+    rows = await save_events(journal, [message(n) for n in range(bound + 3)], 1.0)
     assert [row.event for row in rows] == [
         *(message(n) for n in range(bound)),
         QueueOverflowed(bound, message(bound).event_id),
@@ -32,39 +32,39 @@ async def test_the_first_message_beyond_the_bound_is_told_in_the_same_commit(jou
     assert rows[-1].priority == Priority.EVENT
 
 
-async def test_a_message_that_comes_again_while_the_queue_is_full_changes_nothing(journal, bound):
-    facts = [message(n) for n in range(bound)]
-    await keep_facts(journal, facts, 1.0)
-    assert await keep_facts(journal, facts, 1.0) == ()
+async def test_a_repeated_message_changes_nothing_while_the_queue_is_full(journal, bound):
+    events = [message(n) for n in range(bound)]
+    await save_events(journal, events, 1.0)
+    assert await save_events(journal, events, 1.0) == ()
 
 
 async def test_commands_have_a_bound_of_their_own(journal, bound):
     stops = [replace(message(10 + n), body="!stop") for n in range(bound + 2)]
-    rows = await keep_facts(journal, [*(message(n) for n in range(bound + 1)), *stops], 1.0)
+    rows = await save_events(journal, [*(message(n) for n in range(bound + 1)), *stops], 1.0)
     kept = [row.event.body for row in rows if row.priority == Priority.COMMAND]
     assert kept == ["!stop"] * bound
 
 
-async def test_the_first_rows_of_each_priority_are_loaded_however_much_waits(journal: Journal):
+async def test_the_first_rows_of_each_priority_are_loaded(journal: Journal):
     messages = [message(n) for n in range(3 * inbox.READ_AHEAD)]
     stop = replace(message(999), body="!stop")
-    await keep_facts(journal, [*messages, stop], 1.0)
-    loaded = (await journal.rooms_and_users([KEY]))[KEY].inbox
+    await save_events(journal, [*messages, stop], 1.0)
+    loaded = (await journal.load_actors([KEY]))[KEY].inbox
     assert [row.event for row in loaded if row.priority == Priority.COMMAND] == [stop]
     assert [row.event for row in loaded if row.priority == Priority.MESSAGE] == messages[
         : inbox.READ_AHEAD
     ]
 
 
-async def test_what_others_write_in_a_chat_is_no_message_of_its_queue(journal, bound):
+async def test_messages_of_others_in_a_chat_do_not_count_in_its_queue(journal, bound):
     await journal.save_units_of_work([UnitOfWork(room=ROOMS[1])], 1.0)
     others = [replace(message(n), sender=UserId("@eve:example.org")) for n in range(2 * bound)]
-    rows = await keep_facts(journal, others, 1.0)
+    rows = await save_events(journal, others, 1.0)
     assert {row.priority for row in rows} == {Priority.EVENT}
     assert len(rows) == 2 * bound
 
 
-async def test_what_waited_before_there_were_priorities_keeps_its_place_but_for_stop(path: Path):
+async def test_rows_from_before_the_priorities_stay_in_order_except_stop(path: Path):
     raw = sqlite3.connect(path)
     raw.executescript(Path(__file__).with_name("schemas").joinpath("0001.sql").read_text("utf-8"))
     for kind, payload in (

@@ -1,4 +1,4 @@
-"""What is stored of a room, of all rooms, and of the bot: everything, counted, and nothing of what was said."""
+"""Snapshots of a room, of all rooms, and of the bot: all rows, counted, and no message text."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from store.inbox import put_facts
+from store.inbox import put_matrix_events
 from store.inspection import bot_snapshot, room_snapshot, room_snapshots, seen_rooms
 from store.records import UnitOfWork
 from tests.store.samples import (
@@ -19,10 +19,10 @@ from tests.store.samples import (
     busy_chat,
     chat_room,
     connect,
-    keep,
     message,
     moved,
     order,
+    save,
     streaming_turn,
 )
 
@@ -33,7 +33,7 @@ def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield raw
 
 
-def test_a_busy_chat_shows_all_that_is_under_way(raw: sqlite3.Connection) -> None:
+def test_the_snapshot_of_a_busy_chat_shows_all_pending_work(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
@@ -50,14 +50,14 @@ def test_a_busy_chat_shows_all_that_is_under_way(raw: sqlite3.Connection) -> Non
     assert [each.event for each in sight.transitions] == ["room_made", "topology_confirmed"]
 
 
-def test_nothing_that_was_said_is_shown(raw: sqlite3.Connection) -> None:
+def test_no_message_text_is_shown(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
     assert "a secret of hers" not in repr(replace(sight, turn=None))
 
 
-def test_what_belongs_to_one_room_is_not_shown_in_another(raw: sqlite3.Connection) -> None:
+def test_rows_of_one_room_are_not_shown_in_another(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     quiet = room_snapshot(raw, QUIET, 10)
     assert quiet is not None
@@ -65,14 +65,14 @@ def test_what_belongs_to_one_room_is_not_shown_in_another(raw: sqlite3.Connectio
     assert (quiet.failures, quiet.failures_total, quiet.transitions) == ((), 0, ())
 
 
-def test_orders_that_a_user_gave_for_a_room_wait_in_that_room(raw: sqlite3.Connection) -> None:
-    keep(raw, UnitOfWork(room=chat_room(), orders=(order("welcome", actor="@anna:example.org"),)))
+def test_orders_of_a_user_for_a_room_are_counted_in_that_room(raw: sqlite3.Connection) -> None:
+    save(raw, UnitOfWork(room=chat_room(), orders=(order("welcome", actor="@anna:example.org"),)))
     sight = room_snapshot(raw, CHAT, 10)
     assert sight is not None
     assert sight.outbox_pending == 1
 
 
-def test_all_rooms_are_the_same_as_one_by_one(raw: sqlite3.Connection) -> None:
+def test_snapshots_of_all_rooms_equal_those_of_each(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     assert room_snapshots(raw, 10) == tuple(room_snapshot(raw, each, 10) for each in (CHAT, QUIET))
 
@@ -81,7 +81,7 @@ def test_only_the_last_transitions_are_shown_newest_last(raw: sqlite3.Connection
     transitions = tuple(
         moved(CHAT, f"event_{number}", "bound", "failed", NOON + number) for number in range(5)
     )
-    keep(raw, UnitOfWork(room=chat_room(), transitions=transitions))
+    save(raw, UnitOfWork(room=chat_room(), transitions=transitions))
     sight = room_snapshot(raw, CHAT, 2)
     assert sight is not None
     assert [each.event for each in sight.transitions] == ["event_3", "event_4"]
@@ -91,7 +91,7 @@ def test_the_newest_report_is_found_behind_later_transitions(raw: sqlite3.Connec
     refused = replace(
         moved(CHAT, "topology_refused", "reconciling", "failed"), report={"remarks": [1]}
     )
-    keep(
+    save(
         raw,
         UnitOfWork(
             room=chat_room(),
@@ -103,11 +103,11 @@ def test_the_newest_report_is_found_behind_later_transitions(raw: sqlite3.Connec
     assert sight.report == {"remarks": [1]}
 
 
-def test_of_many_things_given_up_the_last_are_shown_and_all_counted(
+def test_of_many_failures_the_last_are_shown_and_all_are_counted(
     raw: sqlite3.Connection,
 ) -> None:
     orders = tuple(order(f"order-{number}") for number in range(5))
-    keep(raw, UnitOfWork(room=chat_room(), orders=orders))
+    save(raw, UnitOfWork(room=chat_room(), orders=orders))
     raw.execute("UPDATE outbox SET status = 'refused', reason = txn_id")
     sight = room_snapshot(raw, CHAT, 2)
     assert sight is not None
@@ -115,23 +115,23 @@ def test_of_many_things_given_up_the_last_are_shown_and_all_counted(
     assert [item.reason for item in sight.failures] == ["order-3", "order-4"]
 
 
-def test_a_room_that_nobody_has_looked_at_yet_is_there_already(raw: sqlite3.Connection) -> None:
+def test_a_room_with_inbox_rows_only_is_shown(raw: sqlite3.Connection) -> None:
     new = RoomId("!new:example.org")
-    put_facts(raw, [message("$first", new)], NOON)
+    put_matrix_events(raw, [message("$first", new)], NOON)
     sight = room_snapshot(raw, new, 10)
     assert sight is not None
     assert (sight.room.state, sight.room.since, sight.inbox_pending) == ("unregistered", NOON, 1)
     assert new in seen_rooms(raw)
 
 
-def test_a_room_that_nothing_is_stored_of_is_not_there(raw: sqlite3.Connection) -> None:
+def test_a_room_without_rows_is_not_shown(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
     assert room_snapshot(raw, RoomId("!other:example.org"), 10) is None
 
 
 def test_the_bot_shows_its_state_and_the_totals(raw: sqlite3.Connection) -> None:
     busy_chat(raw)
-    keep(raw, UnitOfWork(transitions=(moved("bot", "started", "stopped", "login"),)))
+    save(raw, UnitOfWork(transitions=(moved("bot", "started", "stopped", "login"),)))
     bot = bot_snapshot(raw, 10)
     assert (bot.bot.bot_state.state, bot.bot.bot_state.reason) == ("stopped", "never started")
     assert (bot.rooms, bot.users, bot.turns) == (2, 0, 1)

@@ -1,4 +1,4 @@
-"""What the journal promises: sync token and facts together, nothing twice, a visit whole or not at all (D1, D3)."""
+"""The journal: sync token and events in one commit, no event twice, a unit completely or not at all (D1, D3)."""
 
 import sqlite3
 
@@ -15,13 +15,7 @@ from machines.events.matrix import (
     Quarantined,
     SyncBatch,
 )
-from machines.events.orders import (
-    Done,
-    JoinRoom,
-    NameRoom,
-    Refused,
-    StoreBinding,
-)
+from machines.events.orders import Done, JoinRoom, NameRoom, Refused, StoreBinding
 from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
 from machines.room.state import Room
@@ -30,7 +24,7 @@ from store import Database, DatabaseUnusable, Journal
 from store.database import prepare
 from store.errors import UnitRefused
 from store.records import FinishedOrder, TransitionRecord, UnitOfWork
-from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, keep_facts, message, order
+from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, USERS, message, order, save_events
 
 
 async def count(database: Database, table: str) -> int:
@@ -42,14 +36,14 @@ async def waiting(journal: Journal, key: str = CHAT) -> list[str]:
     return [row.event.body for row in await journal.inbox_after(ActorKey(key), 0)]
 
 
-def batch(token: str, *facts, **more) -> SyncBatch:
-    return SyncBatch(SyncToken(token), facts, **more)
+def batch(token: str, *events, **more) -> SyncBatch:
+    return SyncBatch(SyncToken(token), events, **more)
 
 
 # -- batches -----------------------------------------------------------------------------------------
 
 
-async def test_a_batch_is_kept_with_its_token_and_its_rows_come_back_in_order(journal):
+async def test_a_batch_is_saved_with_its_token_and_its_rows_are_read_in_order(journal):
     rows = await journal.save_sync_batch(batch("s1", message(1), message(2, "!b"), message(3)), 5.0)
     assert [(row.seq, row.actor, row.event.body) for row in rows] == [
         (1, "!chat", "text 1"),
@@ -61,7 +55,7 @@ async def test_a_batch_is_kept_with_its_token_and_its_rows_come_back_in_order(jo
 
 
 @pytest.mark.parametrize("table", ["inbox", "quarantine"])
-async def test_when_any_part_of_a_batch_can_not_be_kept_the_token_stays(database, journal, table):
+async def test_if_any_part_of_a_batch_can_not_be_saved_the_token_stays(database, journal, table):
     await journal.save_sync_batch(batch("s1", message(1)), 1.0)
     await database.run(
         lambda raw: raw.execute(
@@ -83,7 +77,7 @@ async def test_when_any_part_of_a_batch_can_not_be_kept_the_token_stays(database
     assert await count(database, "quarantine") == 0
 
 
-async def test_when_the_disk_is_full_the_token_stays(database, journal):
+async def test_if_the_disk_is_full_the_token_stays(database, journal):
     await database.run(lambda raw: raw.execute("PRAGMA max_page_count = 1"))
     large = replace(message(1), body="x" * 10**6)
     with pytest.raises(DatabaseUnusable, match="full"):
@@ -94,7 +88,7 @@ async def test_when_the_disk_is_full_the_token_stays(database, journal):
     assert (await journal.bot()).sync_token == "s1"
 
 
-async def test_a_fact_that_no_row_can_hold_is_quarantined_and_holds_nothing_up(database, journal):
+async def test_an_event_that_no_row_can_store_is_quarantined_and_blocks_nothing(database, journal):
     rows = await journal.save_sync_batch(
         batch("s1", message(1), replace(message(2), body="\ud800"), message(3)), 1.0
     )
@@ -103,10 +97,10 @@ async def test_a_fact_that_no_row_can_hold_is_quarantined_and_holds_nothing_up(d
     assert await count(database, "quarantine") == 1
 
 
-async def test_an_event_is_taken_once_however_often_it_is_seen(journal):
+async def test_an_event_that_arrives_twice_is_stored_once(journal):
     first = await journal.save_sync_batch(batch("s1", message(1)), 1.0)
     again = await journal.save_sync_batch(batch("s1", message(1), message(2)), 2.0)
-    history = await keep_facts(journal, [message(2), message(3)], 3.0)
+    history = await save_events(journal, [message(2), message(3)], 3.0)
     assert [[row.event.body for row in rows] for rows in (first, again, history)] == [
         ["text 1"],
         ["text 2"],
@@ -114,14 +108,14 @@ async def test_an_event_is_taken_once_however_often_it_is_seen(journal):
     ]
 
 
-async def test_an_event_that_is_done_is_not_taken_again(journal):
+async def test_a_finished_event_is_not_stored_again(journal):
     (row,) = await journal.save_sync_batch(batch("s1", message(1)), 1.0)
-    await journal.save_units_of_work([UnitOfWork(finished=(row.seq,))], 2.0)
+    await journal.save_units_of_work([UnitOfWork(acked=(row.seq,))], 2.0)
     assert await journal.save_sync_batch(batch("s1", message(1)), 3.0) == ()
     assert await waiting(journal) == []
 
 
-async def test_facts_without_an_event_id_are_each_taken(journal):
+async def test_events_without_an_event_id_are_all_stored(journal):
     fact = EncryptionEnabled(CHAT, None)
     rows = await journal.save_sync_batch(batch("s1", fact, fact), 1.0)
     assert len(rows) == 2
@@ -130,11 +124,13 @@ async def test_facts_without_an_event_id_are_each_taken(journal):
 # -- gaps --------------------------------------------------------------------------------------------
 
 
-def gapped(token, *facts, since="s1"):
-    return SyncBatch(SyncToken(token), facts, (Gap(CHAT, SyncToken(since), SyncToken("not used")),))
+def gapped(token, *events, since="s1"):
+    return SyncBatch(
+        SyncToken(token), events, (Gap(CHAT, SyncToken(since), SyncToken("not used")),)
+    )
 
 
-async def test_a_gap_is_kept_with_the_token_and_what_is_newer_is_left_to_the_history(journal):
+async def test_a_gap_is_saved_with_the_token_and_newer_messages_are_left_to_the_history(journal):
     rows = await journal.save_sync_batch(gapped("s2", message(9), message(1, "!talk")), 1.0)
     assert [row.event.event_id for row in rows] == ["$1"]
     assert (await journal.bot()).sync_token == "s2"
@@ -149,7 +145,7 @@ async def test_an_open_gap_grows_at_its_end_until_its_history_is_read(journal):
     assert await journal.gaps() == (Gap(CHAT, SyncToken("s1"), SyncToken("s5")),)
 
 
-async def test_what_was_added_to_a_gap_while_it_was_read_is_left(journal):
+async def test_the_part_added_to_a_gap_while_it_was_read_stays_open(journal):
     await journal.save_sync_batch(gapped("s2"), 1.0)
     (gap,) = await journal.gaps()
     await journal.save_sync_batch(batch("s3", message(3)), 2.0)
@@ -160,7 +156,7 @@ async def test_what_was_added_to_a_gap_while_it_was_read_is_left(journal):
     assert len(await journal.save_sync_batch(batch("s4", message(4)), 4.0)) == 1
 
 
-async def test_history_is_kept_only_while_its_gap_is_open(journal):
+async def test_history_is_saved_only_while_its_gap_is_open(journal):
     gap = Gap(CHAT, SyncToken("s1"), SyncToken("s2"))
     assert await journal.save_history(gap, [message(1)], 1.0) == ()
     await journal.save_sync_batch(gapped("s2"), 1.0)
@@ -169,8 +165,8 @@ async def test_history_is_kept_only_while_its_gap_is_open(journal):
     assert (await journal.bot()).sync_token == "s2"
 
 
-async def test_history_of_a_gap_that_ended_is_not_kept_for_the_next_gap_of_that_room(journal):
-    """A page may be on its way while the bot is put out, comes again, and misses something anew (contract D5)."""
+async def test_history_of_a_closed_gap_is_not_saved_for_the_next_gap_of_that_room(journal):
+    """A page may arrive after the bot was removed, returned, and got a new gap (contract D5)."""
     await journal.save_sync_batch(gapped("s2"), 1.0)
     (ended,) = await journal.gaps()
     removed = BotRemoved(CHAT, EventId("$out"), None, "kicked")
@@ -182,14 +178,14 @@ async def test_history_of_a_gap_that_ended_is_not_kept_for_the_next_gap_of_that_
     assert len(await journal.save_history(following, [message(2)], 5.0)) == 1
 
 
-async def test_a_gap_says_whether_the_bot_was_in_the_room_before_it(journal):
+async def test_a_gap_stores_whether_the_bot_was_in_the_room_before_it(journal):
     known = Gap(CHAT, SyncToken("s1"), SyncToken("not used"), was_in=True)
     await journal.save_sync_batch(SyncBatch(SyncToken("s2"), (), (known,)), 1.0)
     await journal.save_sync_batch(gapped("s3", since="s2"), 2.0)
     assert await journal.gaps() == (Gap(CHAT, SyncToken("s1"), SyncToken("s3"), was_in=True),)
 
 
-async def test_a_gap_ends_where_the_bot_is_put_out_of_the_room(journal):
+async def test_a_gap_ends_when_the_bot_is_removed_from_the_room(journal):
     await journal.save_sync_batch(gapped("s2"), 1.0)
     removed = BotRemoved(CHAT, EventId("$out"), None, "kicked")
     rows = await journal.save_sync_batch(batch("s3", removed, message(3)), 2.0)
@@ -197,21 +193,21 @@ async def test_a_gap_ends_where_the_bot_is_put_out_of_the_room(journal):
     assert await journal.gaps() == ()
 
 
-async def test_encryption_is_told_at_once_though_there_is_a_gap(journal):
+async def test_encryption_is_delivered_at_once_during_a_gap(journal):
     rows = await journal.save_sync_batch(gapped("s2", EncryptionEnabled(CHAT, EventId("$e"))), 1.0)
     assert [row.event.event_id for row in rows] == ["$e"]
 
 
-# -- visits ------------------------------------------------------------------------------------------
+# -- units of work -----------------------------------------------------------------------------------
 
 
-async def test_a_visit_is_kept_whole(database, journal):
+async def test_a_unit_of_work_is_saved_completely(database, journal):
     (row, other) = await journal.save_sync_batch(batch("s1", message(1), message(2)), 1.0)
     writes = UnitOfWork(
         room=ROOMS[1],
         turn=TURN,
-        finished=(row.seq,),
-        set_aside=((other.seq, "no key"),),
+        acked=(row.seq,),
+        dead_letters=((other.seq, "no key"),),
         deliveries=((ActorKey(ANNA), message(9)),),
         orders=(order("a"), order("b")),
         transitions=(TransitionRecord(CHAT, 2.0, "came", "a", "b", "why", {"x": [1]}),),
@@ -224,22 +220,22 @@ async def test_a_visit_is_kept_whole(database, journal):
     assert [row.txn_id for row in await journal.waiting_orders(0.0)] == ["a", "b"]
     assert (await journal.bot()).platform_chat_seq == 7
     assert await journal.preferences() == {ANNA: Preferences(soul="brief")}
-    aside = await database.run(
+    dead_letters = await database.run(
         lambda raw: [
             tuple(each)
             for each in raw.execute("SELECT status, reason, payload != '' FROM inbox WHERE seq < 3")
         ]
     )
-    assert aside == [("done", "", 0), ("set_aside", "no key", 1)]
+    assert dead_letters == [("done", "", 0), ("set_aside", "no key", 1)]
 
 
-async def test_a_round_is_kept_as_a_whole_or_not_at_all(database, journal):
+async def test_a_round_is_committed_completely_or_not_at_all(database, journal):
     (row,) = await journal.save_sync_batch(batch("s1", message(1)), 1.0)
     twice = Binding("chat", ANNA, "C9", "7")
     with pytest.raises(UnitRefused, match="platform_chat_id"):
         await journal.save_units_of_work(
             [
-                UnitOfWork(room=ROOMS[1], finished=(row.seq,), orders=(order("a"),)),
+                UnitOfWork(room=ROOMS[1], acked=(row.seq,), orders=(order("a"),)),
                 UnitOfWork(room=Room(RoomId("!other"), "bound", binding=twice)),
             ],
             2.0,
@@ -249,7 +245,7 @@ async def test_a_round_is_kept_as_a_whole_or_not_at_all(database, journal):
     assert (await journal.stored()).rooms == {}
 
 
-async def test_what_the_homeserver_confirms_takes_a_context_from_a_damaged_row(journal):
+async def test_a_confirmed_binding_removes_its_context_from_a_damaged_row(journal):
     await journal.save_units_of_work([UnitOfWork(room=ROOMS[1])], 1.0)
     right = Room(RoomId("!right"), "bound", binding=Binding("chat", ANNA, "C9", "7"))
     confirmed = TransitionRecord(
@@ -261,7 +257,7 @@ async def test_what_the_homeserver_confirms_takes_a_context_from_a_damaged_row(j
     assert held == {"!right": "7", CHAT: None}
 
 
-async def test_the_same_order_is_kept_once(journal):
+async def test_the_same_order_is_stored_once(journal):
     await journal.save_units_of_work([UnitOfWork(orders=(order("a"),))], 1.0)
     await journal.save_units_of_work(
         [UnitOfWork(orders=(replace(order("a"), not_before=9.0),))], 2.0
@@ -276,18 +272,18 @@ async def test_a_sequence_is_never_lowered(journal):
     assert (await journal.bot()).platform_chat_seq == 5
 
 
-async def test_nothing_is_nothing_to_write():
+async def test_an_empty_unit_of_work_is_empty():
     assert UnitOfWork().empty
-    assert not UnitOfWork(finished=(1,)).empty
+    assert not UnitOfWork(acked=(1,)).empty
 
 
-# -- what is under way ---------------------------------------------------------------------------------
+# -- rooms in flight ---------------------------------------------------------------------------------
 
 
-async def test_rooms_that_something_is_under_way_for_are_left_alone(database, journal):
+async def test_rooms_with_orders_or_events_in_flight_are_reported(database, journal):
     invite = InviteArrived(RoomId("!invited"), ANNA, False)
     removed = BotRemoved(RoomId("!left"), None, None, "kicked")
-    await keep_facts(journal, [message(1, "!talk"), invite, removed], 1.0)
+    await save_events(journal, [message(1, "!talk"), invite, removed], 1.0)
     waiting_orders = tuple(
         replace(order(f"t{index}", room), order=value)
         for index, (room, value) in enumerate(
@@ -311,27 +307,27 @@ async def test_rooms_that_something_is_under_way_for_are_left_alone(database, jo
 # -- orders ------------------------------------------------------------------------------------------
 
 
-async def test_a_sent_order_is_remembered_with_its_event(database, journal):
+async def test_a_sent_order_is_stored_with_its_event_id(database, journal):
     await journal.save_units_of_work([UnitOfWork(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
     assert await journal.finish_orders([FinishedOrder(row, EventId("$sent"))], 2.0) == ()
     assert await journal.waiting_orders(0.0) == ()
-    assert await journal.sent_event(TxnId("a")) == "$sent"
-    assert await journal.sent_event(TxnId("never")) is None
+    assert await journal.sent_event_id(TxnId("a")) == "$sent"
+    assert await journal.sent_event_id(TxnId("never")) is None
     payload = await database.run(lambda raw: raw.execute("SELECT payload FROM outbox").fetchone())
     assert payload[0] == "", "what was said is not kept twice"
 
 
-async def test_an_order_from_too_long_ago_is_doubtful(journal):
+async def test_the_transaction_id_of_an_old_order_is_expired(journal):
     old = replace(order("old"), created_at=100.0)
     await journal.save_units_of_work(
         [UnitOfWork(orders=(old, replace(order("new"), created_at=200.0)))], 200.0
     )
-    found = [(row.txn_id, row.doubtful) for row in await journal.waiting_orders(150.0)]
+    found = [(row.txn_id, row.txn_id_expired) for row in await journal.waiting_orders(150.0)]
     assert found == [("old", True), ("new", False)]
 
 
-async def test_the_outcome_of_an_order_is_told_in_the_transaction_that_finishes_it(
+async def test_the_outcome_of_an_order_is_delivered_in_the_transaction_that_finishes_it(
     database, journal
 ):
     await journal.save_units_of_work([UnitOfWork(orders=(order("a"), order("b")))], 1.0)
@@ -387,10 +383,10 @@ async def test_intermediate_edits_of_one_message_are_dropped_and_nothing_else(jo
     ]
 
 
-# -- the rest ----------------------------------------------------------------------------------------
+# -- other rows --------------------------------------------------------------------------------------
 
 
-async def test_the_bots_life_and_session_are_kept(database, journal):
+async def test_the_state_and_session_of_the_bot_are_saved(database, journal):
     transition = TransitionRecord("bot", 7.5, "reconciled", "reconcile", "live", "3 rooms")
     await journal.save_bot_state(BotState("live", 7.5, "3 rooms", was_live=True), transition)
     await journal.save_session(UserId("@lambda:example.org"), DeviceId("DEVICE"))
@@ -405,7 +401,7 @@ async def test_the_bots_life_and_session_are_kept(database, journal):
     assert await count(database, "transitions") == 1
 
 
-async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(database, journal):
+async def test_pruning_deletes_old_finished_rows_and_no_waiting_ones(database, journal):
     for at in (10.0, 30.0):
         number = int(at)
         await journal.save_sync_batch(
@@ -426,8 +422,8 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
         await journal.save_units_of_work(
             [
                 UnitOfWork(
-                    finished=(done,),
-                    set_aside=((aside, "no"),),
+                    acked=(done,),
+                    dead_letters=((aside, "no"),),
                     orders=(gone, stays),
                     transitions=(transition,),
                 )
@@ -442,14 +438,14 @@ async def test_pruning_forgets_what_is_over_and_old_and_nothing_that_waits(datab
     assert len(await journal.waiting_orders(0.0)) == 2
 
 
-async def test_pruning_keeps_what_a_turn_or_an_order_that_waits_may_still_edit(database, journal):
-    """A clock that jumps ahead by weeks makes everything old (contract D16)."""
+async def test_pruning_keeps_messages_that_a_turn_or_a_waiting_order_may_edit(database, journal):
+    """After a clock jump of weeks every row is old (contract D16)."""
     sent = [order("in a turn"), order("edited", "!other"), order("over", "!other")]
     edit = order("edit", "!other", edits=TxnId("edited"))
     await journal.save_units_of_work([UnitOfWork(turn=TURN, orders=(*sent, edit))], 2.0)
     await journal.finish_orders([FinishedOrder(each, EventId("$e")) for each in sent], 2.0)
     await journal.prune(1e9)
-    found = [await journal.sent_event(each.txn_id) for each in sent]
+    found = [await journal.sent_event_id(each.txn_id) for each in sent]
     assert found == ["$e", "$e", None]
 
 
@@ -461,7 +457,7 @@ def test_the_tables_are_strict(path):
     assert loose == []
 
 
-async def test_a_reply_to_an_event_of_the_bots_is_one_to_the_bot(journal):
+async def test_a_reply_to_an_event_of_the_bot_is_addressed_to_the_bot(journal):
     """Contract O5: only the journal knows which events those are."""
     await journal.save_units_of_work([UnitOfWork(orders=(order("a"),))], 1.0)
     (row,) = await journal.waiting_orders(0.0)
@@ -471,5 +467,5 @@ async def test_a_reply_to_an_event_of_the_bots_is_one_to_the_bot(journal):
         replace(message(2), replies_to=EventId("$anothers")),
         replace(message(3, "!elsewhere"), replies_to=EventId("$own")),
     )
-    rows = await keep_facts(journal, replies, 2.0)
+    rows = await save_events(journal, replies, 2.0)
     assert [row.event.addressed for row in rows] == [True, False, False]

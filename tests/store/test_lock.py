@@ -1,4 +1,4 @@
-"""One daemon a database: the lock, looking at it, and taking it away."""
+"""One daemon for each database: the lock, the test of the lock, and its removal."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from store import DaemonLock, DatabaseLocked, DatabaseUnusable
 from store.lock import is_held, lock_path, refuse_if_held
 
 
-def test_a_second_daemon_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
+def test_a_second_daemon_is_refused_with_the_process_id_of_the_first(tmp_path: Path) -> None:
     with (
         DaemonLock(tmp_path / "bot.db"),
         pytest.raises(DatabaseLocked, match=str(os.getpid())),
@@ -31,17 +31,17 @@ def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
         assert not is_held(tmp_path / "bot.db")
 
 
-def test_looking_makes_no_file(tmp_path: Path) -> None:
+def test_testing_the_lock_creates_no_file(tmp_path: Path) -> None:
     refuse_if_held(tmp_path / "bot.db")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_is_refused_by_looking_is_told_the_same(tmp_path: Path) -> None:
+def test_a_test_of_the_lock_gives_the_same_error(tmp_path: Path) -> None:
     with DaemonLock(tmp_path / "bot.db"), pytest.raises(DatabaseLocked, match=str(os.getpid())):
         refuse_if_held(tmp_path / "bot.db")
 
 
-def test_somebody_who_only_looks_does_not_keep_a_daemon_out(
+def test_a_test_of_the_lock_does_not_block_a_daemon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock_path(tmp_path / "bot.db").touch()
@@ -79,7 +79,7 @@ def test_a_file_that_is_removed_while_it_is_being_locked_is_not_the_lock(
 
 
 def test_a_removed_lock_leaves_no_file_and_a_free_database(tmp_path: Path) -> None:
-    with DaemonLock(tmp_path / "bot.db", signs=False) as held:
+    with DaemonLock(tmp_path / "bot.db", writes_pid=False) as held:
         held.remove()
         assert list(tmp_path.iterdir()) == []
     with DaemonLock(tmp_path / "bot.db"):
@@ -123,13 +123,13 @@ def test_a_database_that_is_held_is_held_under_every_name(tmp_path: Path, how: s
         who = "another daemon" if how == "hard link" else str(os.getpid())
         with pytest.raises(DatabaseLocked, match=who), DaemonLock(other):
             pytest.fail("it got in")
-        with pytest.raises(DatabaseLocked), DaemonLock(other, signs=False):
+        with pytest.raises(DatabaseLocked), DaemonLock(other, writes_pid=False):
             pytest.fail("it got in")
         left = set(tmp_path.rglob("*")) - set(before)
         assert left == set(), "a daemon that is refused leaves no file behind"
 
 
-def test_a_store_directory_is_held_whatever_the_database(tmp_path: Path) -> None:
+def test_a_store_directory_is_held_for_any_database(tmp_path: Path) -> None:
     store = tmp_path / "store"
     (tmp_path / "link").symlink_to(store)
     with DaemonLock(tmp_path / "one.db", store):
@@ -145,7 +145,7 @@ def test_a_store_directory_is_held_whatever_the_database(tmp_path: Path) -> None
     assert stat.S_IMODE(store.stat().st_mode) == 0o700
 
 
-def test_a_store_that_is_held_leaves_the_database_free(tmp_path: Path) -> None:
+def test_a_refused_store_leaves_the_database_free(tmp_path: Path) -> None:
     with DaemonLock(tmp_path / "one.db", tmp_path / "store"):
         with pytest.raises(DatabaseLocked), DaemonLock(tmp_path / "two.db", tmp_path / "store"):
             pytest.fail("it got in")
@@ -154,7 +154,7 @@ def test_a_store_that_is_held_leaves_the_database_free(tmp_path: Path) -> None:
 
 
 def test_sqlite_works_on_a_database_that_is_held(tmp_path: Path) -> None:
-    """The lock on the file itself is of another kind than SQLite's, and ends after them."""
+    """The lock on the file itself is of another kind than SQLite's locks, and is released after them."""
     path = tmp_path / "bot.db"
     program = (
         "import sqlite3, sys; raw = sqlite3.connect(sys.argv[1], timeout=0);"
@@ -172,7 +172,7 @@ def test_sqlite_works_on_a_database_that_is_held(tmp_path: Path) -> None:
         assert written.returncode == 0, written.stderr
 
 
-def test_where_both_kinds_of_locks_meet_a_second_name_is_refused(
+def test_if_the_kinds_of_locks_are_not_independent_a_second_hard_link_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("store.lock.FLOCK_IS_INDEPENDENT", False)
@@ -185,7 +185,7 @@ def test_where_both_kinds_of_locks_meet_a_second_name_is_refused(
         pytest.fail("it got in")
 
 
-def test_a_lock_file_that_is_somebody_elses_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_foreign_lock_file_is_not_changed(tmp_path: Path) -> None:
     lock_path(tmp_path / "bot.db").write_text("my notes")
     with pytest.raises(DatabaseUnusable, match="not a lock file"), DaemonLock(tmp_path / "bot.db"):
         pytest.fail("it got in")
@@ -200,7 +200,7 @@ def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "notes").read_text() == "123"
 
 
-def test_looking_leaves_what_is_there_as_it_is(tmp_path: Path) -> None:
+def test_a_test_of_the_lock_changes_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "bot.db")
     assert not is_held(tmp_path / "bot.db", tmp_path / "nowhere")
     assert [file.name for file in tmp_path.iterdir()] == ["bot.db"]

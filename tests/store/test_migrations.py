@@ -1,4 +1,4 @@
-"""A database of every earlier schema becomes one of today's, with all that was in it.
+"""A database of every earlier schema is migrated to the current one, with all its rows.
 
 `schemas/NNNN.sql` is what `sqlite3 .dump` shows of a database as version NNNN left it, rows included. Before a
 migration is added, `python -m tests.store.dump NNNN` writes the dump of the version it starts from, and this file
@@ -21,7 +21,7 @@ from store import Database, DatabaseUnusable, Journal, database
 from store.database import migrate, migrations, open_database
 from store.records import UnitOfWork
 from tests.store.dump import GAP, dump_of, fill
-from tests.store.journalled import FACTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
+from tests.store.journalled import MATRIX_EVENTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
 from tests.store.values import ANNA, CHAT, KEY, PREFERENCES, ROOMS, TURN, USERS
 
 SCHEMAS = Path(__file__).with_name("schemas")
@@ -34,7 +34,7 @@ def schema(path: Path) -> list[tuple]:
         "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
     ).fetchall()
     raw.close()
-    # A migrated table is written as ALTER TABLE left it: spaces may differ, columns may not.
+    # The SQL of a migrated table is that of ALTER TABLE: spaces may differ, columns may not.
     return [(kind, name, table, " ".join((sql or "").split())) for kind, name, table, sql in rows]
 
 
@@ -53,13 +53,13 @@ async def opened_and_closed(path: Path) -> None:
 
 @pytest.fixture
 async def todays(anyio_backend: str, tmp_path: Path) -> Path:
-    """A database made from nothing."""
+    """A new database."""
     path = tmp_path / "today.db"
     await opened_and_closed(path)
     return path
 
 
-def test_every_earlier_schema_is_kept_here():
+def test_every_earlier_schema_is_stored_here():
     kept = {path.stem for path in SCHEMAS.glob("*.sql")}
     expected = {f"{version:04}" for version in range(1, LATEST)}
     assert kept == expected, "write it with `python -m tests.store.dump`"
@@ -86,8 +86,8 @@ async def holds_the_first_rows(path: Path) -> None:
     assert bot.sync_token == "s1"
 
 
-def written_before_tags(path: Path) -> Path:
-    """Make the database that the last version left which named rows after classes."""
+def database_before_tags(path: Path) -> Path:
+    """Create a database of the last version that stored class names."""
     raw = sqlite3.connect(path)
     raw.executescript((SCHEMAS / "0002.sql").read_text(encoding="utf-8"))
     raw.close()
@@ -96,42 +96,42 @@ def written_before_tags(path: Path) -> Path:
 
 @pytest.fixture
 async def rows_before_tags(anyio_backend: str, path: Path) -> AsyncIterator[Database]:
-    """That database, opened today."""
-    opened = await open_database(written_before_tags(path))
+    """That database, opened by the current version."""
+    opened = await open_database(database_before_tags(path))
     yield opened
     await opened.close()
 
 
-async def test_every_event_that_waited_under_its_class_is_read_as_it_was(rows_before_tags):
+async def test_every_event_stored_under_its_class_name_is_read_unchanged(rows_before_tags):
     journal = Journal(rows_before_tags)
-    rows = await journal.rooms_and_users([ActorKey(ROOM), USER_KEY])
+    rows = await journal.load_actors([ActorKey(ROOM), USER_KEY])
     by_number = sorted(
         (row for each in rows.values() for row in each.inbox), key=lambda row: row.seq
     )
-    assert [row.event for row in by_number] == [*FACTS, *ROOM_EVENTS, *USER_EVENTS]
+    assert [row.event for row in by_number] == [*MATRIX_EVENTS, *ROOM_EVENTS, *USER_EVENTS]
     assert {type(row.event) for row in by_number} == set(get_args(InboxEvent))
 
 
-async def test_every_order_that_waited_under_its_class_is_read_as_it_was(rows_before_tags):
+async def test_every_order_stored_under_its_class_name_is_read_unchanged(rows_before_tags):
     rows = await Journal(rows_before_tags).waiting_orders(0.0)
     orders = [row.order for row in rows if row.lane == ROOM]
     assert orders == [*ORDERS]
     assert {type(order) for order in orders} == set(get_args(Order))
 
 
-async def test_rooms_users_turns_and_choices_from_before_the_tags_are_read_as_they_were(
+async def test_rooms_users_turns_and_preferences_from_before_the_tags_are_read_unchanged(
     rows_before_tags,
 ):
     journal = Journal(rows_before_tags)
     stored = await journal.stored()
     assert list(stored.rooms.values()) == sorted(ROOMS, key=lambda room: room.room_id)
     assert list(stored.users.values()) == [*USERS]
-    assert (await journal.rooms_and_users([KEY]))[KEY].turn == TURN
+    assert (await journal.load_actors([KEY]))[KEY].turn == TURN
     assert await journal.preferences() == {ANNA: PREFERENCES}
     assert await journal.gaps() == (GAP,)
 
 
-async def test_a_migrated_row_is_what_would_be_written_today(rows_before_tags, tmp_path):
+async def test_a_migrated_row_equals_a_row_written_today(rows_before_tags, tmp_path):
     today = tmp_path / "today.db"
     await fill(today)
     with closing(sqlite3.connect(today)) as raw:
@@ -147,8 +147,8 @@ def journalled(raw: sqlite3.Connection) -> list[tuple]:
     return [(*row[:3], json.loads(row[3]) if row[3] else None) for row in rows]
 
 
-async def test_a_damaged_row_does_not_keep_the_others_from_being_migrated(path):
-    with closing(sqlite3.connect(written_before_tags(path))) as raw:
+async def test_a_damaged_row_does_not_stop_the_migration_of_others(path):
+    with closing(sqlite3.connect(database_before_tags(path))) as raw:
         raw.execute("UPDATE inbox SET payload = '{' WHERE actor = ?", (KEY,))
         raw.commit()
         migrate(raw)
@@ -182,7 +182,7 @@ async def test_a_dump_of_today_opens_like_any_earlier_one(path, todays):
     await holds_the_first_rows(path)
 
 
-async def test_a_later_migration_runs_once_over_what_is_there(path, monkeypatch):
+async def test_a_later_migration_runs_once_over_existing_rows(path, monkeypatch):
     await fill(path)
     later = [*migrations(), "ALTER TABLE rooms ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey';"]
     monkeypatch.setattr(database, "migrations", lambda: later)
@@ -214,7 +214,7 @@ async def test_the_steps_are_numbered_without_a_gap():
     assert numbers == list(range(1, LATEST + 1))
 
 
-async def test_a_first_start_has_never_lived(database: Database):
+async def test_before_the_first_start_the_bot_was_never_live(database: Database):
     bot = await Journal(database).bot()
     assert (bot.bot_state.state, bot.sync_token, bot.platform_chat_seq) == ("stopped", None, 0)
     assert UnitOfWork().empty

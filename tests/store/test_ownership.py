@@ -1,4 +1,4 @@
-"""Whose a database is: this program's own is opened, anybody else's is left byte by byte (contract X7)."""
+"""Ownership: a database of this program is opened, any other is not changed (contract X7)."""
 
 import os
 import sqlite3
@@ -16,7 +16,7 @@ APPLICATION_ID = 0x53757242
 
 
 def application_id_in_file(path: Path) -> int:
-    """Return what stands in the file itself, whatever the write-ahead log holds."""
+    """Return the application id in the file itself, without the WAL."""
     return int.from_bytes(path.read_bytes()[68:72], "big")
 
 
@@ -29,18 +29,18 @@ def foreign(path: Path, *statements: str) -> None:
 
 
 def without_index(found: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]]:
-    """Leave out the index of a log, in which connections of one process mark what they read."""
+    """Remove the WAL index, in which connections of one process mark what they read."""
     return {name: content for name, content in found.items() if not name.endswith("-shm")}
 
 
 def earlier(path: Path) -> None:
-    """Make a database as versions without an application id left it."""
+    """Create a database like versions without an application id."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA journal_mode = WAL")
         raw.executescript(f"{migrations()[0]}\nPRAGMA user_version = 1;")
 
 
-async def test_a_new_database_carries_the_application_id_before_it_has_a_log(path):
+async def test_a_new_database_has_the_application_id_before_it_has_a_wal(path):
     database = await open_database(path)
     assert application_id_in_file(path) == APPLICATION_ID
     await database.close()
@@ -66,7 +66,7 @@ async def test_a_database_of_an_earlier_version_is_given_the_application_id(path
     ],
     ids=["plain", "wal", "version", "later version", "application id", "two of our tables"],
 )
-async def test_a_database_of_another_program_is_refused_and_left_as_it_is(path, statements):
+async def test_a_database_of_another_program_is_refused_and_not_changed(path, statements):
     foreign(path, *statements)
     before = files(path.parent)
     with pytest.raises(DatabaseUnusable, match="not a database of this bot"):
@@ -74,7 +74,7 @@ async def test_a_database_of_another_program_is_refused_and_left_as_it_is(path, 
     assert files(path.parent) == before
 
 
-async def test_a_database_of_another_program_that_has_a_log_is_left_as_it_is(path):
+async def test_a_database_of_another_program_with_a_wal_is_not_changed(path):
     foreign(path, "PRAGMA journal_mode = WAL")
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("INSERT INTO recipes VALUES ('soup')")
@@ -87,7 +87,7 @@ async def test_a_database_of_another_program_that_has_a_log_is_left_as_it_is(pat
 
 
 @pytest.mark.parametrize("found", [b"my thesis\n", b"SQLite format 3\x00"], ids=["text", "start"])
-async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(path, found):
+async def test_a_file_that_is_no_database_is_refused_and_not_changed(path, found):
     path.write_bytes(found)
     with pytest.raises(DatabaseUnusable):
         await open_database(path)
@@ -116,12 +116,12 @@ def test_a_connection_to_another_programs_database_is_not_prepared(path):
         assert raw.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
 
 
-def test_looking_into_another_programs_database_is_refused_in_plain_words(path):
+def test_reading_another_programs_database_is_refused_with_a_clear_message(path):
     foreign(path, "PRAGMA user_version = 1")
     with pytest.raises(DatabaseUnusable, match="not a database of this bot"):
         read(path, lambda raw: None)
 
 
-def test_a_database_of_an_earlier_version_can_be_looked_into(path):
+def test_a_database_of_an_earlier_version_can_be_read(path):
     earlier(path)
     assert read(path, lambda raw: raw.execute("SELECT state FROM bot").fetchone()[0]) == "stopped"

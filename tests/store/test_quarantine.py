@@ -1,4 +1,4 @@
-"""The log of what could not be decoded is bounded, and nobody pushes out the entries of others (contracts D9, D14)."""
+"""The quarantine is bounded, and no origin displaces the entries of others (contracts D9, D14)."""
 
 from typing import Literal
 
@@ -32,22 +32,24 @@ async def quarantined(database: Database) -> list[tuple]:
     return [tuple(row) for row in rows]
 
 
-async def test_what_one_sender_does_again_is_counted_in_one_row(database, journal):
+async def test_repetitions_of_one_sender_are_counted_in_one_row(database, journal):
     for _ in range(30):
         await note(journal, broken(None, None, times=3))
     assert await quarantined(database) == [(STRANGER, 1, 90)]
 
 
 async def test_the_log_of_one_room_is_bounded_and_keeps_the_newest(database, journal, monkeypatch):
-    monkeypatch.setattr(quarantine, "MOST_OF_ONE", 5)
+    monkeypatch.setattr(quarantine, "MAX_PER_ORIGIN", 5)
     await note(journal, broken("$a", "!quiet"))
     for number in range(20):
         await note(journal, broken(f"${number}"))
     assert await quarantined(database) == [("!quiet", 1, 1), ("!room", 5, 5)]
 
 
-async def test_the_log_is_bounded_in_all_and_who_fills_it_loses(database, journal, monkeypatch):
-    monkeypatch.setattr(quarantine, "MOST_OF_ALL", 50)
+async def test_the_log_is_bounded_in_total_and_the_largest_origins_lose_entries(
+    database, journal, monkeypatch
+):
+    monkeypatch.setattr(quarantine, "MAX_TOTAL", 50)
     await note(journal, *(broken(f"$q{number}", "!quiet") for number in range(5)))
     for number in range(9):
         names = (broken(f"${number}.{each}", f"!{number % 3}") for each in range(20))
@@ -58,8 +60,10 @@ async def test_the_log_is_bounded_in_all_and_who_fills_it_loses(database, journa
     assert sum(rows.values()) <= 50
 
 
-async def test_where_everybody_has_few_entries_the_oldest_go(database, journal, monkeypatch):
-    monkeypatch.setattr(quarantine, "MOST_OF_ALL", 100)
+async def test_if_every_origin_has_few_entries_the_oldest_are_deleted(
+    database, journal, monkeypatch
+):
+    monkeypatch.setattr(quarantine, "MAX_TOTAL", 100)
     for number in range(120):
         await note(journal, broken(f"${number}", f"!{number}"))
     rooms = {room for room, _, _ in await quarantined(database)}
@@ -69,8 +73,10 @@ async def test_where_everybody_has_few_entries_the_oldest_go(database, journal, 
 
 
 @pytest.mark.parametrize(
-    ("holdings", "bound", "each"),
+    ("counts", "maximum", "limit"),
     [([], 10, 0), ([5], 100, 5), ([50, 50], 100, 45), ([1, 99, 99], 100, 44), ([3] * 100, 100, 0)],
 )
-def test_the_level_is_the_highest_at_which_all_stay_below_the_bound(holdings, bound, each):
-    assert quarantine.level(holdings, bound) == each
+def test_the_common_limit_is_the_highest_that_keeps_the_total_below_the_maximum(
+    counts, maximum, limit
+):
+    assert quarantine.common_limit(counts, maximum) == limit

@@ -1,4 +1,4 @@
-"""Every statement is used, every statement that is used is there, and each of them is SQL that today's schema takes."""
+"""Every SQL statement is used, every used statement exists, and each fits the current schema."""
 
 import re
 import sqlite3
@@ -33,6 +33,6 @@ def test_a_statement_fits_the_schema(name, path):
     raw.close()
 
 
-def test_no_sql_stands_in_the_code():
+def test_there_is_no_sql_in_the_code():
     verbs = r'"\s*(SELECT|INSERT|UPDATE|DELETE)\b'
     assert [found for source in SOURCES for found in re.findall(verbs, source)] == []

@@ -1,4 +1,4 @@
-"""Reading without touching: whatever state a daemon left the files in, they are read whole and stay as they are."""
+"""Reading without changes: the files of a daemon in any state are read completely and are not changed."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from store.errors import DatabaseAbsent, DatabaseUnusable
 from store.queries import SQL
 from store.readonly import read
 from store.records import UnitOfWork
-from tests.store.samples import CHAT, another_process, chat_room, connect, files, keep
+from tests.store.samples import CHAT, another_process, chat_room, connect, files, save
 
 
 def reason(raw: sqlite3.Connection) -> str:
@@ -22,10 +22,10 @@ def reason(raw: sqlite3.Connection) -> str:
 
 @pytest.fixture(params=["running", "killed", "killed, index lost", "stopped"])
 def left_behind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A database in one of the states it can be in; its last commit is `the last word`."""
+    """A database in one of its possible states; its last commit is `the last word`."""
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=chat_room(reason="an earlier word")))
+        save(raw, UnitOfWork(room=chat_room(reason="an earlier word")))
     with another_process(path, "the last word") as process:
         if request.param == "running":
             yield path
@@ -52,36 +52,36 @@ def test_a_directory_that_may_not_be_written_is_read_too(left_behind: Path) -> N
         left_behind.parent.chmod(0o700)
 
 
-def test_a_killed_daemons_last_commit_is_in_the_log_alone(tmp_path: Path) -> None:
-    """Otherwise the tests above would pass without the log being read."""
+def test_the_last_commit_of_a_killed_daemon_is_read_from_the_wal(tmp_path: Path) -> None:
+    """Otherwise the tests above would pass without reading the WAL."""
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=chat_room(reason="an earlier word")))
+        save(raw, UnitOfWork(room=chat_room(reason="an earlier word")))
     with another_process(path, "the last word"):
         pass
     path.with_name("bot.db-wal").unlink()
     assert read(path, reason) == "an earlier word"
 
 
-def test_what_is_not_committed_is_not_seen(tmp_path: Path) -> None:
+def test_uncommitted_changes_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=chat_room(reason="committed")))
+        save(raw, UnitOfWork(room=chat_room(reason="committed")))
         raw.execute("BEGIN")
         raw.execute("UPDATE rooms SET reason = 'not committed'")
         assert read(path, reason) == "committed"
         raw.execute("ROLLBACK")
 
 
-def test_a_reader_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
+def test_a_reader_does_not_block_the_daemon(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=chat_room(reason="before")))
+        save(raw, UnitOfWork(room=chat_room(reason="before")))
         raw.execute("PRAGMA busy_timeout = 0")
 
         def write_meanwhile(reader: sqlite3.Connection) -> tuple[str, str]:
             first = reason(reader)
-            keep(raw, UnitOfWork(room=chat_room(reason="meanwhile")))
+            save(raw, UnitOfWork(room=chat_room(reason="meanwhile")))
             return first, reason(reader)
 
         assert read(path, write_meanwhile) == ("before", "before")
@@ -96,7 +96,7 @@ def test_a_daemon_that_starts_meanwhile_is_noticed(tmp_path: Path) -> None:
     def start_in_the_middle(reader: sqlite3.Connection) -> str:
         if not started:
             started.append(connect(path))
-            keep(started[0], UnitOfWork(room=chat_room(reason="alive")))
+            save(started[0], UnitOfWork(room=chat_room(reason="alive")))
         return reason(reader)
 
     try:
@@ -105,22 +105,22 @@ def test_a_daemon_that_starts_meanwhile_is_noticed(tmp_path: Path) -> None:
         started[0].close()
 
 
-def test_a_link_is_followed_to_the_files_beside_the_real_one(tmp_path: Path) -> None:
+def test_a_link_is_followed_to_the_side_files_of_the_real_file(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     path = tmp_path / "real" / "bot.db"
     link = tmp_path / "link.db"
     link.symlink_to(path)
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=chat_room(reason="the last word")))
+        save(raw, UnitOfWork(room=chat_room(reason="the last word")))
         assert read(link, reason) == "the last word"
 
 
-def test_an_older_schema_is_brought_up_in_memory_only(
+def test_an_older_schema_is_migrated_in_memory_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=chat_room()))
+        save(raw, UnitOfWork(room=chat_room()))
     later = [*database.migrations(), "ALTER TABLE rooms ADD COLUMN colour TEXT DEFAULT 'green';"]
     monkeypatch.setattr(database, "migrations", lambda: later)
     monkeypatch.setattr(readonly, "migrations", lambda: later)
@@ -162,7 +162,7 @@ def test_a_directory_is_unusable(tmp_path: Path) -> None:
         read(tmp_path, reason)
 
 
-def test_somebody_elses_database_is_unusable(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_unusable(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("CREATE TABLE recipes (name TEXT)")
@@ -181,7 +181,7 @@ def test_a_later_schema_is_refused(tmp_path: Path) -> None:
 def test_a_page_that_is_damaged_is_unusable(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     with closing(connect(path)) as raw:
-        keep(raw, UnitOfWork(room=chat_room()))
+        save(raw, UnitOfWork(room=chat_room()))
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Rooms, users and turns come back from their rows as they were; what can't be read is told."""
+"""Rooms, users and turns are read back equal; an unreadable row raises an error."""
 
 import json
 import re
@@ -17,30 +17,20 @@ from store.inbox import READ_AHEAD
 from store.queries import SQL
 from store.records import RoomRows, UnitOfWork, UserRows
 from store.rows import BINDING_COLUMNS, ROOM_COLUMNS
-from tests.store.values import (
-    ANNA,
-    CHAT,
-    KEY,
-    ROOMS,
-    TURN,
-    TURN_ROW,
-    USERS,
-    keep_facts,
-    message,
-)
+from tests.store.values import ANNA, CHAT, KEY, ROOMS, TURN, TURN_ROW, USERS, message, save_events
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.room_id)
-async def test_a_room_comes_back_as_it_was(journal, room):
+async def test_a_room_comes_back_equal(journal, room):
     for _ in range(2):
         await journal.save_units_of_work([UnitOfWork(room=room)], 1.0)
     key = ActorKey(room.room_id)
-    rows = (await journal.rooms_and_users([key]))[key]
+    rows = (await journal.load_actors([key]))[key]
     assert rows == RoomRows(room, None, ())
     assert (await journal.stored()).rooms == {room.room_id: room}
 
 
-async def test_what_many_rooms_have_in_common_is_in_memory_once(journal):
+async def test_equal_values_of_many_rooms_share_one_object(journal):
     space = RoomId("!space")
     bindings = [Binding("chat", ANNA, f"C{n}", str(n), None, space) for n in (1, 2)]
     rooms = [Room(RoomId(f"!{n}"), reason="as found", binding=b) for n, b in enumerate(bindings)]
@@ -54,7 +44,7 @@ async def test_what_many_rooms_have_in_common_is_in_memory_once(journal):
     assert one.binding.matrix_user_id is other.binding.matrix_user_id
 
 
-def test_every_column_of_a_room_keeps_one_field(path):
+def test_every_column_of_a_room_stores_one_field(path):
     raw = prepare(sqlite3.connect(path, isolation_level=None))
     columns = [row["name"] for row in raw.execute("PRAGMA table_info(rooms)")]
     raw.close()
@@ -69,28 +59,28 @@ def test_every_column_of_a_room_keeps_one_field(path):
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda user: user.state)
-async def test_a_user_comes_back_as_he_was(journal, user):
+async def test_a_user_comes_back_equal(journal, user):
     for _ in range(2):
         await journal.save_units_of_work([UnitOfWork(user=user)], 1.0)
     key = ActorKey(user.user_id)
-    rows = (await journal.rooms_and_users([key]))[key]
+    rows = (await journal.load_actors([key]))[key]
     assert rows == UserRows(user, (), ())
 
 
-async def test_a_turn_comes_back_as_it_was(journal):
+async def test_a_turn_comes_back_equal(journal):
     await journal.save_units_of_work([UnitOfWork(turn=TURN)], 1.0)
-    rows = (await journal.rooms_and_users([KEY]))[KEY]
+    rows = (await journal.load_actors([KEY]))[KEY]
     assert rows.turn == TURN
     assert await journal.actors_with_work() == {KEY: 0}
     await journal.save_units_of_work([UnitOfWork(turn_ended=CHAT)], 2.0)
     assert await journal.actors_with_work() == {}
 
 
-async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format(database, journal):
-    await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, attempt=1))], 1.0)
+async def test_a_turn_of_an_earlier_version_is_read_and_the_format_is_unchanged(database, journal):
+    await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, tries=1))], 1.0)
     change = "UPDATE turns SET payload = :payload"
     await database.run(lambda raw: raw.execute(change, {"payload": TURN_ROW}))
-    rows = (await journal.rooms_and_users([KEY]))[KEY]
+    rows = (await journal.load_actors([KEY]))[KEY]
     assert rows.turn == TURN
     earlier, written = json.loads(TURN_ROW), json.loads(dump(TURN))
     assert earlier | written == earlier
@@ -99,8 +89,8 @@ async def test_a_turn_that_an_earlier_version_wrote_is_read_and_keeps_its_format
     }
 
 
-async def test_an_actor_that_was_never_seen_has_no_row(journal):
-    found = await journal.rooms_and_users([ActorKey("!none"), ActorKey("@none:x")])
+async def test_an_unknown_actor_has_no_row(journal):
+    found = await journal.load_actors([ActorKey("!none"), ActorKey("@none:x")])
     assert list(found.values()) == [RoomRows(None, None, ()), UserRows(None, (), ())]
 
 
@@ -120,7 +110,7 @@ async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
     ]
     await journal.save_units_of_work([UnitOfWork(room=room) for room in rooms], 1.0)
     key = ActorKey(ANNA)
-    chats = (await journal.rooms_and_users([key]))[key].chats
+    chats = (await journal.load_actors([key]))[key].chats
     assert [(c.chat_id, c.name, c.archived, c.state) for c in chats] == [
         ("C1", "Name 1", False, "failed"),
         ("C2", "Name 2", True, "bound"),
@@ -128,16 +118,16 @@ async def test_a_users_chats_are_read_in_the_order_of_their_numbers(journal):
     ]
 
 
-async def test_an_inbox_is_read_ahead_a_bounded_number_of_rows(journal):
-    await keep_facts(journal, [message(number) for number in range(READ_AHEAD + 5)], 1.0)
-    first = (await journal.rooms_and_users([KEY]))[KEY].inbox
+async def test_a_bounded_number_of_inbox_rows_is_read_ahead(journal):
+    await save_events(journal, [message(number) for number in range(READ_AHEAD + 5)], 1.0)
+    first = (await journal.load_actors([KEY]))[KEY].inbox
     rest = await journal.inbox_after(KEY, first[-1].seq)
     assert (len(first), len(rest)) == (READ_AHEAD, 5)
     assert [row.event.sent_at_ms for row in (*first, *rest)] == list(range(READ_AHEAD + 5))
 
 
-async def test_a_row_of_an_unknown_kind_or_shape_is_told_as_unusable(database, journal):
-    await keep_facts(journal, [message(1)], 1.0)
+async def test_a_row_of_an_unknown_kind_or_shape_is_unusable(database, journal):
+    await save_events(journal, [message(1)], 1.0)
     for change in ("payload = '{'", "payload = '{}'", """payload = '{"type": "from_later"}'"""):
         await database.run(lambda raw, change=change: raw.execute(f"UPDATE inbox SET {change}"))
         with pytest.raises(DatabaseUnusable):

@@ -1,4 +1,4 @@
-"""The write-ahead log leaves space to fold it (contract D3: what can't be kept is not skipped, but better kept)."""
+"""The WAL leaves enough space for its checkpoint (contract D3)."""
 
 import shutil
 from contextlib import asynccontextmanager
@@ -8,27 +8,27 @@ import pytest
 
 from store import wal_limit
 from store.database import open_database
-from store.wal_limit import FEWEST_PAGES, MOST_PAGES, wal_pages
+from store.wal_limit import MAX_PAGES, MIN_PAGES, wal_pages
 
 PAGE = 4096
 FREE_BYTES = 400_000
-"""Less than SQLite's own limit of the log."""
+"""Less than SQLite's own limit of the WAL."""
 
 
 def grow_log(raw):
-    """Write the same row again and again; each time is a page or more in the log and none in the file."""
+    """Write the same row again and again; each write adds a page or more to the WAL and none to the file."""
     raw.execute("PRAGMA synchronous = OFF")
     for number in range(300):
         raw.execute("UPDATE bot SET reason = ?", (f"for the {number}th time",))
 
 
-def test_a_log_may_be_as_large_as_ever_where_there_is_space():
-    assert wal_pages(10**9, PAGE) == MOST_PAGES
+def test_the_wal_has_its_default_limit_if_there_is_space():
+    assert wal_pages(10**9, PAGE) == MAX_PAGES
 
 
-def test_a_log_takes_half_of_what_is_free_where_there_is_little():
+def test_the_wal_uses_half_of_the_free_space_if_there_is_little():
     assert wal_pages(100 * PAGE, PAGE) == 50
-    assert wal_pages(0, PAGE) == FEWEST_PAGES
+    assert wal_pages(0, PAGE) == MIN_PAGES
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def nearly_full(monkeypatch):
 
 @asynccontextmanager
 async def opened(path):
-    """Open a database, and close it whatever happens: its thread would outlive the tests."""
+    """Open a database, and close it in any case: otherwise its thread would outlive the tests."""
     database = await open_database(path)
     try:
         yield database
@@ -46,13 +46,13 @@ async def opened(path):
         await database.close()
 
 
-async def test_a_log_is_folded_before_it_fills_the_disk(path, nearly_full):
+async def test_the_wal_is_checkpointed_before_it_fills_the_disk(path, nearly_full):
     async with opened(path) as database:
         await database.run(grow_log)
         assert path.with_name("bot.db-wal").stat().st_size < FREE_BYTES
 
 
-async def test_the_log_of_a_killed_process_is_folded_at_the_start(path, tmp_path):
+async def test_the_wal_of_a_killed_process_is_checkpointed_at_start(path, tmp_path):
     left = tmp_path / "left" / path.name
     left.parent.mkdir()
     async with opened(path) as database:
@@ -63,6 +63,6 @@ async def test_the_log_of_a_killed_process_is_folded_at_the_start(path, tmp_path
     size = log.stat().st_size
     assert size > FREE_BYTES
     async with opened(left) as database:
-        # The next write begins the log anew instead of adding to it.
+        # The next write starts the WAL again instead of appending to it.
         await database.run(lambda raw: raw.execute("UPDATE bot SET reason = 'again'"))
         assert log.stat().st_size == size

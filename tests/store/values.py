@@ -1,15 +1,10 @@
-"""Values of every kind that the database keeps, with each field that a row has for them."""
+"""Values of every kind that the database stores, with a value in each field."""
 
 from collections.abc import Iterable
 
 from machines.events.agent import AgentRequest, ConfirmationAnswer, ContextOrder
 from machines.events.internal import ReplyTarget
-from machines.events.matrix import (
-    BegunPart,
-    MatrixEvent,
-    MessageArrived,
-    SyncBatch,
-)
+from machines.events.matrix import BegunPart, MatrixEvent, MessageArrived, SyncBatch
 from machines.events.orders import SendMessage
 from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.binding import Binding
@@ -36,11 +31,11 @@ def order(txn_id: str, lane: str = CHAT, **changes: object) -> OutboxRow:
     return OutboxRow(TxnId(txn_id), lane, ActorKey(lane), body, False, 0.0, 100.0)
 
 
-async def keep_facts(
-    journal: Journal, facts: Iterable[MatrixEvent], at: float
+async def save_events(
+    journal: Journal, events: Iterable[MatrixEvent], at: float
 ) -> tuple[InboxRow, ...]:
-    """Have a sync bring these."""
-    return await journal.save_sync_batch(SyncBatch(SyncToken("s"), tuple(facts)), at)
+    """Save a sync batch with these events."""
+    return await journal.save_sync_batch(SyncBatch(SyncToken("s"), tuple(events)), at)
 
 
 ROOMS = (
@@ -154,4 +149,4 @@ TURN_ROW = """{
     "finished": {"parts": 0, "offset": 0, "opening": ""}, "status": "", "first_text_at": 0.0,
     "called_at": 0.0
 }"""
-"""`TURN` as an earlier version wrote it: with the fields of the attempt in hand, at their defaults."""
+"""`TURN` as an earlier version wrote it: with the fields of the current attempt, at their defaults."""
