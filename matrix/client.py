@@ -1,7 +1,7 @@
 """The Matrix client of the runtime: implements its `Homeserver` port with the parts of this package.
 
-Every call retries by itself what is worth a retry; it returns when there is a definite answer, or raises one of the
-errors in `machines.errors`.
+Every call retries by itself. It returns when there is a definite response, or raises one of the errors in
+`machines.errors`, as the port describes them.
 """
 
 import random
@@ -9,19 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from machines.errors import CredentialsRefused, TokenUnknown
-from machines.events.matrix import (
-    BotRemoved,
-    Gap,
-    MatrixEvent,
-    SyncBatch,
-)
-from machines.events.orders import (
-    CreateRoom,
-    Order,
-    Outcome,
-    RoomCreated,
-    SendMessage,
-)
+from machines.events.matrix import BotRemoved, Gap, MatrixEvent, SyncBatch
+from machines.events.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
 from machines.ids import EventId, RoomId, SyncToken, TxnId
 from machines.room.topology import Topology
 from machines.room.unconfirmed import Unconfirmed
@@ -41,9 +30,8 @@ from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
 from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader
-from matrix.sync.history import find_sent, read_back, read_gap
-from matrix.sync.read_position import fetch_read_position, left_to_answer
-from matrix.sync.resuming import resume_batch
+from matrix.sync.history import find_sent, read_gap
+from matrix.sync.read_position import fetch_read_position, read_unanswered, resume_batch
 from matrix.sync.timeline import JoinedRoom
 
 SYNC_TIMEOUT_MS = 30_000
@@ -84,12 +72,7 @@ class MatrixClient:
         self._joined: set[RoomId] = set()
 
     async def login(self) -> Session:
-        """Use the stored session or make one, keeping the device (contract L2).
-
-        Raises:
-            CredentialsRefused: the homeserver does not accept the configured or stored credentials.
-            SessionUnusable: the stored session belongs to another account, or can't be read or written.
-        """
+        """Use the stored session, or log in with the same device (contract L2); see `Authenticator.login`."""
         return await self._authenticator.login()
 
     async def session_ended(self) -> None:
@@ -100,9 +83,6 @@ class MatrixClient:
         """Make one full-state sync with timeout 0 (contract L3): the events after `since`, and all rooms.
 
         Without `since` the batch has the unanswered messages (contract D12).
-
-        Raises:
-            LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
         """
         query = {"timeout": "0", "full_state": "true", "filter": initial_filter(since, self._bot)}
         if since is not None:
@@ -143,13 +123,7 @@ class MatrixClient:
         return topology
 
     async def sync(self, since: SyncToken) -> SyncBatch:
-        """Long-poll (30 000 ms) for the events after `since` (contract L6).
-
-        Raises:
-            LoggedOut: the token ended softly; `login` again and repeat.
-            CredentialsRefused: the token ended for good.
-            TokenUnknown: `since` is not accepted.
-        """
+        """Long-poll (30 000 ms) for the events after `since` (contract L6)."""
         synced: set[RoomId] = set()
 
         def on_room(room_id: RoomId, _: JoinedRoom) -> None:
@@ -181,12 +155,7 @@ class MatrixClient:
         return batch
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
-        """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4).
-
-        Raises:
-            TokenUnknown: the homeserver does not accept the gap's tokens.
-            HistoryUnavailable: the homeserver can't return this history.
-        """
+        """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4)."""
         async for facts in read_gap(self._transport, self._bot, gap):
             self._performer.record_encryption(facts)
             yield facts
@@ -194,8 +163,7 @@ class MatrixClient:
     async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages after the room's read position that have no answer yet (contract D12)."""
         position = await self.fully_read(room_id)
-        events = await read_back(self._transport, self._bot, room_id, None, position)
-        return left_to_answer(events, room_id, position, self._bot)
+        return await read_unanswered(self._transport, self._bot, room_id, None, position)
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; idempotent for the same `txn_id`."""

@@ -19,7 +19,8 @@ class AccessToken:
     def __init__(self) -> None:
         self.value: str | None = None
         self._renewed: anyio.Event | None = None
-        self._ended = anyio.Event()
+        self.ended = anyio.Event()
+        """Set while the session has ended softly."""
         self._refused: CredentialsRefused | None = None
 
     @property
@@ -28,17 +29,13 @@ class AccessToken:
         return self.value is not None and self._renewed is None
 
     def replace(self, token: str) -> None:
-        """Take the session's new token; requests that waited for it continue."""
+        """Use the session's new token; requests that waited for it continue."""
         self.value = token
         self._refused = None
         if self._renewed is not None:
             self._renewed.set()
             self._renewed = None
-            self._ended = anyio.Event()
-
-    async def wait_ended(self) -> None:
-        """Return when the session has ended softly."""
-        await self._ended.wait()
+            self.ended = anyio.Event()
 
     async def get(self, *, wait: bool) -> str | None:
         """Return the token; while a new login is needed, wait for it, or raise.
@@ -66,4 +63,4 @@ class AccessToken:
             )
         elif self._renewed is None:
             self._renewed = anyio.Event()
-            self._ended.set()
+            self.ended.set()

@@ -18,7 +18,7 @@ from nio.client.async_client import AsyncClient, AsyncClientConfig
 from machines.redirects import redirect_target
 from matrix.errors import Redirected, ResponseTooLong, Unreachable
 from matrix.http.backend import BodyReader, HttpRequest, HttpResponse
-from matrix.http.gc_pause import gc_paused
+from matrix.http.parsing import gc_paused
 
 MAX_CONNECTIONS = 100
 CONNECT_TIMEOUT_S = 10.0
@@ -88,10 +88,7 @@ class NioBackend:
 
     def _open(self) -> AsyncClient:
         config = AsyncClientConfig(
-            max_limit_exceeded=0,
-            max_timeouts=0,
-            store_sync_tokens=False,
-            encryption_enabled=False,
+            max_limit_exceeded=0, max_timeouts=0, store_sync_tokens=False, encryption_enabled=False
         )
         client = AsyncClient(self._homeserver, config=config)
         # Without this, nio creates a session with aiohttp's defaults at the first request.

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from machines.ids import RoomId
 from machines.room.topology import ObservedRoom, Topology
 from machines.room.unconfirmed import Link, Unconfirmed
-from matrix.http.concurrency import run_reads
+from matrix.http.request import run_reads
 from matrix.rooms.current_state import CurrentState, StateReader
 from matrix.rooms.observe import Observer
 from matrix.sync.topology import child_link, observed_room, parents_of

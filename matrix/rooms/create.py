@@ -12,8 +12,7 @@ from machines.ids import RoomId
 from machines.room.topology import Topology
 from matrix.clock import Clock
 from matrix.errors import RequestRefused, Unreachable
-from matrix.http.concurrency import run_reads
-from matrix.http.request import Request, client_path
+from matrix.http.request import Request, client_path, run_reads
 from matrix.http.transport import Transport
 from matrix.keys import NONCE_KEY
 from matrix.raw_events import as_dict, is_id, joined_room_ids

@@ -14,17 +14,11 @@ from machines.ids import RoomId, UserId
 from machines.room.binding import read_stored_binding
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from matrix.errors import RequestRefused
-from matrix.http.concurrency import run_reads
-from matrix.raw_events import StateMap, as_dict, is_id
+from matrix.http.request import run_reads
+from matrix.raw_events import StateMap, as_dict, as_user_id, is_id
 from matrix.rooms.current_state import CurrentState, StateEvent, StateReader
 from matrix.sync.membership import own_membership, previous_membership
-from matrix.sync.topology import (
-    child_link,
-    inviter,
-    members_of,
-    observed_room,
-    parents_of,
-)
+from matrix.sync.topology import child_link, inviter, members_of, observed_room, parents_of
 
 MAX_REPAIR_REQUESTS = 18
 """The limit for one repair, whatever the room's members wrote into it; with its writes at most 20 (contract C12)."""
@@ -258,8 +252,7 @@ class Observer:
             if content is None:
                 return None
             if content.get("membership") == "invite":
-                sender = membership.get("sender")
-                return UserId(sender) if is_id(sender, "@") else None
+                return as_user_id(membership.get("sender"))
             direct = inviter(membership, self._bot)
             if direct is not None:
                 return direct

@@ -31,15 +31,15 @@ from machines.events.orders import (
     SendMessage,
     StoreBinding,
 )
-from machines.ids import EventId, RoomId, TxnId, UserId, server_of
+from machines.ids import RoomId, TxnId, UserId, server_of
 from machines.room.topology import Topology
 from matrix.errors import Dropped, RequestRefused, refusal_of
 from matrix.http.cleaning import clean_text
-from matrix.http.gc_pause import gc_paused
+from matrix.http.parsing import gc_paused
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.keys import BINDING_TYPE
-from matrix.raw_events import as_dict, is_id
+from matrix.raw_events import as_dict, as_event_id
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.initial_state import ensure_invited
 from matrix.rooms.render import message_content
@@ -172,8 +172,7 @@ class OrderPerformer:
         answer = await self._transport.request(
             Request("PUT", path, body=content, bucket="send", droppable=droppable)
         )
-        event_id = as_dict(answer).get("event_id")
-        return Done(EventId(event_id) if is_id(event_id, "$") else None)
+        return Done(as_event_id(as_dict(answer).get("event_id")))
 
     async def _join(self, room_id: RoomId) -> Outcome:
         await self._transport.request(

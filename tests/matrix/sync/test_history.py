@@ -11,8 +11,7 @@ from machines.events.matrix import Gap, MessageArrived
 from machines.ids import RoomId, SyncToken
 from matrix.http.transport import Transport
 from matrix.sync.history import read_back, read_gap
-from matrix.sync.read_position import left_to_answer
-from matrix.sync.resuming import resume_batch
+from matrix.sync.read_position import left_to_answer, resume_batch
 from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.raw_events import BOT, ME, joined, member, read_full_state, text
 from tests.matrix.virtual_time import VirtualClock

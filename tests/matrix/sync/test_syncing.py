@@ -11,13 +11,7 @@ from machines.events.matrix import (
     MembersCounted,
     MessageArrived,
 )
-from machines.events.orders import (
-    CreateRoom,
-    JoinRoom,
-    LinkChild,
-    RoomCreated,
-    StoreBinding,
-)
+from machines.events.orders import CreateRoom, JoinRoom, LinkChild, RoomCreated, StoreBinding
 from machines.ids import RoomId, SyncToken, TxnId, UserId
 from tests.matrix.conftest import PASSWORD
 from tests.support.matrix_user import MatrixUser
