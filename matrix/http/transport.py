@@ -12,7 +12,7 @@ The problems that a request may meet, and the reaction:
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from typing import Any, assert_never
 
 import anyio
@@ -36,6 +36,8 @@ BEST_EFFORT_TIMEOUT_S = 5.0
 _BIG_RESPONSE_BYTES = 1024 * 1024
 
 _LONGEST_PAUSE_S = 8.0
+
+ANY_STATUS = range(1000)
 
 
 class Transport:
@@ -87,7 +89,7 @@ class Transport:
             if request.droppable and self.is_under_pressure:
                 raise Dropped
             await self._breaker.wait_closed(self._probe)
-            self._give_up_poison(request, failures)
+            self._refuse_poison(request, failures)
             async with self._buckets[request.bucket].permit():
                 if not self._breaker.is_closed:
                     continue
@@ -121,6 +123,24 @@ class Transport:
                 case _:
                     assert_never(response)
             query = request.retry_query or query
+
+    async def get(
+        self,
+        *segments: str,
+        query: Mapping[str, str] | None = None,
+        absent: Container[int] = (),
+    ) -> Any:
+        """Return the content at a path, `None` where the homeserver refuses it with a status in `absent`.
+
+        Raises:
+            RequestRefused: the homeserver refuses it with another status.
+        """
+        try:
+            return await self.request(Request("GET", client_path(*segments), query=query))
+        except RequestRefused as refused:
+            if refused.status not in absent:
+                raise
+            return None
 
     async def best_effort(self, request: Request) -> None:
         """Make a request once, with a short timeout, and not at all under pressure; ignore its failure."""
@@ -211,7 +231,7 @@ class Transport:
             pause_s = min(_LONGEST_PAUSE_S, self._breaker.backoff_s(failures.count))
             await self._clock.sleep(pause_s)
 
-    def _give_up_poison(self, request: Request, failures: Failures) -> None:
+    def _refuse_poison(self, request: Request, failures: Failures) -> None:
         """Refuse a poison request (contract D9).
 
         Called when the breaker is closed again: only then it is known whether there was an outage.

@@ -106,16 +106,14 @@ class RoomCreator:
     async def _find(self, nonce: str) -> RoomId | None:
         """Search for a nonce in the joined rooms; each room is read only once."""
         if nonce not in self._by_nonce:
-            answer = await self._transport.request(Request("GET", client_path("joined_rooms")))
+            answer = await self._transport.get("joined_rooms")
             new = (joined_room_ids(answer) or frozenset()) - self._searched
             await run_reads(partial(self._read_nonce, room_id) for room_id in sorted(new))
         return self._by_nonce.get(nonce)
 
     async def _read_nonce(self, room_id: RoomId) -> None:
         try:
-            content = await self._transport.request(
-                Request("GET", client_path("rooms", room_id, "state", "m.room.create", ""))
-            )
+            content = await self._transport.get("rooms", room_id, "state", "m.room.create", "")
             nonce = as_dict(content).get(NONCE_KEY)
             if type(nonce) is str and await self._is_own(room_id):
                 self._by_nonce[nonce] = room_id

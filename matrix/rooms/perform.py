@@ -5,7 +5,6 @@ definite refusal of the homeserver is an outcome (`Refused`); retries are made i
 """
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any, assert_never
 
 import anyio
@@ -37,7 +36,7 @@ from matrix.errors import Dropped, RequestRefused, refusal_of
 from matrix.http.cleaning import clean_text
 from matrix.http.parsing import gc_paused
 from matrix.http.request import Request, client_path
-from matrix.http.transport import Transport
+from matrix.http.transport import ANY_STATUS, Transport
 from matrix.keys import BINDING_TYPE
 from matrix.raw_events import as_dict, as_event_id
 from matrix.rooms.create import RoomCreator
@@ -137,22 +136,11 @@ class OrderPerformer:
         The parser is Python, so the thread shares the interpreter with the event loop, which gets it back within 5 ms
         (`sys.getswitchinterval`). One text is rendered at a time, so that the loop waits for only one thread.
         """
-        render = partial(
-            message_content,
-            order.body,
-            notice=order.notice,
-            answers=order.answers,
-            part=order.part,
-            partial=order.partial,
-            thread_root=order.thread_root,
-            edits_event_id=order.edits_event_id,
-            shows_question=order.shows_question,
-        )
         if len(order.body) <= _RENDERED_AT_ONCE_CHARS:
-            return render()
+            return message_content(order)
         async with self._renderer:
             with gc_paused():
-                return await anyio.to_thread.run_sync(render)
+                return await anyio.to_thread.run_sync(message_content, order)
 
     async def _redact(self, order: RedactMessage, txn_id: TxnId) -> Outcome:
         if order.redacts_event_id is None:
@@ -175,14 +163,9 @@ class OrderPerformer:
         return Done(as_event_id(as_dict(answer).get("event_id")))
 
     async def _join(self, room_id: RoomId) -> Outcome:
+        path = client_path("rooms", room_id, "join")
         await self._transport.request(
-            Request(
-                "POST",
-                client_path("rooms", room_id, "join"),
-                body={},
-                bucket="join",
-                timeout_s=JOIN_TIMEOUT_S,
-            )
+            Request("POST", path, body={}, bucket="join", timeout_s=JOIN_TIMEOUT_S)
         )
         # Known encryption may be from before the bot was in the room.
         self._encrypted.pop(room_id, None)
@@ -201,16 +184,11 @@ class OrderPerformer:
         return Done()
 
     async def _look_up_name(self, user_id: UserId) -> Outcome:
-        path = client_path("profile", user_id, "displayname")
-        localpart = user_id[1:].partition(":")[0]
-        try:
-            answer = await self._transport.request(Request("GET", path))
-        except RequestRefused:
-            # No profile, a private one, or one on a homeserver that is away.
-            return NameFound(localpart)
-        name = as_dict(answer).get("displayname")
+        # There may be no profile, a private one, or one on a homeserver that does not respond.
+        profile = await self._transport.get("profile", user_id, "displayname", absent=ANY_STATUS)
+        name = as_dict(profile).get("displayname")
         shown = " ".join(clean_text(name).split()) if isinstance(name, str) else ""
-        return NameFound(shown or localpart)
+        return NameFound(shown or user_id[1:].partition(":")[0])
 
     async def _store_binding(self, room_id: RoomId, content: Mapping[str, Any]) -> Outcome:
         path = client_path("user", self._bot, "rooms", room_id, "account_data", BINDING_TYPE)
@@ -233,13 +211,7 @@ class OrderPerformer:
         """Whether a room is encrypted; the homeserver is asked once, where it is not known."""
         known = self._encrypted.get(room_id)
         if known is None:
-            path = client_path("rooms", room_id, "state", "m.room.encryption", "")
-            try:
-                await self._transport.request(Request("GET", path))
-                known = True
-            except RequestRefused as refused:
-                if refused.status != 404:
-                    raise
-                known = False
+            path = ("rooms", room_id, "state", "m.room.encryption", "")
+            known = await self._transport.get(*path, absent=(404,)) is not None
             self._encrypted[room_id] = known
         return known

@@ -27,12 +27,9 @@ OnRoom = Callable[[RoomId, JoinedRoom], None]
 """Called with each joined room while it is in memory."""
 
 _SECTIONS = ("join", "invite", "leave")
+_OVERSIZED = object()  # replaces a room that is too large
 
 TOO_LARGE = f"the homeserver tells more than {ROOM_BYTES} bytes of the room"
-
-
-class _Oversized:
-    """Replaces a room that is too large."""
 
 
 class SyncDecoder:
@@ -58,7 +55,7 @@ class SyncDecoder:
     def room(self, section: str, room_id: str, text: bytes | None) -> None:
         """Decode one room; without its text it is recorded as oversized."""
         if section in _SECTIONS:
-            room = _Oversized() if text is None else Raw(text)
+            room = _OVERSIZED if text is None else Raw(text)
             self._decode(section, {section: {room_id: room}})
 
     def finish(self, response: object) -> SyncBatch:
@@ -106,7 +103,7 @@ def _rooms(
         if not is_id(room_id, "!"):
             batch.quarantine("sync", f"a key of rooms.{section} is not a room id")
             continue
-        if type(raw) is _Oversized or (type(raw) is Raw and memoryview(raw).nbytes > ROOM_BYTES):
+        if raw is _OVERSIZED or (type(raw) is Raw and memoryview(raw).nbytes > ROOM_BYTES):
             batch.quarantine("sync", TOO_LARGE, RoomId(room_id))
             batch.oversized.add(RoomId(room_id))
             continue

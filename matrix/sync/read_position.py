@@ -18,9 +18,8 @@ from msgspec.structs import replace
 
 from machines.events.matrix import MatrixEvent, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
-from matrix.errors import RequestRefused
-from matrix.http.request import Request, client_path, run_reads
-from matrix.http.transport import Transport
+from matrix.http.request import run_reads
+from matrix.http.transport import ANY_STATUS, Transport
 from matrix.raw_events import as_dict, as_event_id, section_events
 from matrix.sync.history import read_back
 from matrix.sync.reply_relations import MESSAGES
@@ -32,11 +31,8 @@ Unsettled = Mapping[RoomId, EventId | None]
 
 async def fetch_read_position(transport: Transport, bot: UserId, room_id: RoomId) -> EventId | None:
     """Return the read position that the homeserver has, `None` where there is none."""
-    path = client_path("user", bot, "rooms", room_id, "account_data", "m.fully_read")
-    try:
-        return _event_id(await transport.request(Request("GET", path)))
-    except RequestRefused:
-        return None
+    path = ("user", bot, "rooms", room_id, "account_data", "m.fully_read")
+    return _event_id(await transport.get(*path, absent=ANY_STATUS))
 
 
 def read_position_in(room: Mapping[str, Any]) -> EventId | None:

@@ -117,9 +117,9 @@ class FakeTransport:
 def performer(monkeypatch):
     rendered_in: list[int] = []
 
-    def recorded(*args, **kwargs):
+    def recorded(order):
         rendered_in.append(threading.get_ident())
-        return message_content(*args, **kwargs)
+        return message_content(order)
 
     monkeypatch.setattr(perform, "message_content", recorded)
     performer = OrderPerformer(FakeTransport(), None, UserId("@bot:localhost"))
@@ -140,9 +140,9 @@ async def test_a_long_text_is_rendered_once_and_in_a_thread(performer, body, in_
 async def test_garbage_collection_is_paused_while_a_long_text_is_rendered(monkeypatch):
     enabled = []
 
-    def recorded(body, **kwargs):
+    def recorded(order):
         enabled.append(gc.isenabled())
-        return message_content(body, **kwargs)
+        return message_content(order)
 
     monkeypatch.setattr(perform, "message_content", recorded)
     performer = OrderPerformer(FakeTransport(), None, UserId("@bot:localhost"))
@@ -155,13 +155,13 @@ async def test_garbage_collection_is_paused_while_a_long_text_is_rendered(monkey
 async def test_long_texts_are_rendered_one_at_a_time(monkeypatch):
     active, peak = 0, 0
 
-    def slow(body, **kwargs):
+    def slow(order):
         nonlocal active, peak
         active += 1
         peak = max(peak, active)
         anyio.from_thread.run(anyio.lowlevel.checkpoint)
         active -= 1
-        return {"body": body}
+        return {"body": order.body}
 
     monkeypatch.setattr(perform, "message_content", slow)
     performer = OrderPerformer(FakeTransport(), None, UserId("@bot:localhost"))
