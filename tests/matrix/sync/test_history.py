@@ -46,11 +46,11 @@ async def test_a_refused_history_is_logged_and_its_read_messages_are_answered():
     with capture_logs() as log:
         async with clock.running():
             batch = await resume_batch(transport, BOT, seen.batch, seen.unsettled)
-    said = {room: [] for room in (REFUSED, READABLE)}
+    bodies = {room: [] for room in (REFUSED, READABLE)}
     for fact in batch.facts:
         assert isinstance(fact, MessageArrived)
-        said[fact.room_id].append(fact.body)
-    assert said == {REFUSED: ["older", "newest"], READABLE: ["oldest", "older", "newest"]}
+        bodies[fact.room_id].append(fact.body)
+    assert bodies == {REFUSED: ["older", "newest"], READABLE: ["oldest", "older", "newest"]}
     assert log == [
         {
             "event": "history_refused",
