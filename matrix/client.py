@@ -36,7 +36,7 @@ from matrix.sync.timeline import JoinedRoom
 
 SYNC_TIMEOUT_MS = 30_000
 
-# The homeserver answers a long poll only a little late; a full state may take it minutes.
+# A long poll is answered a little late at most; a full state may need minutes.
 _SYNC_GRACE_S = 15.0
 _INITIAL_SYNC_TIMEOUT_S = 300.0
 _TYPING_MS = 30_000
@@ -85,32 +85,22 @@ class MatrixClient:
         Without `since` the batch has the unanswered messages (contract D12).
         """
         query = {"timeout": "0", "full_state": "true", "filter": initial_filter(since, self._bot)}
-        if since is not None:
-            query["since"] = since
-        request = Request(
-            "GET",
-            client_path("sync"),
-            query=query,
-            bucket="sync",
-            timeout_s=_INITIAL_SYNC_TIMEOUT_S,
-            retry_forever=True,
-            long_poll=True,
-            reader=lambda: FullStateReader(self._bot, since),
+        state: FullState = await self._sync(
+            since, query, _INITIAL_SYNC_TIMEOUT_S, lambda: FullStateReader(self._bot, since)
         )
-        state: FullState = await self._sync(request, since)
         batch = state.batch
         if since is None:
             batch = await resume_batch(self._transport, self._bot, batch, state.unsettled)
         self._joined = set(state.topology.rooms)
         topology = await self._observer.complete(state.topology)
-        self._remember(topology)
+        self._record(topology)
         self._performer.record_encryption(batch.facts)
         return batch, topology
 
     async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
-        """Return the topology with the doubtful parts read from the current state (contract L3)."""
+        """Return the topology with the unconfirmed parts read from the current state (contract L3)."""
         topology = await confirm(self._current, self._observer, topology, doubts)
-        self._remember(topology)
+        self._record(topology)
         return topology
 
     async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
@@ -119,7 +109,7 @@ class MatrixClient:
         `spaces` are those that the local rows name.
         """
         topology = await self._observer.observe(room_id, spaces)
-        self._remember(topology)
+        self._record(topology)
         return topology
 
     async def sync(self, since: SyncToken) -> SyncBatch:
@@ -129,27 +119,18 @@ class MatrixClient:
         def on_room(room_id: RoomId, _: JoinedRoom) -> None:
             synced.add(room_id)
 
-        query = {"since": since, "filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
-        request = Request(
-            "GET",
-            client_path("sync"),
-            query=query,
-            # After a failure the homeserver must answer at once: that ends the outage for all requests.
-            retry_query=query | {"timeout": "0"},
-            bucket="sync",
-            timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
-            retry_forever=True,
-            long_poll=True,
-            reader=lambda: SyncReader(self._bot, since, on_room, self._joined),
-        )
+        query = {"filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
+        timeout_s = SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S
         started_at = self._clock.now()
-        batch: SyncBatch = await self._sync(request, since)
+        batch: SyncBatch = await self._sync(
+            since, query, timeout_s, lambda: SyncReader(self._bot, since, on_room, self._joined)
+        )
         self._joined -= {fact.room_id for fact in batch.facts if isinstance(fact, BotRemoved)}
         self._joined |= synced
         left_s = started_at + SHORTEST_WAIT_S - self._clock.now()
         if batch.token == since and left_s > 0:
-            # A long poll ends early only because of news. One that ends early without a new token comes from a
-            # broken server, which must not be asked in a tight loop.
+            # A long poll ends early only if there are new events. A server that ends it early without a new token is
+            # broken, and must not be asked in a tight loop.
             await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
         self._performer.record_encryption(batch.facts)
         return batch
@@ -169,11 +150,11 @@ class MatrixClient:
         """Carry out one order; idempotent for the same `txn_id`."""
         outcome = await self._performer.perform(order, txn_id)
         if isinstance(order, CreateRoom) and isinstance(outcome, RoomCreated):
-            self._observer.remember_created(outcome.room_id, is_space=order.space)
+            self._observer.record_created(outcome.room_id, is_space=order.space)
         return outcome
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
-        """Search for a message that may have been sent, and whose transaction id may be forgotten (fact 7)."""
+        """Search for a message that may have been sent, for when its transaction id has expired (fact 7)."""
         return await find_sent(self._transport, self._bot, message, since)
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:
@@ -199,7 +180,27 @@ class MatrixClient:
         if self._own_backend is not None:
             await self._own_backend.aclose()
 
-    async def _sync(self, request: Request, since: SyncToken | None) -> Any:
+    async def _sync(
+        self,
+        since: SyncToken | None,
+        query: dict[str, str],
+        timeout_s: float,
+        reader: Callable[[], SyncReader],
+    ) -> Any:
+        if since is not None:
+            query = {"since": since} | query
+        request = Request(
+            "GET",
+            client_path("sync"),
+            query=query,
+            # After a failure the homeserver must answer at once: that ends the outage for all requests.
+            retry_query=query | {"timeout": "0"},
+            bucket="sync",
+            timeout_s=timeout_s,
+            retry_forever=True,
+            long_poll=True,
+            reader=reader,
+        )
         try:
             return await self._transport.request(request)
         except RequestRefused as refused:
@@ -215,7 +216,7 @@ class MatrixClient:
                 f" {refused.reason})"
             ) from refused
 
-    def _remember(self, topology: Topology) -> None:
-        self._observer.remember(topology)
-        self._creator.remember(topology)
-        self._performer.remember(topology)
+    def _record(self, topology: Topology) -> None:
+        self._observer.record(topology)
+        self._creator.record(topology)
+        self._performer.record(topology)

@@ -5,12 +5,8 @@ import anyio
 from machines.errors import CredentialsRefused, LoggedOut
 from matrix.errors import RequestRefused
 
-_SESSION_ENDED = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
-
-
-def ends_session(refusal: RequestRefused) -> bool:
-    """Whether the homeserver does not accept the token any more."""
-    return refusal.errcode in _SESSION_ENDED
+SESSION_ENDED = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
+"""The error codes with which the homeserver refuses a token that it does not accept any more."""
 
 
 class AccessToken:

@@ -60,14 +60,8 @@ class NioBackend:
             path = f"{path}?{urlencode(request.query, quote_via=quote)}"
         timeout = _timeout(request.timeout_s)
         try:
-            response = await client.send(
-                request.method,
-                path,
-                request.body,
-                headers,
-                None,
-                timeout,  # nio passes it on unchanged; aiohttp does not accept a bare number
-            )
+            # nio passes the timeout on unchanged; aiohttp does not accept a bare number.
+            response = await client.send(request.method, path, request.body, headers, None, timeout)
             async with response:
                 body, content = await _read(response, request.reader)
         except TimeoutError as cause:

@@ -18,7 +18,7 @@ from matrix.errors import Unreachable
 
 ROOM_BYTES = 5 * 1024 * 1024
 """The longest text of one room in a sync that is read. A Space of 10 000 chats has 4 MB. The densest text of this
-length takes 100 ms to parse, during which the parser's thread holds the interpreter lock."""
+length needs 100 ms to parse, during which the parser's thread holds the interpreter lock."""
 MAX_DEPTH = 100
 MAX_NUMBER_LENGTH = 32
 
@@ -70,7 +70,7 @@ def parse_response(body: bytes) -> Any:
 def parse_sync(body: bytes) -> Any:
     """Parse a sync response except its joined rooms, which stay text, to be parsed one by one.
 
-    The parsed trees of all rooms together would take five times the memory of their text.
+    The parsed trees of all rooms together would need five times the memory of their text.
 
     Raises:
         Unreachable: it does not come from a homeserver, or has no `next_batch`.
@@ -118,7 +118,7 @@ def _bounded_int(digits: str) -> int | None:
 
 def _without_depth(body: bytes) -> bytes:
     """Replace everything nested deeper than `MAX_DEPTH` by null."""
-    kept: list[bytes] = []
+    parts: list[bytes] = []
     depth = 0
     copied_to = 0
     for token in _TOKENS.finditer(body):
@@ -126,12 +126,12 @@ def _without_depth(body: bytes) -> bytes:
         if mark in b"[{":
             depth += 1
             if depth == MAX_DEPTH + 1:
-                kept.append(body[copied_to : token.start()])
+                parts.append(body[copied_to : token.start()])
         elif mark in b"]}":
             if depth == MAX_DEPTH + 1:
-                kept.append(b"null")
+                parts.append(b"null")
                 copied_to = token.end()
             depth -= 1
     if depth <= MAX_DEPTH:
-        kept.append(body[copied_to:])
-    return b"".join(kept)
+        parts.append(body[copied_to:])
+    return b"".join(parts)

@@ -20,7 +20,7 @@ _ESCAPES = str.maketrans({chr(code): quote(chr(code), safe="") for code in range
 
 
 def _escaped(segment: str) -> str:
-    # Ids come with every message; the table takes a tenth of the time that `quote` takes.
+    # Every message has ids; the table needs a tenth of the time of `quote`.
     return segment.translate(_ESCAPES) if segment.isascii() else quote(segment, safe="")
 
 

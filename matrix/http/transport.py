@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from matrix.clock import Clock
 from matrix.errors import Dropped, Redirected, RequestRefused, ResponseTooLong, Unreachable
-from matrix.http.access_token import AccessToken, ends_session
+from matrix.http.access_token import SESSION_ENDED, AccessToken
 from matrix.http.backend import HttpBackend, HttpRequest
 from matrix.http.circuit_breaker import CircuitBreaker, Failures, OnOutageChange
 from matrix.http.parsing import gc_paused, parse_response
@@ -242,7 +242,7 @@ class Transport:
 
     def _on_refusal(self, request: Request, refusal: RequestRefused, token: str | None) -> None:
         """Raise the error for a definite refusal; return when the request must wait or be repeated."""
-        if request.bypasses_session or not ends_session(refusal):
+        if request.bypasses_session or refusal.errcode not in SESSION_ENDED:
             raise refusal
         if token != self._token.value:
             return  # the session was renewed meanwhile
@@ -262,8 +262,10 @@ class Transport:
                 return reason
             case ServerError(refusal=refusal):
                 return _status_of(refusal)
-            case _:
+            case Success() | RateLimited() | RequestRefused():
                 return None
+            case _:
+                assert_never(response)
 
 
 def _status_of(refusal: RequestRefused) -> str:

@@ -34,7 +34,7 @@ _MAX_TRIES = 4
 
 
 class RoomCreator:
-    """Creates rooms, and knows the nonces of the existing ones."""
+    """Creates rooms, and records the nonces of the existing ones."""
 
     def __init__(self, transport: Transport, current: CurrentState, clock: Clock) -> None:
         self._transport = transport
@@ -45,7 +45,7 @@ class RoomCreator:
         self._by_nonce: dict[str, RoomId] = {}
         self._searched: set[RoomId] = set()
 
-    def remember(self, topology: Topology) -> None:
+    def record(self, topology: Topology) -> None:
         """Record the nonces of rooms that were already read, so that they are not requested again."""
         for room in topology.rooms.values():
             self._searched.add(room.room_id)
@@ -88,7 +88,7 @@ class RoomCreator:
         )
         room_id = as_dict(answer).get("room_id")
         if not is_id(room_id, "!"):
-            raise Unreachable("broken", "the homeserver does not name the room it made")
+            raise Unreachable("broken", "the homeserver does not name the room it created")
         self._searched.add(RoomId(room_id))
         self._by_nonce[order.nonce] = RoomId(room_id)
         return RoomId(room_id)

@@ -25,7 +25,7 @@ class CurrentState:
     def __init__(self, transport: Transport, bot: UserId) -> None:
         self.transport = transport
         self.bot = bot
-        self.gives_events: bool | None = None
+        self.returns_events: bool | None = None
         """Whether the homeserver supports `format=event`; `None` until the first request."""
 
     def reader(self, limit: int | None = None) -> "StateReader":
@@ -47,7 +47,7 @@ class StateReader:
 
     async def event(self, room_id: RoomId, kind: str, key: str = "") -> StateEvent | None:
         """Return one state event of a room."""
-        if await self._gives_events(room_id):
+        if await self._returns_events(room_id):
             answer = await self._state_event(room_id, kind, key)
             return answer if _is_event(answer, kind) else None
         state = await self.whole(room_id)
@@ -59,7 +59,7 @@ class StateReader:
         return state_map(events) if isinstance(events, list) else None
 
     async def binding(self, room_id: RoomId) -> Mapping[str, Any] | None:
-        """Return a room's binding (contract R4); the homeserver keeps it for rooms that were left, too.
+        """Return a room's binding (contract R4), also of a room that the bot has left.
 
         Raises:
             RequestRefused: the homeserver can't return it. This does not mean that there is no binding: a room without
@@ -93,18 +93,18 @@ class StateReader:
             self.left -= 1
         return await self._current.transport.get(*segments, query=query, absent=absent)
 
-    async def _gives_events(self, room_id: RoomId) -> bool:
+    async def _returns_events(self, room_id: RoomId) -> bool:
         """Detect once whether the homeserver returns events or only contents.
 
         It is detected from the bot's own membership: a content has `membership` at the top level, an event has it
-        inside `content`. The bot writes this event, so no user can make a content look like an event.
+        inside `content`. The bot writes this event, so no user can forge a content that resembles an event.
         """
-        if self._current.gives_events is None:
+        if self._current.returns_events is None:
             own = await self._state_event(room_id, "m.room.member", self._current.bot)
             if not isinstance(own, dict):
                 return True  # the bot may not read this room, so no other event of it is returned either
-            self._current.gives_events = "membership" not in own
-        return self._current.gives_events
+            self._current.returns_events = "membership" not in own
+        return self._current.returns_events
 
     async def _state_event(self, room_id: RoomId, kind: str, key: str) -> Any:
         return await self.get("rooms", room_id, "state", kind, key, query=_AS_EVENT)

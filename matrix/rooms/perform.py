@@ -72,11 +72,11 @@ class OrderPerformer:
             if isinstance(fact, EncryptionEnabled):
                 self._encrypted[fact.room_id] = True
 
-    def remember(self, topology: Topology) -> None:
+    def record(self, topology: Topology) -> None:
         """Record which of the observed rooms are encrypted.
 
-        Encryption can't be turned off again. That a room is *not* encrypted is not taken from here: before the first
-        message the current state is read (contract L3).
+        Encryption can't be turned off again. For the other rooms nothing is recorded: before the first message the
+        current state is read (contract L3).
         """
         for room in topology.rooms.values():
             if room.encrypted:
@@ -144,14 +144,14 @@ class OrderPerformer:
 
     async def _redact(self, order: RedactMessage, txn_id: TxnId) -> Outcome:
         if order.redacts_event_id is None:
-            return Refused("invalid", "M_NOT_FOUND", "the message to take back was never sent")
+            return Refused("invalid", "M_NOT_FOUND", "the message to redact was never sent")
         path = client_path("rooms", order.room_id, "redact", order.redacts_event_id, txn_id)
         return await self._write(path, {})
 
     async def _set_state(
         self, room_id: RoomId, kind: str, key: str, content: Mapping[str, Any]
     ) -> Outcome:
-        """Set room state; for the same content the homeserver makes no second event."""
+        """Set room state; for the same content the homeserver creates no second event."""
         return await self._write(client_path("rooms", room_id, "state", kind, key), content)
 
     async def _write(

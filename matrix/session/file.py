@@ -1,4 +1,4 @@
-"""The session file, which keeps the bot one device on the homeserver over all restarts (contract L2).
+"""The session file: with it, the bot stays one device on the homeserver over all restarts (contract L2).
 
 The bot chooses its device id and writes it to `session.json` *before* the login request. So a bot that is killed
 between the homeserver's answer and the second write logs in again as the same device.

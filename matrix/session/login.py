@@ -2,7 +2,7 @@
 
 The stored token is tried first. Where the homeserver ended it softly, or a login was interrupted, the bot logs in with
 its password under the stored device id. Where the homeserver ended it for good, the device is gone. This is an error
-and makes no second device: the operator decides what happens next.
+and creates no second device: the operator decides what happens next.
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class Session:
 
 
 class Authenticator:
-    """Gives the transport a valid token."""
+    """Provides the transport with a valid token."""
 
     def __init__(self, account: Account, transport: Transport) -> None:
         self._account = account
@@ -78,7 +78,7 @@ class Authenticator:
             ) from refused
         if device_id is None:
             raise CredentialsRefused(
-                "MATRIX_ACCESS_TOKEN belongs to no device: use a token that a login gave"
+                "MATRIX_ACCESS_TOKEN belongs to no device: use the token of a login"
             )
         if stored is not None and stored.device_id != device_id:
             raise SessionMismatch(
@@ -185,5 +185,5 @@ def wrong_user(login: dict[str, Any], expected: UserId) -> CredentialsRefused:
     """Return the error for a login that the homeserver answered with another user's session."""
     return CredentialsRefused(
         f"the homeserver logged in {login.get('user_id')}, but MATRIX_USER_ID is"
-        f" {expected}: set it to what the homeserver says"
+        f" {expected}: set it to the user that the homeserver names"
     )

@@ -136,7 +136,7 @@ async def _open_transport(homeserver: str) -> AsyncIterator[Transport]:
 
 async def _log_in(transport: Transport, account: Account) -> OneShotClient:
     try:
-        # Not repeated: each login makes a device, and one whose response is lost could not be logged out.
+        # Not repeated: each login creates a device, and one whose response is lost could not be logged out.
         login = await request_login(transport, account, DEVICE_NAME, retry=False)
     except Unreachable as failure:
         raise HomeserverUnreachable(

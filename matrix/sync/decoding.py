@@ -29,7 +29,7 @@ OnRoom = Callable[[RoomId, JoinedRoom], None]
 _SECTIONS = ("join", "invite", "leave")
 _OVERSIZED = object()  # replaces a room that is too large
 
-TOO_LARGE = f"the homeserver tells more than {ROOM_BYTES} bytes of the room"
+TOO_LARGE = f"the homeserver sends more than {ROOM_BYTES} bytes of the room"
 
 
 class SyncDecoder:

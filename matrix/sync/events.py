@@ -1,4 +1,4 @@
-"""Decodes one raw timeline event into one Matrix event of `machines.events.matrix`, or says why it can't.
+"""Decodes one raw timeline event into one Matrix event of `machines.events.matrix`, or raises the reason why it can't.
 
 All checks are made by hand, on the used fields only: a schema validator costs twenty times as much (fact 2), and an
 event of a user must never raise anything but `Undecodable` (facts 1 and 10, contract D9).
@@ -172,22 +172,22 @@ def _question(event: dict[str, Any], room_id: RoomId) -> QuestionShown | None:
 
 
 def _megolm_fields(content: dict[str, Any], thread_root: EventId | None) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for field in _MEGOLM_FIELDS:
         value = content.get(field)
         if type(value) is str and is_unicode(value):
-            kept[field] = value
-    if "algorithm" not in kept or "ciphertext" not in kept:
+            fields[field] = value
+    if "algorithm" not in fields or "ciphertext" not in fields:
         raise Undecodable("the encrypted event has no algorithm or ciphertext")
     if thread_root is not None:
-        kept["m.relates_to"] = {"rel_type": "m.thread", "event_id": thread_root}
-    return kept
+        fields["m.relates_to"] = {"rel_type": "m.thread", "event_id": thread_root}
+    return fields
 
 
 def _member_changed(
     event: dict[str, Any], room_id: RoomId, bot: UserId
 ) -> MemberChanged | BotRemoved | None:
-    """Return the change that a membership event makes; of the bot's own, only its removal."""
+    """Return the change of a membership; of the bot's own memberships, only its removal."""
     if "state_key" not in event:
         return None  # anybody can send such an event; it is not a membership
     user_id = event["state_key"]

@@ -113,7 +113,7 @@ async def find_sent(
                 if event_id is not None and _is_same(event.get("content"), message):
                     return EventId(event_id)
     except RequestRefused:
-        pass  # a room that can't be read can't be written to either; sending gives the reason
+        pass  # a room that can't be read can't be written to either; the request to send it returns the reason
     return None
 
 

@@ -45,7 +45,7 @@ def last_join_index(events: Iterable[object], bot: UserId, *, was_in: bool) -> i
 
 
 def other_member_count(room: Mapping[str, Any]) -> int | None:
-    """Return how many members a sync's room has besides the bot, joined or invited; `None` where it does not say.
+    """Return how many members a sync's room has besides the bot, joined or invited; `None` where it is not known.
 
     Synapse sends a room summary whenever the number changes.
     """

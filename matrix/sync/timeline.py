@@ -49,12 +49,9 @@ class BatchBuilder:
     def object_in(self, parent: dict[str, Any], name: str) -> dict[str, Any]:
         """Return an object of the response, an empty one where it is absent or malformed."""
         value = parent.get(name)
-        if value is None:
-            return {}
-        if type(value) is not dict:
+        if value is not None and type(value) is not dict:
             self.quarantine("sync", f"{name} is not an object")
-            return {}
-        return value
+        return as_dict(value)
 
     def events_in(
         self, parent: dict[str, Any], name: str, source: Source, room_id: RoomId | None
@@ -117,7 +114,7 @@ def decode_invite(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) ->
         elif event.get("type") == "m.room.encryption" and event.get("state_key") == "":
             encrypted = True
     if inviter is None:
-        batch.quarantine("invite", "the invitation does not say who sent it", room_id)
+        batch.quarantine("invite", "the invitation does not name its sender", room_id)
     else:
         batch.facts.append(InviteArrived(room_id, inviter, encrypted))
 
@@ -143,7 +140,7 @@ def decode_left(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) -> N
 
 
 def _was_in(state: list[object], timeline: list[object], bot: UserId) -> bool:
-    """Whether the state before a timeline says that the bot was already in the room."""
+    """Whether the bot was already in the room according to the state before a timeline."""
     later = [
         event.get("event_id")
         for event in timeline

@@ -71,7 +71,7 @@ def observed_room(
 
 
 def inviter(membership: dict[str, Any] | None, bot: UserId) -> UserId | None:
-    """Return who sent the invitation before the bot's membership, `None` where the event does not say."""
+    """Return who sent the invitation before the bot's membership, `None` where the event does not name them."""
     if membership is None or own_membership(membership, bot) is None:
         return None
     if previous_membership(membership) != "invite":

@@ -45,7 +45,7 @@ def measure() -> Iterator[Figure]:
 
 async def _worst() -> tuple[float, float]:
     performer = OrderPerformer(cast("Transport", _Sink()), cast("RoomCreator", None), _BOT)
-    performer.remember(Topology(_BOT, {_ROOM: ObservedRoom(_ROOM, _BOT, 0)}))
+    performer.record(Topology(_BOT, {_ROOM: ObservedRoom(_ROOM, _BOT, 0)}))
     held = taken = 0.0
 
     async def tick() -> None:
