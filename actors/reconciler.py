@@ -23,7 +23,7 @@ from machines.room.binding import chat_number, platform_number
 from machines.room.machine import DifferenceFound
 from machines.room.membership import step_room
 from machines.room.plan import Plan, StoredState
-from machines.room.reconcile import Planner
+from machines.room.reconcile import NO_BINDING, Planner
 from machines.room.repair import finish_repair
 from machines.room.state import Room
 from machines.room.step_draft import StepDraft

@@ -1,7 +1,7 @@
 """The Matrix client of the runtime: implements its `Homeserver` port with the parts of this package.
 
-Every call retries by itself what is worth a retry; it returns when there is a definite answer, or raises one of the
-errors in `machines.errors`.
+Every call retries by itself. It returns when there is a definite response, or raises one of the errors in
+`machines.errors`, as the port describes them.
 """
 
 import random
@@ -9,19 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from machines.errors import CredentialsRefused, TokenUnknown
-from machines.events.matrix import (
-    BotRemoved,
-    Gap,
-    MatrixEvent,
-    SyncBatch,
-)
-from machines.events.orders import (
-    CreateRoom,
-    Order,
-    Outcome,
-    RoomCreated,
-    SendMessage,
-)
+from machines.events.matrix import BotRemoved, Gap, MatrixEvent, SyncBatch
+from machines.events.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
 from machines.ids import EventId, RoomId, SyncToken, TxnId
 from machines.room.topology import Topology
 from machines.room.unconfirmed import Unconfirmed
@@ -41,14 +30,13 @@ from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
 from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader
-from matrix.sync.history import find_sent, read_back, read_gap
-from matrix.sync.read_position import fetch_read_position, left_to_answer
-from matrix.sync.resuming import resume_batch
+from matrix.sync.history import find_sent, read_gap
+from matrix.sync.read_position import fetch_read_position, read_unanswered, resume_batch
 from matrix.sync.timeline import JoinedRoom
 
 SYNC_TIMEOUT_MS = 30_000
 
-# The homeserver answers a long poll only a little late; a full state may take it minutes.
+# A long poll is answered a little late at most; a full state may need minutes.
 _SYNC_GRACE_S = 15.0
 _INITIAL_SYNC_TIMEOUT_S = 300.0
 _TYPING_MS = 30_000
@@ -84,12 +72,7 @@ class MatrixClient:
         self._joined: set[RoomId] = set()
 
     async def login(self) -> Session:
-        """Use the stored session or make one, keeping the device (contract L2).
-
-        Raises:
-            CredentialsRefused: the homeserver does not accept the configured or stored credentials.
-            SessionUnusable: the stored session belongs to another account, or can't be read or written.
-        """
+        """Use the stored session, or log in with the same device (contract L2); see `Authenticator.login`."""
         return await self._authenticator.login()
 
     async def session_ended(self) -> None:
@@ -100,37 +83,24 @@ class MatrixClient:
         """Make one full-state sync with timeout 0 (contract L3): the events after `since`, and all rooms.
 
         Without `since` the batch has the unanswered messages (contract D12).
-
-        Raises:
-            LoggedOut, CredentialsRefused, TokenUnknown: as `sync`.
         """
         query = {"timeout": "0", "full_state": "true", "filter": initial_filter(since, self._bot)}
-        if since is not None:
-            query["since"] = since
-        request = Request(
-            "GET",
-            client_path("sync"),
-            query=query,
-            bucket="sync",
-            timeout_s=_INITIAL_SYNC_TIMEOUT_S,
-            retry_forever=True,
-            long_poll=True,
-            reader=lambda: FullStateReader(self._bot, since),
+        state: FullState = await self._sync(
+            since, query, _INITIAL_SYNC_TIMEOUT_S, lambda: FullStateReader(self._bot, since)
         )
-        state: FullState = await self._sync(request, since)
         batch = state.batch
         if since is None:
             batch = await resume_batch(self._transport, self._bot, batch, state.unsettled)
         self._joined = set(state.topology.rooms)
         topology = await self._observer.complete(state.topology)
-        self._remember(topology)
+        self._record(topology)
         self._performer.record_encryption(batch.events)
         return batch, topology
 
     async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
-        """Return the topology with the doubtful parts read from the current state (contract L3)."""
+        """Return the topology with the unconfirmed parts read from the current state (contract L3)."""
         topology = await confirm(self._current, self._observer, topology, unconfirmed)
-        self._remember(topology)
+        self._record(topology)
         return topology
 
     async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
@@ -139,54 +109,34 @@ class MatrixClient:
         `spaces` are those that the local rows name.
         """
         topology = await self._observer.observe(room_id, spaces)
-        self._remember(topology)
+        self._record(topology)
         return topology
 
     async def sync(self, since: SyncToken) -> SyncBatch:
-        """Long-poll (30 000 ms) for the events after `since` (contract L6).
-
-        Raises:
-            LoggedOut: the token ended softly; `login` again and repeat.
-            CredentialsRefused: the token ended for good.
-            TokenUnknown: `since` is not accepted.
-        """
+        """Long-poll (30 000 ms) for the events after `since` (contract L6)."""
         synced: set[RoomId] = set()
 
         def on_room(room_id: RoomId, _: JoinedRoom) -> None:
             synced.add(room_id)
 
-        query = {"since": since, "filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
-        request = Request(
-            "GET",
-            client_path("sync"),
-            query=query,
-            # After a failure the homeserver must answer at once: that ends the outage for all requests.
-            retry_query=query | {"timeout": "0"},
-            bucket="sync",
-            timeout_s=SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S,
-            retry_forever=True,
-            long_poll=True,
-            reader=lambda: SyncReader(self._bot, since, on_room, self._joined),
-        )
+        query = {"filter": live_filter(), "timeout": str(SYNC_TIMEOUT_MS)}
+        timeout_s = SYNC_TIMEOUT_MS / 1000 + _SYNC_GRACE_S
         started_at = self._clock.now()
-        batch: SyncBatch = await self._sync(request, since)
+        batch: SyncBatch = await self._sync(
+            since, query, timeout_s, lambda: SyncReader(self._bot, since, on_room, self._joined)
+        )
         self._joined -= {fact.room_id for fact in batch.events if isinstance(fact, BotRemoved)}
         self._joined |= synced
         left_s = started_at + SHORTEST_WAIT_S - self._clock.now()
         if batch.token == since and left_s > 0:
-            # A long poll ends early only because of news. One that ends early without a new token comes from a
-            # broken server, which must not be asked in a tight loop.
+            # A long poll ends early only if there are new events. A server that ends it early without a new token is
+            # broken, and must not be asked in a tight loop.
             await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
         self._performer.record_encryption(batch.events)
         return batch
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
-        """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4).
-
-        Raises:
-            TokenUnknown: the homeserver does not accept the gap's tokens.
-            HistoryUnavailable: the homeserver can't return this history.
-        """
+        """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4)."""
         async for facts in read_gap(self._transport, self._bot, gap):
             self._performer.record_encryption(facts)
             yield facts
@@ -194,18 +144,17 @@ class MatrixClient:
     async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages after the room's read position that have no answer yet (contract D12)."""
         position = await self.fully_read(room_id)
-        events = await read_back(self._transport, self._bot, room_id, None, position)
-        return left_to_answer(events, room_id, position, self._bot)
+        return await read_unanswered(self._transport, self._bot, room_id, None, position)
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; idempotent for the same `txn_id`."""
         outcome = await self._performer.perform(order, txn_id)
         if isinstance(order, CreateRoom) and isinstance(outcome, RoomCreated):
-            self._observer.remember_created(outcome.room_id, is_space=order.space)
+            self._observer.record_created(outcome.room_id, is_space=order.space)
         return outcome
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
-        """Search for a message that may have been sent, and whose transaction id may be forgotten (fact 7)."""
+        """Search for a message that may have been sent, for when its transaction id has expired (fact 7)."""
         return await find_sent(self._transport, self._bot, message, since)
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:
@@ -231,7 +180,27 @@ class MatrixClient:
         if self._own_backend is not None:
             await self._own_backend.aclose()
 
-    async def _sync(self, request: Request, since: SyncToken | None) -> Any:
+    async def _sync(
+        self,
+        since: SyncToken | None,
+        query: dict[str, str],
+        timeout_s: float,
+        reader: Callable[[], SyncReader],
+    ) -> Any:
+        if since is not None:
+            query = {"since": since} | query
+        request = Request(
+            "GET",
+            client_path("sync"),
+            query=query,
+            # After a failure the homeserver must answer at once: that ends the outage for all requests.
+            retry_query=query | {"timeout": "0"},
+            bucket="sync",
+            timeout_s=timeout_s,
+            retry_forever=True,
+            long_poll=True,
+            reader=reader,
+        )
         try:
             return await self._transport.request(request)
         except RequestRefused as refused:
@@ -247,7 +216,7 @@ class MatrixClient:
                 f" {refused.reason})"
             ) from refused
 
-    def _remember(self, topology: Topology) -> None:
-        self._observer.remember(topology)
-        self._creator.remember(topology)
-        self._performer.remember(topology)
+    def _record(self, topology: Topology) -> None:
+        self._observer.record(topology)
+        self._creator.record(topology)
+        self._performer.record(topology)

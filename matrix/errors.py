@@ -90,7 +90,7 @@ class SessionMismatch(SessionUnusable):
 
 
 def refusal_of(refused: RequestRefused) -> Refused:
-    """Return the outcome that tells the runtime what kind of refusal this is."""
+    """Return the outcome of an order whose request was refused."""
     if refused.status >= 500:
         kind: RefusalKind = "unsendable"
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
-from machines.ids import RoomId
+from machines.ids import EventId, RoomId, UserId
 
 MAX_ID_LENGTH = 255
 
@@ -28,6 +28,16 @@ def is_unicode(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def as_user_id(value: object) -> UserId | None:
+    """Return a valid user id as it is, and `None` for any other value."""
+    return UserId(value) if is_id(value, "@") else None
+
+
+def as_event_id(value: object) -> EventId | None:
+    """Return a valid event id as it is, and `None` for any other value."""
+    return EventId(value) if is_id(value, "$") else None
 
 
 def as_dict(value: object) -> dict[str, Any]:

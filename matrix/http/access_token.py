@@ -5,12 +5,8 @@ import anyio
 from machines.errors import CredentialsRefused, LoggedOut
 from matrix.errors import RequestRefused
 
-_SESSION_ENDED = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
-
-
-def ends_session(refusal: RequestRefused) -> bool:
-    """Whether the homeserver does not accept the token any more."""
-    return refusal.errcode in _SESSION_ENDED
+SESSION_ENDED = frozenset({"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
+"""The error codes with which the homeserver refuses a token that it does not accept any more."""
 
 
 class AccessToken:
@@ -19,7 +15,8 @@ class AccessToken:
     def __init__(self) -> None:
         self.value: str | None = None
         self._renewed: anyio.Event | None = None
-        self._ended = anyio.Event()
+        self.ended = anyio.Event()
+        """Set while the session has ended softly."""
         self._refused: CredentialsRefused | None = None
 
     @property
@@ -28,17 +25,13 @@ class AccessToken:
         return self.value is not None and self._renewed is None
 
     def replace(self, token: str) -> None:
-        """Take the session's new token; requests that waited for it continue."""
+        """Use the session's new token; requests that waited for it continue."""
         self.value = token
         self._refused = None
         if self._renewed is not None:
             self._renewed.set()
             self._renewed = None
-            self._ended = anyio.Event()
-
-    async def wait_ended(self) -> None:
-        """Return when the session has ended softly."""
-        await self._ended.wait()
+            self.ended = anyio.Event()
 
     async def get(self, *, wait: bool) -> str | None:
         """Return the token; while a new login is needed, wait for it, or raise.
@@ -66,4 +59,4 @@ class AccessToken:
             )
         elif self._renewed is None:
             self._renewed = anyio.Event()
-            self._ended.set()
+            self.ended.set()

@@ -7,28 +7,19 @@ from msgspec import Struct
 
 
 class BodyReader(Protocol):
-    """Reads a response body, at once or in pieces; called from threads, one piece at a time."""
+    """Reads a response body, at once or in pieces; called from threads, one piece at a time.
+
+    Every method raises `Unreachable` where the body was cut off, or does not come from a homeserver.
+    """
 
     def whole(self, body: bytes) -> Any:
-        """Return the parsed content of a complete body.
-
-        Raises:
-            Unreachable: it does not come from a homeserver.
-        """
+        """Return the parsed content of a complete body."""
 
     def feed(self, piece: bytes) -> None:
-        """Read the next piece.
-
-        Raises:
-            Unreachable: it does not come from a homeserver.
-        """
+        """Read the next piece."""
 
     def finish(self) -> Any:
-        """Return the parsed content of all pieces.
-
-        Raises:
-            Unreachable: the body was cut off, or does not come from a homeserver.
-        """
+        """Return the parsed content of all pieces."""
 
 
 class HttpRequest(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The circuit breaker for the whole daemon: closed while the homeserver answers, open during an outage.
+"""The circuit breaker for the whole daemon, and the detection of requests that fail while all others succeed.
 
 Contract L9: while the homeserver is unreachable, the whole daemon makes at most one request a second. So every request
 waits here first for the closed state. A request that finds the homeserver gone opens the breaker. Then one waiter at a
@@ -9,18 +9,29 @@ There is no task to supervise: the waiters do the probing, and when one is cance
 
 An outage is announced when a probe has confirmed it, and its end when a real request has succeeded. So a homeserver
 that answers only probes is one long outage with growing back-off, not many outages.
+
+`Failures` recognises a poison request: one at which the homeserver fails while it handles all others (contract D9, fact
+11).
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import anyio
 
 from matrix.clock import Clock
+from matrix.errors import RequestRefused
 
 SHORTEST_WAIT_S = 1.0
 LONGEST_WAIT_S = 20.0
 _DOUBLINGS = 5  # 2 ** 5 exceeds the longest wait already
+
+# A poison request is refused within 60 s (contract D9), of which the last wait at the circuit breaker may take 20 s.
+# It takes less time where other writes succeeded in between, which proves that the homeserver works.
+_MIN_FAILURES = 4
+_PROVED_AFTER_S = 25.0
+_UNPROVED_AFTER_S = 38.0
 
 State = Literal["closed", "open", "half_open"]
 
@@ -139,3 +150,37 @@ class CircuitBreaker:
         self._failures += 1
         self._wait_s = self.backoff_s(self._failures)
         self._probe_at = self._clock.now() + self._wait_s
+
+
+@dataclass(slots=True)
+class Failures:
+    """The failures of one request since the last outage.
+
+    `outages` and `writes` are the counts, at the first of these failures, of all outages and successful writes.
+    """
+
+    last: RequestRefused | None = None
+    count: int = 0
+    since: float = 0.0
+    outages: int = 0
+    writes: int = 0
+
+    def record(self, refusal: RequestRefused, now: float, outages: int, writes: int) -> None:
+        """Count a failure; after an outage the count starts again."""
+        if self.count == 0 or self.outages != outages:
+            self.count, self.since = 0, now
+            self.outages, self.writes = outages, writes
+        self.count += 1
+        self.last = refusal
+
+    def poison(self, now: float, outages: int, writes: int) -> RequestRefused | None:
+        """Return the last failure if only this request fails: often, for long, and with no outage in between."""
+        if self.last is None or outages != self.outages or self.count < _MIN_FAILURES:
+            return None
+        failed_for_s = now - self.since
+        if writes > self.writes:
+            is_poison = failed_for_s >= _PROVED_AFTER_S
+        else:
+            # Another status than 500 may mean that a part of the homeserver is away for a while.
+            is_poison = self.last.status == 500 and failed_for_s >= _UNPROVED_AFTER_S
+        return self.last if is_poison else None

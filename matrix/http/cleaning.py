@@ -18,7 +18,7 @@ def clean_text(text: str) -> str:
     """Return `text` without control characters other than newline and tab.
 
     A carriage return becomes a newline, and a lone surrogate becomes U+FFFD. A surrogate pair, as when an agent's
-    chunks are split inside a character, becomes its character. The result takes no more UTF-8 bytes than the text,
+    chunks are split inside a character, becomes its character. The result needs no more UTF-8 bytes than the text,
     where a surrogate counts as three.
     """
     if not _UNSENDABLE.search(text):
@@ -31,7 +31,7 @@ def clean_json(value: Any) -> Any:
     """Return a JSON value with all strings and keys cleaned, and all numbers as integers.
 
     A float without a fraction becomes an integer; any other float, and an integer out of range,
-    becomes its decimal text, so that no reader takes it for another number.
+    becomes its decimal text, so that no reader rounds it.
 
     Raises:
         TypeError: the value is not a JSON value.

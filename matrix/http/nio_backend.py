@@ -18,7 +18,7 @@ from nio.client.async_client import AsyncClient, AsyncClientConfig
 from machines.redirects import redirect_target
 from matrix.errors import Redirected, ResponseTooLong, Unreachable
 from matrix.http.backend import BodyReader, HttpRequest, HttpResponse
-from matrix.http.gc_pause import gc_paused
+from matrix.http.parsing import gc_paused
 
 MAX_CONNECTIONS = 100
 CONNECT_TIMEOUT_S = 10.0
@@ -60,14 +60,8 @@ class NioBackend:
             path = f"{path}?{urlencode(request.query, quote_via=quote)}"
         timeout = _timeout(request.timeout_s)
         try:
-            response = await client.send(
-                request.method,
-                path,
-                request.body,
-                headers,
-                None,
-                timeout,  # nio passes it on unchanged; aiohttp does not accept a bare number
-            )
+            # nio passes the timeout on unchanged; aiohttp does not accept a bare number.
+            response = await client.send(request.method, path, request.body, headers, None, timeout)
             async with response:
                 body, content = await _read(response, request.reader)
         except TimeoutError as cause:
@@ -88,10 +82,7 @@ class NioBackend:
 
     def _open(self) -> AsyncClient:
         config = AsyncClientConfig(
-            max_limit_exceeded=0,
-            max_timeouts=0,
-            store_sync_tokens=False,
-            encryption_enabled=False,
+            max_limit_exceeded=0, max_timeouts=0, store_sync_tokens=False, encryption_enabled=False
         )
         client = AsyncClient(self._homeserver, config=config)
         # Without this, nio creates a session with aiohttp's defaults at the first request.

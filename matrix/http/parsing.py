@@ -5,8 +5,11 @@ takes over. Neither can parse nesting deeper than the interpreter's stack, or in
 message can contain both. Only then, values that are nested too deep and numbers that are too long become null.
 """
 
+import gc
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -15,13 +18,29 @@ from matrix.errors import Unreachable
 
 ROOM_BYTES = 5 * 1024 * 1024
 """The longest text of one room in a sync that is read. A Space of 10 000 chats has 4 MB. The densest text of this
-length takes 100 ms to parse, during which the parser's thread holds the interpreter lock."""
+length needs 100 ms to parse, during which the parser's thread holds the interpreter lock."""
 MAX_DEPTH = 100
 MAX_NUMBER_LENGTH = 32
 
 _TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 _REFUSED_BY_MSGSPEC = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _pieces = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """Pause garbage collection while a large response is parsed or a long text is rendered.
+
+    The collector would traverse the growing tree again and again, for two thirds of the time, and find no
+    garbage in it. From any thread it also blocks the event loop: for 100 ms where the tree is large.
+    """
+    was_running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_running:
+            gc.enable()
 
 
 def parse_json(body: bytes | msgspec.Raw) -> Any:
@@ -51,7 +70,7 @@ def parse_response(body: bytes) -> Any:
 def parse_sync(body: bytes) -> Any:
     """Parse a sync response except its joined rooms, which stay text, to be parsed one by one.
 
-    The parsed trees of all rooms together would take five times the memory of their text.
+    The parsed trees of all rooms together would need five times the memory of their text.
 
     Raises:
         Unreachable: it does not come from a homeserver, or has no `next_batch`.
@@ -99,7 +118,7 @@ def _bounded_int(digits: str) -> int | None:
 
 def _without_depth(body: bytes) -> bytes:
     """Replace everything nested deeper than `MAX_DEPTH` by null."""
-    kept: list[bytes] = []
+    parts: list[bytes] = []
     depth = 0
     copied_to = 0
     for token in _TOKENS.finditer(body):
@@ -107,12 +126,12 @@ def _without_depth(body: bytes) -> bytes:
         if mark in b"[{":
             depth += 1
             if depth == MAX_DEPTH + 1:
-                kept.append(body[copied_to : token.start()])
+                parts.append(body[copied_to : token.start()])
         elif mark in b"]}":
             if depth == MAX_DEPTH + 1:
-                kept.append(b"null")
+                parts.append(b"null")
                 copied_to = token.end()
             depth -= 1
     if depth <= MAX_DEPTH:
-        kept.append(body[copied_to:])
-    return b"".join(kept)
+        parts.append(body[copied_to:])
+    return b"".join(parts)

@@ -6,7 +6,7 @@ period without a 429 has passed. Other buckets are not affected.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Literal, get_args
 
 import anyio
@@ -16,7 +16,6 @@ from matrix.clock import Clock
 BucketName = Literal["read", "sync", "send", "create", "join", "invite", "login"]
 
 COOLDOWN_S = 3.0
-_UNLIMITED = nullcontext()
 
 
 class Bucket:
@@ -33,12 +32,12 @@ class Bucket:
         """Whether a 429 came recently."""
         return self._clock.now() < self._limited_until
 
-    def permit(self) -> AbstractAsyncContextManager[None]:
-        """Hold the permit for one request; waits while the bucket is limited."""
-        return self._limited_permit() if self.is_limited else _UNLIMITED
-
     @asynccontextmanager
-    async def _limited_permit(self) -> AsyncIterator[None]:
+    async def permit(self) -> AsyncIterator[None]:
+        """Hold the permit for one request; waits while the bucket is limited."""
+        if not self.is_limited:
+            yield
+            return
         async with self._one_at_a_time:
             wait_s = self._resume_at - self._clock.now()
             if wait_s > 0:

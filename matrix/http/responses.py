@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from matrix.errors import RequestRefused, Unreachable
 from matrix.http.backend import HttpResponse
-from matrix.http.parsing import parse_json, parse_response
+from matrix.http.parsing import parse_json
 
 DEFAULT_WAIT_S = 1.0
 LONGEST_WAIT_S = 24 * 3600.0
@@ -40,9 +40,7 @@ class ServerError(Struct, frozen=True):
 Response = Success | RateLimited | ServerError | RequestRefused
 
 
-def classify(
-    response: HttpResponse, now: float, parse: Callable[[bytes], Any] = parse_response
-) -> Response:
+def classify(response: HttpResponse, now: float, parse: Callable[[bytes], Any]) -> Response:
     """Classify a response; `now` is our clock's time, used where the server sends no time of its own.
 
     `parse` turns the body of a success into its content.
@@ -88,22 +86,21 @@ def _refusal(status: int, error: dict[str, Any]) -> RequestRefused:
 
 def _wait_s(response: HttpResponse, error: dict[str, Any], now: float) -> float:
     """Return the longer of the waits in header and body (contract D8)."""
-    waits = [_header_wait_s(response, now), _body_wait_s(error)]
-    named = [wait_s for wait_s in waits if wait_s is not None]
-    return min(max(named), LONGEST_WAIT_S) if named else DEFAULT_WAIT_S
+    waits = (_header_wait_s(response, now), _body_wait_s(error))
+    named = [wait_s for wait_s in waits if wait_s is not None and math.isfinite(wait_s)]
+    return min(max(0.0, *named), LONGEST_WAIT_S) if named else DEFAULT_WAIT_S
 
 
 def _header_wait_s(response: HttpResponse, now: float) -> float | None:
     value = response.headers.get("retry-after", "").strip()
     try:
-        wait_s = float(value)
+        return float(value)
     except ValueError:
         until = _http_date(value)
         if until is None:
             return None
         # Relative to the server's own time where it sends one: the two clocks may differ.
-        wait_s = until - (_http_date(response.headers.get("date", "")) or now)
-    return max(0.0, wait_s) if math.isfinite(wait_s) else None
+        return until - (_http_date(response.headers.get("date", "")) or now)
 
 
 def _body_wait_s(error: dict[str, Any]) -> float | None:
@@ -111,10 +108,9 @@ def _body_wait_s(error: dict[str, Any]) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        wait_s = float(value) / 1000
+        return float(value) / 1000
     except OverflowError:
         return None
-    return max(0.0, wait_s) if math.isfinite(wait_s) else None
 
 
 def _http_date(value: str) -> float | None:

@@ -5,30 +5,26 @@ The problems that a request may meet, and the reaction:
 - the homeserver is gone: the circuit breaker opens and all requests wait (contract L9);
 - 429: the rate-limit bucket waits as long as the homeserver says (contract D8);
 - an internal error that only this request gets: a few tries within a minute, then it is refused as
-  unsendable (`poison`; contract D9, fact 11);
+  unsendable (poison; contract D9, fact 11);
 - the session ended softly: sync raises `LoggedOut`, all other requests wait for the new token
   (contract L10), so that an order under way is neither lost nor refused;
 - any other refusal is definite and raised as `RequestRefused`.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, assert_never
 
 import anyio
 import anyio.to_thread
-import msgspec
 from msgspec.structs import replace
 
 from matrix.clock import Clock
 from matrix.errors import Dropped, Redirected, RequestRefused, ResponseTooLong, Unreachable
-from matrix.http.access_token import AccessToken, ends_session
+from matrix.http.access_token import SESSION_ENDED, AccessToken
 from matrix.http.backend import HttpBackend, HttpRequest
-from matrix.http.circuit_breaker import CircuitBreaker, OnOutageChange
-from matrix.http.cleaning import clean_json
-from matrix.http.gc_pause import gc_paused
-from matrix.http.parsing import parse_response
-from matrix.http.poison import Failures
+from matrix.http.circuit_breaker import CircuitBreaker, Failures, OnOutageChange
+from matrix.http.parsing import gc_paused, parse_response
 from matrix.http.rate_limits import make_buckets
 from matrix.http.request import Request, client_path
 from matrix.http.responses import RateLimited, Response, ServerError, Success, classify
@@ -40,6 +36,8 @@ BEST_EFFORT_TIMEOUT_S = 5.0
 _BIG_RESPONSE_BYTES = 1024 * 1024
 
 _LONGEST_PAUSE_S = 8.0
+
+ANY_STATUS = range(1000)
 
 
 class Transport:
@@ -67,12 +65,12 @@ class Transport:
         return not self._breaker.is_closed or self._buckets["send"].is_limited
 
     def use_token(self, token: str) -> None:
-        """Take the session's new token; requests that waited for it continue."""
+        """Use the session's new token; requests that waited for it continue."""
         self._token.replace(token)
 
     async def session_ended(self) -> None:
         """Return when the session has ended softly and all requests wait for `use_token`."""
-        await self._token.wait_ended()
+        await self._token.ended.wait()
 
     async def request(self, request: Request) -> Any:
         """Make a request, as often as needed, and return the content that `request.parse` makes of the response.
@@ -84,7 +82,6 @@ class Transport:
             Unreachable: no response, and the request is not idempotent.
             Dropped: the request is droppable, and the homeserver is under pressure.
         """
-        body = None if request.body is None else _encode(request.body)
         failures = Failures()
         query = request.query or {}
         while True:
@@ -92,14 +89,13 @@ class Transport:
             if request.droppable and self.is_under_pressure:
                 raise Dropped
             await self._breaker.wait_closed(self._probe)
-            self._give_up_poison(request, failures)
+            self._refuse_poison(request, failures)
             async with self._buckets[request.bucket].permit():
                 if not self._breaker.is_closed:
                     continue
                 # Read only now: the breaker may have opened and closed during the wait for the permit.
                 epoch, started = self._breaker.epoch, self._clock.now()
-                http_request = request.to_http(query, body, token)
-                response = await self._once(http_request, request)
+                response = await self._once(request.to_http(query, token), request)
                 if isinstance(response, RateLimited):
                     self._buckets[request.bucket].limit(response.wait_s)
             # The waits below are outside the permit: other requests of the bucket need not wait for them.
@@ -128,13 +124,30 @@ class Transport:
                     assert_never(response)
             query = request.retry_query or query
 
+    async def get(
+        self,
+        *segments: str,
+        query: Mapping[str, str] | None = None,
+        absent: Container[int] = (),
+    ) -> Any:
+        """Return the content at a path, `None` where the homeserver refuses it with a status in `absent`.
+
+        Raises:
+            RequestRefused: the homeserver refuses it with another status.
+        """
+        try:
+            return await self.request(Request("GET", client_path(*segments), query=query))
+        except RequestRefused as refused:
+            if refused.status not in absent:
+                raise
+            return None
+
     async def best_effort(self, request: Request) -> None:
         """Make a request once, with a short timeout, and not at all under pressure; ignore its failure."""
         if self.is_under_pressure or not self._token.is_usable:
             return
         request = replace(request, timeout_s=BEST_EFFORT_TIMEOUT_S)
-        body = None if request.body is None else _encode(request.body)
-        http_request = request.to_http(request.query or {}, body, self._token.value)
+        http_request = request.to_http(request.query or {}, self._token.value)
         response = await self._respond(http_request, request.parse)
         if isinstance(response, RateLimited):
             self._buckets[request.bucket].limit(response.wait_s)
@@ -173,12 +186,7 @@ class Transport:
             return failure
 
     async def _on_no_response(
-        self,
-        request: Request,
-        failure: Unreachable,
-        failures: Failures,
-        epoch: int,
-        started: float,
+        self, request: Request, failure: Unreachable, failures: Failures, epoch: int, started: float
     ) -> None:
         # If other requests were answered meanwhile, only this one is slow.
         if failure.kind != "timeout" or self._breaker.last_success_at < started:
@@ -195,12 +203,15 @@ class Transport:
         await self._count_failure(request, refusal, failures)
 
     def _is_certain_outage(self, request: Request, failure: Unreachable) -> bool:
-        """Whether the operator must be told even if probes are answered: once for each path.
+        """Whether this failure is announced even if probes are answered: once for each path.
 
         A redirect does not end by itself, and a request that is retried forever would never report it.
         """
-        insists = request.retry_forever or request.token is not None
-        if not isinstance(failure, Redirected) or not insists or request.path in self._redirected:
+        is_repeated = request.retry_forever or request.token is not None
+        if (
+            not (isinstance(failure, Redirected) and is_repeated)
+            or request.path in self._redirected
+        ):
             return False
         self._redirected.add(request.path)
         return True
@@ -214,13 +225,13 @@ class Transport:
         if not request.idempotent:
             raise Unreachable("broken", str(refusal))
         failures.record(refusal, self._clock.now(), self._breaker.outages, self._writes)
-        # A request that fails again keeps a distance of its own in any case: it may be poison, and would
-        # otherwise open the breaker for all others as soon as it is closed.
+        # A request that fails again always waits: it may be poison, and would otherwise open the breaker for all
+        # others as soon as it is closed.
         if self._breaker.is_closed or failures.count > 1:
             pause_s = min(_LONGEST_PAUSE_S, self._breaker.backoff_s(failures.count))
             await self._clock.sleep(pause_s)
 
-    def _give_up_poison(self, request: Request, failures: Failures) -> None:
+    def _refuse_poison(self, request: Request, failures: Failures) -> None:
         """Refuse a poison request (contract D9).
 
         Called when the breaker is closed again: only then it is known whether there was an outage.
@@ -231,7 +242,7 @@ class Transport:
 
     def _on_refusal(self, request: Request, refusal: RequestRefused, token: str | None) -> None:
         """Raise the error for a definite refusal; return when the request must wait or be repeated."""
-        if request.bypasses_session or not ends_session(refusal):
+        if request.bypasses_session or refusal.errcode not in SESSION_ENDED:
             raise refusal
         if token != self._token.value:
             return  # the session was renewed meanwhile
@@ -251,14 +262,11 @@ class Transport:
                 return reason
             case ServerError(refusal=refusal):
                 return _status_of(refusal)
-            case _:
+            case Success() | RateLimited() | RequestRefused():
                 return None
+            case _:
+                assert_never(response)
 
 
 def _status_of(refusal: RequestRefused) -> str:
     return f"HTTP {refusal.status} {refusal.errcode}"
-
-
-def _encode(body: Mapping[str, Any]) -> bytes:
-    # Every body is cleaned here, the one place that all requests pass (fact 11).
-    return msgspec.json.encode(clean_json(body))

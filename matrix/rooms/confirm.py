@@ -1,16 +1,15 @@
-"""Reads the doubtful parts of a full-state sync from the current state (contract L3), with a few requests a room."""
+"""Reads the unconfirmed parts of a full-state sync from the current state (contract L3): a few requests a room."""
 
-from collections.abc import Iterable
 from functools import partial
 
 from msgspec.structs import replace
 
 from machines.ids import RoomId
-from machines.room.topology import ObservedRoom, Topology
+from machines.room.topology import Topology
 from machines.room.unconfirmed import Link, Unconfirmed
-from matrix.http.concurrency import run_reads
+from matrix.http.request import run_reads
 from matrix.rooms.current_state import CurrentState, StateReader
-from matrix.rooms.observe import Observer
+from matrix.rooms.observe import Observer, own_spaces
 from matrix.sync.topology import child_link, observed_room, parents_of
 
 # The limit for the Spaces that a room claims as its parents.
@@ -20,12 +19,12 @@ _MAX_CLAIMS = 4
 async def confirm(
     current: CurrentState, observer: Observer, topology: Topology, unconfirmed: Unconfirmed
 ) -> Topology:
-    """Return the topology with its doubtful parts read again; a part that can't be read stays unchanged."""
+    """Return the topology with its unconfirmed parts read again; a part that can't be read stays unchanged."""
     return await _Confirmation(current.reader(), observer, topology).read(unconfirmed)
 
 
 class _Confirmation:
-    """Reads the unconfirmed parts of one topology."""
+    """One pass over the unconfirmed parts of one topology."""
 
     def __init__(self, reader: StateReader, observer: Observer, topology: Topology) -> None:
         self._reader = reader
@@ -45,7 +44,8 @@ class _Confirmation:
                 *(partial(self._read_claims, room_id, links) for room_id in unconfirmed.parents),
             ]
         )
-        await run_reads(partial(self._read_link, link) for link in self._to_own_spaces(links))
+        own = {space.room_id for space in own_spaces(self._rooms, self._topology.bot)}
+        await run_reads(partial(self._read_link, *link) for link in sorted(links) if link[0] in own)
         return replace(self._topology, rooms=self._rooms)
 
     async def _read_room(self, room_id: RoomId) -> None:
@@ -65,14 +65,7 @@ class _Confirmation:
         for space_id in parents_of(state or {})[:_MAX_CLAIMS]:
             links.add((space_id, room_id))
 
-    def _to_own_spaces(self, links: Iterable[Link]) -> list[Link]:
-        return sorted(link for link in links if self._is_own_space(self._rooms.get(link[0])))
-
-    def _is_own_space(self, room: ObservedRoom | None) -> bool:
-        return room is not None and room.is_space and room.created_by == self._topology.bot
-
-    async def _read_link(self, link: Link) -> None:
-        space_id, room_id = link
+    async def _read_link(self, space_id: RoomId, room_id: RoomId) -> None:
         current = child_link(await self._reader.event(space_id, "m.space.child", room_id))
         if current is not None:  # state is replaced, never removed: an absent link was never set
             space = self._rooms[space_id]

@@ -12,8 +12,7 @@ from machines.ids import RoomId
 from machines.room.topology import Topology
 from matrix.clock import Clock
 from matrix.errors import RequestRefused, Unreachable
-from matrix.http.concurrency import run_reads
-from matrix.http.request import Request, client_path
+from matrix.http.request import Request, client_path, run_reads
 from matrix.http.transport import Transport
 from matrix.keys import NONCE_KEY
 from matrix.raw_events import as_dict, is_id, joined_room_ids
@@ -35,7 +34,7 @@ _MAX_TRIES = 4
 
 
 class RoomCreator:
-    """Creates rooms, and knows the nonces of the existing ones."""
+    """Creates rooms, and records the nonces of the existing ones."""
 
     def __init__(self, transport: Transport, current: CurrentState, clock: Clock) -> None:
         self._transport = transport
@@ -46,7 +45,7 @@ class RoomCreator:
         self._by_nonce: dict[str, RoomId] = {}
         self._searched: set[RoomId] = set()
 
-    def remember(self, topology: Topology) -> None:
+    def record(self, topology: Topology) -> None:
         """Record the nonces of rooms that were already read, so that they are not requested again."""
         for room in topology.rooms.values():
             self._searched.add(room.room_id)
@@ -89,7 +88,7 @@ class RoomCreator:
         )
         room_id = as_dict(answer).get("room_id")
         if not is_id(room_id, "!"):
-            raise Unreachable("broken", "the homeserver does not name the room it made")
+            raise Unreachable("broken", "the homeserver does not name the room it created")
         self._searched.add(RoomId(room_id))
         self._by_nonce[order.nonce] = RoomId(room_id)
         return RoomId(room_id)
@@ -107,16 +106,14 @@ class RoomCreator:
     async def _find(self, nonce: str) -> RoomId | None:
         """Search for a nonce in the joined rooms; each room is read only once."""
         if nonce not in self._by_nonce:
-            answer = await self._transport.request(Request("GET", client_path("joined_rooms")))
+            answer = await self._transport.get("joined_rooms")
             new = (joined_room_ids(answer) or frozenset()) - self._searched
             await run_reads(partial(self._read_nonce, room_id) for room_id in sorted(new))
         return self._by_nonce.get(nonce)
 
     async def _read_nonce(self, room_id: RoomId) -> None:
         try:
-            content = await self._transport.request(
-                Request("GET", client_path("rooms", room_id, "state", "m.room.create", ""))
-            )
+            content = await self._transport.get("rooms", room_id, "state", "m.room.create", "")
             nonce = as_dict(content).get(NONCE_KEY)
             if type(nonce) is str and await self._is_own(room_id):
                 self._by_nonce[nonce] = room_id

@@ -6,13 +6,11 @@ same predecessor (fact 19). `/rooms/{id}/state/{type}/{key}` returns the current
 whole state of the room is read instead.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 from typing import Any
 
 from machines.ids import RoomId, UserId
-from matrix.errors import RequestRefused
-from matrix.http.request import Request, client_path
-from matrix.http.transport import Transport
+from matrix.http.transport import ANY_STATUS, Transport
 from matrix.keys import BINDING_TYPE
 from matrix.raw_events import StateMap, as_dict, joined_room_ids, state_map
 from matrix.sync.topology import members_of
@@ -27,7 +25,7 @@ class CurrentState:
     def __init__(self, transport: Transport, bot: UserId) -> None:
         self.transport = transport
         self.bot = bot
-        self.gives_events: bool | None = None
+        self.returns_events: bool | None = None
         """Whether the homeserver supports `format=event`; `None` until the first request."""
 
     def reader(self, limit: int | None = None) -> "StateReader":
@@ -49,7 +47,7 @@ class StateReader:
 
     async def event(self, room_id: RoomId, kind: str, key: str = "") -> StateEvent | None:
         """Return one state event of a room."""
-        if await self._gives_events(room_id):
+        if await self._returns_events(room_id):
             answer = await self._state_event(room_id, kind, key)
             return answer if _is_event(answer, kind) else None
         state = await self.whole(room_id)
@@ -61,61 +59,52 @@ class StateReader:
         return state_map(events) if isinstance(events, list) else None
 
     async def binding(self, room_id: RoomId) -> Mapping[str, Any] | None:
-        """Return a room's binding (contract R4); the homeserver keeps it for rooms that were left, too.
+        """Return a room's binding (contract R4), also of a room that the bot has left.
 
         Raises:
             RequestRefused: the homeserver can't return it. This does not mean that there is no binding: a room without
                 one would get new numbers.
         """
-        segments = ("user", self._current.bot, "rooms", room_id, "account_data", BINDING_TYPE)
-        try:
-            binding = await self._ask(segments)
-        except RequestRefused as refused:
-            if refused.status not in (403, 404):
-                raise
-            binding = None
-        return binding if isinstance(binding, dict) and binding else None
+        path = ("user", self._current.bot, "rooms", room_id, "account_data", BINDING_TYPE)
+        return as_dict(await self.get(*path, absent=(403, 404))) or None
 
     async def members(self, room_id: RoomId) -> tuple[UserId, ...] | None:
         """Return the other members of a room, joined or invited."""
         query = {"not_membership": "leave"}
-        answer = await self.get("rooms", room_id, "members", query=query)
-        events = as_dict(answer).get("chunk")
-        if not isinstance(events, list):
-            return None
-        return members_of(state_map(events), self._current.bot)
+        events = as_dict(await self.get("rooms", room_id, "members", query=query)).get("chunk")
+        return (
+            members_of(state_map(events), self._current.bot) if isinstance(events, list) else None
+        )
 
     async def joined_rooms(self) -> frozenset[RoomId] | None:
         """Return the rooms that the bot is joined to."""
         return joined_room_ids(await self.get("joined_rooms"))
 
-    async def get(self, *segments: str, query: Mapping[str, str] | None = None) -> Any:
-        """Return the answer of a read request."""
-        try:
-            return await self._ask(segments, query)
-        except RequestRefused:
-            return None
-
-    async def _ask(self, segments: Sequence[str], query: Mapping[str, str] | None = None) -> Any:
+    async def get(
+        self,
+        *segments: str,
+        query: Mapping[str, str] | None = None,
+        absent: Container[int] = ANY_STATUS,
+    ) -> Any:
+        """Return the response to a read request, `None` where it is refused with a status in `absent`."""
         if self.left is not None:
             if self.left <= 0:
                 return None
             self.left -= 1
-        call = Request("GET", client_path(*segments), query=query)
-        return await self._current.transport.request(call)
+        return await self._current.transport.get(*segments, query=query, absent=absent)
 
-    async def _gives_events(self, room_id: RoomId) -> bool:
+    async def _returns_events(self, room_id: RoomId) -> bool:
         """Detect once whether the homeserver returns events or only contents.
 
         It is detected from the bot's own membership: a content has `membership` at the top level, an event has it
-        inside `content`. The bot writes this event, so no user can make a content look like an event.
+        inside `content`. The bot writes this event, so no user can forge a content that resembles an event.
         """
-        if self._current.gives_events is None:
+        if self._current.returns_events is None:
             own = await self._state_event(room_id, "m.room.member", self._current.bot)
             if not isinstance(own, dict):
                 return True  # the bot may not read this room, so no other event of it is returned either
-            self._current.gives_events = "membership" not in own
-        return self._current.gives_events
+            self._current.returns_events = "membership" not in own
+        return self._current.returns_events
 
     async def _state_event(self, room_id: RoomId, kind: str, key: str) -> Any:
         return await self.get("rooms", room_id, "state", kind, key, query=_AS_EVENT)

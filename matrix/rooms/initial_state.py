@@ -12,7 +12,10 @@ from matrix.errors import RequestRefused
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.keys import NONCE_KEY
-from matrix.raw_events import StateMap, state_map
+from matrix.raw_events import StateMap, as_dict, state_map
+
+_Contents = dict[tuple[str, str], dict[str, Any]]
+"""Contents of state events by type and state key."""
 
 OWNER_LEVEL = 100
 
@@ -51,25 +54,21 @@ def room_body(order: CreateRoom, bot: UserId) -> dict[str, Any]:
     }
 
 
-def _initial_state(order: CreateRoom, bot: UserId) -> dict[tuple[str, str], dict[str, Any]]:
-    state: dict[tuple[str, str], dict[str, Any]] = {
-        ("m.room.guest_access", ""): {"guest_access": "forbidden"}
-    }
+def _initial_state(order: CreateRoom, bot: UserId) -> _Contents:
+    state: _Contents = {("m.room.guest_access", ""): {"guest_access": "forbidden"}}
     if order.parent is not None:
         state["m.space.parent", order.parent] = {"via": [server_of(bot)], "canonical": True}
     return state
 
 
-def missing_state(
-    state: StateMap, order: CreateRoom, bot: UserId
-) -> dict[tuple[str, str], dict[str, Any]]:
+def missing_state(state: StateMap, order: CreateRoom, bot: UserId) -> _Contents:
     """Return the state that a completely created room would have, and this one lacks, in the order to send it."""
     levels = dict(_LEVELS)
     create = state.get(("m.room.create", ""), {}).get("content", {})
     version = create.get("room_version", "1")
     if isinstance(version, str) and version.isdecimal() and int(version) < _CREATORS_ABOVE_LEVELS:
         levels["users"] = {bot: OWNER_LEVEL}
-    wanted: dict[tuple[str, str], dict[str, Any]] = {
+    wanted: _Contents = {
         ("m.room.power_levels", ""): levels,
         ("m.room.join_rules", ""): {"join_rule": "invite"},
         ("m.room.history_visibility", ""): {"history_visibility": "shared"},
@@ -87,7 +86,7 @@ async def finish_room(
     Raises:
         RequestRefused: the homeserver refuses it.
     """
-    events = await transport.request(Request("GET", client_path("rooms", room_id, "state")))
+    events = await transport.get("rooms", room_id, "state")
     state = state_map(events if isinstance(events, list) else [])
     for (kind, key), content in missing_state(state, order, bot).items():
         path = client_path("rooms", room_id, "state", kind, key)
@@ -113,11 +112,5 @@ async def ensure_invited(transport: Transport, room_id: RoomId, user_id: UserId)
 
 
 async def _membership(transport: Transport, room_id: RoomId, user_id: UserId) -> object:
-    path = client_path("rooms", room_id, "state", "m.room.member", user_id)
-    try:
-        content = await transport.request(Request("GET", path))
-    except RequestRefused as refused:
-        if refused.status == 404:
-            return None
-        raise
-    return content.get("membership") if isinstance(content, dict) else None
+    path = ("rooms", room_id, "state", "m.room.member", user_id)
+    return as_dict(await transport.get(*path, absent=(404,))).get("membership")

@@ -14,17 +14,11 @@ from machines.ids import RoomId, UserId
 from machines.room.binding import read_stored_binding
 from machines.room.topology import ObservedChild, ObservedRoom, Topology
 from matrix.errors import RequestRefused
-from matrix.http.concurrency import run_reads
-from matrix.raw_events import StateMap, as_dict, is_id
+from matrix.http.request import run_reads
+from matrix.raw_events import StateMap, as_dict, as_user_id, is_id
 from matrix.rooms.current_state import CurrentState, StateEvent, StateReader
 from matrix.sync.membership import own_membership, previous_membership
-from matrix.sync.topology import (
-    child_link,
-    inviter,
-    members_of,
-    observed_room,
-    parents_of,
-)
+from matrix.sync.topology import child_link, inviter, members_of, observed_room, parents_of
 
 MAX_REPAIR_REQUESTS = 18
 """The limit for one repair, whatever the room's members wrote into it; with its writes at most 20 (contract C12)."""
@@ -47,21 +41,17 @@ class Observer:
         self._own_spaces: set[RoomId] = set()
         self._containing: dict[RoomId, set[RoomId]] = {}
 
-    def remember(self, topology: Topology) -> None:
+    def record(self, topology: Topology) -> None:
         """Record the bot's own Spaces, which are searched for rooms without a claim, and which contain others."""
         self._known.update(topology.rooms)
-        own = {
-            room.room_id: room
-            for room in topology.rooms.values()
-            if room.is_space and room.created_by == self._bot
-        }
-        self._own_spaces.update(own)
-        for space in own.values():
+        own = own_spaces(topology.rooms, self._bot)
+        self._own_spaces.update(space.room_id for space in own)
+        for space in own:
             for child in space.children:
                 if child.room_id in self._own_spaces and child.via:
                     self._containing.setdefault(child.room_id, set()).add(space.room_id)
 
-    def remember_created(self, room_id: RoomId, *, is_space: bool) -> None:
+    def record_created(self, room_id: RoomId, *, is_space: bool) -> None:
         """Record a room that the bot has just created."""
         self._known.add(room_id)
         if is_space:
@@ -100,33 +90,32 @@ class Observer:
         """Return the rooms that the bot linked into its Spaces and has left since."""
         return {
             child.room_id
-            for space in topology.rooms.values()
-            if space.is_space and space.created_by == self._bot
+            for space in own_spaces(topology.rooms, self._bot)
             for child in space.children
             if child.sender == self._bot and child.via and child.room_id not in topology.rooms
         }
 
     def _is_incomplete(self, room: ObservedRoom) -> bool:
-        claim = read_stored_binding(room.binding)
+        stored = read_stored_binding(room.binding)
         if room.created_by == self._bot:
-            owned = claim.room_type == "space" and claim.matrix_user_id is not None
+            owned = stored.room_type == "space" and stored.matrix_user_id is not None
             return room.is_space and room.members is None and not owned
-        known = claim.room_type == "entry" and claim.matrix_user_id is not None
+        known = stored.room_type == "entry" and stored.matrix_user_id is not None
         return room.invited_by is None and not known
 
     async def _complete_room(self, reader: StateReader, room: ObservedRoom) -> ObservedRoom:
         if room.created_by == self._bot:
             return replace(room, members=await reader.members(room.room_id))
         membership = await reader.own_membership(room.room_id)
-        return replace(room, invited_by=await self.inviter(reader, room.room_id, membership))
+        return replace(room, invited_by=await self._inviter(reader, room.room_id, membership))
 
     # -- one room ----------------------------------------------------------------------------------
 
     async def observe(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
         """Read one room, and the Spaces that may contain it (contracts C7, C12).
 
-        `spaces` are those that the local rows name. A room that somebody else created is not a chat, whatever it
-        claims: no Space is read for it (contract C2).
+        `spaces` are those that the local rows name. For a room that somebody else created no Space is read: it is not a
+        chat, whatever it claims (contract C2).
         """
         reader = self._current.reader(MAX_REPAIR_REQUESTS)
         rooms: dict[RoomId, ObservedRoom] = {}
@@ -145,10 +134,7 @@ class Observer:
     async def read(
         self, reader: StateReader, room_id: RoomId
     ) -> tuple[ObservedRoom, StateMap] | None:
-        """Read one room with the state that was needed; `None` where the bot is not in it.
-
-        `None` too where the homeserver can't return its binding.
-        """
+        """Read one room and its state; `None` where the bot is not in it, or its binding can't be read."""
         basics = await _read_basics(reader, room_id)
         if basics is None:
             return None
@@ -168,20 +154,18 @@ class Observer:
         members = members_of(state, self._bot) if is_own else await reader.members(room_id)
         room = observed_room(room_id, state, binding, self._bot, members)
         if not is_own and room.invited_by is None:
-            room = replace(room, invited_by=await self.inviter(reader, room_id, own))
+            room = replace(room, invited_by=await self._inviter(reader, room_id, own))
         return room, state
 
     async def _find_linking_spaces(
         self, reader: StateReader, room: ObservedRoom, named: Sequence[RoomId]
     ) -> list[ObservedRoom]:
         """Return the Spaces that link a room: among the named ones, or else among all that the bot created."""
-        found = await self._linking_among(reader, room.room_id, named)
-        if found:
-            return found
         searched = self._own_spaces | set(named)
-        found = await self._linking_among(reader, room.room_id, sorted(searched - set(named)))
-        if found:
-            return found
+        for space_ids in (named, sorted(searched - set(named))):
+            found = await self._linking_among(reader, room.room_id, space_ids)
+            if found:
+                return found
         await self._read_new_spaces(reader)
         return await self._linking_among(reader, room.room_id, sorted(self._own_spaces - searched))
 
@@ -211,7 +195,7 @@ class Observer:
         if not space.is_space:
             return None
         space = replace(space, children=(link,))
-        self.remember(Topology(self._bot, {space_id: space}))
+        self.record(Topology(self._bot, {space_id: space}))
         if self._is_incomplete(space):
             space = await self._complete_room(reader, space)
         return space
@@ -227,7 +211,7 @@ class Observer:
             self._known.add(room_id)
             state = {("m.room.create", ""): dict(create)} if create is not None else {}
             room = observed_room(room_id, state, None, self._bot)
-            self.remember(Topology(self._bot, {room_id: room}))
+            self.record(Topology(self._bot, {room_id: room}))
 
     async def _spaces_containing(self, reader: StateReader, space_id: RoomId) -> list[ObservedRoom]:
         """Return the bot's Spaces that contain a Space; nothing in such a Space counts (contract C2).
@@ -247,7 +231,7 @@ class Observer:
                 break
         return parents
 
-    async def inviter(
+    async def _inviter(
         self, reader: StateReader, room_id: RoomId, membership: object
     ) -> UserId | None:
         """Follow the bot's own membership back to the invitation, event by event, without reading history."""
@@ -258,8 +242,7 @@ class Observer:
             if content is None:
                 return None
             if content.get("membership") == "invite":
-                sender = membership.get("sender")
-                return UserId(sender) if is_id(sender, "@") else None
+                return as_user_id(membership.get("sender"))
             direct = inviter(membership, self._bot)
             if direct is not None:
                 return direct
@@ -270,6 +253,11 @@ class Observer:
                 return None
             membership = await reader.get("rooms", room_id, "event", earlier)
         return None
+
+
+def own_spaces(rooms: Mapping[RoomId, ObservedRoom], bot: UserId) -> list[ObservedRoom]:
+    """Return the Spaces that the bot created."""
+    return [room for room in rooms.values() if room.is_space and room.created_by == bot]
 
 
 async def _read_basics(

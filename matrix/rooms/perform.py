@@ -5,7 +5,6 @@ definite refusal of the homeserver is an outcome (`Refused`); retries are made i
 """
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any, assert_never
 
 import anyio
@@ -31,15 +30,15 @@ from machines.events.orders import (
     SendMessage,
     StoreBinding,
 )
-from machines.ids import EventId, RoomId, TxnId, UserId, server_of
+from machines.ids import RoomId, TxnId, UserId, server_of
 from machines.room.topology import Topology
 from matrix.errors import Dropped, RequestRefused, refusal_of
 from matrix.http.cleaning import clean_text
-from matrix.http.gc_pause import gc_paused
+from matrix.http.parsing import gc_paused
 from matrix.http.request import Request, client_path
-from matrix.http.transport import Transport
+from matrix.http.transport import ANY_STATUS, Transport
 from matrix.keys import BINDING_TYPE
-from matrix.raw_events import as_dict, is_id
+from matrix.raw_events import as_dict, as_event_id
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.initial_state import ensure_invited
 from matrix.rooms.render import message_content
@@ -73,11 +72,11 @@ class OrderPerformer:
             if isinstance(fact, EncryptionEnabled):
                 self._encrypted[fact.room_id] = True
 
-    def remember(self, topology: Topology) -> None:
+    def record(self, topology: Topology) -> None:
         """Record which of the observed rooms are encrypted.
 
-        Encryption can't be turned off again. That a room is *not* encrypted is not taken from here: before the first
-        message the current state is read (contract L3).
+        Encryption can't be turned off again. For the other rooms nothing is recorded: before the first message the
+        current state is read (contract L3).
         """
         for room in topology.rooms.values():
             if room.encrypted:
@@ -137,33 +136,22 @@ class OrderPerformer:
         The parser is Python, so the thread shares the interpreter with the event loop, which gets it back within 5 ms
         (`sys.getswitchinterval`). One text is rendered at a time, so that the loop waits for only one thread.
         """
-        render = partial(
-            message_content,
-            order.body,
-            notice=order.notice,
-            answers=order.answers,
-            part=order.part,
-            partial=order.partial,
-            thread_root=order.thread_root,
-            edits_event_id=order.edits_event_id,
-            shows_question=order.shows_question,
-        )
         if len(order.body) <= _RENDERED_AT_ONCE_CHARS:
-            return render()
+            return message_content(order)
         async with self._renderer:
             with gc_paused():
-                return await anyio.to_thread.run_sync(render)
+                return await anyio.to_thread.run_sync(message_content, order)
 
     async def _redact(self, order: RedactMessage, txn_id: TxnId) -> Outcome:
         if order.redacts_event_id is None:
-            return Refused("invalid", "M_NOT_FOUND", "the message to take back was never sent")
+            return Refused("invalid", "M_NOT_FOUND", "the message to redact was never sent")
         path = client_path("rooms", order.room_id, "redact", order.redacts_event_id, txn_id)
         return await self._write(path, {})
 
     async def _set_state(
         self, room_id: RoomId, kind: str, key: str, content: Mapping[str, Any]
     ) -> Outcome:
-        """Set room state; for the same content the homeserver makes no second event."""
+        """Set room state; for the same content the homeserver creates no second event."""
         return await self._write(client_path("rooms", room_id, "state", kind, key), content)
 
     async def _write(
@@ -172,18 +160,12 @@ class OrderPerformer:
         answer = await self._transport.request(
             Request("PUT", path, body=content, bucket="send", droppable=droppable)
         )
-        event_id = as_dict(answer).get("event_id")
-        return Done(EventId(event_id) if is_id(event_id, "$") else None)
+        return Done(as_event_id(as_dict(answer).get("event_id")))
 
     async def _join(self, room_id: RoomId) -> Outcome:
+        path = client_path("rooms", room_id, "join")
         await self._transport.request(
-            Request(
-                "POST",
-                client_path("rooms", room_id, "join"),
-                body={},
-                bucket="join",
-                timeout_s=JOIN_TIMEOUT_S,
-            )
+            Request("POST", path, body={}, bucket="join", timeout_s=JOIN_TIMEOUT_S)
         )
         # Known encryption may be from before the bot was in the room.
         self._encrypted.pop(room_id, None)
@@ -202,16 +184,11 @@ class OrderPerformer:
         return Done()
 
     async def _look_up_name(self, user_id: UserId) -> Outcome:
-        path = client_path("profile", user_id, "displayname")
-        localpart = user_id[1:].partition(":")[0]
-        try:
-            answer = await self._transport.request(Request("GET", path))
-        except RequestRefused:
-            # No profile, a private one, or one on a homeserver that is away.
-            return NameFound(localpart)
-        name = as_dict(answer).get("displayname")
+        # There may be no profile, a private one, or one on a homeserver that does not respond.
+        profile = await self._transport.get("profile", user_id, "displayname", absent=ANY_STATUS)
+        name = as_dict(profile).get("displayname")
         shown = " ".join(clean_text(name).split()) if isinstance(name, str) else ""
-        return NameFound(shown or localpart)
+        return NameFound(shown or user_id[1:].partition(":")[0])
 
     async def _store_binding(self, room_id: RoomId, content: Mapping[str, Any]) -> Outcome:
         path = client_path("user", self._bot, "rooms", room_id, "account_data", BINDING_TYPE)
@@ -234,13 +211,7 @@ class OrderPerformer:
         """Whether a room is encrypted; the homeserver is asked once, where it is not known."""
         known = self._encrypted.get(room_id)
         if known is None:
-            path = client_path("rooms", room_id, "state", "m.room.encryption", "")
-            try:
-                await self._transport.request(Request("GET", path))
-                known = True
-            except RequestRefused as refused:
-                if refused.status != 404:
-                    raise
-                known = False
+            path = ("rooms", room_id, "state", "m.room.encryption", "")
+            known = await self._transport.get(*path, absent=(404,)) is not None
             self._encrypted[room_id] = known
         return known

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import nh3
 
+from machines.events.orders import SendMessage
 from machines.ids import EventId
 from matrix.http.cleaning import clean_text
 from matrix.keys import ANSWERS_KEY, PART_KEY, PARTIAL_KEY, QUESTION_KEY
@@ -61,45 +62,37 @@ def render(markdown: str) -> str:
     return rendered.lstrip()
 
 
-def message_content(
-    body: str,
-    *,
-    notice: bool = False,
-    answers: EventId | None = None,
-    part: int | None = None,
-    partial: bool = False,
-    thread_root: EventId | None = None,
-    edits_event_id: EventId | None = None,
-    shows_question: EventId | None = None,
-) -> dict[str, Any]:
-    """Return the content of an `m.room.message` with this body (contracts D2, D6, D7, D13).
+def message_content(order: SendMessage) -> dict[str, Any]:
+    """Return the content of the `m.room.message` that an order sends (contracts D2, D6, D7, D13).
 
     For an edit, `m.new_content` is the whole new message, and the rest is a fallback for clients without edits. An edit
     can't move a message between threads, so its `thread_root` is ignored. A body of `machines.turn.split.PART_BYTES`
     always fits into `CONTENT_BYTES`: the fallback of an edit is shortened first, then the HTML is left out.
     """
-    body = clean_text(body)
-    marks: dict[str, Any] = {"m.mentions": {}}
-    if answers is not None:
-        marks[ANSWERS_KEY] = answers
-    if part is not None:
-        marks[PART_KEY] = part
-    if partial:
-        marks[PARTIAL_KEY] = True
-    msgtype = "m.notice" if notice else "m.text"
-    message: dict[str, Any] = {"msgtype": msgtype, "body": body, **marks}
+    body = clean_text(order.body)
+    msgtype = "m.notice" if order.notice else "m.text"
+    message: dict[str, Any] = {"msgtype": msgtype, "body": body, "m.mentions": {}}
+    if order.answers is not None:
+        message[ANSWERS_KEY] = order.answers
+    if order.part is not None:
+        message[PART_KEY] = order.part
+    if order.partial:
+        message[PARTIAL_KEY] = True
     formatted = message | _formatted(body)
 
     # Only in the event itself: a server that returns `m.new_content` as the content of the edited event (Matrix 1.4
     # to 1.6) would otherwise move the question to that event's position in the timeline.
-    question = {QUESTION_KEY: shows_question} if shows_question is not None else {}
-    if edits_event_id is None:
-        relation = question | (_thread(thread_root, answers) if thread_root else {})
+    relation: dict[str, Any] = {}
+    if order.shows_question is not None:
+        relation[QUESTION_KEY] = order.shows_question
+    if order.edits_event_id is None:
+        if order.thread_root:
+            relation["m.relates_to"] = _thread(order.thread_root, order.answers)
         return _first_that_fits(formatted | relation, message | relation)
 
     fallback = message | {"body": f"* {body}"}
     short = message | {"body": f"* {body[:FALLBACK_CHARS]}…"}
-    relation = question | {"m.relates_to": {"rel_type": "m.replace", "event_id": edits_event_id}}
+    relation["m.relates_to"] = {"rel_type": "m.replace", "event_id": order.edits_event_id}
     return _first_that_fits(
         fallback | relation | {"m.new_content": formatted},
         short | relation | {"m.new_content": formatted},
@@ -119,12 +112,10 @@ def _formatted(body: str) -> dict[str, str]:
 
 def _thread(root: EventId, answers: EventId | None) -> dict[str, Any]:
     return {
-        "m.relates_to": {
-            "rel_type": "m.thread",
-            "event_id": root,
-            "is_falling_back": True,
-            "m.in_reply_to": {"event_id": answers or root},
-        }
+        "rel_type": "m.thread",
+        "event_id": root,
+        "is_falling_back": True,
+        "m.in_reply_to": {"event_id": answers or root},
     }
 
 

@@ -1,4 +1,4 @@
-"""The session file, which keeps the bot one device on the homeserver over all restarts (contract L2).
+"""The session file: with it, the bot stays one device on the homeserver over all restarts (contract L2).
 
 The bot chooses its device id and writes it to `session.json` *before* the login request. So a bot that is killed
 between the homeserver's answer and the second write logs in again as the same device.
@@ -7,9 +7,11 @@ between the homeserver's answer and the second write logs in again as the same d
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from machines.ids import DeviceId, UserId
 from matrix.errors import SessionMismatch, SessionUnusable
@@ -17,7 +19,6 @@ from matrix.errors import SessionMismatch, SessionUnusable
 SESSION_FILE = "session.json"
 _TEMPORARY_FILE = "session.tmp"
 _BEGINNING = b'{\n  "homeserver": '
-_FIELDS = ("homeserver", "user_id", "device_id", "access_token")
 _DEVICE_ID_BYTES = 5
 
 
@@ -43,16 +44,12 @@ class StoredSession:
 
     @classmethod
     def begin(cls, account: Account, device_id: DeviceId | None = None) -> Self:
-        """Make a session for an account that has none; without `device_id`, choose a new one."""
+        """Return a new session for an account; without `device_id`, choose a new one."""
         return cls(
             homeserver=_plain(account.homeserver),
             user_id=account.user_id,
             device_id=device_id or DeviceId(secrets.token_hex(_DEVICE_ID_BYTES).upper()),
         )
-
-    def with_token(self, access_token: str) -> Self:
-        """Return this session with the token of a login."""
-        return replace(self, access_token=access_token)
 
     def check(self, account: Account) -> None:
         """Check that this session belongs to the configured account.
@@ -85,19 +82,9 @@ def is_own_file_of_store(name: str, content: bytes) -> bool:
 
 def _parse(content: bytes) -> StoredSession | None:
     try:
-        raw = json.loads(content)
-    except ValueError:
+        return msgspec.json.decode(content, type=StoredSession)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    values = [raw.get(name) for name in _FIELDS] if isinstance(raw, dict) else []
-    homeserver, user_id, device_id, access_token = values or [None] * len(_FIELDS)
-    if not (
-        isinstance(homeserver, str)
-        and isinstance(user_id, str)
-        and isinstance(device_id, str)
-        and isinstance(access_token, str | None)
-    ):
-        return None
-    return StoredSession(homeserver, UserId(user_id), DeviceId(device_id), access_token)
 
 
 def _plain(homeserver: str) -> str:

@@ -2,10 +2,10 @@
 
 The stored token is tried first. Where the homeserver ended it softly, or a login was interrupted, the bot logs in with
 its password under the stored device id. Where the homeserver ended it for good, the device is gone. This is an error
-and makes no second device: the operator decides what happens next.
+and creates no second device: the operator decides what happens next.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -16,6 +16,7 @@ from machines.ids import DeviceId, UserId
 from matrix.errors import RequestRefused, SessionMismatch
 from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
+from matrix.raw_events import as_dict
 from matrix.session.file import SESSION_FILE, Account, SessionFile, StoredSession
 
 DEVICE_NAME = "surfaces-bot"
@@ -30,7 +31,7 @@ class Session:
 
 
 class Authenticator:
-    """Gives the transport a valid token."""
+    """Provides the transport with a valid token."""
 
     def __init__(self, account: Account, transport: Transport) -> None:
         self._account = account
@@ -39,10 +40,10 @@ class Authenticator:
         self._one_at_a_time = anyio.Lock()
 
     async def login(self) -> Session:
-        """Use the stored session or make one, keeping the device.
+        """Use the stored session, or log in with the same device.
 
-        Of several concurrent callers one logs in, and the others use its session: a second login of a device would
-        end the token of the first.
+        Of several concurrent callers one logs in, and the others use its session: a second login of a device ends the
+        token of the first.
 
         Raises:
             CredentialsRefused: the homeserver does not accept the configured or stored credentials.
@@ -77,7 +78,7 @@ class Authenticator:
             ) from refused
         if device_id is None:
             raise CredentialsRefused(
-                "MATRIX_ACCESS_TOKEN belongs to no device: use a token that a login gave"
+                "MATRIX_ACCESS_TOKEN belongs to no device: use the token of a login"
             )
         if stored is not None and stored.device_id != device_id:
             raise SessionMismatch(
@@ -85,7 +86,7 @@ class Authenticator:
                 f" {stored.device_id}, but MATRIX_ACCESS_TOKEN to {device_id}: set"
                 " MATRIX_STORE_PATH to another directory, or run `surfaces-bot reset`"
             )
-        session = StoredSession.begin(self._account, device_id).with_token(token)
+        session = replace(StoredSession.begin(self._account, device_id), access_token=token)
         if session != stored:
             await self._store(session)
         return session
@@ -107,10 +108,9 @@ class Authenticator:
         return True
 
     async def _device_of(self, token: str) -> DeviceId | None:
-        whoami = await self._transport.request(
-            Request("GET", client_path("account", "whoami"), token=token, retry_forever=True)
-        )
-        user_id = whoami.get("user_id") if isinstance(whoami, dict) else None
+        request = Request("GET", client_path("account", "whoami"), token=token, retry_forever=True)
+        whoami = as_dict(await self._transport.request(request))
+        user_id = whoami.get("user_id")
         if user_id != self._account.user_id:
             raise CredentialsRefused(
                 f"the access token belongs to {user_id}, but MATRIX_USER_ID is"
@@ -126,18 +126,14 @@ class Authenticator:
         if stored is None:
             await self._store(session)
         login = await request_login(
-            self._transport,
-            self._account,
-            device_name=DEVICE_NAME,
-            device_id=session.device_id,
-            retry=True,
+            self._transport, self._account, DEVICE_NAME, device_id=session.device_id, retry=True
         )
         token = login.get("access_token")
         if not isinstance(token, str):
             raise CredentialsRefused("the homeserver answered the login without an access token")
         if login.get("user_id") != session.user_id:
             raise wrong_user(login, session.user_id)
-        session = session.with_token(token)
+        session = replace(session, access_token=token)
         await self._store(session)
         return session
 
@@ -148,8 +144,8 @@ class Authenticator:
 async def request_login(
     transport: Transport,
     account: Account,
-    *,
     device_name: str,
+    *,
     device_id: DeviceId | None = None,
     retry: bool,
 ) -> dict[str, Any]:
@@ -177,18 +173,17 @@ async def request_login(
         retry_forever=retry,
     )
     try:
-        login = await transport.request(request)
+        return as_dict(await transport.request(request))
     except RequestRefused as refused:
         raise CredentialsRefused(
             f"the homeserver refused the login of {account.user_id} ({refused.errcode}:"
             f" {refused.reason}): check MATRIX_USER_ID and MATRIX_PASSWORD"
         ) from refused
-    return login if isinstance(login, dict) else {}
 
 
 def wrong_user(login: dict[str, Any], expected: UserId) -> CredentialsRefused:
     """Return the error for a login that the homeserver answered with another user's session."""
     return CredentialsRefused(
         f"the homeserver logged in {login.get('user_id')}, but MATRIX_USER_ID is"
-        f" {expected}: set it to what the homeserver says"
+        f" {expected}: set it to the user that the homeserver names"
     )

@@ -29,7 +29,11 @@ _LOGOUT_TIMEOUT_S = 20.0
 
 
 class OneShotClient:
-    """The account's session for the duration of one command."""
+    """The account's session for the duration of one command.
+
+    Every request raises `RequestRefused` where the homeserver refuses it, and `HomeserverUnreachable` where it does not
+    answer.
+    """
 
     def __init__(self, transport: Transport, user_id: UserId, token: str) -> None:
         self._transport = transport
@@ -42,26 +46,15 @@ class OneShotClient:
         query: Mapping[str, str] | None = None,
         timeout_s: float = READ_TIMEOUT_S,
     ) -> Any:
-        """Make a read request.
-
-        Raises:
-            RequestRefused: the homeserver refuses it.
-            HomeserverUnreachable: the homeserver does not answer.
-        """
+        """Make a read request."""
         # The request carries the token itself, so that the end of the session is a refusal and not a wait.
+        path = client_path(*segments)
         return await self._transport.request(
-            Request(
-                "GET", client_path(*segments), query=query, timeout_s=timeout_s, token=self._token
-            )
+            Request("GET", path, query=query, timeout_s=timeout_s, token=self._token)
         )
 
     async def post(self, *segments: str, bucket: BucketName) -> Any:
-        """Make an idempotent request with an empty body; waits after a 429 (contract D8).
-
-        Raises:
-            RequestRefused: the homeserver refuses it.
-            HomeserverUnreachable: the homeserver does not answer.
-        """
+        """Make an idempotent request with an empty body; waits after a 429 (contract D8)."""
         return await self._transport.request(
             Request("POST", client_path(*segments), body={}, bucket=bucket, token=self._token)
         )
@@ -143,8 +136,8 @@ async def _open_transport(homeserver: str) -> AsyncIterator[Transport]:
 
 async def _log_in(transport: Transport, account: Account) -> OneShotClient:
     try:
-        # Not repeated: each login makes a device, and one whose response is lost could not be logged out.
-        login = await request_login(transport, account, device_name=DEVICE_NAME, retry=False)
+        # Not repeated: each login creates a device, and one whose response is lost could not be logged out.
+        login = await request_login(transport, account, DEVICE_NAME, retry=False)
     except Unreachable as failure:
         raise HomeserverUnreachable(
             f"{account.homeserver} did not answer the login ({failure.reason})"

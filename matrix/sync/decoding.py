@@ -14,20 +14,22 @@ from msgspec import Raw
 from machines.events.matrix import Gap, Quarantined, SyncBatch
 from machines.ids import RoomId, SyncToken, UserId
 from matrix.http.parsing import ROOM_BYTES, parse_json
-from matrix.raw_events import is_id
-from matrix.sync.batch import BatchBuilder
-from matrix.sync.timeline import JoinedRoom, decode_invite, decode_joined, decode_left
+from matrix.raw_events import as_dict, as_user_id, is_id
+from matrix.sync.timeline import (
+    BatchBuilder,
+    JoinedRoom,
+    decode_invite,
+    decode_joined,
+    decode_left,
+)
 
 OnRoom = Callable[[RoomId, JoinedRoom], None]
 """Called with each joined room while it is in memory."""
 
 _SECTIONS = ("join", "invite", "leave")
+_OVERSIZED = object()  # replaces a room that is too large
 
-TOO_LARGE = f"the homeserver tells more than {ROOM_BYTES} bytes of the room"
-
-
-class _Oversized:
-    """Replaces a room that is too large."""
+TOO_LARGE = f"the homeserver sends more than {ROOM_BYTES} bytes of the room"
 
 
 class SyncDecoder:
@@ -53,7 +55,7 @@ class SyncDecoder:
     def room(self, section: str, room_id: str, text: bytes | None) -> None:
         """Decode one room; without its text it is recorded as oversized."""
         if section in _SECTIONS:
-            room = _Oversized() if text is None else Raw(text)
+            room = _OVERSIZED if text is None else Raw(text)
             self._decode(section, {section: {room_id: room}})
 
     def finish(self, response: object) -> SyncBatch:
@@ -62,7 +64,7 @@ class SyncDecoder:
         Without a `next_batch` the token stays `since`, so that nothing is skipped and the sync is repeated.
         """
         batch = self._batch
-        body = response if type(response) is dict else {}
+        body = as_dict(response)
         token = body.get("next_batch")
         if type(token) is not str or not token:
             batch.quarantine("sync", "the response has no next_batch")
@@ -72,10 +74,7 @@ class SyncDecoder:
             self._decode(section, rooms)
         _check_to_device(batch, body)
         return SyncBatch(
-            SyncToken(token),
-            tuple(batch.events),
-            tuple(batch.gaps),
-            tuple(batch.quarantined),
+            SyncToken(token), tuple(batch.events), tuple(batch.gaps), tuple(batch.quarantined)
         )
 
     def _decode(self, section: str, rooms: dict[str, Any]) -> None:
@@ -104,7 +103,7 @@ def _rooms(
         if not is_id(room_id, "!"):
             batch.quarantine("sync", f"a key of rooms.{section} is not a room id")
             continue
-        if type(raw) is _Oversized or (type(raw) is Raw and memoryview(raw).nbytes > ROOM_BYTES):
+        if raw is _OVERSIZED or (type(raw) is Raw and memoryview(raw).nbytes > ROOM_BYTES):
             batch.quarantine("sync", TOO_LARGE, RoomId(room_id))
             batch.oversized.add(RoomId(room_id))
             continue
@@ -119,8 +118,8 @@ def _check_to_device(batch: BatchBuilder, body: dict[str, Any]) -> None:
     """Quarantine malformed to-device messages, one line for each sender and reason; nothing uses the others."""
     faults: Counter[tuple[UserId | None, str]] = Counter()
     for message in batch.events_in(body, "to_device", "to_device", None):
-        parts = message if type(message) is dict else {}
-        sender = UserId(parts["sender"]) if is_id(parts.get("sender"), "@") else None
+        parts = as_dict(message)
+        sender = as_user_id(parts.get("sender"))
         if type(parts.get("type")) is not str:
             faults[sender, "the to-device message is not an object with a type"] += 1
         elif sender is None:

@@ -1,36 +1,45 @@
-"""Decodes one raw timeline event into one Matrix event of `machines.events.matrix`, or says why it can't.
+"""Decodes one raw timeline event into one Matrix event of `machines.events.matrix`, or raises the reason why it can't.
 
 All checks are made by hand, on the used fields only: a schema validator costs twenty times as much (fact 2), and an
 event of a user must never raise anything but `Undecodable` (facts 1 and 10, contract D9).
 """
 
 import re
-from typing import Any
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 
 from machines.events.matrix import (
+    BotRemoved,
     EncryptedArrived,
     EncryptionEnabled,
     FileArrived,
     MalformedArrived,
     MatrixEvent,
+    MemberChanged,
+    Membership,
     MessageArrived,
     QuestionShown,
 )
 from machines.ids import EventId, RoomId, UserId
 from matrix.http.cleaning import clean_text
 from matrix.keys import QUESTION_KEY
-from matrix.raw_events import as_dict, is_id, is_unicode
-from matrix.sync.fields import Undecodable, content_of, event_id_of, sender_of, sent_at_ms_of
-from matrix.sync.membership import member_changed
+from matrix.raw_events import as_dict, as_event_id, as_user_id, is_id, is_unicode
+from matrix.sync.membership import previous_membership
 
+_MAX_TIME_MS = 2**53
+_MAX_REASON_LENGTH = 255
+_MEMBERSHIPS: Final = frozenset(get_args(Membership))
 _FILE_TYPES = frozenset({"m.file", "m.image", "m.audio", "m.video"})
 
 # The fields that decryption needs; all others are dropped.
 _MEGOLM_FIELDS = ("algorithm", "ciphertext", "sender_key", "session_id", "device_id")
 
 _REPLY_FALLBACK = re.compile(r"\A> (?:\* )?<@[^>\n]*>[^\n]*(?:\n>[^\n]*)*\n{0,2}")
+
+
+class Undecodable(Exception):
+    """The event can't be decoded; the rest of its timeline is decoded all the same."""
 
 
 def decode_event(event: object, room_id: RoomId, bot: UserId) -> MatrixEvent | None:
@@ -42,21 +51,16 @@ def decode_event(event: object, room_id: RoomId, bot: UserId) -> MatrixEvent | N
     if type(event) is not dict:
         raise Undecodable("the event is not an object")
     kind = event.get("type")
-    sender = event.get("sender")
-    if kind == "m.room.message":
+    if kind in ("m.room.message", "m.room.encrypted"):
         if "state_key" in event:
-            return None
-        return _question(event, room_id) if sender == bot else _message(event, room_id, bot)
-    if kind == "m.room.encrypted":
-        # nio would take an encrypted state event for state (fact 10).
-        if sender == bot or "state_key" in event:
-            return None
-        return _encrypted(event, room_id)
+            return None  # nio would process an encrypted state event as state (fact 10)
+        if event.get("sender") == bot:
+            return _question(event, room_id) if kind == "m.room.message" else None
+        return _arrived(event, room_id, bot)
     if kind == "m.room.member":
-        return member_changed(event, room_id, bot)
+        return _member_changed(event, room_id, bot)
     if kind == "m.room.encryption" and event.get("state_key") == "":
-        event_id = event.get("event_id")
-        return EncryptionEnabled(room_id, EventId(event_id) if is_id(event_id, "$") else None)
+        return EncryptionEnabled(room_id, as_event_id(event.get("event_id")))
     if type(kind) is not str:
         raise Undecodable("the event has no type")
     return None
@@ -66,10 +70,10 @@ def malformed_message(event: object, room_id: RoomId, bot: UserId) -> MalformedA
     """Return the id and sender of a message that is `Undecodable`, so that the sender can be answered; else `None`."""
     if type(event) is not dict or event.get("type") != "m.room.message" or "state_key" in event:
         return None
-    event_id, sender = event.get("event_id"), event.get("sender")
-    if sender == bot or not is_id(event_id, "$") or not is_id(sender, "@"):
+    event_id, sender = as_event_id(event.get("event_id")), as_user_id(event.get("sender"))
+    if event_id is None or sender is None or sender == bot:
         return None
-    return MalformedArrived(room_id, EventId(event_id), UserId(sender))
+    return MalformedArrived(room_id, event_id, sender)
 
 
 class _Relation(Struct, frozen=True):
@@ -88,15 +92,13 @@ def _relation(content: dict[str, Any]) -> _Relation:
     if type(relation) is not dict:
         raise Undecodable("m.relates_to is not an object")
     kind = relation.get("rel_type")
-    target = relation.get("event_id")
-    root = EventId(target) if kind == "m.thread" and is_id(target, "$") else None
+    root = as_event_id(relation.get("event_id")) if kind == "m.thread" else None
     reply = relation.get("m.in_reply_to")
     if type(reply) is not dict:
         return _Relation(kind == "m.replace", root)
     # In a thread, `m.in_reply_to` may be only a fallback for clients without threads.
     falls_back = kind == "m.thread" and relation.get("is_falling_back") is True
-    event_id = reply.get("event_id")
-    replies_to = EventId(event_id) if is_id(event_id, "$") and not falls_back else None
+    replies_to = None if falls_back else as_event_id(reply.get("event_id"))
     return _Relation(kind == "m.replace", root, True, replies_to)
 
 
@@ -110,15 +112,17 @@ def _is_redacted(event: dict[str, Any]) -> bool:
     return "redacted_because" in as_dict(event.get("unsigned"))
 
 
-def _message(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent | None:
-    event_id = event_id_of(event)
-    sender = sender_of(event)
-    content = content_of(event)
+def _arrived(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent | None:
+    """Decode a message of somebody else, encrypted or not."""
+    event_id, sender, content = _event_id(event), _sender(event), _content(event)
     if _is_redacted(event):
         return None
     relation = _relation(content)
     if relation.is_edit:
         return None
+    if event["type"] == "m.room.encrypted":
+        fields = _megolm_fields(content, relation.thread_root)
+        return EncryptedArrived(room_id, event_id, sender, fields, _sent_at_ms(event))
     msgtype = content.get("msgtype")
     if type(msgtype) is not str:
         raise Undecodable("the message has no msgtype")
@@ -134,7 +138,7 @@ def _message(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
             event_id,
             sender,
             body,
-            sent_at_ms_of(event),
+            _sent_at_ms(event),
             relation.thread_root,
             replies_to=relation.replies_to,
             addressed=_mentions(content, bot),
@@ -145,13 +149,12 @@ def _message(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
             name = content.get("body")
         if type(name) is not str:
             raise Undecodable("the file has no name")
-        name = clean_text(name)
         return FileArrived(
             room_id,
             event_id,
             sender,
-            name,
-            sent_at_ms_of(event),
+            clean_text(name),
+            _sent_at_ms(event),
             relation.thread_root,
             relation.replies_to,
             _mentions(content, bot),
@@ -161,29 +164,93 @@ def _message(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
 
 def _question(event: dict[str, Any], room_id: RoomId) -> QuestionShown | None:
     """Return that an own message shows an agent's question (contract K8), `None` for any other own message."""
-    question = as_dict(event.get("content")).get(QUESTION_KEY)
-    event_id = event.get("event_id")
-    if not is_id(question, "$") or not is_id(event_id, "$") or _is_redacted(event):
+    question = as_event_id(as_dict(event.get("content")).get(QUESTION_KEY))
+    event_id = as_event_id(event.get("event_id"))
+    if question is None or event_id is None or _is_redacted(event):
         return None
-    return QuestionShown(room_id, EventId(event_id), EventId(question))
+    return QuestionShown(room_id, event_id, question)
 
 
-def _encrypted(event: dict[str, Any], room_id: RoomId) -> MatrixEvent | None:
-    event_id = event_id_of(event)
-    sender = sender_of(event)
-    content = content_of(event)
-    if _is_redacted(event):
-        return None
-    relation = _relation(content)
-    if relation.is_edit:
-        return None
-    kept: dict[str, Any] = {}
+def _megolm_fields(content: dict[str, Any], thread_root: EventId | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     for field in _MEGOLM_FIELDS:
         value = content.get(field)
         if type(value) is str and is_unicode(value):
-            kept[field] = value
-    if "algorithm" not in kept or "ciphertext" not in kept:
+            fields[field] = value
+    if "algorithm" not in fields or "ciphertext" not in fields:
         raise Undecodable("the encrypted event has no algorithm or ciphertext")
-    if relation.thread_root is not None:
-        kept["m.relates_to"] = {"rel_type": "m.thread", "event_id": relation.thread_root}
-    return EncryptedArrived(room_id, event_id, sender, kept, sent_at_ms_of(event))
+    if thread_root is not None:
+        fields["m.relates_to"] = {"rel_type": "m.thread", "event_id": thread_root}
+    return fields
+
+
+def _member_changed(
+    event: dict[str, Any], room_id: RoomId, bot: UserId
+) -> MemberChanged | BotRemoved | None:
+    """Return the change of a membership; of the bot's own memberships, only its removal."""
+    if "state_key" not in event:
+        return None  # anybody can send such an event; it is not a membership
+    user_id = event["state_key"]
+    if user_id == bot:
+        return bot_removed(event, room_id, bot)
+    if not is_id(user_id, "@"):
+        raise Undecodable("the membership's state_key is not a user id")
+    membership = _content(event).get("membership")
+    if type(membership) is not str or membership not in _MEMBERSHIPS:
+        raise Undecodable("the membership is none of Matrix's")
+    return MemberChanged(
+        room_id,
+        _event_id(event),
+        UserId(user_id),
+        membership,  # type: ignore[arg-type]  # one of Membership, just checked
+    )
+
+
+def bot_removed(event: dict[str, Any], room_id: RoomId, bot: UserId) -> BotRemoved | None:
+    """Return who removed the bot from the room and why; `None` when this membership is not a removal.
+
+    An invitation that was rejected or withdrawn is not a removal.
+
+    Raises:
+        Undecodable: it is malformed.
+    """
+    content = _content(event)
+    membership = content.get("membership")
+    if membership not in ("leave", "ban") or previous_membership(event) in ("invite", "knock"):
+        return None
+    sender = _sender(event)
+    text = f"{'banned' if membership == 'ban' else 'kicked'} by {sender}"
+    if sender == bot:
+        text = "the bot left"
+    reason = content.get("reason")
+    if type(reason) is str and reason:
+        text = f"{text}: {clean_text(reason)[:_MAX_REASON_LENGTH]}"
+    return BotRemoved(room_id, _event_id(event), sender, text)
+
+
+def _event_id(event: dict[str, Any]) -> EventId:
+    event_id = as_event_id(event.get("event_id"))
+    if event_id is None:
+        raise Undecodable("the event has no valid event_id")
+    return event_id
+
+
+def _sender(event: dict[str, Any]) -> UserId:
+    sender = as_user_id(event.get("sender"))
+    if sender is None:
+        raise Undecodable("the event has no valid sender")
+    return sender
+
+
+def _sent_at_ms(event: dict[str, Any]) -> int:
+    sent_at_ms = event.get("origin_server_ts")
+    if type(sent_at_ms) is not int or not 0 <= sent_at_ms <= _MAX_TIME_MS:
+        raise Undecodable("the event has no valid origin_server_ts")
+    return sent_at_ms
+
+
+def _content(event: dict[str, Any]) -> dict[str, Any]:
+    content = event.get("content")
+    if type(content) is not dict:
+        raise Undecodable("the event's content is not an object")
+    return content

@@ -41,7 +41,7 @@ def initial_filter(since: SyncToken | None, bot: UserId) -> str:
         timeline = {"types": ("m.room.message", "m.room.encrypted"), "not_senders": [bot]}
         timeline |= {"limit": 1, "lazy_load_members": True}
     return _sync_filter(
-        # The bot's own membership says who invited it; lazy loading always includes it.
+        # The bot's own membership names who invited it; lazy loading always includes it.
         state={"types": (*_TOPOLOGY, "m.room.member"), "lazy_load_members": True},
         timeline=timeline,
         room_account_data={"types": [BINDING_TYPE, "m.fully_read"]},

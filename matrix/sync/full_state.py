@@ -16,8 +16,7 @@ from machines.room.topology import ObservedRoom, Topology
 from matrix.http.parsing import parse_sync
 from matrix.raw_events import as_dict, section_events
 from matrix.sync.decoding import OnRoom, SyncDecoder
-from matrix.sync.read_position import is_settled, read_position_in
-from matrix.sync.resuming import Unsettled
+from matrix.sync.read_position import Unsettled, is_settled, read_position_in
 from matrix.sync.streaming import RoomSplitter
 from matrix.sync.timeline import JoinedRoom
 from matrix.sync.topology import room_of_sync
@@ -34,7 +33,7 @@ class FullState(Struct, frozen=True):
 
 
 class SyncReader:
-    """Reads a sync response, at once or in pieces, into a `SyncBatch`."""
+    """Reads a sync response, at once or in pieces, into a `SyncBatch`: a `BodyReader`."""
 
     def __init__(
         self,
@@ -47,27 +46,15 @@ class SyncReader:
         self._splitter = RoomSplitter(self.decoder.room)
 
     def whole(self, body: bytes) -> Any:
-        """Return the result of a complete response.
-
-        Raises:
-            Unreachable: it does not come from a homeserver.
-        """
+        """Return the result of a complete response."""
         return self.result(parse_sync(body))
 
     def feed(self, piece: bytes) -> None:
-        """Read the next piece.
-
-        Raises:
-            Unreachable: it does not come from a homeserver.
-        """
+        """Read the next piece."""
         self._splitter.feed(piece)
 
     def finish(self) -> Any:
-        """Return the result of all pieces.
-
-        Raises:
-            Unreachable: the response was cut off, or does not come from a homeserver.
-        """
+        """Return the result of all pieces."""
         return self.result(self._splitter.finish())
 
     def result(self, response: object) -> Any:
@@ -107,5 +94,5 @@ def _may_rename(room: JoinedRoom) -> bool:
     events = section_events(room, "timeline")
     last = as_dict(events[-1]) if events else {}
     body = as_dict(last.get("content")).get("body")
-    asks = type(body) is str and body.lstrip().lower().startswith(_RENAME)
-    return asks or last.get("type") == "m.room.encrypted"
+    renames = type(body) is str and body.lstrip().lower().startswith(_RENAME)
+    return renames or last.get("type") == "m.room.encrypted"

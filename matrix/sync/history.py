@@ -11,7 +11,6 @@ from machines.events.orders import SendMessage
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from matrix.errors import RequestRefused
 from matrix.http.cleaning import clean_text
-from matrix.http.request import Request, client_path
 from matrix.http.transport import Transport
 from matrix.keys import ANSWERS_KEY, PART_KEY
 from matrix.raw_events import as_dict
@@ -114,9 +113,7 @@ async def find_sent(
                 if event_id is not None and _is_same(event.get("content"), message):
                     return EventId(event_id)
     except RequestRefused:
-        return (
-            None  # a room that can't be read can't be written to either; sending gives the reason
-        )
+        pass  # a room that can't be read can't be written to either; the request to send it returns the reason
     return None
 
 
@@ -155,8 +152,7 @@ async def _walk(
     while True:
         since = {"from": start} if start is not None else {}
         page_query = query | since | {"limit": str(PAGE_SIZE), "filter": event_filter}
-        path = client_path("rooms", room_id, "messages")
-        page = as_dict(await transport.request(Request("GET", path, query=page_query)))
+        page = as_dict(await transport.get("rooms", room_id, "messages", query=page_query))
         events = page.get("chunk")
         if isinstance(events, list):
             yield events

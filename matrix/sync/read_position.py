@@ -3,28 +3,36 @@
 When the database is gone, the homeserver still has the read position and the bot's own answers, which name the message
 that they answer (contract D2). A message is left to answer only where neither settles it. The parts of an incomplete
 answer are included, so that the bot finishes it in its own events.
+
+A full sync without a token contains, for each room, only the last message that somebody else sent. Where the read
+position is at that message, the room is settled; almost all rooms are. In the others the history is read back, to the
+read position or the bot's own join. This includes rooms whose last message is an edit or a notice, which gets no
+answer: a question may come before it.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from machines.events.matrix import MatrixEvent
-from machines.ids import EventId, RoomId, UserId
-from matrix.errors import RequestRefused
-from matrix.http.request import Request, client_path
-from matrix.http.transport import Transport
-from matrix.raw_events import as_dict, is_id, section_events
+from msgspec.structs import replace
+
+from machines.events.matrix import MatrixEvent, SyncBatch
+from machines.ids import EventId, RoomId, SyncToken, UserId
+from matrix.http.request import run_reads
+from matrix.http.transport import ANY_STATUS, Transport
+from matrix.raw_events import as_dict, as_event_id, section_events
+from matrix.sync.history import read_back
 from matrix.sync.reply_relations import MESSAGES
 from matrix.sync.timeline import decode_page
+
+Unsettled = Mapping[RoomId, EventId | None]
+"""The rooms with messages after the read position, and that position."""
 
 
 async def fetch_read_position(transport: Transport, bot: UserId, room_id: RoomId) -> EventId | None:
     """Return the read position that the homeserver has, `None` where there is none."""
-    path = client_path("user", bot, "rooms", room_id, "account_data", "m.fully_read")
-    try:
-        return _event_id(await transport.request(Request("GET", path)))
-    except RequestRefused:
-        return None
+    path = ("user", bot, "rooms", room_id, "account_data", "m.fully_read")
+    return _event_id(await transport.get(*path, absent=ANY_STATUS))
 
 
 def read_position_in(room: Mapping[str, Any]) -> EventId | None:
@@ -42,6 +50,34 @@ def is_settled(room: Mapping[str, Any], position: EventId | None) -> bool:
     return not events or events[-1].get("event_id") == position
 
 
+async def resume_batch(
+    transport: Transport, bot: UserId, batch: SyncBatch, unsettled: Unsettled
+) -> SyncBatch:
+    """Return an initial batch with the unanswered messages instead of the last messages."""
+    found: dict[RoomId, tuple[MatrixEvent, ...]] = {}
+
+    async def read(room_id: RoomId, position: EventId | None) -> None:
+        found[room_id] = await read_unanswered(transport, bot, room_id, batch.token, position)
+
+    await run_reads(partial(read, *each) for each in unsettled.items())
+    events: list[MatrixEvent] = [fact for fact in batch.events if not isinstance(fact, MESSAGES)]
+    for room_id in unsettled:
+        events.extend(found[room_id])
+    return replace(batch, events=tuple(events))
+
+
+async def read_unanswered(
+    transport: Transport,
+    bot: UserId,
+    room_id: RoomId,
+    end: SyncToken | None,
+    position: EventId | None,
+) -> tuple[MatrixEvent, ...]:
+    """Read a room's history up to `end`, or all of it, and return the unanswered messages, oldest first."""
+    events = await read_back(transport, bot, room_id, end, position)
+    return left_to_answer(events, room_id, position, bot)
+
+
 def left_to_answer(
     events: Sequence[object], room_id: RoomId, position: str | None, bot: UserId
 ) -> tuple[MatrixEvent, ...]:
@@ -49,21 +85,13 @@ def left_to_answer(
 
     `position` is the last message that the bot has finished, if this history contains it.
     """
-    after = _after(events, position)
+    ids = [as_dict(event).get("event_id") for event in events]
+    was_read = position is not None and position in ids
+    unread = events[ids.index(position) + 1 :] if was_read else events
     # At its read position the bot was in the room.
-    unread = events if after is None else after
-    facts = decode_page(unread, room_id, bot, was_in=after is not None)
+    facts = decode_page(unread, room_id, bot, was_in=was_read)
     return tuple(fact for fact in facts if isinstance(fact, MESSAGES))
 
 
-def _after(events: Sequence[object], position: str | None) -> Sequence[object] | None:
-    """Return the events after the read position, `None` where this history does not contain it."""
-    for index, event in enumerate(events):
-        if position is not None and as_dict(event).get("event_id") == position:
-            return events[index + 1 :]
-    return None
-
-
 def _event_id(content: object) -> EventId | None:
-    event_id = as_dict(content).get("event_id")
-    return EventId(event_id) if is_id(event_id, "$") else None
+    return as_event_id(as_dict(content).get("event_id"))

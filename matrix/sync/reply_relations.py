@@ -1,7 +1,7 @@
 """Relates the bot's own replies in a piece of a timeline to the messages that they answer (contract D2).
 
 Normally the database knows which messages are answered. Where it was lost or restored from a backup, only the
-homeserver can tell: in the history that is read back (contract D12), and when a sync repeats old events together with
+homeserver knows it: in the history that is read back (contract D12), and when a sync repeats old events together with
 their answers (contract D1). Encrypted events can't be related here.
 """
 

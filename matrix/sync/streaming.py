@@ -22,34 +22,33 @@ _BRACKET = re.compile(rb'[^"{}\[\]]*+(?:' + _TEXT + rb'[^"{}\[\]]*+)*+([{}\[\]])
 _OUTSIDE, _RESPONSE, _ROOMS, _SECTION = range(4)
 _ROOMS_KEY = b'"rooms"'
 
-TakeRoom = Callable[[str, str, bytes | None], None]
+OnRoomText = Callable[[str, str, bytes | None], None]
 """Called with a room's section, id and text, or no text where the room was too large."""
 
 
 class RoomSplitter:
-    """Takes a response in pieces, calls `take` with each room, and keeps the rest."""
+    """Reads a response in pieces, calls `on_room` with each room, and collects the rest.
 
-    def __init__(self, take: TakeRoom) -> None:
-        self._take = take
+    Raises `Unreachable` where the response was cut off, or does not come from a homeserver.
+    """
+
+    def __init__(self, on_room: OnRoomText) -> None:
+        self._on_room = on_room
         self._tail = b""
         self._level = _OUTSIDE
         self._started = False
         self._key = b'""'
         self._section = ""
         self._depth = 0
-        """The depth inside a value that is taken as a whole; 0 is outside of such a value."""
+        """The depth inside a value that is read as a whole; 0 is outside of such a value."""
         self._room: str | None = None
-        self._kept: list[bytes] = []
-        self._kept_bytes = 0
+        self._room_text: list[bytes] = []
+        self._room_bytes = 0
         self._rest: list[bytes] = []
         self._rest_bytes = 0
 
     def feed(self, piece: bytes) -> None:
-        """Read the next piece.
-
-        Raises:
-            Unreachable: it does not come from a homeserver.
-        """
+        """Read the next piece."""
         data, at = self._tail + piece, 0
         while True:
             start = at
@@ -61,11 +60,7 @@ class RoomSplitter:
             raise Unreachable("broken", "the answer has a text that is too long")
 
     def finish(self) -> Any:
-        """Return the response without its rooms.
-
-        Raises:
-            Unreachable: it was cut off, or does not come from a homeserver.
-        """
+        """Return the response without its rooms."""
         if self._level != _OUTSIDE or not self._started:
             raise Unreachable("broken", "the answer is cut off")
         return parse_sync(b"".join(self._rest))
@@ -77,7 +72,7 @@ class RoomSplitter:
             return at
         text, bracket = found.group(1, 2)
         if self._level != _SECTION:
-            self._keep(data[at : found.end()])
+            self._add_rest(data[at : found.end()])
         if text is not None:
             self._key = text
         elif bracket in b"{[":
@@ -86,7 +81,7 @@ class RoomSplitter:
             raise Unreachable("broken", "the answer is not a JSON object")
         else:
             if self._level == _SECTION:
-                self._keep(bracket)
+                self._add_rest(bracket)
             self._level -= 1
         return found.end()
 
@@ -103,7 +98,7 @@ class RoomSplitter:
             self._depth = 1
             if self._level == _SECTION:
                 self._room = str(parse_json(self._key))
-                self._kept, self._kept_bytes = [bracket], 1
+                self._room_text, self._room_bytes = [bracket], 1
 
     def _skip_value(self, data: bytes, at: int) -> int:
         """Read the current value as far as it has arrived, and return that position."""
@@ -112,25 +107,25 @@ class RoomSplitter:
             self._depth += 1 if found[1] in b"{[" else -1
             at = found.end()
         if self._room is None:
-            self._keep(data[start:at])
+            self._add_rest(data[start:at])
         elif at > start:
-            self._kept_bytes += at - start
-            self._kept.append(data[start:at])
-            if self._kept_bytes > ROOM_BYTES:
-                self._kept.clear()
+            self._room_bytes += at - start
+            self._room_text.append(data[start:at])
+            if self._room_bytes > ROOM_BYTES:
+                self._room_text.clear()
             if not self._depth:
                 self._end_room()
         return at
 
     def _end_room(self) -> None:
         room, text = self._room, None
-        if self._kept_bytes <= ROOM_BYTES:
-            text = b"".join(self._kept)
-        self._room, self._kept = None, []
+        if self._room_bytes <= ROOM_BYTES:
+            text = b"".join(self._room_text)
+        self._room, self._room_text = None, []
         assert room is not None
-        self._take(self._section, room, text)
+        self._on_room(self._section, room, text)
 
-    def _keep(self, text: bytes) -> None:
+    def _add_rest(self, text: bytes) -> None:
         self._rest.append(text)
         self._rest_bytes += len(text)
         if self._rest_bytes > REST_BYTES:

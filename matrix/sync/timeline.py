@@ -4,7 +4,8 @@ Nothing from before the bot's last join is decoded (fact 4), and no message that
 """
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from machines.events.matrix import (
     BotRemoved,
@@ -14,22 +15,56 @@ from machines.events.matrix import (
     MatrixEvent,
     MemberChanged,
     MembersCounted,
+    Quarantined,
 )
-from machines.ids import EventId, RoomId, SyncToken, UserId
-from matrix.raw_events import is_id
-from matrix.sync.batch import BatchBuilder, Source
-from matrix.sync.events import decode_event, malformed_message
-from matrix.sync.fields import Undecodable
-from matrix.sync.membership import (
-    bot_removed,
-    last_join_index,
-    other_member_count,
-    own_membership,
-)
+from machines.ids import RoomId, SyncToken, UserId
+from matrix.raw_events import as_dict, as_event_id, as_user_id
+from matrix.sync.events import Undecodable, bot_removed, decode_event, malformed_message
+from matrix.sync.membership import last_join_index, other_member_count, own_membership
 from matrix.sync.reply_relations import without_answered
 
 JoinedRoom = dict[str, Any]
 """A joined room of a sync response."""
+
+Source = Literal["timeline", "state", "invite", "leave", "to_device", "sync"]
+
+
+@dataclass(slots=True)
+class BatchBuilder:
+    """A `SyncBatch` under construction; `oversized` are the rooms that were left out because they are too large."""
+
+    bot: UserId
+    events: list[MatrixEvent] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    oversized: set[RoomId] = field(default_factory=set)
+
+    def quarantine(
+        self, source: Source, reason: str, room_id: RoomId | None = None, event: object = None
+    ) -> None:
+        """Record that a part of the response can't be decoded."""
+        event_id = as_event_id(as_dict(event).get("event_id"))
+        self.quarantined.append(Quarantined(source, room_id, event_id, reason))
+
+    def object_in(self, parent: dict[str, Any], name: str) -> dict[str, Any]:
+        """Return an object of the response, an empty one where it is absent or malformed."""
+        value = parent.get(name)
+        if value is not None and type(value) is not dict:
+            self.quarantine("sync", f"{name} is not an object")
+        return as_dict(value)
+
+    def events_in(
+        self, parent: dict[str, Any], name: str, source: Source, room_id: RoomId | None
+    ) -> list[object]:
+        """Return the events in a section, an empty list where it is absent or malformed."""
+        section = parent.get(name)
+        if section is None:
+            return []
+        events = section.get("events", []) if type(section) is dict else None
+        if type(events) is not list:
+            self.quarantine(source, f"{name}.events is not a list", room_id)
+            return []
+        return events
 
 
 def decode_page(
@@ -44,12 +79,7 @@ def decode_page(
 
 
 def decode_joined(
-    batch: BatchBuilder,
-    room_id: RoomId,
-    room: JoinedRoom,
-    since: SyncToken | None,
-    *,
-    was_in: bool,
+    batch: BatchBuilder, room_id: RoomId, room: JoinedRoom, since: SyncToken | None, *, was_in: bool
 ) -> None:
     """Decode a joined room; where its timeline is limited, add a gap."""
     state = batch.events_in(room, "state", "state", room_id)
@@ -80,12 +110,11 @@ def decode_invite(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) ->
             continue  # stripped state can't be trusted; only the invitation itself is needed
         content = own_membership(event, batch.bot)
         if content is not None and content.get("membership") == "invite":
-            sender = event.get("sender")
-            inviter = UserId(sender) if is_id(sender, "@") else None
+            inviter = as_user_id(event.get("sender"))
         elif event.get("type") == "m.room.encryption" and event.get("state_key") == "":
             encrypted = True
     if inviter is None:
-        batch.quarantine("invite", "the invitation does not say who sent it", room_id)
+        batch.quarantine("invite", "the invitation does not name its sender", room_id)
     else:
         batch.events.append(InviteArrived(room_id, inviter, encrypted))
 
@@ -111,7 +140,7 @@ def decode_left(batch: BatchBuilder, room_id: RoomId, room: dict[str, Any]) -> N
 
 
 def _was_in(state: list[object], timeline: list[object], bot: UserId) -> bool:
-    """Whether the state before a timeline says that the bot was already in the room."""
+    """Whether the bot was already in the room according to the state before a timeline."""
     later = [
         event.get("event_id")
         for event in timeline
@@ -158,20 +187,16 @@ def _decode_timeline(
     if join_index > 0 and any(
         isinstance(fact, BotRemoved) and fact.room_id == room_id for fact in batch.events
     ):
-        _decode_return(batch, room_id, events[join_index])
+        # After the removal alone, the room would wait for a message.
+        event_id = as_event_id(as_dict(events[join_index]).get("event_id"))
+        if event_id is not None:
+            batch.events.append(BotReturned(room_id, event_id))
     after_join, first = events[join_index + 1 :], len(batch.events)
     for event in after_join:
         _decode_into(batch, room_id, event, "timeline")
     if len(batch.events) > first:
         batch.events[first:] = without_answered(batch.events[first:], after_join, batch.bot)
     return join_index >= 0
-
-
-def _decode_return(batch: BatchBuilder, room_id: RoomId, event: object) -> None:
-    """Add that the bot is back in a room: after the removal alone the room would wait for a message."""
-    event_id = event.get("event_id") if type(event) is dict else None
-    if is_id(event_id, "$"):
-        batch.events.append(BotReturned(room_id, EventId(event_id)))
 
 
 def _is_encryption(event: object) -> bool:

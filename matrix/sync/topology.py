@@ -1,18 +1,25 @@
 """Reads the topology of a room from a full-state sync or from the room's raw state (contract C1).
 
-Only raw server state is used, never a client library's room model (fact 10); nothing is decided here. The user who
-invited the bot is read from the bot's own membership event: Synapse includes `prev_sender` and `prev_content` in its
-`unsigned`, in syncs and in `/state` alike, so that no history has to be read (contract O6).
+Only raw server state is used, never a client library's room model (fact 10). The user who invited the bot is read from
+the bot's own membership event: Synapse includes `prev_sender` and `prev_content` in its `unsigned`, in syncs and in
+`/state` alike, so that no history has to be read (contract O6).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from machines.ids import RoomId, UserId
 from machines.room.topology import ObservedChild, ObservedRoom
 from matrix.http.cleaning import clean_text
 from matrix.keys import BINDING_TYPE, NONCE_KEY
-from matrix.raw_events import StateMap, as_dict, is_id, section_events, state_map
+from matrix.raw_events import (
+    StateMap,
+    as_dict,
+    as_user_id,
+    is_id,
+    section_events,
+    state_map,
+)
 from matrix.sync.membership import other_member_count, own_membership, previous_membership
 
 
@@ -49,12 +56,12 @@ def observed_room(
     is_space = create_content.get("type") == "m.space"
     return ObservedRoom(
         room_id=room_id,
-        created_by=_user(create.get("sender")),
+        created_by=as_user_id(create.get("sender")),
         created_at_ms=created_at_ms if type(created_at_ms) is int else 0,
         is_space=is_space,
         nonce=nonce if type(nonce) is str else None,
         invited_by=inviter(state.get(("m.room.member", bot)), bot),
-        children=tuple(_children(state)) if is_space else (),
+        children=tuple(filter(None, map(child_link, state.values()))) if is_space else (),
         members=members,
         name=clean_text(name) if type(name) is str and name else None,
         encrypted=("m.room.encryption", "") in state,
@@ -64,12 +71,12 @@ def observed_room(
 
 
 def inviter(membership: dict[str, Any] | None, bot: UserId) -> UserId | None:
-    """Return who sent the invitation before the bot's membership, `None` where the event does not say."""
+    """Return who sent the invitation before the bot's membership, `None` where the event does not name them."""
     if membership is None or own_membership(membership, bot) is None:
         return None
     if previous_membership(membership) != "invite":
         return None
-    return _user(as_dict(membership.get("unsigned")).get("prev_sender"))
+    return as_user_id(as_dict(membership.get("unsigned")).get("prev_sender"))
 
 
 def members_of(state: StateMap, bot: UserId) -> tuple[UserId, ...]:
@@ -97,21 +104,10 @@ def child_link(event: Mapping[str, Any] | None) -> ObservedChild | None:
     """Return the link that an `m.space.child` event sets, `None` where there is none."""
     if event is None or event.get("type") != "m.space.child":
         return None
-    child, sender = event.get("state_key"), _user(event.get("sender"))
+    child, sender = event.get("state_key"), as_user_id(event.get("sender"))
     if not is_id(child, "!") or sender is None:
         return None
     via = as_dict(event.get("content")).get("via")
     servers = via if type(via) is list else []
     named = tuple(server for server in servers if type(server) is str)
     return ObservedChild(RoomId(child), sender, named)
-
-
-def _children(state: StateMap) -> Iterable[ObservedChild]:
-    for event in state.values():
-        link = child_link(event)
-        if link is not None:
-            yield link
-
-
-def _user(value: object) -> UserId | None:
-    return UserId(value) if is_id(value, "@") else None

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from actors import bot
 from actors.agent_calls import Limits
 from machines.errors import CredentialsRefused, LoggedOut, TokenUnknown
-from machines.events.agent import AgentEnd, AgentTextChunk
+from machines.events.agent import AgentEnd, AgentFailure, AgentTextChunk
 from machines.events.matrix import BotRemoved, BotReturned, SyncBatch
 from machines.events.orders import NameRoom, SendMessage
 from machines.ids import EventId, RoomId, SyncToken

@@ -77,7 +77,7 @@ async def test_a_turn_comes_back_equal(journal):
 
 
 async def test_a_turn_of_an_earlier_version_is_read_and_the_format_is_unchanged(database, journal):
-    await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, tries=1))], 1.0)
+    await journal.save_units_of_work([UnitOfWork(turn=replace(TURN, attempt=1))], 1.0)
     change = "UPDATE turns SET payload = :payload"
     await database.run(lambda raw: raw.execute(change, {"payload": TURN_ROW}))
     rows = (await journal.load_actors([KEY]))[KEY]

@@ -234,7 +234,7 @@ async def test_best_effort_requests_are_left_out_during_an_outage():
         tasks.cancel_scope.cancel()
 
 
-def test_every_back_off_lies_between_the_shortest_and_the_longest():
+def test_every_back_off_is_between_the_shortest_and_the_longest():
     jitter = random.Random(3)
     breaker = CircuitBreaker(VirtualClock(), jitter.random, OutageChanges())
     waits = [breaker.backoff_s(failures) for failures in range(1, 40) for _ in range(50)]

@@ -93,7 +93,7 @@ async def test_the_token_is_never_in_the_url(fixture):
         (json_response({}, 429, retry_after=email.utils.formatdate(1_000_005, usegmt=True)), 4.9),
     ],
 )
-async def test_a_rate_limited_request_waits_as_long_as_the_server_says(
+async def test_a_rate_limited_request_waits_as_long_as_the_server_asks(
     fixture, limited, at_least_s
 ):
     fixture.responses["/send/1"] = [limited, json_response({"event_id": "$1"})]
@@ -182,7 +182,7 @@ async def test_under_a_rate_limit_only_droppable_requests_are_dropped(fixture):
     assert fixture.backend.times("/typing") == []
 
 
-async def test_a_poison_request_is_given_up_within_half_a_minute_while_others_succeed(fixture):
+async def test_a_poison_request_is_refused_within_half_a_minute_while_others_succeed(fixture):
     fixture.responses["/send/1"] = [error_response(500)]
     async with fixture.clock.running(), anyio.create_task_group() as tasks:
 
@@ -206,7 +206,7 @@ async def test_a_poison_request_is_given_up_within_half_a_minute_while_others_su
     assert fixture.changes == []
 
 
-async def test_a_poison_request_without_others_is_given_up_in_less_than_a_minute():
+async def test_a_poison_request_without_others_is_refused_in_less_than_a_minute():
     for seed in range(100):
         fixture = TransportFixture(seed)
         fixture.responses["/send/1"] = [error_response(500)]
@@ -399,11 +399,11 @@ async def test_garbage_collection_is_paused_only_while_a_large_response_is_parse
 ):
     collecting = []
 
-    def judge_watched(large, now, read):
+    def classify_watched(large, now, read):
         collecting.append(gc.isenabled())
         return classify(large, now, read)
 
-    monkeypatch.setattr("matrix.http.transport.classify", judge_watched)
+    monkeypatch.setattr("matrix.http.transport.classify", classify_watched)
     body = b'["' + b"x" * 2**21 + ending
     fixture.responses["/x"] = [HttpResponse(200, {}, body), json_response(["whole"])]
     async with fixture.clock.running():

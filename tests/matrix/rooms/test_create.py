@@ -181,7 +181,7 @@ async def test_a_refusal_to_create_a_room_is_an_outcome(rooms):
     assert outcome.kind == "forbidden"
 
 
-async def test_a_room_at_which_the_homeserver_always_fails_is_given_up(rooms):
+async def test_a_room_at_which_the_homeserver_always_fails_is_refused(rooms):
     rooms.faults = ["never arrived"] * 100
     outcome = await rooms.perform()
     assert isinstance(outcome, Refused)

@@ -4,13 +4,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from machines.events.orders import (
-    CreateRoom,
-    LinkChild,
-    Refused,
-    SendMessage,
-    StoreBinding,
-)
+from machines.events.orders import CreateRoom, LinkChild, Refused, SendMessage, StoreBinding
 from machines.ids import RoomId, TxnId, UserId
 from machines.room.topology import ObservedRoom, Topology
 from machines.room.unconfirmed import Unconfirmed

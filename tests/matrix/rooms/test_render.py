@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machines.ids import EventId
+from machines.events.orders import SendMessage
+from machines.ids import EventId, RoomId
 from machines.turn.split import PART_BYTES
 from matrix.http.cleaning import clean_text
 from matrix.rooms.render import _PLAIN_LINE, ALLOWED_TAGS, CONTENT_BYTES, message_content, render
@@ -33,6 +34,10 @@ MARKDOWN = st.lists(
     | st.text(max_size=5),
     max_size=40,
 ).map("".join)  # fmt: skip
+
+
+def content_of(body, **fields):
+    return message_content(SendMessage(RoomId("!room"), body, **fields))
 
 
 class Parsed(HTMLParser):
@@ -165,7 +170,7 @@ def test_a_table_that_would_be_filled_with_empty_cells_stays_text():
 
 
 def test_a_plain_message_has_no_html():
-    assert message_content("Hello,\nworld <3\n\nBye & thanks") == {
+    assert content_of("Hello,\nworld <3\n\nBye & thanks") == {
         "msgtype": "m.text",
         "body": "Hello,\nworld <3\n\nBye & thanks",
         "m.mentions": {},
@@ -174,14 +179,14 @@ def test_a_plain_message_has_no_html():
 
 @pytest.mark.parametrize("body", ["**x**", "a\\*b", "&copy; me", "- x", "    code", "a\\\nb"])
 def test_a_message_with_markup_has_html_and_its_markdown(body):
-    content = message_content(body)
+    content = content_of(body)
     assert content["body"] == body
     assert content["format"] == "org.matrix.custom.html"
     assert content["formatted_body"] == render(body)
 
 
 def test_a_reply_names_the_message_that_it_answers():
-    assert message_content("hi", notice=True, answers=QUESTION, part=2, partial=True) == {
+    assert content_of("hi", notice=True, answers=QUESTION, part=2, partial=True) == {
         "msgtype": "m.notice",
         "body": "hi",
         "m.mentions": {},
@@ -193,7 +198,7 @@ def test_a_reply_names_the_message_that_it_answers():
 
 @pytest.mark.parametrize(("answers", "replies_to"), [(QUESTION, "$question"), (None, "$root")])
 def test_a_message_in_a_thread_stays_there(answers, replies_to):
-    assert message_content("hi", answers=answers, thread_root=ROOT)["m.relates_to"] == {
+    assert content_of("hi", answers=answers, thread_root=ROOT)["m.relates_to"] == {
         "rel_type": "m.thread",
         "event_id": "$root",
         "is_falling_back": True,
@@ -202,9 +207,7 @@ def test_a_message_in_a_thread_stays_there(answers, replies_to):
 
 
 def test_an_edit_contains_the_whole_new_message():
-    content = message_content(
-        "**hi**", answers=QUESTION, part=1, thread_root=ROOT, edits_event_id=FIRST
-    )
+    content = content_of("**hi**", answers=QUESTION, part=1, thread_root=ROOT, edits_event_id=FIRST)
     marks = {
         "m.mentions": {},
         "org.lambda.surfaces.answers": "$question",
@@ -227,7 +230,7 @@ def test_an_edit_contains_the_whole_new_message():
 
 @pytest.mark.parametrize("edits", [None, FIRST])
 def test_the_question_key_is_only_in_the_event_itself(edits):
-    content = message_content("Sure?", edits_event_id=edits, shows_question=QUESTION)
+    content = content_of("Sure?", edits_event_id=edits, shows_question=QUESTION)
     assert content["org.lambda.surfaces.question"] == QUESTION
     assert "org.lambda.surfaces.question" not in content.get("m.new_content", {})
 
@@ -235,8 +238,8 @@ def test_the_question_key_is_only_in_the_event_itself(edits):
 @settings(deadline=None)
 @given(MARKDOWN)
 def test_the_body_is_exactly_the_cleaned_markdown(markdown):
-    assert message_content(markdown)["body"] == clean_text(markdown)
-    edit = message_content(markdown, edits_event_id=FIRST)
+    assert content_of(markdown)["body"] == clean_text(markdown)
+    edit = content_of(markdown, edits_event_id=FIRST)
     assert edit["m.new_content"]["body"] == clean_text(markdown)
 
 
@@ -246,7 +249,7 @@ def test_the_body_is_exactly_the_cleaned_markdown(markdown):
 @pytest.mark.parametrize("edits", [None, FIRST])
 def test_any_part_of_an_answer_fits_into_an_event(unit, edits):
     size = len(unit.encode("utf-8", "surrogatepass"))
-    content = message_content(
+    content = content_of(
         unit * (PART_BYTES // size), answers=QUESTION, part=9, partial=True, edits_event_id=edits
     )
     assert len(encoded(content)) <= CONTENT_BYTES
@@ -254,7 +257,7 @@ def test_any_part_of_an_answer_fits_into_an_event(unit, edits):
 
 def test_a_large_edit_loses_its_fallback_before_its_html():
     body = "**яяяяяя** " * 900
-    content = message_content(body, edits_event_id=FIRST)
+    content = content_of(body, edits_event_id=FIRST)
     assert len(content["body"]) < 600
     assert content["m.new_content"]["body"] == body
     assert "formatted_body" in content["m.new_content"]
@@ -262,7 +265,7 @@ def test_a_large_edit_loses_its_fallback_before_its_html():
 
 def test_a_large_message_loses_its_html_and_never_its_text():
     body = '*"* ' * 4000
-    content = message_content(body)
+    content = content_of(body)
     assert content["body"] == body
     assert "formatted_body" not in content
     assert "format" not in content

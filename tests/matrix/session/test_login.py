@@ -41,7 +41,7 @@ async def devices(account):
         return [device["device_id"] for device in await operator.devices()]
 
 
-async def test_ten_starts_make_one_device(account):
+async def test_ten_starts_create_one_device(account):
     sessions = {await login(account) for _ in range(10)}
     assert len(sessions) == 1
     assert await devices(account) == [sessions.pop().device_id]
@@ -54,7 +54,7 @@ async def test_only_the_owner_may_read_the_session_file(account):
     assert [path.name for path in account.store_path.iterdir()] == ["session.json"]
 
 
-async def test_a_kill_between_the_login_and_the_write_makes_no_second_device(account):
+async def test_a_kill_between_the_login_and_the_write_creates_no_second_device(account):
     session = await login(account)
     # The state before the answer came: the device is known, the token is not.
     file = SessionFile(account.store_path)
@@ -160,7 +160,7 @@ async def test_a_session_that_ends_softly_is_renewed_and_no_order_is_lost_or_ref
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"user_id": 5}', '"x"', "null"])
-def test_a_broken_session_file_says_what_to_do(tmp_path, text):
+def test_the_error_for_a_broken_session_file_names_the_correction(tmp_path, text):
     (tmp_path / "session.json").write_text(text)
     with pytest.raises(SessionUnusable, match="session"):
         SessionFile(tmp_path).read()

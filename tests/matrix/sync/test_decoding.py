@@ -32,7 +32,7 @@ def test_a_message_in_a_thread_names_its_root():
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "decoded"),
     [
         ("> <@you:here> old\n> more\n\nnew\n> quoted by hand", "new\n> quoted by hand"),
         ("> * <@you:here> waves\n\nnew", "new"),
@@ -41,10 +41,10 @@ def test_a_message_in_a_thread_names_its_root():
         ("> a quote of my own\n\nnew", "> a quote of my own\n\nnew"),
     ],
 )
-def test_a_reply_is_decoded_without_its_quote(body, said):
+def test_a_reply_is_decoded_without_its_quote(body, decoded):
     relation = {"m.in_reply_to": {"event_id": "$0"}}
     (fact,) = facts(joined(text(body, relation=relation)))
-    assert fact.body == said
+    assert fact.body == decoded
 
 
 def test_a_message_has_its_mention_of_the_bot_and_its_reply_target():
@@ -132,7 +132,7 @@ def test_irrelevant_events_are_dropped():
     )
 
 
-def test_an_encrypted_event_keeps_the_fields_for_decryption():
+def test_an_encrypted_event_has_the_fields_for_decryption():
     content = {
         "algorithm": "m.megolm.v1.aes-sha2",
         "ciphertext": "AwgA",

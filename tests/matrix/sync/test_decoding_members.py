@@ -155,7 +155,7 @@ def test_the_member_count_comes_before_the_events_of_the_timeline():
     assert [fact.event_id for fact in found[1:]] == ["$1", "$2"]
 
 
-def test_without_a_summary_a_new_member_makes_the_count_unknown():
+def test_without_a_summary_the_count_after_a_new_member_is_unknown():
     for membership in ("join", "invite"):
         found = facts(joined(text("x", "$1"), member(ME, membership, "$2")))
         assert found[0] == MembersCounted(ROOM, None)
@@ -166,7 +166,7 @@ def test_without_a_summary_a_new_member_makes_the_count_unknown():
 @pytest.mark.parametrize(
     ("joined_members", "invited"), [(None, 0), (2, None), ("2", 0), (0, 0), (2, -1), (True, 1)]
 )
-def test_a_malformed_summary_gives_no_count(joined_members, invited):
+def test_a_malformed_summary_has_no_count(joined_members, invited):
     assert counted(joined_members, invited) == []
 
 

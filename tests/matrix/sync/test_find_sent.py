@@ -4,12 +4,7 @@ import time
 
 import pytest
 
-from machines.events.orders import (
-    CreateRoom,
-    Done,
-    RoomCreated,
-    SendMessage,
-)
+from machines.events.orders import CreateRoom, Done, RoomCreated, SendMessage
 from machines.ids import TxnId, UserId
 
 pytestmark = pytest.mark.anyio

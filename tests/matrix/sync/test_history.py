@@ -11,8 +11,7 @@ from machines.events.matrix import Gap, MessageArrived
 from machines.ids import RoomId, SyncToken
 from matrix.http.transport import Transport
 from matrix.sync.history import read_back, read_gap
-from matrix.sync.read_position import left_to_answer
-from matrix.sync.resuming import resume_batch
+from matrix.sync.read_position import left_to_answer, resume_batch
 from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.raw_events import BOT, ME, joined, member, read_full_state, text
 from tests.matrix.virtual_time import VirtualClock
@@ -47,11 +46,11 @@ async def test_a_refused_history_is_logged_and_its_read_messages_are_answered():
     with capture_logs() as log:
         async with clock.running():
             batch = await resume_batch(transport, BOT, seen.batch, seen.unsettled)
-    said = {room: [] for room in (REFUSED, READABLE)}
+    bodies = {room: [] for room in (REFUSED, READABLE)}
     for fact in batch.events:
         assert isinstance(fact, MessageArrived)
-        said[fact.room_id].append(fact.body)
-    assert said == {REFUSED: ["older", "newest"], READABLE: ["oldest", "older", "newest"]}
+        bodies[fact.room_id].append(fact.body)
+    assert bodies == {REFUSED: ["older", "newest"], READABLE: ["oldest", "older", "newest"]}
     assert log == [
         {
             "event": "history_refused",

@@ -3,13 +3,7 @@
 import pytest
 
 from machines.events.matrix import BegunPart, MessageArrived
-from machines.events.orders import (
-    CreateRoom,
-    Done,
-    JoinRoom,
-    RoomCreated,
-    SendMessage,
-)
+from machines.events.orders import CreateRoom, Done, JoinRoom, RoomCreated, SendMessage
 from machines.ids import EventId, RoomId, TxnId, UserId
 from matrix import MatrixClient
 from matrix.http.nio_backend import NioBackend

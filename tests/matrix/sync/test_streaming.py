@@ -84,7 +84,7 @@ def parts_of(state):
 @pytest.mark.parametrize("indent", [None, 1])
 @settings(deadline=None, max_examples=200)
 @given(cuts=st.lists(st.integers(0, 3000), max_size=40))
-def test_a_sync_in_pieces_gives_the_same_result(indent, cuts):
+def test_a_sync_in_pieces_has_the_same_result(indent, cuts):
     body = json.dumps(SYNC, indent=indent, ensure_ascii=indent is None).encode()
     cuts = sorted(min(cut, len(body)) for cut in cuts)
     seen = in_pieces(FullStateReader(BOT, SINCE), body, *cuts)
@@ -94,7 +94,7 @@ def test_a_sync_in_pieces_gives_the_same_result(indent, cuts):
     assert in_pieces(SyncReader(BOT, SINCE), body, *cuts) == seen.batch
 
 
-def test_a_sync_byte_by_byte_gives_the_same_result():
+def test_a_sync_byte_by_byte_has_the_same_result():
     body = json.dumps(SYNC).encode()
     seen = in_pieces(FullStateReader(BOT, SINCE), body, *range(1, len(body)))
     assert parts_of(seen) == parts_of(read_full_state(body, BOT, SINCE))
@@ -246,7 +246,7 @@ async def homeserver() -> AsyncIterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.anyio
-async def test_300_mb_of_one_room_take_little_memory_and_do_not_affect_the_others():
+async def test_300_mb_of_one_room_need_little_memory_and_do_not_affect_the_others():
     async with homeserver() as url:
         client = await anyio.run_process([sys.executable, "-c", CLIENT, url], stderr=None)
     seen = json.loads(client.stdout)

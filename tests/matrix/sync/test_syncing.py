@@ -11,13 +11,7 @@ from machines.events.matrix import (
     MembersCounted,
     MessageArrived,
 )
-from machines.events.orders import (
-    CreateRoom,
-    JoinRoom,
-    LinkChild,
-    RoomCreated,
-    StoreBinding,
-)
+from machines.events.orders import CreateRoom, JoinRoom, LinkChild, RoomCreated, StoreBinding
 from machines.ids import RoomId, SyncToken, TxnId, UserId
 from tests.matrix.conftest import PASSWORD
 from tests.support.matrix_user import MatrixUser
@@ -64,7 +58,7 @@ async def test_messages_arrive_once_in_order_and_only_from_after_the_join(bot, p
     assert [(fact.event_id, fact.body) for fact in arrived] == [(first, "one"), (second, "two")]
 
 
-async def test_an_encrypted_message_keeps_its_content(bot, person, account):
+async def test_the_content_of_an_encrypted_message_is_decoded(bot, person, account):
     room = await entry_room(bot, person, account, encrypted=True)
     batch, topology = await bot.initial_sync(None)
     assert topology.rooms[room].encrypted
