@@ -20,11 +20,7 @@ class RealPlatform:
     session, which the first request opens.
     """
 
-    def __init__(
-        self,
-        registry: Callable[[], Registry],
-        timings: Timings | None = None,
-    ) -> None:
+    def __init__(self, registry: Callable[[], Registry], timings: Timings | None = None) -> None:
         self._registry = registry
         self._session: aiohttp.ClientSession | None = None
         self._timings = timings or Timings()

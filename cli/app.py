@@ -63,9 +63,7 @@ def inspect_room(
     last: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            metavar="N",
-            help="How many transitions to show; default: 12, with --json 100.",
+            min=1, metavar="N", help="How many transitions to show; default: 12, with --json 100."
         ),
     ] = None,
 ) -> None:

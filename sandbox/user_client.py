@@ -46,11 +46,7 @@ class UserClient:
         return self.session.user_id
 
     async def create_room(
-        self,
-        *,
-        invite: Iterable[str] = (),
-        name: str | None = None,
-        **options: Any,
+        self, *, invite: Iterable[str] = (), name: str | None = None, **options: Any
     ) -> str:
         """Create a private room and return its id; `options` are those of `createRoom`."""
         request: JsonObject = {"preset": "private_chat", "invite": list(invite), **options}

@@ -24,13 +24,7 @@ from agent_platform.mock.answers import (
     Steps,
     compose_answer,
 )
-from machines.events.agent import (
-    AgentBroke,
-    AgentOffersFile,
-    AgentRequest,
-    AgentSaid,
-    Frame,
-)
+from machines.events.agent import AgentBroke, AgentOffersFile, AgentRequest, AgentSaid, Frame
 from machines.ids import AgentId
 
 WORD_DELAY_S = 0.03

@@ -24,10 +24,7 @@ from machines.events.agent import (
 
 
 async def ask(
-    session: aiohttp.ClientSession,
-    endpoint: Endpoint,
-    request: AgentRequest,
-    timings: Timings,
+    session: aiohttp.ClientSession, endpoint: Endpoint, request: AgentRequest, timings: Timings
 ) -> AsyncGenerator[Frame, None]:
     """Send one request and yield its frames, up to one terminal frame.
 

@@ -149,10 +149,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    session: aiohttp.ClientSession,
-    endpoint: Endpoint,
-    platform_chat_id: str,
-    timings: Timings,
+    session: aiohttp.ClientSession, endpoint: Endpoint, platform_chat_id: str, timings: Timings
 ) -> AsyncGenerator[Connection, None]:
     """Open a WebSocket to one chat of an agent; leaving the context closes it.
 
