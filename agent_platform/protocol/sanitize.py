@@ -18,7 +18,7 @@ _JOINERS = "\u200c\u200d"
 
 def sanitize_line(text: str, max_chars: int = MAX_LINE_CHARS) -> str:
     """Return text as one line without control characters, cut at `max_chars`."""
-    # Only a bounded part is read, even where it is nothing but white space and control characters.
+    # Only a bounded part is read, even if it is nothing but white space and control characters.
     shown = " ".join(_printable(text[: 4 * max_chars]).split())
     return _cut(shown, max_chars, is_whole=len(text) <= 4 * max_chars)
 
