@@ -37,13 +37,14 @@ async def test_it_keeps_port_and_data_through_kill_restart_and_pause(tmp_path: P
             room_id = await ann.create_room(name="before")
             await server.kill()
             await server.start()
-            await server.restart()
+            await server.stop()
+            await server.start()
             assert server.url == url
             assert await ann.joined_rooms() == [room_id]
 
             server.pause()
             with pytest.raises(TimeoutError):
-                await ann.session.request("GET", "/joined_rooms", timeout_s=0.2)
+                await ann.request("GET", "/joined_rooms", timeout_s=0.2)
             server.resume()
             assert await ann.joined_rooms() == [room_id]
             server.pause()  # and a paused server can be stopped
