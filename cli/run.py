@@ -18,7 +18,7 @@ from cli.errors import CommandFailed, ExitCode
 from cli.file_limit import raise_file_limit
 from cli.logs import set_up_logs
 from cli.settings import Settings
-from cli.signals import deliver
+from cli.signals import unblock
 from machines.access import Access
 from machines.errors import CredentialsRefused, SurfacesError
 from machines.i18n import catalog_for
@@ -154,7 +154,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
 
 async def _listen_for_reload(reload: Callable[[], None]) -> None:
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
-        deliver(signal.SIGHUP)
+        unblock(signal.SIGHUP)
         async for _ in signals:
             reload()
 
@@ -173,7 +173,7 @@ def _reloaded(settings: Settings, current: Registry) -> Registry:
 
 async def _listen_for_stop(bot: Bot) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        deliver(signal.SIGTERM, signal.SIGINT)
+        unblock(signal.SIGTERM, signal.SIGINT)
         async for number in signals:
             structlog.get_logger().info("signal_received", signal=signal.Signals(number).name)
             bot.stop()

@@ -8,7 +8,7 @@ import pytest
 from cli import settings
 from cli.agents import load_configuration
 from cli.errors import CommandFailed, ExitCode
-from cli.settings import Places, Settings
+from cli.settings import LocalPaths, Settings
 
 NEEDED = {
     "MATRIX_HOMESERVER": "https://matrix.example.org",
@@ -57,7 +57,7 @@ def test_an_env_file_that_is_not_text_is_a_configuration_error(load, tmp_path):
     (tmp_path / ".env").write_bytes(b"MATRIX_PASSWORD=p\xe4ss")
     assert ".env" in refusal(load)
     with pytest.raises(CommandFailed):
-        Places()
+        LocalPaths()
 
 
 def test_an_empty_token_of_an_agent_leaves_the_one_in_the_env_file(load, tmp_path, monkeypatch):
