@@ -70,7 +70,7 @@ class OpenPath:
         except FileNotFoundError:
             return False
         if not os.path.samestat(found, os.fstat(self.file)):
-            raise OSError(errno.EEXIST, "something else has taken its place")
+            raise OSError(errno.EEXIST, "another file has this name now")
         return True
 
 

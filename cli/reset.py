@@ -81,7 +81,7 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
     if not (dry_run or yes or sys.stdin.isatty()):
         raise CommandFailed(
             ExitCode.USAGE,
-            "this takes the bot out of all its rooms, and there is no terminal to confirm it on; run it"
+            "this makes the bot leave all its rooms, and there is no terminal to confirm it on; run it"
             " with --dry-run first, then with --yes",
         )
     _refuse_daemon(settings, dry_run)
@@ -134,7 +134,7 @@ def _confirm(plan: Summary, user_id: str) -> None:
     print(render(plan), file=sys.stderr)
     print(
         f"Nothing is done yet. {len(plan.server)} rooms will be left, {FOR_DEVELOPMENT}; the bot can't"
-        f" enter the rooms that it made again.\nType {user_id} or {CONFIRMATION} to go on: ",
+        f" rejoin the rooms that it created.\nType {user_id} or {CONFIRMATION} to go on: ",
         end="",
         file=sys.stderr,
         flush=True,
@@ -186,7 +186,7 @@ def _lock_out_daemon(paths: LocalPaths, dry_run: bool) -> Iterator[bool]:
         except OSError as error:
             raise CommandFailed(
                 ExitCode.DATABASE,
-                f"MATRIX_DB_PATH: the lock file {error.filename} can't be made ({error.strerror});"
+                f"MATRIX_DB_PATH: the lock file {error.filename} can't be created ({error.strerror});"
                 " correct the permissions of its directory",
             ) from error
         yield existed

@@ -144,7 +144,7 @@ class _Check:
         path = paths.matrix_store_path
         with self._faults_of(_STORE, path):
             real = Path(os.path.realpath(path))
-            inside = [name for name, kept in _protected_paths(paths) if kept.is_relative_to(real)]
+            inside = [name for name, other in _protected_paths(paths) if other.is_relative_to(real)]
             if inside:
                 self._fault(path, f"contains {inside[0]}; set it to a directory of its own")
                 return

@@ -73,13 +73,13 @@ def plan_local(files: Iterable[LocalLine], device_id: str | None) -> Summary:
     if device_id is not None:
         steps.append(
             f"In the bot's own account, sign out the old device {device_id}, unless"
-            " MATRIX_ACCESS_TOKEN belongs to it: the next login makes a new one."
+            " MATRIX_ACCESS_TOKEN belongs to it: the next login creates a new one."
         )
     return Summary(Mode.LOCAL_ONLY, True, local=tuple(files), manual_steps=tuple(steps))
 
 
 def plan_server(rooms: Iterable[ServerLine]) -> Summary:
-    """Plan to take the bot out of all its rooms."""
+    """Plan to leave all rooms of the bot and to reject its invitations."""
     steps = (
         "Leave or archive the old rooms and the Space: they stay on the server for their other members.",
         "Invite the bot to a room again, and accept its new invites.",

@@ -72,7 +72,9 @@ def _locked_files(database: Path, store: Path) -> Iterator[None]:
         except OSError as error:
             if error.filename is not None and Path(error.filename) == store:
                 advice = "set it to a directory that this user may create and write"
-                message = f"MATRIX_STORE_PATH: {store} can't be made ({error.strerror}); {advice}"
+                message = (
+                    f"MATRIX_STORE_PATH: {store} can't be created ({error.strerror}); {advice}"
+                )
                 raise CommandFailed(ExitCode.USAGE, message) from error
             # The error of a failed write does not name the file.
             raise unusable(Path(error.filename or lock_path(database)), error) from error

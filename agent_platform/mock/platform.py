@@ -100,7 +100,7 @@ class MockPlatform:
                 await self._sleep(seconds)
             case Silence():
                 await self._sleep(self._silence_s)
-                yield AgentBroke("silent", f"the agent said nothing for {self._silence_s:g} s")
+                yield AgentBroke("silent", f"the agent sent nothing for {self._silence_s:g} s")
             case CreateFile(path, content):
                 if await anyio.to_thread.run_sync(_write, workspace, path, content):
                     yield AgentOffersFile(path)

@@ -72,7 +72,7 @@ async def _next_frame(
     """Return the next frame, or None for one that is ignored."""
     data = await connection.receive(timings.silence_s)
     if data is None:
-        raise RequestFailed("silent", f"the agent said nothing for {timings.silence_s:g} s")
+        raise RequestFailed("silent", f"the agent sent nothing for {timings.silence_s:g} s")
     frame = _decoded(data)
     await limit.consume(len(data), is_text=isinstance(frame, AgentSaid) and frame.text != "")
     return None if isinstance(frame, Status) else frame

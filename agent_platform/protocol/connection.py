@@ -95,7 +95,7 @@ class Connection:
             with anyio.fail_after(self._timings.silence_s):
                 await self._ws.send_str(text)
         except TimeoutError:
-            raise RequestFailed("silent", "the agent does not take the message") from None
+            raise RequestFailed("silent", "the agent does not accept the message") from None
         except (aiohttp.ClientError, OSError):
             raise RequestFailed("broken_off", f"the connection broke {_INCOMPLETE}") from None
 
@@ -139,7 +139,7 @@ class Connection:
                 await self._ws.close()
         finally:
             if self._ws.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE and raw is not None:
-                # The agent sent no close frame. Bytes that it never read would keep the socket open.
+                # The agent sent no close frame. Bytes that it never read would prevent that the socket closes.
                 with suppress(OSError):
                     raw.shutdown(socket.SHUT_RDWR)
 

@@ -1,4 +1,4 @@
-"""Limits the rate of frames from one agent with a token bucket, so that no agent keeps the event loop busy.
+"""Limits the rate of frames from one agent with a token bucket, so that no agent occupies the event loop.
 
 Text frames are free, because an answer is bounded (contract E13). Other frames (tools, progress and so on) may come in
 a burst and then at a rate far above what agents need. Faster frames wait in the connection, whose flow control slows

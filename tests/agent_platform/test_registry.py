@@ -372,7 +372,7 @@ def test_a_token_in_the_wrong_place_is_not_shown(load, text, token):
     assert token not in str(caught.value)
 
 
-def test_a_very_long_value_is_not_shown_and_takes_no_time(load):
+def test_a_very_long_value_is_not_shown_and_costs_no_time(load):
     with pytest.raises(RegistryError) as caught:
         load(HEAD + f"    workspace_path: '{':' * 200_000}'\n")
     assert "a value that is not shown" in str(caught.value)

@@ -32,8 +32,8 @@ def test_every_transition_of_the_declaration_is_drawn_once() -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_state_and_event_is_in_the_drawing(form: DiagramFormat) -> None:
     drawing = draw(form, None)
-    for word in (*ROOM.states, *ROOM.events, "user_wrote [cooled_down]"):
-        assert word in drawing
+    for name in (*ROOM.states, *ROOM.events, "user_wrote [cooled_down]"):
+        assert name in drawing
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -87,7 +87,7 @@ def test_no_text_in_the_svg_is_outside_of_it_or_overlaps_another() -> None:
         assert 0 <= left < right <= width
         assert 12 <= y <= height - 4
         positions.append((left, right, y, text.text))
-    for index, (left, right, y, words) in enumerate(positions):
+    for index, (left, right, y, label) in enumerate(positions):
         for other_left, other_right, other_y, other in positions[index + 1 :]:
             apart = right < other_left or other_right < left or abs(y - other_y) >= 12
-            assert apart, f"{words} stands on {other}"
+            assert apart, f"{label} overlaps {other}"
