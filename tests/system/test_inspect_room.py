@@ -130,7 +130,7 @@ async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, syna
             assert server["differences"] == []
             assert server["binding"]["matrix_user_id"] == person.user_id
         page = await command(bot, "inspect-room", onboarded.chat, "--server")
-        assert "differs         in nothing" in page.out
+        assert "differences     none" in page.out
         assert {proxied.method for proxied in proxy.requests[already:]} == {"GET"}
         assert await account.devices() == devices
         assert files(bot.daemon.directory) == left
