@@ -5,6 +5,7 @@ one attempt; the turn's machine decides on retries.
 """
 
 from collections.abc import AsyncGenerator
+from typing import assert_never
 
 import aiohttp
 
@@ -16,9 +17,13 @@ from agent_platform.surrogates import SurrogateJoiner
 from machines.events.agent import (
     AgentBroke,
     AgentEnded,
+    AgentOffersFile,
     AgentRefused,
+    AgentReported,
     AgentRequest,
     AgentSaid,
+    AgentToolDone,
+    AgentUsesTool,
     Frame,
 )
 
@@ -46,10 +51,12 @@ async def ask(
                     case AgentSaid(text):
                         if whole := joiner.feed(text):
                             yield AgentSaid(whole)
+                    case AgentUsesTool() | AgentToolDone() | AgentReported() | AgentOffersFile():
+                        yield frame
                     case None:
                         continue
                     case _:
-                        yield frame
+                        assert_never(frame)
     except RequestFailed as failure:
         end = failure.frame
     if rest := joiner.flush():
