@@ -1,43 +1,38 @@
-"""Errors of agents and of the agents file: who is at fault, and who handles them."""
+"""The errors of this package: those of an agent's answer, and those of the agents file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from agent_platform.redaction import may_be_secret, quoted
 from machines.errors import SurfacesError
 from machines.events.agent import AgentFailure
 
-
-class AgentPlatformError(SurfacesError):
-    """Base of every error of this package."""
+BreakKind = Literal["unreachable", "silent", "protocol", "broken_off"]
 
 
-class ProtocolError(AgentPlatformError):
-    """The agent sent a frame that violates the protocol (the agent's fault).
+class ProtocolError(SurfacesError):
+    """The agent sent a frame that violates the protocol; handled inside this package.
 
-    Handled inside this package: it becomes `AgentFailure("protocol", …)`. The message names fields
-    and types but never their content, so it may be logged.
+    The message names fields and types but never their content, so it may be logged.
     """
 
 
-class RequestFailed(AgentPlatformError):
-    """A request failed (the agent's fault, or the network's); carries its terminal frame.
+class RequestFailed(SurfacesError):
+    """A request failed because of the agent or the network; handled inside this package."""
 
-    Handled inside this package.
-    """
-
-    def __init__(self, frame: AgentFailure) -> None:
-        super().__init__(frame.reason)
-        self.frame = frame
+    def __init__(self, kind: BreakKind, reason: str) -> None:
+        super().__init__(reason)
+        self.frame = AgentFailure(kind, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFault:
     """One fault in the agents file, as the operator reads it.
 
-    `line` counts from 1 and is None where the fault is not on one line; `location` is the path of the
-    value in the document: keys and indexes.
+    `line` counts from 1 and is None where the fault is not on one line; `location` is the path of the value in the
+    document: keys and indexes.
     """
 
     file: Path
@@ -56,16 +51,15 @@ class RegistryFault:
         return "".join(parts).removeprefix(".")
 
     def __str__(self) -> str:
-        place = str(self.file) if self.line is None else f"{self.file}:{self.line}"
-        subject = f"{place}: {self.key}" if self.key else place
+        position = str(self.file) if self.line is None else f"{self.file}:{self.line}"
+        subject = f"{position}: {self.key}" if self.key else position
         return f"{subject}: found {self.found}; expected {self.expected}"
 
 
-class RegistryError(AgentPlatformError):
-    """The agents file can't be used (the operator's fault).
+class RegistryError(SurfacesError):
+    """The agents file can't be used; `faults` has every fault in the order of the file, `str()` one line for each.
 
-    At start it ends the daemon with exit code 2; after SIGHUP the old registry is kept. `faults` has
-    every fault in the order of the file; `str()` has one line for each.
+    At start it ends the daemon with exit code 2; after SIGHUP the old registry stays in use.
     """
 
     def __init__(self, faults: Iterable[RegistryFault]) -> None:

@@ -15,16 +15,11 @@ from machines.events.agent import AgentFailure, AgentRequest, Frame
 class RealPlatform:
     """Sends each request to its agent, at the address that the registry has at that moment.
 
-    `registry` is called for each request, so that a reload (contract A2) applies from the next
-    request on. An async context manager: leave it after all requests have ended; it closes the HTTP
-    session, which the first request opens.
+    `registry` is called for each request, so that a reload (contract A2) applies from the next request on. An async
+    context manager: leave it after all requests have ended; it closes the HTTP session, which the first request opens.
     """
 
-    def __init__(
-        self,
-        registry: Callable[[], Registry],
-        timings: Timings | None = None,
-    ) -> None:
+    def __init__(self, registry: Callable[[], Registry], timings: Timings | None = None) -> None:
         self._registry = registry
         self._session: aiohttp.ClientSession | None = None
         self._timings = timings or Timings()
@@ -41,7 +36,7 @@ class RealPlatform:
         """Send the request once and yield frames up to one terminal frame; closing the generator disconnects."""
         agent = self._registry().get(request.agent_id)
         if agent is None or agent.base_url is None:
-            # A stale chat (contract A3) is refused before; this is the race with a reload.
+            # A stale chat (contract A3) is refused earlier, but the registry may have been reloaded since.
             yield AgentFailure("unreachable", f"there is no agent {request.agent_id!r}")
             return
         if self._session is None:

@@ -1,7 +1,7 @@
 """Keeps secrets out of faults about configured values (contract E9).
 
-People paste a token where its variable's name belongs, or a password into a URL. Such a value is not
-shown; file, line and key, or the variable, tell where it is.
+People paste a token where the name of its variable belongs, or a password into a URL. Such a value is not shown: the
+message names its file, line and key, or its variable.
 """
 
 import json
@@ -14,21 +14,21 @@ _MAY_BE_SECRET = (
     re.compile(r":[^/@,\s]*@"),  # user:password@host, with or without a scheme
     re.compile(r"[?&#;][^=\s]*=[^&\s]{4}"),  # …?access_token=…
     re.compile(r"(?<![A-Za-z0-9])(syt|mat|mct|mcr|sk|pk|gh[a-z]|xox[a-z]|eyJ[a-zA-Z0-9]+)[_.-]"),
-    # Letters and digits in one long word.
+    # A long run of letters and digits.
     re.compile(r"(?=[A-Za-z_=+~-]*[0-9])(?=[0-9_=+~-]*[A-Za-z])[A-Za-z0-9_=+~-]{16,}"),
     re.compile(r"(?i)(?=.{12}).*(secret|token|passw|bearer)"),
 )
-# Upper-case words with underscores, which no random token is made of.
+# Upper-case words with underscores; no random token looks like that.
 _VARIABLE_NAME = re.compile(r"[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{1,15}[0-9]{0,2}){1,7}")
 
 
 def may_be_secret(text: str) -> bool:
-    """Whether a value looks like a token or an address with credentials; a very long value is taken for one."""
+    """Whether a value looks like a token or an address with credentials; a very long value counts as one."""
     return len(text) > _MAX_CHARS or any(pattern.search(text) for pattern in _MAY_BE_SECRET)
 
 
 def is_variable_name(text: str) -> bool:
-    """Whether text is certainly the name of a variable, and no token that was pasted in its place."""
+    """Whether text is certainly the name of a variable, and not a token that was pasted instead of it."""
     return _VARIABLE_NAME.fullmatch(text) is not None
 
 

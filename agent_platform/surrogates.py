@@ -1,7 +1,7 @@
 """Lone surrogates: halves of UTF-16 surrogate pairs, which JSON can carry and UTF-8 can't.
 
-An agent that works in UTF-16 may split a character between two chunks of its answer. SQLite and
-homeservers refuse the halves, and replacing each of them would lose the character.
+An agent that works in UTF-16 may split a character between two chunks of its answer. SQLite and homeservers refuse the
+halves, and replacing each of them would lose the character.
 """
 
 import re
@@ -21,7 +21,7 @@ class SurrogateJoiner:
         self._high = ""
 
     def feed(self, chunk: str) -> str:
-        """Return the complete characters so far; a high surrogate at the end is kept for the next chunk."""
+        """Return the complete characters so far; a high surrogate at the end waits for the next chunk."""
         text = self._high + chunk
         self._high = ""
         if "\ud800" <= text[-1:] <= "\udbff":
@@ -32,6 +32,6 @@ class SurrogateJoiner:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def flush(self) -> str:
-        """Return U+FFFD for a high surrogate that was kept, at the end of the answer."""
+        """End the answer; return U+FFFD if its last chunk ended with a high surrogate."""
         high, self._high = self._high, ""
         return replace_surrogates(high)

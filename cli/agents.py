@@ -1,4 +1,4 @@
-"""The configured agents: the agents file, a single agent, or the mock."""
+"""Reads the registry of agents and opens the platform, as the settings say."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -17,31 +17,7 @@ from agent_platform import (
     single_agent,
 )
 from cli.settings import AgentSettings, Settings, env_file_values, load
-from machines.ids import AgentId, UserId
-
-
-class Agents:
-    """The agents for the machines (`machines.context.Agents`); the registry is replaced at SIGHUP."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-
-    def default_for(self, user_id: UserId) -> AgentId:
-        """Return the agent of a user's chats unless they select another (contract A2)."""
-        return self.registry.default_for(user_id).id
-
-    def knows(self, agent_id: AgentId) -> bool:
-        """Whether the agent is in the registry; a single agent is never stale (contract A4)."""
-        return self.registry.single or self.registry.get(agent_id) is not None
-
-    def all(self) -> tuple[AgentId, ...]:
-        """Return all agents, in the order of the registry."""
-        return tuple(agent.id for agent in self.registry.agents)
-
-    def label(self, agent_id: AgentId) -> str:
-        """Return the agent's label, which is shown to people."""
-        agent = self.registry.get(agent_id)
-        return agent.label if agent is not None else agent_id
+from machines.ids import AgentId
 
 
 def read_registry(settings: AgentSettings) -> Registry:
@@ -70,7 +46,7 @@ def load_configuration() -> tuple[Settings, Registry]:
     """
     registry, faults = Registry(()), []
     try:
-        with suppress(ValidationError):  # which `load` reports below
+        with suppress(ValidationError):  # `load` reports it below
             registry = read_registry(AgentSettings())
     except RegistryError as error:
         faults += [f"MATRIX_AGENT_REGISTRY_PATH: {fault}" for fault in error.faults]
@@ -78,25 +54,20 @@ def load_configuration() -> tuple[Settings, Registry]:
 
 
 def _environment() -> Mapping[str, str]:
-    """Return the variables in which an agent's token may be: the environment has priority over `.env`."""
-    filed = env_file_values()
-    return {name: value for name, value in (*filed.items(), *os.environ.items()) if value}
+    """Return the variables that may hold an agent's token: the environment has priority over `.env`."""
+    variables = (*env_file_values().items(), *os.environ.items())
+    return {name: value for name, value in variables if value}
 
 
 def open_platform(
     settings: Settings, registry: Callable[[], Registry]
 ) -> AbstractAsyncContextManager[MockPlatform | RealPlatform]:
     """Return the configured platform (contract E4), as an async context."""
-    if settings.matrix_platform_backend == "mock":
-        return nullcontext(
-            MockPlatform(
-                silence_s=settings.agent_timeout_s,
-                workspace=lambda agent_id: _workspace(registry(), agent_id),
-            )
-        )
-    return RealPlatform(registry, timings=Timings(silence_s=settings.agent_timeout_s))
+    if settings.matrix_platform_backend == "real":
+        return RealPlatform(registry, timings=Timings(silence_s=settings.agent_timeout_s))
 
+    def workspace(agent_id: AgentId) -> Path | None:
+        agent = registry().get(agent_id)
+        return agent.workspace if agent is not None else None
 
-def _workspace(registry: Registry, agent_id: AgentId) -> Path | None:
-    agent = registry.get(agent_id)
-    return agent.workspace if agent is not None else None
+    return nullcontext(MockPlatform(silence_s=settings.agent_timeout_s, workspace=workspace))

@@ -1,6 +1,6 @@
 """The command line: `surfaces-bot`, also `python -m cli` (contract S3).
 
-Every failure becomes one line on stderr and an exit code (contract S4) here.
+Turns every failure into one line on stderr and an exit code (contract S4).
 """
 
 import sys
@@ -63,13 +63,11 @@ def inspect_room(
     last: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            metavar="N",
-            help="How many transitions to show; default: 12, with --json 100.",
+            min=1, metavar="N", help="How many transitions to show; default: 12, with --json 100."
         ),
     ] = None,
 ) -> None:
-    """Show a room: its state and the reason, its binding, what waits, the turn in hand.
+    """Show a room: its state and the reason, its binding, what waits, the turn in progress.
 
     Reads the database at MATRIX_DB_PATH and changes nothing; the daemon may
     be running, stopped or dead. --server also needs MATRIX_STORE_PATH.
@@ -154,15 +152,15 @@ def main() -> None:
         _fail(ExitCode.FAULT, "aborted")
     except KeyboardInterrupt:
         _fail(ExitCode.FAULT, "interrupted")
-    # Broad, because a fault of this program has to become an exit code.
+    # Broad, because every fault of this program becomes an exit code.
     except Exception as error:  # noqa: BLE001
         if hasattr(error, "format_message"):
-            # Without any argument Typer has printed the help, and its message is empty.
+            # Without any argument Typer has printed the help, and the message is empty.
             message = error.format_message() or "there is no command to run"
             _fail(ExitCode.USAGE, f"{message} (see --help)")
         raised = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{type(error).__name__} at {raised.filename}:{raised.lineno}"
-        _fail(ExitCode.FAULT, f"a fault in this program, {place}; please report it")
+        origin = f"{type(error).__name__} at {raised.filename}:{raised.lineno}"
+        _fail(ExitCode.FAULT, f"a fault in this program, {origin}; please report it")
 
 
 def _fail(code: ExitCode, message: str) -> None:

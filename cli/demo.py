@@ -1,7 +1,7 @@
-"""`surfaces-bot demo`: starts what the demo script needs, runs it, and removes everything afterwards.
+"""`surfaces-bot demo`: starts a Synapse and the daemon, runs the demo script, and removes everything afterwards.
 
-A real Synapse, two accounts and the daemon as a process: all on loopback, and all files in one temporary directory,
-which is removed with the homeserver. Needs the `demo` extra.
+Everything is on loopback, and all files are in one temporary directory, which is removed with the homeserver. Needs the
+`demo` extra.
 """
 
 import math
@@ -28,7 +28,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_demo(*, keep: bool) -> None:
-    """Run the demo; with `keep`, stay up at its end until interrupted.
+    """Run the demo; with `keep`, continue to run at its end until interrupted.
 
     Raises:
         CommandFailed: a check failed, a part did not start, or the demo was interrupted.
@@ -46,7 +46,7 @@ def run_demo(*, keep: bool) -> None:
 
 
 async def _run(output: DemoOutput, keep: bool) -> str | None:
-    """Return what failed, or `None`; by then everything is stopped and removed."""
+    """Run the demo, stop and remove everything, and return what failed, or `None`."""
     failure: str | None = None
     finished = anyio.Event()
     async with anyio.create_task_group() as group:
@@ -54,13 +54,13 @@ async def _run(output: DemoOutput, keep: bool) -> str | None:
             group.start_soon(_cancel_on_signal, scope)
             try:
                 async with AsyncExitStack() as stack:
-                    await _play(output, stack, keep=keep, finished=finished)
+                    await _run_script(output, stack, keep=keep, finished=finished)
             except CheckFailed as error:
                 if error.detail:
                     output.line(error.detail, "dim")
                 failure = f"the demo failed: {error}"
             except SandboxError as error:
-                # After the first line comes the end of a log.
+                # The lines after the first are the end of a log.
                 summary, _, detail = str(error).partition("\n")
                 output.line(detail, "dim")
                 failure = f"the demo failed: {summary}"
@@ -76,10 +76,10 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
             scope.cancel()
 
 
-async def _play(
+async def _run_script(
     output: DemoOutput, stack: AsyncExitStack, *, keep: bool, finished: anyio.Event
 ) -> None:
-    """Start everything and run the script; `finished` is set when all steps have passed their checks."""
+    """Start everything and run the script; set `finished` when all steps have passed their checks."""
     output.line("A first conversation, on a real Matrix homeserver on this machine.", "bold")
     with output.waiting("Synapse starts"):
         synapse = await stack.enter_async_context(Synapse())
@@ -99,8 +99,8 @@ async def _play(
         },
     )
     stack.push_async_exit(daemon)
-    person = await stack.enter_async_context(UserClient(synapse.url, user, passwords["user"]))
-    script = DemoScript(output, daemon, person, bot)
+    client = await stack.enter_async_context(UserClient(synapse.url, user, passwords["user"]))
+    script = DemoScript(output, daemon, client, bot)
     await script.start_daemon()
     await script.onboard()
     await script.ask()
@@ -109,7 +109,7 @@ async def _play(
     if keep:
         finished.set()
         _show_how_to_log_in(output, synapse.url, user, passwords["user"])
-        await _stay_up(script, daemon)
+        await _wait_for_interrupt(script, daemon)
     await script.stop_daemon()
     finished.set()
     output.line(f"All checks passed, in {output.elapsed_s:.0f} s.", "bold")
@@ -126,7 +126,7 @@ def _show_how_to_log_in(output: DemoOutput, url: str, user: str, password: str) 
     output.line("Ctrl-C stops everything and removes it.")
 
 
-async def _stay_up(script: DemoScript, daemon: Daemon) -> NoReturn:
+async def _wait_for_interrupt(script: DemoScript, daemon: Daemon) -> NoReturn:
     """Wait for Ctrl-C, then stop the daemon as an operator would."""
     try:
         code = await daemon.wait_ended(math.inf)

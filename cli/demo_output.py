@@ -1,7 +1,6 @@
-"""The output of the demo: one line for each step, with the elapsed time and who acts.
+"""The output of the demo: one line for each step, with the elapsed time and the role that acts.
 
-On a terminal, a wait shows a spinner and a partial answer is updated in place. Elsewhere every line is plain and
-final.
+On a terminal, waits show a spinner, and a partial answer is updated in place. Elsewhere every line is plain and final.
 """
 
 import time
@@ -27,13 +26,13 @@ _COLOURS: dict[Role, str] = {
 _TIME_WIDTH = 7
 _ROLE_WIDTH = max(map(len, _COLOURS))
 _INDENT = _TIME_WIDTH + _ROLE_WIDTH + 4
-_GROWING_LINES = 12
+_PARTIAL_LINES = 12
 _EXCERPT_LINES = 7
 _TAIL_CHARS = 40
 
 
 class DemoOutput:
-    """Prints to one console; text of people and servers is never read as markup."""
+    """Prints to one console; text of users and servers is never read as markup."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
@@ -49,7 +48,7 @@ class DemoOutput:
         self._console.print(Text(text, style), soft_wrap=True)
 
     def step(self, role: Role, text: str, quote: str = "") -> None:
-        """Print what somebody did, and below it what they wrote."""
+        """Print what a role did, and below it the text that it wrote."""
         when = f"{self.elapsed_s:.1f} s".rjust(_TIME_WIDTH)
         if self._console.is_terminal:
             row = Table.grid(padding=(0, 2))
@@ -64,7 +63,7 @@ class DemoOutput:
             self.quote(quote)
 
     def quote(self, text: str) -> None:
-        """Print text below the step that it belongs to."""
+        """Print text below the current step."""
         for line in text.splitlines():
             if not self._console.is_terminal:
                 quoted = f"{'':{_INDENT}}│ {line}".rstrip()
@@ -76,7 +75,7 @@ class DemoOutput:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Show a spinner during a wait; on a terminal only."""
+        """Show a spinner during a wait, on a terminal only."""
         line = Text(f"{text} …", "dim")
         with self._console.status(line) if self._console.is_terminal else nullcontext():
             yield
@@ -99,7 +98,7 @@ class DemoOutput:
 
 
 class PartialAnswer:
-    """One answer, shown while it grows."""
+    """One answer that is shown while it is streamed."""
 
     def __init__(self, output: DemoOutput, live: Live | None, doing: str) -> None:
         self._output = output
@@ -107,14 +106,14 @@ class PartialAnswer:
         self._doing = doing
 
     def show(self, text: str, remark: str) -> None:
-        """Show the text as it is now; `remark` describes its progress."""
+        """Show the current text; `remark` describes the progress."""
         if self._live is None:
             self._output.step("bot", f"{remark}: “{tail(text)}”")
             return
         spinner = Spinner("dots", Text(f"{self._doing}{remark and ': '}{remark}", "dim"))
         lines: list[RenderableType] = [
             Text(f"│ {line}", "green", no_wrap=True, overflow="ellipsis")
-            for line in text.splitlines()[-_GROWING_LINES:]
+            for line in text.splitlines()[-_PARTIAL_LINES:]
         ]
         self._live.update(Padding(Group(*lines, spinner), (0, 0, 0, _INDENT)))
 
@@ -126,7 +125,7 @@ def tail(text: str) -> str:
 
 
 def excerpt(text: str) -> str:
-    """Return a text; the middle of a long one is left out."""
+    """Return a text, without the middle if it is long."""
     lines = text.splitlines()
     if len(lines) <= _EXCERPT_LINES:
         return text

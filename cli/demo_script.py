@@ -1,6 +1,6 @@
-"""The script of `make demo` (contract S1): each step is done, printed as it happens, and checked.
+"""The script of `make demo` (contract S1): runs, prints and checks each step.
 
-A step that does not go as the contract says raises `CheckFailed`. The checks use the user's account and the raw
+A step whose result contradicts the contract raises `CheckFailed`. The checks use the user's account and the raw
 client-server API; the operator's steps use `inspect-room` and the daemon's log.
 """
 
@@ -31,14 +31,14 @@ HELLO = (
     " ten, with nothing missing, nothing twice, and nothing out of order."
 )
 LONG_CHARS = 500
-"""Long enough that the kill comes in the middle of the answer, short enough for a demo."""
+"""Long enough that the kill happens in the middle of the answer, short enough for a demo."""
 VERSIONS_BEFORE_KILL = 2
 ANSWER_S = 60.0
 LOG_LINES = 10
 
 
 class CheckFailed(Exception):
-    """A step did not go as the contract says; `str()` is one line, `detail` is what was seen."""
+    """The result of a step contradicts the contract; the message is one line, `detail` is what was seen."""
 
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class CheckFailed(Exception):
 
 @dataclass(slots=True)
 class SeenReply:
-    """One reply as the user has seen it: its own event, and that event with all its edits."""
+    """One reply as the user has seen it; `seen` has its event and all its edits."""
 
     question: str
     event_id: str = ""
@@ -62,18 +62,18 @@ class SeenReply:
 
 
 class DemoScript:
-    """One run of the demo. `bot` is the bot's Matrix id; the chat is known after the invitation to it."""
+    """One run of the demo; `bot` is the bot's Matrix id. The chat is known after the bot's invitation."""
 
-    def __init__(self, output: DemoOutput, daemon: Daemon, person: UserClient, bot: str) -> None:
+    def __init__(self, output: DemoOutput, daemon: Daemon, user: UserClient, bot: str) -> None:
         self._output = output
         self._daemon = daemon
-        self._person = person
+        self._user = user
         self._bot = bot
         self._chat = ""
         self._answers: list[tuple[SeenReply, str]] = []
 
     async def start_daemon(self) -> None:
-        """The operator starts the daemon."""
+        """As the operator, start the daemon."""
         began = time.monotonic()
         with self._output.waiting("the daemon starts"), self._expecting("the daemon to go live"):
             await self._daemon.start()
@@ -87,15 +87,15 @@ class DemoScript:
         self._output.step("operator", f"starts the daemon: {states} in {took_s:.1f} s")
 
     async def onboard(self) -> None:
-        """The user invites the bot and gets a Space with a first chat."""
-        person = self._person
-        entry = await person.create_room(invite=[self._bot], name="Hello bot")
+        """As the user, invite the bot and get a Space with a first chat."""
+        user = self._user
+        entry = await user.create_room(invite=[self._bot], name="Hello bot")
         self._output.step("user", f"makes a room and invites {self._bot}")
         with self._output.waiting("the bot joins and makes a Space with a first chat"):
             pointer = await self._notice(entry, "the bot's pointer in the room it was invited to")
-            invited = await person.rooms_invited()
+            invited = await user.rooms_invited()
             for room_id in invited:
-                await person.join(room_id)
+                await user.join(room_id)
         space = await self._find_space_and_chat(invited)
         names = [await self._name(room_id) for room_id in (space, self._chat)]
         self._output.step("bot", f"makes the Space “{names[0]}” and in it the chat “{names[1]}”")
@@ -105,7 +105,7 @@ class DemoScript:
         self._output.quote(welcome.body)
 
     async def ask(self) -> None:
-        """The user asks a question; the answer streams in."""
+        """As the user, ask a question and see the answer streamed."""
         answer = await self._send(HELLO)
         began = time.monotonic()
         first_s = 0.0
@@ -122,7 +122,7 @@ class DemoScript:
         await self._check(answer, answer.text)
 
     async def kill_and_restart(self) -> None:
-        """SIGKILL cuts an answer; after a restart it is completed once."""
+        """As the operator, kill the daemon during an answer; after a restart the answer is completed once."""
         answer = await self._send(f"long {LONG_CHARS}")
         whole = long_text(LONG_CHARS)
         versions = self._versions(answer)
@@ -139,15 +139,15 @@ class DemoScript:
             "operator", f"kill -9 in mid-answer, at {where}; the room shows:", excerpt(answer.text)
         )
         await self.start_daemon()
-        went_on_s = 0.0
+        resumed_s = 0.0
         with self._output.partial_answer("the same reply goes on") as partial:
             async for _ in versions:
-                went_on_s = went_on_s or time.monotonic() - killed_at
+                resumed_s = resumed_s or time.monotonic() - killed_at
                 partial.show(answer.text, f"shows {len(answer.text)} of {len(whole)} characters")
         took_s = time.monotonic() - killed_at
         self._output.step(
             "bot",
-            f"goes on in the same reply {went_on_s:.1f} s after the kill; whole after {took_s:.1f} s",
+            f"goes on in the same reply {resumed_s:.1f} s after the kill; whole after {took_s:.1f} s",
             excerpt(answer.text),
         )
         await self._check(answer, whole)
@@ -157,7 +157,7 @@ class DemoScript:
         )
 
     async def inspect(self) -> None:
-        """The operator inspects the room."""
+        """As the operator, inspect the room."""
         with self._output.waiting("inspect-room reads the database"):
             page = await self._surfaces_bot("inspect-room", self._chat)
             record = json.loads(await self._surfaces_bot("inspect-room", self._chat, "--json"))
@@ -168,7 +168,7 @@ class DemoScript:
             raise CheckFailed(f"inspect-room shows {found}; expected {expected}")
 
     async def stop_daemon(self) -> None:
-        """The operator stops the daemon; every reply is still there once."""
+        """As the operator, stop the daemon; every reply is still there once."""
         began = time.monotonic()
         try:
             with self._output.waiting("the daemon drains"):
@@ -188,7 +188,7 @@ class DemoScript:
         """Find the Space and the chat; there must be exactly one of each (contract O1)."""
         kinds: dict[bool, list[str]] = {True: [], False: []}
         for room_id in invited:
-            created = await self._person.state_content(room_id, "m.room.create") or {}
+            created = await self._user.state_content(room_id, "m.room.create") or {}
             kinds[created.get("type") == "m.space"].append(room_id)
         if [len(kinds[True]), len(kinds[False])] != [1, 1]:
             raise CheckFailed(
@@ -196,32 +196,32 @@ class DemoScript:
                 " expected one of each"
             )
         (space,), (self._chat,) = kinds[True], kinds[False]
-        child = await self._person.state_content(space, "m.space.child", self._chat) or {}
+        child = await self._user.state_content(space, "m.space.child", self._chat) or {}
         if not child.get("via"):
             raise CheckFailed("the Space does not name the chat as its child")
         return space
 
     async def _notice(self, room_id: str, what: str) -> RoomEvent:
         with self._expecting(what):
-            return await self._person.wait_for(
+            return await self._user.wait_for(
                 lambda event: (
                     (event.room_id, event.sender, event.msgtype) == (room_id, self._bot, "m.notice")
                 )
             )
 
     async def _name(self, room_id: str) -> str:
-        content = await self._person.state_content(room_id, "m.room.name") or {}
+        content = await self._user.state_content(room_id, "m.room.name") or {}
         return str(content.get("name", ""))
 
     async def _send(self, text: str) -> SeenReply:
         self._output.step("user", "asks:", text)
-        return SeenReply(await self._person.send_text(self._chat, text))
+        return SeenReply(await self._user.send_text(self._chat, text))
 
     async def _versions(self, answer: SeenReply) -> AsyncIterator[None]:
-        """Yield for each version of the reply, up to its last edit; `answer` is updated before."""
+        """Update `answer` with each version of the reply, up to its last edit, and yield after each."""
         while answer.partial or not answer.seen:
-            with self._expecting("the next words of an answer"):
-                event = await self._person.wait_for(
+            with self._expecting("the next version of an answer"):
+                event = await self._user.wait_for(
                     lambda event: (
                         event.room_id == self._chat
                         and event.answers == answer.question
@@ -229,10 +229,10 @@ class DemoScript:
                     ),
                     ANSWER_S,
                 )
-            self._note(answer, event)
+            self._record(answer, event)
             yield
 
-    def _note(self, answer: SeenReply, event: RoomEvent) -> None:
+    def _record(self, answer: SeenReply, event: RoomEvent) -> None:
         if not answer.event_id:
             answer.event_id = event.event_id
         elif event.replaces != answer.event_id:
@@ -242,15 +242,15 @@ class DemoScript:
         answer.text, answer.partial = content["body"], PARTIAL in content
 
     async def _check(self, answer: SeenReply, whole: str) -> None:
-        replies = await self._person.replies_to(self._chat, answer.question)
-        content = await self._person.latest_content(self._chat, answer.event_id)
+        replies = await self._user.replies_to(self._chat, answer.question)
+        content = await self._user.latest_content(self._chat, answer.event_id)
         if fault := reply_fault([reply.event_id for reply in replies], content, answer, whole):
             raise CheckFailed(fault)
         if all(known is not answer for known, _ in self._answers):
             self._answers.append((answer, whole))
 
     async def _surfaces_bot(self, *arguments: str) -> str:
-        """Run a command of the shell as the operator would, and return its output."""
+        """Run a command of the shell as an operator does, and return its output."""
         inherited = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
         ended = await anyio.run_process(
             [sys.executable, "-m", "cli", *arguments],
@@ -278,7 +278,7 @@ class DemoScript:
 def reply_fault(
     replies: Sequence[str], content: Mapping[str, Any], answer: SeenReply, whole: str
 ) -> str | None:
-    """Return what is wrong with a finished reply (contracts D1, D2, D6), or `None`.
+    """Return the fault of a finished reply (contracts D1, D2, D6), or `None`.
 
     `replies` are the events that answer the question, `content` is the reply's content after its edits.
     """
@@ -288,7 +288,7 @@ def reply_fault(
         return "the reply is still marked partial"
     if content.get("body") != whole:
         return (
-            f"the reply says {len(content.get('body', ''))} characters that are not the"
+            f"the reply has {len(content.get('body', ''))} characters that are not the"
             f" {len(whole)} of the answer"
         )
     return None

@@ -1,6 +1,6 @@
 """Draws the room machine with the current state marked: as text, mermaid or SVG (contract I2).
 
-All three are made from the declared transitions (`ROOM`); only the positions in the SVG are written here. An event
+All three are generated from the declared transitions (`ROOM`); only the positions in the SVG are written here. An event
 that does not change the state is shown inside the state, not on a line.
 """
 
@@ -35,7 +35,7 @@ def draw(form: DiagramFormat, current: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def moves() -> dict[tuple[str, str], list[str]]:
+def state_changes() -> dict[tuple[str, str], list[str]]:
     """Return the events that change the state, by source and target."""
     found: dict[tuple[str, str], list[str]] = {}
     for transition in ROOM.transitions:
@@ -44,7 +44,7 @@ def moves() -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def stays(state: str) -> list[str]:
+def internal_events(state: str) -> list[str]:
     """Return the events that a state accepts without a change of state."""
     return [
         _label(transition)
@@ -67,10 +67,11 @@ def _text(current: str | None) -> Iterator[str]:
         yield f"▶ [{state}]  ← now" if state == current else f"  [{state}]"
         lines = [
             (f"→ {target}", labels)
-            for (source, target), labels in moves().items()
+            for (source, target), labels in state_changes().items()
             if source == state
         ]
-        lines += [("stays", stays(state))] if stays(state) else []
+        if internal := internal_events(state):
+            lines.append(("stays", internal))
         for index, (where, labels) in enumerate(lines):
             last = index == len(lines) - 1
             for row, part in enumerate(_wrapped(labels, 60)):
@@ -93,11 +94,11 @@ def _wrapped(labels: list[str], width: int) -> list[str]:
 def _mermaid(current: str | None) -> Iterator[str]:
     yield "stateDiagram-v2"
     yield f"    [*] --> {ROOM.states[0]}"
-    for (source, target), labels in moves().items():
+    for (source, target), labels in state_changes().items():
         yield f"    {source} --> {target} : {'<br>'.join(labels)}"
     for state in ROOM.states:
-        if stays(state):
-            yield f"    {state} --> {state} : {'<br>'.join(stays(state))}"
+        if internal := internal_events(state):
+            yield f"    {state} --> {state} : {'<br>'.join(internal)}"
     if current is not None:
         yield "    classDef current fill:#1d6f42,color:#ffffff,stroke:#0d3b22,stroke-width:3px"
         yield f"    class {current} current"
@@ -157,7 +158,7 @@ def _svg(current: str | None) -> Iterator[str]:
         ' orient="auto-start-reverse"><path d="M 0 0 L 10 5 L 0 10 z" fill="#57606a"/></marker></defs>'
     )
     yield f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>'
-    for route, labels in moves().items():
+    for route, labels in state_changes().items():
         path, x, y = _ROUTES[route]
         yield f'<path class="line" d="{path}"/>'
         yield from _lines(labels, x, y, "label")
@@ -169,7 +170,7 @@ def _svg(current: str | None) -> Iterator[str]:
 
 def _box(state: str, is_current: bool) -> Iterator[str]:
     x, y = _CENTRES[state]
-    inside = stays(state)
+    inside = internal_events(state)
     height = 44 + _LINE * len(inside)
     top = y - height / 2
     mark = ' class="current"' if is_current else ""

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Contract S4."""
+    """The exit codes of contract S4."""
 
     DONE = 0
     FAULT = 1
@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
 
 
 class CommandFailed(Exception):
-    """Ends a command; `str()` says what is wrong and what to do."""
+    """Ends a command; the message says what is wrong and what to do."""
 
     def __init__(self, code: ExitCode, message: str) -> None:
         super().__init__(message)

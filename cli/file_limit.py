@@ -1,11 +1,11 @@
-"""The limit of open files: calls to agents must leave enough for the homeserver, the database and the logs."""
+"""Raises the limit of open files: calls to agents must leave enough for the homeserver, the database and the logs."""
 
 import resource
 
 from actors.agent_calls import Limits
 
 RESERVED = 200
-"""Open files for everything but calls to agents."""
+"""Open files for everything except calls to agents."""
 
 
 def raise_file_limit() -> int:

@@ -1,6 +1,6 @@
-"""`surfaces-bot inspect-room`: shows what the database holds about one room, or about all (contract section 11).
+"""`surfaces-bot inspect-room`: shows what the database has about one room, or about all (contract section 11).
 
-It only reads, whether a daemon runs, was stopped or was killed (`store.readonly`).
+It only reads; the daemon may be running, stopped or killed (`store.readonly`).
 """
 
 import difflib
@@ -8,13 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from cli.diagram import DiagramFormat, draw
 from cli.errors import CommandFailed, ExitCode
 from cli.inspect_json import bot_object, room_object
 from cli.inspect_text import Page
-from cli.settings import Places
+from cli.settings import LocalPaths
 from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.ids import RoomId
 from store.errors import DatabaseAbsent, DatabaseUnusable
@@ -42,8 +40,8 @@ def inspect_room(
         CommandFailed: there is no such room or database (2), the database can't be read (4), or the homeserver can't
             be asked (1, 2, 3).
     """
-    places = Places()
-    path = places.matrix_db_path
+    paths = LocalPaths()
+    path = paths.matrix_db_path
     replace_unencodable()
     last = last or (TRANSITIONS_IN_JSON if as_json else TRANSITIONS_IN_TEXT)
     if room_id is None and (diagram is not None or server):
@@ -57,7 +55,7 @@ def inspect_room(
             if room_id is None:
                 _show_all(path, as_json, last)
             else:
-                _show_one(places, RoomId(room_id), as_json, diagram, server, last)
+                _show_one(paths, RoomId(room_id), as_json, diagram, server, last)
     except DatabaseAbsent as error:
         raise CommandFailed(
             ExitCode.USAGE,
@@ -72,38 +70,38 @@ def inspect_room(
 
 
 def _show_one(
-    places: Places,
+    paths: LocalPaths,
     room_id: RoomId,
     as_json: bool,
     diagram: DiagramFormat | None,
     server: bool,
     last: int,
 ) -> None:
-    path = places.matrix_db_path
-    sight, known = read(path, lambda raw: (room_snapshot(raw, room_id, last), seen_rooms(raw)))
-    if sight is None:
+    path = paths.matrix_db_path
+    snapshot, known = read(path, lambda raw: (room_snapshot(raw, room_id, last), seen_rooms(raw)))
+    if snapshot is None:
         raise CommandFailed(ExitCode.USAGE, _unknown(room_id, known))
-    drawing = draw(diagram, sight.room.state) if diagram is not None else None
-    compared = None
+    drawing = draw(diagram, snapshot.room.state) if diagram is not None else None
+    comparison = None
     if server:
-        # Imported here, because a Matrix library takes longer to load than all the rest.
-        from cli.inspect_server import look_at_server
+        # Imported here, because a Matrix library takes long to load.
+        from cli.inspect_server import compare_with_server
 
-        compared = look_at_server(places.matrix_store_path, sight.room)
+        comparison = compare_with_server(paths.matrix_store_path, snapshot.room)
     if as_json:
-        value = room_object(sight)
+        value = room_object(snapshot)
         if drawing is not None:
             value["diagram"] = drawing
-        if compared is not None:
-            value["server"] = compared.as_object()
+        if comparison is not None:
+            value["server"] = comparison.as_object()
         _print_json(value)
     elif drawing is not None:
         print(drawing, end="")
     else:
-        page = Page(_Console(highlight=False))
-        page.room(sight, running=is_held(path))
-        if compared is not None:
-            page.server(compared)
+        page = Page()
+        page.room(snapshot, running=is_held(path))
+        if comparison is not None:
+            page.server(comparison)
 
 
 def _show_all(path: Path, as_json: bool, last: int) -> None:
@@ -111,10 +109,13 @@ def _show_all(path: Path, as_json: bool, last: int) -> None:
     running = is_held(path)
     if as_json:
         _print_json(
-            {"bot": bot_object(bot, running), "rooms": [room_object(sight) for sight in rooms]}
+            {
+                "bot": bot_object(bot, running),
+                "rooms": [room_object(snapshot) for snapshot in rooms],
+            }
         )
     else:
-        Page(_Console(highlight=False)).rooms(bot, rooms, running)
+        Page().rooms(bot, rooms, running)
 
 
 def _unknown(room_id: str, known: tuple[RoomId, ...]) -> str:
@@ -129,11 +130,3 @@ def _unknown(room_id: str, known: tuple[RoomId, ...]) -> str:
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
-
-
-class _Console(Console):
-    """A console that raises an error when stdout is closed; Rich would end the process as a failure."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise the error that Rich has caught."""
-        raise BrokenPipeError

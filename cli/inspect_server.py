@@ -1,6 +1,6 @@
 """Compares a room on the homeserver with the local row (`inspect-room --server`).
 
-It uses the stored session, logs in nowhere and writes nothing. The differences are what the next reconciliation would
+It uses the stored session, does not log in and writes nothing. The differences are what the next reconciliation would
 read, not what it would decide.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 
 from cli.errors import CommandFailed, ExitCode
 from machines.errors import CredentialsRefused
@@ -30,44 +31,28 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """The room on the homeserver, and the differences from the row."""
+class Comparison:
+    """The room on the homeserver, and its differences from the row."""
 
     snapshot: RoomSnapshot
     differences: tuple[Difference, ...]
 
     def as_object(self) -> dict[str, Any]:
-        """Return the object for `--json`."""
-        snapshot, link = self.snapshot, self.snapshot.child_link
+        """Return the object for `--json`: its keys are the fields of `RoomSnapshot`, and `differences`."""
         return {
-            "membership": snapshot.membership,
-            "refusal": snapshot.refusal,
-            "created_by": snapshot.created_by,
-            "is_space": snapshot.is_space,
-            "name": snapshot.name,
-            "encrypted": snapshot.encrypted,
-            "owner_membership": snapshot.owner_membership,
-            "child_link": (
-                {"space_id": link.space_id, "sender": link.sender, "via": list(link.via)}
-                if link is not None
-                else None
-            ),
-            "binding": dict(snapshot.binding) if snapshot.binding is not None else None,
-            "differences": [
-                {"field": each.field, "local": each.local, "server": each.server}
-                for each in self.differences
-            ],
+            **msgspec.to_builtins(self.snapshot),
+            "differences": msgspec.to_builtins(self.differences),
         }
 
 
-def look_at_server(store_path: Path, room: Room) -> Compared:
-    """Ask the homeserver about a room.
+def compare_with_server(store_path: Path, room: Room) -> Comparison:
+    """Read a room on the homeserver and compare it with its row.
 
     Raises:
         CommandFailed: there is no session (2), it is refused (3), or the homeserver does not answer (1).
     """
     try:
-        return anyio.run(_look, store_path, room)
+        return anyio.run(_compare, store_path, room)
     except (SessionAbsent, SessionUnusable) as error:
         raise CommandFailed(
             ExitCode.USAGE,
@@ -80,22 +65,21 @@ def look_at_server(store_path: Path, room: Room) -> Compared:
         raise CommandFailed(ExitCode.FAULT, f"{error}; without --server it is not asked") from error
 
 
-async def _look(store_path: Path, room: Room) -> Compared:
+async def _compare(store_path: Path, room: Room) -> Comparison:
     binding = room.binding
     space_id = binding.space_id if binding is not None else None
     owner = binding.matrix_user_id if binding is not None else None
     async with stored_session(store_path) as client:
         snapshot = await read_snapshot(client, room.room_id, space_id, owner)
-        return Compared(snapshot, tuple(differences(room, snapshot, client.user_id)))
+        return Comparison(snapshot, tuple(_differences(room, snapshot, client.user_id)))
 
 
-def differences(room: Room, snapshot: RoomSnapshot, bot: UserId) -> Iterator[Difference]:
-    """Compare a row with the room on the homeserver."""
-    is_in = snapshot.membership == "join"
-    believed_in = room.state != "unregistered"
-    if is_in != believed_in:
-        yield Difference("membership", "join" if believed_in else "leave", snapshot.membership)
-    if not is_in:
+def _differences(room: Room, snapshot: RoomSnapshot, bot: UserId) -> Iterator[Difference]:
+    joined = snapshot.membership == "join"
+    joined_locally = room.state != "unregistered"
+    if joined != joined_locally:
+        yield Difference("membership", "join" if joined_locally else "leave", snapshot.membership)
+    if not joined:
         return
     if (snapshot.name or "") != room.name:
         yield Difference("name", room.name, snapshot.name)
@@ -112,8 +96,8 @@ def differences(room: Room, snapshot: RoomSnapshot, bot: UserId) -> Iterator[Dif
             yield Difference(field, local, stored.get(field))
     if binding.room_type != "entry" and snapshot.created_by != bot:
         yield Difference("created_by", bot, snapshot.created_by)
-    is_there = snapshot.owner_membership in ("join", "invite")
-    if binding.room_type == "chat" and room.owner_present != is_there:
+    owner_present = snapshot.owner_membership in ("join", "invite")
+    if binding.room_type == "chat" and room.owner_present != owner_present:
         present = "join" if room.owner_present else "leave"
         yield Difference("owner_membership", present, snapshot.owner_membership)
     link = snapshot.child_link

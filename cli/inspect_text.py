@@ -1,7 +1,7 @@
 """The text that `inspect-room` prints: a page about one room, or one line for each room.
 
-Plain text where stdout is no terminal. Text from outside (names, reasons) has its control characters escaped and is
-never read as markup.
+Plain text if stdout is not a terminal. Untrusted text (names, reasons) has its control characters escaped and is never
+read as markup.
 """
 
 import json
@@ -22,7 +22,7 @@ from store.inspection import BotSnapshot, Failure, RoomSnapshot
 from store.records import TransitionRecord
 
 if TYPE_CHECKING:
-    from cli.inspect_server import Compared  # it loads a Matrix library
+    from cli.inspect_server import Comparison  # it loads a Matrix library
 
 _COLOURS = {
     "bound": "green",
@@ -40,16 +40,24 @@ _FATES = {
 _LABEL_WIDTH = 16
 
 
-class Page:
-    """Writes one line for each fact."""
+class _Console(Console):
+    """A console that raises an error when stdout is closed; Rich would end the process as a failure."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def on_broken_pipe(self) -> None:
+        """Raise the error that Rich has caught."""
+        raise BrokenPipeError
+
+
+class Page:
+    """Writes the page to stdout, line by line."""
+
+    def __init__(self) -> None:
+        self._console = _Console(highlight=False)
         self._now = time.time()
 
-    def room(self, sight: RoomSnapshot, running: bool) -> None:
+    def room(self, snapshot: RoomSnapshot, running: bool) -> None:
         """Show one room."""
-        room = sight.room
+        room = snapshot.room
         self._line(Text(escape_controls(room.name) or "(no name)", "bold"), f"  {room.room_id}")
         self._line(self._state(room.state), *self._since(room.since), f" — {room.reason}")
         if room.state == "failed":
@@ -65,16 +73,16 @@ class Page:
         for name, value in _binding(room.binding, room.owner_present, room.encrypted):
             self._fact(name, value)
         self._heading("Waiting")
-        self._fact("inbox", str(sight.inbox_pending))
-        self._fact("outbox", str(sight.outbox_pending))
-        self._failures(sight.failures, sight.failures_total)
-        self._heading("Turn in hand")
-        self._turn(sight.turn, sight.reply_events)
+        self._fact("inbox", str(snapshot.inbox_pending))
+        self._fact("outbox", str(snapshot.outbox_pending))
+        self._failures(snapshot.failures, snapshot.failures_total)
+        self._heading("Turn in progress")
+        self._turn(snapshot.turn, snapshot.reply_events)
         self._heading("Last transitions")
-        self._timeline(sight.transitions)
-        if sight.report:
+        self._timeline(snapshot.transitions)
+        if snapshot.report:
             self._heading("Last report of a repair")
-            self._line("  ", json.dumps(sight.report, ensure_ascii=False))
+            self._line("  ", json.dumps(snapshot.report, ensure_ascii=False))
         self._heading("Would accept now")
         self._line("  ", ", ".join(ROOM.accepts(room.state)))
 
@@ -86,36 +94,38 @@ class Page:
         self._line(
             self._state(bot_state.state), *self._since(bot_state.since), f" — {bot_state.reason}"
         )
-        held = "a daemon holds the database" if running else "no daemon runs"
+        daemon = "a daemon holds the database" if running else "no daemon runs"
         self._line(
-            f"{held}; {bot.rooms} rooms, {bot.users} users, {bot.turns} turns in hand,"
+            f"{daemon}; {bot.rooms} rooms, {bot.users} users, {bot.turns} turns in progress,"
             f" {bot.inbox_pending} waiting in inboxes, {bot.outbox_pending} in the outbox"
         )
         self._failures(bot.failures, bot.failures_total)
         self._line()
-        for state, *others in aligned([_columns(sight) for sight in rooms]):
+        for state, *others in aligned([_columns(snapshot) for snapshot in rooms]):
             colour = _COLOURS.get(state.rstrip(), _OTHER_COLOUR)
             self._line(Text(state, colour), "  ", "  ".join(others).rstrip())
         if not rooms:
             self._line("No room is known yet.")
 
-    def server(self, compared: "Compared") -> None:
+    def server(self, comparison: "Comparison") -> None:
         """Show the room as it is on the homeserver now, and the differences from the row."""
-        sight = compared.snapshot
+        snapshot = comparison.snapshot
         self._heading("On the homeserver now")
-        self._fact("membership", sight.membership or f"unknown — {sight.refusal or 'no member'}")
-        if sight.refusal is None:
-            self._fact("made by", sight.created_by or "–")
-            if sight.owner_membership is not None:
-                self._fact("owner", sight.owner_membership)
-            if sight.child_link is not None:
-                link = sight.child_link
-                via = ", ".join(link.via) or "no server: the link is void"
+        self._fact(
+            "membership", snapshot.membership or f"unknown — {snapshot.refusal or 'no member'}"
+        )
+        if snapshot.refusal is None:
+            self._fact("created by", snapshot.created_by or "–")
+            if snapshot.owner_membership is not None:
+                self._fact("owner", snapshot.owner_membership)
+            if snapshot.child_link is not None:
+                link = snapshot.child_link
+                via = ", ".join(link.via) or "no server: the link is invalid"
                 self._fact("Space link", f"set by {link.sender}, via {via}")
-        self._fact("binding", "stored" if sight.binding is not None else "none")
-        if not compared.differences:
+        self._fact("binding", "stored" if snapshot.binding is not None else "none")
+        if not comparison.differences:
             self._fact("differences", "none")
-        for each in compared.differences:
+        for each in comparison.differences:
             self._fact(
                 "difference", f"{each.field}: here {each.local!r}, on the server {each.server!r}"
             )
@@ -144,17 +154,17 @@ class Page:
         self._fact("failures", f"{total}{shown}:")
         for item in last:
             event = f" {item.event_id}" if item.event_id else ""
-            what = f"{_FATES[item.fate]}: {item.kind}{event} — {item.reason}"
-            self._line("    ", *self._moment(item.at), "  ", what)
+            failure = f"{_FATES[item.fate]}: {item.kind}{event} — {item.reason}"
+            self._line("    ", *self._moment(item.at), "  ", failure)
 
     def _timeline(self, transitions: tuple[TransitionRecord, ...]) -> None:
         if not transitions:
             self._line("  none yet")
         rows = [(f"{each.source} → {each.target}", each.event, each.reason) for each in transitions]
-        for each, (change, *what) in zip(transitions, aligned(rows), strict=True):
+        for each, (change, *cause) in zip(transitions, aligned(rows), strict=True):
             colour = _COLOURS.get(each.target, _OTHER_COLOUR)
             at = Text(_clock(each.at), "bright_black")
-            self._line("  ", at, "  ", Text(change, colour), "  ", "  ".join(what))
+            self._line("  ", at, "  ", Text(change, colour), "  ", "  ".join(cause))
 
     def _state(self, state: str) -> Text:
         return Text(f"● {state}", f"bold {_COLOURS.get(state, _OTHER_COLOUR)}")
@@ -173,20 +183,20 @@ class Page:
         self._line("  ", Text(name.ljust(_LABEL_WIDTH), "bright_black"), *value)
 
     def _line(self, *parts: str | Text) -> None:
-        made = (part if isinstance(part, Text) else Text(escape_controls(part)) for part in parts)
-        self._console.print(Text.assemble(*made), soft_wrap=True)
+        texts = (part if isinstance(part, Text) else Text(escape_controls(part)) for part in parts)
+        self._console.print(Text.assemble(*texts), soft_wrap=True)
 
 
 def _binding(
     binding: Binding | None, owner_present: bool, encrypted: bool
 ) -> Iterator[tuple[str, str]]:
     if binding is None:
-        yield "none", "nothing is known about this room"
+        yield "none", "this room has no binding"
         return
     yield "type", binding.room_type
-    away = "" if owner_present else " (has left the room)"
+    left = "" if owner_present else " (has left the room)"
     role = "invited by" if binding.room_type == "entry" else "owner"
-    yield role, f"{binding.matrix_user_id}{away}"
+    yield role, f"{binding.matrix_user_id}{left}"
     if binding.room_type == "chat":
         yield "chat", binding.chat_id or "–"
         yield "agent", binding.agent_id or "–"
@@ -196,13 +206,13 @@ def _binding(
     yield "encrypted", "yes" if encrypted else "no"
 
 
-def _columns(sight: RoomSnapshot) -> tuple[str, ...]:
-    room, binding = sight.room, sight.room.binding
+def _columns(snapshot: RoomSnapshot) -> tuple[str, ...]:
+    room, binding = snapshot.room, snapshot.room.binding
     notes = [
-        f"inbox {sight.inbox_pending}" if sight.inbox_pending else "",
-        f"outbox {sight.outbox_pending}" if sight.outbox_pending else "",
-        f"turn {sight.turn.state}" if sight.turn is not None else "",
-        f"failures {sight.failures_total}" if sight.failures_total else "",
+        f"inbox {snapshot.inbox_pending}" if snapshot.inbox_pending else "",
+        f"outbox {snapshot.outbox_pending}" if snapshot.outbox_pending else "",
+        f"turn {snapshot.turn.state}" if snapshot.turn is not None else "",
+        f"failures {snapshot.failures_total}" if snapshot.failures_total else "",
         "archived" if binding and binding.archived else "",
         "" if room.owner_present else "owner left",
     ]

@@ -1,7 +1,7 @@
 """Structured logs on stderr (contract E9).
 
-A line has `event`, `level`, `timestamp` and the event's own fields. No caller puts a token, a password or the body of
-a message into a field; the last processor hides the secrets that this process knows in any case.
+A line has `event`, `level`, `timestamp` and the event's own fields. No caller logs a token, a password or the body of a
+message; in addition, a processor hides the secrets that this process knows.
 """
 
 import logging
@@ -17,9 +17,9 @@ from cli.terminal import escape_controls
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _HIDDEN = "[hidden]"
-_OUR_FIELDS = frozenset({"event", "level", "timestamp", "from", "to"})
+_OWN_FIELDS = frozenset({"event", "level", "timestamp", "from", "to"})
 _LONG_CHARS = 8
-"""A secret of this length is in no line by chance."""
+"""A secret of this length does not appear in a line by coincidence."""
 
 _Processor = Callable[[Any, str, MutableMapping[str, Any]], Mapping[str, Any]]
 
@@ -40,22 +40,19 @@ def set_up_logs(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            cleaned(secrets),
+            _cleaning_processor(secrets),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=lambda *_: _Lines(),
+        logger_factory=lambda *_: _StderrLogger(),
         cache_logger_on_first_use=True,
     )
-    # Libraries log bodies and tokens (nio does). Their failures reach us as exceptions.
+    # Libraries log bodies and tokens (nio does). Their failures are raised as exceptions.
     logging.getLogger().handlers = [logging.NullHandler()]
 
 
-class _Lines:
-    """Writes lines to stderr.
-
-    A closed stderr, or a full disk behind it, costs the lines and not the daemon.
-    """
+class _StderrLogger:
+    """Writes lines to stderr; with a closed stderr or a full disk the lines are lost and the daemon continues."""
 
     def msg(self, line: str) -> None:
         """Write one line."""
@@ -66,11 +63,11 @@ class _Lines:
     debug = info = warning = error = msg
 
 
-def cleaned(secrets: Iterable[str]) -> _Processor:
+def _cleaning_processor(secrets: Iterable[str]) -> _Processor:
     """Return a processor that hides the given secrets and escapes control characters, at any depth.
 
-    A name from outside can then neither move a terminal's cursor nor fake a line. A short secret is hidden only as a
-    whole word, and not in the program's own fields: with the password `bot`, a line must still say `bot_live`.
+    An untrusted name can then neither move the cursor nor fake a line. A short secret is hidden only as a whole
+    word, and not in the program's own fields: with the password `bot`, the event `bot_live` must stay readable.
     """
     known = sorted(filter(None, secrets), key=len, reverse=True)
     long = [re.escape(secret) for secret in known if len(secret) >= _LONG_CHARS]
@@ -80,7 +77,7 @@ def cleaned(secrets: Iterable[str]) -> _Processor:
 
     def processor(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         return {
-            _clean(str(key), anywhere): _walk(value, anywhere if key in _OUR_FIELDS else everything)
+            _clean(str(key), anywhere): _walk(value, anywhere if key in _OWN_FIELDS else everything)
             for key, value in event.items()
         }
 

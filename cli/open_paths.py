@@ -1,8 +1,8 @@
 """Files and directories that stay open from the check to the deletion (contract X7).
 
-A path is walked one directory at a time, and none of its parts may be a symbolic link. The directory and the file stay
-open until the deletion: the name is then removed from that directory, wherever it has been moved meanwhile, and only
-while it still leads to the checked file. No system call closes the gap between that last check and the deletion.
+A path is opened one directory at a time; no part of it may be a symbolic link. The name is deleted in the open
+directory, even if the directory was moved, and only while the name still leads to the open file. No system call closes
+the gap between that last check and the deletion.
 """
 
 import errno
@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-# A directory that may be entered but not listed can be opened with O_PATH only, which not every system has.
+# A directory without read permission can be opened with O_PATH only, which some systems lack.
 _ENTER = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -43,7 +43,7 @@ class OpenPath:
         return sorted(os.listdir(self.file))  # noqa: PTH208 - of a descriptor
 
     def unlink(self) -> None:
-        """Delete the file; a file that is gone is no error.
+        """Delete the file; a missing file is no error.
 
         Raises:
             OSError: it can't be deleted, or another file has its name now.
@@ -52,7 +52,7 @@ class OpenPath:
             os.unlink(self.path.name, dir_fd=self.directory)
 
     def remove_directory(self) -> None:
-        """Delete the empty directory; one that is gone is no error, and a mount point stays.
+        """Delete the empty directory; a missing one is no error, and a mount point stays.
 
         Raises:
             OSError: it can't be deleted, or another directory has its name now.
@@ -70,12 +70,12 @@ class OpenPath:
         except FileNotFoundError:
             return False
         if not os.path.samestat(found, os.fstat(self.file)):
-            raise OSError(errno.EEXIST, "something else has taken its place")
+            raise OSError(errno.EEXIST, "another file has this name now")
         return True
 
 
 def open_directory(path: Path, stack: ExitStack) -> int | None:
-    """Open the directory at `path` until the stack is closed; `None` where there is none.
+    """Open the directory at `path` until the stack is closed; `None` if there is none.
 
     Raises:
         SymlinkInPath: the path leads through a symbolic link, or is one.
@@ -84,9 +84,9 @@ def open_directory(path: Path, stack: ExitStack) -> int | None:
     absolute = path.is_absolute()
     file = os.open("/" if absolute else ".", _ENTER | os.O_DIRECTORY)
     stack.callback(os.close, file)
-    walked = Path("/") if absolute else Path()
+    opened = Path("/") if absolute else Path()
     for part in path.parts[1:] if absolute else path.parts:
-        walked /= part
+        opened /= part
         try:
             next_ = os.open(part, _ENTER | os.O_DIRECTORY, dir_fd=file)
         except FileNotFoundError:
@@ -95,7 +95,7 @@ def open_directory(path: Path, stack: ExitStack) -> int | None:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise
             if stat.S_ISLNK(os.stat(part, dir_fd=file, follow_symlinks=False).st_mode):
-                raise SymlinkInPath(walked) from None
+                raise SymlinkInPath(opened) from None
             return None
         file = next_
         stack.callback(os.close, file)
@@ -105,9 +105,7 @@ def open_directory(path: Path, stack: ExitStack) -> int | None:
 def open_entry(
     path: Path, directory: int, stack: ExitStack, *, read: bool = False
 ) -> OpenPath | None:
-    """Open the entry of an open directory that has the last name of `path`; `None` where there is none.
-
-    With `read` its content can be read; then it has to be readable.
+    """Open the last name of `path` in an open directory, with `read` for reading; `None` if there is none.
 
     Raises:
         SymlinkInPath: it is a symbolic link.
@@ -117,9 +115,9 @@ def open_entry(
         found = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISLNK(found.st_mode):
             raise SymlinkInPath(path)
-        # Only plain files and directories are opened for reading: to open a device may have an effect.
-        plain = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
-        file = os.open(path.name, _READ if read and plain else _ENTER, dir_fd=directory)
+        # Only regular files and directories are opened for reading: opening a device may have an effect.
+        readable = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+        file = os.open(path.name, _READ if read and readable else _ENTER, dir_fd=directory)
     except FileNotFoundError:
         return None
     stack.callback(os.close, file)

@@ -1,6 +1,6 @@
 """`surfaces-bot reset`: removes local files, or leaves all rooms (contract section 12).
 
-For development and QA. A normal restart needs none of this: the bot finds its rooms again by itself.
+For development and QA only. A restart never needs it: the bot finds its rooms by itself.
 """
 
 import json
@@ -13,7 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from rich.console import Console
 
 from cli.errors import CommandFailed, ExitCode
-from cli.reset_files import ResetPlaces, own_files, stored_device
+from cli.reset_files import ResetPaths, own_files, stored_device
 from cli.reset_plan import (
     Mode,
     ServerLine,
@@ -24,7 +24,7 @@ from cli.reset_plan import (
     plan_server,
 )
 from cli.reset_text import FOR_DEVELOPMENT, render
-from cli.settings import AccountSettings, Places, load
+from cli.settings import AccountSettings, LocalPaths, load
 from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.errors import CredentialsRefused
 from machines.ids import RoomId
@@ -42,7 +42,7 @@ def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Reset, or show what a reset would do, and print the summary.
 
     Raises:
-        CommandFailed: it was refused (2, 3, 5), or was done only in part (1).
+        CommandFailed: it was refused (2, 3, 5), or succeeded only in part (1).
     """
     replace_unencodable()
     summary = _reset_local(dry_run) if mode is Mode.LOCAL_ONLY else _reset_server(dry_run, yes)
@@ -66,13 +66,13 @@ def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
 
 
 def _reset_local(dry_run: bool) -> Summary:
-    places = ResetPlaces()
-    _refuse_daemon(places, dry_run)
+    paths = ResetPaths()
+    _refuse_daemon(paths, dry_run)
     if not dry_run:
-        with own_files(places, lock_exists=False):
-            pass  # refuses what is not ours, before a lock file is made beside it
-    with _lock_out_daemon(places, dry_run) as lock_existed, own_files(places, lock_existed) as own:
-        plan = plan_local(own.lines, stored_device(places.matrix_store_path))
+        with own_files(paths, lock_exists=False):
+            pass  # the check comes first, so that no lock file is created beside files of others
+    with _lock_out_daemon(paths, dry_run) as lock_existed, own_files(paths, lock_existed) as own:
+        plan = plan_local(own.lines, stored_device(paths.matrix_store_path))
         return plan if dry_run else delete_files(plan, own.delete)
 
 
@@ -81,7 +81,7 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
     if not (dry_run or yes or sys.stdin.isatty()):
         raise CommandFailed(
             ExitCode.USAGE,
-            "this takes the bot out of all its rooms, and there is no terminal to confirm it on; run it"
+            "this makes the bot leave all its rooms, and there is no terminal to confirm it on; run it"
             " with --dry-run first, then with --yes",
         )
     _refuse_daemon(settings, dry_run)
@@ -108,7 +108,7 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
 
 
 def _leave_rooms(plan: Summary, portal: BlockingPortal, client: OneShotClient) -> Summary:
-    """Leave one room after the other; when the homeserver stops answering, the rest has failed too."""
+    """Leave one room after the other; when the homeserver stops responding, the remaining ones fail too."""
     unreachable: str | None = None
 
     def leave(room_id: RoomId) -> str | None:
@@ -126,7 +126,7 @@ def _leave_rooms(plan: Summary, portal: BlockingPortal, client: OneShotClient) -
 
 
 def _confirm(plan: Summary, user_id: str) -> None:
-    """Show the plan and ask for a typed confirmation; all on stderr, because stdout is for the summary.
+    """Show the plan and ask for a typed confirmation, on stderr because stdout is for the summary.
 
     Raises:
         CommandFailed: something else was typed.
@@ -134,7 +134,7 @@ def _confirm(plan: Summary, user_id: str) -> None:
     print(render(plan), file=sys.stderr)
     print(
         f"Nothing is done yet. {len(plan.server)} rooms will be left, {FOR_DEVELOPMENT}; the bot can't"
-        f" enter the rooms that it made again.\nType {user_id} or {CONFIRMATION} to go on: ",
+        f" rejoin the rooms that it created.\nType {user_id} or {CONFIRMATION} to go on: ",
         end="",
         file=sys.stderr,
         flush=True,
@@ -147,14 +147,14 @@ def _confirm(plan: Summary, user_id: str) -> None:
         )
 
 
-def _refuse_daemon(places: Places, dry_run: bool) -> None:
-    """Refuse while a daemon runs; a dry run only says that the real run would refuse (contract X5).
+def _refuse_daemon(paths: LocalPaths, dry_run: bool) -> None:
+    """Refuse while a daemon runs; a dry run only reports that the real run would refuse (contract X5).
 
     Raises:
         CommandFailed: a daemon holds the database or the store directory.
     """
     try:
-        refuse_if_held(places.matrix_db_path, places.matrix_store_path)
+        refuse_if_held(paths.matrix_db_path, paths.matrix_store_path)
     except DatabaseLocked as error:
         if not dry_run:
             raise _locked(error) from error
@@ -162,18 +162,17 @@ def _refuse_daemon(places: Places, dry_run: bool) -> None:
 
 
 @contextmanager
-def _lock_out_daemon(places: Places, dry_run: bool) -> Iterator[bool]:
-    """Keep a daemon from starting meanwhile; yields whether there was a lock file before.
+def _lock_out_daemon(paths: LocalPaths, dry_run: bool) -> Iterator[bool]:
+    """Prevent that a daemon starts meanwhile; yield whether there was a lock file before.
 
-    A dry run makes no file. A lock file that is made here is removed again; one that was there before is part of the
-    plan.
+    A dry run creates no file. A lock file that is created here is removed again; an older one is part of the plan.
     """
-    database = places.matrix_db_path
-    existed = os.path.lexists(lock_path(database))  # unlike `exists`, it accepts every path
+    database = paths.matrix_db_path
+    existed = os.path.lexists(lock_path(database))  # unlike `Path.exists`, it accepts every path
     with ExitStack() as stack:
         try:
             if not dry_run and database.parent.is_dir():
-                lock = DaemonLock(database, places.matrix_store_path, writes_pid=False)
+                lock = DaemonLock(database, paths.matrix_store_path, writes_pid=False)
                 stack.enter_context(lock)
                 if not existed:
                     stack.callback(lock.remove)
@@ -187,7 +186,7 @@ def _lock_out_daemon(places: Places, dry_run: bool) -> Iterator[bool]:
         except OSError as error:
             raise CommandFailed(
                 ExitCode.DATABASE,
-                f"MATRIX_DB_PATH: the lock file {error.filename} can't be made ({error.strerror});"
+                f"MATRIX_DB_PATH: the lock file {error.filename} can't be created ({error.strerror});"
                 " correct the permissions of its directory",
             ) from error
         yield existed

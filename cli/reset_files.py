@@ -1,7 +1,7 @@
 """The files that a local reset deletes, and the check that they are the bot's own (contracts X1, X7).
 
-A reset asks nothing, so a mistyped path must not destroy other files. It deletes a database that is known to be this
-program's, with its side files and lock, and a store directory that holds nothing but the bot's session. Everything
+A local reset needs no confirmation, so a mistyped path must not destroy other files. It deletes a database that is
+known to be this program's, with its side files and lock, and a store directory that has only the bot's session. All
 else at these paths is refused, and so is every path that leads through a symbolic link.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from cli.errors import CommandFailed, ExitCode
 from cli.open_paths import OpenPath, SymlinkInPath, open_directory, open_entry
 from cli.reset_plan import LocalLine
-from cli.settings import Places
+from cli.settings import LocalPaths
 from machines.ids import DeviceId
 from matrix.errors import SessionUnusable
 from matrix.session.file import SessionFile, is_own_file_of_store
@@ -29,13 +29,13 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 _LOCK = ".lock"
 _DATABASE = "MATRIX_DB_PATH"
 _STORE = "MATRIX_STORE_PATH"
-_MOST_BYTES = 1024 * 1024
-_NAMED = 5
+_MAX_BYTES = 1024 * 1024
+_MAX_NAMES = 5
 _NO_FILE = "is not a file; set it to the daemon's database"
 
 
-class ResetPlaces(Places):
-    """The two paths to remove, and two that must not be inside the second."""
+class ResetPaths(LocalPaths):
+    """The two paths to delete, and two that must not be inside the store directory."""
 
     matrix_agent_registry_path: Path | None = None
     surfaces_workspace_dir: Path = Path("/agents")
@@ -43,14 +43,14 @@ class ResetPlaces(Places):
 
 @dataclass(frozen=True, slots=True)
 class OwnFiles:
-    """What a local reset may delete, open from the check to the deletion; `lines` are in the order of deletion."""
+    """The files that a local reset may delete, open until the deletion; `lines` are in the order of deletion."""
 
     lines: tuple[LocalLine, ...]
     _found: Mapping[Path, OpenPath]
     _contents: Sequence[OpenPath]
 
     def delete(self, path: Path) -> None:
-        """Delete a file, or the store directory with its checked content; what is gone already is no error.
+        """Delete a file, or the store directory with its checked files; a missing file is no error.
 
         Raises:
             OSError: it can't be deleted, or is no longer the checked file.
@@ -65,26 +65,25 @@ class OwnFiles:
 
 
 @contextmanager
-def own_files(places: ResetPlaces, lock_exists: bool) -> Iterator[OwnFiles]:
-    """Open and check the files; side files are listed only where there are any.
+def own_files(paths: ResetPaths, lock_exists: bool) -> Iterator[OwnFiles]:
+    """Open and check the files; only existing side files are listed.
 
     The database is deleted before its side files, so that an interruption never leaves a database without its last
-    writes. The lock file is deleted last, because it is held until then; `lock_exists` says that it was there before
-    this command.
+    writes. The lock file is deleted last, because it is held until then, and only if it `lock_exists` from before.
 
     Raises:
-        CommandFailed: something at a path is not the bot's own.
+        CommandFailed: a file at a path is not the bot's own.
     """
     with ExitStack() as stack:
         check = _Check(stack)
-        database = check.database(places.matrix_db_path)
-        check.store(places)
+        database = check.database(paths.matrix_db_path)
+        check.store(paths)
         if check.faults:
             raise CommandFailed(
                 ExitCode.USAGE, f"nothing was removed: {'; '.join(dict.fromkeys(check.faults))}"
             )
-        lock = _beside(places.matrix_db_path, _LOCK)
-        order = [places.matrix_db_path, places.matrix_store_path]
+        lock = _beside(paths.matrix_db_path, _LOCK)
+        order = [paths.matrix_db_path, paths.matrix_store_path]
         order[1:1] = [path for path in database if path not in (lock, *order)]
         if lock_exists and lock in check.found:
             order.append(lock)
@@ -106,7 +105,7 @@ def stored_device(store: Path) -> DeviceId | None:
 
 
 class _Check:
-    """Opens every file once, and collects the faults with the variables they belong to."""
+    """Opens every file once, and collects the faults with the names of their variables."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.faults: list[str] = []
@@ -117,7 +116,7 @@ class _Check:
         self._variable = ""
 
     def database(self, path: Path) -> tuple[Path, ...]:
-        """Check the database and its side files; returns those that exist."""
+        """Check the database and its side files; return those that exist."""
         names = [path, *(_beside(path, suffix) for suffix in (*_SIDE_FILES, _LOCK))]
         with self._faults_of(_DATABASE, path):
             if path.name in ("", ".."):
@@ -132,22 +131,20 @@ class _Check:
                 if entry is None:
                     continue
                 self.found[name] = entry
-                has_database = path in self.found
+                is_database, has_database = name == path, path in self.found
                 fault = (
-                    _database_fault(entry)
-                    if name == path
-                    else _side_file_fault(entry, has_database)
+                    _database_fault(entry) if is_database else _side_file_fault(entry, has_database)
                 )
                 if fault is not None:
                     self._fault(name, fault)
         return tuple(name for name in names if name in self.found)
 
-    def store(self, places: ResetPlaces) -> None:
-        """Check the store directory, and that nothing else of this installation is in it."""
-        path = places.matrix_store_path
+    def store(self, paths: ResetPaths) -> None:
+        """Check the store directory, and that no other file of this installation is in it."""
+        path = paths.matrix_store_path
         with self._faults_of(_STORE, path):
             real = Path(os.path.realpath(path))
-            inside = [what for what, place in _neighbours(places) if place.is_relative_to(real)]
+            inside = [name for name, other in _protected_paths(paths) if other.is_relative_to(real)]
             if inside:
                 self._fault(path, f"contains {inside[0]}; set it to a directory of its own")
                 return
@@ -164,7 +161,7 @@ class _Check:
                 self._fault(path, "is not a directory; set it to the daemon's own")
 
     def _check_contents(self, store: OpenPath) -> None:
-        """Accept the session; where the database is in the same directory, it was checked already."""
+        """Accept only the session, and the database if it is in the same directory and was checked."""
         checked = [os.fstat(entry.file) for path, entry in self.found.items() if path != store.path]
         foreign = []
         for name in store.entries():
@@ -180,11 +177,11 @@ class _Check:
             if any(os.path.samestat(found, other) for other in checked):
                 continue
             regular = stat.S_ISREG(found.st_mode)
-            if not (regular and is_own_file_of_store(name, os.pread(entry.file, _MOST_BYTES, 0))):
+            if not (regular and is_own_file_of_store(name, os.pread(entry.file, _MAX_BYTES, 0))):
                 foreign.append(name)
         if foreign:
-            more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
-            names = f"{', '.join(foreign[:_NAMED])}{more}"
+            more = f" and {len(foreign) - _MAX_NAMES} more" if len(foreign) > _MAX_NAMES else ""
+            names = f"{', '.join(foreign[:_MAX_NAMES])}{more}"
             self._fault(
                 store.path,
                 f"contains files that are not the bot's: {names}; set it to the daemon's own, or move"
@@ -203,14 +200,15 @@ class _Check:
                 self._fault(error.link, f"is a symbolic link; {advice}")
             else:
                 real = os.path.realpath(path)
-                way = f"is reached through the symbolic link {error.link}"
-                self._fault(path, f"{way}; set it to {real}")
+                self._fault(
+                    path, f"is reached through the symbolic link {error.link}; set it to {real}"
+                )
         except (OSError, sqlite3.Error, DatabaseUnusable) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             self._fault(path, f"can't be checked ({reason}), so it is not removed")
 
-    def _fault(self, path: Path, what: str) -> None:
-        self.faults.append(f"{self._variable}: {path} {what}")
+    def _fault(self, path: Path, description: str) -> None:
+        self.faults.append(f"{self._variable}: {path} {description}")
 
 
 def _database_fault(database: OpenPath) -> str | None:
@@ -238,12 +236,12 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.parent / f"{path.name}{suffix}"
 
 
-def _neighbours(places: ResetPlaces) -> Iterator[tuple[str, Path]]:
-    """Yield paths that must not be inside the directory to remove."""
+def _protected_paths(paths: ResetPaths) -> Iterator[tuple[str, Path]]:
+    """Yield paths that must not be inside the directory to delete, with their names."""
     yield "the working directory", Path.cwd()
     yield "the home directory", Path(os.path.expanduser("~")).resolve()  # noqa: PTH111 - never raises
     yield "this program", Path(__file__).resolve()
     yield "its Python", Path(sys.prefix).resolve()
-    yield "SURFACES_WORKSPACE_DIR", places.surfaces_workspace_dir.resolve()
-    if places.matrix_agent_registry_path is not None:
-        yield "MATRIX_AGENT_REGISTRY_PATH", places.matrix_agent_registry_path.resolve()
+    yield "SURFACES_WORKSPACE_DIR", paths.surfaces_workspace_dir.resolve()
+    if paths.matrix_agent_registry_path is not None:
+        yield "MATRIX_AGENT_REGISTRY_PATH", paths.matrix_agent_registry_path.resolve()

@@ -1,7 +1,7 @@
-"""The plan of a reset, and what came of it: both are a `Summary` (contracts X3, X4).
+"""The plan and the result of a reset: both are a `Summary` (contracts X3, X4).
 
-A dry run prints the planned summary. A real run carries the same plan out and returns it with the planned actions
-replaced by the done ones. Nothing here knows files or the network.
+A dry run prints the plan. A real run carries out the same plan and returns it with each planned action replaced by its
+result. This module does no I/O.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ from machines.ids import RoomId
 
 
 class Mode(StrEnum):
-    """What is reset."""
+    """Where a reset takes effect."""
 
     LOCAL_ONLY = "local-only"
     SERVER_LEAVE_FORGET = "server-leave-forget"
@@ -31,7 +31,7 @@ class LocalLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ServerLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A room or an open invitation; `name` is `""` where it has none, `error` says why the action is `failed`."""
+    """A room or an open invitation; `name` may be `""`, `error` says why the action is `failed`."""
 
     room_id: RoomId
     name: str
@@ -42,7 +42,7 @@ class ServerLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The object of contract X4; `dry_run` is true until the plan is carried out."""
+    """The object of contract X4; a plan has `dry_run`, a result has not."""
 
     mode: Mode
     dry_run: bool
@@ -64,7 +64,7 @@ _DONE: dict[str, Any] = {
 
 
 def plan_local(files: Iterable[LocalLine], device_id: str | None) -> Summary:
-    """Plan to delete the local files; `device_id` is the device whose session is among them."""
+    """Plan to delete the local files; `device_id` is the device of the stored session."""
     steps = [
         "To start with new chats (otherwise the bot restores the old ones at its next start): leave or"
         " archive the old rooms and the Space.",
@@ -73,13 +73,13 @@ def plan_local(files: Iterable[LocalLine], device_id: str | None) -> Summary:
     if device_id is not None:
         steps.append(
             f"In the bot's own account, sign out the old device {device_id}, unless"
-            " MATRIX_ACCESS_TOKEN belongs to it: the next login makes a new one."
+            " MATRIX_ACCESS_TOKEN belongs to it: the next login creates a new one."
         )
     return Summary(Mode.LOCAL_ONLY, True, local=tuple(files), manual_steps=tuple(steps))
 
 
 def plan_server(rooms: Iterable[ServerLine]) -> Summary:
-    """Plan to take the bot out of all its rooms."""
+    """Plan to leave all rooms of the bot and to reject its invitations."""
     steps = (
         "Leave or archive the old rooms and the Space: they stay on the server for their other members.",
         "Invite the bot to a room again, and accept its new invites.",
@@ -88,10 +88,9 @@ def plan_server(rooms: Iterable[ServerLine]) -> Summary:
 
 
 def delete_files(plan: Summary, delete: Callable[[Path], None]) -> Summary:
-    """Delete the planned files.
+    """Delete the planned files; if one can't be deleted, the files after it stay.
 
-    When one can't be deleted, the files after it stay: a log without its database, or a database without its log,
-    would be worse than both.
+    A write-ahead log without its database, or a database without its log, would be worse than both.
     """
     done, skipped = [], None
     for line in plan.local:
@@ -107,7 +106,7 @@ def delete_files(plan: Summary, delete: Callable[[Path], None]) -> Summary:
 
 
 def leave_rooms(plan: Summary, leave: Callable[[RoomId], str | None]) -> Summary:
-    """Leave the planned rooms; `leave` returns why a room could not be left. The others are still left (X6)."""
+    """Leave all planned rooms (contract X6); `leave` returns why a room could not be left, or `None`."""
     done = tuple(_done(line, leave(line.room_id)) for line in plan.server)
     return replace(plan, dry_run=False, server=done)
 

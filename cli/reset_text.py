@@ -1,4 +1,4 @@
-"""The text that `reset` prints: always three parts, and that it is for development and QA only (contract X4)."""
+"""The text that `reset` prints: three parts, and that it is for development and QA only (contract X4)."""
 
 from collections.abc import Iterator
 from typing import assert_never

@@ -1,8 +1,8 @@
-"""`surfaces-bot run`: the daemon. Joins the packages to the runtime and listens for signals."""
+"""`surfaces-bot run`: the daemon. Connects the packages to the runtime and listens for signals."""
 
 import gc
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from actors.agent_calls import Limits
 from actors.bot import Bot, first_cause
 from actors.context import ContextProvider
 from agent_platform import Registry, RegistryError
-from cli.agents import Agents, load_configuration, open_platform, read_registry
+from cli.agents import load_configuration, open_platform, read_registry
 from cli.errors import CommandFailed, ExitCode
 from cli.file_limit import raise_file_limit
 from cli.logs import set_up_logs
 from cli.settings import Settings
-from cli.signals import deliver
+from cli.signals import unblock
 from machines.access import Access
 from machines.errors import CredentialsRefused, SurfacesError
 from machines.i18n import catalog_for
@@ -32,11 +32,11 @@ from store.lock import lock_path, refuse_if_held
 from store.ownership import refuse_foreign_file
 
 GC_THRESHOLD = 10_000
-"""New objects before a collection of the youngest generation; Python's default of 700 costs an eighth of all work."""
+"""New objects before a collection of the youngest generation; Python's default of 700 costs an eighth of the time."""
 
 
 def run_daemon() -> None:
-    """Run until a signal stops it, which may be pending already.
+    """Run until a signal stops the daemon; the signal may already be pending.
 
     Raises:
         CommandFailed: with the exit code of contract S4 and one line about what to do.
@@ -57,12 +57,12 @@ def run_daemon() -> None:
 
 @contextmanager
 def _locked_files(database: Path, store: Path) -> Iterator[None]:
-    """Lock the database and the store directory; when that fails, no file is made.
+    """Lock the database and the store directory; when that fails, no file is created.
 
     Raises:
         DatabaseLocked: another daemon has locked one of them.
-        DatabaseUnusable: the database can't be made, or is another program's.
-        CommandFailed: the store directory can't be made (exit 2).
+        DatabaseUnusable: the database can't be created, or is another program's.
+        CommandFailed: the store directory can't be created (exit 2).
     """
     refuse_if_held(database, store)
     refuse_foreign_file(database)
@@ -72,7 +72,9 @@ def _locked_files(database: Path, store: Path) -> Iterator[None]:
         except OSError as error:
             if error.filename is not None and Path(error.filename) == store:
                 advice = "set it to a directory that this user may create and write"
-                message = f"MATRIX_STORE_PATH: {store} can't be made ({error.strerror}); {advice}"
+                message = (
+                    f"MATRIX_STORE_PATH: {store} can't be created ({error.strerror}); {advice}"
+                )
                 raise CommandFailed(ExitCode.USAGE, message) from error
             # The error of a failed write does not name the file.
             raise unusable(Path(error.filename or lock_path(database)), error) from error
@@ -116,17 +118,21 @@ def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:
 
 async def _live(settings: Settings, registry: Registry) -> None:
     clock = SystemClock()
-    agents = Agents(registry)
+
+    def reload() -> None:
+        nonlocal registry
+        registry = _reloaded(settings, registry)
+
     async with (
         _open_journal(settings.matrix_db_path) as journal,
-        open_platform(settings, lambda: agents.registry) as platform,
+        open_platform(settings, lambda: registry) as platform,
         _open_homeserver(settings, clock) as homeserver,
     ):
         context_provider = ContextProvider(
             clock=clock,
             catalog=catalog_for(settings.surfaces_locale, settings.surfaces_brand),
             access=Access(UserId(settings.matrix_user_id), settings.matrix_allowed_users),
-            agents=lambda: agents,
+            agents=lambda: registry,
             agent_retry_s=settings.agent_retry_s,
             agent_max_turn_s=settings.agent_max_turn_s,
             mock_agents=settings.matrix_platform_backend == "mock",
@@ -142,35 +148,34 @@ async def _live(settings: Settings, registry: Registry) -> None:
             ),
         )
         async with anyio.create_task_group() as group:
-            group.start_soon(_listen_for_reload, settings, agents)
+            group.start_soon(_listen_for_reload, reload)
             group.start_soon(_listen_for_stop, bot)
             await bot.run()
             group.cancel_scope.cancel()
 
 
-async def _listen_for_reload(settings: Settings, agents: Agents) -> None:
-    """Read the agents file again at SIGHUP."""
+async def _listen_for_reload(reload: Callable[[], None]) -> None:
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
-        deliver(signal.SIGHUP)
+        unblock(signal.SIGHUP)
         async for _ in signals:
-            _reload(settings, agents)
+            reload()
 
 
-def _reload(settings: Settings, agents: Agents) -> None:
-    """Read the agents file; a faulty one, or an unreadable `.env`, changes nothing (contracts A2, E12)."""
+def _reloaded(settings: Settings, current: Registry) -> Registry:
+    """Read the agents file; if it or `.env` can't be used, return the current registry (contracts A2, E12)."""
     try:
-        agents.registry = read_registry(settings)
+        registry = read_registry(settings)
     except (RegistryError, CommandFailed) as error:
         structlog.get_logger().error("registry_refused", reason=str(error))
-    else:
-        _set_up_logs(settings, agents.registry)
-        found = [agent.id for agent in agents.registry.agents]
-        structlog.get_logger().info("registry_reloaded", agents=found)
+        return current
+    _set_up_logs(settings, registry)
+    structlog.get_logger().info("registry_reloaded", agents=list(registry.all()))
+    return registry
 
 
 async def _listen_for_stop(bot: Bot) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        deliver(signal.SIGTERM, signal.SIGINT)
+        unblock(signal.SIGTERM, signal.SIGINT)
         async for number in signals:
             structlog.get_logger().info("signal_received", signal=signal.Signals(number).name)
             bot.stop()

@@ -33,7 +33,7 @@ _BOT_ID = "a full Matrix id, such as @lambda:example.org"
 
 
 class _Fault(ValueError):
-    """A fault whose text is complete. Any other `ValueError` says only what is expected, and the value is added."""
+    """A fault whose text is complete. Another `ValueError` only says what is expected; the found value is added."""
 
 
 def _wrong(found: str, expected: str) -> _Fault:
@@ -57,7 +57,7 @@ class _Environment(BaseSettings):
 
 
 def env_file_values() -> dict[str, str | None]:
-    """Return all variables of `.env`, also those that only the agents file names; `{}` without a file.
+    """Return all variables of `.env`, those that only the agents file names included; `{}` without a file.
 
     Raises:
         CommandFailed: it exists and can't be read.
@@ -71,7 +71,7 @@ def _readable_env_file() -> Iterator[None]:
     """Turn an error in reading `.env` into a fault with its path and the reason."""
     path = Path(_ENV_FILE).absolute()
     try:
-        if path.is_dir():  # the libraries that read it would take it for an absent file
+        if path.is_dir():  # the libraries that read it would treat it as an absent file
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         yield
     except UnicodeDecodeError as error:
@@ -82,25 +82,27 @@ def _readable_env_file() -> Iterator[None]:
         raise _refused([f"{path}: found {found}; expected one, or none"]) from error
 
 
-class Places(_Environment):
-    """Where the local files are: all that `inspect-room` and a local `reset` need."""
+class LocalPaths(_Environment):
+    """The paths of the local files: all settings that `inspect-room` and a local `reset` need."""
 
     matrix_db_path: Path = Path("lambda_matrix.db")
     matrix_store_path: Path = Path("matrix_store")
 
 
-class AccountSettings(Places):
-    """What a command needs to act as the bot's account."""
+class AccountSettings(LocalPaths):
+    """The settings that a command needs to act as the bot's account."""
 
     matrix_homeserver: str = Field(description=_HOMESERVER)
     matrix_user_id: str = Field(description=_BOT_ID)
     matrix_access_token: SecretStr | None = None
-    matrix_password: SecretStr | None = None  # after the token, which its validator reads
+    matrix_password: SecretStr | None = (
+        None  # after the token, because its validator reads the token
+    )
 
     @field_validator("matrix_db_path", "matrix_store_path")
     @classmethod
     def _is_private(cls, path: Path, info: ValidationInfo) -> Path:
-        """Refuse a database or store that others can read or write (contract E2)."""
+        """Refuse a database or store that other users can read or write (contract E2)."""
         is_store = info.field_name == "matrix_store_path"
         kind, mode = ("a directory", 0o700) if is_store else ("a file", 0o600)
         try:
@@ -149,7 +151,7 @@ class AccountSettings(Places):
 
     def account(self) -> "Account":
         """Return the account for `matrix`."""
-        # Imported here: `inspect-room` needs no Matrix library, which takes longest to load.
+        # Imported here: a Matrix library takes long to load, and `inspect-room` needs none.
         from matrix import Account
 
         password, token = self.matrix_password, self.matrix_access_token
@@ -163,7 +165,7 @@ class AccountSettings(Places):
 
 
 class AgentSettings(_Environment):
-    """Where the agents are; a class of its own, so that the agents file is checked whatever else is wrong."""
+    """The settings of the agents; a separate class, so that the agents file is checked whatever else is wrong."""
 
     matrix_platform_backend: Literal["mock", "real"] = "mock"
     matrix_agent_registry_path: Path | None = None
@@ -179,12 +181,12 @@ class AgentSettings(_Environment):
                 base = base_from_ws_url(value)
             except ValueError as error:
                 expected = str(error).partition("; expected ")[2]
-                if "@" in value or may_be_secret(value):  # it may hold a password
+                if "@" in value or may_be_secret(value):  # it may contain a password
                     raise _wrong("a URL that is not shown", expected) from None
                 raise ValueError(expected) from None
             fault = base_url_fault(base)
             if fault is not None:
-                # The message shows the configured value, not the base that was made from it.
+                # The message shows the configured value, not the base URL in it.
                 shown = "a URL that is not shown" if may_be_secret(value) else repr(value)
                 found = fault[0].replace(json.dumps(base, ensure_ascii=False), shown)
                 raise _wrong(found, fault[1])
@@ -194,7 +196,7 @@ class AgentSettings(_Environment):
     @classmethod
     def _base_url(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
-            # A wrong AGENT_WS_URL is absent here, and a fault of its own.
+            # A wrong AGENT_WS_URL is absent here; it is reported as a separate fault.
             others = (info.data["matrix_agent_registry_path"], info.data.get("agent_ws_url", ""))
             if info.data.get("matrix_platform_backend") == "real" and others == (None, None):
                 raise _wrong(
@@ -209,14 +211,14 @@ class AgentSettings(_Environment):
 
     @property
     def base_url(self) -> str | None:
-        """The base URL of agents that have none of their own (contract E5)."""
+        """The base URL of agents whose entry in the agents file has none (contract E5)."""
         if self.agent_base_url is not None or self.agent_ws_url is None:
             return self.agent_base_url
         return base_from_ws_url(self.agent_ws_url)
 
 
 class Settings(AccountSettings, AgentSettings):
-    """All settings of the daemon. A field has the name of its variable in lower case."""
+    """All settings of the daemon. The name of a field is that of its variable in lower case."""
 
     matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
     agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)

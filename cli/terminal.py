@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def replace_unencodable() -> None:
-    """Let stdout show `?` for characters that its encoding lacks, instead of raising an error."""
+    """Replace characters that the encoding of stdout lacks by `?`, instead of raising an error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
@@ -20,7 +20,7 @@ def closed_stdout_allowed() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Buffered output goes to /dev/null, or Python would report the error again when it exits.
+        # Buffered output goes to /dev/null; otherwise Python would report the error again when it exits.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)

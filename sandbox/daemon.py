@@ -1,7 +1,7 @@
-"""The daemon as a process: started, watched through its log, stopped, killed, started again.
+"""The daemon as a process that is started, observed through its log, stopped, killed and started again.
 
-The demo and the system tests use the product as an operator does: through its environment, its log lines and its
-exit code.
+The demo and the system tests use the product as an operator does: through its environment, its log lines and its exit
+code.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -25,8 +24,8 @@ LogLine = dict[str, Any]
 class Daemon:
     """One configured daemon, run as one process after the other.
 
-    `directory` is its working directory; `environment` is all it gets besides `PATH`, `HOME` and a locale. `log` has
-    the log lines of all its processes, in order. `program` is what Python runs; benchmarks run other bots with it.
+    `directory` is its working directory; `environment` has all its variables besides `PATH`, `HOME` and `LANG`. `log`
+    has the log lines of all its processes, in order. `program` has the arguments of Python; benchmarks run other bots.
     """
 
     def __init__(
@@ -48,12 +47,7 @@ class Daemon:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         # Also when cancelled: a process that is left behind would continue to write.
         with anyio.CancelScope(shield=True):
             await self.kill()
@@ -67,7 +61,7 @@ class Daemon:
 
     @property
     def running(self) -> bool:
-        """Whether there is a process and it has not ended."""
+        """Whether a process has been started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
@@ -81,12 +75,12 @@ class Daemon:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=2**22,
-            start_new_session=True,  # Ctrl-C must not reach it; this object ends it
+            start_new_session=True,  # Ctrl-C must not reach it; this class ends it
         )
         self._reader = asyncio.create_task(self._read(self._process))
 
     async def wait_live(self, timeout_s: float = 30.0) -> LogLine:
-        """Return the `bot_live` line of the process that runs."""
+        """Wait for the `bot_live` line of the running process and return it."""
         pid = self.pid
         return await self.wait_log(
             lambda line: line["event"] == "bot_live" and line["pid"] == pid, timeout_s
@@ -95,10 +89,10 @@ class Daemon:
     async def wait_log(
         self, predicate: Callable[[LogLine], bool], timeout_s: float = 30.0
     ) -> LogLine:
-        """Return the first log line, past or future, that the predicate accepts.
+        """Wait for a log line that the predicate accepts; return the first one, past or future.
 
         Raises:
-            WaitTimeout: there was none in time, or before the process ended.
+            WaitTimeout: there was none in time, or the process ended before.
         """
         with anyio.move_on_after(timeout_s):
             while True:
@@ -120,7 +114,7 @@ class Daemon:
         os.kill(self.pid, number)
 
     async def stop(self) -> int:
-        """Ask it to drain (SIGTERM) and return its exit code."""
+        """Let it drain and end (SIGTERM), and return its exit code."""
         return await self._end(signal.SIGTERM)
 
     async def kill(self) -> None:
@@ -129,7 +123,7 @@ class Daemon:
             await self._end(signal.SIGKILL)
 
     async def wait_ended(self, timeout_s: float = 30.0) -> int:
-        """Return the exit code once the process has ended by itself."""
+        """Wait until the process has ended by itself, and return its exit code."""
         if self._process is None or self._reader is None:
             raise RuntimeError("the daemon was never started")
         with anyio.fail_after(timeout_s):
@@ -153,7 +147,7 @@ class Daemon:
             else:
                 self.log.append(line | {"pid": process.pid})
             self._notify()
-        # After this task is done, so that no task continues to wait for an ended process.
+        # After this task is done, so that no task waits forever for an ended process.
         asyncio.get_running_loop().call_soon(self._notify)
 
     def _notify(self) -> None:

@@ -6,14 +6,14 @@ class SandboxError(Exception):
 
 
 class SynapseFailed(SandboxError):
-    """Synapse did not start, or ended by itself; the message carries the tail of its log."""
+    """Synapse did not start, or ended by itself; the message has the end of its log."""
 
 
 class MatrixRefused(SandboxError):
     """The homeserver answered a user's request with an error.
 
-    `status` is the HTTP status, `errcode` the Matrix error code ("" when there was none) and
-    `retry_after_ms` the wait that a rate limit asked for.
+    `status` is the HTTP status, `errcode` the Matrix error code ("" if there was none), `retry_after_ms` the wait that
+    a rate limit requires.
     """
 
     def __init__(
@@ -32,4 +32,4 @@ class MatrixRefused(SandboxError):
 
 
 class WaitTimeout(SandboxError, TimeoutError):
-    """The expected event did not come in time; the message has the last events before."""
+    """The expected event did not come in time; the message has the last events."""

@@ -1,7 +1,6 @@
-"""The events that a session has received, and waiting for more of them.
+"""Stores the events that a session has received, in their order, and waits for more.
 
-All events of all syncs are kept in their order. Waiting is long-polling: the homeserver answers as soon as there is
-an event, so nothing here sleeps.
+Waiting is long-polling: the homeserver responds as soon as there is an event, so nothing here sleeps.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ class EventStream:
     async def wait_for(
         self, predicate: Callable[[RoomEvent], bool], timeout_s: float = 30.0
     ) -> RoomEvent:
-        """Return the first event, received or future, that the predicate accepts.
+        """Wait for an event that the predicate accepts; return the first one, received or future.
 
         Raises:
             WaitTimeout: there was none in time.
@@ -54,7 +53,7 @@ class EventStream:
         )
 
     async def catch_up(self) -> None:
-        """Receive the events up to now, without waiting for more."""
+        """Receive the events up to now; do not wait for more."""
         async with self._syncing:
             await self._sync(0)
 
@@ -62,10 +61,10 @@ class EventStream:
         params = {"timeout": str(timeout_ms), "filter": _FILTER}
         if self._since is not None:
             params["since"] = self._since
-        answer = await self._session.request(
+        response = await self._session.request(
             "GET", "/sync", params=params, timeout_s=timeout_ms / 1000 + 60
         )
-        rooms: dict[str, dict[str, JsonObject]] = answer.get("rooms", {})
+        rooms: dict[str, dict[str, JsonObject]] = response.get("rooms", {})
         fresh: list[RoomEvent] = []
         for room_id, room in rooms.get("join", {}).items():
             fresh += await self._missed(room_id, room.get("timeline", {}))
@@ -80,9 +79,9 @@ class EventStream:
                 if event.state_key == self._session.user_id:
                     self.invitations[room_id] = event.sender
                     fresh.append(event)
-        # Only now, so that a wait that is cancelled in the middle loses nothing.
+        # Only now, so that a cancelled sync loses nothing.
         self.seen += fresh
-        self._since = answer["next_batch"]
+        self._since = response["next_batch"]
 
     async def _missed(self, room_id: str, timeline: JsonObject) -> list[RoomEvent]:
         """Return the events that a `limited` timeline left out since the last sync, oldest first."""

@@ -1,4 +1,4 @@
-"""One JSON request to a homeserver; an error has the request and the reason."""
+"""Sends one JSON request to a homeserver; an error names the request and the reason."""
 
 import json
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ async def request_json(
     headers: Mapping[str, str] | None = None,
     timeout_s: float = 60.0,
 ) -> Any:
-    """Send `body` as JSON and return the JSON answer.
+    """Send `body` as JSON and return the JSON of the response.
 
     Raises:
-        MatrixRefused: the answer is not a success.
+        MatrixRefused: the response is an error.
     """
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     async with session.request(
@@ -32,20 +32,17 @@ async def request_json(
     ) as response:
         if response.ok:
             return await response.json(content_type=None)
-        answer = await _error_of(response)
+        text = await response.text(errors="replace")
+        try:
+            error = json.loads(text)
+        except ValueError:
+            error = None
+        if not isinstance(error, dict):
+            error = {"error": text[:200]}
         raise MatrixRefused(
             f"{method} {response.url.path}",
             response.status,
-            answer.get("errcode", ""),
-            answer.get("error", ""),
-            answer.get("retry_after_ms"),
+            error.get("errcode", ""),
+            error.get("error", ""),
+            error.get("retry_after_ms"),
         )
-
-
-async def _error_of(response: aiohttp.ClientResponse) -> JsonObject:
-    text = await response.text(errors="replace")
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        answer = None
-    return answer if isinstance(answer, dict) else {"error": text[:200]}

@@ -1,6 +1,6 @@
-"""Ends this process when its parent process has ended, in whatever way.
+"""Ends this process when its parent process has ended, even if the parent was killed.
 
-The parent keeps the write end of this process's standard input open and never writes; the process ends when the pipe
+The parent holds the write end of this process's standard input open and never writes; the process ends when the pipe
 closes. This works on every POSIX system and needs no code between fork and exec.
 """
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 
-# A temporary directory of the parent, which the parent can no longer remove.
+# A temporary directory of the parent, which a killed parent can no longer remove.
 TEMPORARY_VARIABLE = "SANDBOX_TEMPORARY_DIRECTORY"
 
 

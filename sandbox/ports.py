@@ -1,10 +1,10 @@
-"""Free ports on loopback, for servers that can't report the port that they took."""
+"""Finds free ports on loopback, for servers that can't report the port that the system assigned."""
 
 import random
 import socket
 
-# Below the range that Linux and macOS use for outgoing connections. Any client could take a port of that range while
-# the server restarts, even a client that tries to reach this server.
+# Below the range that Linux and macOS use for outgoing connections: any client could get a port of that range while the
+# server restarts, even a client that tries to reach this server.
 _FIRST, _LAST = 20_000, 32_000
 
 

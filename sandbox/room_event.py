@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-# The content key in which a reply names the message that it answers (contract D2).
+# The content key of a reply with the id of the message that it answers (contract D2).
 ANSWERS = "org.lambda.surfaces.answers"
 
 
 @dataclass(frozen=True, slots=True)
 class RoomEvent:
-    """One event of one room.
+    """One event in one room.
 
     Invitations, typing and receipts are events too: an invitation is the user's own `m.room.member` with membership
     `invite`, the others are `m.typing` and `m.receipt`. Fields that such events lack are empty (`event_id`, `sender`)
@@ -26,7 +26,7 @@ class RoomEvent:
 
     @classmethod
     def of(cls, room_id: str, raw: dict[str, Any]) -> Self:
-        """Read an event in any of the client-server API's formats."""
+        """Return the event that is in any format of the client-server API."""
         return cls(
             room_id=room_id,
             type=raw["type"],

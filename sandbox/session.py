@@ -1,7 +1,6 @@
 """A logged-in session of one account: requests with its token."""
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -16,7 +15,7 @@ _CLIENT_API = "/_matrix/client/v3"
 class MatrixSession:
     """An async context manager that logs in with a password, or continues a session with its token.
 
-    It does not log out at its end: the device stays.
+    `user` is a localpart or a full Matrix id. The session does not log out at its end: the device stays.
     """
 
     def __init__(
@@ -43,12 +42,7 @@ class MatrixSession:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         if self._http is not None:
             await self._http.close()
             self._http = None
@@ -62,10 +56,10 @@ class MatrixSession:
         params: Mapping[str, str] | None = None,
         timeout_s: float = 60.0,
     ) -> Any:
-        """Send one request to the client-server API; `path` starts after its version.
+        """Send one request to the client-server API; `path` begins after the version of the API.
 
         Raises:
-            MatrixRefused: the homeserver answered with an error.
+            MatrixRefused: the homeserver responds with an error.
         """
         if self._http is None:
             raise SandboxError("use a session inside its `async with` block")
@@ -87,10 +81,10 @@ class MatrixSession:
             "identifier": {"type": "m.id.user", "user": self._user},
             "password": self._password,
         }
-        answer = await self.request("POST", "/login", login)
-        self.user_id = answer["user_id"]
-        self.device_id = answer["device_id"]
-        self.access_token = answer["access_token"]
+        response = await self.request("POST", "/login", login)
+        self.user_id = response["user_id"]
+        self.device_id = response["device_id"]
+        self.access_token = response["access_token"]
 
 
 def escaped(part: str) -> str:

@@ -1,8 +1,8 @@
 """A real Synapse on loopback, as an async context manager.
 
 One `Synapse` is one server with its data: it can be stopped, killed, paused and started again on the same port with
-the same data. It ends with the process that started it, and its temporary directory is then removed. Its
-configuration is in `synapse_config`, the process in `synapse_process`.
+the same data. It ends with the process that started it, which also removes its temporary directory. Its configuration
+is in `synapse_config`, the process in `synapse_process`.
 """
 
 import hashlib
@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -37,7 +36,7 @@ _LOG_TAIL_LINES = 30
 class Synapse:
     """A Synapse homeserver; an async context manager that starts and stops it.
 
-    `directory` keeps its data; without one it is a temporary directory. `settings` are configuration options of
+    `directory` is for its data; the default is a temporary directory. `settings` are configuration options of
     Synapse that replace those of `synapse_config`, e.g. `{"session_lifetime": "1s"}`.
     """
 
@@ -81,12 +80,7 @@ class Synapse:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         with anyio.CancelScope(shield=True):
             await self.stop()
         self._clean_up()
@@ -129,11 +123,6 @@ class Synapse:
         if self._process is not None:
             await self._reap()
 
-    async def restart(self) -> None:
-        """Stop the server and start it again on the same port with the same data."""
-        await self.stop()
-        await self.start()
-
     def pause(self) -> None:
         """Pause the server (SIGSTOP): connections stay open, and nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
@@ -154,17 +143,11 @@ class Synapse:
                 "username": username,
                 "password": password,
                 "admin": False,
-                "inhibit_login": True,  # so that the user's own login makes the first device
+                "inhibit_login": True,  # so that the user's own login creates the first device
                 "mac": hmac.new(secret, "\0".join(fields).encode(), hashlib.sha1).hexdigest(),
             }
             user_id: str = (await request_json(session, "POST", url, account))["user_id"]
             return user_id
-
-    def log_tail(self, lines: int = _LOG_TAIL_LINES) -> str:
-        """Return the last lines of the server's log."""
-        if not self.log_path.exists():
-            return "(no log)"
-        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
     def _running(self) -> anyio.abc.Process:
         if self._process is None:
@@ -174,7 +157,7 @@ class Synapse:
     async def _launch(self, port: int) -> None:
         config_path = self.directory / "homeserver.yaml"
         config_path.write_text(json.dumps(self._config | {"listeners": [listener(port)]}))
-        # The path of a socket must be short, and that of the directory may be long.
+        # The path of a socket must be short; that of the directory may be long.
         with tempfile.TemporaryDirectory(prefix="synapse-") as short:
             notify_path = str(Path(short) / "notify")
             notices = await anyio.create_unix_datagram_socket(local_path=notify_path)
@@ -187,7 +170,7 @@ class Synapse:
                         stderr=log,
                         cwd=self.directory,
                         env=self._environment(notify_path),
-                        start_new_session=True,  # Ctrl-C must not reach it; this object ends it
+                        start_new_session=True,  # Ctrl-C must not reach it; this class ends it
                     )
                 try:
                     ready = await self._wait_ready(notices)
@@ -199,7 +182,8 @@ class Synapse:
             ended = self._process.returncode is not None
             await self._reap()
             how = "ended while starting" if ended else f"was not ready after {START_TIMEOUT_S} s"
-            raise SynapseFailed(f"Synapse {how}; the end of its log:\n{self.log_tail()}")
+            lines = self.log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+            raise SynapseFailed("\n".join([f"Synapse {how}; the end of its log:", *lines]))
 
     def _environment(self, notify_path: str) -> dict[str, str]:
         environment = os.environ | {"NOTIFY_SOCKET": notify_path}

@@ -1,8 +1,8 @@
 """The configuration of a sandbox Synapse: on loopback, without other servers, and fast.
 
-Synapse's configuration manual describes the options. These keep the server from contacting others (federation, key
-servers, statistics), make it fast (cheap password hashes, no background services) and turn the rate limits off, unless
-a test asks for them.
+Synapse's configuration manual describes the options. These prevent contact with other servers (federation, key servers,
+statistics), make the server fast (cheap password hashes, no background services) and turn the rate limits off, unless a
+test needs them.
 """
 
 import base64

@@ -1,13 +1,12 @@
 """A user's Matrix client, for the demo and the tests.
 
-It uses the raw client-server API, so that no check depends on the bot's own Matrix library. `MatrixSession` sends the
-requests, `EventStream` waits for events. Requests that only tests need are in `tests/support/matrix_user.py`.
+It uses the raw client-server API, so that no check depends on the bot's own Matrix library. Requests that only tests
+make are in `tests/support/matrix_user.py`.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sandbox.errors import MatrixRefused, SandboxError
 from sandbox.event_stream import EventStream, history
@@ -16,52 +15,29 @@ from sandbox.room_event import RoomEvent
 from sandbox.session import MatrixSession, escaped
 
 
-class UserClient:
-    """A client that is logged in while its `async with` block lasts.
-
-    `user` is a localpart or a full Matrix id. With an `access_token` the client continues that session without a login.
-    """
+class UserClient(MatrixSession):
+    """A session with the requests of a user; `stream` has the events that the session receives."""
 
     def __init__(
         self, url: str, user: str, password: str = "", *, access_token: str | None = None
     ) -> None:
-        self.session = MatrixSession(url, user, password, access_token=access_token)
-        self.stream = EventStream(self.session)
-
-    async def __aenter__(self) -> Self:
-        await self.session.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.session.__aexit__(exc_type, exc, traceback)
-
-    @property
-    def user_id(self) -> str:
-        """The full Matrix id."""
-        return self.session.user_id
+        super().__init__(url, user, password, access_token=access_token)
+        self.stream = EventStream(self)
+        self.wait_for = self.stream.wait_for
 
     async def create_room(
-        self,
-        *,
-        invite: Iterable[str] = (),
-        name: str | None = None,
-        **options: Any,
+        self, *, invite: Iterable[str] = (), name: str | None = None, **options: Any
     ) -> str:
         """Create a private room and return its id; `options` are those of `createRoom`."""
         request: JsonObject = {"preset": "private_chat", "invite": list(invite), **options}
         if name is not None:
             request["name"] = name
-        room_id: str = (await self.session.request("POST", "/createRoom", request))["room_id"]
+        room_id: str = (await self.request("POST", "/createRoom", request))["room_id"]
         return room_id
 
     async def join(self, room_id: str) -> None:
         """Join a room; for an invited user, accept the invitation."""
-        await self.session.request("POST", f"/join/{escaped(room_id)}", {})
+        await self.request("POST", f"/join/{escaped(room_id)}", {})
 
     async def rooms_invited(self) -> list[str]:
         """Sync, and return the rooms with an open invitation."""
@@ -71,9 +47,10 @@ class UserClient:
     async def state_content(
         self, room_id: str, event_type: str, state_key: str = ""
     ) -> JsonObject | None:
-        """Return the content of a state event; None when there is none."""
-        path = f"/rooms/{escaped(room_id)}/state/{escaped(event_type)}/{escaped(state_key)}"
-        return await self.get_or_none(path)
+        """Return the content of a state event; None if there is none."""
+        return await self.get_or_none(
+            f"/rooms/{escaped(room_id)}/state/{escaped(event_type)}/{escaped(state_key)}"
+        )
 
     # -- messages
 
@@ -83,27 +60,17 @@ class UserClient:
         """Send a message event of any type and return its id."""
         txn_id = txn_id or uuid.uuid4().hex
         path = f"/rooms/{escaped(room_id)}/send/{escaped(event_type)}/{escaped(txn_id)}"
-        event_id: str = (await self.session.request("PUT", path, content))["event_id"]
+        event_id: str = (await self.request("PUT", path, content))["event_id"]
         return event_id
 
     async def send_text(self, room_id: str, body: str, **extra: Any) -> str:
-        """Send an `m.text`; `extra` joins its content."""
+        """Send an `m.text`; `extra` is added to its content."""
         content = {"msgtype": "m.text", "body": body, **extra}
         return await self.send_event(room_id, "m.room.message", content)
 
-    async def wait_for(
-        self, predicate: Callable[[RoomEvent], bool], timeout_s: float = 30.0
-    ) -> RoomEvent:
-        """Return the first event, received or future, that the predicate accepts.
-
-        Raises:
-            WaitTimeout: there was none in time.
-        """
-        return await self.stream.wait_for(predicate, timeout_s)
-
     async def messages(self, room_id: str) -> list[RoomEvent]:
-        """Return a room's whole history, oldest first, with its state events."""
-        return await history(self.session, room_id)
+        """Return the whole history of a room, oldest first, with its state events."""
+        return await history(self, room_id)
 
     async def latest_content(self, room_id: str, event_id: str) -> JsonObject:
         """Return the content of a message after its edits; only its sender can edit it."""
@@ -130,9 +97,9 @@ class UserClient:
         ]
 
     async def get_or_none(self, path: str) -> JsonObject | None:
-        """Return the answer to a `GET`; None when there is nothing at that path."""
+        """Return the response to a `GET`; None if there is nothing at that path."""
         try:
-            content: JsonObject = await self.session.request("GET", path)
+            content: JsonObject = await self.request("GET", path)
         except MatrixRefused as refusal:
             if refusal.errcode == "M_NOT_FOUND":
                 return None

@@ -1,7 +1,7 @@
 """Composes the mock agent's answers, without I/O: a request and its context in, steps out.
 
-A message is echoed unless it begins with a phrase of `MOCK_PHRASES`. Each phrase shows one thing that
-a real agent may do, failures included.
+A message is echoed unless it begins with a phrase of `MOCK_PHRASES`. Each phrase shows one thing that a real agent may
+do, failures included.
 """
 
 import json
@@ -40,7 +40,8 @@ MOCK_PHRASES: Mapping[str, str] = {
 
 MAX_SLOW_S = 600.0
 PROGRESS_INTERVAL_S = 5.0
-MAX_REMEMBERED = 100
+MAX_SAVED = 100
+"""Maximum number of saved contexts, and of questions, in each chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,11 @@ def compose_answer(
         return _context_order(request.context, context)
     if request.attachments:
         return _text_answer(_attachments_text(request, sizes))
-    word, _, argument = request.text.strip().partition(" ")
+    name, _, argument = request.text.strip().partition(" ")
     answer = None
-    if with_argument := _PHRASES_WITH_ARGUMENT.get(word.casefold()):
+    if with_argument := _PHRASES_WITH_ARGUMENT.get(name.casefold()):
         answer = with_argument(request, context, argument.strip())
-    elif not argument and (phrase := _PHRASES.get(word.casefold())):
+    elif not argument and (phrase := _PHRASES.get(name.casefold())):
         answer = phrase(request, context)
     return answer or _text_answer(_echo_text(request, context))
 
@@ -115,15 +116,11 @@ def _text_answer(text: str, *before: Step) -> Answer:
 
 def _echo_text(request: AgentRequest, context: MockContext) -> str:
     hello = "Hello! " if context.messages == 1 else ""
-    if soul := _soul(request):
-        hello = f"({soul}) {hello}"
-    said = f"{hello}You said: {request.text}"
-    return f"{said}\n\nThis is message {context.messages} of our conversation."
-
-
-def _soul(request: AgentRequest) -> str:
     soul = request.settings.get("soul")
-    return soul.strip() if isinstance(soul, str) else ""
+    if isinstance(soul, str) and soul.strip():
+        hello = f"({soul.strip()}) {hello}"
+    echo = f"{hello}You said: {request.text}"
+    return f"{echo}\n\nThis is message {context.messages} of our conversation."
 
 
 def _switched_off(request: AgentRequest, group: str, name: str) -> bool:
@@ -133,7 +130,7 @@ def _switched_off(request: AgentRequest, group: str, name: str) -> bool:
 
 def _confirmation_text(answer: ConfirmationAnswer, context: MockContext) -> str:
     if answer.id not in context.questions:
-        # A restart loses the questions of the mock agent, but not the bot's open question.
+        # A restart loses the questions of the mock agent, but not the open question in the bot's database.
         return "You answered a question that I no longer remember, so I did nothing."
     what = context.questions[answer.id]
     if what is None:
@@ -145,10 +142,10 @@ def _confirmation_text(answer: ConfirmationAnswer, context: MockContext) -> str:
 
 
 def _context_order(order: ContextOrder, context: MockContext) -> Answer:
-    """Save or load a context. A failure is an `ERROR` frame, so that the bot does not report success."""
+    """Save or load a context; a failure is an `ERROR` frame, so that the bot does not report success."""
     if order.action == "save":
-        if order.name not in context.saves and len(context.saves) >= MAX_REMEMBERED:
-            full = AgentError("CONTEXTS_FULL", f"The mock agent keeps {MAX_REMEMBERED} already.")
+        if order.name not in context.saves and len(context.saves) >= MAX_SAVED:
+            full = AgentError("CONTEXTS_FULL", f"The mock agent keeps {MAX_SAVED} already.")
             return Answer((full,))
         context.saves[order.name] = context.messages
         return _text_answer(f"Kept as “{order.name}”, with {context.messages} messages.")
@@ -180,7 +177,7 @@ def _confirm(request: AgentRequest, context: MockContext, argument: str) -> Answ
     if _switched_off(request, "safety", what):
         return _text_answer(f"You want no question about that, so I did it: {what}.")
     question = f"confirm-{request.message_id}"
-    while len(context.questions) >= MAX_REMEMBERED:
+    while len(context.questions) >= MAX_SAVED:
         del context.questions[next(iter(context.questions))]
     context.questions[question] = what
     payload = {
@@ -231,12 +228,9 @@ def _slow(_request: AgentRequest, _context: MockContext, argument: str) -> Answe
     left = total = min(float(argument), MAX_SLOW_S)
     steps: list[Step] = []
     while left > 0:
-        # Progress keeps the request from timing out.
-        text = f"{left:g} s to go"
-        steps += [
-            AgentCustomUpdate({"kind": "progress", "text": text}),
-            Pause(min(left, PROGRESS_INTERVAL_S)),
-        ]
+        # Progress frames prevent that the request times out.
+        steps.append(AgentCustomUpdate({"kind": "progress", "text": f"{left:g} s to go"}))
+        steps.append(Pause(min(left, PROGRESS_INTERVAL_S)))
         left -= PROGRESS_INTERVAL_S
     return _text_answer(f"That took me {total:g} s.", *steps)
 

@@ -1,14 +1,15 @@
-"""The mock agent platform: answers in process and streams, without any network (contract A6).
+"""The mock agent platform: answers in process, without any network (contract A6).
 
-It implements the same port as `RealPlatform`. `answers` composes an answer; this module keeps the
-context of each chat, replays the answer when a turn is retried with the same `message_id`, streams it
-word by word, and writes the files that it sends.
+It implements the same port as `RealPlatform`. `answers` composes an answer; this module stores the context of each
+chat, replays the answer when a turn is retried with the same `message_id`, streams it word by word, and writes the
+files that it sends.
 """
 
 import os
 import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,13 +25,7 @@ from agent_platform.mock.answers import (
     Steps,
     compose_answer,
 )
-from machines.events.agent import (
-    AgentFailure,
-    AgentFileOffer,
-    AgentRequest,
-    AgentTextChunk,
-    Frame,
-)
+from machines.events.agent import AgentFailure, AgentFileOffer, AgentRequest, AgentTextChunk, Frame
 from machines.ids import AgentId
 
 WORD_DELAY_S = 0.03
@@ -38,7 +33,7 @@ WORD_DELAY_S = 0.03
 MAX_CHUNKS = 600
 MAX_CONTEXTS = 1_000
 MAX_ANSWERS = 50
-"""The most answers that are kept for each chat; only the last one is ever retried."""
+"""Maximum number of stored answers in each chat; only the last one is ever retried."""
 
 
 @dataclass(slots=True)
@@ -105,7 +100,7 @@ class MockPlatform:
                 await self._sleep(seconds)
             case Silence():
                 await self._sleep(self._silence_s)
-                yield AgentFailure("silent", f"the agent said nothing for {self._silence_s:g} s")
+                yield AgentFailure("silent", f"the agent sent nothing for {self._silence_s:g} s")
             case CreateFile(path, content):
                 if await anyio.to_thread.run_sync(_write, workspace, path, content):
                     yield AgentFileOffer(path)
@@ -123,20 +118,16 @@ def _pieces(text: str) -> list[str]:
 
 
 def _sizes(workspace: Path | None, paths: tuple[str, ...]) -> dict[str, int | None]:
-    return {path: _size(workspace, path) for path in paths}
-
-
-def _size(workspace: Path | None, path: str) -> int | None:
-    if workspace is None:
-        return None
-    try:
-        return (workspace / path).lstat().st_size
-    except (OSError, ValueError):
-        return None
+    sizes: dict[str, int | None] = dict.fromkeys(paths)
+    if workspace is not None:
+        for path in paths:
+            with suppress(OSError, ValueError):
+                sizes[path] = (workspace / path).lstat().st_size
+    return sizes
 
 
 def _write(workspace: Path | None, path: str, content: str) -> bool:
-    """Write a file; return False if it can't be written. The workspace itself is never created here."""
+    """Write a file; return whether it was written. The workspace itself is never created here."""
     if workspace is None or not workspace.is_dir():
         return False
     target = workspace / path

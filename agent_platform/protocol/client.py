@@ -1,10 +1,11 @@
 """Sends one request to one agent over a WebSocket and yields its frames, with exactly one terminal frame.
 
-Faults of the agent and of the network never raise: they become the terminal frame (contract D10).
-Each request is one attempt; the turn's machine decides on retries.
+Faults of the agent and of the network raise no error: they become the terminal frame (contract D10). Each request is
+one attempt; the turn's machine decides on retries.
 """
 
 from collections.abc import AsyncGenerator
+from typing import assert_never
 
 import aiohttp
 
@@ -14,27 +15,27 @@ from agent_platform.protocol.frames import Status, decode_frame, encode_request
 from agent_platform.protocol.rate_limit import FrameRateLimit
 from agent_platform.surrogates import SurrogateJoiner
 from machines.events.agent import (
+    AgentCustomUpdate,
     AgentEnd,
     AgentError,
     AgentFailure,
+    AgentFileOffer,
     AgentRequest,
     AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
     Frame,
 )
 
 
 async def ask(
-    session: aiohttp.ClientSession,
-    endpoint: Endpoint,
-    request: AgentRequest,
-    timings: Timings,
+    session: aiohttp.ClientSession, endpoint: Endpoint, request: AgentRequest, timings: Timings
 ) -> AsyncGenerator[Frame, None]:
     """Send one request and yield its frames, up to one terminal frame.
 
-    When the terminal frame is yielded the WebSocket is already closed, so that the next request of
-    the same chat does not find the chat in use. A caller that stops earlier closes the generator
-    (`contextlib.aclosing`), which disconnects within `timings.close_s`; a cancellation disconnects
-    at once.
+    The WebSocket is closed before the terminal frame is yielded, so that the next request of the same chat does not
+    find the chat in use. A caller that stops earlier closes the generator (`contextlib.aclosing`), which disconnects
+    within `timings.close_s`; a cancellation disconnects at once.
     """
     end: Frame | None = None
     joiner, limit = SurrogateJoiner(), FrameRateLimit()
@@ -50,10 +51,14 @@ async def ask(
                     case AgentTextChunk(text):
                         if whole := joiner.feed(text):
                             yield AgentTextChunk(whole)
+                    case (
+                        AgentToolCall() | AgentToolResult() | AgentCustomUpdate() | AgentFileOffer()
+                    ):
+                        yield frame
                     case None:
                         continue
                     case _:
-                        yield frame
+                        assert_never(frame)
     except RequestFailed as failure:
         end = failure.frame
     if rest := joiner.flush():
@@ -65,9 +70,9 @@ async def _await_status(connection: Connection, timings: Timings) -> None:
     """Receive the first frame, which must be `STATUS`."""
     data = await connection.receive(timings.status_s)
     if data is None:
-        raise _protocol_failure(f"no STATUS within {timings.status_s:g} s")
+        raise RequestFailed("protocol", f"no STATUS within {timings.status_s:g} s")
     if not isinstance(_decoded(data), Status):
-        raise _protocol_failure("the first frame was not STATUS")
+        raise RequestFailed("protocol", "the first frame was not STATUS")
 
 
 async def _next_frame(
@@ -76,8 +81,7 @@ async def _next_frame(
     """Return the next frame, or None for one that is ignored."""
     data = await connection.receive(timings.silence_s)
     if data is None:
-        silence = f"the agent said nothing for {timings.silence_s:g} s"
-        raise RequestFailed(AgentFailure("silent", silence))
+        raise RequestFailed("silent", f"the agent sent nothing for {timings.silence_s:g} s")
     frame = _decoded(data)
     await limit.consume(len(data), is_text=isinstance(frame, AgentTextChunk) and frame.text != "")
     return None if isinstance(frame, Status) else frame
@@ -87,8 +91,4 @@ def _decoded(data: str) -> Frame | Status | None:
     try:
         return decode_frame(data)
     except ProtocolError as error:
-        raise _protocol_failure(str(error)) from None
-
-
-def _protocol_failure(reason: str) -> RequestFailed:
-    return RequestFailed(AgentFailure("protocol", reason))
+        raise RequestFailed("protocol", str(error)) from None

@@ -1,15 +1,15 @@
 """One WebSocket to one agent: connect, send, receive, close.
 
-The only module that uses aiohttp's WebSockets; it translates their errors into `RequestFailed`. Every
-wait has a deadline, the closing handshake included. Reasons name hosts, codes and types of errors,
-never a token, a body or a text from the agent.
+The only module that uses aiohttp's WebSockets; it translates their errors into `RequestFailed`. Every wait has a
+deadline, the closing handshake included. Reasons name hosts, codes and types of errors, never a token, a body or a
+text from the agent.
 """
 
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Literal, assert_never
+from typing import assert_never
 from urllib.parse import quote
 
 import aiohttp
@@ -18,10 +18,8 @@ from yarl import URL
 
 from agent_platform.errors import RequestFailed
 from agent_platform.protocol.parsing import MAX_FRAME_BYTES
-from machines.events.agent import AgentFailure
 from machines.redirects import redirect_target
 
-_Kind = Literal["unreachable", "silent", "protocol", "broken_off"]
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _INCOMPLETE = "before the answer was complete"
 _WS_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -59,8 +57,8 @@ class _Redirected(aiohttp.ClientError):
 def open_session() -> aiohttp.ClientSession:
     """Return the HTTP session for all agents; the caller closes it.
 
-    It has no connection limit (a slow agent must not delay another chat, contract D11), no cookies
-    (chats would share them, contract A5), and it follows no redirect (contract E11).
+    It has no connection limit (a slow agent must not delay another chat, contract D11), no cookies (chats would share
+    them, contract A5), and it follows no redirect (contract E11).
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
@@ -97,9 +95,9 @@ class Connection:
             with anyio.fail_after(self._timings.silence_s):
                 await self._ws.send_str(text)
         except TimeoutError:
-            raise _failure("silent", "the agent does not take the message") from None
+            raise RequestFailed("silent", "the agent does not accept the message") from None
         except (aiohttp.ClientError, OSError):
-            raise _failure("broken_off", f"the connection broke {_INCOMPLETE}") from None
+            raise RequestFailed("broken_off", f"the connection broke {_INCOMPLETE}") from None
 
     async def receive(self, within_s: float) -> str | None:
         """Return the next text frame, or None when none came within `within_s` seconds.
@@ -122,15 +120,14 @@ class Connection:
                 text: str = message.data
                 return text
             case aiohttp.WSMsgType.BINARY:
-                raise _failure("protocol", "the agent sent a binary frame")
+                raise RequestFailed("protocol", "the agent sent a binary frame")
             case aiohttp.WSMsgType.ERROR:
                 raise _failure_of(message.data)
             case aiohttp.WSMsgType.CLOSE:
-                raise _failure(
-                    "broken_off", f"the agent closed with code {message.data} {_INCOMPLETE}"
-                )
+                reason = f"the agent closed with code {message.data} {_INCOMPLETE}"
+                raise RequestFailed("broken_off", reason)
             case _:
-                # aiohttp keeps what ended it between two receives, such as a missing pong.
+                # aiohttp remembers what ended the connection between two receives, such as a missing pong.
                 raise _failure_of(self._ws.exception())
 
     async def close(self) -> None:
@@ -142,17 +139,14 @@ class Connection:
                 await self._ws.close()
         finally:
             if self._ws.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE and raw is not None:
-                # The agent sent no close frame. Bytes that it never read would keep the socket open.
+                # The agent sent no close frame. Bytes that it never read would prevent that the socket closes.
                 with suppress(OSError):
                     raw.shutdown(socket.SHUT_RDWR)
 
 
 @asynccontextmanager
 async def connected(
-    session: aiohttp.ClientSession,
-    endpoint: Endpoint,
-    platform_chat_id: str,
-    timings: Timings,
+    session: aiohttp.ClientSession, endpoint: Endpoint, platform_chat_id: str, timings: Timings
 ) -> AsyncGenerator[Connection, None]:
     """Open a WebSocket to one chat of an agent; leaving the context closes it.
 
@@ -184,7 +178,7 @@ async def _open(
         reason = f"no connection to {where} within {timings.connect_s:g} s"
     except (aiohttp.ClientError, OSError) as error:
         reason = _unreachable_reason(error, where)
-    raise _failure("unreachable", reason)
+    raise RequestFailed("unreachable", reason)
 
 
 def _unreachable_reason(error: aiohttp.ClientError | OSError, where: str) -> str:
@@ -212,16 +206,12 @@ def _unreachable_reason(error: aiohttp.ClientError | OSError, where: str) -> str
 def _failure_of(error: BaseException | None) -> RequestFailed:
     match error:
         case aiohttp.WebSocketError(code=aiohttp.WSCloseCode.MESSAGE_TOO_BIG):
-            return _failure("protocol", "the frame is larger than 4 MiB")
+            return RequestFailed("protocol", "the frame is larger than 4 MiB")
         case aiohttp.WebSocketError(code=aiohttp.WSCloseCode.INVALID_TEXT):
-            return _failure("protocol", "the frame is not UTF-8")
+            return RequestFailed("protocol", "the frame is not UTF-8")
         case aiohttp.WebSocketError():
-            return _failure("protocol", "the agent broke the WebSocket protocol")
+            return RequestFailed("protocol", "the agent broke the WebSocket protocol")
         case aiohttp.ServerTimeoutError():
-            return _failure("silent", "the agent did not answer a ping")
+            return RequestFailed("silent", "the agent did not answer a ping")
         case _:
-            return _failure("broken_off", f"the connection broke {_INCOMPLETE}")
-
-
-def _failure(kind: _Kind, reason: str) -> RequestFailed:
-    return RequestFailed(AgentFailure(kind, reason))
+            return RequestFailed("broken_off", f"the connection broke {_INCOMPLETE}")

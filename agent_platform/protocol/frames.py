@@ -1,10 +1,9 @@
 """Encodes requests and decodes frames: the wire format of the agent protocol.
 
-Frames are untrusted data. A frame becomes a value of `machines.events.agent` that can be stored and sent on (no
-lone surrogates, no `NaN`, no number or nesting that another JSON codec refuses), or a
-`ProtocolError`; no other exception is raised. Text for people is cut where it is too long (contract
-E13); an id or a path is refused instead, because a part of it would name something else. Unknown
-frame types are ignored, as the protocol requires.
+Frames are untrusted data. A frame becomes a value of `machines.events.agent` that can be stored and sent on (no lone
+surrogates, no `NaN`, no number or nesting that another JSON codec refuses), or a `ProtocolError`; no other exception is
+raised. Text for people that is too long is cut (contract E13); an id or a path is refused instead, because a part of it
+would name something else. Unknown frame types are ignored, as the protocol requires.
 """
 
 import json
@@ -59,8 +58,8 @@ def encode_request(request: AgentRequest) -> str:
 def decode_frame(data: str) -> Frame | Status | None:
     """Return the value of one text frame, or None for an unknown frame type.
 
-    Only the text of `AgentTextChunk` may still contain a lone surrogate: its other half may be in the next
-    chunk, and `surrogates.SurrogateJoiner` joins the two.
+    Only the text of `AgentTextChunk` may still contain a lone surrogate: its other half may be in the next chunk, and
+    `surrogates.SurrogateJoiner` joins the two.
 
     Raises:
         ProtocolError: the frame is too large, no JSON, no object, or lacks what its type needs.

@@ -1,8 +1,8 @@
 """Parses the text of a frame as JSON in a bounded time.
 
-A frame may have 4 MiB. Two million small values would block the event loop for most of a second while
-they become Python objects. Of a frame with very many values only the protocol's fields are parsed, and a
-field that itself has very many values is left empty.
+A frame may have 4 MiB. To create Python objects for two million small values would block the event loop for most of a
+second. Of a frame with very many values only the protocol's fields are parsed, and a field that itself has very many
+values is left empty.
 """
 
 import json
@@ -17,7 +17,7 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_NUMBER = 2**53 - 1
 """The largest whole number that every JSON codec represents exactly."""
 MAX_VALUES = 20_000
-"""The most values of a frame that become objects, which takes a few milliseconds."""
+"""Maximum number of values of a frame that become objects, which takes a few milliseconds."""
 MAX_RAW_DETAILS_CHARS = 2_000
 
 

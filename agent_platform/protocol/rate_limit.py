@@ -1,8 +1,8 @@
-"""Limits the rate of frames from one agent with a token bucket, so that no agent keeps the event loop busy.
+"""Limits the rate of frames from one agent with a token bucket, so that no agent occupies the event loop.
 
-Text frames are free, because an answer is bounded (contract E13). Other frames (tools, progress and so on) may
-come in a burst and then at a rate that no agent needs. Faster frames wait in the connection, whose flow control
-slows down the agent.
+Text frames are free, because an answer is bounded (contract E13). Other frames (tools, progress and so on) may come in
+a burst and then at a rate far above what agents need. Faster frames wait in the connection, whose flow control slows
+down the agent.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ CHARS_PER_TOKEN = 4_096
 MAX_DEBT_TOKENS = 20.0
 """How far the bucket may be overdrawn before a wait: a few long waits cost less than many short ones."""
 FRAMES_PER_CHECKPOINT = 32
-"""After so many frames the task yields to others, even where the next frame has already arrived."""
+"""After so many frames the task yields to others, even if the next frame has already arrived."""
 
 
 class FrameRateLimit:

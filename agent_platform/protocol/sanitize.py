@@ -18,14 +18,14 @@ _JOINERS = "\u200c\u200d"
 
 def sanitize_line(text: str, max_chars: int = MAX_LINE_CHARS) -> str:
     """Return text as one line without control characters, cut at `max_chars`."""
-    # Only a bounded part is read, even where it is nothing but white space and control characters.
+    # Only a bounded part is read, even if it is nothing but white space and control characters.
     shown = " ".join(_printable(text[: 4 * max_chars]).split())
     return _cut(shown, max_chars, is_whole=len(text) <= 4 * max_chars)
 
 
 def sanitize_text(text: str, max_chars: int = MAX_TEXT_CHARS) -> str:
     """Return text with its line breaks and without other control characters, cut at `max_chars`."""
-    shown = _printable(text[:max_chars], keep="\n\t")
+    shown = _printable(text[:max_chars], allowed="\n\t")
     return _cut(shown, max_chars, is_whole=len(text) <= max_chars)
 
 
@@ -59,13 +59,13 @@ def sanitize_json(value: Any) -> Any:
     return sanitize(value, MAX_DEPTH)
 
 
-def _printable(text: str, keep: str = "") -> str:
+def _printable(text: str, allowed: str = "") -> str:
     text = replace_surrogates(text)
     if text.isprintable():
         return text
     return "".join(
         each
-        if each in keep or each in _JOINERS or unicodedata.category(each) not in _CONTROLS
+        if each in allowed or each in _JOINERS or unicodedata.category(each) not in _CONTROLS
         else " "
         for each in text
     )

@@ -39,7 +39,7 @@ _TOKEN = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What values are checked against besides themselves."""
+    """What the validators need besides the value."""
 
     base_url: str | None
     environ: Mapping[str, str]
@@ -50,7 +50,7 @@ class _Context:
 
 
 class _Refused(ValueError):
-    """A value that a validator refuses; without `expected`, the description of the field is expected."""
+    """A value that a validator refuses; by default the description of the field says what is expected."""
 
     def __init__(self, found: str, expected: str | None = None) -> None:
         super().__init__(found)
@@ -83,7 +83,7 @@ def _check_workspace_path(value: str) -> str:
 
 
 def _check_token_env(value: Any, info: ValidationInfo[_Context]) -> Any:
-    """Check that a variable holds the token. An invalid name may be the token itself, and is not shown."""
+    """Check that the variable holds a token. An invalid name may be the token itself, so it is not shown."""
     name = value.value if isinstance(value, yaml.ScalarNode) else value
     if not isinstance(name, str):
         return value  # The type of the field accepts None and refuses everything else.
@@ -114,9 +114,9 @@ class _Model(BaseModel, strict=True, frozen=True, extra="forbid", hide_input_in_
 
 
 class AgentEntry(_Model):
-    """One item of `agents`. The descriptions say in a fault what is expected."""
+    """One item of `agents`. A fault shows the description of its field as what is expected."""
 
-    # An id is a directory under the workspaces too: no separator, no leading dot.
+    # An id is also the name of a directory: no separator, no leading dot.
     id: Annotated[str, Field(pattern=_AGENT_ID), AfterValidator(_check_id)] = Field(
         description="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit"
     )
@@ -175,7 +175,7 @@ def read_agents_file(
 
 
 def _fault(document: Document, location: Location, kind: str, raised: object) -> RegistryFault:
-    # What is missing is on the line of its mapping, and the id of a user on that of its value.
+    # A missing value is on the line of its mapping, and the id of a user on the line of its value.
     node = document.nodes.get(location) or document.nodes[location[:-1]]
     expected = _expected(location)
     match kind:
@@ -211,7 +211,7 @@ def _expected(location: Location) -> str:
 
 
 def _suggested(name: str, names: Collection[str]) -> str:
-    """Return the known name that was probably meant, or all known names that are no secret."""
+    """Return the known name that was probably meant, or all known names except possible secrets."""
     shown = [known for known in names if not may_be_secret(known)]
     close = difflib.get_close_matches(name, shown, n=1)
     if close:

@@ -11,10 +11,7 @@ _ENDPOINT = re.compile(r"(?:/v1)?/agent_ws(?=/|\Z)")
 
 
 def base_url_fault(url: str) -> tuple[str, str] | None:
-    """Return what was found and what is expected, or None for a base URL that can be used.
-
-    Neither text contains what may be a secret in the URL.
-    """
+    """Return what was found and what is expected, without possible secrets; None for a usable base URL."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -34,13 +31,13 @@ _EXPECTED = f"a URL such as https://agents.example.org ({', '.join(SCHEMES)}; no
 
 
 def base_from_ws_url(ws_url: str) -> str:
-    """Return the base URL in an `AGENT_WS_URL`: what stands before `/agent_ws` or `/v1/agent_ws`.
+    """Return the base URL in an `AGENT_WS_URL`: the part before `/agent_ws` or `/v1/agent_ws`.
 
-    The rest of the path, such as a chat id, is dropped, so that chats never share a context
-    (contract A5). A URL without a path is a base already.
+    The rest of the path, such as a chat id, is dropped, so that chats never share a context (contract A5). A URL
+    without a path is a base already.
 
     Raises:
-        ValueError: the path is another one; the message says what was found and expected.
+        ValueError: the path has neither; the message says what was found and expected.
     """
     scheme, mark, rest = ws_url.strip().partition("://")
     # Only the path is searched: the host may be named agent_ws too.

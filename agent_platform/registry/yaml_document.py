@@ -1,7 +1,7 @@
 """A YAML file as plain values, with the line of each value, and descriptions of values for faults.
 
-Nodes are composed and never constructed, so no tag can run code. Aliases and deep nesting are refused:
-the agents file needs neither, and both can make a small file expand to a large one.
+Nodes are composed and never constructed, so no tag can run code. Aliases and deep nesting are refused: the agents file
+needs neither, and both can make a small file expand to a large one.
 """
 
 import re
@@ -33,8 +33,8 @@ Location = tuple[int | str, ...]
 class Document:
     """A YAML document as plain values, and the node of each value and of its key.
 
-    `value` consists of dicts, lists and texts, None for null and blank text, and the node itself for
-    any other scalar. Keys that are no text, or repeated, are left out and listed in `faults`.
+    `value` consists of dicts, lists and texts, None for null and blank text, and the node itself for any other scalar.
+    Keys that are not text, or repeated, are left out and listed in `faults`.
     """
 
     def __init__(self, file: Path, root: yaml.Node) -> None:
@@ -74,7 +74,7 @@ class Document:
 
 
 def read_yaml(file: Path) -> Document:
-    """Read a file that holds one YAML document.
+    """Read a file with one YAML document.
 
     Raises:
         RegistryError: it can't be read, or is not one plain YAML document.
@@ -119,7 +119,7 @@ def _read(file: Path) -> str:
 
 
 def _refuse_expansion(file: Path, text: str) -> None:
-    """Check the events, which are parsed without recursion, before nodes are composed with recursion."""
+    """Refuse aliases and deep nesting in the events, whose parser is not recursive, unlike that of nodes."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else None
@@ -136,7 +136,7 @@ def _refuse_expansion(file: Path, text: str) -> None:
 
 
 def _redacted(problem: str) -> str:
-    """Return a message of PyYAML without the quotations of the file that may be secrets."""
+    """Replace quotations of the file that may be secrets in a message of PyYAML."""
     return re.sub("'[^']*'", lambda it: "'…'" if may_be_secret(it[0][1:-1]) else it[0], problem)
 
 
@@ -156,7 +156,7 @@ def text_of(node: yaml.Node) -> str | None:
 
 
 def quotes_hint(node: yaml.Node) -> str:
-    """Return the hint that quotes would make the value a text, or nothing where they would not."""
+    """Return a hint to put the value in quotes, or nothing if quotes would not make it a text."""
     return "; put it in quotes" if node.tag in _KINDS else ""
 
 

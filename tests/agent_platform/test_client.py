@@ -95,7 +95,7 @@ async def test_without_a_token_no_authorization_is_sent():
         assert "authorization" not in (await agent.next_request()).headers
 
 
-def test_the_address_is_made_from_any_scheme_and_path():
+def test_the_address_is_built_from_any_scheme_and_path():
     def url(base):
         return str(Endpoint(base).chat_url("7"))
 
@@ -166,7 +166,7 @@ async def test_an_error_ends_the_turn_with_its_code():
         ([Drop()], "broken_off", "the connection broke before the answer was complete"),
     ],
 )
-async def test_text_before_a_failure_is_kept(steps, kind, reason):
+async def test_text_before_a_failure_is_not_lost(steps, kind, reason):
     async with agent_sending(Text("so far"), *steps) as agent:
         assert await ask_agent(agent.url) == [AgentTextChunk("so far"), AgentFailure(kind, reason)]
 
@@ -183,7 +183,7 @@ async def test_silence_during_an_answer_ends_the_request():
         timings = Timings(silence_s=0.05, close_s=0.2)
         assert await ask_agent(agent.url, timings=timings) == [
             AgentTextChunk("so far"),
-            AgentFailure("silent", "the agent said nothing for 0.05 s"),
+            AgentFailure("silent", "the agent sent nothing for 0.05 s"),
         ]
 
 
@@ -278,7 +278,7 @@ async def test_a_slow_agent_does_not_delay_others():
         assert len(answers) == 121
 
 
-async def test_no_cookie_is_kept_between_chats():
+async def test_no_cookie_is_stored_between_chats():
     async with open_session() as session:
         assert len(session.cookie_jar) == 0
         session.cookie_jar.update_cookies({"chat": "7"})

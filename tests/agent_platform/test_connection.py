@@ -104,21 +104,21 @@ async def test_pings_of_the_agent_do_not_count_as_an_answer():
     async with raw_server(pings) as port:
         timings = Timings(silence_s=0.1, close_s=0.05)
         assert await ask_agent(f"http://127.0.0.1:{port}", timings=timings) == [
-            AgentFailure("silent", "the agent said nothing for 0.1 s")
+            AgentFailure("silent", "the agent sent nothing for 0.1 s")
         ]
 
 
 async def test_a_peer_that_stops_reading_blocks_neither_sending_nor_closing():
     over, gone = anyio.Event(), anyio.Event()
-    taken = 0
+    received = 0
 
     async def stalled(reader, writer):
-        nonlocal taken
+        nonlocal received
         await shake_hands(reader, writer, STATUS)
         await over.wait()
         try:
             while data := await reader.read(2**20):
-                taken += len(data)
+                received += len(data)
         finally:
             gone.set()
 
@@ -129,15 +129,15 @@ async def test_a_peer_that_stops_reading_blocks_neither_sending_nor_closing():
         timings = Timings(silence_s=0.1, close_s=0.1)
         with anyio.fail_after(5):
             assert await collect(ask(session, endpoint, wanted, timings)) == [
-                AgentFailure("silent", "the agent does not take the message")
+                AgentFailure("silent", "the agent does not accept the message")
             ]
             over.set()
             # The rest of the message is discarded, not sent later.
             await gone.wait()
-            assert taken < 2**25
+            assert received < 2**25
 
 
-async def test_closing_takes_a_bounded_time_when_the_peer_sends_no_close_frame():
+async def test_closing_has_a_time_limit_when_the_peer_sends_no_close_frame():
     over = anyio.Event()
 
     async def rude(reader, writer):

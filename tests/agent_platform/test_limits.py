@@ -1,4 +1,4 @@
-"""What is kept of an agent's frames is bounded, and reading them delays nobody (contracts E13, D14)."""
+"""The stored part of an agent's frames is bounded, and parsing them delays nothing else (contracts E13, D14)."""
 
 import json
 
@@ -107,7 +107,7 @@ def test_an_id_or_path_that_is_too_long_is_refused_and_not_cut(data, message):
     assert str(caught.value) == message
 
 
-def test_an_id_or_path_of_the_longest_length_is_kept_whole():
+def test_an_id_or_path_of_the_maximum_length_is_not_cut():
     path = "p" * 4096
     assert decode_frame(frame("AGENT_EVENT_SEND_FILE", path=path)) == AgentFileOffer(path)
     assert reported(**QUESTION | {"id": "c" * 500})["id"] == "c" * 500
@@ -115,9 +115,9 @@ def test_an_id_or_path_of_the_longest_length_is_kept_whole():
 
 def test_a_payload_of_many_values_keeps_the_fields_that_are_shown():
     stuffed = {f"n{number}": number for number in range(5_000)} | QUESTION
-    kept = reported(**stuffed)
-    assert QUESTION.items() <= kept.items()
-    assert len(kept) <= 1_000
+    payload = reported(**stuffed)
+    assert QUESTION.items() <= payload.items()
+    assert len(payload) <= 1_000
 
 
 # -- large frames ------------------------------------------------------------------------------------
@@ -156,11 +156,11 @@ def test_the_protocols_fields_are_read_from_a_frame_of_many_values():
 
 @pytest.mark.parametrize("kind", sorted(MANY))
 def test_a_frame_of_many_values_makes_few_objects(kind, monkeypatch):
-    made = 0
+    created = 0
 
     def counting(pairs):
-        nonlocal made
-        made += len(pairs)
+        nonlocal created
+        created += len(pairs)
         return dict(pairs)
 
     loads = json.loads
@@ -168,7 +168,7 @@ def test_a_frame_of_many_values_makes_few_objects(kind, monkeypatch):
         parsing.json, "loads", lambda data, **more: loads(data, object_pairs_hook=counting)
     )
     decode_frame(MANY[kind])
-    assert made < parsing.MAX_VALUES
+    assert created < parsing.MAX_VALUES
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ async def test_each_failure_phrase_fails_in_its_way(talk):
         AgentError("MOCK_FAILURE", "The mock agent failed, as you asked.")
     ]
     assert await talk.say("empty") == [AgentEnd(0)]
-    assert await talk.say("silent") == [AgentFailure("silent", "the agent said nothing for 30 s")]
+    assert await talk.say("silent") == [AgentFailure("silent", "the agent sent nothing for 30 s")]
     assert talk.rest.waits == [30.0]
 
 

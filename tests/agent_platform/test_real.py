@@ -12,7 +12,7 @@ ROOT = Path("/agents")
 
 
 def test_both_platforms_implement_the_port_of_the_runtime() -> None:
-    # The type checker reads this; and both can be made before there is an event loop.
+    # The type checker reads this; and both can be created before there is an event loop.
     real = RealPlatform(lambda: single_agent("http://h", ROOT))
     platforms: list[AgentPlatform] = [real, MockPlatform()]
     assert all(callable(platform.ask) for platform in platforms)

@@ -13,7 +13,6 @@ from actors.agent_calls import Limits
 from actors.bot import Bot
 from actors.context import ContextProvider
 from agent_platform import single_agent
-from cli.agents import Agents
 from machines.access import Access
 from machines.events.agent import (
     AgentEnd,
@@ -145,13 +144,13 @@ class InstantHomeserver:
 
 def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
     """Join the runtime to the stand-ins as `cli.run` joins it to the edges."""
-    agents = Agents(single_agent(None, Path("/agents")))
+    registry = single_agent(None, Path("/agents"))
     clock = SystemClock()
     context_provider = ContextProvider(
         clock=clock,
         catalog=catalog_for("en", "Lambda"),
         access=Access(BOT),
-        agents=lambda: agents,
+        agents=lambda: registry,
         agent_retry_s=120.0,
         agent_max_turn_s=1800.0,
     )

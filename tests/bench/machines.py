@@ -12,7 +12,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from agent_platform import single_agent
-from cli.agents import Agents
 from machines.access import Access
 from machines.context import StepContext
 from machines.events.internal import TopologyConfirmed
@@ -40,7 +39,7 @@ _CONTEXT = StepContext(
     now=100.0,
     catalog=catalog_for("en", "Lambda"),
     access=Access(UserId("@lambda:localhost")),
-    agents=Agents(single_agent(None, Path("/agents"))),
+    agents=single_agent(None, Path("/agents")),
     next_platform_chat_id="1",
 )
 

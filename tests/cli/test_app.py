@@ -91,7 +91,7 @@ def test_the_help_of_a_command_says_what_it_does_and_every_option(shell, command
     rows = [line for line in result.out.splitlines() if re.match(r"\W*--\w", line)]
     assert any("--help" in row for row in rows)
     for row in rows:
-        assert re.search(r"--[\w-]+.*\s{2,}\w", row), f"no words for {row!r}"
+        assert re.search(r"--[\w-]+.*\s{2,}\w", row), f"no description in {row!r}"
 
 
 @pytest.mark.parametrize("arguments", [(), ("dance",), ("run", "--fast"), ("run", "now")])
@@ -219,7 +219,7 @@ def test_a_second_daemon_under_another_name_exits_5_and_leaves_no_file(
         assert files(configured.parent) == before
 
 
-def test_a_store_directory_that_can_not_be_made_is_named_and_no_database_is_left(
+def test_a_store_directory_that_can_not_be_created_is_named_and_no_database_is_left(
     shell, monkeypatch, configured
 ):
     store = configured.with_name("dangling")
@@ -250,7 +250,7 @@ def test_a_foreign_file_is_not_used_as_the_database(shell, configured, found):
 
 
 @pytest.mark.parametrize("kind", ["notes", "fifo", "directory", "link"])
-def test_a_foreign_lock_file_is_not_changed_and_no_file_is_made(shell, configured, kind):
+def test_a_foreign_lock_file_is_not_changed_and_no_file_is_created(shell, configured, kind):
     lock = lock_path(configured)
     match kind:
         case "notes":

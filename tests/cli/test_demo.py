@@ -32,25 +32,25 @@ class RunningDemo:
 
     def __init__(self, process: anyio.abc.Process) -> None:
         self.process = process
-        self.told = ""
+        self.output = ""
         self._checked = 0
         assert process.stdout is not None
         self._stream = TextReceiveStream(process.stdout, errors="replace")
 
-    async def tells(self, words: str) -> None:
-        """Wait for these words in the output, after those that were waited for before."""
+    async def wait_for_text(self, text: str) -> None:
+        """Wait for this text in the output, after the text of the call before."""
         with anyio.fail_after(STEP_S):
-            while (at := self.told.find(words, self._checked)) < 0:
+            while (at := self.output.find(text, self._checked)) < 0:
                 try:
-                    self.told += await self._stream.receive()
+                    self.output += await self._stream.receive()
                 except anyio.EndOfStream:
-                    pytest.fail(f"the demo ended without “{words}”:\n{self.told}")
-        self._checked = at + len(words)
+                    pytest.fail(f"the demo ended without “{text}”:\n{self.output}")
+        self._checked = at + len(text)
 
     async def ends(self) -> int:
         with anyio.fail_after(STEP_S):
             async for text in self._stream:
-                self.told += text
+                self.output += text
             return await self.process.wait()
 
 
@@ -81,7 +81,7 @@ async def test_it_runs_to_its_end_stays_up_for_a_client_and_leaves_nothing_behin
     temporary: Path, tmp_path: Path
 ) -> None:
     async with running_demo("--keep", temporary=temporary, cwd=tmp_path) as demo:
-        for words in (
+        for text in (
             "Synapse 1.",
             "login → initial_sync → reconcile → live",
             "makes the Space “Lambda — user” and in it the chat “Chat 1”",
@@ -94,24 +94,26 @@ async def test_it_runs_to_its_end_stays_up_for_a_client_and_leaves_nothing_behin
             "surfaces-bot inspect-room",
             "Ctrl-C stops everything",
         ):
-            await demo.tells(words)
-        url, user, password = (shown(demo.told, key) for key in ("homeserver", "user", "password"))
+            await demo.wait_for_text(text)
+        url, user, password = (
+            shown(demo.output, key) for key in ("homeserver", "user", "password")
+        )
         async with MatrixUser(url, user, password) as person:
             chats = [room for room in await person.joined_rooms() if await is_chat(person, room)]
             question = await person.send_text(chats[0], "Are you still there?")
             await person.wait_for(lambda event: event.answers == question)
         demo.process.send_signal(signal.SIGINT)
-        assert await demo.ends() == 0, demo.told
-    assert "stops the daemon: drained, exit code 0" in demo.told
-    assert "\x1b" not in demo.told
+        assert await demo.ends() == 0, demo.output
+    assert "stops the daemon: drained, exit code 0" in demo.output
+    assert "\x1b" not in demo.output
     assert list(temporary.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
     assert await is_gone(url)
 
 
-def shown(told: str, key: str) -> str:
-    """Return what stands behind `key` among the lines that say how to log in."""
-    lines = (line.split() for line in told.splitlines())
+def shown(output: str, key: str) -> str:
+    """Return the value of `key` in the lines about the login."""
+    lines = (line.split() for line in output.splitlines())
     return next(line[1] for line in lines if len(line) == 2 and line[0] == key)
 
 
@@ -135,11 +137,11 @@ async def test_an_interruption_ends_it_with_code_1_and_leaves_nothing_behind(
     number: signal.Signals, temporary: Path, tmp_path: Path
 ) -> None:
     async with running_demo(temporary=temporary, cwd=tmp_path) as demo:
-        await demo.tells("shows ")
-        url = next(word for word in demo.told.split() if word.startswith("http://127."))
+        await demo.wait_for_text("shows ")
+        url = next(part for part in demo.output.split() if part.startswith("http://127."))
         demo.process.send_signal(number)
         assert await demo.ends() == ExitCode.FAULT
-    last = demo.told.splitlines()[-1]
+    last = demo.output.splitlines()[-1]
     assert last.startswith("surfaces-bot: the demo was interrupted")
     assert list(temporary.iterdir()) == []
     assert await is_gone(url)

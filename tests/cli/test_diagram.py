@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from cli.diagram import _CENTRES, _ROUTES, DiagramFormat, draw, moves, stays
+from cli.diagram import _CENTRES, _ROUTES, DiagramFormat, draw, internal_events, state_changes
 from machines.room.machine import ROOM
 
 FORMATS = list(DiagramFormat)
@@ -15,11 +15,13 @@ SVG = "{http://www.w3.org/2000/svg}"
 def test_every_transition_of_the_declaration_is_drawn_once() -> None:
     drawn = [
         (source, target, label.partition(" ")[0])
-        for (source, target), labels in moves().items()
+        for (source, target), labels in state_changes().items()
         for label in labels
     ]
     drawn += [
-        (state, state, label.partition(" ")[0]) for state in ROOM.states for label in stays(state)
+        (state, state, label.partition(" ")[0])
+        for state in ROOM.states
+        for label in internal_events(state)
     ]
     declared = [
         (transition.source, transition.target, transition.event) for transition in ROOM.transitions
@@ -30,8 +32,8 @@ def test_every_transition_of_the_declaration_is_drawn_once() -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_state_and_event_is_in_the_drawing(form: DiagramFormat) -> None:
     drawing = draw(form, None)
-    for word in (*ROOM.states, *ROOM.events, "user_wrote [cooled_down]"):
-        assert word in drawing
+    for name in (*ROOM.states, *ROOM.events, "user_wrote [cooled_down]"):
+        assert name in drawing
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -63,19 +65,19 @@ def test_svg_is_well_formed_and_marks_one_box(state: str) -> None:
     assert [each for each, box in boxes.items() if box.get("class") == "current"] == [state]
     assert f"▶ {state}" in [text.text for text in boxes[state].iter(f"{SVG}text")]
     assert len([path for path in root.iter(f"{SVG}path") if path.get("class") == "line"]) == len(
-        moves()
+        state_changes()
     )
 
 
 def test_svg_has_a_position_for_every_state_and_line_of_the_declaration() -> None:
     assert set(_CENTRES) == set(ROOM.states)
-    assert set(_ROUTES) == set(moves())
+    assert set(_ROUTES) == set(state_changes())
 
 
 def test_no_text_in_the_svg_is_outside_of_it_or_overlaps_another() -> None:
     root = ET.fromstring(draw(DiagramFormat.SVG, "bound"))
     width, height = (float(root.get(side, "0")) for side in ("width", "height"))
-    places = []
+    positions = []
     for text in root.iter(f"{SVG}text"):
         x, y = float(text.get("x", "")), float(text.get("y", ""))
         reach = len(text.text or "") * 7 / 2
@@ -84,8 +86,8 @@ def test_no_text_in_the_svg_is_outside_of_it_or_overlaps_another() -> None:
         )
         assert 0 <= left < right <= width
         assert 12 <= y <= height - 4
-        places.append((left, right, y, text.text))
-    for index, (left, right, y, words) in enumerate(places):
-        for other_left, other_right, other_y, other in places[index + 1 :]:
+        positions.append((left, right, y, text.text))
+    for index, (left, right, y, label) in enumerate(positions):
+        for other_left, other_right, other_y, other in positions[index + 1 :]:
             apart = right < other_left or other_right < left or abs(y - other_y) >= 12
-            assert apart, f"{words} stands on {other}"
+            assert apart, f"{label} overlaps {other}"

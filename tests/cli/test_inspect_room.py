@@ -220,7 +220,9 @@ def test_an_unknown_room_among_none_is_wrong_usage_too(shell: Shell, directory: 
     assert "no other room" in result.err
 
 
-def test_a_missing_database_says_what_to_do_and_is_not_made(shell: Shell, directory: Path) -> None:
+def test_a_missing_database_says_what_to_do_and_is_not_created(
+    shell: Shell, directory: Path
+) -> None:
     result = shell("inspect-room")
     assert result.code == 2
     assert "MATRIX_DB_PATH" in result.err
@@ -242,7 +244,7 @@ def test_the_path_comes_from_the_environment_file_as_well(shell: Shell, director
     assert inspected(shell, CHAT)["name"] == "Chat 1"
 
 
-def test_no_file_is_made_or_changed(shell: Shell, directory: Path) -> None:
+def test_no_file_is_created_or_changed(shell: Shell, directory: Path) -> None:
     with closing(connect(directory / "lambda_matrix.db")) as raw:
         busy_chat(raw)
     before = files(directory)
@@ -258,8 +260,8 @@ def test_a_long_history_is_cut_unless_last_asks_for_more(shell: Shell, path: Pat
             for number in range(150)
         )
         save(raw, UnitOfWork(transitions=transitions))
-    told = inspected(shell, CHAT)["transitions"]
-    assert (len(told), told[-1]["event"]) == (100, "event_149")
+    shown = inspected(shell, CHAT)["transitions"]
+    assert (len(shown), shown[-1]["event"]) == (100, "event_149")
     assert len(inspected(shell, CHAT, "--last", 130)["transitions"]) == 130
     page = shell("inspect-room", CHAT).out
     assert page.count("because of event_") == 12
@@ -293,5 +295,5 @@ def test_an_unknown_kind_of_drawing_is_wrong_usage(shell: Shell, path: Path) -> 
 
 def test_help_is_complete(shell: Shell) -> None:
     out = shell("inspect-room", "--help").out
-    for word in ("ROOM_ID", "--json", "--diagram", "--server", "--last", "MATRIX_DB_PATH"):
-        assert word in out
+    for option in ("ROOM_ID", "--json", "--diagram", "--server", "--last", "MATRIX_DB_PATH"):
+        assert option in out

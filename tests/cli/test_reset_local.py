@@ -72,10 +72,10 @@ def test_the_database_its_side_files_and_the_store_are_deleted_and_nothing_else(
     shell: Shell, directory: Path
 ) -> None:
     used(directory)
-    told = summary(shell)
+    found = summary(shell)
     assert files(directory).keys() == {"bot.db.backup", "other.db"}
-    assert {line["action"] for line in told["local"]} == {"deleted"}
-    assert {Path(line["path"]).name for line in told["local"]} == {
+    assert {line["action"] for line in found["local"]} == {"deleted"}
+    assert {Path(line["path"]).name for line in found["local"]} == {
         *("bot.db", "bot.db-wal", "bot.db-shm", "bot.db.lock", "store")
     }
 
@@ -100,13 +100,13 @@ def test_a_directory_that_is_absent_is_no_fault(
 def test_the_summary_is_the_object_of_contract_x4(shell: Shell, directory: Path) -> None:
     used(directory)
     for dry_run in (True, False):
-        told = summary(shell, *(["--dry-run"] if dry_run else []))
-        assert list(told) == ["mode", "dry_run", "local", "server", "manual_steps"]
-        assert (told["mode"], told["dry_run"], told["server"]) == ("local-only", dry_run, [])
-        assert all(list(line) == ["path", "action"] for line in told["local"])
-        steps = " ".join(told["manual_steps"])
-        for words in ("eave or archive the old rooms and the Space", "accept its new invites"):
-            assert words in steps
+        found = summary(shell, *(["--dry-run"] if dry_run else []))
+        assert list(found) == ["mode", "dry_run", "local", "server", "manual_steps"]
+        assert (found["mode"], found["dry_run"], found["server"]) == ("local-only", dry_run, [])
+        assert all(list(line) == ["path", "action"] for line in found["local"])
+        steps = " ".join(found["manual_steps"])
+        for text in ("eave or archive the old rooms and the Space", "accept its new invites"):
+            assert text in steps
 
 
 def test_text_has_three_parts_and_says_that_it_is_for_development(
@@ -233,10 +233,10 @@ def test_the_database_is_locked_until_it_is_deleted(
     used(directory)
     held: list[bool] = []
 
-    def look(own: OwnFiles, path: Path) -> None:
+    def check(own: OwnFiles, path: Path) -> None:
         held.append(is_held(directory / "bot.db") and is_held(directory / "x", directory / "store"))
 
-    monkeypatch.setattr("cli.reset_files.OwnFiles.delete", look)
+    monkeypatch.setattr("cli.reset_files.OwnFiles.delete", check)
     shell("reset")
     assert held == [True] * 5
 
@@ -458,7 +458,7 @@ def test_a_file_that_replaces_another_after_the_check_is_not_deleted(
     monkeypatch.setattr("cli.reset_files.OwnFiles.delete", swap_first)
     result = shell("reset", "--json")
     assert result.code == 1
-    assert "has taken its place" in result.err
+    assert "another file has this name now" in result.err
     assert "failed" in {line["action"] for line in json.loads(result.out)["local"]}
     assert (directory / what).read_text() == "mine"
 
@@ -486,8 +486,8 @@ def test_a_file_that_cant_be_deleted_is_reported_with_advice(
 
 def test_help_is_complete_and_says_that_it_is_for_development(shell: Shell) -> None:
     out = " ".join(shell("reset", "--help").out.split())
-    for words in ("for development and QA only", "local-only", "--dry-run", "--yes", "--json"):
-        assert words in out
+    for text in ("for development and QA only", "local-only", "--dry-run", "--yes", "--json"):
+        assert text in out
 
 
 def test_an_unknown_mode_is_wrong_usage(shell: Shell) -> None:

@@ -56,7 +56,7 @@ def shell(
     return Shell(monkeypatch, capsys)
 
 
-def told(result: Result) -> Any:
+def summary_of(result: Result) -> Any:
     return json.loads(result.out)
 
 
@@ -65,7 +65,7 @@ def test_every_room_is_left_and_forgotten_and_every_invitation_turned_down(
 ) -> None:
     result = shell(*MODE, "--yes", "--json")
     assert result.code == 0
-    assert told(result)["server"] == [
+    assert summary_of(result)["server"] == [
         {"room_id": "!a:x", "name": "Lambda — Anna", "action": "left_and_forgotten"},
         {"room_id": "!b:x", "name": "Chat 1", "action": "left_and_forgotten"},
         {"room_id": "!c:x", "name": "", "action": "left_and_forgotten"},
@@ -78,13 +78,13 @@ def test_every_room_is_left_and_forgotten_and_every_invitation_turned_down(
 
 def test_the_summary_is_the_object_of_contract_x4(shell: Shell) -> None:
     for arguments in (("--dry-run",), ("--yes",)):
-        found = told(shell(*MODE, "--json", *arguments))
+        found = summary_of(shell(*MODE, "--json", *arguments))
         assert list(found) == ["mode", "dry_run", "local", "server", "manual_steps"]
         assert (found["mode"], found["local"]) == ("server-leave-forget", [])
         assert found["dry_run"] is (arguments == ("--dry-run",))
         steps = " ".join(found["manual_steps"])
-        for words in ("eave or archive the old rooms and the Space", "accept its new invites"):
-            assert words in steps
+        for text in ("eave or archive the old rooms and the Space", "accept its new invites"):
+            assert text in steps
 
 
 def test_it_never_claims_that_rooms_are_deleted(shell: Shell) -> None:
@@ -97,7 +97,7 @@ def test_it_never_claims_that_rooms_are_deleted(shell: Shell) -> None:
 
 
 def test_a_dry_run_does_nothing_at_all(shell: Shell, directory: Path, account: FakeAccount) -> None:
-    found = told(shell(*MODE, "--dry-run", "--json"))
+    found = summary_of(shell(*MODE, "--dry-run", "--json"))
     assert [line["action"] for line in found["server"]] == WOULD
     assert account.posts == []
     assert files(directory) == {}
@@ -118,7 +118,7 @@ def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
     result = shell(*MODE, "--yes", "--json")
     assert result.code == 1
     assert "1 of 4 rooms could not be left" in result.err
-    lines = {line["room_id"]: line for line in told(result)["server"]}
+    lines = {line["room_id"]: line for line in summary_of(result)["server"]}
     assert lines["!b:x"]["action"] == "failed"
     assert "you may not" in lines["!b:x"]["error"]
     assert {lines[room]["action"] for room in ("!a:x", "!c:x")} == {"left_and_forgotten"}
@@ -131,9 +131,9 @@ def test_an_outage_in_the_middle_fails_the_other_rooms(shell: Shell, account: Fa
     account.dies_at = "!b:x"
     result = shell(*MODE, "--yes", "--json")
     assert result.code == 1
-    actions = [line["action"] for line in told(result)["server"]]
+    actions = [line["action"] for line in summary_of(result)["server"]]
     assert actions == ["left_and_forgotten", "failed", "failed", "failed"]
-    assert "does not answer" in told(result)["server"][3]["error"]
+    assert "does not answer" in summary_of(result)["server"][3]["error"]
 
 
 @pytest.mark.slow
@@ -163,10 +163,10 @@ def test_what_the_dry_run_lists_is_what_the_real_run_does(
     with monkeypatch.context() as patch:
         patch.setattr("cli.reset.any_session", account.session())
         shell = Shell(patch, capsys)
-        planned = told(shell(*MODE, "--dry-run", "--json"))
+        planned = summary_of(shell(*MODE, "--dry-run", "--json"))
         assert account.posts == []
         result = shell(*MODE, "--yes", "--json")
-    done = told(result)
+    done = summary_of(result)
     rooms = {*names, *invited}
     assert [(line["room_id"], line["name"]) for line in planned["server"]] == [
         (line["room_id"], line["name"]) for line in done["server"]
@@ -199,7 +199,7 @@ def test_on_a_terminal_it_asks_for_a_typed_confirmation(
     assert result.code == 0
     assert len(account.posts) == 8
     assert "would leave and forget  !b:x  Chat 1" in result.err
-    assert [line["action"] for line in told(result)["server"]] == DONE
+    assert [line["action"] for line in summary_of(result)["server"]] == DONE
 
 
 @pytest.mark.parametrize("typed", ["", "yes\n", "LEAVE\n", "@other:example.org\n", "\n"])
@@ -243,7 +243,7 @@ def test_a_dry_run_works_beside_a_daemon_and_says_so(shell: Shell, directory: Pa
     with DaemonLock(directory / "lambda_matrix.db"):
         result = shell(*MODE, "--dry-run", "--json")
     assert result.code == 0
-    assert [line["action"] for line in told(result)["server"]] == WOULD
+    assert [line["action"] for line in summary_of(result)["server"]] == WOULD
     assert "held by another daemon" in result.err
 
 

@@ -8,7 +8,7 @@ import pytest
 from cli import settings
 from cli.agents import load_configuration
 from cli.errors import CommandFailed, ExitCode
-from cli.settings import Places, Settings
+from cli.settings import LocalPaths, Settings
 
 NEEDED = {
     "MATRIX_HOMESERVER": "https://matrix.example.org",
@@ -57,7 +57,7 @@ def test_an_env_file_that_is_not_text_is_a_configuration_error(load, tmp_path):
     (tmp_path / ".env").write_bytes(b"MATRIX_PASSWORD=p\xe4ss")
     assert ".env" in refusal(load)
     with pytest.raises(CommandFailed):
-        Places()
+        LocalPaths()
 
 
 def test_an_empty_token_of_an_agent_leaves_the_one_in_the_env_file(load, tmp_path, monkeypatch):
@@ -188,29 +188,29 @@ WRONG = {
     ("variable", "value"), [(name, value) for name, values in WRONG.items() for value in values]
 )
 def test_a_wrong_value_is_reported_with_found_and_expected(load, variable, value):
-    told = refusal(load, **{variable: value})
-    assert told.count(f"{variable}: found ") == 1
-    fault = told.partition(f"{variable}: found ")[2]
+    message = refusal(load, **{variable: value})
+    assert message.count(f"{variable}: found ") == 1
+    fault = message.partition(f"{variable}: found ")[2]
     found, _, expected = fault.partition("; expected ")
     assert value in found or found.startswith("a URL ")
     assert expected
     assert not expected.startswith("found")
     assert "Invalid" not in expected, "what is expected is said, not what is wrong"
-    assert told.count("found ") == 1, "nothing else is wrong"
+    assert message.count("found ") == 1, "nothing else is wrong"
 
 
 @pytest.mark.parametrize("variable", ["MATRIX_HOMESERVER", "MATRIX_USER_ID", "MATRIX_PASSWORD"])
 def test_a_missing_value_is_reported_with_what_is_expected(load, variable):
-    told = refusal(load, **{variable: None})
-    assert f"{variable}: found nothing" in told
-    assert "expected" in told
-    assert told.count("found ") == 1
+    message = refusal(load, **{variable: None})
+    assert f"{variable}: found nothing" in message
+    assert "expected" in message
+    assert message.count("found ") == 1
 
 
 def test_real_agents_need_a_url_or_a_registry(load):
-    told = refusal(load, MATRIX_PLATFORM_BACKEND="real")
-    assert "AGENT_BASE_URL: found nothing" in told
-    assert "MATRIX_AGENT_REGISTRY_PATH" in told
+    message = refusal(load, MATRIX_PLATFORM_BACKEND="real")
+    assert "AGENT_BASE_URL: found nothing" in message
+    assert "MATRIX_AGENT_REGISTRY_PATH" in message
     assert load(MATRIX_PLATFORM_BACKEND="real", AGENT_BASE_URL="http://a").base_url == "http://a"
     assert load(MATRIX_PLATFORM_BACKEND="real", MATRIX_AGENT_REGISTRY_PATH="a.yaml")
 
@@ -218,7 +218,7 @@ def test_real_agents_need_a_url_or_a_registry(load):
 def test_all_faults_are_reported_at_once(load, tmp_path):
     Path("loose.db").touch(mode=0o644)
     Path("loose.db").chmod(0o644)
-    told = refusal(
+    message = refusal(
         load,
         MATRIX_HOMESERVER=None,
         MATRIX_USER_ID="lambda",
@@ -239,7 +239,7 @@ def test_all_faults_are_reported_at_once(load, tmp_path):
         "SURFACES_LOCALE",
         "SURFACES_LOG_LEVEL",
     ):
-        assert told.count(f"{variable}: ") == 1, variable
+        assert message.count(f"{variable}: ") == 1, variable
 
 
 # -- modes -------------------------------------------------------------------------------------------
@@ -252,9 +252,9 @@ def test_a_database_that_others_can_read_is_refused_with_path_and_mode(load, mod
     if fine:
         assert load(MATRIX_DB_PATH="bot.db")
         return
-    told = refusal(load, MATRIX_DB_PATH="bot.db")
-    assert "MATRIX_DB_PATH: bot.db has mode 0640; expected 0600" in told
-    assert "chmod 600 bot.db" in told
+    message = refusal(load, MATRIX_DB_PATH="bot.db")
+    assert "MATRIX_DB_PATH: bot.db has mode 0640; expected 0600" in message
+    assert "chmod 600 bot.db" in message
 
 
 @pytest.mark.parametrize(("mode", "fine"), [(0o700, True), (0o750, False), (0o701, False)])
@@ -264,16 +264,16 @@ def test_a_store_that_others_can_enter_is_refused_with_path_and_mode(load, mode,
     if fine:
         assert load(MATRIX_STORE_PATH="store")
         return
-    told = refusal(load, MATRIX_STORE_PATH="store")
-    assert f"MATRIX_STORE_PATH: store has mode {mode:04o}; expected 0700" in told
+    message = refusal(load, MATRIX_STORE_PATH="store")
+    assert f"MATRIX_STORE_PATH: store has mode {mode:04o}; expected 0700" in message
 
 
 def test_a_file_for_a_directory_and_a_directory_for_a_file_are_refused(load):
     Path("file").touch(mode=0o600)
     Path("directory").mkdir(mode=0o700)
-    told = refusal(load, MATRIX_DB_PATH="directory", MATRIX_STORE_PATH="file")
-    assert "MATRIX_DB_PATH: directory is not a file" in told
-    assert "MATRIX_STORE_PATH: file is not a directory" in told
+    message = refusal(load, MATRIX_DB_PATH="directory", MATRIX_STORE_PATH="file")
+    assert "MATRIX_DB_PATH: directory is not a file" in message
+    assert "MATRIX_STORE_PATH: file is not a directory" in message
 
 
 # -- secrets -----------------------------------------------------------------------------------------
@@ -281,17 +281,17 @@ def test_a_file_for_a_directory_and_a_directory_for_a_file_are_refused(load):
 
 def test_secrets_are_never_shown(load):
     secret = "s3cret"
-    told = refusal(load, MATRIX_PASSWORD=secret, MATRIX_ACCESS_TOKEN=secret, MATRIX_USER_ID="x")
-    assert secret not in told
+    message = refusal(load, MATRIX_PASSWORD=secret, MATRIX_ACCESS_TOKEN=secret, MATRIX_USER_ID="x")
+    assert secret not in message
     assert secret not in repr(load(MATRIX_PASSWORD=secret, MATRIX_USER_ID="@a:b"))
 
 
 @pytest.mark.parametrize("variable", ["AGENT_BASE_URL", "AGENT_WS_URL", "MATRIX_HOMESERVER"])
 @pytest.mark.parametrize("path", ["", "/agent_ws", "/other"])
 def test_a_password_in_a_url_is_refused_and_not_shown(load, variable, path):
-    told = refusal(load, **{variable: f"https://user:s3cret@example.org{path}"})
-    assert variable in told
-    assert "s3cret" not in told
+    message = refusal(load, **{variable: f"https://user:s3cret@example.org{path}"})
+    assert variable in message
+    assert "s3cret" not in message
 
 
 PASTED = [
@@ -317,7 +317,7 @@ PASTED = [
     ],
 )
 def test_a_secret_in_the_wrong_variable_is_refused_and_not_shown(load, variable, secret):
-    told = refusal(load, **{variable: secret})
-    assert f"{variable}: found a" in told
-    assert secret not in told
-    assert "hunter2" not in told
+    message = refusal(load, **{variable: secret})
+    assert f"{variable}: found a" in message
+    assert secret not in message
+    assert "hunter2" not in message

@@ -39,7 +39,7 @@ def test_a_pending_signal_can_be_delivered():
         with signals.blocked():
             signal.raise_signal(signal.SIGHUP)
             assert received == []
-            signals.deliver(signal.SIGHUP)
+            signals.unblock(signal.SIGHUP)
             assert received == [signal.SIGHUP]
     finally:
         signal.signal(signal.SIGHUP, handler)

@@ -37,13 +37,14 @@ async def test_it_keeps_port_and_data_through_kill_restart_and_pause(tmp_path: P
             room_id = await ann.create_room(name="before")
             await server.kill()
             await server.start()
-            await server.restart()
+            await server.stop()
+            await server.start()
             assert server.url == url
             assert await ann.joined_rooms() == [room_id]
 
             server.pause()
             with pytest.raises(TimeoutError):
-                await ann.session.request("GET", "/joined_rooms", timeout_s=0.2)
+                await ann.request("GET", "/joined_rooms", timeout_s=0.2)
             server.resume()
             assert await ann.joined_rooms() == [room_id]
             server.pause()  # and a paused server can be stopped
@@ -65,15 +66,15 @@ async def test_a_failed_start_shows_the_end_of_the_log(tmp_path: Path) -> None:
         await server.start()
 
 
-async def test_it_tries_another_port_when_the_first_is_taken(
+async def test_it_tries_another_port_when_the_first_is_in_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as other_server:
-        taken = other_server.getsockname()[1]
-        ports = iter([taken, free_port()])
+        used_port = other_server.getsockname()[1]
+        ports = iter([used_port, free_port()])
         monkeypatch.setattr(synapse_module, "free_port", lambda: next(ports))
         async with Synapse() as server:
-            assert server.url != f"http://127.0.0.1:{taken}"
+            assert server.url != f"http://127.0.0.1:{used_port}"
 
 
 async def test_it_ends_with_the_process_that_started_it() -> None:

@@ -49,12 +49,12 @@ class MatrixUser(UserClient):
 
     async def joined_rooms(self) -> list[str]:
         """Return the rooms that the user has joined."""
-        rooms: list[str] = (await self.session.request("GET", "/joined_rooms"))["joined_rooms"]
+        rooms: list[str] = (await self.request("GET", "/joined_rooms"))["joined_rooms"]
         return rooms
 
     async def room_state(self, room_id: str) -> list[RoomEvent]:
         """Return all state events of a room."""
-        state = await self.session.request("GET", f"/rooms/{escaped(room_id)}/state")
+        state = await self.request("GET", f"/rooms/{escaped(room_id)}/state")
         return [RoomEvent.of(room_id, raw) for raw in state]
 
     async def members(self, room_id: str) -> dict[str, str]:
@@ -76,7 +76,7 @@ class MatrixUser(UserClient):
     async def redact(self, room_id: str, event_id: str, reason: str = "") -> str:
         """Remove the content of an event; return the id of the redaction."""
         path = f"/rooms/{escaped(room_id)}/redact/{escaped(event_id)}/{uuid.uuid4().hex}"
-        redaction: str = (await self.session.request("PUT", path, {"reason": reason}))["event_id"]
+        redaction: str = (await self.request("PUT", path, {"reason": reason}))["event_id"]
         return redaction
 
     async def send_state(
@@ -84,7 +84,7 @@ class MatrixUser(UserClient):
     ) -> str:
         """Set a state event and return its id."""
         path = f"/rooms/{escaped(room_id)}/state/{escaped(event_type)}/{escaped(state_key)}"
-        event_id: str = (await self.session.request("PUT", path, content))["event_id"]
+        event_id: str = (await self.request("PUT", path, content))["event_id"]
         return event_id
 
     async def latest_text(self, room_id: str, event_id: str) -> str:
@@ -99,13 +99,13 @@ class MatrixUser(UserClient):
 
     async def devices(self) -> list[JsonObject]:
         """Return the devices of the account."""
-        devices: list[JsonObject] = (await self.session.request("GET", "/devices"))["devices"]
+        devices: list[JsonObject] = (await self.request("GET", "/devices"))["devices"]
         return devices
 
     async def set_display_name(self, name: str) -> None:
         """Change the display name."""
         path = f"/profile/{escaped(self.user_id)}/displayname"
-        await self.session.request("PUT", path, {"displayname": name})
+        await self.request("PUT", path, {"displayname": name})
 
     async def _on_room(self, room_id: str, action: str, body: Mapping[str, Any]) -> None:
-        await self.session.request("POST", f"/rooms/{escaped(room_id)}/{action}", body)
+        await self.request("POST", f"/rooms/{escaped(room_id)}/{action}", body)

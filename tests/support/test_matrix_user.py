@@ -100,18 +100,18 @@ async def test_account_data_and_devices_are_read_back(ann: MatrixUser) -> None:
     assert await ann.state_content(room_id, "m.room.encryption") is not None
     assert await ann.account_data("org.example.note", room_id) is None
     path = f"/user/{ann.user_id}/rooms/{room_id}/account_data/org.example.note"
-    await ann.session.request("PUT", path, {"text": "kept"})
+    await ann.request("PUT", path, {"text": "kept"})
     assert await ann.account_data("org.example.note", room_id) == {"text": "kept"}
-    assert [device["device_id"] for device in await ann.devices()] == [ann.session.device_id]
+    assert [device["device_id"] for device in await ann.devices()] == [ann.device_id]
 
 
 async def test_a_token_continues_a_session_without_a_new_device(
     synapse: Synapse, ann: MatrixUser
 ) -> None:
-    token = ann.session.access_token
+    token = ann.access_token
     async with MatrixUser(synapse.url, ann.user_id, access_token=token) as same:
         assert same.user_id == ann.user_id
-        assert same.session.device_id == ann.session.device_id
+        assert same.device_id == ann.device_id
         assert len(await same.devices()) == 1
 
 

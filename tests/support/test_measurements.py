@@ -21,7 +21,7 @@ async def chat_context() -> AsyncIterator[MemoryHomeserver]:
 
 async def sync(user: MatrixUser, since: str = "", **wanted: Any) -> Any:
     params = {"timeout": "0", "filter": json.dumps(wanted)} | ({"since": since} if since else {})
-    return await user.session.request("GET", "/sync", params=params)
+    return await user.request("GET", "/sync", params=params)
 
 
 async def test_rooms_are_created_as_the_bot_creates_them(chat_context: MemoryHomeserver) -> None:

@@ -94,7 +94,7 @@ async def sync(
     params["full_state"] = full_state
     if since:
         params["since"] = since
-    return await user.session.request("GET", "/sync", params=params)
+    return await user.request("GET", "/sync", params=params)
 
 
 async def test_an_invitation_becomes_a_membership(log_in: LogIn) -> None:
@@ -107,7 +107,7 @@ async def test_an_invitation_becomes_a_membership(log_in: LogIn) -> None:
     assert await bob.joined_rooms() == [room_id]
     assert await ann.members(room_id) == {ann.user_id: "join", bob.user_id: "join"}
     await bob.leave(room_id)
-    await bob.session.request("POST", f"/rooms/{escaped(room_id)}/forget", {})
+    await bob.request("POST", f"/rooms/{escaped(room_id)}/forget", {})
     assert await bob.joined_rooms() == []
     with pytest.raises(MatrixRefused, match="403 M_FORBIDDEN"):
         await bob.send_text(room_id, "still here")
@@ -141,16 +141,14 @@ async def test_history_continues_a_limited_timeline_without_loss_or_repetition(
     start = since
     for _ in range(4):
         params = {"dir": "f", "from": start, "to": timeline["prev_batch"], "limit": "2"}
-        page = await ann.session.request(
-            "GET", f"/rooms/{escaped(room_id)}/messages", params=params
-        )
+        page = await ann.request("GET", f"/rooms/{escaped(room_id)}/messages", params=params)
         missing += [event["event_id"] for event in page["chunk"]]
         if "end" not in page:
             break
         start = page["end"]
     assert missing == said[:4]
     backwards = {"dir": "b", "limit": "2"}
-    page = await ann.session.request("GET", f"/rooms/{escaped(room_id)}/messages", params=backwards)
+    page = await ann.request("GET", f"/rooms/{escaped(room_id)}/messages", params=backwards)
     assert [event["event_id"] for event in page["chunk"]] == said[:4:-1]
 
 
@@ -170,7 +168,7 @@ async def test_account_data_is_kept_for_its_owner_and_synced(log_in: LogIn) -> N
     since = (await sync(ann))["next_batch"]
     assert await ann.account_data("org.example.note", room_id) is None
     path = f"/user/{escaped(ann.user_id)}/rooms/{escaped(room_id)}/account_data/org.example.note"
-    await ann.session.request("PUT", path, {"text": "kept"})
+    await ann.request("PUT", path, {"text": "kept"})
     assert await ann.account_data("org.example.note", room_id) == {"text": "kept"}
     room = (await sync(ann, since))["rooms"]["join"][room_id]
     note = {"type": "org.example.note", "content": {"text": "kept"}}
@@ -197,13 +195,13 @@ async def test_a_full_state_sync_shows_old_account_data_again(log_in: LogIn) -> 
     ann = await log_in("ann")
     room_id = await ann.create_room()
     path = f"/user/{escaped(ann.user_id)}/rooms/{escaped(room_id)}/account_data/org.example.kept"
-    await ann.session.request("PUT", path, {"kept": True})
+    await ann.request("PUT", path, {"kept": True})
     since = (await sync(ann))["next_batch"]
     await ann.send_text(room_id, "news")
     params = {"timeout": "0", "since": since}
-    news = await ann.session.request("GET", "/sync", params=params)
+    news = await ann.request("GET", "/sync", params=params)
     assert news["rooms"]["join"][room_id].get("account_data", {"events": []})["events"] == []
-    whole = await ann.session.request("GET", "/sync", params=params | {"full_state": "true"})
+    whole = await ann.request("GET", "/sync", params=params | {"full_state": "true"})
     data = whole["rooms"]["join"][room_id]["account_data"]["events"]
     assert [event["content"] for event in data if event["type"] == "org.example.kept"] == [
         {"kept": True}
@@ -240,14 +238,14 @@ async def test_one_state_event_is_read_whole(log_in: LogIn) -> None:
     first = await ann.send_state(room_id, "m.room.name", {"name": "Tea"})
     sent = await ann.send_state(room_id, "m.room.name", {"name": "Coffee"})
     path = f"/rooms/{escaped(room_id)}/state/m.room.name/"
-    event = await ann.session.request("GET", path, params={"format": "event"})
+    event = await ann.request("GET", path, params={"format": "event"})
     assert (event["event_id"], event["sender"], event["room_id"]) == (sent, ann.user_id, room_id)
     assert (event["type"], event["state_key"]) == ("m.room.name", "")
     assert event["content"] == {"name": "Coffee"}
     # Of what it replaced Synapse tells here the id, and the rest only if it has it at hand.
     assert event["unsigned"]["replaces_state"] == first
     with pytest.raises(MatrixRefused, match="404 M_NOT_FOUND"):
-        await ann.session.request(
+        await ann.request(
             "GET", f"/rooms/{escaped(room_id)}/state/m.room.topic/", params={"format": "event"}
         )
 

@@ -19,7 +19,7 @@ LOGIN = "/_matrix/client/v3/login"
 async def devices(synapse, bot):
     """The account's devices, without the one that this look makes."""
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as operator:
-        own = operator.session.device_id
+        own = operator.device_id
         return [each["device_id"] for each in await operator.devices() if each["device_id"] != own]
 
 
@@ -63,15 +63,15 @@ async def test_a_kill_during_the_very_first_login_makes_no_second_device(
 async def test_a_token_brings_its_device_with_it(make_bot, person, synapse):
     bot = await make_bot(MATRIX_PASSWORD="")
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as operator:
-        bot.daemon.environment["MATRIX_ACCESS_TOKEN"] = operator.session.access_token or ""
+        bot.daemon.environment["MATRIX_ACCESS_TOKEN"] = operator.access_token or ""
         async with bot.daemon as daemon:
             await daemon.wait_live()
-            assert device_said(daemon) == operator.session.device_id
+            assert device_said(daemon) == operator.device_id
             await (await onboard(person, bot.user_id)).ask("hello")
             await daemon.stop()
             await daemon.start()
             await daemon.wait_live()
-            assert await devices(synapse, bot) == [operator.session.device_id]
+            assert await devices(synapse, bot) == [operator.device_id]
 
 
 async def test_a_session_that_ends_softly_is_renewed_on_the_same_device(agent, tmp_path):
@@ -96,7 +96,7 @@ async def test_a_session_that_is_ended_for_good_ends_the_daemon(make_bot, synaps
     async with bot.daemon as daemon:
         await daemon.wait_live()
         async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as operator:
-            await operator.session.request("POST", "/logout/all", {})
+            await operator.request("POST", "/logout/all", {})
         assert await daemon.wait_ended() == 3
         assert daemon.lines("bot_state_changed")[-1]["to"] == "failed"
         assert len(daemon.other_output) == 1

@@ -160,7 +160,7 @@ async def test_a_session_that_is_over_is_said_so(make_bot, synapse, person):
     async with MatrixUser(
         synapse.url, bot.user_id, access_token=session["access_token"]
     ) as account:
-        await account.session.request("POST", "/logout", {})
+        await account.request("POST", "/logout", {})
     result = await command(bot, "inspect-room", onboarded.chat, "--server")
     assert result.code == 3
     assert "session" in result.err

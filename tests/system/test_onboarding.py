@@ -83,7 +83,7 @@ async def test_brand_and_language_are_the_operators_choice(make_bot, make_person
 
 async def test_somebody_without_a_display_name_has_a_space_too(session_bot, person):
     path = f"/profile/{person.user_id}/displayname"
-    await person.session.request("PUT", path, {"displayname": ""})
+    await person.request("PUT", path, {"displayname": ""})
     onboarded = await onboard(person, session_bot.user_id)
     localpart = person.user_id[1:].partition(":")[0]
     name = await person.state_content(onboarded.space, "m.room.name")

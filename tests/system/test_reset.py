@@ -142,7 +142,7 @@ async def test_a_configured_token_is_used_as_it_is(make_bot, synapse, person):
     bot = await make_bot()
     room = await person.create_room(invite=[bot.user_id], name="Hello")
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
-        token = account.session.access_token
+        token = account.access_token
         settings = {"MATRIX_PASSWORD": "", "MATRIX_ACCESS_TOKEN": token}
         planned = await command(bot, *SERVER, "--dry-run", **settings)
         assert [line["room_id"] for line in planned.json["server"]] == [room]

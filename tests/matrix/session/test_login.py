@@ -105,7 +105,7 @@ async def test_a_token_is_used_with_the_device_it_belongs_to(account, tmp_path):
 async def test_a_token_of_another_device_than_the_stored_one_is_not_used(account):
     await login(account)
     async with MatrixUser(account.homeserver, account.user_id, PASSWORD) as other:
-        token = other.session.access_token
+        token = other.access_token
         with pytest.raises(SessionMismatch, match="device"):
             await login(replace(account, password=None, access_token=token))
 
@@ -116,7 +116,7 @@ async def test_a_device_that_was_logged_out_for_good_is_not_replaced(account):
     async with MatrixUser(
         account.homeserver, account.user_id, access_token=before["access_token"]
     ) as operator:
-        await operator.session.request("POST", "/logout", {})
+        await operator.request("POST", "/logout", {})
     with pytest.raises(CredentialsRefused, match="reset"):
         await login(account)
     assert stored(account) == before

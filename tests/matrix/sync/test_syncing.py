@@ -223,7 +223,7 @@ async def test_the_numbers_of_a_chat_that_the_bot_was_removed_from_are_still_rea
     content = {"chat_id": "C1", "platform_chat_id": "7", "room_type": "chat"}
     await bot.perform(StoreBinding(chat, content), TXN)
     await person.join(chat)
-    async with MatrixUser(person.session.url, account.user_id, PASSWORD) as same_account:
+    async with MatrixUser(person.url, account.user_id, PASSWORD) as same_account:
         await same_account.leave(chat)
     _, topology = await (await open_bot()).initial_sync(None)
     assert chat not in topology.rooms

@@ -45,7 +45,7 @@ class BrokenDatabase:
         access_token = json.loads(store.read_text())["access_token"]
         async with MatrixUser(url, self.bot, access_token=access_token) as bot:
             params = {"since": token, "filter": _ALL}
-            answer = await bot.session.request("GET", "/sync", params=params)
+            answer = await bot.request("GET", "/sync", params=params)
         shown = json.dumps(answer.get("rooms", {}).get("join", {}))
         skipped = [each for each in (self.asked, *asked) if each not in kept and each not in shown]
         assert skipped == [], f"neither kept nor shown again: {skipped}"

@@ -100,7 +100,7 @@ class BotInternals:
         async with self.account() as account:
             user = escaped(account.user_id)
             path = f"/user/{user}/rooms/{escaped(room)}/account_data/{BINDING}"
-            await account.session.request("PUT", path, content)
+            await account.request("PUT", path, content)
 
     async def link(self, space: str, room: str, *, via: tuple[str, ...] = ("localhost",)) -> None:
         """Link a room into a Space in the bot's name; without `via` the link is taken away."""

@@ -200,7 +200,7 @@ async def binding_as_a_message(setup: ForgeryFixture) -> str:
 async def binding_as_their_own_account_data(setup: ForgeryFixture) -> str:
     room = await setup.room()
     path = f"/user/{setup.person.user_id}/rooms/{room}/account_data/{BINDING}"
-    await setup.person.session.request("PUT", path, _binding(setup))
+    await setup.person.request("PUT", path, _binding(setup))
     return room
 
 

@@ -36,7 +36,7 @@ async def shown(
     }
     query = {"timeout": "0", "full_state": "true", "filter": json.dumps(wanted)}
     async with internals.account() as account:
-        answer = await account.session.request("GET", "/sync", params=query)
+        answer = await account.request("GET", "/sync", params=query)
     for event in answer["rooms"]["join"][room]["state"]["events"]:
         if event["state_key"] == state_key:
             content: dict[str, Any] = event["content"]

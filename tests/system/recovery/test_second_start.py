@@ -21,7 +21,7 @@ async def snapshot(setup):
             "presence": {"not_types": ["*", secrets.token_hex(8)]},
             "room": {"timeline": {"limit": 1}, "ephemeral": {"not_types": ["*"]}},
         }
-        sync = await account.session.request("GET", "/sync", params={"filter": json.dumps(only)})
+        sync = await account.request("GET", "/sync", params={"filter": json.dumps(only)})
         private = {room: sync["rooms"]["join"][room]["account_data"] for room in rooms}
         devices = [device["device_id"] for device in await account.devices()]
         return events, members, private, sync["account_data"], devices
