@@ -103,7 +103,7 @@ class ScriptedAgents(AgentModel):
     pieces: tuple[str, ...] = ("all right",)
     pause_s = 0.0
 
-    async def play(self, process: Process, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+    async def answer(self, process: Process, request: AgentRequest) -> AsyncGenerator[Frame, None]:
         """Answer one request."""
         if process.dead:
             await process.limbo()

@@ -149,6 +149,7 @@ def a_reply_is_finished_after_an_edit_of_it_was_dropped(scenario: Scenario) -> I
 def the_session_ends_while_history_is_read(scenario: Scenario) -> Iterator[Condition]:
     """The session ends softly while a start without the database reads the history of a room (L10)."""
     yield from scenario.welcome()
+    scenario.say("hello")
     scenario.faults.loses_next_database = True
     scenario.kill()
     yield scenario.next_request("GET", "/messages", then=scenario.end_session)
