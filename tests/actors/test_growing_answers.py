@@ -26,7 +26,7 @@ from machines.turn.answer_text import AnswerText
 from store.codec import dump
 from store.records import InboxRow, RoomRows
 from tests.actors.fakes import ManualClock
-from tests.machines.support import ANNA, ROOM, chat_room, make_world
+from tests.machines.support import ANNA, ROOM, chat_room, make_context
 
 KEY = ActorKey(ROOM)
 CHUNK = "nineteen characters"
@@ -42,7 +42,7 @@ class TestContext(ContextProvider):
         self.now = 1000.0
 
     def step_context(self) -> StepContext:
-        return make_world(self.now)
+        return make_context(self.now)
 
 
 class Talker:

@@ -1,4 +1,4 @@
-"""For every machine: rows in each state, and for each event values that make its guards true and false."""
+"""Samples for every machine: rows in each state, and values of each event that make its guards true and false."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from machines.turn.answer_text import AnswerText
 from machines.turn.reply import Part, Reply, checksum
 from machines.turn.state import ActiveTurn, Attempt, Turn
 from machines.user import machine as user_machine
-from tests.machines.support import make_world
+from tests.machines.support import make_context
 
 ROOM_ID = RoomId("!chat")
 ANNA = UserId("@anna:example.org")
@@ -38,32 +38,32 @@ SHOWN = replace(
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine with what it can be tried with. `rows` are in no particular state.
+    """One machine with sample rows and events. `rows` are in no particular state.
 
     `context` is the third argument of its guards and actions, where they take one.
     """
 
     table: Table[Any]
     rows: tuple[Any, ...]
-    facts: tuple[Any, ...]
+    events: tuple[Any, ...]
     context: StepContext | None = None
 
     @property
     def name(self) -> str:
         return self.table.name
 
-    def situations(self) -> Iterator[tuple[Any, Any]]:
-        """Every row in every state, with every fact."""
+    def cases(self) -> Iterator[tuple[Any, Any]]:
+        """Yield every row in every state, with every event."""
         for state in self.table.states:
             for row in self.rows:
-                for trigger in self.facts:
+                for trigger in self.events:
                     yield self.table.with_state(row, state), trigger
 
 
 BOT = Machine(
     bot_machine.BOT,
     rows=(bot_machine.BotState(), bot_machine.BotState(was_live=True)),
-    facts=(
+    events=(
         bot_machine.Started(),
         bot_machine.LoggedIn(),
         bot_machine.SyncedOnce(),
@@ -81,7 +81,7 @@ ROOM = Machine(
         room_machine.Room(ROOM_ID, binding=CHAT, last_repair_at=1000.1, encrypted=True),
         room_machine.Room(ROOM_ID, binding=ENTRY, onboarding_user=ANNA, last_repair_at=1000.0),
     ),
-    facts=(
+    events=(
         matrix_events.InviteArrived(ROOM_ID, ANNA, encrypted=False),
         matrix_events.InviteArrived(ROOM_ID, ANNA, encrypted=True),
         orders.Joined(ROOM_ID, encrypted=False),
@@ -98,7 +98,7 @@ ROOM = Machine(
         room_machine.DifferenceFound(),
         matrix_events.BotRemoved(ROOM_ID, None, None, "kicked"),
     ),
-    context=make_world(1060.0),
+    context=make_context(1060.0),
 )
 TURN_ID = EventId("$question")
 TURN = Machine(
@@ -129,7 +129,7 @@ TURN = Machine(
             )
         ),
     ),
-    facts=(
+    events=(
         internal_events.TurnBegan(),
         internal_events.Resumed(),
         internal_events.CallDelayed(TURN_ID, 1),
@@ -153,7 +153,7 @@ TURN = Machine(
         internal_events.RoomLost("the room could not be restored"),
         internal_events.UserStopped(),
     ),
-    context=make_world(100.0),
+    context=make_context(100.0),
 )
 USER = Machine(
     user_machine.USER,
@@ -168,7 +168,7 @@ USER = Machine(
             made=RoomId("!made"),
         ),
     ),
-    facts=(
+    events=(
         user_machine.SpaceWanted(ASKED, "@anna:example.org.1"),
         user_machine.ChatWanted(ASKED, "Plans"),
         user_machine.NameKnown("Anna", TxnId("@anna:example.org.1.name")),
@@ -177,7 +177,7 @@ USER = Machine(
         user_machine.ChatLinked(),
         user_machine.StepRefused(),
     ),
-    context=make_world(),
+    context=make_context(),
 )
 MACHINES = (BOT, ROOM, TURN, USER)
 MODULES = {

@@ -1,4 +1,4 @@
-"""A room or a user as tests tell their story: one event after the other, at a time of their choosing."""
+"""Scenarios of one room or one user: events in order, each at a time that the test chooses."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ CHAT_BINDING = Binding("chat", ANNA, "C1", "7", AGENT, SPACE)
 
 @dataclass(frozen=True)
 class FewAgents:
-    """Agents by id; the first is everybody's default."""
+    """Agents by id; the first is the default of every user."""
 
     known: tuple[str, ...] = ("default",)
 
@@ -73,7 +73,7 @@ class FewAgents:
         return f"the {agent_id} agent"
 
 
-def make_world(
+def make_context(
     now: float = 1000.0,
     *,
     allowed: tuple[str, ...] = (),
@@ -107,7 +107,7 @@ def entry_room(**changes: Any) -> Room:
 
 @dataclass
 class StepResult:
-    """The effects of one step, with what tests ask of them."""
+    """The effects of one step, and selections of them."""
 
     effects: tuple[Effect, ...]
 
@@ -120,7 +120,7 @@ class StepResult:
 
     @property
     def messages(self) -> list[SendMessage]:
-        """What is sent, and what a user's actor has a room say, as that says it to its user alone."""
+        """The messages to send; an answer that a user's actor hands to a room counts as the room's notice."""
         messages = []
         for effect in self.effects:
             if isinstance(effect, Enqueue) and isinstance(effect.order, SendMessage):
@@ -133,15 +133,15 @@ class StepResult:
         return messages
 
     @property
-    def said(self) -> list[str]:
+    def texts(self) -> list[str]:
         return [message.body for message in self.messages]
 
     @property
-    def consumed(self) -> list[int]:
+    def acked(self) -> list[int]:
         return [effect.seq for effect in self.of(Ack)]
 
     @property
-    def set_aside(self) -> list[int]:
+    def dead_lettered(self) -> list[int]:
         return [effect.seq for effect in self.of(DeadLetter)]
 
     @property
@@ -149,117 +149,123 @@ class StepResult:
         return self.of(Tell)
 
     @property
-    def only_ask(self) -> CallAgent:
-        (ask,) = self.of(CallAgent)
-        assert isinstance(ask, CallAgent)
-        return ask
+    def only_call(self) -> CallAgent:
+        (call,) = self.of(CallAgent)
+        assert isinstance(call, CallAgent)
+        return call
 
 
 @dataclass
-class RoomStory:
-    """One room from event to event."""
+class RoomScenario:
+    """One room and the events that its actor handles."""
 
     room: Room = field(default_factory=chat_room)
     now: float = 1000.0
-    world_options: dict[str, Any] = field(default_factory=dict)
+    context_options: dict[str, Any] = field(default_factory=dict)
     seq: int = 0
     messages: int = 0
 
     def __post_init__(self) -> None:
-        self.it = RoomActor(self.room)
-        self.all: list[Effect] = []
-        self.chosen: dict[UserId, Preferences] = {}
+        self.actor = RoomActor(self.room)
+        self.effects: list[Effect] = []
+        self.preferences: dict[UserId, Preferences] = {}
 
     def handle(
         self, event: Any, *, stored: bool = False, received_at: float | None = None
     ) -> StepResult:
-        """Take an event; `stored` says that it came from the inbox and has a row."""
+        """Handle an event; `stored` if it is a row of the inbox."""
         seq = 0
         if stored:
             self.seq += 1
             seq = self.seq
-        context = make_world(self.now, chosen=self.chosen, **self.world_options)
-        self.it, effects = room_actor.handle(self.it, event, context, seq, received_at)
-        self.all += effects
+        context = make_context(self.now, chosen=self.preferences, **self.context_options)
+        self.actor, effects = room_actor.handle(self.actor, event, context, seq, received_at)
+        self.effects += effects
         result = StepResult(effects)
-        for kept in result.of(SavePreferences):
-            self.chosen[kept.user_id] = kept.preferences
+        for saved in result.of(SavePreferences):
+            self.preferences[saved.user_id] = saved.preferences
         return result
 
-    def hears(
+    def user_writes(
         self, body: str, sender: UserId = ANNA, thread_root: EventId | None = None
     ) -> StepResult:
-        """Somebody writes; the events are `$1`, `$2`, …"""
+        """A user writes; the events are `$1`, `$2`, …"""
         self.messages += 1
         event_id = EventId(f"${self.messages}")
-        room_id = self.it.room.room_id
+        room_id = self.actor.room.room_id
         return self.handle(
             MessageArrived(room_id, event_id, sender, body, 0, thread_root), stored=True
         )
 
-    def later(self, seconds: float) -> StepResult:
-        """Time passes, and the room is looked at."""
+    def time_passes(self, seconds: float) -> StepResult:
+        """Let time pass, and then the room's timer."""
         self.now += seconds
         return self.handle(TimePassed())
 
-    def grows(self, text: str) -> StepResult:
-        turn = self.it.turn
+    def agent_output(self, text: str) -> StepResult:
+        turn = self.actor.turn
         assert turn is not None
         return self.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(text)))
 
-    def ends(self, text: str, asks: Confirmation | None = None) -> StepResult:
-        turn = self.it.turn
+    def agent_done(self, text: str, asks: Confirmation | None = None) -> StepResult:
+        turn = self.actor.turn
         assert turn is not None
         return self.handle(AgentDone(turn.turn_id, turn.tries, text, 5, asks))
 
-    def shows_question(self) -> StepResult:
-        """The timeline shows the last message that shows an open question."""
+    def question_shown(self) -> StepResult:
+        """The timeline has the last message that shows an open question."""
         shown = [
-            message for message in StepResult(tuple(self.all)).messages if message.shows_question
+            message
+            for message in StepResult(tuple(self.effects)).messages
+            if message.shows_question
         ]
         question = shown[-1].shows_question
         assert question is not None
         event_id = EventId(f"$own{self.seq}")
-        return self.handle(QuestionShown(self.it.room.room_id, event_id, question), stored=True)
+        return self.handle(QuestionShown(self.actor.room.room_id, event_id, question), stored=True)
 
-    def fails(self, kind: str = "broken_off", *, retryable: bool = True) -> StepResult:
-        turn = self.it.turn
+    def attempt_failed(self, kind: str = "broken_off", *, retryable: bool = True) -> StepResult:
+        turn = self.actor.turn
         assert turn is not None
         return self.handle(AttemptFailed(turn.turn_id, turn.tries, kind, "a reason", retryable))
 
-    def outcome(self, txn_id: str, outcome: Outcome, answers: EventId | None = None) -> StepResult:
+    def order_done(
+        self, txn_id: str, outcome: Outcome, answers: EventId | None = None
+    ) -> StepResult:
         return self.handle(OrderDone(TxnId(txn_id), outcome, answers), stored=True)
 
-    def joins(self, outcome: Outcome) -> StepResult:
-        """The homeserver has answered the last order to join."""
-        sends = [each for each in self.all if isinstance(each, Enqueue)]
+    def join_done(self, outcome: Outcome) -> StepResult:
+        """The homeserver has answered the last order to join a room."""
+        sends = [each for each in self.effects if isinstance(each, Enqueue)]
         join = [send for send in sends if isinstance(send.order, JoinRoom)][-1]
-        return self.outcome(join.txn_id, outcome)
+        return self.order_done(join.txn_id, outcome)
 
 
 @dataclass
-class UserStory:
-    """One user's actor from event to event."""
+class UserScenario:
+    """One user and the events that their actor handles."""
 
     user: User = field(default_factory=lambda: User(ANNA))
     now: float = 1000.0
     next_context: int = 8
-    world_options: dict[str, Any] = field(default_factory=dict)
+    context_options: dict[str, Any] = field(default_factory=dict)
     seq: int = 0
 
     def __post_init__(self) -> None:
-        self.it = UserActor(self.user)
+        self.actor = UserActor(self.user)
 
     def handle(self, event: Any) -> StepResult:
         self.seq += 1
-        context = make_world(self.now, next_context=str(self.next_context), **self.world_options)
-        self.it, effects = user_actor.handle(self.it, event, self.seq, context)
+        context = make_context(
+            self.now, next_context=str(self.next_context), **self.context_options
+        )
+        self.actor, effects = user_actor.handle(self.actor, event, self.seq, context)
         result = StepResult(effects)
-        for taken in result.of(ReservePlatformChatId):
-            assert taken.platform_chat_id == str(self.next_context)
+        for reserved in result.of(ReservePlatformChatId):
+            assert reserved.platform_chat_id == str(self.next_context)
             self.next_context += 1
         return result
 
-    def outcome(self, send: Enqueue, outcome: Outcome) -> StepResult:
+    def order_done(self, send: Enqueue, outcome: Outcome) -> StepResult:
         """The homeserver has carried out what a step ordered."""
         return self.handle(OrderDone(send.txn_id, outcome))

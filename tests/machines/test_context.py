@@ -4,7 +4,7 @@ import pytest
 
 from machines.access import Access
 from machines.ids import RoomId, UserId
-from tests.machines.support import BOT, make_world
+from tests.machines.support import BOT, make_context
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,5 @@ def test_the_bot_never_talks_to_itself(allowed):
 
 
 def test_a_link_names_a_server_because_a_room_id_may_not():
-    link = make_world().link(RoomId("!r/oom#id"))
+    link = make_context().link(RoomId("!r/oom#id"))
     assert link == "https://matrix.to/#/%21r/oom%23id?via=example.org"

@@ -46,7 +46,7 @@ def test_a_machine_is_told_drawn_and_listed_whole(machine):
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 def test_every_event_guard_and_action_has_a_sentence_of_its_own(machine):
-    for trigger in machine.facts:
+    for trigger in machine.events:
         # A dataclass without a docstring is given its signature for one.
         assert not type(trigger).__doc__.startswith(f"{type(trigger).__name__}(")
     for transition in machine.table.transitions:

@@ -93,7 +93,7 @@ def test_the_states_are_those_of_the_contract():
 @each_machine
 def test_every_event_has_its_class_and_every_class_its_event(machine):
     module = MODULES[machine.name]
-    events = {type(trigger) for trigger in machine.facts}
+    events = {type(trigger) for trigger in machine.events}
     assert {event_name(cls) for cls in events} == set(machine.table.events), "each has a sample"
     declared = {
         value
@@ -113,11 +113,11 @@ def test_the_states_of_a_row_are_those_of_its_machine(machine):
 def test_the_types_of_the_turn_name_all_its_states_and_events():
     assert set(_flat(get_args(TurnState))) == set(TURN.table.states)
     assert set(ENDED) == {state.id for state in TURN.table.machine.final_states}
-    assert set(get_args(TurnEvent)) == {type(trigger) for trigger in TURN.facts}
+    assert set(get_args(TurnEvent)) == {type(trigger) for trigger in TURN.events}
 
 
 def test_the_type_of_the_rooms_events_names_all_of_them():
-    assert set(get_args(RoomMachineEvent)) == {type(trigger) for trigger in ROOM.facts}
+    assert set(get_args(RoomMachineEvent)) == {type(trigger) for trigger in ROOM.events}
 
 
 def _flat(literals: tuple) -> list[str]:
@@ -155,7 +155,7 @@ def test_a_misspelt_guard_or_action_is_found_when_the_table_is_compiled():
 @each_machine
 def test_an_illegal_event_raises_with_its_reason_and_changes_nothing(machine):
     tried = 0
-    for row, trigger in machine.situations():
+    for row, trigger in machine.cases():
         why = machine.table.refuses.get(event_name(trigger), {}).get(row.state)
         if why is None:
             continue
@@ -171,7 +171,7 @@ def test_an_illegal_event_raises_with_its_reason_and_changes_nothing(machine):
 
 @each_machine
 def test_a_legal_event_leaves_the_row_it_was_given_as_it_was(machine):
-    for row, trigger in machine.situations():
+    for row, trigger in machine.cases():
         if event_name(trigger) in machine.table.accepts(row.state):
             before = replace(row)
             step = machine.table.step(row, trigger, machine.context)
@@ -186,7 +186,7 @@ def test_both_outcomes_of_every_guard_are_tried(machine):
         if transition.guard:
             taken = {
                 machine.table.step(row, trigger, machine.context).transition == transition
-                for row, trigger in machine.situations()
+                for row, trigger in machine.cases()
                 if (row.state, event_name(trigger)) == (transition.source, transition.event)
             }
             assert taken == {True, False}, transition
@@ -196,7 +196,7 @@ def test_both_outcomes_of_every_guard_are_tried(machine):
 def test_every_arrow_is_taken_by_some_sample(machine):
     taken = {
         machine.table.step(row, trigger, machine.context).transition
-        for row, trigger in machine.situations()
+        for row, trigger in machine.cases()
         if event_name(trigger) in machine.table.accepts(row.state)
     }
     assert taken == set(machine.table.transitions)
@@ -251,7 +251,7 @@ def by_the_table(machine: Machine, row, trigger):
 
 @each_machine
 def test_the_table_is_the_engine_on_every_state_event_and_guard(machine):
-    for row, trigger in machine.situations():
+    for row, trigger in machine.cases():
         assert by_the_table(machine, row, trigger) == by_the_engine(machine, row, trigger), (
             row,
             trigger,
@@ -259,7 +259,7 @@ def test_the_table_is_the_engine_on_every_state_event_and_guard(machine):
 
 
 def test_the_comparison_covers_refusals_and_guards():
-    outcomes = [by_the_engine(TURN, row, trigger) for row, trigger in TURN.situations()]
+    outcomes = [by_the_engine(TURN, row, trigger) for row, trigger in TURN.cases()]
     assert Untouched in outcomes
     ends = {outcome[0].state for outcome in outcomes if outcome is not Untouched}
     assert ends == {"queued", "asking", "waiting_for_call", "streaming", "waiting_to_retry"} | {

@@ -73,7 +73,7 @@ def fields(template):
     return {name for name, _ in parsed}, [spec.split("|") for _, spec in parsed if "|" in spec]
 
 
-def said(catalog, name):
+def sentence(catalog, name):
     """What the sentence says to example values chosen by the names of its arguments."""
     values = {
         parameter.name: ARGUMENTS.get(parameter.name, 3 if parameter.annotation is int else "value")
@@ -115,7 +115,7 @@ def test_no_sentence_is_empty(locale):
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_every_sentence_can_be_formatted(catalog, name):
-    text = said(catalog, name)
+    text = sentence(catalog, name)
     assert text.strip()
     assert "{" not in text
 
@@ -130,7 +130,7 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
 
     monkeypatch.setattr(Formatter, "format", noting)
     for name in SENTENCES:
-        said(catalog, name)
+        sentence(catalog, name)
     for kind in KINDS:
         catalog.agent_gave_up(kind)
     for command in COMMANDS:

@@ -7,7 +7,7 @@ from machines.commands.unknown import Unknown
 from machines.events.effects import CallAgent, CancelCall, ReservePlatformChatId
 from machines.events.internal import ChatListRequested, NewChatRequested
 from machines.events.orders import NameRoom, StoreBinding
-from tests.machines.support import ANNA, CATALOG, ROOM, RoomStory, entry_room
+from tests.machines.support import ANNA, CATALOG, ROOM, RoomScenario, entry_room
 
 # -- what is a command -------------------------------------------------------------------------------
 
@@ -96,20 +96,20 @@ def test_no_look_alike_of_a_letter_finds_a_command():
 
 
 def test_help_names_every_command():
-    (page,) = RoomStory().hears("!help").messages
+    (page,) = RoomScenario().user_writes("!help").messages
     assert all(f"!{name}" in page.body for name in COMMANDS)
     assert (page.notice, page.answers) == (True, "$1")
 
 
 def test_an_unknown_command_gets_one_line_that_names_help():
-    (answer,) = RoomStory().hears("!hlep").messages
+    (answer,) = RoomScenario().user_writes("!hlep").messages
     assert "!help" in answer.body
     assert "\n" not in answer.body
     assert answer.notice
 
 
 def test_new_asks_the_users_actor_under_a_clean_name():
-    result = RoomStory().hears("!new  Plans\n for\x07 May ")
+    result = RoomScenario().user_writes("!new  Plans\n for\x07 May ")
     (tell,) = result.tells
     assert tell.actor == ANNA
     assert isinstance(tell.event, NewChatRequested)
@@ -119,152 +119,152 @@ def test_new_asks_the_users_actor_under_a_clean_name():
 
 
 def test_chats_asks_the_users_actor():
-    (tell,) = RoomStory().hears("!chats").tells
+    (tell,) = RoomScenario().user_writes("!chats").tells
     assert tell.actor == ANNA
     assert isinstance(tell.event, ChatListRequested)
 
 
 def test_rename_changes_both_names():
-    story = RoomStory()
-    result = story.hears("!rename  My   plans ")
+    scenario = RoomScenario()
+    result = scenario.user_writes("!rename  My   plans ")
     assert result.orders[0] == NameRoom(ROOM, "My plans")
-    assert result.said == [CATALOG.renamed("My plans")]
-    assert story.it.room.name == "My plans"
+    assert result.texts == [CATALOG.renamed("My plans")]
+    assert scenario.actor.room.name == "My plans"
 
 
 @pytest.mark.parametrize("body", ["!rename", "!rename  ", "!rename \x07\u200b"])
 def test_rename_without_a_name_says_how_it_is_used(body):
-    story = RoomStory()
-    result = story.hears(body)
-    assert result.said == [CATALOG.wrong_usage("rename")]
+    scenario = RoomScenario()
+    result = scenario.user_writes(body)
+    assert result.texts == [CATALOG.wrong_usage("rename")]
     assert len(result.orders) == 1
-    assert story.it.room.name == "Chat 1"
+    assert scenario.actor.room.name == "Chat 1"
 
 
 @pytest.mark.parametrize("command", ["!rename", "!new"])
 def test_a_name_that_is_too_long_is_refused(command):
-    story = RoomStory()
-    result = story.hears(f"{command} {'x' * 101}")
-    assert result.said == [CATALOG.name_too_long(100)]
+    scenario = RoomScenario()
+    result = scenario.user_writes(f"{command} {'x' * 101}")
+    assert result.texts == [CATALOG.name_too_long(100)]
     assert result.tells == []
-    assert story.it.room.name == "Chat 1"
-    assert story.hears(f"{command} {'x' * 100}").said != [CATALOG.name_too_long(100)]
+    assert scenario.actor.room.name == "Chat 1"
+    assert scenario.user_writes(f"{command} {'x' * 100}").texts != [CATALOG.name_too_long(100)]
 
 
 def test_archive_waits_for_the_messages_before_it_and_then_ends_the_chat():
-    story = RoomStory()
-    story.hears("one")
-    story.hears("two")
-    assert story.hears("!archive").effects == ()
-    story.hears("three")
-    assert story.ends("1").only_ask.request.text == "two"
-    result = story.ends("2")
+    scenario = RoomScenario()
+    scenario.user_writes("one")
+    scenario.user_writes("two")
+    assert scenario.user_writes("!archive").effects == ()
+    scenario.user_writes("three")
+    assert scenario.agent_done("1").only_call.request.text == "two"
+    result = scenario.agent_done("2")
 
-    assert story.it.room.binding is not None
-    assert story.it.room.binding.archived
+    assert scenario.actor.room.binding is not None
+    assert scenario.actor.room.binding.archived
     (kept,) = [order for order in result.orders if isinstance(order, StoreBinding)]
     assert kept.content["archived"] is True
-    assert result.said[-2:] == [CATALOG.archived_now(), CATALOG.chat_is_archived()]
-    assert result.consumed == [3, 4]
+    assert result.texts[-2:] == [CATALOG.archived_now(), CATALOG.chat_is_archived()]
+    assert result.acked == [3, 4]
 
 
 def test_archiving_twice_says_so_and_writes_nothing():
-    story = RoomStory()
-    story.hears("!archive")
-    result = story.hears("!archive")
-    assert result.said == [CATALOG.already_archived()]
+    scenario = RoomScenario()
+    scenario.user_writes("!archive")
+    result = scenario.user_writes("!archive")
+    assert result.texts == [CATALOG.already_archived()]
     assert len(result.orders) == 1
 
 
 @pytest.mark.parametrize("body", ["!clear", "!reset"])
 def test_clear_takes_a_fresh_context_and_hangs_up_the_old_one(body):
-    story = RoomStory()
-    story.hears("one")
-    story.grows("I was just")
-    result = story.hears(body)
+    scenario = RoomScenario()
+    scenario.user_writes("one")
+    scenario.agent_output("I was just")
+    result = scenario.user_writes(body)
 
-    assert story.it.room.binding is not None
-    assert story.it.room.binding.platform_chat_id == "8"
+    assert scenario.actor.room.binding is not None
+    assert scenario.actor.room.binding.platform_chat_id == "8"
     assert result.of(ReservePlatformChatId) == [ReservePlatformChatId("8")]
     assert result.of(CancelCall) == [CancelCall()]
     (kept,) = [order for order in result.orders if isinstance(order, StoreBinding)]
     assert kept.content["platform_chat_id"] == "8"
-    assert CATALOG.context_cleared() in result.said
+    assert CATALOG.context_cleared() in result.texts
     (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert "I was just" in reply.body
     assert CATALOG.stopped() in reply.body
-    assert story.it.turn is None
+    assert scenario.actor.turn is None
 
 
 def test_a_turn_that_is_cleared_before_it_said_anything_still_gets_its_reply():
-    story = RoomStory()
-    story.hears("one")
-    result = story.hears("!clear")
+    scenario = RoomScenario()
+    scenario.user_writes("one")
+    result = scenario.user_writes("!clear")
     (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert reply.body == CATALOG.stopped_nothing()
 
 
 def test_messages_after_clear_use_the_fresh_context():
-    story = RoomStory()
-    story.hears("!clear")
-    assert story.hears("hello").only_ask.request.platform_chat_id == "8"
+    scenario = RoomScenario()
+    scenario.user_writes("!clear")
+    assert scenario.user_writes("hello").only_call.request.platform_chat_id == "8"
 
 
 @pytest.mark.parametrize("body", ["!rename x", "!archive", "!clear", "!reset"])
 def test_what_concerns_a_chat_is_not_done_in_an_entry_room(body):
     room = entry_room()
-    story = RoomStory(room)
-    result = story.hears(body)
+    scenario = RoomScenario(room)
+    result = scenario.user_writes(body)
     name = "!clear" if body == "!reset" else body.split()[0]
-    assert result.said == [CATALOG.only_in_chat(name)]
+    assert result.texts == [CATALOG.only_in_chat(name)]
     assert len(result.orders) == 1
-    assert story.it.room == room
+    assert scenario.actor.room == room
 
 
 @pytest.mark.parametrize("body", ["!help", "!hlep", "!new", "!chats"])
 def test_what_concerns_the_user_is_done_in_an_entry_room_too(body):
-    result = RoomStory(entry_room()).hears(body)
+    result = RoomScenario(entry_room()).user_writes(body)
     assert len(result.messages) + len(result.tells) == 1
 
 
 def test_commands_that_show_something_act_while_an_answer_is_under_way():
-    story = RoomStory()
-    story.hears("one")
-    result = story.hears("!help")
+    scenario = RoomScenario()
+    scenario.user_writes("one")
+    result = scenario.user_writes("!help")
     assert len(result.messages) == 1
-    assert result.consumed == [2]
-    assert story.it.turn is not None
+    assert result.acked == [2]
+    assert scenario.actor.turn is not None
 
 
 def test_no_command_reaches_an_agent_as_text():
     for name in (*COMMANDS, *ALIASES):
         for body in (f"!{name}", f"!{name} x", f"!{name} on x"):
-            requests = [ask.request for ask in RoomStory().hears(body).of(CallAgent)]
+            requests = [ask.request for ask in RoomScenario().user_writes(body).of(CallAgent)]
             assert all(request.context or request.confirmation for request in requests)
             assert all(body not in request.text for request in requests)
 
 
 def test_what_an_agent_says_is_never_run():
     for name in (*COMMANDS, *ALIASES):
-        story = RoomStory()
-        story.hears("say it")
-        room = story.it.room
-        (reply,) = story.ends(f"!{name} x").messages
+        scenario = RoomScenario()
+        scenario.user_writes("say it")
+        room = scenario.actor.room
+        (reply,) = scenario.agent_done(f"!{name} x").messages
         assert reply.body == f"!{name} x"
-        assert (story.it.room.binding, story.it.room.name) == (room.binding, room.name)
+        assert (scenario.actor.room.binding, scenario.actor.room.name) == (room.binding, room.name)
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, *ALIASES])
 @pytest.mark.parametrize("argument", ["", "x", "on x", "0", "9" * 5000, "\x00\u202e"])
 def test_every_command_is_answered_once_whatever_follows_it_and_twice_in_a_row(name, argument):
-    story = RoomStory()
+    scenario = RoomScenario()
     for _ in range(2):
-        result = story.hears(f"!{name} {argument}")
-        if story.it.turn is not None:
-            result = story.ends("done")
+        result = scenario.user_writes(f"!{name} {argument}")
+        if scenario.actor.turn is not None:
+            result = scenario.agent_done("done")
             answered = result.messages
         else:
-            assert len(result.consumed) == 1
+            assert len(result.acked) == 1
             answered = [*result.messages, *result.tells]
         assert len(answered) == 1
-        assert story.it.waiting == ()
+        assert scenario.actor.waiting == ()

@@ -19,25 +19,25 @@ from machines.events.matrix import (
 from machines.events.orders import Done
 from machines.events.priority import Priority, priority_of
 from machines.ids import EventId, TxnId
-from tests.machines.support import ANNA, BERT, CATALOG, CHAT_BINDING, ROOM, RoomStory, chat_room
+from tests.machines.support import ANNA, BERT, CATALOG, CHAT_BINDING, ROOM, RoomScenario, chat_room
 
 FOUND = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
 
 
-def said(body: str) -> MessageArrived:
+def message(body: str) -> MessageArrived:
     return MessageArrived(ROOM, EventId("$1"), ANNA, body, 0)
 
 
 @pytest.mark.parametrize(
     ("event", "priority"),
     [
-        (said("hello"), Priority.MESSAGE),
-        (said("!stop"), Priority.COMMAND),
-        (said("!STOP "), Priority.COMMAND),
-        (said(" !stop"), Priority.MESSAGE),
-        (said("!help"), Priority.COMMAND),
-        (said("!archive"), Priority.MESSAGE),
-        (said("1"), Priority.MESSAGE),
+        (message("hello"), Priority.MESSAGE),
+        (message("!stop"), Priority.COMMAND),
+        (message("!STOP "), Priority.COMMAND),
+        (message(" !stop"), Priority.MESSAGE),
+        (message("!help"), Priority.COMMAND),
+        (message("!archive"), Priority.MESSAGE),
+        (message("1"), Priority.MESSAGE),
         (FileArrived(ROOM, EventId("$1"), ANNA, "a.txt", 0), Priority.MESSAGE),
         (EncryptedArrived(ROOM, EventId("$1"), ANNA, {}, 0), Priority.MESSAGE),
         (ChatListRequested(ReplyTarget(ROOM)), Priority.MESSAGE),
@@ -53,48 +53,48 @@ def test_commands_that_act_at_once_and_events_overtake_messages(event, priority)
 
 def test_what_others_write_in_a_chat_takes_no_place_among_the_messages_of_its_owner():
     for body in ("hello", "!stop", "!archive"):
-        assert priority_of(said(body), BERT) == Priority.EVENT
+        assert priority_of(message(body), BERT) == Priority.EVENT
 
 
-def failed_room() -> RoomStory:
-    story = RoomStory(chat_room(state="reconciling"))
-    story.hears("one")
-    story.hears("two")
-    return story
+def failed_room() -> RoomScenario:
+    scenario = RoomScenario(chat_room(state="reconciling"))
+    scenario.user_writes("one")
+    scenario.user_writes("two")
+    return scenario
 
 
 def test_a_stop_written_while_the_room_was_repaired_ends_the_answer_before_it():
-    story = failed_room()
-    stop = story.hears("!stop")
+    scenario = failed_room()
+    stop = scenario.user_writes("!stop")
     assert stop.effects == ()
-    result = story.handle(FOUND)
+    result = scenario.handle(FOUND)
     assert [ask.request.text for ask in result.of(CallAgent)] == ["one", "two"]
     assert (EventId("$1"), CATALOG.stopped_nothing()) in [
         (message.answers, message.body) for message in result.messages
     ]
-    assert story.it.turn is not None
-    assert story.it.turn.turn_id == "$2"
-    assert sorted(result.consumed) == [1, 2, 3]
+    assert scenario.actor.turn is not None
+    assert scenario.actor.turn.turn_id == "$2"
+    assert sorted(result.acked) == [1, 2, 3]
 
 
 def test_a_stop_written_while_the_room_was_repaired_ends_the_turn_that_was_in_hand():
-    story = RoomStory()
-    story.hears("zero")
-    story.it = replace(story.it, room=replace(story.it.room, state="reconciling"))
-    story.hears("one")
-    story.hears("!stop")
-    result = story.handle(FOUND)
-    assert story.it.turn is not None
-    assert story.it.turn.turn_id == "$2"
+    scenario = RoomScenario()
+    scenario.user_writes("zero")
+    scenario.actor = replace(scenario.actor, room=replace(scenario.actor.room, state="reconciling"))
+    scenario.user_writes("one")
+    scenario.user_writes("!stop")
+    result = scenario.handle(FOUND)
+    assert scenario.actor.turn is not None
+    assert scenario.actor.turn.turn_id == "$2"
     assert (EventId("$1"), CATALOG.stopped_nothing()) in [
         (message.answers, message.body) for message in result.messages
     ]
 
 
 def test_a_command_that_keeps_its_place_keeps_it_through_a_repair():
-    story = failed_room()
-    story.hears("!archive")
-    result = story.handle(FOUND)
-    assert result.consumed == [1]
-    assert story.it.room.binding is not None
-    assert not story.it.room.binding.archived
+    scenario = failed_room()
+    scenario.user_writes("!archive")
+    result = scenario.handle(FOUND)
+    assert result.acked == [1]
+    assert scenario.actor.room.binding is not None
+    assert not scenario.actor.room.binding.archived

@@ -23,7 +23,7 @@ from tests.machines.support import (
     CATALOG,
     CHAT_BINDING,
     ROOM,
-    RoomStory,
+    RoomScenario,
     chat_room,
     entry_room,
 )
@@ -31,37 +31,37 @@ from tests.machines.support import (
 QUESTION = Confirmation("q1", "Send the mail?", "To all of them.")
 
 
-def asked_to_confirm() -> RoomStory:
-    story = RoomStory()
-    story.hears("send it")
-    result = story.ends("I could.", QUESTION)
-    assert "Send the mail?" in result.said[0]
-    assert "!yes" in result.said[0]
-    story.shows_question()
-    return story
+def asked_to_confirm() -> RoomScenario:
+    scenario = RoomScenario()
+    scenario.user_writes("send it")
+    result = scenario.agent_done("I could.", QUESTION)
+    assert "Send the mail?" in result.texts[0]
+    assert "!yes" in result.texts[0]
+    scenario.question_shown()
+    return scenario
 
 
-def with_saves(*names: str) -> RoomStory:
-    story = RoomStory()
+def with_saves(*names: str) -> RoomScenario:
+    scenario = RoomScenario()
     for name in names:
-        story.hears(f"!save {name}")
-        story.ends("kept")
-    return story
+        scenario.user_writes(f"!save {name}")
+        scenario.agent_done("kept")
+    return scenario
 
 
 # -- settings ----------------------------------------------------------------------------------------
 
 
 def test_settings_travel_with_the_next_message_and_only_what_differs():
-    story = RoomStory()
-    assert story.hears("one").only_ask.request.settings == {}
-    story.ends("1")
-    story.hears("!skill on browser")
-    story.hears("!skill off files")
-    story.hears("!skill on web-search")
-    story.hears("!safety off email-send")
-    story.hears("!soul Be brief.")
-    assert story.hears("two").only_ask.request.settings == {
+    scenario = RoomScenario()
+    assert scenario.user_writes("one").only_call.request.settings == {}
+    scenario.agent_done("1")
+    scenario.user_writes("!skill on browser")
+    scenario.user_writes("!skill off files")
+    scenario.user_writes("!skill on web-search")
+    scenario.user_writes("!safety off email-send")
+    scenario.user_writes("!soul Be brief.")
+    assert scenario.user_writes("two").only_call.request.settings == {
         "soul": "Be brief.",
         "skills": {"browser": True, "files": False},
         "safety": {"email-send": False},
@@ -69,33 +69,33 @@ def test_settings_travel_with_the_next_message_and_only_what_differs():
 
 
 def test_a_switch_waits_for_the_messages_before_it():
-    story = RoomStory()
-    story.hears("one")
-    story.hears("two")
-    assert story.hears("!skill off files").effects == ()
-    story.hears("three")
-    assert story.ends("1").only_ask.request.settings == {}
-    assert story.ends("2").only_ask.request.settings == {"skills": {"files": False}}
+    scenario = RoomScenario()
+    scenario.user_writes("one")
+    scenario.user_writes("two")
+    assert scenario.user_writes("!skill off files").effects == ()
+    scenario.user_writes("three")
+    assert scenario.agent_done("1").only_call.request.settings == {}
+    assert scenario.agent_done("2").only_call.request.settings == {"skills": {"files": False}}
 
 
 def test_two_clears_that_waited_together_take_two_contexts():
-    story = RoomStory(chat_room(state="reconciling"))
-    story.hears("!clear")
-    story.hears("!clear")
+    scenario = RoomScenario(chat_room(state="reconciling"))
+    scenario.user_writes("!clear")
+    scenario.user_writes("!clear")
     found = TopologyConfirmed(CHAT_BINDING, "Chat 1", False, False)
-    taken = story.handle(found).of(ReservePlatformChatId)
+    taken = scenario.handle(found).of(ReservePlatformChatId)
     assert [each.platform_chat_id for each in taken] == ["7", "8", "9"]
 
 
 @pytest.mark.parametrize("body", ["!settings", "!skills", "!safety", "!soul", "!agent", "!context"])
 def test_pages_change_nothing_and_do_not_wait(body):
-    story = RoomStory()
-    story.hears("one")
-    room = story.it.room
-    result = story.hears(body)
+    scenario = RoomScenario()
+    scenario.user_writes("one")
+    room = scenario.actor.room
+    result = scenario.user_writes(body)
     assert len(result.messages) == 1
     assert result.of(SavePreferences) == []
-    assert story.it.room == room
+    assert scenario.actor.room == room
 
 
 @pytest.mark.parametrize(
@@ -114,16 +114,16 @@ def test_pages_change_nothing_and_do_not_wait(body):
     ],
 )
 def test_what_makes_no_sense_changes_nothing_and_is_told(body):
-    result = RoomStory().hears(body)
+    result = RoomScenario().user_writes(body)
     assert len(result.messages) == 1
     assert result.of(SavePreferences) == []
 
 
 def test_the_soul_can_be_taken_away_again():
-    story = RoomStory()
-    story.hears("!soul Be brief.")
-    story.hears("!soul none")
-    assert story.hears("one").only_ask.request.settings == {}
+    scenario = RoomScenario()
+    scenario.user_writes("!soul Be brief.")
+    scenario.user_writes("!soul none")
+    assert scenario.user_writes("one").only_call.request.settings == {}
 
 
 # -- agents ------------------------------------------------------------------------------------------
@@ -131,106 +131,106 @@ def test_the_soul_can_be_taken_away_again():
 
 @pytest.mark.parametrize("argument", ["2", "writer"])
 def test_selecting_an_agent_never_moves_a_bound_chat(argument):
-    story = RoomStory(world_options={"agents": ("default", "writer")})
-    result = story.hears(f"!agent {argument}")
-    assert story.chosen[ANNA].agent_id == "writer"
-    assert story.it.room.binding == CHAT_BINDING
+    scenario = RoomScenario(context_options={"agents": ("default", "writer")})
+    result = scenario.user_writes(f"!agent {argument}")
+    assert scenario.preferences[ANNA].agent_id == "writer"
+    assert scenario.actor.room.binding == CHAT_BINDING
     assert not any(isinstance(order, StoreBinding) for order in result.orders)
-    assert story.hears("one").only_ask.request.agent_id == "default"
+    assert scenario.user_writes("one").only_call.request.agent_id == "default"
 
 
 def test_selecting_an_agent_binds_a_chat_that_has_none():
     room = chat_room(binding=replace(CHAT_BINDING, agent_id=None))
-    story = RoomStory(room, world_options={"agents": ("default", "writer")})
-    result = story.hears("!agent writer")
+    scenario = RoomScenario(room, context_options={"agents": ("default", "writer")})
+    result = scenario.user_writes("!agent writer")
     (kept,) = [order for order in result.orders if isinstance(order, StoreBinding)]
     assert kept.content["agent_id"] == "writer"
-    assert story.hears("one").only_ask.request.agent_id == "writer"
+    assert scenario.user_writes("one").only_call.request.agent_id == "writer"
 
 
 def test_selecting_an_agent_works_in_an_entry_room():
-    story = RoomStory(entry_room(), world_options={"agents": ("default", "writer")})
-    assert len(story.hears("!agent writer").messages) == 1
-    assert story.chosen[ANNA].agent_id == "writer"
+    scenario = RoomScenario(entry_room(), context_options={"agents": ("default", "writer")})
+    assert len(scenario.user_writes("!agent writer").messages) == 1
+    assert scenario.preferences[ANNA].agent_id == "writer"
 
 
 # -- contexts ----------------------------------------------------------------------------------------
 
 
 def test_save_asks_the_agent_in_words_and_in_a_field_and_answers_with_a_notice():
-    story = RoomStory()
-    request = story.hears("!save before lunch").only_ask.request
+    scenario = RoomScenario()
+    request = scenario.user_writes("!save before lunch").only_call.request
     assert request.context == ContextOrder("save", "before lunch")
     assert "before lunch" in request.text
     assert request.platform_chat_id == "7"
-    story.grows("Keeping")
-    assert story.later(1).messages == []
-    (reply,) = story.ends("Kept.").messages
+    scenario.agent_output("Keeping")
+    assert scenario.time_passes(1).messages == []
+    (reply,) = scenario.agent_done("Kept.").messages
     assert (reply.notice, reply.answers) == (True, "$1")
-    assert story.it.room.chat_context.saves == ("before lunch",)
+    assert scenario.actor.room.chat_context.saves == ("before lunch",)
 
 
 def test_a_save_that_failed_is_not_listed():
-    story = RoomStory()
-    story.hears("!save lunch")
-    result = story.fails("NO", retryable=False)
-    assert result.said == [f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO')}"]
-    assert story.it.room.chat_context.saves == ()
+    scenario = RoomScenario()
+    scenario.user_writes("!save lunch")
+    result = scenario.attempt_failed("NO", retryable=False)
+    assert result.texts == [f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO')}"]
+    assert scenario.actor.room.chat_context.saves == ()
 
 
 def test_a_save_without_a_name_gets_one():
-    story = RoomStory()
-    context = story.hears("!save").only_ask.request.context
+    scenario = RoomScenario()
+    context = scenario.user_writes("!save").only_call.request.context
     assert context is not None
     assert context.name == CATALOG.save_name(1)
 
 
 def test_a_save_without_a_name_takes_the_place_of_no_other():
-    story = with_saves(CATALOG.save_name(2))
-    context = story.hears("!save").only_ask.request.context
+    scenario = with_saves(CATALOG.save_name(2))
+    context = scenario.user_writes("!save").only_call.request.context
     assert context is not None
     assert context.name == CATALOG.save_name(3)
 
 
 def test_a_number_picks_from_the_open_list_and_only_then():
-    story = with_saves("one", "two")
-    assert story.hears("2").only_ask.request.context is None
-    story.ends("…")
-    story.hears("!load")
-    request = story.hears("2").only_ask.request
+    scenario = with_saves("one", "two")
+    assert scenario.user_writes("2").only_call.request.context is None
+    scenario.agent_done("…")
+    scenario.user_writes("!load")
+    request = scenario.user_writes("2").only_call.request
     assert request.context == ContextOrder("load", "two")
-    story.ends("back")
-    assert story.it.room.chat_context.context_name == "two"
-    assert story.hears("1").only_ask.request.context is None
+    scenario.agent_done("back")
+    assert scenario.actor.room.chat_context.context_name == "two"
+    assert scenario.user_writes("1").only_call.request.context is None
 
 
 def test_a_wrong_number_keeps_the_list_open_and_zero_or_cancel_leaves_it():
     for leave in ("0", "!cancel"):
-        story = with_saves("one")
-        story.hears("!load")
-        assert story.hears("9").said == [CATALOG.load_invalid(1)]
-        assert story.hears(leave).said == [CATALOG.load_left()]
-        assert story.hears("1").only_ask.request.context is None
+        scenario = with_saves("one")
+        scenario.user_writes("!load")
+        assert scenario.user_writes("9").texts == [CATALOG.load_invalid(1)]
+        assert scenario.user_writes(leave).texts == [CATALOG.load_left()]
+        assert scenario.user_writes("1").only_call.request.context is None
 
 
 def test_plain_text_while_the_list_is_open_is_an_ordinary_message():
-    story = with_saves("one")
-    story.hears("!load")
-    assert story.hears("what is in it?").only_ask.request.context is None
+    scenario = with_saves("one")
+    scenario.user_writes("!load")
+    assert scenario.user_writes("what is in it?").only_call.request.context is None
 
 
 def test_load_without_saves_says_so_and_opens_nothing():
-    story = RoomStory()
-    assert story.hears("!load").said == [CATALOG.load_none()]
-    assert story.hears("1").only_ask.request.context is None
+    scenario = RoomScenario()
+    assert scenario.user_writes("!load").texts == [CATALOG.load_none()]
+    assert scenario.user_writes("1").only_call.request.context is None
 
 
 def test_context_shows_name_tokens_and_saves_without_the_agent():
-    story = with_saves("lunch")
-    result = story.hears("!context")
+    scenario = with_saves("lunch")
+    result = scenario.user_writes("!context")
     assert result.of(CallAgent) == []
-    assert "lunch" in result.said[0]
-    assert "5" in result.said[0]
+    assert "lunch" in result.texts[0]
+    assert "5" in result.texts[0]
 
 
 # -- questions ---------------------------------------------------------------------------------------
@@ -238,20 +238,20 @@ def test_context_shows_name_tokens_and_saves_without_the_agent():
 
 @pytest.mark.parametrize(("body", "accepted"), [("!yes", True), ("!no", False), ("!YES", True)])
 def test_a_question_is_answered_once_and_the_agents_words_are_the_reply(body, accepted):
-    story = asked_to_confirm()
-    request = story.hears(body).only_ask.request
+    scenario = asked_to_confirm()
+    request = scenario.user_writes(body).only_call.request
     assert request.confirmation == ConfirmationAnswer("q1", accepted)
     assert request.text == ("yes" if accepted else "no")
-    (reply,) = story.ends("As you wish.").messages
+    (reply,) = scenario.agent_done("As you wish.").messages
     assert (reply.body, reply.answers) == ("As you wish.", "$2")
-    assert story.hears(body).said == [CATALOG.no_open_question()]
+    assert scenario.user_writes(body).texts == [CATALOG.no_open_question()]
 
 
 def test_plain_yes_is_an_ordinary_message_and_leaves_the_question_open():
-    story = asked_to_confirm()
-    assert story.hears("yes").only_ask.request.confirmation is None
-    story.ends("…")
-    assert story.hears("!yes").only_ask.request.confirmation is not None
+    scenario = asked_to_confirm()
+    assert scenario.user_writes("yes").only_call.request.confirmation is None
+    scenario.agent_done("…")
+    assert scenario.user_writes("!yes").only_call.request.confirmation is not None
 
 
 QUESTION_AGAIN = CATALOG.question_again(QUESTION.title, QUESTION.description)
@@ -261,58 +261,58 @@ QUESTION_AGAIN = CATALOG.question_again(QUESTION.title, QUESTION.description)
 def test_an_answer_written_while_text_still_streams_is_none_to_the_question_that_comes_after_it(
     body,
 ):
-    story = RoomStory()
-    story.hears("send it")
-    story.grows("Type !yes to go on")
-    assert story.hears(body).effects == ()
-    result = story.ends("I could.", QUESTION)
+    scenario = RoomScenario()
+    scenario.user_writes("send it")
+    scenario.agent_output("Type !yes to go on")
+    assert scenario.user_writes(body).effects == ()
+    result = scenario.agent_done("I could.", QUESTION)
     assert result.of(CallAgent) == []
     again = result.messages[-1]
     assert (again.body, again.answers, again.notice) == (QUESTION_AGAIN, "$2", True)
-    story.shows_question()
-    request = story.hears("!yes").only_ask.request
+    scenario.question_shown()
+    request = scenario.user_writes("!yes").only_call.request
     assert request.confirmation == ConfirmationAnswer("q1", True)
 
 
 def test_an_answer_is_none_until_the_timeline_shows_the_question():
-    story = RoomStory()
-    story.hears("send it")
-    story.ends("I could.", QUESTION)
-    result = story.hears("!yes")
-    assert (result.of(CallAgent), result.said) == ([], [QUESTION_AGAIN])
-    story.shows_question()
-    assert story.hears("!yes").only_ask.request.confirmation is not None
+    scenario = RoomScenario()
+    scenario.user_writes("send it")
+    scenario.agent_done("I could.", QUESTION)
+    result = scenario.user_writes("!yes")
+    assert (result.of(CallAgent), result.texts) == ([], [QUESTION_AGAIN])
+    scenario.question_shown()
+    assert scenario.user_writes("!yes").only_call.request.confirmation is not None
 
 
 def test_an_answer_that_waited_while_the_question_was_shown_was_still_written_before_it():
-    story = RoomStory()
-    story.hears("send it")
-    story.hears("something else")
-    story.hears("!yes")
-    story.ends("I could.", QUESTION)
-    story.shows_question()
-    result = story.ends("Done.")
-    assert (result.of(CallAgent), result.said[-1]) == ([], QUESTION_AGAIN)
+    scenario = RoomScenario()
+    scenario.user_writes("send it")
+    scenario.user_writes("something else")
+    scenario.user_writes("!yes")
+    scenario.agent_done("I could.", QUESTION)
+    scenario.question_shown()
+    result = scenario.agent_done("Done.")
+    assert (result.of(CallAgent), result.texts[-1]) == ([], QUESTION_AGAIN)
 
 
 def test_an_answer_to_an_older_question_is_none_to_the_one_that_took_its_place():
-    story = asked_to_confirm()
-    story.hears("send another")
-    story.hears("!yes")
-    result = story.ends("I could.", Confirmation("q1", "Another?", "To nobody."))
+    scenario = asked_to_confirm()
+    scenario.user_writes("send another")
+    scenario.user_writes("!yes")
+    result = scenario.agent_done("I could.", Confirmation("q1", "Another?", "To nobody."))
     assert result.of(CallAgent) == []
-    assert result.said[-1] == CATALOG.question_again("Another?", "To nobody.")
+    assert result.texts[-1] == CATALOG.question_again("Another?", "To nobody.")
 
 
 def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_ones_event():
-    story = RoomStory()
-    story.hears("send it")
-    first = [m.shows_question for m in story.ends("I could.", QUESTION).messages][-1]
-    story.hears("send another")
-    story.ends("I could.", QUESTION)
+    scenario = RoomScenario()
+    scenario.user_writes("send it")
+    first = [m.shows_question for m in scenario.agent_done("I could.", QUESTION).messages][-1]
+    scenario.user_writes("send another")
+    scenario.agent_done("I could.", QUESTION)
     assert first is not None
-    story.handle(QuestionShown(ROOM, EventId("$late"), first), stored=True)
-    assert story.hears("!yes").said == [QUESTION_AGAIN]
+    scenario.handle(QuestionShown(ROOM, EventId("$late"), first), stored=True)
+    assert scenario.user_writes("!yes").texts == [QUESTION_AGAIN]
 
 
 @pytest.mark.parametrize(
@@ -320,22 +320,22 @@ def test_a_question_that_took_the_place_of_another_is_not_shown_by_the_older_one
     ["!yes but not my notes", "!no thanks", "!yes\nplease", "!yes, but not my notes", "!No."],
 )
 def test_an_answer_with_anything_behind_the_word_is_none_and_the_question_is_shown_again(body):
-    story = asked_to_confirm()
-    result = story.hears(body)
-    assert (result.of(CallAgent), result.said) == ([], [QUESTION_AGAIN])
+    scenario = asked_to_confirm()
+    result = scenario.user_writes(body)
+    assert (result.of(CallAgent), result.texts) == ([], [QUESTION_AGAIN])
     assert result.messages[0].answers == "$2"
-    assert story.hears("!yes ").only_ask.request.confirmation is not None
-    story.ends("Done.")
-    assert story.hears(body).said == [CATALOG.no_open_question()]
+    assert scenario.user_writes("!yes ").only_call.request.confirmation is not None
+    scenario.agent_done("Done.")
+    assert scenario.user_writes(body).texts == [CATALOG.no_open_question()]
 
 
 def test_the_event_that_shows_a_question_is_the_last_of_its_reply():
-    story = RoomStory()
-    story.hears("send it")
-    story.grows("I could. " * 400)
-    story.later(1)
-    story.grows("I could. " * 9000)
-    result = story.ends("I could. " * 9000, QUESTION)
+    scenario = RoomScenario()
+    scenario.user_writes("send it")
+    scenario.agent_output("I could. " * 400)
+    scenario.time_passes(1)
+    scenario.agent_output("I could. " * 9000)
+    result = scenario.agent_done("I could. " * 9000, QUESTION)
     assert len(result.messages) > 2
     assert [bool(message.shows_question) for message in result.messages[:-1]] == [False] * (
         len(result.messages) - 1
@@ -344,52 +344,56 @@ def test_the_event_that_shows_a_question_is_the_last_of_its_reply():
 
 
 def test_another_user_and_another_room_answer_no_question():
-    story = asked_to_confirm()
-    assert story.hears("!yes", sender=BERT).messages == []
-    other = RoomStory(chat_room(room_id=RoomId("!other")))
-    assert other.hears("!yes").said == [CATALOG.no_open_question()]
-    assert story.hears("!yes").only_ask.request.confirmation is not None
+    scenario = asked_to_confirm()
+    assert scenario.user_writes("!yes", sender=BERT).messages == []
+    other = RoomScenario(chat_room(room_id=RoomId("!other")))
+    assert other.user_writes("!yes").texts == [CATALOG.no_open_question()]
+    assert scenario.user_writes("!yes").only_call.request.confirmation is not None
 
 
 def test_a_question_that_an_older_version_kept_is_shown_and_then_answered():
     kept = ChatContext(question=Question("q1", QUESTION.title, QUESTION.description, 1000.0))
-    story = RoomStory(chat_room(chat_context=kept))
-    assert story.hears("!yes").said == [QUESTION_AGAIN]
-    story.shows_question()
-    assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
+    scenario = RoomScenario(chat_room(chat_context=kept))
+    assert scenario.user_writes("!yes").texts == [QUESTION_AGAIN]
+    scenario.question_shown()
+    assert scenario.user_writes("!yes").only_call.request.confirmation == ConfirmationAnswer(
+        "q1", True
+    )
 
 
 def test_a_question_that_takes_several_events_is_shown_by_the_last_and_then_answered():
     kept = ChatContext(question=Question("q1", "Send it?", "To all of them. " * 2000, 1000.0))
-    story = RoomStory(chat_room(chat_context=kept))
-    result = story.hears("!yes")
+    scenario = RoomScenario(chat_room(chat_context=kept))
+    result = scenario.user_writes("!yes")
     *before, last = [message.shows_question for message in result.messages]
     assert (set(before), last) == ({None}, "$1")
-    story.shows_question()
-    assert story.hears("!yes").only_ask.request.confirmation == ConfirmationAnswer("q1", True)
+    scenario.question_shown()
+    assert scenario.user_writes("!yes").only_call.request.confirmation == ConfirmationAnswer(
+        "q1", True
+    )
 
 
 def test_a_question_expires_politely():
-    story = asked_to_confirm()
-    story.now += QUESTION_KEPT_S + 1
-    result = story.hears("!yes")
-    assert result.said == [CATALOG.confirmation_expired()]
-    assert story.hears("!yes").said == [CATALOG.no_open_question()]
+    scenario = asked_to_confirm()
+    scenario.now += QUESTION_KEPT_S + 1
+    result = scenario.user_writes("!yes")
+    assert result.texts == [CATALOG.confirmation_expired()]
+    assert scenario.user_writes("!yes").texts == [CATALOG.no_open_question()]
 
 
 def test_cancel_drops_the_question_without_telling_the_agent():
-    story = asked_to_confirm()
-    result = story.hears("!cancel")
-    assert result.said == [CATALOG.question_dropped()]
+    scenario = asked_to_confirm()
+    result = scenario.user_writes("!cancel")
+    assert result.texts == [CATALOG.question_dropped()]
     assert result.of(CallAgent) == []
-    assert story.hears("!no").said == [CATALOG.no_open_question()]
-    assert story.hears("!cancel").said == [CATALOG.cancel_nothing()]
+    assert scenario.user_writes("!no").texts == [CATALOG.no_open_question()]
+    assert scenario.user_writes("!cancel").texts == [CATALOG.cancel_nothing()]
 
 
 def test_a_restart_in_the_middle_of_an_answer_to_a_question_asks_the_same_again():
-    story = asked_to_confirm()
-    first = story.hears("!yes").only_ask.request
-    again = story.handle(Resumed()).only_ask.request
+    scenario = asked_to_confirm()
+    first = scenario.user_writes("!yes").only_call.request
+    again = scenario.handle(Resumed()).only_call.request
     assert again == first
 
 
@@ -397,50 +401,50 @@ def test_a_restart_in_the_middle_of_an_answer_to_a_question_asks_the_same_again(
 
 
 def test_stop_ends_the_answer_at_once_keeps_what_was_said_and_marks_it():
-    story = RoomStory()
-    story.hears("tell me")
-    story.grows("Once upon a time")
-    result = story.hears("!stop")
+    scenario = RoomScenario()
+    scenario.user_writes("tell me")
+    scenario.agent_output("Once upon a time")
+    result = scenario.user_writes("!stop")
     (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert reply.body.startswith("Once upon a time")
     assert CATALOG.stopped() in reply.body
     assert not reply.partial
     (said,) = [message for message in result.messages if message.answers == "$2"]
     assert said.notice
-    assert story.it.turn is None
+    assert scenario.actor.turn is None
 
 
 def test_stop_with_nothing_under_way_says_so():
-    assert RoomStory().hears("!stop").said == [CATALOG.nothing_to_stop()]
+    assert RoomScenario().user_writes("!stop").texts == [CATALOG.nothing_to_stop()]
 
 
 def test_the_message_behind_a_stopped_one_is_asked():
-    story = RoomStory()
-    story.hears("one")
-    story.hears("two")
-    assert story.hears("!stop").only_ask.request.text == "two"
-    assert story.it.room.room_id == ROOM
+    scenario = RoomScenario()
+    scenario.user_writes("one")
+    scenario.user_writes("two")
+    assert scenario.user_writes("!stop").only_call.request.text == "two"
+    assert scenario.actor.room.room_id == ROOM
 
 
 # -- what an agent says of itself --------------------------------------------------------------------
 
 
 def test_tokens_are_counted_as_far_as_they_can_be_kept():
-    story = RoomStory()
+    scenario = RoomScenario()
     for _ in range(3):
-        story.hears("one")
-        turn = story.it.turn
+        scenario.user_writes("one")
+        turn = scenario.actor.turn
         assert turn is not None
-        story.handle(AgentDone(turn.turn_id, turn.tries, "1", MAX_TOKENS))
-    assert story.it.room.chat_context.tokens == MAX_TOKENS
+        scenario.handle(AgentDone(turn.turn_id, turn.tries, "1", MAX_TOKENS))
+    assert scenario.actor.room.chat_context.tokens == MAX_TOKENS
 
 
 def test_the_name_of_a_file_is_said_as_far_as_a_person_reads_it():
-    story = RoomStory()
-    story.hears("one")
-    turn = story.it.turn
+    scenario = RoomScenario()
+    scenario.user_writes("one")
+    turn = scenario.actor.turn
     assert turn is not None
     done = AgentDone(turn.turn_id, turn.tries, "1", 1, files=("a/" + "n" * 4_000,))
-    (said,) = story.handle(done).said
+    (said,) = scenario.handle(done).texts
     assert "n" * FILE_NAME_CHARS in said
     assert "n" * (FILE_NAME_CHARS + 1) not in said

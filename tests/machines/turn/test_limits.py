@@ -14,56 +14,56 @@ from machines.turn.answer_text import AnswerText
 from machines.turn.reply import GATHER_S
 from machines.turn.state import NO_ATTEMPT, Turn
 from store.codec import dump, read
-from tests.machines.support import CATALOG, RoomStory, StepResult
+from tests.machines.support import CATALOG, RoomScenario, StepResult
 
 LIMITS = {"agent_retry_s": 120.0, "agent_max_turn_s": 600.0}
 HOUR_S = 3600.0
 
 
-def reply_to() -> RoomStory:
-    story = RoomStory(world_options=LIMITS)
-    story.hears("question")
-    return story
+def reply_to() -> RoomScenario:
+    scenario = RoomScenario(context_options=LIMITS)
+    scenario.user_writes("question")
+    return scenario
 
 
-def turn_of(story: RoomStory) -> Turn:
-    assert story.it.turn is not None
-    return story.it.turn
+def turn_of(scenario: RoomScenario) -> Turn:
+    assert scenario.actor.turn is not None
+    return scenario.actor.turn
 
 
-def call(story: RoomStory, kind: type) -> StepResult:
-    turn = turn_of(story)
-    return story.handle(kind(turn.turn_id, turn.tries))
+def call(scenario: RoomScenario, kind: type) -> StepResult:
+    turn = turn_of(scenario)
+    return scenario.handle(kind(turn.turn_id, turn.tries))
 
 
-def restarts(story: RoomStory, *, clock_moves_s: float) -> None:
+def restarts(scenario: RoomScenario, *, clock_moves_s: float) -> None:
     """Another process takes the turn from its row."""
-    row = read(Turn, dump(turn_of(story)))
-    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
-    story.now += clock_moves_s
-    story.handle(Resumed())
+    row = read(Turn, dump(turn_of(scenario)))
+    scenario.actor = replace(scenario.actor, turn=row, attempt=NO_ATTEMPT)
+    scenario.now += clock_moves_s
+    scenario.handle(Resumed())
 
 
-def until_it_ends(story: RoomStory, every_s: float = 10.0) -> tuple[float, StepResult]:
+def until_it_ends(scenario: RoomScenario, every_s: float = 10.0) -> tuple[float, StepResult]:
     """An agent talks for ever: how long it is listened to, and what the room is told then."""
-    began = story.now
+    began = scenario.now
     while True:
-        story.grows("on and on")
-        due = story.it.due_at()
+        scenario.agent_output("on and on")
+        due = scenario.actor.due_at()
         assert due is not None
-        result = story.later(min(max(due - story.now, 0.0), every_s))
-        if story.it.turn is None:
-            return story.now - began, result
+        result = scenario.time_passes(min(max(due - scenario.now, 0.0), every_s))
+        if scenario.actor.turn is None:
+            return scenario.now - began, result
 
 
 # -- time --------------------------------------------------------------------------------------------
 
 
 def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
-    story = reply_to()
-    took_s, result = until_it_ends(story)
+    scenario = reply_to()
+    took_s, result = until_it_ends(scenario)
     assert took_s == 600.0
-    assert result.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
+    assert result.texts == [f"on and on\n\n{CATALOG.turn_too_long()}"]
     assert result.of(CancelCall)
     assert not result.of(CallAgent)
     assert not result.messages[0].partial
@@ -71,70 +71,70 @@ def test_an_answer_without_end_ends_in_time_with_its_text_so_far():
 
 @pytest.mark.parametrize("state", ["asking", "waiting_to_retry", "waiting_for_call"])
 def test_a_turn_without_any_text_ends_in_time_too(state):
-    story = RoomStory(world_options=LIMITS | {"agent_retry_s": 7200.0})
-    story.hears("question")
+    scenario = RoomScenario(context_options=LIMITS | {"agent_retry_s": 7200.0})
+    scenario.user_writes("question")
     if state == "waiting_to_retry":
-        story.now += 599.9
-        story.fails()
+        scenario.now += 599.9
+        scenario.attempt_failed()
     if state == "waiting_for_call":
-        call(story, CallDelayed)
-    assert turn_of(story).state == state
-    assert story.it.due_at() == 1600.0
-    result = story.later(1600.0 - story.now)
-    assert result.said == [CATALOG.agent_gave_up("too_slow")]
+        call(scenario, CallDelayed)
+    assert turn_of(scenario).state == state
+    assert scenario.actor.due_at() == 1600.0
+    result = scenario.time_passes(1600.0 - scenario.now)
+    assert result.texts == [CATALOG.agent_gave_up("too_slow")]
     assert result.of(CancelCall)
 
 
 def test_the_time_of_a_turn_holds_through_its_retries():
-    story = RoomStory(world_options=LIMITS | {"agent_retry_s": 7200.0})
-    story.hears("question")
-    while story.it.turn is not None and story.now < 3000:
-        turn = turn_of(story)
+    scenario = RoomScenario(context_options=LIMITS | {"agent_retry_s": 7200.0})
+    scenario.user_writes("question")
+    while scenario.actor.turn is not None and scenario.now < 3000:
+        turn = turn_of(scenario)
         if turn.state == "waiting_to_retry":
-            story.later(1.0)
+            scenario.time_passes(1.0)
         else:
-            story.grows("half")
-            story.fails()
-    assert story.now == pytest.approx(1600.0, abs=1.0)
+            scenario.agent_output("half")
+            scenario.attempt_failed()
+    assert scenario.now == pytest.approx(1600.0, abs=1.0)
 
 
 def test_the_time_of_a_turn_holds_through_a_restart():
-    story = reply_to()
-    story.grows("on and")
-    story.later(GATHER_S)
-    restarts(story, clock_moves_s=400.0)
-    took_s, result = until_it_ends(story)
+    scenario = reply_to()
+    scenario.agent_output("on and")
+    scenario.time_passes(GATHER_S)
+    restarts(scenario, clock_moves_s=400.0)
+    took_s, result = until_it_ends(scenario)
     assert took_s == pytest.approx(600.0 - 400.0 - GATHER_S)
-    assert result.said == [f"on and on\n\n{CATALOG.turn_too_long()}"]
+    assert result.texts == [f"on and on\n\n{CATALOG.turn_too_long()}"]
 
 
 def test_a_clock_that_is_set_back_between_two_starts_gives_a_turn_no_more_than_its_time():
-    story = reply_to()
-    restarts(story, clock_moves_s=-2 * HOUR_S)
-    story.now += 300.0
-    restarts(story, clock_moves_s=0.0)
-    took_s, _ = until_it_ends(story)
+    scenario = reply_to()
+    restarts(scenario, clock_moves_s=-2 * HOUR_S)
+    scenario.now += 300.0
+    restarts(scenario, clock_moves_s=0.0)
+    took_s, _ = until_it_ends(scenario)
     assert took_s == pytest.approx(300.0)
 
 
 def test_a_clock_that_is_set_back_once_does_not_lengthen_a_turn_by_more_than_its_time():
-    story = reply_to()
-    restarts(story, clock_moves_s=-2 * HOUR_S)
-    took_s, _ = until_it_ends(story)
+    scenario = reply_to()
+    restarts(scenario, clock_moves_s=-2 * HOUR_S)
+    took_s, _ = until_it_ends(scenario)
     assert took_s == pytest.approx(600.0)
 
 
 def test_a_turn_whose_time_ran_out_while_the_process_was_down_is_answered():
-    story = reply_to()
-    restarts(story, clock_moves_s=2 * HOUR_S)
-    assert story.later(1.0).effects == ()
-    assert story.ends("Here it is.").said == ["Here it is."]
+    scenario = reply_to()
+    restarts(scenario, clock_moves_s=2 * HOUR_S)
+    assert scenario.time_passes(1.0).effects == ()
+    assert scenario.agent_done("Here it is.").texts == ["Here it is."]
 
 
 def test_a_save_that_takes_too_long_is_reported_as_failed():
-    story = RoomStory(world_options=LIMITS)
-    story.hears("!save lunch")
-    assert story.later(600.0).said == [CATALOG.save_failed("lunch")]
+    scenario = RoomScenario(context_options=LIMITS)
+    scenario.user_writes("!save lunch")
+    assert scenario.time_passes(600.0).texts == [CATALOG.save_failed("lunch")]
 
 
 # -- length ------------------------------------------------------------------------------------------
@@ -142,91 +142,91 @@ def test_a_save_that_takes_too_long_is_reported_as_failed():
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_an_answer_that_is_too_long_keeps_what_fits_and_is_not_asked_for_again(shown):
-    story = reply_to()
+    scenario = reply_to()
     if shown:
-        story.grows("so far")
-        story.later(GATHER_S)
-    turn = turn_of(story)
-    result = story.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
-    assert result.said == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
+        scenario.agent_output("so far")
+        scenario.time_passes(GATHER_S)
+    turn = turn_of(scenario)
+    result = scenario.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("so far and on")))
+    assert result.texts == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
     assert not result.messages[0].partial
     assert not result.of(CallAgent)
-    assert story.it.turn is None
+    assert scenario.actor.turn is None
 
 
 def test_a_save_that_is_answered_at_too_great_a_length_has_failed():
-    story = RoomStory(world_options=LIMITS)
-    story.hears("!save lunch")
-    turn = turn_of(story)
-    result = story.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("blah")))
-    assert result.said == [CATALOG.save_failed("lunch")]
+    scenario = RoomScenario(context_options=LIMITS)
+    scenario.user_writes("!save lunch")
+    turn = turn_of(scenario)
+    result = scenario.handle(AnswerTooLong(turn.turn_id, turn.tries, AnswerText("blah")))
+    assert result.texts == [CATALOG.save_failed("lunch")]
 
 
 # -- waiting for a call ------------------------------------------------------------------------------
 
 
 def test_a_first_attempt_without_a_call_ends_with_the_time_for_retries_and_is_not_called_silent():
-    story = reply_to()
-    call(story, CallDelayed)
-    assert story.it.due_at() == 1120.0
-    assert story.later(119.9).effects == ()
-    result = story.later(0.1)
-    assert result.said == [CATALOG.agent_gave_up("no_call")]
+    scenario = reply_to()
+    call(scenario, CallDelayed)
+    assert scenario.actor.due_at() == 1120.0
+    assert scenario.time_passes(119.9).effects == ()
+    result = scenario.time_passes(0.1)
+    assert result.texts == [CATALOG.agent_gave_up("no_call")]
     assert result.of(CancelCall)
 
 
 def test_a_later_attempt_without_a_call_names_the_failure_before_it():
-    story = reply_to()
-    story.fails("unreachable")
-    story.later(2.0)
-    call(story, CallDelayed)
-    assert story.later(118.0).said == [CATALOG.agent_gave_up("unreachable")]
+    scenario = reply_to()
+    scenario.attempt_failed("unreachable")
+    scenario.time_passes(2.0)
+    call(scenario, CallDelayed)
+    assert scenario.time_passes(118.0).texts == [CATALOG.agent_gave_up("unreachable")]
 
 
 def test_a_first_attempt_that_waited_for_its_call_has_its_full_time():
-    story = reply_to()
-    call(story, CallDelayed)
-    story.now += 119.0
-    call(story, CallStarted)
-    assert story.later(20.0).effects == ()
-    assert story.ends("Late, but here.").said == ["Late, but here."]
+    scenario = reply_to()
+    call(scenario, CallDelayed)
+    scenario.now += 119.0
+    call(scenario, CallStarted)
+    assert scenario.time_passes(20.0).effects == ()
+    assert scenario.agent_done("Late, but here.").texts == ["Late, but here."]
 
 
 def test_a_later_attempt_whose_call_has_just_started_is_not_called_silent():
-    story = reply_to()
-    story.fails("AGENT_BUSY")
-    story.later(2.0)
-    call(story, CallDelayed)
-    story.now += 117.5
-    call(story, CallStarted)
-    assert story.later(0.5).said == [CATALOG.agent_gave_up("AGENT_BUSY")]
+    scenario = reply_to()
+    scenario.attempt_failed("AGENT_BUSY")
+    scenario.time_passes(2.0)
+    call(scenario, CallDelayed)
+    scenario.now += 117.5
+    call(scenario, CallStarted)
+    assert scenario.time_passes(0.5).texts == [CATALOG.agent_gave_up("AGENT_BUSY")]
 
 
 def test_a_turn_that_waits_for_a_call_can_be_stopped():
-    story = reply_to()
-    call(story, CallDelayed)
-    result = story.hears("!stop")
-    assert CATALOG.stopped_nothing() in result.said
+    scenario = reply_to()
+    call(scenario, CallDelayed)
+    result = scenario.user_writes("!stop")
+    assert CATALOG.stopped_nothing() in result.texts
     assert result.of(CancelCall)
 
 
 def test_a_turn_that_waits_for_a_call_is_asked_again_after_a_restart():
-    story = reply_to()
-    call(story, CallDelayed)
-    restarts(story, clock_moves_s=50.0)
-    assert turn_of(story).state == "asking"
-    assert story.ends("Yes.").said == ["Yes."]
+    scenario = reply_to()
+    call(scenario, CallDelayed)
+    restarts(scenario, clock_moves_s=50.0)
+    assert turn_of(scenario).state == "asking"
+    assert scenario.agent_done("Yes.").texts == ["Yes."]
 
 
 @pytest.mark.parametrize("said_again", [True, False])
 def test_the_ending_follows_a_code_block_that_was_not_finished(said_again):
-    story = reply_to()
+    scenario = reply_to()
     code = "```py\n" + "code()\n" * 3_000
-    story.grows(code)
-    story.later(GATHER_S)
+    scenario.agent_output(code)
+    scenario.time_passes(GATHER_S)
     if not said_again:
-        restarts(story, clock_moves_s=1.0)
-    result = story.hears("!stop")
+        restarts(scenario, clock_moves_s=1.0)
+    result = scenario.user_writes("!stop")
     (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert reply.body.startswith("```py\ncode()\n")
     assert reply.body.endswith(f"\ncode()\n```\n\n{CATALOG.stopped()}")
@@ -234,14 +234,14 @@ def test_the_ending_follows_a_code_block_that_was_not_finished(said_again):
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_an_answer_of_the_greatest_length_is_stopped_at_once(shown):
-    story = reply_to()
+    scenario = reply_to()
     text = "some words in a line\n" * (512 * 1024 // 21)
-    story.grows(text)
+    scenario.agent_output(text)
     if shown:
-        story.later(GATHER_S)
-    result = story.hears("!stop")
+        scenario.time_passes(GATHER_S)
+    result = scenario.user_writes("!stop")
     assert result.of(CancelCall)
-    assert story.it.turn is None
+    assert scenario.actor.turn is None
     replies = [message for message in result.messages if message.answers == "$1"]
     assert any(message.body.endswith(CATALOG.stopped()) for message in replies)
     assert len(replies) == (1 if shown else 34)

@@ -23,7 +23,7 @@ from machines.turn.retry_policy import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.turn.split import PART_BYTES, split
 from machines.turn.state import NO_ATTEMPT, Turn
 from store.codec import dump, read
-from tests.machines.support import ANNA, CATALOG, ROOM, RoomStory
+from tests.machines.support import ANNA, CATALOG, ROOM, RoomScenario
 
 CONTRACT_INTERVAL_S = 1.5
 CONTRACT_EDITS = 20
@@ -31,32 +31,34 @@ LONG = "word " * 12_000
 """More than one event holds."""
 
 
-def reply_to(body: str = "question") -> RoomStory:
-    story = RoomStory()
-    story.hears(body)
-    return story
+def reply_to(body: str = "question") -> RoomScenario:
+    scenario = RoomScenario()
+    scenario.user_writes(body)
+    return scenario
 
 
-def sends(story: RoomStory) -> list[Enqueue]:
+def sends(scenario: RoomScenario) -> list[Enqueue]:
     """Every message that is part of a reply, in the order of the outbox."""
     return [
         each
-        for each in story.all
+        for each in scenario.effects
         if isinstance(each, Enqueue) and isinstance(each.order, SendMessage) and each.order.answers
     ]
 
 
-def flow(story: RoomStory, seconds: float, *, step_s: float = 0.1, piece: str = "word ") -> str:
+def flow(
+    scenario: RoomScenario, seconds: float, *, step_s: float = 0.1, piece: str = "word "
+) -> str:
     """The agent talks for a while, and the room is looked at whenever it wants to be."""
     text = ""
     for _ in range(round(seconds / step_s)):
         text += piece
-        story.grows(text)
-        end = story.now + step_s
-        while (due := story.it.due_at()) is not None and due <= end:
-            story.now = max(story.now, due)
-            story.later(0.0)
-        story.now = end
+        scenario.agent_output(text)
+        end = scenario.now + step_s
+        while (due := scenario.actor.due_at()) is not None and due <= end:
+            scenario.now = max(scenario.now, due)
+            scenario.time_passes(0.0)
+        scenario.now = end
     return text
 
 
@@ -64,67 +66,67 @@ def flow(story: RoomStory, seconds: float, *, step_s: float = 0.1, piece: str = 
 
 
 def test_the_first_text_is_gathered_for_a_moment_and_shown_within_a_second():
-    story = reply_to()
-    story.now += 5
-    assert story.grows("Hel").effects == ()
-    assert story.it.due_at() == story.now + GATHER_S
+    scenario = reply_to()
+    scenario.now += 5
+    assert scenario.agent_output("Hel").effects == ()
+    assert scenario.actor.due_at() == scenario.now + GATHER_S
     assert GATHER_S < 1.0
-    story.grows("Hello")
-    (first,) = story.later(GATHER_S).messages
+    scenario.agent_output("Hello")
+    (first,) = scenario.time_passes(GATHER_S).messages
     assert (first.body, first.partial, first.part, first.edits) == ("Hello", True, 1, None)
 
 
 def test_an_answer_with_nothing_to_show_yet_sets_no_timer():
-    story = reply_to()
-    ends_at = story.now + 1800.0
+    scenario = reply_to()
+    ends_at = scenario.now + 1800.0
     for nothing in ("", " \n"):
-        story.grows(nothing)
-        assert story.it.due_at() == ends_at
-        story.later(7)
-    story.grows(" \nwords")
-    assert story.it.due_at() == story.now + GATHER_S
-    (first,) = story.later(GATHER_S).messages
+        scenario.agent_output(nothing)
+        assert scenario.actor.due_at() == ends_at
+        scenario.time_passes(7)
+    scenario.agent_output(" \nwords")
+    assert scenario.actor.due_at() == scenario.now + GATHER_S
+    (first,) = scenario.time_passes(GATHER_S).messages
     assert first.body.strip() == "words"
 
 
 def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
-    story = reply_to()
-    ends_at = story.now + 1800.0
-    turn = story.it.turn
-    story.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(), Activity("tool", "search")))
-    assert story.it.due_at() == story.now + GATHER_S
-    story.grows("")
-    assert story.it.due_at() == ends_at
+    scenario = reply_to()
+    ends_at = scenario.now + 1800.0
+    turn = scenario.actor.turn
+    scenario.handle(AgentOutput(turn.turn_id, turn.tries, AnswerText(), Activity("tool", "search")))
+    assert scenario.actor.due_at() == scenario.now + GATHER_S
+    scenario.agent_output("")
+    assert scenario.actor.due_at() == ends_at
 
 
 def test_the_status_line_shows_below_the_text_and_not_in_the_final_text():
-    story = reply_to()
-    turn = story.it.turn
+    scenario = reply_to()
+    turn = scenario.actor.turn
     said = AgentOutput(turn.turn_id, turn.tries, AnswerText("So far."), Activity("tool", "search"))
-    story.handle(said)
-    assert story.later(GATHER_S).said == [f"So far.\n\n{CATALOG.tool_status('search')}"]
-    assert story.ends("So far, so good.").said == ["So far, so good."]
+    scenario.handle(said)
+    assert scenario.time_passes(GATHER_S).texts == [f"So far.\n\n{CATALOG.tool_status('search')}"]
+    assert scenario.agent_done("So far, so good.").texts == ["So far, so good."]
 
 
 def test_the_request_names_the_owner_of_the_chat():
-    assert RoomStory().hears("question").only_ask.user_id == ANNA
+    assert RoomScenario().user_writes("question").only_call.user_id == ANNA
 
 
 def test_a_short_answer_is_one_event_and_no_edit():
-    story = reply_to()
-    story.grows("Hi")
-    story.ends("Hi.")
-    assert [(send.order.body, send.order.partial) for send in sends(story)] == [("Hi.", False)]
+    scenario = reply_to()
+    scenario.agent_output("Hi")
+    scenario.agent_done("Hi.")
+    assert [(send.order.body, send.order.partial) for send in sends(scenario)] == [("Hi.", False)]
 
 
 @pytest.mark.parametrize("minutes", [0.5, 3, 29.9])
 def test_the_edits_of_an_answer_keep_their_distance_and_their_number_however_long_it_takes(minutes):
-    story = reply_to()
-    text = flow(story, minutes * 60, step_s=0.5)
-    story.ends(text)
+    scenario = reply_to()
+    text = flow(scenario, minutes * 60, step_s=0.5)
+    scenario.agent_done(text)
 
     events: dict[str, list[Enqueue]] = {}
-    for send in sends(story):
+    for send in sends(scenario):
         events.setdefault(send.order.edits or send.txn_id, []).append(send)
     assert events
     for first, *edits in events.values():
@@ -138,108 +140,108 @@ def test_the_edits_of_an_answer_keep_their_distance_and_their_number_however_lon
 
 
 def test_an_edit_is_named_after_its_number_so_that_a_repetition_is_recognised():
-    story = reply_to()
-    story.ends(flow(story, 20))
-    names = [send.txn_id for send in sends(story)]
+    scenario = reply_to()
+    scenario.agent_done(flow(scenario, 20))
+    names = [send.txn_id for send in sends(scenario)]
     assert len(set(names)) == len(names)
     assert names[:3] == ["$1.1", "$1.1.e1", "$1.1.e2"]
 
 
 def test_edits_come_less_and_less_often():
-    story = reply_to()
-    flow(story, 60)
-    at = [send.not_before for send in sends(story)]
+    scenario = reply_to()
+    flow(scenario, 60)
+    at = [send.not_before for send in sends(scenario)]
     waits = [b - a for a, b in pairwise(at)]
     assert waits == sorted(waits)
     assert waits[-1] > 2 * waits[0]
 
 
 def test_a_newer_edit_drops_the_older_ones_that_still_wait():
-    story = reply_to()
-    flow(story, 10)
-    drops = [each for each in story.all if isinstance(each, DropEdits)]
+    scenario = reply_to()
+    flow(scenario, 10)
+    drops = [each for each in scenario.effects if isinstance(each, DropEdits)]
     assert {drop.edits for drop in drops} == {"$1.1"}
-    before_last_edit = story.ends("The end.").effects
+    before_last_edit = scenario.agent_done("The end.").effects
     kinds = [type(each) for each in before_last_edit]
     assert kinds.index(DropEdits) < kinds.index(Enqueue)
 
 
 def test_the_last_edit_keeps_its_distance_and_the_next_turn_waits_for_it():
-    story = reply_to("one")
-    story.hears("two")
-    story.grows("Hel")
-    story.later(GATHER_S)
-    story.now += 0.1
-    result = story.ends("Hello.")
+    scenario = reply_to("one")
+    scenario.user_writes("two")
+    scenario.agent_output("Hel")
+    scenario.time_passes(GATHER_S)
+    scenario.now += 0.1
+    result = scenario.agent_done("Hello.")
 
     (last,) = result.of(Enqueue)
-    assert last.not_before >= story.now - 0.1 + CONTRACT_INTERVAL_S
+    assert last.not_before >= scenario.now - 0.1 + CONTRACT_INTERVAL_S
     assert result.of(CallAgent) == []
-    assert story.it.due_at() == story.now + EDIT_INTERVAL_S
-    assert story.later(EDIT_INTERVAL_S - 0.01).of(CallAgent) == []
-    assert story.later(0.01).only_ask.request.text == "two"
+    assert scenario.actor.due_at() == scenario.now + EDIT_INTERVAL_S
+    assert scenario.time_passes(EDIT_INTERVAL_S - 0.01).of(CallAgent) == []
+    assert scenario.time_passes(0.01).only_call.request.text == "two"
 
 
 def test_without_new_text_there_is_no_edit_and_the_timer_is_set_for_later():
-    story = reply_to()
-    story.grows("Hello")
-    story.later(GATHER_S)
-    due = story.it.due_at()
+    scenario = reply_to()
+    scenario.agent_output("Hello")
+    scenario.time_passes(GATHER_S)
+    due = scenario.actor.due_at()
     assert due is not None
-    assert story.later(due - story.now).effects == ()
-    again = story.it.due_at()
+    assert scenario.time_passes(due - scenario.now).effects == ()
+    again = scenario.actor.due_at()
     assert again is not None
-    assert again > story.now
+    assert again > scenario.now
 
 
 def test_a_timer_that_is_too_early_does_nothing():
-    story = reply_to()
-    story.grows("Hello")
-    assert story.later(GATHER_S / 2).effects == ()
+    scenario = reply_to()
+    scenario.agent_output("Hello")
+    assert scenario.time_passes(GATHER_S / 2).effects == ()
 
 
 # -- long answers -----------------------------------------------------------------------------------
 
 
 def test_a_long_answer_is_a_complete_series_of_parts():
-    story = reply_to()
-    story.ends(LONG)
-    *parts, closing = [send.order for send in sends(story)]
+    scenario = reply_to()
+    scenario.agent_done(LONG)
+    *parts, closing = [send.order for send in sends(scenario)]
     assert len(parts) > 1
     assert [part.part for part in parts] == list(range(1, len(parts) + 1))
     assert " ".join(part.body for part in parts).split() == LONG.split()
-    assert len({send.txn_id for send in sends(story)}) == len(parts) + 1
+    assert len({send.txn_id for send in sends(scenario)}) == len(parts) + 1
     assert not closing.partial
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ended", "growing"])
 def test_a_series_that_is_cut_off_anywhere_does_not_look_finished(ends):
-    story = reply_to()
+    scenario = reply_to()
     if ends:
-        story.ends(LONG)
+        scenario.agent_done(LONG)
     else:
-        story.grows(LONG)
-        story.later(GATHER_S)
+        scenario.agent_output(LONG)
+        scenario.time_passes(GATHER_S)
     shown: dict[TxnId, bool] = {}
     looks_finished = []
-    for send in sends(story):
+    for send in sends(scenario):
         shown[send.order.edits or send.txn_id] = send.order.partial
         looks_finished.append(not any(shown.values()))
     assert len(shown) > 1
     assert looks_finished == [False] * (len(looks_finished) - 1) + [ends]
-    first, *_, closing = sends(story)
+    first, *_, closing = sends(scenario)
     assert closing.order.edits == first.txn_id
     assert closing.not_before - first.not_before >= CONTRACT_INTERVAL_S
 
 
 def test_a_part_that_another_one_follows_is_complete_while_the_answer_grows():
-    story = reply_to()
-    story.grows("word " * 10)
-    story.later(GATHER_S)
-    story.grows(LONG)
-    due = story.it.due_at()
+    scenario = reply_to()
+    scenario.agent_output("word " * 10)
+    scenario.time_passes(GATHER_S)
+    scenario.agent_output(LONG)
+    due = scenario.actor.due_at()
     assert due is not None
-    result = story.later(due - story.now)
+    result = scenario.time_passes(due - scenario.now)
     *complete, growing = sorted(result.messages, key=lambda message: message.part or 0)
     assert not any(message.partial or message.droppable for message in complete)
     assert growing.partial
@@ -249,11 +251,11 @@ def test_a_part_that_another_one_follows_is_complete_while_the_answer_grows():
 
 
 def test_each_part_has_edits_of_its_own_and_not_too_many():
-    story = reply_to()
-    text = flow(story, 240, step_s=1.0, piece="word " * 150)
-    story.ends(text)
+    scenario = reply_to()
+    text = flow(scenario, 240, step_s=1.0, piece="word " * 150)
+    scenario.agent_done(text)
     edits: dict[str, int] = {}
-    for send in sends(story):
+    for send in sends(scenario):
         if send.order.edits:
             edits[send.order.edits] = edits.get(send.order.edits, 0) + 1
     assert len(edits) > 1
@@ -264,50 +266,50 @@ def test_each_part_has_edits_of_its_own_and_not_too_many():
 
 
 def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
-    story = reply_to()
-    result = story.fails()
+    scenario = reply_to()
+    result = scenario.attempt_failed()
     assert result.of(CallAgent) == []
     assert result.of(ShowTyping) == [ShowTyping(False)]
     assert result.messages == []
 
-    due = story.it.due_at()
+    due = scenario.actor.due_at()
     assert due is not None
-    assert due > story.now
-    again = story.later(due - story.now).only_ask
+    assert due > scenario.now
+    again = scenario.time_passes(due - scenario.now).only_call
     assert (again.attempt, again.request.message_id) == (2, "$1")
 
 
 def test_a_retry_with_the_same_text_sends_no_edit():
-    story = reply_to()
-    story.grows("Hello")
-    story.later(GATHER_S)
-    story.fails()
-    story.later(10)
-    story.grows("Hello")
-    assert story.later(10).effects == ()
-    assert story.it.turn is not None
+    scenario = reply_to()
+    scenario.agent_output("Hello")
+    scenario.time_passes(GATHER_S)
+    scenario.attempt_failed()
+    scenario.time_passes(10)
+    scenario.agent_output("Hello")
+    assert scenario.time_passes(10).effects == ()
+    assert scenario.actor.turn is not None
 
 
 def test_a_retry_with_more_text_edits_the_same_event():
-    story = reply_to()
-    story.grows("Hello")
-    story.later(GATHER_S)
-    story.fails()
-    story.later(10)
-    (message,) = story.ends("Hello, world").messages
+    scenario = reply_to()
+    scenario.agent_output("Hello")
+    scenario.time_passes(GATHER_S)
+    scenario.attempt_failed()
+    scenario.time_passes(10)
+    (message,) = scenario.agent_done("Hello, world").messages
     assert message.edits == "$1.1"
 
 
 def test_a_retry_that_needs_fewer_parts_redacts_the_others():
-    story = reply_to()
-    story.grows(LONG)
-    story.later(GATHER_S)
-    assert story.it.turn is not None
-    shown = [part.txn_id for part in story.it.turn.reply.parts]
+    scenario = reply_to()
+    scenario.agent_output(LONG)
+    scenario.time_passes(GATHER_S)
+    assert scenario.actor.turn is not None
+    shown = [part.txn_id for part in scenario.actor.turn.reply.parts]
     assert len(shown) > 1
-    story.fails()
-    story.later(10)
-    result = story.ends("Short.")
+    scenario.attempt_failed()
+    scenario.time_passes(10)
+    result = scenario.agent_done("Short.")
 
     (edit,) = result.messages
     assert (edit.body, edit.edits, edit.partial) == ("Short.", shown[0], False)
@@ -316,79 +318,79 @@ def test_a_retry_that_needs_fewer_parts_redacts_the_others():
 
 
 def test_however_often_it_is_retried_an_event_is_edited_at_most_twenty_times():
-    story = RoomStory(world_options={"agent_retry_s": 3600.0})
-    story.hears("question")
+    scenario = RoomScenario(context_options={"agent_retry_s": 3600.0})
+    scenario.user_writes("question")
     for attempt in range(30):
-        flow(story, 30, piece=f"try {attempt} ")
-        story.fails()
-        story.later(30)
-    story.ends("At last.")
-    edits = [send for send in sends(story) if send.order.edits]
+        flow(scenario, 30, piece=f"try {attempt} ")
+        scenario.attempt_failed()
+        scenario.time_passes(30)
+    scenario.agent_done("At last.")
+    edits = [send for send in sends(scenario) if send.order.edits]
     assert len(edits) <= CONTRACT_EDITS
     assert edits[-1].order.body == "At last."
 
 
 def test_an_agent_that_declines_is_not_asked_again_and_its_code_is_named():
-    story = reply_to()
-    result = story.fails("BAD_INPUT", retryable=False)
-    assert result.said == [CATALOG.agent_error("BAD_INPUT")]
-    assert "BAD_INPUT" in result.said[0]
-    assert story.it.turn is None
+    scenario = reply_to()
+    result = scenario.attempt_failed("BAD_INPUT", retryable=False)
+    assert result.texts == [CATALOG.agent_error("BAD_INPUT")]
+    assert "BAD_INPUT" in result.texts[0]
+    assert scenario.actor.turn is None
 
 
 def test_when_no_further_attempt_fits_the_reply_says_that_there_is_no_answer():
-    story = reply_to()
-    began, tries = story.now, 1
+    scenario = reply_to()
+    began, tries = scenario.now, 1
     while True:
-        result = story.fails("unreachable")
+        result = scenario.attempt_failed("unreachable")
         if result.messages:
             break
-        due = story.it.due_at()
+        due = scenario.actor.due_at()
         assert due is not None
-        story.later(due - story.now)
+        scenario.time_passes(due - scenario.now)
         tries += 1
-    assert result.said == [CATALOG.agent_gave_up("unreachable")]
+    assert result.texts == [CATALOG.agent_gave_up("unreachable")]
     assert (result.messages[0].answers, result.messages[0].partial) == (
         "$1",
         False,
     )
-    assert story.now - began <= 120.0
+    assert scenario.now - began <= 120.0
     assert tries > 5
-    assert story.it.turn is None
+    assert scenario.actor.turn is None
 
 
 def test_a_later_attempt_that_stays_silent_is_cancelled_when_the_time_for_retries_is_over():
-    story = reply_to()
-    gives_up_at = story.now + 120.0
-    story.fails()
-    story.later(5)
-    assert story.it.due_at() == gives_up_at
-    result = story.later(gives_up_at - story.now)
+    scenario = reply_to()
+    gives_up_at = scenario.now + 120.0
+    scenario.attempt_failed()
+    scenario.time_passes(5)
+    assert scenario.actor.due_at() == gives_up_at
+    result = scenario.time_passes(gives_up_at - scenario.now)
     assert result.of(CancelCall) == [CancelCall()]
-    assert result.said == [CATALOG.agent_gave_up("silent")]
+    assert result.texts == [CATALOG.agent_gave_up("silent")]
 
 
 def test_a_last_attempt_that_had_no_time_is_not_called_silent():
     first_wait_s = retry_at("$1", 1, 0.0)
-    story = RoomStory(world_options={"agent_retry_s": first_wait_s + 0.1})
-    story.hears("question")
-    story.fails("AGENT_BUSY")
-    story.later(first_wait_s)
-    result = story.later(0.1)
+    scenario = RoomScenario(context_options={"agent_retry_s": first_wait_s + 0.1})
+    scenario.user_writes("question")
+    scenario.attempt_failed("AGENT_BUSY")
+    scenario.time_passes(first_wait_s)
+    result = scenario.time_passes(0.1)
     assert result.of(CancelCall)
-    assert result.said == [CATALOG.agent_gave_up("AGENT_BUSY")]
+    assert result.texts == [CATALOG.agent_gave_up("AGENT_BUSY")]
 
 
 def test_with_no_time_for_retries_the_first_failure_is_the_last():
-    story = RoomStory(world_options={"agent_retry_s": 0.0})
-    story.hears("question")
-    assert story.fails("silent").said == [CATALOG.agent_gave_up("silent")]
+    scenario = RoomScenario(context_options={"agent_retry_s": 0.0})
+    scenario.user_writes("question")
+    assert scenario.attempt_failed("silent").texts == [CATALOG.agent_gave_up("silent")]
 
 
 def test_the_next_turn_begins_when_the_one_before_has_failed():
-    story = reply_to("one")
-    story.hears("two")
-    assert story.fails("NO", retryable=False).only_ask.request.text == "two"
+    scenario = reply_to("one")
+    scenario.user_writes("two")
+    assert scenario.attempt_failed("NO", retryable=False).only_call.request.text == "two"
 
 
 # -- patience ----------------------------------------------------------------------------------------
@@ -412,12 +414,12 @@ def test_a_wait_is_the_same_when_the_step_is_repeated():
 
 def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own():
     def finished_at(now: float) -> list[Enqueue]:
-        story = RoomStory(now=now)
+        scenario = RoomScenario(now=now)
         begun = (BegunPart(EventId("$part"), edits=1),)
         asked_before = MessageArrived(ROOM, EventId("$1"), ANNA, "question", 0, begun=begun)
-        story.handle(asked_before, stored=True)
-        story.ends("All of it.")
-        return sends(story)
+        scenario.handle(asked_before, stored=True)
+        scenario.agent_done("All of it.")
+        return sends(scenario)
 
     # An edit was dropped that had a number too: how many there are does not tell which are used up.
     used = {TxnId(f"$1.1.e{number}") for number in range(1, CONTRACT_EDITS + 1)}
@@ -429,33 +431,35 @@ def test_a_reply_found_in_history_is_finished_under_transaction_ids_of_its_own()
 # -- what is kept of a long answer -------------------------------------------------------------------
 
 
-def restarted(story: RoomStory) -> None:
+def restarted(scenario: RoomScenario) -> None:
     """The process ends, and another one takes the turn from its row."""
-    assert story.it.turn is not None
-    row = read(Turn, dump(story.it.turn))
-    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
-    story.handle(Resumed())
+    assert scenario.actor.turn is not None
+    row = read(Turn, dump(scenario.actor.turn))
+    scenario.actor = replace(scenario.actor, turn=row, attempt=NO_ATTEMPT)
+    scenario.handle(Resumed())
 
 
 def test_the_row_of_a_long_answer_holds_no_more_than_its_last_part():
-    story = reply_to()
-    flow(story, 60, piece="word " * 30)
-    assert story.it.turn is not None
-    assert len(story.it.turn.reply.parts) > 4
-    assert len(dump(story.it.turn)) < 2 * PART_BYTES
+    scenario = reply_to()
+    flow(scenario, 60, piece="word " * 30)
+    assert scenario.actor.turn is not None
+    assert len(scenario.actor.turn.reply.parts) > 4
+    assert len(dump(scenario.actor.turn)) < 2 * PART_BYTES
 
 
 @pytest.mark.parametrize("end", ["gave up", "stopped"])
 def test_a_long_answer_that_is_not_repeated_keeps_all_that_was_shown(end):
-    story = reply_to()
-    flow(story, 60, piece="word " * 30)
-    shown = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}
-    restarted(story)
-    before = len(sends(story))
-    story.now += 130
-    result = story.fails("silent") if end == "gave up" else story.hears("!stop")
+    scenario = reply_to()
+    flow(scenario, 60, piece="word " * 30)
+    shown = {send.order.edits or send.txn_id: send.order.body for send in sends(scenario)}
+    restarted(scenario)
+    before = len(sends(scenario))
+    scenario.now += 130
+    result = (
+        scenario.attempt_failed("silent") if end == "gave up" else scenario.user_writes("!stop")
+    )
     sentence = CATALOG.agent_gave_up("silent") if end == "gave up" else CATALOG.stopped()
-    closing = sends(story)[before]
+    closing = sends(scenario)[before]
     *finished, last = shown
     assert closing.order.edits == last
     assert closing.order.body.split() == f"{shown[last]} {sentence}".split()
@@ -465,53 +469,55 @@ def test_a_long_answer_that_is_not_repeated_keeps_all_that_was_shown(end):
 
 
 def test_a_row_of_an_earlier_version_with_the_whole_answer_is_continued():
-    story = reply_to()
-    story.grows(LONG)
-    story.later(GATHER_S)
-    turn = story.it.turn
+    scenario = reply_to()
+    scenario.agent_output(LONG)
+    scenario.time_passes(GATHER_S)
+    turn = scenario.actor.turn
     assert turn is not None
     row = json.loads(dump(turn))
     del row["shown_behind"]
     row |= {"shown": LONG, "draft": ""}
     row = read(Turn, json.dumps(row))
-    story.it = replace(story.it, turn=row, attempt=NO_ATTEMPT)
-    story.handle(Resumed())
-    result = story.hears("!stop")
+    scenario.actor = replace(scenario.actor, turn=row, attempt=NO_ATTEMPT)
+    scenario.handle(Resumed())
+    result = scenario.user_writes("!stop")
     assert result.messages[0].body.endswith(CATALOG.stopped())
     assert len(result.messages[0].body) < PART_BYTES
 
 
 def test_a_status_line_below_a_full_part_moves_no_cut():
-    story = reply_to()
-    turn = story.it.turn
+    scenario = reply_to()
+    turn = scenario.actor.turn
     assert turn is not None
     text = "word " * (PART_BYTES // 5)
     for more in ("", "word " * 100):
         grown = AgentOutput(
             turn.turn_id, turn.tries, AnswerText(text + more), Activity("tool", "search")
         )
-        story.handle(grown)
-        story.later(10)
-    story.ends(text + "word " * 100)
-    last = {send.order.edits or send.txn_id: send.order.body for send in sends(story)}
+        scenario.handle(grown)
+        scenario.time_passes(10)
+    scenario.agent_done(text + "word " * 100)
+    last = {send.order.edits or send.txn_id: send.order.body for send in sends(scenario)}
     assert tuple(last.values()) == split(text + "word " * 100)
 
 
 def test_a_part_that_had_no_edit_left_while_the_answer_grew_gets_its_text_at_the_end():
-    story = RoomStory(world_options={"agent_retry_s": 36_000.0, "agent_max_turn_s": 86_400.0})
-    story.hears("question")
+    scenario = RoomScenario(
+        context_options={"agent_retry_s": 36_000.0, "agent_max_turn_s": 86_400.0}
+    )
+    scenario.user_writes("question")
     for attempt in range(25):
         text = f"try {attempt} {LONG}"
-        story.grows(text)
-        story.later(GATHER_S)
-        story.later(60)
+        scenario.agent_output(text)
+        scenario.time_passes(GATHER_S)
+        scenario.time_passes(60)
         if attempt < 24:
-            story.fails()
-            story.later(60)
-    story.ends(text)
+            scenario.attempt_failed()
+            scenario.time_passes(60)
+    scenario.agent_done(text)
     last: dict[TxnId, str] = {}
     edits: dict[TxnId, int] = {}
-    for send in sends(story):
+    for send in sends(scenario):
         part = send.order.edits or send.txn_id
         last[part] = send.order.body
         edits[part] = edits.get(part, -1) + 1

@@ -12,7 +12,7 @@ from machines.ids import EventId, RoomId, TxnId
 from machines.turn.notices import in_parts
 from machines.turn.split import PART_BYTES
 from machines.user.chats import ChatSummary
-from tests.machines.support import ANNA, ENTRY, ROOM, RoomStory, UserStory, entry_room
+from tests.machines.support import ANNA, ENTRY, ROOM, RoomScenario, UserScenario, entry_room
 
 LIST = EventId("$list")
 
@@ -25,12 +25,12 @@ def chats(count: int) -> tuple[ChatSummary, ...]:
 
 
 def listed(count: int, *begun: BegunPart) -> list[Enqueue]:
-    story = UserStory()
-    story.it = replace(story.it, chats=chats(count))
-    (ready,) = story.handle(
+    scenario = UserScenario()
+    scenario.actor = replace(scenario.actor, chats=chats(count))
+    (ready,) = scenario.handle(
         ChatListRequested(ReplyTarget(ENTRY, LIST, EventId("$root"), begun))
     ).tells
-    return RoomStory(entry_room()).handle(ready.event, stored=True).of(Enqueue)
+    return RoomScenario(entry_room()).handle(ready.event, stored=True).of(Enqueue)
 
 
 def message(send: Enqueue) -> SendMessage:
@@ -91,25 +91,25 @@ def arrived(body: str) -> MessageArrived:
 
 
 def test_a_command_completes_its_answer_in_the_event_that_was_found():
-    result = RoomStory().handle(arrived("!help"), stored=True)
+    result = RoomScenario().handle(arrived("!help"), stored=True)
     (edit,) = result.messages
     assert (edit.edits_event_id, edit.notice, edit.partial) == ("$begun", True, False)
     assert result.of(DropEdits)
 
 
 def test_a_request_of_a_command_names_the_parts_found_of_its_answer():
-    (tell,) = RoomStory().handle(arrived("!chats"), stored=True).tells
+    (tell,) = RoomScenario().handle(arrived("!chats"), stored=True).tells
     assert tell.event.reply_to.begun == (BegunPart(EventId("$begun"), 1),)
-    entry = RoomStory(entry_room())
+    entry = RoomScenario(entry_room())
     event: Any = arrived("hello")
     (tell,) = entry.handle(event, stored=True).tells
     assert tell.event.reply_to.begun == event.begun
 
 
 def test_a_command_that_asks_the_agent_completes_its_answer_in_the_event_that_was_found():
-    story = RoomStory()
-    story.handle(arrived("!save notes"), stored=True)
-    turn = story.it.turn
+    scenario = RoomScenario()
+    scenario.handle(arrived("!save notes"), stored=True)
+    turn = scenario.actor.turn
     assert turn is not None
     assert [part.event_id for part in turn.reply.parts] == ["$begun"]
 
