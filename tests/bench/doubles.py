@@ -94,9 +94,9 @@ class InstantHomeserver:
         topology, self._topology = self._topology, Topology(BOT, {})
         return SyncBatch(SyncToken("s0")), topology
 
-    async def confirm(self, topology: Topology, doubts: Unconfirmed) -> Topology:
+    async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
         """Nothing here is in doubt."""
-        raise AssertionError(f"an undamaged world was doubted: {doubts}")
+        raise AssertionError(f"an undamaged world was doubted: {unconfirmed}")
 
     async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
         """No room here needs a repair."""
@@ -175,20 +175,20 @@ def chats(count: int) -> Topology:
     return Topology(BOT, rooms)
 
 
-def say_something(rooms: int, messages: int, a_sync: int) -> Iterator[bytes]:
+def message_syncs(rooms: int, messages: int, a_sync: int) -> Iterator[bytes]:
     """Yield raw sync responses in which the owner writes in one chat after the other."""
     for start in range(0, messages, a_sync):
-        said = {
+        stderr = {
             number: {
                 "type": "m.room.message",
                 "content": {"msgtype": "m.text", "body": f"message {number}", "m.mentions": {}},
             }
             for number in range(start, min(start + a_sync, messages))
         }
-        yield _response("s", rooms, said)
+        yield _response("s", rooms, stderr)
 
 
-def stir(rooms: int, a_sync: int) -> Iterator[bytes]:
+def membership_syncs(rooms: int, a_sync: int) -> Iterator[bytes]:
     """Yield raw sync responses in which the owner's membership is told again in every chat."""
     member = {"type": "m.room.member", "state_key": OWNER, "content": {"membership": "join"}}
     for start in range(0, rooms, a_sync):

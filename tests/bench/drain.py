@@ -12,7 +12,7 @@ import anyio
 
 from tests.bench.agent_process import agent_process
 from tests.bench.bots import BOT, DAEMON, INSTANT, NIO, Kind, check, running
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.bench.resources import cpu_s
 from tests.support.memory_homeserver.process import MemoryHomeserver
 
@@ -44,7 +44,7 @@ async def _quick() -> list[Figure]:
         agent = {"MATRIX_PLATFORM_BACKEND": "real", "AGENT_BASE_URL": url}
         real = await _drain(DAEMON, _MESSAGES, environment=agent)
     nio = await _drain(NIO, _MESSAGES)
-    speed, cost = (Beside(NIO.name, nio.per_s),), (Beside(NIO.name, nio.cpu_ms),)
+    speed, cost = (Comparison(NIO.name, nio.per_s),), (Comparison(NIO.name, nio.cpu_ms),)
     return [
         Figure("messages answered", ours.per_s, "/s", speed, Goal("at least", 3_500)),
         Figure("processor time a message", ours.cpu_ms, "ms", cost, Goal("at most", 0.3)),
@@ -56,7 +56,7 @@ async def _quick() -> list[Figure]:
 async def _slow() -> list[Figure]:
     ours = await _drain(INSTANT, _MESSAGES, put_delay_ms=_SLOW_PUT_MS)
     nio = await _drain(NIO, _FEW_MESSAGES, put_delay_ms=_SLOW_PUT_MS)
-    beside = (Beside(f"{NIO.name} ({_FEW_MESSAGES} messages)", nio.per_s),)
+    beside = (Comparison(f"{NIO.name} ({_FEW_MESSAGES} messages)", nio.per_s),)
     what = f"answered, {_SLOW_PUT_MS:g} ms a PUT"
     return [Figure(what, ours.per_s, "/s", beside, Goal("at least", 2_000))]
 

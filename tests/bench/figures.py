@@ -9,7 +9,7 @@ class BenchFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Comparison:
     """The same work done in another way, in the unit of the figure."""
 
     name: str
@@ -35,7 +35,7 @@ class Figure:
     what: str
     ours: float
     unit: str
-    beside: tuple[Beside, ...] = ()
+    beside: tuple[Comparison, ...] = ()
     goal: Goal | None = None
 
     @property

@@ -17,7 +17,7 @@ from machines.ids import EventId, RoomId, SyncToken, UserId
 from store import Journal
 from store.codec import dump
 from store.database import open_database
-from tests.bench.figures import BenchFailed, Beside, Figure
+from tests.bench.figures import BenchFailed, Comparison, Figure
 
 TITLE = "Journal (synchronous=FULL)"
 _EVENTS = 20_000
@@ -33,7 +33,10 @@ def measure() -> Iterator[Figure]:
         ours = anyio.run(_journalled, folder / "batches.db", events, _BATCH)
         singles = anyio.run(_journalled, folder / "singles.db", events[:_SINGLE_EVENTS], 1)
         floor = _bare(folder / "bare.db", events)
-    beside = (Beside("bare executemany (floor)", floor), Beside("one commit an event", singles))
+    beside = (
+        Comparison("bare executemany (floor)", floor),
+        Comparison("one commit an event", singles),
+    )
     yield Figure(f"events journalled, {_BATCH} a sync", ours, "/s", beside)
 
 
@@ -55,15 +58,15 @@ async def _journalled(path: Path, events: Sequence[MessageArrived], batch: int) 
     try:
         journal = Journal(database)
         began = time.perf_counter()
-        kept = 0
+        stored = 0
         for start in range(0, len(events), batch):
             sync = SyncBatch(SyncToken(f"s{start}"), tuple(events[start : start + batch]))
-            kept += len(await journal.save_sync_batch(sync, 0.0))
+            stored += len(await journal.save_sync_batch(sync, 0.0))
         seconds = time.perf_counter() - began
     finally:
         await database.close()
-    if kept != len(events):
-        raise BenchFailed(f"{kept} of {len(events)} events were journalled")
+    if stored != len(events):
+        raise BenchFailed(f"{stored} of {len(events)} events were journalled")
     return len(events) / seconds
 
 

@@ -27,7 +27,7 @@ from machines.room.machine import (
     RoomMachine,
     UserWrote,
 )
-from tests.bench.figures import Beside, Figure
+from tests.bench.figures import Comparison, Figure
 
 TITLE = "Machines"
 _ROUNDS = 30_000
@@ -53,8 +53,8 @@ def measure() -> Iterator[Figure]:
     """Run the same transitions in three ways."""
     ours = _rate(_by_table, _ROUNDS)
     beside = (
-        Beside("python-statemachine's engine", _rate(_by_engine, _ENGINE_ROUNDS)),
-        Beside("a bare dict of functions (floor)", _rate(_by_dict, _ROUNDS)),
+        Comparison("python-statemachine's engine", _rate(_by_engine, _ENGINE_ROUNDS)),
+        Comparison("a bare dict of functions (floor)", _rate(_by_dict, _ROUNDS)),
     )
     yield Figure("transitions of the compiled table", ours, "/s", beside)
 

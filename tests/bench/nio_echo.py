@@ -42,7 +42,7 @@ async def run() -> None:
 
     live = False
 
-    async def say_live(_: SyncResponse) -> None:
+    async def report_live(_: SyncResponse) -> None:
         nonlocal live
         if not live:
             live = True
@@ -51,7 +51,7 @@ async def run() -> None:
 
     # nio's own annotations want what its documentation does not give either.
     client.add_event_callback(echo, RoomMessageText)  # type: ignore[arg-type]
-    client.add_response_callback(say_live, SyncResponse)  # type: ignore[arg-type]
+    client.add_response_callback(report_live, SyncResponse)  # type: ignore[arg-type]
     since = _TOKEN.read_text() if _TOKEN.exists() else None
     try:
         await client.sync_forever(

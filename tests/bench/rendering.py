@@ -16,7 +16,7 @@ from machines.room.topology import ObservedRoom, Topology
 from matrix.http.transport import Transport
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.perform import OrderPerformer
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.matrix.markdown_corpus import corpus
 
 TITLE = "Rendering: the worst texts of 64 KiB"
@@ -35,15 +35,15 @@ class _Sink:
 
 def measure() -> Iterator[Figure]:
     """Send each text, and look how late a clock on the same loop ticks."""
-    held, taken = anyio.run(_worst)
-    beside = (Beside("the longest rendering", taken * 1000),)
+    held, rendered = anyio.run(_worst)
+    beside = (Comparison("the longest rendering", rendered * 1000),)
     yield Figure("the event loop is held, longest", held * 1000, "ms", beside, Goal("at most", 100))
 
 
 async def _worst() -> tuple[float, float]:
     performer = OrderPerformer(cast("Transport", _Sink()), cast("RoomCreator", None), _BOT)
     performer.remember(Topology(_BOT, {_ROOM: ObservedRoom(_ROOM, _BOT, 0)}))
-    held = taken = 0.0
+    held = rendered = 0.0
 
     async def tick() -> None:
         nonlocal held
@@ -57,6 +57,6 @@ async def _worst() -> tuple[float, float]:
         for number, (_name, text) in enumerate(corpus(_SIZE)):
             began = time.perf_counter()
             await performer.perform(SendMessage(_ROOM, text), TxnId(str(number)))
-            taken = max(taken, time.perf_counter() - began)
+            rendered = max(rendered, time.perf_counter() - began)
         tasks.cancel_scope.cancel()
-    return held, taken
+    return held, rendered

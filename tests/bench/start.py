@@ -15,7 +15,7 @@ import anyio
 
 from sandbox.daemon import Daemon
 from tests.bench.bots import BOT, INSTANT, NIO, Kind, check, daemon_of
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.bench.resources import peak_rss_mib
 from tests.bench.table import number
 from tests.support.memory_homeserver.process import MemoryHomeserver
@@ -47,17 +47,21 @@ def measure() -> Iterator[Figure]:
             f"cold, {number(chats)} chats",
             ours.cold_s,
             "s",
-            (Beside(NIO.name, nio.cold_s),),
+            (Comparison(NIO.name, nio.cold_s),),
             _COLD_GOAL if most else None,
         )
         yield Figure(
-            "warm", ours.warm_s, "s", (Beside(NIO.name, nio.warm_s),), _WARM_GOAL if most else None
+            "warm",
+            ours.warm_s,
+            "s",
+            (Comparison(NIO.name, nio.warm_s),),
+            _WARM_GOAL if most else None,
         )
         yield Figure(
             "peak memory",
             ours.peak_mib,
             "MiB",
-            (Beside(NIO.name, nio.peak_mib),),
+            (Comparison(NIO.name, nio.peak_mib),),
             _MEMORY_GOAL if most else None,
         )
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.bench.table import number, table_of
 
 
@@ -14,7 +14,7 @@ def test_a_goal_is_a_lower_or_an_upper_limit() -> None:
 
 
 def test_a_figure_as_json_names_the_ratio_to_each_comparison() -> None:
-    beside = (Beside("floor", 200.0), Beside("nothing", 0.0))
+    beside = (Comparison("floor", 200.0), Comparison("nothing", 0.0))
     shown = Figure("rate", 100.0, "/s", beside, Goal("at most", 150)).as_json()
     assert shown["beside"] == [
         {"name": "floor", "value": 200.0, "ratio": 0.5},
@@ -25,7 +25,7 @@ def test_a_figure_as_json_names_the_ratio_to_each_comparison() -> None:
 
 def test_a_table_has_a_line_for_each_comparison_and_a_mark_for_each_goal() -> None:
     figures = [
-        Figure("drain", 4_000, "/s", (Beside("bare nio", 1_000),), Goal("at least", 3_500)),
+        Figure("drain", 4_000, "/s", (Comparison("bare nio", 1_000),), Goal("at least", 3_500)),
         Figure("latency", 7.25, "ms", (), Goal("at most", 5)),
     ]
     console = Console(width=100)

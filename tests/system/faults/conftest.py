@@ -28,9 +28,9 @@ async def session_setup(
             AGENT_TIMEOUT_S=str(TIMEOUT_S),
         )
         user_id = await synapse.register("a-patient-person", PASSWORD)
-        async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
+        async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as user:
             await daemon.wait_live()
-            yield FaultFixture(proxy, bot, await onboard(person, bot.user_id))
+            yield FaultFixture(proxy, bot, await onboard(user, bot.user_id))
 
 
 @pytest.fixture
