@@ -11,32 +11,25 @@ import pytest
 from machines.ids import ActorKey
 from store import Database, DatabaseUnusable, Journal
 from store.errors import UnitRefused
+from tests.idle_loop import settle
 from tests.store.values import message
 
 T = TypeVar("T")
 
 
-class Gated:
-    """A database that begins a transaction only when it is let through."""
+class GatedRunner:
+    """A database that begins no transaction before `open`."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.reply_to = 0
         self._gate = anyio.Event()
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        self.reply_to += 1
         await self._gate.wait()
         return await self.database.run(function)
 
     def open(self) -> None:
         self._gate.set()
-
-
-async def settle() -> None:
-    """Let every task run into its next wait."""
-    for _ in range(20):
-        await anyio.lowlevel.checkpoint()
 
 
 def put(body: str) -> Callable[[sqlite3.Connection], str]:
@@ -67,7 +60,7 @@ async def statements(database: Database) -> list[str]:
 
 
 async def test_units_that_wait_together_share_one_commit(database, statements):
-    gated = Gated(database)
+    gated = GatedRunner(database)
     journal = Journal(gated)
     results: list[str] = []
     async with anyio.create_task_group() as group:
@@ -85,7 +78,7 @@ async def test_units_that_wait_together_share_one_commit(database, statements):
 
 
 async def test_a_bad_unit_is_refused_alone_and_the_others_are_kept(database, statements):
-    gated = Gated(database)
+    gated = GatedRunner(database)
     journal = Journal(gated)
     outcomes: dict[str, object] = {}
 
@@ -106,7 +99,7 @@ async def test_a_bad_unit_is_refused_alone_and_the_others_are_kept(database, sta
 
 
 async def test_when_the_database_is_unusable_everybody_in_the_group_hears_it(database):
-    gated = Gated(database)
+    gated = GatedRunner(database)
     journal = Journal(gated)
     await database.run(lambda raw: raw.execute("PRAGMA max_page_count = 1"))
     heard: list[str] = []
@@ -126,7 +119,7 @@ async def test_when_the_database_is_unusable_everybody_in_the_group_hears_it(dat
 
 
 async def test_a_fault_in_a_unit_is_never_taken_for_success_by_another(database):
-    gated = Gated(database)
+    gated = GatedRunner(database)
     journal = Journal(gated)
     outcomes: list[object] = []
 
@@ -151,7 +144,7 @@ async def test_a_fault_in_a_unit_is_never_taken_for_success_by_another(database)
 
 @pytest.mark.parametrize("cancelled", ["the one that writes", "one that waits"])
 async def test_a_cancelled_writer_loses_nothing(database, cancelled):
-    gated = Gated(database)
+    gated = GatedRunner(database)
     journal = Journal(gated)
     scopes = [anyio.CancelScope() for _ in range(3)]
     done: list[int] = []
@@ -177,7 +170,7 @@ async def test_a_cancelled_writer_loses_nothing(database, cancelled):
 
 async def test_writers_go_on_in_the_order_of_their_commits(database):
     """A row that is brought to its actor before an older one would make it pass the older one over."""
-    gated = Gated(database)
+    gated = GatedRunner(database)
     journal = Journal(gated)
     brought: list[int] = []
 

@@ -50,7 +50,7 @@ async def forged(synapse, session_agent, tmp_path_factory):
         rooms = {forgery.__name__: await forgery(setup) for forgery in FORGERIES}
 
         async def send_message(when: str, known: set[str]) -> None:
-            """Write in every forged room until the bot has reacted there, and in the honest ones until it has answered."""
+            """Write in every forged room until the bot has reacted there, and in the others until it has answered."""
             for name, room in rooms.items():
                 await setup.user.send_text(room, f"{name} {when}")
             for onboarded in onboarded_users:
