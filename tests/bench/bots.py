@@ -1,4 +1,4 @@
-"""The bots that are run against a homeserver in memory, and the check that what they did was right."""
+"""The bots that run against a homeserver in memory, and the check of their results."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ CHECKOUT = str(Path(__file__).parents[2])
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One program to measure; `careful` ones have to keep the whole guarantee (contract D1)."""
+    """One program to measure; with `full_guarantee` its results must keep contract D1."""
 
     name: str
     program: tuple[str, ...]
@@ -49,7 +49,7 @@ def daemon_of(
     """Return a bot that has not been started yet; it runs the code of this checkout."""
     settings = {
         "MATRIX_HOMESERVER": url,
-        "MATRIX_USER_ID": BOT,  # Synapse in the sandbox goes by the same name
+        "MATRIX_USER_ID": BOT,  # Synapse in the sandbox has the same server name
         "MATRIX_PASSWORD": PASSWORD,
         "PYTHONPATH": CHECKOUT,
     }
@@ -57,10 +57,10 @@ def daemon_of(
 
 
 def check(kind: Kind, stats: Mapping[str, Any], messages: int) -> None:
-    """Refuse figures of a bot that has not answered each message once, in its room, in order.
+    """Check that a bot has answered each message once, in its room, in order.
 
     Raises:
-        BenchFailed: with what was wrong.
+        BenchFailed: it has not.
     """
     wrong = {"answered": messages - stats["answered"]}
     if kind.full_guarantee:

@@ -1,8 +1,8 @@
-"""Messages a second when thousands come at once, with the whole guarantee: none lost, none twice, in order.
+"""Messages a second when thousands arrive at once, with every message answered once and in order.
 
 The daemon runs as a process against the homeserver in memory; its agent answers at once, in its process or over a
-real WebSocket. Then the same against a homeserver that takes 15 ms for each message, where a bot that sends one
-after the other can do no more than 67 a second.
+real WebSocket. Then the same with a homeserver that takes 15 ms for each message, where a bot that sends one
+message at a time reaches at most 67 a second.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,19 +21,19 @@ _ROOMS = 50
 _MESSAGES = 5_000
 _SLOW_PUT_MS = 15.0
 _FEW_MESSAGES = 500
-"""Enough for a bot that sends one after the other: it takes it eight seconds."""
+"""Fewer for a bot that sends one message at a time, which takes eight seconds for these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How fast it was, and what it took of the processor."""
+    """The speed and the processor time."""
 
     per_s: float
     cpu_ms: float
 
 
 def measure() -> Iterator[Figure]:
-    """Drain with each bot, on the quick homeserver and on the slow one."""
+    """Measure each bot, on the quick homeserver and on the slow one."""
     yield from anyio.run(_quick)
     yield from anyio.run(_slow)
 

@@ -1,8 +1,8 @@
-"""The cost of idle rooms: memory and tasks of the runtime, in a process of its own.
+"""The cost of idle rooms: memory and tasks of the runtime, in a separate process.
 
-The rooms are rows of the database and were in the topology of the start, so every one was reconciled. Then every one
-is woken once by a change of membership, some by a message that is answered, and all rest. What is counted is what
-that left behind, beside the same process with a single room. What the homeserver's edge keeps shows in `start`.
+All rooms are in the database and were reconciled at the start. Each room then gets a change of membership, some get a
+message that is answered, and all become idle. The figures are what remains, compared with the same process with one
+room. The memory of the `matrix` package is measured in `start`.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _ROOMS = 100_000
 _MESSAGES = 5_000
 _A_SYNC = 1_000
 _RESTING_S = 2.5
-"""The read marker of a room is moved again a second after the first time, and idle workers exit within two."""
+"""Read markers are sent at most a second later, and idle workers exit within two."""
 _MEMORY_GOAL = Goal("at most", 50.0)
 _NO_TASKS = Goal("at most", 0)
 
@@ -109,7 +109,7 @@ async def _second_start(rooms: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Be one start of the process, in a directory for its database; the second prints its figures."""
+    """Run one start in the directory of the database; the second prints its figures."""
     set_up_logs("json", "error")
     number, rooms = sys.argv[1], int(sys.argv[2])
     if number == "first":

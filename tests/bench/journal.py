@@ -1,7 +1,6 @@
 """Events journalled a second, in sync batches of a hundred, each batch one durable transaction.
 
-The floor is SQLite alone: the same rows, ready made, into one table. The other comparison is what is saved by
-batches: one commit for each event.
+The floor is SQLite alone: the same finished rows into one table. The other comparison is one commit for each event.
 """
 
 import sqlite3
@@ -26,7 +25,7 @@ _BATCH = 100
 
 
 def measure() -> Iterator[Figure]:
-    """Journal the same events in batches and one by one, and put them into a bare table."""
+    """Measure the journal in batches and one by one, and a bare table."""
     events = _events(_EVENTS)
     with TemporaryDirectory() as name:
         folder = Path(name)

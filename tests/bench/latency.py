@@ -1,4 +1,4 @@
-"""How long a reply takes when nothing is busy: twenty messages a second, spread over twenty rooms."""
+"""The latency of replies at low load: twenty messages a second in twenty rooms."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
-"""Transitions a second: the compiled table beside the engine it was read from, and beside bare dispatch.
+"""Transitions a second of the compiled table, compared with the engine it is built from and with bare dispatch.
 
-The work is one room's round: a message comes, the topology is confirmed, the bot is removed. All three ways
-call the same actions, so that the difference is dispatch alone.
+One round of a room is a message, a confirmed topology, and the removal of the bot. All three call the same actions,
+so that only dispatch differs.
 """
 
 import time
@@ -83,7 +83,7 @@ def _by_engine(rounds: int) -> Room:
     room = _START
     for _ in range(rounds):
         for name, fact in zip(names, _FACTS, strict=True):
-            room, _effects = machine.send(name, data=room, fact=fact, context=_CONTEXT)
+            room, _effects = machine.send(name, data=room, trigger=fact, context=_CONTEXT)
             room = replace(room, state=machine.current_state_value)
     return room
 

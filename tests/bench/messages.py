@@ -1,8 +1,7 @@
 """Messages a second from the bytes of a sync response to the reply's committed outbox row.
 
-All of the runtime is in it, from decoding to the second commit; agent and homeserver answer at once. The floor
-does the same to the disk and to the JSON with nothing in between: parse the response, keep its events and token in one
-transaction, keep the replies in another.
+This includes all of the runtime from decoding to the second commit; agent and homeserver answer at once. The floor
+only parses the response, stores its events and token in one transaction, and the replies in another.
 """
 
 import json
@@ -30,7 +29,7 @@ _FLOOR = "JSON and two commits (floor)"
 
 
 def measure() -> Iterator[Figure]:
-    """Feed raw responses to the runtime, and to two transactions."""
+    """Measure raw responses through the runtime, and through two transactions."""
     responses = list(message_syncs(_ROOMS, _MESSAGES, _A_SYNC))
     set_up_logs("json", "error")
     with TemporaryDirectory() as name:
@@ -42,7 +41,7 @@ def measure() -> Iterator[Figure]:
         floor_ms = (time.process_time() - began) / _MESSAGES * 1000
     beside = (Comparison(_FLOOR, floor),)
     yield Figure(f"messages, {_A_SYNC} a sync, {_ROOMS} rooms", ours, "/s", beside, _GOAL)
-    # What stays comparable when the machine is busy.
+    # This is comparable also on a busy machine.
     yield Figure("processor time a message", ours_ms, "ms", (Comparison(_FLOOR, floor_ms),))
 
 

@@ -1,7 +1,7 @@
-"""From the start of the process to the first answered message, and the most memory it took on the way.
+"""The time from the start of the process to the first answered message, and the peak memory until then.
 
 *Cold* is a start without a database: every room is recovered from the homeserver's topology. *Warm* is the next
-start, which reconciles every room again and finds it as stored. The message is sent the moment the bot is live. The
+start, which reconciles every room again and finds no changes. The message is sent once the bot is live. The
 bare nio bot does its documented full-state sync; cold it has no sync token, warm it has.
 """
 

@@ -1,6 +1,6 @@
-"""The same starts as in `start`, on a real Synapse: slower to fill, so only when asked for, and with 300 chats.
+"""The same starts as in `start`, on a real Synapse: which is slower to fill: only by name, with 300 chats.
 
-The chats are made as the bot would have made them, bindings included; their owners have not all come in yet.
+The chats are created as the bot creates them, with bindings; most owners have not joined yet.
 """
 
 import time
@@ -66,7 +66,7 @@ async def _answered(owner: MatrixUser, chat: str) -> None:
 
 
 async def _populate(bot: MatrixSession, owners: list[str]) -> str:
-    """Make a Space with chats for each owner; returns the first owner's first chat."""
+    """Create a Space with chats for each owner; return the first owner's first chat."""
     chats: dict[int, str] = {}
     limit = anyio.CapacityLimiter(_AT_ONCE)
 
@@ -81,7 +81,7 @@ async def _populate(bot: MatrixSession, owners: list[str]) -> str:
 
 
 async def _create_rooms(bot: MatrixSession, owner: str, highest_chat_id: int) -> str:
-    """Make one owner's rooms; `given_out` is the highest platform_chat_id so far."""
+    """Create one owner's rooms; `highest_chat_id` is the highest platform_chat_id so far."""
     space = await _room(bot, owner, f"Lambda — {owner}", {"type": "m.space"})
     await _bind(bot, owner, space, {"room_type": "space"})
     rooms = []

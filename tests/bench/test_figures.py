@@ -37,6 +37,6 @@ def test_a_table_has_a_line_for_each_comparison_and_a_mark_for_each_goal() -> No
     assert ["latency", "7.25", "ms", "≤", "5", "✗"] in lines
 
 
-def test_numbers_have_the_digits_that_say_something() -> None:
+def test_numbers_have_their_significant_digits() -> None:
     shown = [number(value) for value in (12_345.6, 123.4, 12.34, 1.234, 0.1234, 0.0123, 5.0, 0)]
     assert shown == ["12 346", "123", "12.3", "1.23", "0.12", "0.012", "5", "0"]
