@@ -87,6 +87,7 @@ async def test_messages_are_taken_again_once_half_are_answered_and_not_before(
         assert runtime.homeserver.said.count(NOTICE) == 2
 
 
+@pytest.mark.slow
 async def test_in_between_what_comes_is_still_set_aside(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.mute |= {"0", "50"}
@@ -167,6 +168,7 @@ async def test_a_cell_behind_a_mute_agent_holds_a_bounded_number_of_rows(runtime
         assert cell.inbox.held(Priority.MESSAGE) <= HELD
 
 
+@pytest.mark.slow
 async def test_requests_of_one_user_are_bounded_and_told_in_the_room_they_come_from(
     runtime: RuntimeFixture,
 ):

@@ -198,12 +198,12 @@ def membership_syncs(rooms: int, a_sync: int) -> Iterator[bytes]:
 def _response(kind: str, rooms: int, events: Mapping[int, Mapping[str, Any]]) -> bytes:
     timelines: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for number, event in events.items():
-        told = {
+        common = {
             "sender": OWNER,
             "event_id": f"${kind}{number:0>42}",
             "origin_server_ts": 1_700_000_000_000 + number,
         }
-        timelines[_chat_id(number % rooms)].append(told | dict(event))
+        timelines[_chat_id(number % rooms)].append(common | dict(event))
     token = f"{kind}{max(events) + 1}"
     joined = {
         room_id: {"timeline": {"events": timeline, "limited": False, "prev_batch": token}}

@@ -1,12 +1,9 @@
 """One history: created from a seed, run to its end, and checked."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from actors.agent_calls import Limits
 from actors.bot import Bot
@@ -26,6 +23,7 @@ from tests.simulation.faults import Faults, plan
 from tests.simulation.forks import Forks
 from tests.simulation.homeserver import SimulatedHomeserver
 from tests.simulation.kernel import Kernel, Violation
+from tests.simulation.log_capture import structlog_into
 from tests.simulation.loop import Killed, deterministic
 from tests.simulation.network import Network
 from tests.simulation.planted import NONE, Bug
@@ -385,19 +383,3 @@ class History:
                 )
         if event in FAULTS:
             self.kernel.report_violation(f"{event}: {fields}")
-
-
-@contextmanager
-def structlog_into(receive: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
-    """Pass every log line to `receive` while the block lasts."""
-    before = structlog.get_config()
-
-    def catch(logger: Any, method: str, fields: MutableMapping[str, Any]) -> dict[str, Any]:
-        receive(fields.pop("event"), dict(fields))
-        raise structlog.DropEvent
-
-    structlog.configure(processors=[catch], cache_logger_on_first_use=False)
-    try:
-        yield
-    finally:
-        structlog.configure(**before)

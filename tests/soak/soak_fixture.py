@@ -80,7 +80,7 @@ async def set_up(
 
         async with anyio.create_task_group() as group:
             for number in range(1, users + 1):
-                user_id = await server.register(f"person-{unique}-{number}", PASSWORD)
+                user_id = await server.register(f"user-{unique}-{number}", PASSWORD)
                 user = MatrixUser(server.url, user_id, PASSWORD)
                 group.start_soon(make_chats, await stack.enter_async_context(user))
         yield SoakFixture(server, bot, daemon, agent, tuple(rooms), proxy)

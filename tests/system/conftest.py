@@ -93,7 +93,7 @@ async def make_user(synapse: Synapse) -> AsyncIterator[MakeUser]:
     async with AsyncExitStack() as stack:
 
         async def make(display_name: str | None = None) -> MatrixUser:
-            user_id = await synapse.register(f"a-person-{next(_numbers)}", PASSWORD)
+            user_id = await synapse.register(f"a-user-{next(_numbers)}", PASSWORD)
             user = await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
             if display_name is not None:
                 await user.set_display_name(display_name)

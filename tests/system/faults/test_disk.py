@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def session_broken(synapse, session_agent, tmp_path_factory):
     """A bot with an onboarded user; every test restores what it damages."""
     bot = await register_bot(synapse, tmp_path_factory.mktemp("disk"), session_agent)
-    user_id = await synapse.register("a-person-with-a-disk", PASSWORD)
+    user_id = await synapse.register("a-user-with-a-disk", PASSWORD)
     async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as user:
         await daemon.wait_live()
         broken = BrokenDatabase(bot, await onboard(user, bot.user_id))

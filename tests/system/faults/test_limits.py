@@ -52,7 +52,7 @@ async def two_users(
         AGENT_MAX_TURN_S=str(MAX_TURN_S),
         SURFACES_LOG_LEVEL="info",
     )
-    users = [await synapse.register(f"a-limited-person-{n}", PASSWORD) for n in range(2)]
+    users = [await synapse.register(f"a-limited-user-{n}", PASSWORD) for n in range(2)]
     async with (
         bot.daemon as daemon,
         MatrixUser(synapse.url, users[0], PASSWORD) as one,

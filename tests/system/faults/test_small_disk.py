@@ -53,7 +53,7 @@ def space(directory, free_bytes):
 @pytest.fixture(scope="session")
 async def session_broken(synapse, session_agent, tmp_path_factory):
     """A bot on a small disk; every test leaves it stopped, with no unanswered message."""
-    user_id = await synapse.register("a-person-with-a-small-disk", PASSWORD)
+    user_id = await synapse.register("a-user-with-a-small-disk", PASSWORD)
     with mounted(tmp_path_factory.mktemp("small-disk")) as disk:
         bot = await register_bot(synapse, disk, session_agent)
         async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as user:
