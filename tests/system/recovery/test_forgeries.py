@@ -28,7 +28,7 @@ class Forged:
     rooms: dict[str, str]
     honest: set[str]
     seen: tuple[dict, dict]
-    heard: list[str]
+    agent_texts: list[str]
     after: dict
 
 
@@ -68,9 +68,9 @@ async def forged(synapse, session_agent, tmp_path_factory):
         cold = await internals.rooms()
         created = await setup.forger.ask("!new")
         assert created.msgtype == "m.notice"
-        heard = [request.text for request in session_agent.requests[began:]]
+        agent_texts = [request.text for request in session_agent.requests[began:]]
         honest = {onboarded.chat for onboarded in onboarded_users}
-        yield Forged(rooms, honest, (warm, cold), heard, await internals.values())
+        yield Forged(rooms, honest, (warm, cold), agent_texts, await internals.values())
 
 
 def agent_messages(setup) -> set[str]:
@@ -100,7 +100,7 @@ async def test_a_forged_room_is_adopted_neither_live_nor_without_a_database(forg
 
 @pytest.mark.parametrize("forgery", NAMES)
 async def test_no_message_in_a_forged_room_reaches_an_agent(forged, forgery):
-    assert [text for text in forged.heard if text.startswith(forgery)] == []
+    assert [text for text in forged.agent_texts if text.startswith(forgery)] == []
 
 
 async def test_the_honest_chats_are_not_affected_by_forgeries(forged):
@@ -108,7 +108,7 @@ async def test_the_honest_chats_are_not_affected_by_forgeries(forged):
         chats = {room_id for room_id, room in seen.items() if room["room_type"] == "chat"}
         assert chats == forged.honest
         assert {seen[room_id]["state"] for room_id in chats} == {"bound"}
-    assert forged.heard == ["honest warm", "honest warm", "honest cold", "honest cold"]
+    assert forged.agent_texts == ["honest warm", "honest warm", "honest cold", "honest cold"]
 
 
 async def test_the_next_chat_is_a_new_room(forged):
