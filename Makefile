@@ -13,7 +13,7 @@ FROM ?= 0
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Twice quiet: errors only. Builds run on the locked tools of requirements-build.lock.
+# Errors only (quiet twice). Builds use the locked tools of requirements-build.lock.
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
 LOCKED := install --require-hashes --no-build-isolation --use-pep517
 PROJECT := install --no-deps --no-build-isolation --editable .
@@ -40,29 +40,29 @@ quick: $(DEV_STAMP) ## Run the tests that need neither Synapse nor the simulatio
 test: $(DEV_STAMP) ## Run the whole test suite (ARGS='tests/store -k journal' for a part)
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile)
 
-check: $(DEV_STAMP) ## Format, lint, types and import rules
+check: $(DEV_STAMP) ## Check format, lint, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(DEV_STAMP) ## Measure the runtime beside a floor from the same run
+bench: $(DEV_STAMP) ## Measure the runtime, each figure with a comparison from the same run
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-simulate: $(DEV_STAMP) ## Run SEEDS=20000 histories of faults and kills on a seeded scheduler
+simulate: $(DEV_STAMP) ## Simulate SEEDS=20000 histories with faults and kills
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
-soak: $(DEV_STAMP) ## Kill the daemon under traffic and check that nothing is lost (KILLS=200 for long)
+soak: $(DEV_STAMP) ## Kill the daemon under traffic and check that nothing is lost (KILLS=200 for a long run)
 	@$(BIN)/python -m tests.soak --kills $(KILLS) $(ARGS)
 
-outage: $(DEV_STAMP) ## Kill the homeserver for AWAY=60 seconds and count the requests of the daemon meanwhile
+outage: $(DEV_STAMP) ## Stop the homeserver for AWAY=60 seconds and count the requests of the daemon
 	@$(BIN)/python -m tests.soak.outage --seconds $(AWAY)
 
 docs: $(DEV_STAMP) ## Write docs/machines.md from the code
 	@$(BIN)/python -m machines.drawing > docs/machines.md.new
 	@mv docs/machines.md.new docs/machines.md
 
-# One resolution for all files: the smaller ones are held to the versions of the largest.
+# One resolution for all files: the smaller ones use the versions of the largest.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate requirements-build.in
 

@@ -1,4 +1,4 @@
-"""What all tests share: markers, their event loop, the check for leftover tasks, a homeserver."""
+"""Parts that all tests share: markers, the event loop, the check for leftover tasks, a homeserver."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from hypothesis import settings
 from sandbox.synapse import Synapse
 from tests.idle_loop import IdleLoop, settle
 
-# A run says the same of the same code; what is searched at random is searched by the simulation.
+# The same code always gets the same examples; random search is the task of the simulation.
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
@@ -21,7 +21,7 @@ _MAY_START_SYNAPSE = {"system", "soak"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test that `make quick` leaves out: by its folder, and by its use of the homeserver."""
+    """Mark the tests that `make quick` leaves out, by their folder or their use of the homeserver."""
     folder = item.path.relative_to(_TESTS).parts[0]
     if folder in _MARKED_FOLDERS:
         item.add_marker(folder)
@@ -44,31 +44,30 @@ async def _refuse_to_start(synapse: Synapse) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, object]]:
-    """Run every async test on asyncio, which nio and aiosqlite need, with a loop that knows when it is idle."""
+    """Run every async test on asyncio, which nio and aiosqlite need, with a loop that detects when it is idle."""
     return "asyncio", {"loop_factory": IdleLoop}
 
 
-# anyio's plugin runs the test and its fixtures; a server's connections end with the server, which is a
-# fixture's to end.
-_NOT_OF_THE_TEST = ("TestRunner.", "RequestHandler.")
+# anyio's plugin runs the test and its fixtures; the connections of a server end with the server's fixture.
+_INFRASTRUCTURE = ("TestRunner.", "RequestHandler.")
 
 
 def tasks_of_the_test() -> set[asyncio.Task[object]]:
-    """Every task but those that serve it."""
+    """Return all tasks except those of the infrastructure."""
     return {
         task
         for task in asyncio.all_tasks()
-        if not getattr(task.get_coro(), "__qualname__", "").startswith(_NOT_OF_THE_TEST)
+        if not getattr(task.get_coro(), "__qualname__", "").startswith(_INFRASTRUCTURE)
     }
 
 
 @pytest.fixture
-async def task_census() -> AsyncIterator[None]:
+async def no_leftover_tasks() -> AsyncIterator[None]:
     """Fail the test when a task that it or its fixtures started is still there at the end."""
     before = tasks_of_the_test()
     yield
     if tasks_of_the_test() - before:
-        # A task that was cancelled ends in a later turn of the loop.
+        # A cancelled task ends in a later iteration of the loop.
         await settle()
     left = tasks_of_the_test() - before
     if left:
@@ -76,14 +75,14 @@ async def task_census() -> AsyncIterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def every_task_has_an_end(request: pytest.FixtureRequest) -> None:
-    """Take the census around every async test, outside all of its own fixtures."""
+def check_leftover_tasks(request: pytest.FixtureRequest) -> None:
+    """Check every async test for leftover tasks, after all of its fixtures have ended."""
     if "anyio_backend" in request.fixturenames:
-        request.getfixturevalue("task_census")
+        request.getfixturevalue("no_leftover_tasks")
 
 
 @pytest.fixture(scope="session")
 async def synapse() -> AsyncIterator[Synapse]:
-    """A homeserver for tests that leave it running; each test makes accounts of its own."""
+    """A homeserver for tests that leave it running; each test creates new accounts."""
     async with Synapse() as server:
         yield server

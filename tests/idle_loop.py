@@ -1,7 +1,7 @@
-"""The event loop of the tests: asyncio's own, which can say when every task waits.
+"""The event loop of the tests: asyncio's selector loop, which detects when it is idle.
 
-A task waits for another task, for a timer or for the world outside. The loop has nothing to do exactly when it
-would block in its selector, so the selector is where this is seen; asyncio takes one as an argument.
+The loop is idle when it would block in its selector: every task waits for another task, for a timer or for I/O.
+So the selector detects it; asyncio accepts one as an argument.
 """
 
 import asyncio
@@ -9,26 +9,26 @@ import selectors
 from selectors import SelectorKey
 from typing import Any
 
-MOST_TURNS = 100_000
-"""Far more turns than any test takes; a task that needs more never waits."""
+MAX_ITERATIONS = 100_000
+"""Far more iterations than any test needs; a task that needs more never waits."""
 
 
 class IdleSelector(selectors.DefaultSelector):
-    """A selector that tells its waiters when the loop is about to block."""
+    """A selector that wakes its waiters when the loop is about to block."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waiters: list[asyncio.Future[None]] = []
-        self.turns_left = 0
+        self.iterations_left = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Return what is ready; where the loop would block, end the wait for that instead."""
+        """Return what is ready; where the loop would block, wake the waiters instead."""
         if not self.waiters:
             return super().select(timeout)
         ready = super().select(0)
-        self.turns_left -= 1
+        self.iterations_left -= 1
         is_idle = not ready and (timeout is None or timeout > 0)
-        if is_idle or self.turns_left <= 0:
+        if is_idle or self.iterations_left <= 0:
             waiters, self.waiters = self.waiters, []
             for waiter in waiters:
                 if not waiter.done():
@@ -37,7 +37,7 @@ class IdleSelector(selectors.DefaultSelector):
 
 
 class IdleLoop(asyncio.SelectorEventLoop):
-    """An event loop whose `until_idle` returns when no task can go on."""
+    """An event loop whose `until_idle` returns when no task can continue."""
 
     def __init__(self) -> None:
         self._idle_selector = IdleSelector()
@@ -47,19 +47,21 @@ class IdleLoop(asyncio.SelectorEventLoop):
         """Return when every other task waits.
 
         Raises:
-            AssertionError: some tasks do not come to a wait; the message shows where all of them are.
+            AssertionError: some tasks never wait; the message shows where all tasks are.
         """
         selector = self._idle_selector
-        selector.turns_left = MOST_TURNS
+        selector.iterations_left = MAX_ITERATIONS
         waiter = self.create_future()
         selector.waiters.append(waiter)
         await waiter
-        if selector.turns_left <= 0:
-            raise AssertionError(f"busy after {MOST_TURNS} turns of the event loop:\n{_tasks()}")
+        if selector.iterations_left <= 0:
+            raise AssertionError(
+                f"busy after {MAX_ITERATIONS} iterations of the event loop:\n{_tasks()}"
+            )
 
 
 async def settle() -> None:
-    """Let every task run until it waits for another one, for a timer or for the world outside."""
+    """Let every task run until it waits for another one, for a timer or for I/O."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, IdleLoop), "tests run on the loop of `anyio_backend`"
     await loop.until_idle()
@@ -70,9 +72,9 @@ def _tasks() -> str:
 
 
 def _where(task: asyncio.Task[object]) -> str:
-    """Return the innermost line that a task waits in."""
+    """Return the innermost line in which a task waits."""
     waits: Any = task.get_coro()
-    where = "its beginning"
+    where = "its start"
     while waits is not None:
         frame = getattr(waits, "cr_frame", None) or getattr(waits, "gi_frame", None)
         if frame is not None:

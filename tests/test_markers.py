@@ -1,4 +1,4 @@
-"""`make quick` leaves out every test with a marker, and a test that starts Synapse has one."""
+"""`make quick` leaves out every marked test, and a test that starts Synapse is marked."""
 
 import re
 from pathlib import Path

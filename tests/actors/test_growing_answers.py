@@ -114,6 +114,7 @@ async def work(chunks: int) -> int:
     return counted.characters
 
 
+@pytest.mark.slow
 async def test_twice_the_chunks_are_twice_the_work():
     once, twice = await work(5_000), await work(10_000)
     assert twice < 2.5 * once

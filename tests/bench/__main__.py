@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME …]`: measure, and show a table for each."""
+"""`python -m tests.bench [NAME …]`: run benchmarks and print a table for each."""
 
 import argparse
 import json
@@ -43,10 +43,12 @@ ONLY_BY_NAME = ("synapse",)
 
 
 def main() -> None:
-    """Read the command line and run what it names; by default all but those that take minutes."""
+    """Run the benchmarks of the command line; by default all but those that take minutes."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the figures to a file"
+    )
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BENCHES]
     if unknown:
@@ -61,7 +63,7 @@ def main() -> None:
 
 
 def run(console: Console, names: Iterable[str]) -> tuple[dict[str, Any], bool]:
-    """Run the named ones in turn; a missed goal is shown, only work not done is a failure."""
+    """Run the named benchmarks; a missed goal is only shown, wrong results are a failure."""
     measured: dict[str, Any] = {}
     failed = False
     for name in names:

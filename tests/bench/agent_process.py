@@ -1,4 +1,4 @@
-"""An agent that answers at once, as a process of its own that speaks the real protocol."""
+"""An agent that answers at once over the real protocol, in a separate process."""
 
 import json
 import subprocess

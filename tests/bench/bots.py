@@ -1,4 +1,4 @@
-"""The bots that are run against a homeserver in memory, and the check that what they did was right."""
+"""The bots that run against a homeserver in memory, and the check of their results."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,16 +19,16 @@ CHECKOUT = str(Path(__file__).parents[2])
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One program to measure; `careful` ones have to keep the whole guarantee (contract D1)."""
+    """One program to measure; with `full_guarantee` its results must keep contract D1."""
 
     name: str
     program: tuple[str, ...]
-    careful: bool = True
+    full_guarantee: bool = True
 
 
 DAEMON = Kind("the daemon", ("-m", "cli", "run"))
 INSTANT = Kind("the daemon, agent in process", ("-m", "tests.bench.instant_daemon"))
-NIO = Kind("bare nio bot", ("-m", "tests.bench.nio_echo"), careful=False)
+NIO = Kind("bare nio bot", ("-m", "tests.bench.nio_echo"), full_guarantee=False)
 
 
 @asynccontextmanager
@@ -49,7 +49,7 @@ def daemon_of(
     """Return a bot that has not been started yet; it runs the code of this checkout."""
     settings = {
         "MATRIX_HOMESERVER": url,
-        "MATRIX_USER_ID": BOT,  # Synapse in the sandbox goes by the same name
+        "MATRIX_USER_ID": BOT,  # Synapse in the sandbox has the same server name
         "MATRIX_PASSWORD": PASSWORD,
         "PYTHONPATH": CHECKOUT,
     }
@@ -57,13 +57,13 @@ def daemon_of(
 
 
 def check(kind: Kind, stats: Mapping[str, Any], messages: int) -> None:
-    """Refuse figures of a bot that has not answered each message once, in its room, in order.
+    """Check that a bot has answered each message once, in its room, in order.
 
     Raises:
-        BenchFailed: with what was wrong.
+        BenchFailed: it has not.
     """
     wrong = {"answered": messages - stats["answered"]}
-    if kind.careful:
+    if kind.full_guarantee:
         keys = ("more_than_one_reply", "wrong_room", "out_of_order", "repeated_puts")
         wrong |= {key: stats[key] for key in keys}
     faults = {key: count for key, count in wrong.items() if count}

@@ -1,4 +1,4 @@
-"""Stand-ins that need no time: an agent that answers at once, a homeserver that has done everything already."""
+"""Test doubles that need no time: an agent and a homeserver that answer at once."""
 
 import json
 from collections import defaultdict
@@ -42,13 +42,13 @@ OWNER = UserId("@ann:localhost")
 
 
 class InstantPlatform:
-    """Echoes at once: what is measured is the bot. In the context `mute` it never says anything."""
+    """Echoes at once. It never answers in the context `mute`."""
 
     def __init__(self, mute: str = "") -> None:
         self._mute = mute
 
     async def ask(self, request: AgentRequest) -> AsyncGenerator[Frame, None]:
-        """Say one piece of text and end."""
+        """Send one piece of text and the end."""
         if request.platform_chat_id == self._mute:
             await anyio.sleep_forever()
         yield AgentTextChunk(f"echo: {request.text}")
@@ -57,14 +57,14 @@ class InstantPlatform:
 
 @dataclass(frozen=True, slots=True)
 class KnownSession:
-    """A login that was never asked for."""
+    """The result of a login without a request."""
 
     user_id: UserId = BOT
     device_id: DeviceId = DEVICE
 
 
 class InstantHomeserver:
-    """Shows `topology`, then hands out `responses` (raw sync bodies), and has done every order at once.
+    """Returns `topology`, then `responses` (raw sync bodies), and performs every order at once.
 
     `sent` are the replies in order, as (room, event answered); `all_sent` is set when there are
     `expected` of them.
@@ -81,28 +81,28 @@ class InstantHomeserver:
         self.all_sent = anyio.Event()
 
     async def login(self) -> KnownSession:
-        """Be logged in."""
+        """Return a session."""
         return KnownSession()
 
     async def session_ended(self) -> None:
-        """Never return: the session goes on."""
+        """Never return: the session does not end."""
         await anyio.sleep_forever()
 
     async def initial_sync(self, since: SyncToken | None) -> tuple[SyncBatch, Topology]:
-        """Show the rooms, once."""
+        """Return the rooms, once."""
         topology, self._topology = self._topology, Topology(BOT, {})
         return SyncBatch(SyncToken("s0")), topology
 
     async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
-        """Fail: the benchmark's topology leaves nothing unconfirmed."""
-        raise AssertionError(f"unexpected unconfirmed parts: {unconfirmed}")
+        """Fail: nothing here is unconfirmed."""
+        raise AssertionError(f"unexpected unconfirmed rooms: {unconfirmed}")
 
     async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
-        """No room here needs a repair."""
+        """Return nothing: no room here needs a repair."""
         return Topology(BOT, {})
 
     async def sync(self, since: SyncToken) -> SyncBatch:
-        """Decode the next response; when there is none left, nothing ever happens again."""
+        """Decode the next response; wait forever after the last one."""
         self.began.set()
         response = next(self._responses, None)
         if response is None:
@@ -110,17 +110,17 @@ class InstantHomeserver:
         return SyncDecoder(BOT, since).finish(parse_json(response or b""))
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
-        """Nothing is left out of these timelines."""
+        """Yield nothing: these timelines have no gaps."""
         no_pages: tuple[tuple[MatrixEvent, ...], ...] = ()
         for page in no_pages:
             yield page
 
     async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
-        """Nothing is."""
+        """Return nothing."""
         return ()
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
-        """Have done it."""
+        """Return success."""
         if isinstance(order, SendMessage):
             self.sent.append((order.room_id, order.answers or ""))
             if len(self.sent) == self._expected:
@@ -165,7 +165,7 @@ def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
 
 
 def chats(count: int) -> Topology:
-    """Return one user's Space with chats, as the bot would have made them."""
+    """Return one user's Space with chats, as the bot creates them."""
     space_id = RoomId("!space")
     room_ids = [_chat_id(index) for index in range(count)]
     rooms = {space_id: _room(space_id, None, room_ids)}
@@ -174,21 +174,21 @@ def chats(count: int) -> Topology:
     return Topology(BOT, rooms)
 
 
-def say_something(rooms: int, messages: int, a_sync: int) -> Iterator[bytes]:
+def message_syncs(rooms: int, messages: int, a_sync: int) -> Iterator[bytes]:
     """Yield raw sync responses in which the owner writes in one chat after the other."""
     for start in range(0, messages, a_sync):
-        said = {
+        messages_sent = {
             number: {
                 "type": "m.room.message",
                 "content": {"msgtype": "m.text", "body": f"message {number}", "m.mentions": {}},
             }
             for number in range(start, min(start + a_sync, messages))
         }
-        yield _response("s", rooms, said)
+        yield _response("s", rooms, messages_sent)
 
 
-def stir(rooms: int, a_sync: int) -> Iterator[bytes]:
-    """Yield raw sync responses in which the owner's membership is told again in every chat."""
+def membership_syncs(rooms: int, a_sync: int) -> Iterator[bytes]:
+    """Yield raw sync responses that repeat the owner's membership in every chat."""
     member = {"type": "m.room.member", "state_key": OWNER, "content": {"membership": "join"}}
     for start in range(0, rooms, a_sync):
         yield _response("m", rooms, dict.fromkeys(range(start, min(start + a_sync, rooms)), member))
@@ -197,12 +197,12 @@ def stir(rooms: int, a_sync: int) -> Iterator[bytes]:
 def _response(kind: str, rooms: int, events: Mapping[int, Mapping[str, Any]]) -> bytes:
     timelines: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for number, event in events.items():
-        told = {
+        common = {
             "sender": OWNER,
             "event_id": f"${kind}{number:0>42}",
             "origin_server_ts": 1_700_000_000_000 + number,
         }
-        timelines[_chat_id(number % rooms)].append(told | dict(event))
+        timelines[_chat_id(number % rooms)].append(common | dict(event))
     token = f"{kind}{max(events) + 1}"
     joined = {
         room_id: {"timeline": {"events": timeline, "limited": False, "prev_batch": token}}

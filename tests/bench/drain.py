@@ -1,8 +1,8 @@
-"""Messages a second when thousands come at once, with the whole guarantee: none lost, none twice, in order.
+"""Messages a second when thousands arrive at once, with every message answered once and in order.
 
 The daemon runs as a process against the homeserver in memory; its agent answers at once, in its process or over a
-real WebSocket. Then the same against a homeserver that takes 15 ms for each message, where a bot that sends one
-after the other can do no more than 67 a second.
+real WebSocket. Then the same with a homeserver that takes 15 ms for each message, where a bot that sends one
+message at a time reaches at most 67 a second.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ import anyio
 
 from tests.bench.agent_process import agent_process
 from tests.bench.bots import BOT, DAEMON, INSTANT, NIO, Kind, check, running
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.bench.resources import cpu_s
 from tests.support.memory_homeserver.process import MemoryHomeserver
 
@@ -21,19 +21,19 @@ _ROOMS = 50
 _MESSAGES = 5_000
 _SLOW_PUT_MS = 15.0
 _FEW_MESSAGES = 500
-"""Enough for a bot that sends one after the other: it takes it eight seconds."""
+"""Fewer for a bot that sends one message at a time, which takes eight seconds for these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How fast it was, and what it took of the processor."""
+    """The speed and the processor time."""
 
     per_s: float
     cpu_ms: float
 
 
 def measure() -> Iterator[Figure]:
-    """Drain with each bot, on the quick homeserver and on the slow one."""
+    """Measure each bot, on the quick homeserver and on the slow one."""
     yield from anyio.run(_quick)
     yield from anyio.run(_slow)
 
@@ -44,7 +44,7 @@ async def _quick() -> list[Figure]:
         agent = {"MATRIX_PLATFORM_BACKEND": "real", "AGENT_BASE_URL": url}
         real = await _drain(DAEMON, _MESSAGES, environment=agent)
     nio = await _drain(NIO, _MESSAGES)
-    speed, cost = (Beside(NIO.name, nio.per_s),), (Beside(NIO.name, nio.cpu_ms),)
+    speed, cost = (Comparison(NIO.name, nio.per_s),), (Comparison(NIO.name, nio.cpu_ms),)
     return [
         Figure("messages answered", ours.per_s, "/s", speed, Goal("at least", 3_500)),
         Figure("processor time a message", ours.cpu_ms, "ms", cost, Goal("at most", 0.3)),
@@ -56,7 +56,7 @@ async def _quick() -> list[Figure]:
 async def _slow() -> list[Figure]:
     ours = await _drain(INSTANT, _MESSAGES, put_delay_ms=_SLOW_PUT_MS)
     nio = await _drain(NIO, _FEW_MESSAGES, put_delay_ms=_SLOW_PUT_MS)
-    beside = (Beside(f"{NIO.name} ({_FEW_MESSAGES} messages)", nio.per_s),)
+    beside = (Comparison(f"{NIO.name} ({_FEW_MESSAGES} messages)", nio.per_s),)
     what = f"answered, {_SLOW_PUT_MS:g} ms a PUT"
     return [Figure(what, ours.per_s, "/s", beside, Goal("at least", 2_000))]
 

@@ -1,4 +1,4 @@
-"""A measured figure with what stands beside it."""
+"""A measured figure with its comparisons."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,7 +9,7 @@ class BenchFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Comparison:
     """The same work done in another way, in the unit of the figure."""
 
     name: str
@@ -24,18 +24,18 @@ class Goal:
     limit: float
 
     def met(self, value: float) -> bool:
-        """Whether the value is good enough."""
+        """Whether the value meets the goal."""
         return value >= self.limit if self.kind == "at least" else value <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. `what` says what was done, `unit` what is counted per what."""
+    """One row of the table: `what` was measured, in which `unit`."""
 
     what: str
     ours: float
     unit: str
-    beside: tuple[Beside, ...] = ()
+    beside: tuple[Comparison, ...] = ()
     goal: Goal | None = None
 
     @property
@@ -61,5 +61,5 @@ class Figure:
 
 
 def ratio(ours: float, beside: float) -> float | None:
-    """Return ours as a multiple of the other; `None` where the other is nothing."""
+    """Return ours as a multiple of the other; `None` where the other is 0."""
     return ours / beside if beside else None

@@ -1,9 +1,9 @@
 """The latency of other rooms while one room is flooded (contracts D11, D14).
 
-From the moment of the flood on there are a hundred messages a second in two hundred other rooms. Timed is from a
-message to the first sign of its reply, in the other rooms only. A flood of 500 messages that are answered stands
-beside the same without it, and beside a bot that takes one message after the other. A flood of 30 000, a thousand a
-second, is into a room where nothing can be answered: its agent says nothing, or no Space links it any more.
+From the start of the flood there are a hundred messages a second in two hundred other rooms. The latency is from a
+message to the first event of its reply, in the other rooms only. A flood of 500 messages that are answered is compared
+with no flood, and with a bot that handles one message at a time. A flood of 30 000, a thousand a
+second, goes to a room where nothing can be answered: its agent sends nothing, or no Space links it any more.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ import anyio
 
 from sandbox.http import JsonObject, request_json
 from tests.bench.bots import BOT, INSTANT, NIO, PASSWORD, Kind, check, running
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.bench.instant_daemon import MUTE_CONTEXT
 from tests.support.memory_homeserver.process import MemoryHomeserver
 
@@ -24,28 +24,34 @@ _GREAT_FLOOD = 30_000
 _OTHERS = 200
 _PER_S = 100
 _MESSAGES = 300
-_CALM = "without the flood"
+_WITHOUT = "without the flood"
 _PERCENTILES = ("p50", "p99", "p100")
 
 
 def measure() -> Iterator[Figure]:
-    """Flood a room of each bot, and ours once without."""
-    ours = anyio.run(_first_signs, INSTANT, _FLOOD)
-    calm = anyio.run(_first_signs, INSTANT, 0)
-    nio = anyio.run(_first_signs, NIO, _FLOOD)
+    """Measure both bots with a flood, and ours also without."""
+    ours = anyio.run(_first_replies, INSTANT, _FLOOD)
+    without = anyio.run(_first_replies, INSTANT, 0)
+    nio = anyio.run(_first_replies, NIO, _FLOOD)
     goals = {"p99": Goal("at most", 500.0)}
     for key in _PERCENTILES:
-        beside = (Beside(_CALM, calm[key]), Beside(NIO.name, nio[key]))
+        beside = (Comparison(_WITHOUT, without[key]), Comparison(NIO.name, nio[key]))
         yield Figure(f"in the others, {key}", ours[key], "ms", beside, goals.get(key))
     for name, why in (("a mute agent", "mute"), ("a failed room", "failed")):
-        signs = anyio.run(_beside_silence, why, _GREAT_FLOOD)
-        calm = anyio.run(_beside_silence, why, 0)
+        first_replies = anyio.run(_unanswered_flood, why, _GREAT_FLOOD)
+        without = anyio.run(_unanswered_flood, why, 0)
         for key in _PERCENTILES:
             what = f"30 000 behind {name}, in the others, {key}"
-            yield Figure(what, signs[key], "ms", (Beside(_CALM, calm[key]),), goals.get(key))
+            yield Figure(
+                what,
+                first_replies[key],
+                "ms",
+                (Comparison(_WITHOUT, without[key]),),
+                goals.get(key),
+            )
 
 
-async def _first_signs(kind: Kind, flood: int) -> dict[str, float]:
+async def _first_replies(kind: Kind, flood: int) -> dict[str, float]:
     async with MemoryHomeserver() as homeserver:
         await homeserver.populate(BOT, users=1 + _OTHERS)
         async with running(kind, homeserver):
@@ -61,8 +67,8 @@ async def _first_signs(kind: Kind, flood: int) -> dict[str, float]:
             return await _times(homeserver, kind, flood + _MESSAGES, since=flood)
 
 
-async def _beside_silence(why: str, flood: int) -> dict[str, float]:
-    """Flood a room that can't answer, and talk in the others while it lasts and after it."""
+async def _unanswered_flood(why: str, flood: int) -> dict[str, float]:
+    """Flood a room that can't answer, and send messages in the others during the flood and after it."""
     environment: Mapping[str, str] = {"AGENT_RETRY_S": "3600"}
     async with MemoryHomeserver() as homeserver:
         (flooded, *_) = await homeserver.populate(BOT, users=1 + _OTHERS)
@@ -87,7 +93,7 @@ async def _beside_silence(why: str, flood: int) -> dict[str, float]:
 async def _times(
     homeserver: MemoryHomeserver, kind: Kind, answered: int, since: int = 0
 ) -> dict[str, float]:
-    """Wait for so many replies; returns how long the first sign of each took."""
+    """Wait for so many replies; return the latencies of their first events."""
     stats = await homeserver.wait_finished(answered, 120.0, since=since)
     check(kind, stats, answered)
     measured: dict[str, float] = stats["first_reply_ms"]
@@ -95,7 +101,7 @@ async def _times(
 
 
 async def _unlink(homeserver: MemoryHomeserver, user: JsonObject) -> None:
-    """Take a user's chat out of their Space: nothing shows any more that it is one."""
+    """Remove a user's chat from their Space, so that the bot can't recognize it."""
     login = {"type": "m.login.password", "user": BOT, "password": PASSWORD}
     client = f"{homeserver.url}/_matrix/client/v3"
     async with aiohttp.ClientSession() as session:

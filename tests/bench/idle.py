@@ -1,8 +1,8 @@
-"""The cost of idle rooms: memory and tasks of the runtime, in a process of its own.
+"""The cost of idle rooms: memory and tasks of the runtime, in a separate process.
 
-The rooms are rows of the database and were in the topology of the start, so every one was reconciled. Then every one
-is woken once by a change of membership, some by a message that is answered, and all rest. What is counted is what
-that left behind, beside the same process with a single room. What the homeserver's edge keeps shows in `start`.
+All rooms are in the database and were reconciled at the start. Each room then gets a change of membership, some get a
+message that is answered, and all become idle. The figures are what remains, compared with the same process with one
+room. The memory of the `matrix` package is measured in `start`.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from cli.logs import set_up_logs
 from store import Journal
 from store.database import open_database
 from tests.bench.bots import CHECKOUT
-from tests.bench.doubles import InstantHomeserver, chats, make_bot, say_something, stir
-from tests.bench.figures import BenchFailed, Beside, Figure, Goal
+from tests.bench.doubles import InstantHomeserver, chats, make_bot, membership_syncs, message_syncs
+from tests.bench.figures import BenchFailed, Comparison, Figure, Goal
 from tests.bench.resources import peak_rss_mib, rss_mib
 
 TITLE = "Idle rooms"
@@ -31,15 +31,15 @@ _ROOMS = 100_000
 _MESSAGES = 5_000
 _A_SYNC = 1_000
 _RESTING_S = 2.5
-"""The read marker of a room is moved again a second after the first time, and idle workers exit within two."""
+"""Read markers are sent at most a second later, and idle workers exit within two."""
 _MEMORY_GOAL = Goal("at most", 50.0)
 _NO_TASKS = Goal("at most", 0)
 
 
 def measure() -> Iterator[Figure]:
     """Run the same process with one room and with many."""
-    few, many = _at_rest(1), _at_rest(_ROOMS)
-    beside = (Beside("the process with one room", few["rss_mib"]),)
+    few, many = _idle_process(1), _idle_process(_ROOMS)
+    beside = (Comparison("the process with one room", few["rss_mib"]),)
     added = many["rss_mib"] - few["rss_mib"]
     what = f"memory added by {_ROOMS // 1000} 000 idle rooms"
     yield Figure(what, added, "MiB", beside, _MEMORY_GOAL)
@@ -47,7 +47,7 @@ def measure() -> Iterator[Figure]:
     yield Figure("most memory at their start", many["peak_mib"], "MiB")
 
 
-def _at_rest(rooms: int) -> dict[str, float]:
+def _idle_process(rooms: int) -> dict[str, float]:
     """Return the figures of a second start with that many rooms; the first one fills the database."""
     with TemporaryDirectory() as name:
         _run("first", rooms, name)
@@ -66,8 +66,8 @@ def _run(number: str, rooms: int, directory: str) -> str:
         text=True,
     )
     if done.returncode:
-        said = done.stderr[-500:]
-        raise BenchFailed(f"the {number} start with {rooms} rooms ended badly: {said}")
+        stderr = done.stderr[-500:]
+        raise BenchFailed(f"the {number} start with {rooms} rooms ended badly: {stderr}")
     return done.stdout
 
 
@@ -86,7 +86,7 @@ async def _first_start(rooms: int) -> None:
 
 async def _second_start(rooms: int) -> dict[str, float]:
     messages = min(rooms, _MESSAGES)
-    responses = chain(stir(rooms, _A_SYNC), say_something(rooms, messages, _A_SYNC))
+    responses = chain(membership_syncs(rooms, _A_SYNC), message_syncs(rooms, messages, _A_SYNC))
     homeserver = InstantHomeserver(chats(rooms), responses, expected=messages)
     database = await open_database(Path("idle.db"))
     try:
@@ -109,7 +109,7 @@ async def _second_start(rooms: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Be one start of the process, in a directory for its database; the second prints its figures."""
+    """Run one start in the directory of the database; the second prints its figures."""
     set_up_logs("json", "error")
     number, rooms = sys.argv[1], int(sys.argv[2])
     if number == "first":

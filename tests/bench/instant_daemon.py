@@ -1,4 +1,4 @@
-"""`surfaces-bot run` with one part replaced: the agent needs no time. Everything else is the daemon as it is."""
+"""`surfaces-bot run` with an agent that needs no time; everything else is unchanged."""
 
 import os
 from contextlib import nullcontext
@@ -8,7 +8,7 @@ from cli.app import run
 from tests.bench.doubles import InstantPlatform
 
 MUTE_CONTEXT = "BENCH_MUTE_CONTEXT"
-"""The variable that names the one `platform_chat_id` in which the agent never answers."""
+"""The variable with the `platform_chat_id` in which the agent never answers."""
 
 if __name__ == "__main__":
     platform = InstantPlatform(os.environ.get(MUTE_CONTEXT, ""))

@@ -1,7 +1,6 @@
 """Events journalled a second, in sync batches of a hundred, each batch one durable transaction.
 
-The floor is SQLite alone: the same rows, ready made, into one table. The other comparison is what is saved by
-batches: one commit for each event.
+The floor is SQLite alone: the same finished rows into one table. The other comparison is one commit for each event.
 """
 
 import sqlite3
@@ -17,7 +16,7 @@ from machines.ids import EventId, RoomId, SyncToken, UserId
 from store import Journal
 from store.codec import dump
 from store.database import open_database
-from tests.bench.figures import BenchFailed, Beside, Figure
+from tests.bench.figures import BenchFailed, Comparison, Figure
 
 TITLE = "Journal (synchronous=FULL)"
 _EVENTS = 20_000
@@ -26,14 +25,17 @@ _BATCH = 100
 
 
 def measure() -> Iterator[Figure]:
-    """Journal the same events in batches and one by one, and put them into a bare table."""
+    """Measure the journal in batches and one by one, and a bare table."""
     events = _events(_EVENTS)
     with TemporaryDirectory() as name:
         folder = Path(name)
         ours = anyio.run(_journalled, folder / "batches.db", events, _BATCH)
         singles = anyio.run(_journalled, folder / "singles.db", events[:_SINGLE_EVENTS], 1)
         floor = _bare(folder / "bare.db", events)
-    beside = (Beside("bare executemany (floor)", floor), Beside("one commit an event", singles))
+    beside = (
+        Comparison("bare executemany (floor)", floor),
+        Comparison("one commit an event", singles),
+    )
     yield Figure(f"events journalled, {_BATCH} a sync", ours, "/s", beside)
 
 
@@ -55,15 +57,15 @@ async def _journalled(path: Path, events: Sequence[MessageArrived], batch: int) 
     try:
         journal = Journal(database)
         began = time.perf_counter()
-        kept = 0
+        stored = 0
         for start in range(0, len(events), batch):
             sync = SyncBatch(SyncToken(f"s{start}"), tuple(events[start : start + batch]))
-            kept += len(await journal.save_sync_batch(sync, 0.0))
+            stored += len(await journal.save_sync_batch(sync, 0.0))
         seconds = time.perf_counter() - began
     finally:
         await database.close()
-    if kept != len(events):
-        raise BenchFailed(f"{kept} of {len(events)} events were journalled")
+    if stored != len(events):
+        raise BenchFailed(f"{stored} of {len(events)} events were journalled")
     return len(events) / seconds
 
 

@@ -1,11 +1,11 @@
-"""How long a reply takes when nothing is busy: twenty messages a second, spread over twenty rooms."""
+"""The latency of replies at low load: twenty messages a second in twenty rooms."""
 
 from collections.abc import Iterator
 
 import anyio
 
 from tests.bench.bots import BOT, INSTANT, NIO, Kind, check, running
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.bench.resources import cpu_s
 from tests.support.memory_homeserver.process import MemoryHomeserver
 
@@ -23,9 +23,9 @@ def measure() -> Iterator[Figure]:
     nio = anyio.run(_latencies, NIO)
     goals = {"p95": Goal("at most", 5.0)}
     for key in ("p50", "p95", "p99"):
-        beside = (Beside(NIO.name, nio[key]),)
+        beside = (Comparison(NIO.name, nio[key]),)
         yield Figure(f"message to whole reply, {key}", ours[key], "ms", beside, goals.get(key))
-    cost = (Beside(NIO.name, nio["cpu_ms"]),)
+    cost = (Comparison(NIO.name, nio["cpu_ms"]),)
     yield Figure("processor time a message", ours["cpu_ms"], "ms", cost)
 
 

@@ -1,7 +1,7 @@
-"""Transitions a second: the compiled table beside the engine it was read from, and beside bare dispatch.
+"""Transitions a second of the compiled table, compared with the engine it is built from and with bare dispatch.
 
-The work is one room's round: a message comes, the topology is confirmed, the bot is removed. All three ways
-call the same actions, so that the difference is dispatch alone.
+One round of a room is a message, a confirmed topology, and the removal of the bot. All three call the same actions,
+so that only dispatch differs.
 """
 
 import time
@@ -22,7 +22,7 @@ from machines.ids import AgentId, RoomId, UserId
 from machines.room.binding import Binding
 from machines.room.machine import ROOM, RoomMachine, UserWrote
 from machines.room.state import Room
-from tests.bench.figures import Beside, Figure
+from tests.bench.figures import Comparison, Figure
 
 TITLE = "Machines"
 _ROUNDS = 30_000
@@ -48,8 +48,8 @@ def measure() -> Iterator[Figure]:
     """Run the same transitions in three ways."""
     ours = _rate(_by_table, _ROUNDS)
     beside = (
-        Beside("python-statemachine's engine", _rate(_by_engine, _ENGINE_ROUNDS)),
-        Beside("a bare dict of functions (floor)", _rate(_by_dict, _ROUNDS)),
+        Comparison("python-statemachine's engine", _rate(_by_engine, _ENGINE_ROUNDS)),
+        Comparison("a bare dict of functions (floor)", _rate(_by_dict, _ROUNDS)),
     )
     yield Figure("transitions of the compiled table", ours, "/s", beside)
 
@@ -78,7 +78,7 @@ def _by_engine(rounds: int) -> Room:
     room = _START
     for _ in range(rounds):
         for name, fact in zip(names, _FACTS, strict=True):
-            room, _effects = machine.send(name, data=room, fact=fact, context=_CONTEXT)
+            room, _effects = machine.send(name, data=room, trigger=fact, context=_CONTEXT)
             room = replace(room, state=machine.current_state_value)
     return room
 

@@ -1,8 +1,7 @@
 """Messages a second from the bytes of a sync response to the reply's committed outbox row.
 
-All of the runtime is in it, from decoding to the second commit; agent and homeserver answer at once. The floor
-does the same to the disk and to the JSON with nothing in between: parse the response, keep its events and token in one
-transaction, keep the replies in another.
+This includes all of the runtime from decoding to the second commit; agent and homeserver answer at once. The floor
+only parses the response, stores its events and token in one transaction, and the replies in another.
 """
 
 import json
@@ -18,8 +17,8 @@ import anyio
 from cli.logs import set_up_logs
 from store import Journal
 from store.database import open_database
-from tests.bench.doubles import InstantHomeserver, chats, make_bot, say_something
-from tests.bench.figures import BenchFailed, Beside, Figure, Goal
+from tests.bench.doubles import InstantHomeserver, chats, make_bot, message_syncs
+from tests.bench.figures import BenchFailed, Comparison, Figure, Goal
 
 TITLE = "From raw sync response to committed outbox row"
 _MESSAGES = 10_000
@@ -30,8 +29,8 @@ _FLOOR = "JSON and two commits (floor)"
 
 
 def measure() -> Iterator[Figure]:
-    """Feed raw responses to the runtime, and to two transactions."""
-    responses = list(say_something(_ROOMS, _MESSAGES, _A_SYNC))
+    """Measure raw responses through the runtime, and through two transactions."""
+    responses = list(message_syncs(_ROOMS, _MESSAGES, _A_SYNC))
     set_up_logs("json", "error")
     with TemporaryDirectory() as name:
         began = time.process_time()
@@ -40,10 +39,10 @@ def measure() -> Iterator[Figure]:
         began = time.process_time()
         floor = _bare(Path(name) / "bare.db", responses)
         floor_ms = (time.process_time() - began) / _MESSAGES * 1000
-    beside = (Beside(_FLOOR, floor),)
+    beside = (Comparison(_FLOOR, floor),)
     yield Figure(f"messages, {_A_SYNC} a sync, {_ROOMS} rooms", ours, "/s", beside, _GOAL)
-    # What stays comparable when the machine is busy.
-    yield Figure("processor time a message", ours_ms, "ms", (Beside(_FLOOR, floor_ms),))
+    # This is comparable also on a busy machine.
+    yield Figure("processor time a message", ours_ms, "ms", (Comparison(_FLOOR, floor_ms),))
 
 
 async def _through_the_runtime(path: Path, responses: Sequence[bytes]) -> float:

@@ -1,7 +1,7 @@
 """The comparison for the daemon: a bare matrix-nio bot that echoes, as in its documentation.
 
-`sync_forever` with full state and a callback that calls `room_send`. It keeps nothing but its sync token, which it
-writes when it is told to end: what it has not answered by then is lost. Its timeline is long enough to see every
+`sync_forever` with full state and a callback that calls `room_send`. It stores only its sync token, when
+it ends: messages that are not answered by then are lost. Its timeline is long enough to see every
 message of a benchmark; with nio's default it would miss most.
 """
 
@@ -25,7 +25,7 @@ _TOKEN = Path("nio_token")
 
 
 async def run() -> None:
-    """Log in and echo for ever; says `bot_live` on stderr after the first sync, as the daemon does."""
+    """Log in and echo forever; write `bot_live` to stderr after the first sync, as the daemon does."""
     client = AsyncClient(os.environ["MATRIX_HOMESERVER"], os.environ["MATRIX_USER_ID"])
     login = await client.login(os.environ["MATRIX_PASSWORD"])
     assert isinstance(login, LoginResponse), login
@@ -42,16 +42,16 @@ async def run() -> None:
 
     live = False
 
-    async def say_live(_: SyncResponse) -> None:
+    async def report_live(_: SyncResponse) -> None:
         nonlocal live
         if not live:
             live = True
             sys.stderr.write(json.dumps({"event": "bot_live"}) + "\n")
             sys.stderr.flush()
 
-    # nio's own annotations want what its documentation does not give either.
+    # nio's annotations do not accept the callbacks of its documentation.
     client.add_event_callback(echo, RoomMessageText)  # type: ignore[arg-type]
-    client.add_response_callback(say_live, SyncResponse)  # type: ignore[arg-type]
+    client.add_response_callback(report_live, SyncResponse)  # type: ignore[arg-type]
     since = _TOKEN.read_text() if _TOKEN.exists() else None
     try:
         await client.sync_forever(

@@ -1,6 +1,6 @@
 """How long rendering holds the event loop: the worst texts of 64 KiB that are known, sent one after the other.
 
-Beside the longest wait of something else on the loop stands the longest rendering: what the wait would be if the
+Comparison the longest wait of something else on the loop stands the longest rendering: what the wait would be if the
 text were rendered on the loop.
 """
 
@@ -16,7 +16,7 @@ from machines.room.topology import ObservedRoom, Topology
 from matrix.http.transport import Transport
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.perform import OrderPerformer
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.matrix.markdown_corpus import corpus
 
 TITLE = "Rendering: the worst texts of 64 KiB"
@@ -39,7 +39,7 @@ class _Sink:
 def measure() -> Iterator[Figure]:
     """Send each text, and look how late a clock on the same loop ticks."""
     held, taken = anyio.run(_worst)
-    beside = (Beside("the longest rendering", taken * 1000),)
+    beside = (Comparison("the longest rendering", taken * 1000),)
     yield Figure("the event loop is held, longest", held * 1000, "ms", beside, Goal("at most", 100))
 
 

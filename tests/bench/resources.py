@@ -1,4 +1,4 @@
-"""The resources of a process, as the operating system counts them. Figures that it does not give are 0."""
+"""The resources of a process, from the operating system. Unavailable figures are 0."""
 
 import os
 import re
@@ -8,19 +8,19 @@ _MIB_KIB = 1024
 
 
 def rss_mib(pid: int | str = "self") -> float:
-    """Return the memory that a process holds now, in MiB."""
+    """Return the current memory of a process in MiB."""
     return _status_kib(pid, "VmRSS") / _MIB_KIB
 
 
 def peak_rss_mib(pid: int | str = "self") -> float:
-    """Return the most memory that a process has held since it began, in MiB."""
+    """Return the peak memory of a process in MiB."""
     return _status_kib(pid, "VmHWM") / _MIB_KIB
 
 
 def cpu_s(pid: int | str = "self") -> float:
     """Return the processor time of all threads of a process so far, in seconds."""
     try:
-        # The name in the second field may hold anything, brackets and spaces included.
+        # The name in the second field may have any characters, also brackets and spaces.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0

@@ -1,7 +1,7 @@
-"""From the start of the process to the first answered message, and the most memory it took on the way.
+"""The time from the start of the process to the first answered message, and the peak memory until then.
 
 *Cold* is a start without a database: every room is recovered from the homeserver's topology. *Warm* is the next
-start, which reconciles every room again and finds it as stored. The message is sent the moment the bot is live. The
+start, which reconciles every room again and finds no changes. The message is sent once the bot is live. The
 bare nio bot does its documented full-state sync; cold it has no sync token, warm it has.
 """
 
@@ -15,7 +15,7 @@ import anyio
 
 from sandbox.daemon import Daemon
 from tests.bench.bots import BOT, INSTANT, NIO, Kind, check, daemon_of
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.bench.resources import peak_rss_mib
 from tests.bench.table import number
 from tests.support.memory_homeserver.process import MemoryHomeserver
@@ -47,17 +47,21 @@ def measure() -> Iterator[Figure]:
             f"cold, {number(chats)} chats",
             ours.cold_s,
             "s",
-            (Beside(NIO.name, nio.cold_s),),
+            (Comparison(NIO.name, nio.cold_s),),
             _COLD_GOAL if most else None,
         )
         yield Figure(
-            "warm", ours.warm_s, "s", (Beside(NIO.name, nio.warm_s),), _WARM_GOAL if most else None
+            "warm",
+            ours.warm_s,
+            "s",
+            (Comparison(NIO.name, nio.warm_s),),
+            _WARM_GOAL if most else None,
         )
         yield Figure(
             "peak memory",
             ours.peak_mib,
             "MiB",
-            (Beside(NIO.name, nio.peak_mib),),
+            (Comparison(NIO.name, nio.peak_mib),),
             _MEMORY_GOAL if most else None,
         )
 

@@ -1,6 +1,6 @@
-"""The same starts as in `start`, on a real Synapse: slower to fill, so only when asked for, and with 300 chats.
+"""The same starts as in `start`, on a real Synapse: which is slower to fill: only by name, with 300 chats.
 
-The chats are made as the bot would have made them, bindings included; their owners have not all come in yet.
+The chats are created as the bot creates them, with bindings; most owners have not joined yet.
 """
 
 import time
@@ -13,7 +13,7 @@ import anyio
 from sandbox.session import MatrixSession, escaped
 from sandbox.synapse import Synapse
 from tests.bench.bots import INSTANT, NIO, PASSWORD, Kind, daemon_of
-from tests.bench.figures import Beside, Figure
+from tests.bench.figures import Comparison, Figure
 from tests.bench.resources import peak_rss_mib
 from tests.support.matrix_user import MatrixUser
 
@@ -29,9 +29,9 @@ def measure() -> Iterator[Figure]:
     """Start both bots, cold and warm."""
     ours, nio = anyio.run(_measured)
     for number, name in enumerate((f"cold, {_CHATS} chats", "warm")):
-        beside = (Beside(NIO.name, nio[number][0]),)
+        beside = (Comparison(NIO.name, nio[number][0]),)
         yield Figure(name, ours[number][0], "s", beside)
-    beside = (Beside(NIO.name, max(peak for _, peak in nio)),)
+    beside = (Comparison(NIO.name, max(peak for _, peak in nio)),)
     yield Figure("peak memory", max(peak for _, peak in ours), "MiB", beside)
 
 
@@ -66,22 +66,22 @@ async def _answered(owner: MatrixUser, chat: str) -> None:
 
 
 async def _populate(bot: MatrixSession, owners: list[str]) -> str:
-    """Make a Space with chats for each owner; returns the first owner's first chat."""
+    """Create a Space with chats for each owner; return the first owner's first chat."""
     chats: dict[int, str] = {}
     limit = anyio.CapacityLimiter(_AT_ONCE)
 
-    async def furnish(index: int) -> None:
+    async def create_for(index: int) -> None:
         async with limit:
-            chats[index] = await _furnish(bot, owners[index], index * _CHATS_A_USER)
+            chats[index] = await _create_rooms(bot, owners[index], index * _CHATS_A_USER)
 
     async with anyio.create_task_group() as group:
         for index in range(len(owners)):
-            group.start_soon(furnish, index)
+            group.start_soon(create_for, index)
     return chats[0]
 
 
-async def _furnish(bot: MatrixSession, owner: str, given_out: int) -> str:
-    """Make one owner's rooms; `given_out` is the highest platform_chat_id so far."""
+async def _create_rooms(bot: MatrixSession, owner: str, highest_chat_id: int) -> str:
+    """Create one owner's rooms; `highest_chat_id` is the highest platform_chat_id so far."""
     space = await _room(bot, owner, f"Lambda — {owner}", {"type": "m.space"})
     await _bind(bot, owner, space, {"room_type": "space"})
     rooms = []
@@ -89,14 +89,14 @@ async def _furnish(bot: MatrixSession, owner: str, given_out: int) -> str:
         chat = await _room(bot, owner, f"Chat {number}", {})
         path = f"/rooms/{escaped(space)}/state/m.space.child/{escaped(chat)}"
         await bot.request("PUT", path, {"via": ["localhost"]})
-        place = {
+        fields = {
             "room_type": "chat",
             "chat_id": f"C{number}",
-            "platform_chat_id": str(given_out + number),
+            "platform_chat_id": str(highest_chat_id + number),
             "agent_id": "default",
             "space_id": space,
         }
-        await _bind(bot, owner, chat, place)
+        await _bind(bot, owner, chat, fields)
         rooms.append(chat)
     return rooms[0]
 
@@ -108,13 +108,13 @@ async def _room(bot: MatrixSession, owner: str, name: str, creation: dict[str, s
         "invite": [owner],
         "creation_content": creation,
     }
-    made: str = (await bot.request("POST", "/createRoom", room))["room_id"]
-    return made
+    room_id: str = (await bot.request("POST", "/createRoom", room))["room_id"]
+    return room_id
 
 
-async def _bind(bot: MatrixSession, owner: str, room_id: str, place: dict[str, str]) -> None:
+async def _bind(bot: MatrixSession, owner: str, room_id: str, fields: dict[str, str]) -> None:
     unknown = dict.fromkeys(("chat_id", "platform_chat_id", "agent_id", "space_id"))
-    binding = {**unknown, "matrix_user_id": owner, "archived": False, **place}
+    binding = {**unknown, "matrix_user_id": owner, "archived": False, **fields}
     user, room = escaped(bot.user_id), escaped(room_id)
     path = f"/user/{user}/rooms/{room}/account_data/org.lambda.surfaces.room"
     await bot.request("PUT", path, binding)

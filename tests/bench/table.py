@@ -1,4 +1,4 @@
-"""How figures are shown: one table on a terminal, its plain lines in a log."""
+"""The table of figures."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from tests.bench.figures import Figure, Goal, ratio
 
 
 def table_of(title: str, figures: Iterable[Figure]) -> Table:
-    """Return the table of one benchmark; each comparison has a line of its own below its figure."""
+    """Return the table of one benchmark; comparisons are below their figure."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("what", min_width=30)
     table.add_column("ours", justify="right", no_wrap=True, min_width=11)
@@ -35,7 +35,7 @@ def _goal(goal: Goal | None, *, met: bool | None) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with as many digits as say something, thousands set apart."""
+    """Format a number with its significant digits, and a space between thousands."""
     size = abs(value)
     digits = 0 if size >= 100 or value == int(value) else 1 if size >= 10 else 2
     if size < 0.1 and value:

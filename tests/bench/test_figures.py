@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from tests.bench.figures import Beside, Figure, Goal
+from tests.bench.figures import Comparison, Figure, Goal
 from tests.bench.table import number, table_of
 
 
@@ -14,7 +14,7 @@ def test_a_goal_is_a_lower_or_an_upper_limit() -> None:
 
 
 def test_a_figure_as_json_names_the_ratio_to_each_comparison() -> None:
-    beside = (Beside("floor", 200.0), Beside("nothing", 0.0))
+    beside = (Comparison("floor", 200.0), Comparison("nothing", 0.0))
     shown = Figure("rate", 100.0, "/s", beside, Goal("at most", 150)).as_json()
     assert shown["beside"] == [
         {"name": "floor", "value": 200.0, "ratio": 0.5},
@@ -25,7 +25,7 @@ def test_a_figure_as_json_names_the_ratio_to_each_comparison() -> None:
 
 def test_a_table_has_a_line_for_each_comparison_and_a_mark_for_each_goal() -> None:
     figures = [
-        Figure("drain", 4_000, "/s", (Beside("bare nio", 1_000),), Goal("at least", 3_500)),
+        Figure("drain", 4_000, "/s", (Comparison("bare nio", 1_000),), Goal("at least", 3_500)),
         Figure("latency", 7.25, "ms", (), Goal("at most", 5)),
     ]
     console = Console(width=100)
@@ -37,6 +37,6 @@ def test_a_table_has_a_line_for_each_comparison_and_a_mark_for_each_goal() -> No
     assert ["latency", "7.25", "ms", "≤", "5", "✗"] in lines
 
 
-def test_numbers_have_the_digits_that_say_something() -> None:
+def test_numbers_have_their_significant_digits() -> None:
     shown = [number(value) for value in (12_345.6, 123.4, 12.34, 1.234, 0.1234, 0.0123, 5.0, 0)]
     assert shown == ["12 346", "123", "12.3", "1.23", "0.12", "0.012", "5", "0"]

@@ -1,1 +1,1 @@
-"""Tests that the documentation is true of the code."""
+"""Tests that the documentation agrees with the code."""

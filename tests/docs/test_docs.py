@@ -1,4 +1,4 @@
-"""The documentation is true of the code, as far as a program can tell."""
+"""The documentation agrees with the code, where a program can check it."""
 
 import ast
 import re
@@ -54,7 +54,7 @@ def test_the_readme_lists_every_variable_of_the_environment_with_its_default() -
     assert shown == read
 
 
-def test_the_readme_lists_every_command_of_a_chat_in_the_words_of_its_help() -> None:
+def test_the_readme_lists_every_command_of_a_chat_with_its_help_text() -> None:
     catalog = catalog_for("en", "Lambda")
     expected = [[f"`{catalog.usage(name)}`", catalog.format(f"help_{name}")] for name in COMMANDS]
     assert rows(README, "### Commands in a chat", "Command") == expected
@@ -153,7 +153,7 @@ def test_every_package_that_is_imported_is_declared() -> None:
 
 
 @pytest.mark.parametrize("name", ["aiosqlite", "matrix-nio"])
-def test_a_dependency_whose_inside_is_used_is_held_to_the_versions_that_were_looked_at(
+def test_a_dependency_whose_internals_are_used_has_an_upper_version(
     name: str,
 ) -> None:
     [wanted] = [each for each in PROJECT["project"]["dependencies"] if re.match(rf"{name}\b", each)]
@@ -161,7 +161,7 @@ def test_a_dependency_whose_inside_is_used_is_held_to_the_versions_that_were_loo
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_path_and_link_leads_somewhere(page: Path) -> None:
+def test_every_path_and_link_exists(page: Path) -> None:
     text = page.read_text()
     package = r"(?:actors|agent_platform|cli|config|docs|machines|matrix|sandbox|store|tests)"
     paths = re.findall(rf"`({package}/[a-z0-9_./]*)`", text)

@@ -1,4 +1,4 @@
-"""Virtual time: it passes only when all tasks wait, so that an hour takes a test no time."""
+"""Virtual time, which passes only while all tasks wait, so that a test of an hour takes no time."""
 
 import heapq
 import itertools
@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-import anyio.lowlevel
 
-# After so many iterations of the event loop every runnable task waits again.
-SETTLING_TURNS = 50
+from tests.idle_loop import settle
 
 
 class VirtualClock:
@@ -44,8 +42,7 @@ class VirtualClock:
 
     async def _run(self) -> None:
         while True:
-            for _ in range(SETTLING_TURNS):
-                await anyio.lowlevel.checkpoint()
+            await settle()
             if self._sleepers:
                 wake_at, _, woken = heapq.heappop(self._sleepers)
                 self._now = max(self._now, wake_at)

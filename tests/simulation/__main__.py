@@ -12,7 +12,7 @@ WIDTH = 300
 
 
 def main() -> int:
-    """Run the seeds that the command line names; 1 when one of them is violated."""
+    """Run the seeds of the command line; return 1 when a history is violated."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument(
@@ -26,7 +26,9 @@ def main() -> int:
     if options.seed is not None:
         outcome = simulate(options.seed)
         print("\n".join(outcome.trace))
-        print(f"seed {outcome.seed}: {outcome.violation or 'well'}; history {outcome.digest}")
+        print(
+            f"seed {outcome.seed}: {outcome.violation or 'no violation'}; history {outcome.digest}"
+        )
         return int(outcome.violation is not None)
     return _run(range(options.first, options.first + options.seeds), keep_going=options.keep_going)
 

@@ -1,4 +1,4 @@
-"""The simulated agents: they answer requests or fail at any frame, and record what they answered."""
+"""The simulated agents: they answer requests or fail at any frame, and record their answers."""
 
 from collections.abc import AsyncGenerator, Callable
 
@@ -43,22 +43,22 @@ class Agents:
         return agent_id
 
 
-class AgentModel:
-    """Answers as every agent.
+class SimulatedAgents:
+    """Answers for every agent.
 
-    By message id, `answers` are the complete answers, `begun` also those that were not finished, `refusals` the error
-    codes, and `troubles` counts the failures.
+    By message id: `answers` are the complete answers, `begun` also the unfinished ones, `refusals` the error codes,
+    `failures` the number of failures.
     """
 
     def __init__(
-        self, kernel: Kernel, faults: Faults, reply_to: Callable[[AgentRequest], None]
+        self, kernel: Kernel, faults: Faults, on_call: Callable[[AgentRequest], None]
     ) -> None:
         self._kernel = kernel
         self._faults = faults
-        self._asked = reply_to
+        self._on_call = on_call
         self.answers: dict[str, list[str]] = {}
         self.refusals: dict[str, list[str]] = {}
-        self.troubles: dict[str, int] = {}
+        self.failures: dict[str, int] = {}
         self.begun: dict[str, list[str]] = {}
 
     def platform_of(self, process: Process) -> "Platform":
@@ -67,48 +67,48 @@ class AgentModel:
 
     async def answer(self, process: Process, request: AgentRequest) -> AsyncGenerator[Frame, None]:
         """Answer one request."""
-        if process.dead:
-            await process.limbo()
-        chance = self._kernel.chance
-        self._kernel.note(f"ASKED {request.platform_chat_id} {request.message_id} {request.text!r}")
-        self._asked(request)
-        await anyio.sleep(chance.uniform(0.001, 0.1))
+        if process.killed:
+            await process.wait_forever()
+        rng = self._kernel.rng
+        self._kernel.log(f"ASKED {request.platform_chat_id} {request.message_id} {request.text!r}")
+        self._on_call(request)
+        await anyio.sleep(rng.uniform(0.001, 0.1))
         pieces = self._pieces(request)
         self.begun.setdefault(request.message_id, []).append("".join(pieces))
         fails = self._faults.agent_fails()
-        breaks_at = chance.randint(0, len(pieces)) if fails else len(pieces) + 1
-        pause_s = chance.choice((0.0, 0.01, 0.3, 2.5)) if not self._faults.healed else 0.02
+        breaks_at = rng.randint(0, len(pieces)) if fails else len(pieces) + 1
+        pause_s = rng.choice((0.0, 0.01, 0.3, 2.5)) if not self._faults.healed else 0.02
         for number, piece in enumerate(pieces):
             if number == breaks_at:
                 break
-            if number == 1 and chance.random() < 0.2:
+            if number == 1 and rng.random() < 0.2:
                 yield AgentToolCall("search")
                 await anyio.sleep(pause_s)
                 yield AgentToolResult()
             yield AgentTextChunk(piece)
             await anyio.sleep(pause_s)
         if fails:
-            yield await self._trouble(request, began=breaks_at > 0)
+            yield await self._failure(request, began=breaks_at > 0)
             return
         self.answers.setdefault(request.message_id, []).append("".join(pieces))
         yield AgentEnd(tokens_used=len(pieces))
 
     def _pieces(self, request: AgentRequest) -> list[str]:
-        chance = self._kernel.chance
-        if chance.random() < 0.03:
+        rng = self._kernel.rng
+        if rng.random() < 0.03:
             return []
-        words = [chance.choice(_WORDS) for _ in range(chance.choice((0, 3, 8, 20)))]
+        words = [rng.choice(_WORDS) for _ in range(rng.choice((0, 3, 8, 20)))]
         answer = f"{request.text} / {request.message_id}: {''.join(words)}end."
-        if chance.random() < 0.02:
+        if rng.random() < 0.02:
             answer += " " + "long paragraph of many words\n\n" * 1500 + "done."
-        size = max(1, len(answer) // chance.choice((1, 2, 5)))
+        size = max(1, len(answer) // rng.choice((1, 2, 5)))
         return [answer[start : start + size] for start in range(0, len(answer), size)]
 
-    async def _trouble(self, request: AgentRequest, began: bool) -> Frame:
+    async def _failure(self, request: AgentRequest, began: bool) -> Frame:
         kinds = ["AGENT_BUSY", "MODEL_ERROR", "unreachable", "silent", "protocol", "broken_off"]
-        kind = self._kernel.chance.choice(kinds[2:] if began else kinds)
-        self._kernel.note(f"agent {kind} {request.message_id}")
-        self.troubles[request.message_id] = self.troubles.get(request.message_id, 0) + 1
+        kind = self._kernel.rng.choice(kinds[2:] if began else kinds)
+        self._kernel.log(f"agent {kind} {request.message_id}")
+        self.failures[request.message_id] = self.failures.get(request.message_id, 0) + 1
         match kind:
             case "AGENT_BUSY":
                 return AgentError(kind, "busy")
@@ -129,7 +129,7 @@ class AgentModel:
 class Platform:
     """Implements the `AgentPlatform` port for one process."""
 
-    def __init__(self, model: AgentModel, process: Process) -> None:
+    def __init__(self, model: SimulatedAgents, process: Process) -> None:
         self._model = model
         self._process = process
 

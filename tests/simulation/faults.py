@@ -1,4 +1,4 @@
-"""The faults of one history: their rates are drawn from the seed once, each fault at its occasion, until `healed`."""
+"""The faults of one history: rates drawn once from the seed, and faults drawn by these rates until `healed`."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ Fate = Literal[
     "well",
     "refused",  # no connection; never sent
     "lost",  # sent, and never arrived
-    "hangs",  # never arrived, and nobody says so until the time is over
+    "hangs",  # never arrived, and noticed only at the timeout
     "unanswered",  # done, and the connection broke before the answer
     "unanswered_hangs",  # done, and the answer never comes
-    "late",  # the connection broke first, and it is done afterwards all the same
+    "late",  # done after the connection broke
     "truncated",  # done, and the answer is cut off
     "twice",  # arrives twice
     "limited",  # 429
@@ -45,15 +45,15 @@ _IN_A_ROW = 3
 """A request that fails more often in a row would rightly count as poison (contract D9)."""
 _OF_ALL = ("joined_rooms", "createRoom")
 _OF_ALL_WITHIN_S = 60.0
-"""These paths do not tell whose request it is, and one that is answered says nothing of another: they fail so often
-within the time in which a request could become poison."""
+"""These paths are shared by all users, so that one success says nothing of another request: they fail at most
+`_IN_A_ROW` times within the time in which a request could become poison."""
 
 Outage = Literal["refused", "hangs", "gateway"]
 
 
 @dataclass(slots=True)
 class Plan:
-    """What a history has: how often each kind of trouble comes, and how slow its disk is at most."""
+    """The rates of one history: how often each kind of fault happens, and how slow its disk is at most."""
 
     request: float
     agent: float
@@ -70,24 +70,24 @@ class Plan:
 
 def plan(kernel: Kernel) -> Plan:
     """Draw the rates of faults; most histories have several kinds of fault."""
-    chance = kernel.chance
+    rng = kernel.rng
     return Plan(
-        request=chance.choice((0.0, 0.03, 0.1, 0.25)),
-        agent=chance.choice((0.0, 0.2, 0.6)),
-        kills=chance.choice((0, 1, 2, 3, 5)),
-        outages=chance.choice((0, 0, 1, 2)),
-        soft_logouts=chance.choice((0, 0, 1, 2)),
-        stops=chance.choice((0, 0, 1)),
-        losses=chance.choice((0.0, 0.0, 0.0, 0.0, 0.5)),
-        gappy=chance.random() < 0.5,
-        repeats=chance.choice((0.0, 0.0, 0.3)),
-        fates=tuple(chance.sample(_REQUEST_FATES, chance.randint(3, len(_REQUEST_FATES)))),
-        disk_s=chance.choice((0.002, 0.03, 0.2)),
+        request=rng.choice((0.0, 0.03, 0.1, 0.25)),
+        agent=rng.choice((0.0, 0.2, 0.6)),
+        kills=rng.choice((0, 1, 2, 3, 5)),
+        outages=rng.choice((0, 0, 1, 2)),
+        soft_logouts=rng.choice((0, 0, 1, 2)),
+        stops=rng.choice((0, 0, 1)),
+        losses=rng.choice((0.0, 0.0, 0.0, 0.0, 0.5)),
+        gappy=rng.random() < 0.5,
+        repeats=rng.choice((0.0, 0.0, 0.3)),
+        fates=tuple(rng.sample(_REQUEST_FATES, rng.randint(3, len(_REQUEST_FATES)))),
+        disk_s=rng.choice((0.002, 0.03, 0.2)),
     )
 
 
 class Faults:
-    """Draws the faults. After `healed` there are none."""
+    """Draws the faults; none after `healed`."""
 
     def __init__(self, kernel: Kernel, drawn: Plan) -> None:
         self._kernel = kernel
@@ -108,15 +108,15 @@ class Faults:
         return not self.healed and self._kernel.likely(self.plan.repeats)
 
     def fate_of(self, path: str, method: str) -> Fate:
-        """Say what happens to this request."""
+        """Draw what happens to a request."""
         if self.healed or not self._kernel.likely(self.plan.request):
             self._failures.pop(path, None)
             return "well"
-        fate = self._kernel.chance.choice(self.plan.fates)
+        fate = self._kernel.rng.choice(self.plan.fates)
         if fate == "partial" and not path.endswith("createRoom"):
             fate = "error"
         if fate == "late" and path.endswith("login"):
-            # It would end the token of the login after it, for good: nothing a client can help.
+            # It would end the token of the next login for good, which no client can prevent.
             fate = "lost"
         if fate == "twice" and method == "POST":
             fate = "slow"
@@ -125,7 +125,7 @@ class Faults:
         return "well" if self._failed_enough(path) else fate
 
     def _failed_enough(self, path: str) -> bool:
-        """Count a failure of this path, unless there were as many as there may be."""
+        """Whether this path has failed as often as it may; count a failure otherwise."""
         if path.endswith(_OF_ALL):
             begins = self._kernel.now - _OF_ALL_WITHIN_S
             lately = [at for at in self._failed_at[path] if at > begins]
@@ -149,5 +149,5 @@ class Faults:
         return not self.healed and self._kernel.likely(self.plan.losses)
 
     def agent_fails(self) -> bool:
-        """Whether an agent misbehaves at this request."""
+        """Whether an agent fails at this request."""
         return not self.healed and self._kernel.likely(self.plan.agent)

@@ -1,6 +1,6 @@
 """Draws which events of a room are sent at the same time (design fact 19), so that each follows the same event.
 
-The draws are of a generator of their own, so that a history without forks is the same as if there were no forks.
+The draws have a separate generator, so that a history without forks does not depend on them.
 """
 
 import random
@@ -8,24 +8,24 @@ import random
 from tests.support.memory_homeserver.rooms import Event, Room
 
 AT_ONCE_MS = 500
-"""Events so close to each other may have been sent at the same time."""
+"""Events at most this far apart may have been sent at the same time."""
 INTERRUPTIONS = 4
-"""How often at most a process is ended because a user is just being welcomed."""
+"""Maximum number of processes that are ended while a user is onboarded."""
 
 
 class Forks:
-    """The draws about forks. `rate` is the share of events that are sent at the same time, of those that can be."""
+    """Draws forks. `rate` is the share of events sent at the same time, among those that can be."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = random.Random(f"forks of {seed}")
-        self.rate = self.chance.choice((0.0, 0.5, 0.9))
-        self.losses = self.chance.choice((0.0, 0.0, 0.5))
-        self.made = 0
+        self.rng = random.Random(f"forks of {seed}")
+        self.rate = self.rng.choice((0.0, 0.5, 0.9))
+        self.losses = self.rng.choice((0.0, 0.0, 0.5))
+        self.count = 0
         self._interruptions = 0
 
     def likely(self, probability: float = 1.0) -> bool:
         """Draw whether something happens; never in a history without forks."""
-        return self.rate > 0 and self.chance.random() < self.rate * probability
+        return self.rate > 0 and self.rng.random() < self.rate * probability
 
     def interrupts(self) -> bool:
         """Whether the process ends soon after a chat was linked."""

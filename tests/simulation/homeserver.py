@@ -1,6 +1,6 @@
-"""The homeserver in memory on the simulated clock, with forks that the seed draws.
+"""The homeserver in memory on the simulated clock, with forks drawn from the seed.
 
-`api` passes the bot's requests on to it, the simulated users act on it directly.
+`api` passes the bot's requests on to it; the simulated users call it directly.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from tests.support.memory_homeserver.rooms import Event, Room
 
 
 class SimulatedHomeserver(Homeserver):
-    """The homeserver of one history. Without `forks` no room has any, and no answer depends on chance."""
+    """The homeserver of one history. Without `forks` no room forks, and no response is random."""
 
     def __init__(self, kernel: Kernel, bot: str, forks: Forks | None = None) -> None:
         if forks is None:
             super().__init__("hs")
         else:
-            super().__init__("hs", forks.chance.random)
+            super().__init__("hs", forks.rng.random)
         self.kernel = kernel
         self.bot = bot
         self.forks = forks
@@ -39,11 +39,11 @@ class SimulatedHomeserver(Homeserver):
         )
         room = super().create_room(creator, request, events)
         if is_second:
-            raise Violation(f"a second room was made for {nonce!r} (contracts O3, K2)")
+            raise Violation(f"a second room was created for {nonce!r} (contracts O3, K2)")
         return room
 
     def concurrent_with(self, room: Room, event: Event, *, at_once: bool) -> Event | None:
-        """Return the last event where the new one is sent at the same time: if asked for, or by chance."""
+        """Return the last event where the new one is sent at the same time: if asked for, or drawn."""
         if self.forks is None or not room.events:
             return None
         last = room.events[-1]
@@ -51,12 +51,12 @@ class SimulatedHomeserver(Homeserver):
             room, last, event
         ):
             return None
-        self.forks.made += 1
-        self.kernel.note(f"   {event.event_id} {event.type} AT ONCE WITH {last.event_id}")
+        self.forks.count += 1
+        self.kernel.log(f"   {event.event_id} {event.type} AT ONCE WITH {last.event_id}")
         return last
 
     def new_id(self, sigil: str, number: int) -> str:
-        """Make a short id, so that a trace can be read."""
+        """Return a short id, to keep the trace readable."""
         return f"{sigil}{number:0>5}"
 
     def now_ms(self) -> int:

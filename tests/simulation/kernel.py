@@ -1,7 +1,7 @@
 """Simulated time: one heap of callbacks, one seeded random generator, one trace.
 
-Everything in a simulation happens in a callback of this heap. What is due at the same moment happens
-in an order that the seed draws: nothing may depend on it.
+Everything in a simulation happens in a callback of this heap. Callbacks that are due at the same moment run
+in an order drawn from the seed, because nothing may depend on it.
 """
 
 import heapq
@@ -25,15 +25,15 @@ class Kernel:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.now = BEGINNING
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.trace: list[str] = []
-        self.blame: str | None = None
+        self.violation: str | None = None
         self._heap: list[tuple[float, float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._numbers = itertools.count()
 
     def at(self, when: float, happens: Callable[..., None], *args: Any) -> None:
-        """Schedule a callback at a time; at once, if that is past."""
-        entry = (max(when, self.now), self.chance.random(), next(self._numbers), happens, args)
+        """Schedule a callback at a time, or at once if that is past."""
+        entry = (max(when, self.now), self.rng.random(), next(self._numbers), happens, args)
         heapq.heappush(self._heap, entry)
 
     def after(self, seconds: float, happens: Callable[..., None], *args: Any) -> None:
@@ -46,24 +46,24 @@ class Kernel:
         Raises:
             Violation: a check has failed.
         """
-        if self.blame is not None:
-            raise Violation(self.blame)
+        if self.violation is not None:
+            raise Violation(self.violation)
         if not self._heap:
             raise Violation("no callback is left")
         self.now, _, _, happens, args = heapq.heappop(self._heap)
         happens(*args)
 
-    def note(self, what: str) -> None:
+    def log(self, what: str) -> None:
         """Add a line to the trace."""
         self.trace.append(f"{self.now - BEGINNING:10.4f} {what}")
 
-    def accuse(self, what: str) -> None:
+    def report_violation(self, what: str) -> None:
         """Report a violation from within the bot's own tasks, which might swallow an exception."""
-        self.blame = self.blame or what
+        self.violation = self.violation or what
 
     def likely(self, probability: float) -> bool:
         """Draw whether something of this probability happens."""
-        return self.chance.random() < probability
+        return self.rng.random() < probability
 
     def digest(self) -> str:
         """Return a hash of the trace."""

@@ -1,7 +1,7 @@
-"""An asyncio event loop on the kernel's time, and what else has to be replaced for a history to repeat itself.
+"""An asyncio event loop on simulated time, and replacements of what differs from run to run.
 
-Callbacks run first in, first out, as asyncio promises; when none is left, the kernel's next callback
-runs. A loop can be killed: its tasks never go on, as after `kill -9`.
+Callbacks run first in, first out, as in asyncio; when none is left, the kernel's next callback runs.
+The tasks of a killed loop never continue, as after `kill -9`.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Killed(BaseException):
 
 
 class NumberedTask(asyncio.Task[Any]):
-    """A task whose place in a set does not depend on where it lies in memory."""
+    """A task whose position in a set does not depend on its memory address."""
 
     number = 0
 
@@ -43,7 +43,7 @@ class NumberedTask(asyncio.Task[Any]):
 class VirtualLoop(asyncio.BaseEventLoop):
     """One process' event loop. `killed` ends it between two callbacks."""
 
-    # The base class' own, which its types leave out.
+    # Attributes of the base class that its type stubs lack.
     _ready: deque[asyncio.Handle]
     _stopping: bool
 
@@ -54,8 +54,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.faults: list[str] = []
         self._tasks: list[NumberedTask] = []
         self._numbers = itertools.count(1)
-        self.set_task_factory(self._make_task)  # type: ignore[arg-type]  # coroutines are all there is
-        self.set_exception_handler(self._note_fault)
+        self.set_task_factory(self._make_task)  # type: ignore[arg-type]  # only coroutines are passed
+        self.set_exception_handler(self._record_fault)
 
     def time(self) -> float:
         """Return the simulated time."""
@@ -68,13 +68,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Schedule on the kernel instead of a heap of one's own."""
+        """Schedule on the kernel's heap."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self.kernel.at(when, self._due, handle)
         return handle
 
-    def bury(self) -> None:
-        """Cancel the tasks of a killed process; its ports pass nothing on any more."""
+    def cancel_all(self) -> None:
+        """Cancel the tasks of a killed process; its ports no longer have an effect."""
         events._set_running_loop(self)
         try:
             for _ in range(_ROUNDS):
@@ -116,26 +116,26 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _make_task(
         self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
     ) -> NumberedTask:
-        # The number is needed first: asyncio puts the task into a set as soon as it is one.
+        # The number is set before `__init__`, which adds the task to a set.
         task = NumberedTask.__new__(NumberedTask)
         task.number = next(self._numbers)
         task.__init__(coro, loop=loop, **options)  # type: ignore[misc]
         self._tasks.append(task)
         return task
 
-    def _note_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _record_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if not self.killed:
             self.faults.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def _write_to_self(self) -> None:
-        """Nobody calls from another thread."""
+        """Do nothing: there are no other threads."""
 
     def _process_events(self, event_list: object) -> None:
-        """There are no sockets."""
+        """Do nothing: there are no sockets."""
 
 
 class NumberedScope(backend.CancelScope):
-    """A cancel scope whose place in a set does not depend on where it lies in memory."""
+    """A cancel scope whose position in a set does not depend on its memory address."""
 
     __slots__ = ("number",)
     numbers = itertools.count(1)
@@ -149,16 +149,18 @@ class NumberedScope(backend.CancelScope):
 
 
 @contextmanager
-def tamed(kernel: Kernel, hop: Callable[..., Coroutine[Any, Any, Any]]) -> Iterator[None]:
-    """Replace what would differ from run to run: memory addresses, secrets, threads."""
+def deterministic(
+    kernel: Kernel, run_sync: Callable[..., Coroutine[Any, Any, Any]]
+) -> Iterator[None]:
+    """Replace what differs from run to run: memory addresses, secrets, threads."""
     NumberedScope.numbers = itertools.count(1)
 
     def token_hex(nbytes: int = 16) -> str:
-        return kernel.chance.randbytes(nbytes).hex()
+        return kernel.rng.randbytes(nbytes).hex()
 
     with (
         patch.object(backend, "CancelScope", NumberedScope),
         patch.object(secrets, "token_hex", token_hex),
-        patch.object(anyio.to_thread, "run_sync", hop),
+        patch.object(anyio.to_thread, "run_sync", run_sync),
     ):
         yield

@@ -1,4 +1,4 @@
-"""Planted bugs towards the homeserver: transactions, rooms that are made, encryption, retries."""
+"""Planted bugs towards the homeserver: transactions, rooms that are created, encryption, retries."""
 
 import itertools
 import json
@@ -31,19 +31,19 @@ def _new_transaction_at_each_try(backend: HttpBackend) -> HttpBackend:
     return numbered
 
 
-def _without(part: str) -> Callable[[HttpBackend], HttpBackend]:
-    """Return what answers a question for the content of this state event as if there were none."""
+def _without_state_event(part: str) -> Callable[[HttpBackend], HttpBackend]:
+    """Return a wrapper that answers requests for this state event as if there were none."""
 
-    def made(backend: HttpBackend) -> HttpBackend:
-        async def forgetful(request: HttpRequest) -> HttpResponse:
+    def replacement(backend: HttpBackend) -> HttpBackend:
+        async def without(request: HttpRequest) -> HttpResponse:
             asks = request.method == "GET" and f"/state/{part}/" in request.path
             if asks and request.query.get("format") != "event":
                 return _NOT_FOUND
             return await backend(request)
 
-        return forgetful
+        return without
 
-    return made
+    return replacement
 
 
 class _EveryEditMayBeDropped(Port):
@@ -59,7 +59,7 @@ class _SyncIsCurrentState(Port):
         return topology
 
 
-def _no_fence_at_join(stack: ExitStack) -> None:
+def _messages_before_join_read(stack: ExitStack) -> None:
     for module in (timeline, history):
         stack.enter_context(patch.object(module, "last_join_index", lambda *_, **__: -1))
 
@@ -70,19 +70,19 @@ def _no_back_off(stack: ExitStack) -> None:
 
 MATRIX_BUGS = (
     Bug("each try has a new transaction id", backend=_new_transaction_at_each_try),
-    Bug("there is no fence at the bot's join", replace=_no_fence_at_join),
-    Bug("the nonce of a room is not searched for", backend=_without("m.room.create")),
+    Bug("messages before the bot's join are read", replace=_messages_before_join_read),
+    Bug("the nonce of a room is not searched for", backend=_without_state_event("m.room.create")),
     Bug(
         "a last edit may be dropped",
         homeserver=lambda port, journal: _EveryEditMayBeDropped(port),
     ),
     Bug(
         "an encrypted room is written to in plaintext",
-        backend=_without("m.room.encryption"),
+        backend=_without_state_event("m.room.encryption"),
     ),
     # Only the report of a start shows it: a message in such a chat has it repaired at once.
     Bug(
-        "the sync's state is taken for the current state",
+        "the sync's state is treated as the current state",
         homeserver=lambda port, journal: _SyncIsCurrentState(port),
         blind=False,
     ),

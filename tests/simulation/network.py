@@ -26,7 +26,7 @@ _LATE_S = 2.0
 
 
 class PendingRequest:
-    """One request that has no answer yet. `finish` completes it once; later answers are ignored."""
+    """A request without a response yet. `finish` completes it once; later responses are ignored."""
 
     def __init__(self, process: Process, request: HttpRequest) -> None:
         self.process = process
@@ -39,10 +39,10 @@ class PendingRequest:
     @property
     def is_open(self) -> bool:
         """Whether the bot still waits for the answer."""
-        return not self.process.dead and not self.answered.done()
+        return not self.process.killed and not self.answered.done()
 
     def finish(self, outcome: HttpResponse | Unreachable) -> None:
-        """Give the answer, or the reason why there is none."""
+        """Complete the request with a response, or with the reason why there is none."""
         if not self.is_open:
             return
         if isinstance(outcome, HttpResponse):
@@ -52,7 +52,7 @@ class PendingRequest:
 
 
 class Network:
-    """Makes the `HttpBackend` of each process."""
+    """Creates the `HttpBackend` of each process."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Network:
         self._faults = faults
         self._inspect = inspect
         self._polls: list[PendingRequest] = []
-        self._known_down_by: Process | None = None
+        self._informed_process: Process | None = None
         self._last_request_at = 0.0
         self._down_since = 0.0
         self.requests = 0
@@ -78,8 +78,8 @@ class Network:
         """Return the HTTP backend of one process."""
 
         async def backend(request: HttpRequest) -> HttpResponse:
-            if process.dead:
-                await process.limbo()
+            if process.killed:
+                await process.wait_forever()
             return await self._send(PendingRequest(process, request)).answered
 
         return backend
@@ -87,7 +87,7 @@ class Network:
     # -- requests -----------------------------------------------------------------------------
 
     def _send(self, pending: PendingRequest) -> PendingRequest:
-        kernel, chance = self._kernel, self._kernel.chance
+        kernel, rng = self._kernel, self._kernel.rng
         self.requests += 1
         request = pending.request
         pending.fate = fate = self._faults.fate_of(request.path, request.method)
@@ -95,25 +95,25 @@ class Network:
         body = json.loads(request.body) if request.body else {}
         self._inspect(pending.path, request.method, body)
         kernel.after(request.timeout_s, pending.finish, Unreachable("timeout", "no answer in time"))
-        latency_s = chance.choice((0.001, 0.002, 0.01, 0.05))
+        latency_s = rng.choice((0.001, 0.002, 0.01, 0.05))
         if fate == "slow":
-            latency_s = chance.uniform(0.5, 20.0)
+            latency_s = rng.uniform(0.5, 20.0)
         if fate == "refused":
             kernel.after(latency_s, pending.finish, Unreachable("connect", "refused"))
         elif fate == "lost":
             kernel.after(latency_s, pending.finish, Unreachable("broken", "reset"))
         elif fate == "late":
             kernel.after(latency_s, pending.finish, Unreachable("broken", "reset"))
-            kernel.after(latency_s + chance.uniform(0.1, 2.0), self._arrive, pending)
+            kernel.after(latency_s + rng.uniform(0.1, 2.0), self._arrive, pending)
         elif fate != "hangs":
             kernel.after(latency_s, self._arrive, pending)
             if fate == "twice":
-                kernel.after(latency_s + chance.uniform(0.0, 1.0), self._arrive, pending)
+                kernel.after(latency_s + rng.uniform(0.0, 1.0), self._arrive, pending)
         return pending
 
     def _check_pace(self, pending: PendingRequest) -> None:
         """Check that requests are a second apart while the bot knows that the homeserver is down."""
-        if self._known_down_by is pending.process and self._faults.outage is not None:
+        if self._informed_process is pending.process and self._faults.outage is not None:
             gap_s = self._kernel.now - self._last_request_at
             if gap_s < _MIN_GAP_S:
                 raise Violation(
@@ -125,7 +125,7 @@ class Network:
     def _arrive(self, pending: PendingRequest) -> None:
         outage = self._faults.outage
         if outage is not None:
-            self._kernel.note(f"   down {pending.request.method} {'/'.join(pending.path)}")
+            self._kernel.log(f"   down {pending.request.method} {'/'.join(pending.path)}")
             if outage == "refused":
                 self._fail(pending, Unreachable("connect", "refused"))
             elif outage == "gateway":
@@ -137,10 +137,10 @@ class Network:
             self._carry_out(pending)
 
     def _fail(self, pending: PendingRequest, outcome: HttpResponse | Unreachable) -> None:
-        # A request from before the outage proves nothing, and the bot ignores failures of best-effort requests.
+        # A request from before the outage does not show it, and the bot ignores failures of best-effort requests.
         is_news = pending.sent_at >= self._down_since and pending.path[-1] != "read_markers"
         if pending.is_open and is_news and "typing" not in pending.path:
-            self._known_down_by = pending.process
+            self._informed_process = pending.process
         pending.finish(outcome)
 
     # -- at the homeserver -------------------------------------------------------------------------
@@ -154,25 +154,25 @@ class Network:
         )
         what = f"{request.method} {'/'.join(pending.path)}"
         if fate in ("error", "gateway", "limited"):
-            kernel.note(f"   {fate} {what}")
+            kernel.log(f"   {fate} {what}")
             self._return(pending, self._refusal(fate))
             return
         if self._faults.ends_session():
-            kernel.note("LOGGED OUT SOFTLY")
+            kernel.log("LOGGED OUT SOFTLY")
             self._server.log_out_softly()
             self.end_sessions()
-        if not process.dead:
-            process.may_die(f"before {what}")
-        if process.dead and (
-            kernel.now > process.died_at + _LATE_S
+        if not process.killed:
+            process.pass_boundary(f"before {what}")
+        if process.killed and (
+            kernel.now > process.killed_at + _LATE_S
             or pending.path == ["login"]
             or kernel.likely(0.5)
         ):
             return  # the connection was lost with its process
         reply = self._api.handle(request, partial_room=fate == "partial")
-        kernel.note(f"   {fate} {what} {request.body or b''!r} -> {reply.status} {reply.body!r}")
-        if not process.dead:
-            process.may_die(f"after {what}")
+        kernel.log(f"   {fate} {what} {request.body or b''!r} -> {reply.status} {reply.body!r}")
+        if not process.killed:
+            process.pass_boundary(f"after {what}")
         self._return(pending, reply)
 
     def _refusal(self, fate: Fate) -> HttpResponse:
@@ -180,7 +180,7 @@ class Network:
             return _HTML
         if fate == "error":
             return answer(500, {"errcode": "M_UNKNOWN", "error": "Internal server error"})
-        wait_ms = self._kernel.chance.choice((50, 500, 3000))
+        wait_ms = self._kernel.rng.choice((50, 500, 3000))
         if self._kernel.likely(0.5):
             seconds = str(-(-wait_ms // 1000))
             return answer(429, {"errcode": "M_LIMIT_EXCEEDED", "error": "!"}, retry_after=seconds)
@@ -197,7 +197,7 @@ class Network:
             case "unanswered_hangs":
                 return
             case "truncated":
-                body = reply.body[: self._kernel.chance.randrange(len(reply.body))]
+                body = reply.body[: self._kernel.rng.randrange(len(reply.body))]
                 outcome = HttpResponse(reply.status, reply.headers, body)
             case "error_done":
                 outcome = self._refusal("error")
@@ -205,9 +205,7 @@ class Network:
                 outcome = _HTML
             case _:
                 pass
-        self._kernel.after(
-            self._kernel.chance.choice((0.001, 0.005, 0.03)), pending.finish, outcome
-        )
+        self._kernel.after(self._kernel.rng.choice((0.001, 0.005, 0.03)), pending.finish, outcome)
 
     # -- long polls --------------------------------------------------------------------------------
 
@@ -240,7 +238,7 @@ class Network:
 
     def go_down(self) -> None:
         """Abort every long poll."""
-        self._known_down_by = None
+        self._informed_process = None
         self._down_since = self._kernel.now
         polls, self._polls = self._polls, []
         for pending in polls:

@@ -40,7 +40,7 @@ def outcome_of(make: Callable[..., History], bug: Bug) -> Outcome:
         violation = None
         try:
             with planted(bug):
-                history.live()
+                history.run()
         except Violation as found:
             violation = str(found)
         finally:
@@ -51,8 +51,8 @@ def outcome_of(make: Callable[..., History], bug: Bug) -> Outcome:
         violation=violation,
         digest=kernel.digest(),
         trace=tuple(kernel.trace),
-        messages=len(history.said),
+        messages=len(history.sent_messages),
         kills=history.kills,
         requests=history.network.requests,
-        forks=0 if history.forks is None else history.forks.made,
+        forks=0 if history.forks is None else history.forks.count,
     )

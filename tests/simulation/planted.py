@@ -1,8 +1,8 @@
-"""Bugs put into the bot on purpose: the simulation is worth what it finds of them.
+"""Bugs planted in the bot, to show what the simulation finds.
 
-Each takes one guarantee away, in the way somebody might while changing the code. It is planted at a port of the
-bot, of which a history makes the instances (`Bug.journal`, `Bug.homeserver`, `Bug.backend`), or in place of a
-public function or method (`Bug.replace`); none depends on how the code behind these is written.
+Each removes one guarantee, as a faulty change could. It is planted at a port of the bot, whose instances a history
+creates (`Bug.journal`, `Bug.homeserver`, `Bug.backend`), or replaces a public function or method (`Bug.replace`);
+none depends on the implementation behind these.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,21 +31,21 @@ def _nothing(stack: ExitStack) -> None:
 class Bug:
     """One planted bug.
 
-    Where `blind`, the checks of what goes on inside are left out, and the bug has to show in what people see.
+    With `blind`, the checks of the bot's internals are left out, so that its effect on users must show the bug.
     """
 
     name: str
     journal: Callable[[Runner], Journal] = Journal
-    """Makes the journal of each process."""
+    """Creates the journal of each process."""
     homeserver: Callable[[Any, Journal], Any] = _homeserver_as_it_is
-    """Makes what stands in place of the homeserver's port, from the real one."""
+    """Wraps the homeserver's port."""
     backend: Callable[[HttpBackend], HttpBackend] = _unchanged_backend
-    """Makes what stands in place of the HTTP backend, from the simulated one."""
+    """Wraps the simulated HTTP backend."""
     replace: Callable[[ExitStack], None] = _nothing
-    """Replaces public functions and methods, for as long as the stack is open."""
+    """Replaces public functions and methods while the stack is open."""
     blind: bool = True
     within: int = 250
-    """In so many seeds it has to be found."""
+    """The number of seeds within which it must be found."""
 
 
 NONE = Bug("none")
@@ -53,14 +53,14 @@ NONE = Bug("none")
 
 @contextmanager
 def planted(bug: Bug) -> Iterator[None]:
-    """Have what a bug replaces in place while the block lasts."""
+    """Apply the replacements of a bug while the block lasts."""
     with ExitStack() as stack:
         bug.replace(stack)
         yield
 
 
 class Port:
-    """Stands in place of a port and passes everything on that a subclass does not change."""
+    """Wraps a port and passes everything on that a subclass does not change."""
 
     def __init__(self, port: Any) -> None:
         self.port = port

@@ -13,14 +13,14 @@ SEEDS_A_TASK = 5
 
 def outcomes(seeds: Iterable[int]) -> Iterator[Outcome]:
     """Yield the outcome of each seed as it ends, without its trace."""
-    # A fresh interpreter each: a fork would take threads' locks along.
+    # A fresh interpreter each, because a fork would copy the locks of threads.
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count(), initializer=_prepare) as pool:
         yield from pool.imap_unordered(_one, seeds, chunksize=SEEDS_A_TASK)
 
 
 def _prepare() -> None:
-    # Memory is cleared between histories, never in the middle of one: finalisers run at set moments.
+    # Collect garbage between histories only, so that finalisers run at fixed moments.
     gc.disable()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""One process of the bot: its event loop, its database connection, and when it is killed."""
+"""One process of the bot: its event loop, its database connection, and the moment of its kill."""
 
 import asyncio
 import sqlite3
@@ -14,54 +14,54 @@ T = TypeVar("T")
 
 
 class Process:
-    """Runs until killed. `fuse` counts the occasions up to the kill; negative is never."""
+    """Runs until killed. `kill_after` counts the boundaries down to the kill; negative is never."""
 
-    def __init__(self, kernel: Kernel, fuse: int, disk_s: float) -> None:
+    def __init__(self, kernel: Kernel, kill_after: int, disk_s: float) -> None:
         self.kernel = kernel
-        self.fuse = fuse
+        self.kill_after = kill_after
         self.disk_s = disk_s
         self.loop = VirtualLoop(kernel)
         self.live = False
         self.started_at = kernel.now
         self.reconciled = 0
-        self.died_at = 0.0
+        self.killed_at = 0.0
         self.stopped_at = 0.0
 
     @property
-    def dead(self) -> bool:
+    def killed(self) -> bool:
         """Whether it was killed."""
         return self.loop.killed
 
-    def may_die(self, occasion: str) -> None:
-        """Count an occasion: the process may be killed between any two writes and requests."""
-        if self.fuse > 0:
-            self.fuse -= 1
-            if self.fuse == 0:
-                self.kill(occasion)
+    def pass_boundary(self, boundary: str) -> None:
+        """Count a boundary: the process may be killed between any two writes and requests."""
+        if self.kill_after > 0:
+            self.kill_after -= 1
+            if self.kill_after == 0:
+                self.kill(boundary)
 
-    def kill(self, occasion: str) -> None:
+    def kill(self, boundary: str) -> None:
         """End it as `kill -9` does."""
-        if not self.dead:
-            self.kernel.note(f"KILLED {occasion}")
+        if not self.killed:
+            self.kernel.log(f"KILLED {boundary}")
             self.loop.killed = True
-            self.died_at = self.kernel.now
+            self.killed_at = self.kernel.now
 
-    async def limbo(self) -> None:
-        """Wait for ever: nothing that a killed process does has an effect."""
+    async def wait_forever(self) -> None:
+        """Wait forever: nothing that a killed process does has an effect."""
         await self.loop.create_future()
 
-    async def hop(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function as on another thread; stands for `anyio.to_thread.run_sync`."""
-        return await self.elsewhere(
+    async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function as if on another thread; replaces `anyio.to_thread.run_sync`."""
+        return await self.call_at(
             lambda: function(*args), "a file access", lambda: True, self.kernel.now
         )
 
-    async def elsewhere(
+    async def call_at(
         self, function: Callable[[], T], what: str, durable: Callable[[], bool], at: float
     ) -> T:
-        """Let `function` be called at a time; its caller may be cancelled, the call is made."""
-        if self.dead:
-            await self.limbo()
+        """Call `function` at a time, even when the caller is cancelled before."""
+        if self.killed:
+            await self.wait_forever()
         done: asyncio.Future[T] = self.loop.create_future()
         self.kernel.at(at, self._call, function, done, what, durable)
         return await done
@@ -73,9 +73,9 @@ class Process:
         what: str,
         durable: Callable[[], bool],
     ) -> None:
-        if not self.dead:
-            self.may_die(f"before {what}")
-        if self.dead:
+        if not self.killed:
+            self.pass_boundary(f"before {what}")
+        if self.killed:
             return
         settle: Callable[[Any], None] = done.set_result
         outcome: Any = None
@@ -84,20 +84,20 @@ class Process:
         except SurfacesError as error:
             settle, outcome = done.set_exception, error
         if durable():
-            self.may_die(f"after {what}")
+            self.pass_boundary(f"after {what}")
         self.kernel.after(
-            self.kernel.chance.uniform(0, self.disk_s / 2), self._settle, done, settle, outcome
+            self.kernel.rng.uniform(0, self.disk_s / 2), self._settle, done, settle, outcome
         )
 
     def _settle(
         self, done: "asyncio.Future[Any]", settle: Callable[[Any], None], outcome: Any
     ) -> None:
-        if not self.dead and not done.done():
+        if not self.killed and not done.done():
             settle(outcome)
 
 
 class Connection:
-    """The journal's `Runner`: functions are called on the connection in the order they were asked for."""
+    """The journal's `Runner`: calls functions on the connection, in their order."""
 
     def __init__(
         self, process: Process, raw: sqlite3.Connection, committed: Callable[[], None]
@@ -110,7 +110,7 @@ class Connection:
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Call a function on the connection."""
         kernel, before = self._process.kernel, self._raw.total_changes
-        self._busy_until = max(self._busy_until, kernel.now) + kernel.chance.uniform(
+        self._busy_until = max(self._busy_until, kernel.now) + kernel.rng.uniform(
             1e-5, self._process.disk_s
         )
 
@@ -125,4 +125,4 @@ class Connection:
             self._committed()
             return True
 
-        return await self._process.elsewhere(call, "a commit", wrote, self._busy_until)
+        return await self._process.call_at(call, "a commit", wrote, self._busy_until)

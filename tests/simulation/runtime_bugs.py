@@ -22,7 +22,7 @@ from tests.simulation.planted import Bug, Port
 
 
 class _DoneBeforeAnswered(Port):
-    """Marks an order as sent before it is performed."""
+    """Marks an order as sent before performing it."""
 
     def __init__(self, port: Any, journal: Journal) -> None:
         super().__init__(port)
@@ -39,17 +39,18 @@ class _DoneBeforeAnswered(Port):
         return outcome
 
 
-def _sent_before_commit(homeserver: Any, journal: Journal) -> Any:
-    """Perform the messages of a round before it is committed."""
+def _sent_before_commit(homeserver: Any, journal: Any) -> Any:
+    """Perform the messages of units of work before these are committed."""
     commit = journal.save_units_of_work
 
     async def save_units_of_work(units: Sequence[UnitOfWork], at: float) -> tuple[InboxRow, ...]:
-        for row in (row for writes in units for row in writes.orders):
+        for row in (row for unit in units for row in unit.orders):
             if isinstance(row.order, SendMessage) and row.order.edits is None:
                 await homeserver.perform(row.order, row.txn_id)
-        return await commit(units, at)
+        rows: tuple[InboxRow, ...] = await commit(units, at)
+        return rows
 
-    journal.save_units_of_work = save_units_of_work  # type: ignore[method-assign]
+    journal.save_units_of_work = save_units_of_work
     return homeserver
 
 
@@ -60,7 +61,7 @@ class _NoHistory(Port):
             yield page
 
 
-def _lane_of_its_own(stack: ExitStack) -> None:
+def _one_lane_per_order(stack: ExitStack) -> None:
     enqueue = Outbox.enqueue
 
     def each_alone(self: Outbox, rows: Iterable[OutboxRow], *dropped: Any) -> None:
@@ -70,7 +71,7 @@ def _lane_of_its_own(stack: ExitStack) -> None:
 
 
 def _turn_not_resumed(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(turn_driver, "resume", lambda case: None))
+    stack.enter_context(patch.object(turn_driver, "resume", lambda draft: None))
 
 
 def _no_reconciliation(stack: ExitStack) -> None:
@@ -83,8 +84,8 @@ def _no_reconciliation(stack: ExitStack) -> None:
 RUNTIME_BUGS = (
     Bug("an order is sent before its commit", homeserver=_sent_before_commit, blind=False),
     Bug("an order is done before it is answered", homeserver=_DoneBeforeAnswered),
-    Bug("the orders of a room are not sent one after the other", replace=_lane_of_its_own),
-    Bug("a restart does not resume the turn in hand", replace=_turn_not_resumed),
+    Bug("the orders of a room are not sent one after the other", replace=_one_lane_per_order),
+    Bug("a restart does not resume the turn in progress", replace=_turn_not_resumed),
     Bug("reconciliation is left out", replace=_no_reconciliation),
     Bug("a gap is not filled", homeserver=lambda port, journal: _NoHistory(port)),
 )

@@ -1,8 +1,8 @@
-"""One history that is written down instead of drawn: who does what, and which request fails, step by step.
+"""A history from a script instead of from a seed: who does what, and which request fails, step by step.
 
-A script is a generator over a `Scenario`. It does something and yields the condition for going on, which is checked
+A script is a generator over a `Scenario`. It acts and yields the condition on which it continues, which is checked
 every hundredth of a second. After its end all faults end, and the history is checked like every other. There is one
-user, and the agent's answers are given, so the seed decides nothing but latencies.
+user, and the script sets the agent's answers, so the seed decides only latencies.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -19,10 +19,10 @@ from machines.events.agent import (
     Frame,
 )
 from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
-from tests.simulation.agents import AgentModel
+from tests.simulation.agents import SimulatedAgents
 from tests.simulation.faults import Fate, Faults, Outage, Plan
 from tests.simulation.forks import Forks
-from tests.simulation.history import PATIENCE_S, History
+from tests.simulation.history import ANSWERED_WITHIN_S, History
 from tests.simulation.kernel import Kernel, Violation
 from tests.simulation.outcome import Outcome, outcome_of
 from tests.simulation.planted import NONE, Bug
@@ -55,22 +55,22 @@ def _nothing() -> None:
 
 @dataclass(slots=True)
 class Rule:
-    """What happens to the next request of this method whose path has this part in it."""
+    """The fate of the next request with this method and this part in its path."""
 
     method: str
     part: str
     fate: Fate
     then: Callable[[], None] = _nothing
     late_s: float = 0.0
-    """So long after it was given its answer arrives."""
+    """The delay of the response."""
 
-    def fits(self, path: str, method: str) -> bool:
+    def matches(self, path: str, method: str) -> bool:
         """Whether this is such a request."""
         return method == self.method and self.part in path
 
 
 class ScriptedFaults(Faults):
-    """The faults that a script gives, each once."""
+    """The faults that a script sets, each once."""
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel, _NO_FAULTS)
@@ -79,9 +79,9 @@ class ScriptedFaults(Faults):
         self.repeats = False
 
     def fate_of(self, path: str, method: str) -> Fate:
-        """Return the fate of a request, by the first rule that fits."""
+        """Return the fate of a request, by the first rule that matches."""
         for rule in self.rules:
-            if rule.fits(path, method):
+            if rule.matches(path, method):
                 self.rules.remove(rule)
                 rule.then()
                 return rule.fate
@@ -97,16 +97,16 @@ class ScriptedFaults(Faults):
         return self.repeats
 
 
-class ScriptedAgents(AgentModel):
-    """An agent that says `pieces`, with `pause_s` behind each."""
+class ScriptedAgents(SimulatedAgents):
+    """An agent that sends `pieces`, with `pause_s` after each."""
 
     pieces: tuple[str, ...] = ("all right",)
     pause_s = 0.0
 
-    async def play(self, process: Process, request: AgentRequest) -> AsyncGenerator[Frame, None]:
+    async def answer(self, process: Process, request: AgentRequest) -> AsyncGenerator[Frame, None]:
         """Answer one request."""
-        if process.dead:
-            await process.limbo()
+        if process.killed:
+            await process.wait_forever()
         pieces = self.pieces
         self.begun.setdefault(request.message_id, []).append("".join(pieces))
         for piece in pieces:
@@ -130,44 +130,46 @@ class Scenario(History):
         self._script = script(self)
 
     @property
-    def person(self) -> SimulatedUser:
+    def user(self) -> SimulatedUser:
         """The one user."""
-        return self.people[0]
+        return self.users[0]
 
     @property
     def chat(self) -> Room:
         """The user's first chat."""
-        return self.person.chats[0]
+        return self.user.chats[0]
 
-    # -- instead of what the seed draws ------------------------------------------------------------
+    # -- instead of draws from the seed ------------------------------------------------------------
 
     def make_forks(self) -> Forks | None:
-        """No two events come at once."""
+        """Return None: no room forks."""
         return None
 
     def make_faults(self) -> Faults:
         """Return the faults of the script."""
         return ScriptedFaults(self.kernel)
 
-    def make_agents(self) -> AgentModel:
-        """Return the agent whose answers the script gives."""
-        return ScriptedAgents(self.kernel, self.faults, self._asked)
+    def make_agents(self) -> SimulatedAgents:
+        """Return the agent whose answers the script sets."""
+        return ScriptedAgents(self.kernel, self.faults, self._agent_called)
 
     def names(self) -> list[str]:
-        """There is one user."""
+        """Return the one user."""
         return ["@ann:hs"]
 
     def schedule(self) -> None:
-        """Let the script begin."""
+        """Start the bot and the script."""
         self.start()
-        self._go_on(lambda: True, self.kernel.now)
+        self._continue(lambda: True, self.kernel.now)
 
     def backend_of(self, process: Process) -> HttpBackend:
-        """Return the HTTP backend of one process, with the answers late that the script wants so."""
+        """Return the HTTP backend of one process, which delays responses as the script says."""
         backend = super().backend_of(process)
 
         async def late(request: HttpRequest) -> HttpResponse:
-            rules = [each for each in self.faults.rules if each.fits(request.path, request.method)]
+            rules = [
+                each for each in self.faults.rules if each.matches(request.path, request.method)
+            ]
             answer = await backend(request)
             if rules:
                 await anyio.sleep(rules[0].late_s)
@@ -175,18 +177,18 @@ class Scenario(History):
 
         return late
 
-    def _go_on(self, condition: Condition, since: float) -> None:
+    def _continue(self, condition: Condition, since: float) -> None:
         if not condition():
-            if self.kernel.now > since + PATIENCE_S:
-                raise Violation(f"the script never goes on: {self._waits() or 'nothing'}")
-            self.kernel.after(_POLL_S, self._go_on, condition, since)
+            if self.kernel.now > since + ANSWERED_WITHIN_S:
+                raise Violation(f"the script does not continue: {self._waits() or 'nothing'}")
+            self.kernel.after(_POLL_S, self._continue, condition, since)
             return
         try:
-            self._go_on(next(self._script), self.kernel.now)
+            self._continue(next(self._script), self.kernel.now)
         except StopIteration:
             self.heal()
 
-    # -- what a script does ------------------------------------------------------------------------
+    # -- actions and conditions of a script ------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the bot."""
@@ -196,44 +198,44 @@ class Scenario(History):
         """Let the user invite the bot, join the chat, and wait until the bot has nothing to do."""
         yield self.is_live
         self.invite()
-        yield lambda: bool(self.person.chats) and self.is_quiet()
+        yield lambda: bool(self.user.chats) and self.is_quiet()
 
     def invite(self) -> Room:
-        """Let the user make an entry room and invite the bot."""
-        room = self.person.entry = self.server.create_room(self.person.user_id, {"name": "hello"})
+        """Let the user create an entry room and invite the bot."""
+        room = self.user.entry = self.server.create_room(self.user.user_id, {"name": "hello"})
         self.set_bot(room, "invite")
         return room
 
     def set_bot(self, room: Room, membership: str) -> None:
-        """Let the user invite the bot to a room, or put it out of it (`leave`)."""
-        self.kernel.note(f"the bot in {room.room_id}: {membership}")
-        self.server.set_membership(room, self.person.user_id, self.server.bot, membership)
+        """Let the user invite the bot to a room, or remove it (`leave`)."""
+        self.kernel.log(f"the bot in {room.room_id}: {membership}")
+        self.server.set_membership(room, self.user.user_id, self.server.bot, membership)
 
     def is_live(self) -> bool:
         """Whether the bot is live."""
-        return self.process is not None and self.process.live and not self.process.dead
+        return self.process is not None and self.process.live and not self.process.killed
 
     def is_quiet(self) -> bool:
         """Whether the bot is live and nothing waits."""
         return self.is_live() and not self._waits()
 
-    def say(self, body: str, room: Room | None = None) -> SentMessage:
-        """Let the user say something, in the chat unless another room is given."""
+    def send(self, body: str, room: Room | None = None) -> SentMessage:
+        """Let the user send a message, in the chat unless another room is given."""
         kind: Kind = "command" if body.startswith("!") else "text"
-        return self.person.send(room or self.chat, body, kind)
+        return self.user.send(room or self.chat, body, kind)
 
     def passed(self, seconds: float) -> Condition:
         """Return the condition that so much time has passed."""
         until = self.kernel.now + seconds
         return lambda: self.kernel.now >= until
 
-    def within(self, seconds: float, condition: Condition, promise: str) -> Condition:
-        """Return the condition, which has to hold before so much time has passed."""
+    def within(self, seconds: float, condition: Condition, expected: str) -> Condition:
+        """Return the condition, which must hold within so many seconds."""
         until = self.kernel.now + seconds
 
         def holds() -> bool:
             if not condition() and self.kernel.now > until:
-                raise Violation(f"not within {seconds:.0f} s: {promise}")
+                raise Violation(f"not within {seconds:.0f} s: {expected}")
             return condition()
 
         return holds
@@ -247,7 +249,7 @@ class Scenario(History):
         *,
         late_s: float = 0.0,
     ) -> Condition:
-        """Give the next request of this kind a fate; return the condition that it has come."""
+        """Set the fate of the next request of this kind; return the condition that it was sent."""
         rule = Rule(method, part, fate, then, late_s)
         self.faults.rules.append(rule)
         return lambda: rule not in self.faults.rules
@@ -263,13 +265,13 @@ class Scenario(History):
         self.network.end_sessions()
 
     def go_down(self, outage: Outage) -> None:
-        """Take the homeserver away."""
-        self.kernel.note(f"DOWN {outage}")
+        """Make the homeserver unreachable."""
+        self.kernel.log(f"DOWN {outage}")
         self.faults.outage = outage
         self.network.go_down()
 
     def come_up(self) -> None:
-        """Bring the homeserver back."""
+        """Make the homeserver reachable again."""
         self._come_up()
 
 

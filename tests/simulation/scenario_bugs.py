@@ -1,4 +1,4 @@
-"""Planted bugs that few seeds reach; a scenario reaches each of them. Most were in the bot once."""
+"""Planted bugs that few seeds reach; each has a scenario that reaches it. Most are past bugs of the bot."""
 
 import asyncio
 import json
@@ -30,31 +30,31 @@ from store.records import InboxRow, OutboxRow, UnitOfWork
 from tests.simulation.planted import Bug, Port
 
 
-def _error(status: int, errcode: str) -> HttpResponse:
+def _error_response(status: int, errcode: str) -> HttpResponse:
     return HttpResponse(status, {}, json.dumps({"errcode": errcode, "error": "no"}).encode())
 
 
 def _no_outage_behind_an_error(backend: HttpBackend) -> HttpBackend:
-    """A request that failed before and gets no answer counts as one more error of its own."""
+    """Count a request that failed before and gets no answer as one more error of that request."""
     failed: set[str] = set()
 
     async def excused(request: HttpRequest) -> HttpResponse:
         again = request.path in failed
         try:
             answer = await backend(request)
-        except Unreachable as trouble:
-            if again and trouble.kind != "connect":
-                return _error(500, "M_UNKNOWN")
+        except Unreachable as error:
+            if again and error.kind != "connect":
+                return _error_response(500, "M_UNKNOWN")
             failed.add(request.path)
             raise
         (failed.add if answer.status >= 500 else failed.discard)(request.path)
-        return _error(500, "M_UNKNOWN") if again and answer.status == 502 else answer
+        return _error_response(500, "M_UNKNOWN") if again and answer.status == 502 else answer
 
     return excused
 
 
 def _epoch_from_before_the_wait(stack: ExitStack) -> None:
-    """A failure counts in the epoch in which its request passed the gate, before it waited in its lane."""
+    """Count a failure in the epoch in which its request passed the circuit breaker, before it waited in its bucket."""
     passed: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
     wait_closed, record_failure = CircuitBreaker.wait_closed, CircuitBreaker.record_failure
 
@@ -73,14 +73,14 @@ def _epoch_from_before_the_wait(stack: ExitStack) -> None:
     stack.enter_context(patch.object(CircuitBreaker, "record_failure", fail))
 
 
-def _answered_messages_taken(stack: ExitStack) -> None:
+def _answered_messages_handled_again(stack: ExitStack) -> None:
     stack.enter_context(
         patch.object(timeline, "without_answered", lambda facts, events, bot: facts)
     )
 
 
 class _SpaceStoredOnce(Journal):
-    """A second order for a Space is not stored, as if it had the transaction id of the first."""
+    """Does not store a second order for a Space, as if it had the transaction id of the first."""
 
     async def save_units_of_work(
         self, units: Sequence[UnitOfWork], at: float
@@ -95,8 +95,8 @@ class _SpaceStoredOnce(Journal):
             order = row.order
             return not (isinstance(order, CreateRoom) and order.space and order.nonce in known)
 
-        kept = [replace(each, orders=tuple(filter(is_new, each.orders))) for each in units]
-        return await super().save_units_of_work(kept, at)
+        new = [replace(each, orders=tuple(filter(is_new, each.orders))) for each in units]
+        return await super().save_units_of_work(new, at)
 
 
 class _FirstPartLooksFinished(Port):
@@ -108,13 +108,13 @@ class _FirstPartLooksFinished(Port):
 
 
 def _refused_from_outside(backend: HttpBackend) -> HttpBackend:
-    """Nothing is sent into a room whose state may not be read, not even what was sent before."""
+    """Refuse to send into a room whose state may not be read, also what was sent before."""
     outside: set[str] = set()
 
     async def refusing(request: HttpRequest) -> HttpResponse:
         room, _, what = request.path.partition("/rooms/")[2].partition("/")
         if request.method == "PUT" and what.startswith("send/") and room in outside:
-            return _error(403, "M_FORBIDDEN")
+            return _error_response(403, "M_FORBIDDEN")
         answer = await backend(request)
         if request.method == "GET" and "m.room.encryption" in what:
             (outside.add if answer.status == 403 else outside.discard)(room)
@@ -124,7 +124,7 @@ def _refused_from_outside(backend: HttpBackend) -> HttpBackend:
 
 
 class _EditsCountedOn(Port):
-    """The edits of a reply that was found in history have the transaction ids that follow those seen."""
+    """Gives the edits of a reply that was found in history the transaction ids that follow those seen."""
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         outcome: Outcome = await self.port.perform(order, TxnId(re.sub(r"\.\d{13}", "", txn_id)))
@@ -132,21 +132,21 @@ class _EditsCountedOn(Port):
 
 
 class _OldObservationCounts(Port):
-    """An observation that begins while an older one is under way has the outcome of that."""
+    """Gives an observation that begins while an older one is in progress the result of that one."""
 
     def __init__(self, port: Any) -> None:
         super().__init__(port)
-        self.under_way: dict[RoomId, asyncio.Task[Topology]] = {}
+        self.in_progress: dict[RoomId, asyncio.Task[Topology]] = {}
 
     async def observe_room(self, room_id: RoomId, spaces: Sequence[RoomId] = ()) -> Topology:
-        task = self.under_way.get(room_id)
+        task = self.in_progress.get(room_id)
         if task is None:
             task = asyncio.ensure_future(self.port.observe_room(room_id, spaces))
-            self.under_way[room_id] = task
+            self.in_progress[room_id] = task
         try:
             return await task
         finally:
-            self.under_way.pop(room_id, None)
+            self.in_progress.pop(room_id, None)
 
 
 class _SessionNotRenewed(Port):
@@ -162,18 +162,21 @@ SCENARIO_BUGS = {
             backend=_no_outage_behind_an_error,
         ),
         Bug(
-            "a failure after a wait in a lane is taken for old news",
+            "a failure after a wait for the rate limit counts as one of an earlier outage",
             replace=_epoch_from_before_the_wait,
         ),
-        Bug("an answered message is taken again", replace=_answered_messages_taken),
+        Bug("an answered message is handled again", replace=_answered_messages_handled_again),
         Bug("a Space that was refused is not stored again", journal=_SpaceStoredOnce, blind=False),
         Bug(
             "the first part of an answer looks finished",
             homeserver=lambda port, journal: _FirstPartLooksFinished(port),
         ),
-        Bug("a sent message is refused from outside of its room", backend=_refused_from_outside),
         Bug(
-            "the transaction ids of found replies are counted on",
+            "a message that was sent is refused from outside of its room",
+            backend=_refused_from_outside,
+        ),
+        Bug(
+            "the edits of a found reply continue its transaction ids",
             homeserver=lambda port, journal: _EditsCountedOn(port),
         ),
         Bug(

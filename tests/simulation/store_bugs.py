@@ -31,24 +31,24 @@ class _MessageDoneFirst(Journal):
         return await super().save_units_of_work(units, at)
 
 
-class _DoneEventsForgotten(Journal):
+class _DoneEventsDeleted(Journal):
     async def save_sync_batch(self, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
-        def forget(raw: sqlite3.Connection) -> None:
+        def delete_done(raw: sqlite3.Connection) -> None:
             raw.execute("DELETE FROM inbox WHERE status = 'done'")
 
-        await self.write(forget)
+        await self.write(delete_done)
         return await super().save_sync_batch(batch, at)
 
 
 def _show_answered_messages(stack: ExitStack) -> None:
-    # A message before its answer in one timeline would not come as far as the inbox.
+    # Otherwise a message with its answer in the same timeline would not reach the inbox.
     stack.enter_context(
         patch.object(timeline, "without_answered", lambda facts, events, bot: facts)
     )
 
 
 class _FirstWriterLast(Journal):
-    """The first of those who write returns after all others, as if it wrote for them."""
+    """The first of several writers returns after all others, as if it wrote for them."""
 
     def __init__(self, database: Runner) -> None:
         super().__init__(database)
@@ -96,11 +96,11 @@ STORE_BUGS = (
     Bug("the token is committed before its events", journal=_TokenFirst),
     Bug("a message is done before its turn is stored", journal=_MessageDoneFirst),
     Bug(
-        "an event that comes again is taken again",
-        journal=_DoneEventsForgotten,
+        "an event that comes again is handled again",
+        journal=_DoneEventsDeleted,
         replace=_show_answered_messages,
     ),
     Bug("inbox rows are handed over out of order", journal=_FirstWriterLast),
-    Bug("of the outcomes of a batch only the first is kept", journal=_OneOutcome),
+    Bug("only the first outcome of a batch is stored", journal=_OneOutcome),
     Bug("rows that come while an actor is loaded are lost", journal=_LateRowsLost),
 )

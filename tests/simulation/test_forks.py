@@ -1,4 +1,4 @@
-"""The model of forks is Synapse's: what a sync shows of a forked room, and what the room's state is."""
+"""Forked rooms are as in Synapse: what a sync shows of them, and their state."""
 
 import json
 
@@ -19,7 +19,7 @@ LINKS = {"room": {"timeline": {"types": ["m.room.message"]}, "state": {"types": 
 
 @pytest.fixture
 def server() -> SimulatedHomeserver:
-    """A homeserver on which nothing is a sibling unless a test says so."""
+    """A homeserver without forks unless a test asks for one."""
     forks = Forks(0)
     forks.rate = 0.0
     return SimulatedHomeserver(Kernel(0), BOT, forks)
@@ -37,7 +37,7 @@ def link(server, space, order="1", **more):
     return server.send(space, BOT, LINK[0], {"via": ["hs"], "order": order}, LINK[1], **more)
 
 
-def say(server, space, **more):
+def send_message(server, space, **more):
     return server.send(space, ANN, "m.room.message", {"body": "hello"}, **more)
 
 
@@ -60,7 +60,7 @@ def shown(*args, **options):
 @pytest.mark.parametrize("since", [None, "now"])
 def test_a_full_state_sync_misses_the_state_event_beside_the_last_event(server, space, since):
     link(server, space)
-    say(server, space, at_once=True)
+    send_message(server, space, at_once=True)
     state, _ = shown(
         server, space, server.position if since else None, LINKS, full_state=since is not None
     )
@@ -68,7 +68,7 @@ def test_a_full_state_sync_misses_the_state_event_beside_the_last_event(server, 
     assert LINK in space.state
 
 
-def test_it_is_shown_where_it_came_last_and_hides_the_other_side(server, space):
+def test_a_state_event_that_came_last_is_shown_and_hides_the_other_side(server, space):
     server.send(space, ANN, "m.room.topic", {"topic": "tea"}, "")
     link(server, space, at_once=True)
     state, _ = shown(server, space, server.position, ALL, full_state=True)
@@ -77,10 +77,12 @@ def test_it_is_shown_where_it_came_last_and_hides_the_other_side(server, space):
     assert {LINK, ("m.room.topic", "")} <= space.state.keys()
 
 
-def test_of_what_was_set_anew_beside_the_last_event_the_old_value_is_shown(server, space):
+def test_a_full_state_sync_shows_the_old_value_of_a_state_event_beside_the_last_event(
+    server, space
+):
     link(server, space, "1")
     link(server, space, "2")
-    say(server, space, at_once=True)
+    send_message(server, space, at_once=True)
     (event,) = room_in_sync(server, space, None, LINKS, limit=1)["state"]["events"]
     assert event["content"]["order"] == "1"
     assert space.state[LINK].content["order"] == "2"
@@ -88,34 +90,36 @@ def test_of_what_was_set_anew_beside_the_last_event_the_old_value_is_shown(serve
 
 def test_the_next_event_joins_both_ends_and_a_long_poll_shows_what_was_missing(server, space):
     link(server, space)
-    beside = say(server, space, at_once=True)
+    beside = send_message(server, space, at_once=True)
     since = server.position
     assert LINK not in space.state_after(beside)
-    last = say(server, space)
+    last = send_message(server, space)
     assert LINK in space.state_after(last)
     assert shown(server, space, since, LINKS) == ([LINK[0]], ["m.room.message"])
     state, _ = shown(server, space, server.position, LINKS, full_state=True)
     assert state == [LINK[0]]
 
 
-def test_the_timeline_shows_both_sides_in_the_order_of_their_coming(server, space):
+def test_the_timeline_shows_both_sides_in_the_order_in_which_they_arrived(server, space):
     since = server.position
     link(server, space)
-    say(server, space, at_once=True)
+    send_message(server, space, at_once=True)
     assert shown(server, space, since, ALL) == ([], [LINK[0], "m.room.message"])
     assert shown(server, space, since, ALL, limit=1) == ([], ["m.room.message"])
 
 
 def test_a_chain_of_events_shows_no_state_that_the_filter_leaves_out_of_its_timeline(server, space):
     since = server.position
-    say(server, space)
+    send_message(server, space)
     link(server, space)
     assert shown(server, space, since, LINKS) == ([], ["m.room.message"])
 
 
-def test_what_changed_after_the_first_event_shown_is_shown_as_it_was_or_as_it_is(server, space):
+def test_state_that_changed_after_the_first_event_shown_is_shown_with_its_old_or_new_value(
+    server, space
+):
     link(server, space, "1")
-    say(server, space)
+    send_message(server, space)
     link(server, space, "2")
     orders = set()
     for _ in range(20):
@@ -124,15 +128,20 @@ def test_what_changed_after_the_first_event_shown_is_shown_as_it_was_or_as_it_is
     assert orders == {"1", "2"}
 
 
-def test_what_needs_the_last_event_follows_it(server, space):
+def test_an_event_that_depends_on_the_last_event_follows_it(server, space):
     server.set_membership(space, BOT, "@bob:hs", "invite")
     last = space.events[-1]
 
     def can_be(sender, kind, content, key):
-        place = {"position": server.position + 1, "index": len(space.events)}
-        place |= {"event_id": "$new", "sent_at_ms": 0, "follows": len(space.events)}
+        fields = {"position": server.position + 1, "index": len(space.events)}
+        fields |= {"event_id": "$new", "sent_at_ms": 0, "follows": len(space.events)}
         event = Event(
-            room_id=space.room_id, type=kind, sender=sender, content=content, state_key=key, **place
+            room_id=space.room_id,
+            type=kind,
+            sender=sender,
+            content=content,
+            state_key=key,
+            **fields,
         )
         return can_be_siblings(space, last, event)
 
@@ -147,5 +156,5 @@ def test_without_forks_every_event_follows_the_last_one():
     server.set_membership(room, ANN, ANN, "join")
     for _ in range(3):
         link(server, room, at_once=True)
-        say(server, room, at_once=True)
+        send_message(server, room, at_once=True)
     assert [event.follows for event in room.events] == list(range(len(room.events)))

@@ -1,4 +1,4 @@
-"""What the simulation is worth: every bug that is planted is found, and soon."""
+"""Every planted bug is found within a few seeds."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Histories in which the bot went wrong once, or would: each holds, and is violated when its bug is planted."""
+"""Scenarios of past bugs: each holds, and is violated when its bug is planted."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,27 +13,27 @@ SCRIPTS: dict[str, Script] = {}
 
 
 def shows(bug: str) -> Callable[[Script], Script]:
-    """Note which planted bug a script shows."""
+    """Register the planted bug that a script shows."""
 
-    def noted(script: Script) -> Script:
+    def register(script: Script) -> Script:
         assert bug in SCENARIO_BUGS
         SCRIPTS[bug] = script
         return script
 
-    return noted
+    return register
 
 
 @shows("a failure of a request that failed before is no outage")
 def an_outage_strikes_a_sync_that_had_failed_before(scenario: Scenario) -> Iterator[Condition]:
-    """While messages are answered, a sync fails by itself and then meets an outage: nothing leaves behind it (L9)."""
+    """A sync fails alone and then meets an outage, while messages are answered: no request is sent meanwhile (L9)."""
     yield from scenario.welcome()
     for _ in range(4):
-        scenario.say("!new", scenario.person.entry)
-    yield lambda: len(scenario.person.chats) == 5 and scenario.is_quiet()
+        scenario.send("!new", scenario.user.entry)
+    yield lambda: len(scenario.user.chats) == 5 and scenario.is_quiet()
     scenario.agents.pause_s = 0.1
-    for chat in scenario.person.chats:
+    for chat in scenario.user.chats:
         for number in range(30):
-            scenario.say(f"question {number}", chat)
+            scenario.send(f"question {number}", chat)
     yield scenario.next_request("PUT", "/send/")
     yield scenario.next_request("GET", "/sync", "error")
     yield scenario.next_request("GET", "/sync", then=lambda: scenario.go_down("gateway"))
@@ -41,19 +41,19 @@ def an_outage_strikes_a_sync_that_had_failed_before(scenario: Scenario) -> Itera
     scenario.come_up()
 
 
-@shows("a failure after a wait in a lane is taken for old news")
+@shows("a failure after a wait for the rate limit counts as one of an earlier outage")
 def an_outage_strikes_a_request_that_waited_through_another(
     scenario: Scenario,
 ) -> Iterator[Condition]:
-    """Messages wait behind one that hangs while an outage comes and goes; the next outage strikes them (L9)."""
+    """Messages wait for one that hangs through a short outage, and are sent at the start of the next one (L9)."""
     yield from scenario.welcome()
-    scenario.say("!new two", scenario.person.entry)
-    yield lambda: len(scenario.person.chats) == 2 and scenario.is_quiet()
-    scenario.say("!help", scenario.person.entry)
+    scenario.send("!new two", scenario.user.entry)
+    yield lambda: len(scenario.user.chats) == 2 and scenario.is_quiet()
+    scenario.send("!help", scenario.user.entry)
     yield scenario.next_request("PUT", "/send/", "limited")
     yield scenario.next_request("PUT", "/send/", "hangs")
-    for chat in scenario.person.chats:
-        scenario.say("hello", chat)
+    for chat in scenario.user.chats:
+        scenario.send("hello", chat)
     yield scenario.passed(2.0)
     scenario.go_down("gateway")
     yield scenario.passed(0.2)
@@ -66,13 +66,13 @@ def an_outage_strikes_a_request_that_waited_through_another(
     scenario.come_up()
 
 
-@shows("an answered message is taken again")
+@shows("an answered message is handled again")
 def a_sync_repeats_an_answered_message_without_the_database(
     scenario: Scenario,
 ) -> Iterator[Condition]:
     """The database is lost twice, and each time a sync shows a message with its answer once more (D1, D12)."""
     yield from scenario.welcome()
-    scenario.say("who are you?")
+    scenario.send("who are you?")
     yield scenario.is_quiet
     scenario.faults.repeats = True
     for pieces in (("word ",) * 20, ("word ",) * 2):
@@ -82,20 +82,20 @@ def a_sync_repeats_an_answered_message_without_the_database(
         yield scenario.is_live
         # Each makes a sync, and each sync shows up to four known events of every room.
         for _ in range(20):
-            scenario.say("!help", scenario.person.entry)
+            scenario.send("!help", scenario.user.entry)
             yield scenario.passed(0.15)
 
 
 @shows("a Space that was refused is not stored again")
 def a_space_is_refused_and_asked_for_again(scenario: Scenario) -> Iterator[Condition]:
-    """The homeserver fails at making the Space, and the user asks again (D1, O3)."""
+    """The homeserver fails to create the Space, and the user asks again (D1, O3)."""
     yield scenario.is_live
     for _ in range(4):
         scenario.next_request("POST", "/createRoom", "error")
     entry = scenario.invite()
     yield lambda: not scenario.faults.rules and scenario.is_quiet()
-    scenario.say("hello", entry)
-    yield lambda: bool(scenario.person.chats)
+    scenario.send("hello", entry)
+    yield lambda: bool(scenario.user.chats)
 
 
 @shows("the first part of an answer looks finished")
@@ -103,21 +103,21 @@ def an_answer_of_several_parts_is_cut_off_between_them(scenario: Scenario) -> It
     """The bot is killed, and its database lost, after the first part of an answer (D2, D12)."""
     yield from scenario.welcome()
     scenario.agents.pieces = ("a long paragraph of many words\n\n" * 1500,)
-    scenario.say("tell me everything")
+    scenario.send("tell me everything")
     yield scenario.next_request("PUT", "/send/")
     scenario.faults.loses_next_database = True
     yield scenario.next_request("PUT", "/send/", "hangs", scenario.kill)
 
 
-@shows("a sent message is refused from outside of its room")
-def the_bot_is_put_out_before_it_knows_that_its_answer_was_sent(
+@shows("a message that was sent is refused from outside of its room")
+def the_bot_is_removed_before_it_knows_that_its_answer_was_sent(
     scenario: Scenario,
 ) -> Iterator[Condition]:
-    """An answer is sent, the bot killed before it knows, put out meanwhile, and invited again (D1)."""
+    """An answer is sent; the bot is killed before it knows, removed from the room, and invited again (D1)."""
     yield from scenario.welcome()
-    entry = scenario.person.entry
+    entry = scenario.user.entry
     assert entry is not None
-    scenario.say("!help", entry)
+    scenario.send("!help", entry)
     yield scenario.next_request("PUT", "/send/", "unanswered_hangs")
     yield scenario.passed(0.2)
     scenario.kill()
@@ -127,17 +127,17 @@ def the_bot_is_put_out_before_it_knows_that_its_answer_was_sent(
     yield lambda: entry.membership(scenario.server.bot) == "join"
 
 
-@shows("the transaction ids of found replies are counted on")
+@shows("the edits of a found reply continue its transaction ids")
 def a_reply_is_finished_after_an_edit_of_it_was_dropped(scenario: Scenario) -> Iterator[Condition]:
-    """An edit is dropped, the next is sent, the database is lost: the last edit has an id of its own (D2, D12)."""
+    """An edit is dropped, the next is sent, the database is lost: the last edit has a new transaction id (D2, D12)."""
     yield from scenario.welcome()
     scenario.agents.pieces, scenario.agents.pause_s = ("word ",) * 100, 0.2
-    scenario.say("tell me a long story")
+    scenario.send("tell me a long story")
     yield scenario.next_request("PUT", "/send/")
     yield scenario.next_request("PUT", ".e1")
     yield scenario.next_request("PUT", ".e2", "refused")
-    # A message that waits for the homeserver asks for it; an edit is dropped.
-    scenario.say("!help", scenario.person.entry)
+    # A message that waits makes the bot probe the homeserver; an edit is dropped.
+    scenario.send("!help", scenario.user.entry)
     yield scenario.next_request("PUT", ".e3")
     yield scenario.passed(0.2)
     scenario.faults.loses_next_database = True
@@ -149,6 +149,7 @@ def a_reply_is_finished_after_an_edit_of_it_was_dropped(scenario: Scenario) -> I
 def the_session_ends_while_history_is_read(scenario: Scenario) -> Iterator[Condition]:
     """The session ends softly while a start without the database reads the history of a room (L10)."""
     yield from scenario.welcome()
+    scenario.send("hello")
     scenario.faults.loses_next_database = True
     scenario.kill()
     yield scenario.next_request("GET", "/messages", then=scenario.end_session)
@@ -156,16 +157,16 @@ def the_session_ends_while_history_is_read(scenario: Scenario) -> Iterator[Condi
 
 
 @shows("an older observation of a room counts")
-def the_bot_comes_back_while_it_observes_a_room(scenario: Scenario) -> Iterator[Condition]:
-    """The bot is put out of a room and invited again while it observes the room (O1, C7)."""
+def the_bot_is_invited_again_while_it_observes_a_room(scenario: Scenario) -> Iterator[Condition]:
+    """The bot is removed from a room and invited again while it observes the room (O1, C7)."""
     yield from scenario.welcome()
-    entry = scenario.person.entry
+    entry = scenario.user.entry
     assert entry is not None
     scenario.set_bot(entry, "leave")
     yield scenario.passed(1.0)
     scenario.set_bot(entry, "invite")
-    put_out = partial(scenario.set_bot, entry, "leave")
-    yield scenario.next_request("GET", "/state/m.room.member/", then=put_out, late_s=5.0)
+    remove = partial(scenario.set_bot, entry, "leave")
+    yield scenario.next_request("GET", "/state/m.room.member/", then=remove, late_s=5.0)
     yield scenario.passed(0.5)
     scenario.set_bot(entry, "invite")
     invited = len(entry.events)

@@ -14,22 +14,22 @@ SOME_SEEDS = (2, 11, 39, 185)
 TIMEOUT_S = 60
 
 
-def test_nothing_is_lost_doubled_or_out_of_order_in_a_thousand_histories():
-    lived = list(outcomes(range(SEEDS)))
-    broken = {outcome.seed: outcome.violation for outcome in lived if outcome.violation}
+def test_a_thousand_histories_have_no_violation():
+    results = list(outcomes(range(SEEDS)))
+    broken = {outcome.seed: outcome.violation for outcome in results if outcome.violation}
     assert not broken, f"see `python -m tests.simulation --seed {min(broken)}`"
-    assert len(lived) == SEEDS
-    # They would also hold if nothing had happened in them.
-    assert sum(outcome.messages for outcome in lived) > 10 * SEEDS
-    assert sum(outcome.kills for outcome in lived) > SEEDS
-    assert sum(outcome.forks for outcome in lived) > SEEDS
+    assert len(results) == SEEDS
+    # Without messages, kills and forks there would be no violation either.
+    assert sum(outcome.messages for outcome in results) > 10 * SEEDS
+    assert sum(outcome.kills for outcome in results) > SEEDS
+    assert sum(outcome.forks for outcome in results) > SEEDS
 
 
 @pytest.mark.parametrize("seed", SOME_SEEDS)
-def test_a_seed_is_one_history_in_every_process_whatever_its_hashes_are(seed):
+def test_a_seed_gives_the_same_history_in_every_process_and_with_every_hash_seed(seed):
     here = simulate(seed)
     for hash_seed in ("0", "1"):
-        lived = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "tests.simulation", "--seed", str(seed)],
             env=os.environ | {"PYTHONHASHSEED": hash_seed},
             capture_output=True,
@@ -37,8 +37,8 @@ def test_a_seed_is_one_history_in_every_process_whatever_its_hashes_are(seed):
             timeout=TIMEOUT_S,
             check=True,
         )
-        assert lived.stdout.splitlines()[:-1] == list(here.trace)
+        assert completed.stdout.splitlines()[:-1] == list(here.trace)
 
 
-def test_different_seeds_are_different_histories():
+def test_different_seeds_give_different_histories():
     assert len({simulate(seed).digest for seed in SOME_SEEDS}) == len(SOME_SEEDS)

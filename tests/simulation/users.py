@@ -26,12 +26,16 @@ class SimulatedUser:
     """One user with an entry room, who writes in all their rooms."""
 
     def __init__(
-        self, kernel: Kernel, server: SimulatedHomeserver, user_id: str, said: list[SentMessage]
+        self,
+        kernel: Kernel,
+        server: SimulatedHomeserver,
+        user_id: str,
+        sent_messages: list[SentMessage],
     ) -> None:
         self._kernel = kernel
         self._server = server
         self.user_id = user_id
-        self.said = said
+        self.sent_messages = sent_messages
         self.entry: Room | None = None
         self.renamed: dict[str, tuple[str, str]] = {}
         self._numbers = 0
@@ -42,10 +46,10 @@ class SimulatedUser:
     def invite_the_bot(self) -> None:
         """Create a room, perhaps write into it, and invite the bot."""
         room = self.entry = self._server.create_room(self.user_id, {"name": "hello"})
-        for _ in range(self._kernel.chance.choice((0, 1, 3))):
+        for _ in range(self._kernel.rng.choice((0, 1, 3))):
             self.write(room)
         self._server.set_membership(room, self.user_id, self._server.bot, "invite")
-        self._kernel.note(f"{self.user_id} invites the bot to {room.room_id}")
+        self._kernel.log(f"{self.user_id} invites the bot to {room.room_id}")
 
     def invite_again(self) -> None:
         """Invite the bot to another room, or remove it from the first and invite it again."""
@@ -53,10 +57,10 @@ class SimulatedUser:
         if room is not None and self._kernel.likely(0.5):
             if room.membership(bot) == "join":
                 self._server.set_membership(room, self.user_id, bot, "leave")
-                self._kernel.note(f"{self.user_id} removes the bot from {room.room_id}")
+                self._kernel.log(f"{self.user_id} removes the bot from {room.room_id}")
             if room.membership(bot) == "leave":
                 self._kernel.after(
-                    self._kernel.chance.uniform(0.1, 10.0),
+                    self._kernel.rng.uniform(0.1, 10.0),
                     self._server.set_membership,
                     room,
                     self.user_id,
@@ -66,7 +70,7 @@ class SimulatedUser:
             return
         again = self._server.create_room(self.user_id, {"name": "hello again"})
         self._server.set_membership(again, self.user_id, bot, "invite")
-        self._kernel.note(f"{self.user_id} invites the bot to {again.room_id} too")
+        self._kernel.log(f"{self.user_id} invites the bot to {again.room_id} too")
 
     def _on_entry(self, event: Event | AccountData) -> None:
         """Accept an invitation of the bot after a while."""
@@ -75,7 +79,7 @@ class SimulatedUser:
         if (event.type, event.state_key) == ("m.room.member", self.user_id) and (
             event.content["membership"] == "invite"
         ):
-            self._kernel.after(self._kernel.chance.choice((0.01, 0.5, 5.0)), self._accept, event)
+            self._kernel.after(self._kernel.rng.choice((0.01, 0.5, 5.0)), self._accept, event)
         elif self._server.forks is not None and event.sender == self._server.bot:
             self._do_at_once(event, self._server.forks)
 
@@ -99,7 +103,7 @@ class SimulatedUser:
         else:
             return
         # Not within this call, because other listeners do not have the event yet.
-        self._kernel.after(forks.chance.choice((0.0, 0.001, 0.05)), happens, event)
+        self._kernel.after(forks.rng.choice((0.0, 0.001, 0.05)), happens, event)
 
     def _join_or_change_name(self, event: Event) -> None:
         room = self._server.rooms[event.room_id]
@@ -123,7 +127,7 @@ class SimulatedUser:
         self._server.send(
             room, self.user_id, "m.reaction", {"m.relates_to": relation}, at_once=True
         )
-        self._kernel.note(f"{self.user_id} encrypts {room.room_id}")
+        self._kernel.log(f"{self.user_id} encrypts {room.room_id}")
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -138,16 +142,16 @@ class SimulatedUser:
             and room.membership(self.user_id) == "join"
         ]
 
-    def say_something(self) -> None:
+    def write_somewhere(self) -> None:
         """Write into one of the chats, or into the entry room."""
-        chance, rooms = self._kernel.chance, self.chats
-        if self.entry is not None and (not rooms or chance.random() < 0.1):
+        rng, rooms = self._kernel.rng, self.chats
+        if self.entry is not None and (not rooms or rng.random() < 0.1):
             # A plaintext message in an encrypted room gets no answer.
             rooms = [] if self.entry.is_encrypted else [self.entry]
         if not rooms:
             return
-        room = chance.choice(rooms)
-        for _ in range(chance.choice((1, 1, 1, 2, 4))):
+        room = rng.choice(rooms)
+        for _ in range(rng.choice((1, 1, 1, 2, 4))):
             self.write(room)
 
     def ask(self, room_id: str) -> None:
@@ -158,16 +162,14 @@ class SimulatedUser:
             self.send(room, f"question {self.user_id[1:4]}{self._numbers}", "text")
 
     def write(self, room: Room) -> None:
-        """Write one message of a random kind."""
-        chance = self._kernel.chance
+        """Send one message of a random kind."""
+        rng = self._kernel.rng
         self._numbers += 1
         number = f"{self.user_id[1:4]}{self._numbers}"
-        if chance.random() > 0.2:
+        if rng.random() > 0.2:
             self.send(room, f"question {number}", "text")
             return
-        match chance.choice(
-            ("new", "clear", "rename", "chats", "help", "unknown", "notice", "edit")
-        ):
+        match rng.choice(("new", "clear", "rename", "chats", "help", "unknown", "notice", "edit")):
             case "rename":
                 name = f"name {number}"
                 self.send(room, f"!rename {name}", "command")
@@ -190,7 +192,7 @@ class SimulatedUser:
             relation = {"rel_type": "m.replace", "event_id": room.events[-1].event_id}
             content |= {"m.relates_to": relation, "m.new_content": dict(content)}
         event = self._server.send(room, self.user_id, "m.room.message", content)
-        self._kernel.note(f"{self.user_id} in {room.room_id}: {event.event_id} {body!r} ({kind})")
-        said = SentMessage(event, body, kind, self.user_id)
-        self.said.append(said)
-        return said
+        self._kernel.log(f"{self.user_id} in {room.room_id}: {event.event_id} {body!r} ({kind})")
+        message = SentMessage(event, body, kind, self.user_id)
+        self.sent_messages.append(message)
+        return message

@@ -1,4 +1,4 @@
-"""`python -m tests.soak --kills N [--seed S]`: run it, and print progress and result."""
+"""`python -m tests.soak --kills N [--seed S]`: run the soak test and print its progress and result."""
 
 import argparse
 import random
@@ -12,10 +12,10 @@ import anyio
 
 from sandbox.errors import SandboxError
 from sandbox.room_event import RoomEvent
-from tests.soak.kills import KillRecord, SoakFailed, kill_again_and_again
-from tests.soak.soak_fixture import SoakFixture, say, set_up
-from tests.soak.traffic import Talk
-from tests.soak.verdict import Verdict, first_signs, judge
+from tests.soak.kills import KillRecord, SoakFailed, kill_repeatedly
+from tests.soak.soak_fixture import SoakFixture, print_line, set_up
+from tests.soak.traffic import Traffic
+from tests.soak.verdict import Verdict, check_room, recovery_times
 from tests.support.matrix_user import MatrixUser
 from tests.system.users import answer_to
 
@@ -25,13 +25,13 @@ _REPORTS = 10
 
 
 def main() -> None:
-    """Kill the daemon again and again under traffic; exit 0 only when nothing is lost, doubled or out of order."""
+    """Kill the daemon many times under traffic; exit 0 only when nothing is lost, duplicated or out of order."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=main.__doc__)
     parser.add_argument("--kills", type=int, default=20, help="how often the daemon is killed (20)")
     parser.add_argument("--seed", type=int, help="draw the moments as an earlier run did")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(10**6)
-    say(f"seed {seed}; a seed draws the same moments, what happens in them is not the same")
+    print_line(f"seed {seed}; it repeats the moments of the kills, not what happens at them")
     try:
         holds = anyio.run(partial(soak, options.kills, seed))
     except (SoakFailed, SandboxError) as failure:
@@ -42,68 +42,70 @@ def main() -> None:
 
 
 async def soak(kills: int, seed: int) -> bool:
-    """Run once; return whether the three are 0."""
-    chance = random.Random(seed)
-    talk = Talk(random.Random(seed + 1))
+    """Run once; return whether nothing is lost, duplicated or out of order."""
+    rng = random.Random(seed)
+    traffic = Traffic(random.Random(seed + 1))
     began = time.monotonic()
-    say("starting a homeserver, the daemon and an agent; welcoming people …")
-    async with set_up(talk.answer) as setup:
-        say(f"{len(setup.rooms)} rooms are ready after {time.monotonic() - began:.0f} s")
+    print_line("starting a homeserver, the daemon and an agent; onboarding users …")
+    async with set_up(traffic.answer) as setup:
+        print_line(f"{len(setup.rooms)} rooms are ready after {time.monotonic() - began:.0f} s")
         began = time.monotonic()
 
         def progress(record: KillRecord) -> None:
             if len(record.at) % max(1, kills // _REPORTS) == 0:
-                say(
-                    f"{len(record.at):5} of {kills} kills · {talk.sent} messages"
+                print_line(
+                    f"{len(record.at):5} of {kills} kills · {traffic.sent} messages"
                     f" · {time.monotonic() - began:.0f} s"
                 )
 
         async with anyio.create_task_group() as group:
-            for number, (person, room) in enumerate(setup.rooms):
-                group.start_soon(talk.catalog_for, person, room, str(number))
-            record = await kill_again_and_again(setup, kills, chance, progress)
-            talk.over.set()
-        say("waiting for the last answers …")
-        unanswered = await _settle(setup, talk)
-        say("reading what the rooms show …")
-        verdict, signs = await _read(setup, record)
-        _tell(verdict, record, signs, time.monotonic() - began)
-        _tell_log(setup)
+            for number, (user, room) in enumerate(setup.rooms):
+                group.start_soon(traffic.send_messages, user, room, str(number))
+            record = await kill_repeatedly(setup, kills, rng, progress)
+            traffic.over.set()
+        print_line("waiting for the last answers …")
+        unanswered = await _wait_for_last_answers(setup, traffic)
+        print_line("reading the rooms …")
+        verdict, recovered_s = await _read(setup, record)
+        _print_report(verdict, record, recovered_s, time.monotonic() - began)
+        _print_log(setup)
         if unanswered:
-            say(f"gave up waiting in {unanswered} rooms after {SETTLED_AFTER_S:.0f} s")
+            print_line(f"timed out in {unanswered} rooms after {SETTLED_AFTER_S:.0f} s")
         await setup.daemon.stop()
     return verdict.holds
 
 
-async def _settle(setup: SoakFixture, talk: Talk) -> int:
-    """Wait until each room's last message is answered; return in how many rooms it is not."""
+async def _wait_for_last_answers(setup: SoakFixture, traffic: Traffic) -> int:
+    """Wait until each room's last message is answered; return the number of rooms where it is not."""
     waiting = len(setup.rooms)
 
-    async def last_word(person: MatrixUser, room: str) -> None:
+    async def wait_for_last(user: MatrixUser, room: str) -> None:
         nonlocal waiting
-        await answer_to(person, room, await talk.say_last(person, room), SETTLED_AFTER_S)
+        await answer_to(user, room, await traffic.send_last(user, room), SETTLED_AFTER_S)
         waiting -= 1
 
     with anyio.move_on_after(SETTLED_AFTER_S):
         async with anyio.create_task_group() as group:
-            for person, room in setup.rooms:
-                group.start_soon(last_word, person, room)
+            for user, room in setup.rooms:
+                group.start_soon(wait_for_last, user, room)
     return waiting
 
 
 async def _read(setup: SoakFixture, record: KillRecord) -> tuple[Verdict, list[float]]:
     verdict = Verdict()
     everything: list[RoomEvent] = []
-    for person, room in setup.rooms:
-        events = await person.messages(room)
-        verdict += judge(events, person.user_id, setup.bot)
+    for user, room in setup.rooms:
+        events = await user.messages(room)
+        verdict += check_room(events, user.user_id, setup.bot)
         everything += events
-    return verdict, first_signs(everything, setup.bot, record.at)
+    return verdict, recovery_times(everything, setup.bot, record.at)
 
 
-def _tell(verdict: Verdict, record: KillRecord, signs: Sequence[float], took_s: float) -> None:
+def _print_report(
+    verdict: Verdict, record: KillRecord, recovered_s: Sequence[float], took_s: float
+) -> None:
     rows = (
-        ("kills", f"{len(record.at)}, {record.young} of them before it was live"),
+        ("kills", f"{len(record.at)}, {record.before_live} of them before it was live"),
         ("homeserver kills", f"{record.homeservers}"),
         ("messages", f"{verdict.messages}"),
         ("replies", f"{verdict.replies}"),
@@ -111,23 +113,23 @@ def _tell(verdict: Verdict, record: KillRecord, signs: Sequence[float], took_s: 
         ("duplicated", f"{len(verdict.duplicated)}"),
         ("out of order", f"{len(verdict.out_of_order)}"),
         ("start to live", _spread(record.live_after_s)),
-        ("kill to next sign", _spread(signs)),
+        ("kill to next sign", _spread(recovered_s)),
         ("took", f"{took_s:.0f} s"),
     )
-    say("")
+    print_line("")
     for name, value in rows:
-        say(f"{name:<18} {value}")
+        print_line(f"{name:<18} {value}")
     for wrong in (verdict.lost, verdict.duplicated, verdict.out_of_order):
         for each in wrong[:_SHOWN]:
-            say(f"  {each}")
+            print_line(f"  {each}")
 
 
-def _tell_log(setup: SoakFixture) -> None:
+def _print_log(setup: SoakFixture) -> None:
     odd = [line for line in setup.daemon.log if line["level"] in ("warning", "error")]
     for event, count in Counter(line["event"] for line in odd).items():
-        say(f"in the log: {event} {count} ×")
+        print_line(f"in the log: {event} {count} ×")
     for line in [line for line in odd if line["level"] == "error"][:_SHOWN]:
-        say(f"  {line}")
+        print_line(f"  {line}")
 
 
 def _spread(values: Sequence[float]) -> str:

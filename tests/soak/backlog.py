@@ -1,7 +1,7 @@
 """`python -m tests.soak.backlog`: users write while the bot is down; then it starts (contracts D3, D4).
 
-Far more than a sync's timeline holds, so that the bot finds gaps in every room. What the rooms show is judged as in
-the soak.
+They write far more than a sync's timeline holds, so that the bot finds gaps in every room. The rooms are checked as
+in the soak test.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from functools import partial
 import anyio
 
 from sandbox.synapse import Synapse
-from tests.soak.soak_fixture import SoakFixture, say, set_up
+from tests.soak.soak_fixture import SoakFixture, print_line, set_up
 from tests.soak.traffic import answer_to
-from tests.soak.verdict import Verdict, judge
+from tests.soak.verdict import Verdict, check_room
 from tests.support.agent_script import End, Request, Step, Text
 from tests.support.matrix_user import MatrixUser
 from tests.system.users import answer_to as answered
@@ -28,9 +28,9 @@ WITHIN_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the rooms show, and how long it took from the start of the daemon.
+    """The check of the rooms, and times from the start of the daemon.
 
-    `pages` is how often history was asked for: without gaps it would be never.
+    `pages` is the number of requests for history, which is 0 without gaps.
     """
 
     verdict: Verdict
@@ -40,26 +40,26 @@ class Outcome:
 
 
 def main() -> None:
-    """Let people write while the bot is down; exit 0 only when all is answered once and in order."""
+    """Let users write while the bot is down; exit 0 only when every message is answered once and in order."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.backlog", description=main.__doc__)
     parser.add_argument("--messages", type=int, default=5000, help="in all (5000)")
     parser.add_argument("--rooms", type=int, default=50, help=f"a multiple of {CHATS_EACH} (50)")
     options = parser.parse_args()
-    outcome = anyio.run(partial(come_back, options.messages, options.rooms, progress=say))
+    outcome = anyio.run(partial(come_back, options.messages, options.rooms, progress=print_line))
     verdict = outcome.verdict
-    say(
+    print_line(
         f"{verdict.messages} messages over {options.rooms} rooms, timeline limit {TIMELINE_LIMIT}:"
         f" live after {outcome.live_after_s:.1f} s, all answered after"
         f" {outcome.answered_after_s:.1f} s, {outcome.pages} pages of history"
     )
     wrong = (verdict.lost, verdict.duplicated, verdict.out_of_order)
-    say("lost {}, duplicated {}, out of order {}".format(*map(len, wrong)))
+    print_line("lost {}, duplicated {}, out of order {}".format(*map(len, wrong)))
     for each in [each for some in wrong for each in some][:10]:
-        say(f"  {each}")
+        print_line(f"  {each}")
     sys.exit(0 if verdict.holds else 1)
 
 
-def _quietly(_: str) -> None:
+def _no_progress(_: str) -> None:
     pass
 
 
@@ -67,19 +67,19 @@ async def come_back(
     messages: int,
     rooms: int,
     synapse: Synapse | None = None,
-    progress: Callable[[str], None] = _quietly,
+    progress: Callable[[str], None] = _no_progress,
 ) -> Outcome:
     """Run once; `progress` gets a line for each step."""
     async with set_up(
         _answer,
-        people=rooms // CHATS_EACH,
+        users=rooms // CHATS_EACH,
         chats_each=CHATS_EACH,
         synapse=synapse,
         timeline_limit=TIMELINE_LIMIT,
     ) as setup:
         await setup.daemon.stop()
         progress(f"{len(setup.rooms)} rooms are ready, and the bot is down; writing …")
-        last_words = await _write(setup, messages // rooms)
+        last_messages = await _write(setup, messages // rooms)
         progress("the bot comes back …")
         assert setup.proxy is not None
         before = len(setup.proxy.requests)
@@ -87,32 +87,32 @@ async def come_back(
         await setup.daemon.start()
         await setup.daemon.wait_live()
         live_after_s = time.monotonic() - began
-        for person, room, message_id in last_words:
-            await answered(person, room, message_id, WITHIN_S)
+        for user, room, message_id in last_messages:
+            await answered(user, room, message_id, WITHIN_S)
         answered_after_s = time.monotonic() - began
         passages = setup.proxy.requests[before:]
         pages = sum(proxied.path.endswith("/messages") for proxied in passages)
         verdict = Verdict()
-        for person, room in setup.rooms:
-            verdict += judge(await person.messages(room), person.user_id, setup.bot)
+        for user, room in setup.rooms:
+            verdict += check_room(await user.messages(room), user.user_id, setup.bot)
         await setup.daemon.stop()
     return Outcome(verdict, pages, live_after_s, answered_after_s)
 
 
 async def _write(setup: SoakFixture, each: int) -> list[tuple[MatrixUser, str, str]]:
-    """Say so many things in every room; return the last of each."""
-    last_words: list[tuple[MatrixUser, str, str]] = []
+    """Send so many messages in every room; return the last of each."""
+    last_messages: list[tuple[MatrixUser, str, str]] = []
 
-    async def write(person: MatrixUser, room: str) -> None:
+    async def write(user: MatrixUser, room: str) -> None:
         message_id = ""
         for number in range(each):
-            message_id = await person.send_text(room, f"number {number}")
-        last_words.append((person, room, message_id))
+            message_id = await user.send_text(room, f"number {number}")
+        last_messages.append((user, room, message_id))
 
     async with anyio.create_task_group() as group:
-        for person, room in setup.rooms:
-            group.start_soon(write, person, room)
-    return last_words
+        for user, room in setup.rooms:
+            group.start_soon(write, user, room)
+    return last_messages
 
 
 def _answer(request: Request) -> list[Step]:

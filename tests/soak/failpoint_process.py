@@ -1,8 +1,8 @@
-"""A daemon that dies at a chosen boundary: before or after its n-th durable write or request.
+"""A daemon that ends itself at a chosen boundary: before or after its n-th durable write or request.
 
-It is `surfaces-bot run`, in a process that is forked from one in which everything is imported already, with two of its
-methods wrapped: a start costs milliseconds, and there is no switch for this in the product. It ends with `os._exit`,
-as with `kill -9`: nothing is closed, flushed or logged.
+It is `surfaces-bot run`, forked from a process that has imported everything, so that a start takes milliseconds. Three
+public methods are wrapped, so that the product needs no switch for this: `Journal.write`, the HTTP backend, and
+`SessionFile.write`. The process ends with `os._exit`: as with `kill -9`, nothing is closed, flushed or logged.
 """
 
 import multiprocessing
@@ -21,7 +21,7 @@ from typing import Any
 import anyio
 
 DIED = 86
-"""The exit code of a death at a boundary."""
+"""The exit code of a process that ended at a boundary."""
 NEVER = 0
 STDERR = "stderr.log"
 BOUNDARY = "boundary"
@@ -34,7 +34,7 @@ _context.set_forkserver_preload(
 
 
 class FailpointDaemon:
-    """Processes one after the other in one directory, each with the boundary at which it dies."""
+    """Runs one process after the other in one directory, each until a boundary of its own."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self.directory = directory
@@ -48,7 +48,7 @@ class FailpointDaemon:
         return self._passed.value
 
     def start(self, die_at: int = NEVER) -> None:
-        """Start a process that dies at its `die_at`-th boundary, counted from 1."""
+        """Start a process that ends at its `die_at`-th boundary, counted from 1."""
         self._passed = _context.Value("i", 0, lock=False)
         args = (str(self.directory), self._environment, die_at, self._passed)
         self._process = _context.Process(target=_live, args=args, daemon=True)
@@ -64,7 +64,7 @@ class FailpointDaemon:
         return code
 
     async def stop(self) -> int:
-        """Ask it to drain and return its exit code; kill it when it does not."""
+        """Send SIGTERM and return the exit code; kill the process when it does not end."""
         assert self._process is not None
         self._process.terminate()
         with anyio.move_on_after(_STOP_S):
@@ -73,13 +73,13 @@ class FailpointDaemon:
         return -signal.SIGKILL
 
     def kill(self) -> None:
-        """End what runs, if anything does."""
+        """Kill the process, if one runs."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
 
     def boundary(self) -> str:
-        """Return the boundary at which it died last."""
+        """Return the boundary at which the last process ended."""
         path = self.directory / BOUNDARY
         return path.read_text() if path.exists() else "nowhere"
 
@@ -100,7 +100,7 @@ class _Failpoints:
     def around(
         self, method: Callable[..., Awaitable[Any]], name: Callable[..., str]
     ) -> Callable[..., Awaitable[Any]]:
-        """Wrap a method: a boundary before it, and one after it has done its work."""
+        """Wrap a method: one boundary before it, and one after."""
 
         @wraps(method)
         async def wrapped(*args: Any) -> Any:
@@ -133,7 +133,7 @@ def _live(directory: str, environment: dict[str, str], die_at: int, passed: c_in
 
 
 def _end_with_parent() -> None:
-    """End with the parent process, however it ended."""
+    """End this process when its parent has ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -148,7 +148,7 @@ def _wrap_boundaries(failpoints: _Failpoints) -> None:
     journal: Any = Journal
     backend: Any = NioBackend
     session: Any = SessionFile
-    journal._write_group = failpoints.around(journal._write_group, lambda *_: "a commit")
+    journal.write = failpoints.around(journal.write, lambda *_: "a commit")
     backend.__call__ = failpoints.around(
         backend.__call__, lambda _, request: f"{request.method} {request.path}"
     )
@@ -163,7 +163,7 @@ def _wrap_boundaries(failpoints: _Failpoints) -> None:
 
 
 def _shorten_waits() -> None:
-    """Shorten the daemon's deliberate waits: this homeserver makes a room at once or not at all."""
+    """Shorten the daemon's deliberate waits; this homeserver creates a room at once or not at all."""
     from machines.turn import driver as turn_driver
     from machines.turn import reply
     from matrix.rooms import create

@@ -1,8 +1,8 @@
 """`python -m tests.soak.failpoints`: kill the daemon at every boundary of one conversation, and check the result.
 
-A boundary is the moment before or after a durable write or a request. The conversation is repeated for each, and
-for pairs of them: a second kill during the recovery from the first. The homeserver is the one in memory, so that
-all of it takes minutes.
+A boundary is the moment before or after a durable write or a request. The conversation is repeated for each boundary,
+and for pairs of them: a second kill during the recovery from the first. The homeserver is in memory, so that all
+runs take minutes.
 """
 
 import argparse
@@ -20,26 +20,26 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from sandbox.errors import SandboxError
-from tests.soak.failpoint_conversation import RoomActor, converse, faults_in, script
+from tests.soak.failpoint_conversation import Transcript, faults_in, run_conversation, script
 from tests.soak.failpoint_process import DIED, FailpointDaemon
-from tests.soak.soak_fixture import say
+from tests.soak.soak_fixture import print_line
 from tests.support.agent_server import AgentServer
 from tests.support.matrix_user import MatrixUser
 from tests.support.memory_homeserver.process import MemoryHomeserver
 
 AT_ONCE = 10
 SECOND_DEATHS_WITHIN = 40
-"""A process passes about so many boundaries during recovery before it is where the first was."""
+"""About the number of boundaries that a process passes during recovery."""
 _REPORTS = 10
 _BEYOND = 4
-"""A run may pass a few boundaries more than another, as events come together or apart."""
+"""A run may pass a few boundaries more than another, because events are batched differently."""
 
 Deaths = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one run: the boundaries it died at, and the faults found afterwards."""
+    """The result of one run: the boundaries where the daemon was killed, and the faults found afterwards."""
 
     deaths: Deaths
     died_at: tuple[str, ...]
@@ -51,15 +51,15 @@ class Outcome:
 
 
 def main() -> None:
-    """Kill the daemon at every boundary of one conversation; exit 0 only when every promise was kept once."""
+    """Kill the daemon at every boundary of one conversation; exit 0 only when each run ends without faults."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.soak.failpoints", description=main.__doc__
     )
-    parser.add_argument("--pairs", type=int, default=200, help="how many double deaths (200)")
-    parser.add_argument("--seed", type=int, default=1, help="draws the pairs (1)")
     parser.add_argument(
-        "--at", type=int, nargs="+", help="only this one run: where it dies, in turn"
+        "--pairs", type=int, default=200, help="number of runs with two kills (200)"
     )
+    parser.add_argument("--seed", type=int, default=1, help="draws the pairs (1)")
+    parser.add_argument("--at", type=int, nargs="+", help="only one run: its kills, in order")
     options = parser.parse_args()
     began = time.monotonic()
     if options.at:
@@ -69,41 +69,40 @@ def main() -> None:
     bad = [outcome for outcome in outcomes if outcome.faults]
     missed = [outcome for outcome in outcomes if len(outcome.died_at) < len(outcome.deaths)]
     for outcome in bad:
-        say(f"  {outcome}")
-    say(
-        f"{len(outcomes)} runs, {len(bad)} with faults, {len(missed)} that ended before their last"
-        f" death came; {time.monotonic() - began:.0f} s"
+        print_line(f"  {outcome}")
+    print_line(
+        f"{len(outcomes)} runs, {len(bad)} with faults, {len(missed)} that ended before their"
+        f" last kill; {time.monotonic() - began:.0f} s"
     )
     sys.exit(1 if bad else 0)
 
 
 async def run_everything(pairs: int, seed: int) -> list[Outcome]:
-    """Run each single death, and so many double ones."""
+    """Run each single kill, and so many pairs of kills."""
     (undisturbed,) = await run_all([()])
     boundaries = undisturbed.passed
-    say(f"an undisturbed run passes {boundaries} boundaries")
+    print_line(f"an undisturbed run passes {boundaries} boundaries")
     singles: list[Deaths] = [(number,) for number in range(1, boundaries + _BEYOND + 1)]
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     doubles: list[Deaths] = [
-        (chance.randint(1, boundaries), chance.randint(1, SECOND_DEATHS_WITHIN))
-        for _ in range(pairs)
+        (rng.randint(1, boundaries), rng.randint(1, SECOND_DEATHS_WITHIN)) for _ in range(pairs)
     ]
     return [undisturbed, *await run_all([*singles, *doubles], _progress)]
 
 
 def _progress(done: int, runs: int) -> None:
     if done % max(1, runs // _REPORTS) == 0:
-        say(f"{done:5} of {runs} runs")
+        print_line(f"{done:5} of {runs} runs")
 
 
-def _quietly(_: int, __: int) -> None:
+def _no_progress(_: int, __: int) -> None:
     pass
 
 
 async def run_all(
-    runs: Sequence[Deaths], progress: Callable[[int, int], None] = _quietly
+    runs: Sequence[Deaths], progress: Callable[[int, int], None] = _no_progress
 ) -> list[Outcome]:
-    """Do these runs, a few at a time; `progress` gets how many of how many are done."""
+    """Do these runs, a few at a time; `progress` gets the number of runs done and of all runs."""
     outcomes: list[Outcome] = []
     limit = anyio.CapacityLimiter(AT_ONCE)
 
@@ -123,7 +122,7 @@ async def _run(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Out
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="failpoint-")))
         agent = await stack.enter_async_context(AgentServer(script))
-        person = await stack.enter_async_context(MatrixUser(homeserver.url, f"ann{number}", "-"))
+        user = await stack.enter_async_context(MatrixUser(homeserver.url, f"ann{number}", "-"))
         daemon = FailpointDaemon(
             directory,
             {
@@ -137,30 +136,30 @@ async def _run(homeserver: MemoryHomeserver, number: int, deaths: Deaths) -> Out
         stack.callback(daemon.kill)
         died_at: list[str] = []
         faults: list[str] = []
-        had: RoomActor | None = None
+        transcript: Transcript | None = None
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(_raise_again_and_again, daemon, deaths, died_at)
-                had = await converse(person, bot)
+                group.start_soon(_restart_until_last, daemon, deaths, died_at)
+                transcript = await run_conversation(user, bot)
                 group.cancel_scope.cancel()
         except* (SandboxError, AssertionError) as failure:
             faults = [str(each) for each in failure.exceptions]
         code = await daemon.stop()
-        if had is not None and not faults:
+        if transcript is not None and not faults:
             faults = [] if code in (0, DIED) else [f"exit code {code}"]
-            kept = json.loads((directory / "matrix_store" / "session.json").read_text())
-            witness = MatrixUser(homeserver.url, bot, access_token=kept["access_token"])
-            faults += await faults_in(had, person, await stack.enter_async_context(witness), agent)
+            session = json.loads((directory / "matrix_store" / "session.json").read_text())
+            witness = MatrixUser(homeserver.url, bot, access_token=session["access_token"])
+            faults += await faults_in(
+                transcript, user, await stack.enter_async_context(witness), agent
+            )
         return Outcome(deaths, tuple(died_at), daemon.passed, tuple(faults))
 
 
-async def _raise_again_and_again(
-    daemon: FailpointDaemon, deaths: Deaths, died_at: list[str]
-) -> None:
-    """Start it once for each death, and then without one.
+async def _restart_until_last(daemon: FailpointDaemon, deaths: Deaths, died_at: list[str]) -> None:
+    """Start the daemon once for each kill, and then without one.
 
     Raises:
-        SandboxError: it ended in another way.
+        SandboxError: the daemon ended in another way.
     """
     for death in deaths:
         daemon.start(death)

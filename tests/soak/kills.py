@@ -1,4 +1,4 @@
-"""Kill the daemon at random moments, and the homeserver now and then."""
+"""Kills the daemon at random moments, and sometimes the homeserver."""
 
 import random
 import time
@@ -10,11 +10,11 @@ import anyio
 from tests.soak.soak_fixture import SoakFixture
 
 _COMING_UP_S = 0.9
-"""A start takes about this long: a daemon that is killed earlier was still starting."""
+"""About the time of a start: a daemon that is killed earlier was still starting."""
 _LIVES_S = 1.2
 _LIVE_AFTER_S = 90.0
 _HOMESERVER_EVERY = 10
-"""One in so many kills takes the homeserver too."""
+"""The homeserver is killed once in so many kills of the daemon."""
 
 
 class SoakFailed(Exception):
@@ -23,30 +23,30 @@ class SoakFailed(Exception):
 
 @dataclass(slots=True)
 class KillRecord:
-    """What was killed; `at` are the times of the daemon's kills, seconds since the epoch."""
+    """The kills; `at` has those of the daemon, in seconds since the epoch."""
 
     at: list[float] = field(default_factory=list)
-    young: int = 0
-    """How many of them came before it was live."""
+    before_live: int = 0
+    """The number of them before the daemon was live."""
     homeservers: int = 0
     live_after_s: list[float] = field(default_factory=list)
     """From the start of a process to `bot_live`, of those that reached it."""
 
 
-async def kill_again_and_again(
-    setup: SoakFixture, kills: int, chance: random.Random, progress: Callable[[KillRecord], None]
+async def kill_repeatedly(
+    setup: SoakFixture, kills: int, rng: random.Random, progress: Callable[[KillRecord], None]
 ) -> KillRecord:
-    """Kill the daemon so many times; at the end it runs.
+    """Kill and restart the daemon so many times.
 
     Raises:
-        SoakFailed: it ended by itself.
+        SoakFailed: the daemon ended by itself.
     """
     record = KillRecord()
     for number in range(1, kills + 1):
         if number % _HOMESERVER_EVERY == _HOMESERVER_EVERY // 2:
-            await _kill_homeserver(setup, chance)
+            await _kill_homeserver(setup, rng)
             record.homeservers += 1
-        await _wait_before_kill(setup, chance, record)
+        await _wait_before_kill(setup, rng, record)
         if not setup.daemon.running:
             code = await setup.daemon.wait_ended()
             raise SoakFailed(f"the daemon ended by itself with code {code}: {_last_output(setup)}")
@@ -57,21 +57,21 @@ async def kill_again_and_again(
     return record
 
 
-async def _wait_before_kill(setup: SoakFixture, chance: random.Random, record: KillRecord) -> None:
-    if chance.random() < 0.25:
-        record.young += 1
-        await anyio.sleep(chance.uniform(0.0, _COMING_UP_S))
+async def _wait_before_kill(setup: SoakFixture, rng: random.Random, record: KillRecord) -> None:
+    if rng.random() < 0.25:
+        record.before_live += 1
+        await anyio.sleep(rng.uniform(0.0, _COMING_UP_S))
         return
     began = time.monotonic()
     await setup.daemon.wait_live(_LIVE_AFTER_S)
     if record.at:
         record.live_after_s.append(time.monotonic() - began)
-    await anyio.sleep(chance.uniform(0.0, _LIVES_S))
+    await anyio.sleep(rng.uniform(0.0, _LIVES_S))
 
 
-async def _kill_homeserver(setup: SoakFixture, chance: random.Random) -> None:
+async def _kill_homeserver(setup: SoakFixture, rng: random.Random) -> None:
     await setup.synapse.kill()
-    await anyio.sleep(chance.uniform(0.0, 1.0))
+    await anyio.sleep(rng.uniform(0.0, 1.0))
     await setup.synapse.start()
 
 

@@ -1,7 +1,7 @@
-"""`python -m tests.soak.outage`: a real homeserver is killed, stays away, and comes back (contracts L9, D1).
+"""`python -m tests.soak.outage`: kill a real homeserver and start it again later (contracts L9, D1).
 
-Its process is gone and its port closed; a proxy in front of it counts what the daemon asks for meanwhile. Answers are
-under way in every room: half of them go on growing through the whole outage, the others come to their end in it.
+Meanwhile its port is closed, and a proxy in front of it counts the daemon's requests. Every room has an answer in
+progress: half of them grow through the whole outage, the others end in it.
 """
 
 import argparse
@@ -16,19 +16,19 @@ from itertools import pairwise, takewhile
 import anyio
 
 from sandbox.daemon import LogLine
-from tests.soak.soak_fixture import SoakFixture, say, set_up
+from tests.soak.soak_fixture import SoakFixture, print_line, set_up
 from tests.soak.traffic import answer_to
-from tests.soak.verdict import Verdict, judge
+from tests.soak.verdict import Verdict, check_room
 from tests.support.agent_script import End, Request, Step, Text, Wait
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import ProxiedRequest
 from tests.system.users import answer_to as answered
 
-PEOPLE = 2
+USERS = 2
 CHATS_EACH = 3
 FIRST_ANSWER_WITHIN_S = 30.0
 APART_S = 0.95
-"""A request that leaves a whole second after the last one may arrive a little less than that after it."""
+"""A little less than a second, because requests that are sent a second apart may arrive closer together."""
 _WITHIN_S = 120.0
 _THROUGH, _INTO = "an answer through the outage", "an answer that ends in it"
 _MUCH = " and so on" * 40
@@ -37,10 +37,10 @@ _PACE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the proxy, the rooms and the log show of one outage of `away_s` seconds.
+    """The result of one outage of `away_s` seconds, from the proxy, the rooms and the log.
 
-    `answer_after_s` is from the moment the homeserver serves again to the first whole answer in a room, and
-    `all_answers_after_s` to the last of those that waited. `log` counts the lines from the kill to then.
+    `answer_after_s` is the time from the homeserver's return to the first whole answer in a room, `all_answers_after_s`
+    to the last one. `log` counts the lines from the kill until then.
     """
 
     away_s: float
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether it asked patiently, answered soon, said so once, and answered everything once."""
+        """Whether requests were rare, the first answer came soon, the outage was logged once, and nothing was lost."""
         return (
             self.requests <= self.away_s + 1
             and self.least_apart_s >= APART_S
@@ -64,11 +64,11 @@ class Outcome:
 
 
 def main() -> None:
-    """Take a real homeserver away for a while; exit 0 only when the daemon behaves as the contract says."""
+    """Stop a real homeserver for a while; exit 0 only when the daemon behaves as the contract says."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.outage", description=main.__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long it is away (60)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of the outage (60)")
     options = parser.parse_args()
-    outcome = anyio.run(partial(sit_out, options.seconds, progress=say))
+    outcome = anyio.run(partial(run_outage, options.seconds, progress=print_line))
     rows = (
         ("away", f"{outcome.away_s:.1f} s"),
         ("requests meanwhile", f"{outcome.requests}, {outcome.least_apart_s:.2f} s apart or more"),
@@ -82,44 +82,44 @@ def main() -> None:
         ("out of order", f"{len(outcome.verdict.out_of_order)}"),
     )
     for name, value in rows:
-        say(f"{name:<18} {value}")
+        print_line(f"{name:<18} {value}")
     sys.exit(0 if outcome.holds else 1)
 
 
-def _quietly(_: str) -> None:
+def _no_progress(_: str) -> None:
     pass
 
 
 class _Agent:
-    """Its answers last as long as the outage, or end when it has begun."""
+    """An agent whose answers last as long as the outage, or end at its beginning."""
 
     def __init__(self) -> None:
         self.gone = anyio.Event()
         self.back = anyio.Event()
 
     async def answer(self, request: Request) -> AsyncIterator[Step]:
-        """Answer as the soak's agent does, only slower where the message wants it."""
+        """Answer as the agent of the soak test, but slower where the message asks for it."""
         whole = answer_to(request.text)
-        said = 0
+        sent = 0
         if request.text.startswith(_INTO):
             yield Wait(self.gone)
         elif request.text.startswith(_THROUGH):
             while not self.back.is_set():
-                # An outage may be longer than the text: then it is only silence that it breaks.
-                yield Text(whole[said : said + 1])
-                said = min(said + 1, len(whole))
+                # Empty texts follow in an outage that is longer than the text.
+                yield Text(whole[sent : sent + 1])
+                sent = min(sent + 1, len(whole))
                 yield Wait(_PACE_S)
-        yield Text(whole[said:])
+        yield Text(whole[sent:])
         yield End(len(whole.split()))
 
 
-async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) -> Outcome:
+async def run_outage(seconds: float, progress: Callable[[str], None] = _no_progress) -> Outcome:
     """Run through one outage; `progress` gets a line for each step."""
     agent = _Agent()
-    async with set_up(agent.answer, people=PEOPLE, chats_each=CHATS_EACH, counted=True) as setup:
+    async with set_up(agent.answer, users=USERS, chats_each=CHATS_EACH, counted=True) as setup:
         assert setup.proxy is not None
         waiting = await _ask(setup)
-        progress(f"{len(waiting)} answers are under way; the homeserver is killed …")
+        progress(f"{len(waiting)} answers are in progress; the homeserver is killed …")
         log_before = len(setup.daemon.log)
         await setup.synapse.kill()
         killed_at, asked_before = time.time(), len(setup.proxy.requests)
@@ -130,16 +130,16 @@ async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) ->
         await setup.synapse.start()
         back_at = time.time()
         asked = _since(setup, asked_before, killed_at)
-        # It is back a moment before this process knows: requests after the first answer are no longer in the outage.
+        # The homeserver is back before this process knows; requests after the first answer are not in the outage.
         away = list(takewhile(lambda proxied: proxied.status is None, asked))
         agent.back.set()
         answer_after_s = await _answers(waiting, back_at)
-        log = [line for line in setup.daemon.log[log_before:] if _tells_of_change(line)]
-        for person, room, _ in waiting:
-            await answered(person, room, await person.send_text(room, "and now?"), _WITHIN_S)
+        log = [line for line in setup.daemon.log[log_before:] if _is_notable(line)]
+        for user, room, _ in waiting:
+            await answered(user, room, await user.send_text(room, "and now?"), _WITHIN_S)
         verdict = Verdict()
-        for person, room in setup.rooms:
-            verdict += judge(await person.messages(room), person.user_id, setup.bot)
+        for user, room in setup.rooms:
+            verdict += check_room(await user.messages(room), user.user_id, setup.bot)
         await setup.daemon.stop()
     moments = [proxied.at for proxied in away]
     return Outcome(
@@ -154,14 +154,14 @@ async def sit_out(seconds: float, progress: Callable[[str], None] = _quietly) ->
 
 
 async def _ask(setup: SoakFixture) -> list[tuple[MatrixUser, str, str]]:
-    """Ask something in every room, and wait until the bot has taken all of it."""
+    """Send a message in every room, and wait until the agent has all of them."""
     waiting = [
-        (person, room, await person.send_text(room, f"{(_THROUGH, _INTO)[number % 2]}{_MUCH}"))
-        for number, (person, room) in enumerate(setup.rooms)
+        (user, room, await user.send_text(room, f"{(_THROUGH, _INTO)[number % 2]}{_MUCH}"))
+        for number, (user, room) in enumerate(setup.rooms)
     ]
-    taken: set[str] = set()
-    while not taken >= {message_id for _, _, message_id in waiting}:
-        taken.add((await setup.agent.next_request()).message_id)
+    received: set[str] = set()
+    while not received >= {message_id for _, _, message_id in waiting}:
+        received.add((await setup.agent.next_request()).message_id)
     return waiting
 
 
@@ -174,8 +174,8 @@ async def _answers(waiting: list[tuple[MatrixUser, str, str]], back_at: float) -
     """Return how long after the homeserver's return each answer is whole."""
     after_s: list[float] = []
 
-    async def one(person: MatrixUser, room: str, message_id: str) -> None:
-        await answered(person, room, message_id, _WITHIN_S)
+    async def one(user: MatrixUser, room: str, message_id: str) -> None:
+        await answered(user, room, message_id, _WITHIN_S)
         after_s.append(time.time() - back_at)
 
     async with anyio.create_task_group() as group:
@@ -184,8 +184,8 @@ async def _answers(waiting: list[tuple[MatrixUser, str, str]], back_at: float) -
     return after_s
 
 
-def _tells_of_change(line: LogLine) -> bool:
-    """Whether it is more than the daily course of things."""
+def _is_notable(line: LogLine) -> bool:
+    """Whether the line is about a change, not about daily work."""
     return line["level"] != "debug" and (
         line["level"] != "info"
         or line["event"] in ("homeserver_reachable", "bot_state_changed", "bot_live")

@@ -19,7 +19,7 @@ from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Proxy
 from tests.system.users import PASSWORD, onboard
 
-PEOPLE = 5
+USERS = 5
 CHATS_EACH = 4
 _HERE = str(Path(__file__).parents[2])
 
@@ -40,17 +40,16 @@ class SoakFixture:
 async def set_up(
     script: Script,
     *,
-    people: int = PEOPLE,
+    users: int = USERS,
     chats_each: int = CHATS_EACH,
     synapse: Synapse | None = None,
     timeline_limit: int | None = None,
     counted: bool = False,
 ) -> AsyncIterator[SoakFixture]:
-    """Start all parts, onboard the users and make their chats; stop all parts at the end.
+    """Start all parts, onboard the users and create their chats; stop all parts at the end.
 
-    A `synapse` that is given goes on afterwards. With a `timeline_limit` the homeserver is asked for no more
-    events a room than that, whatever the daemon asks for. With that, or when its requests are to be `counted`, the
-    daemon is behind a proxy.
+    A given `synapse` keeps running afterwards. With a `timeline_limit`, a proxy changes the limit of syncs.
+    With `counted`, a proxy counts the daemon's requests.
     """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="soak-")))
@@ -76,34 +75,34 @@ async def set_up(
         await daemon.wait_live()
         rooms: list[tuple[MatrixUser, str]] = []
 
-        async def settle_in(person: MatrixUser) -> None:
-            rooms.extend([(person, room) for room in await _chats(person, bot, chats_each)])
+        async def make_chats(user: MatrixUser) -> None:
+            rooms.extend([(user, room) for room in await _chats(user, bot, chats_each)])
 
         async with anyio.create_task_group() as group:
-            for number in range(1, people + 1):
-                user_id = await server.register(f"person-{unique}-{number}", PASSWORD)
-                person = MatrixUser(server.url, user_id, PASSWORD)
-                group.start_soon(settle_in, await stack.enter_async_context(person))
+            for number in range(1, users + 1):
+                user_id = await server.register(f"user-{unique}-{number}", PASSWORD)
+                user = MatrixUser(server.url, user_id, PASSWORD)
+                group.start_soon(make_chats, await stack.enter_async_context(user))
         yield SoakFixture(server, bot, daemon, agent, tuple(rooms), proxy)
 
 
 def _limiting(limit: int) -> Callable[[str], str]:
-    """Return what puts another timeline limit into the filter of a sync, which stands in its query."""
+    """Return a function that replaces the timeline limit in the filter in a sync's query."""
     return lambda path: re.sub(r"%22limit%22(%3A|:)\d+", rf"%22limit%22\g<1>{limit}", path)
 
 
-async def _chats(person: MatrixUser, bot: str, count: int) -> list[str]:
-    home = await onboard(person, bot)
-    chats = [home.chat]
+async def _chats(user: MatrixUser, bot: str, count: int) -> list[str]:
+    onboarded = await onboard(user, bot)
+    chats = [onboarded.chat]
     for number in range(2, count + 1):
-        await home.tell(f"!new Chat {number}")
-        (room,) = await person.rooms_invited()
-        await person.join(room)
+        await onboarded.run_command(f"!new Chat {number}")
+        (room,) = await user.rooms_invited()
+        await user.join(room)
         chats.append(room)
     return chats
 
 
-def say(line: str) -> None:
-    """Show a line at once, in a pipe too."""
+def print_line(line: str) -> None:
+    """Print a line and flush it, for a pipe."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

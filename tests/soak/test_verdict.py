@@ -1,10 +1,10 @@
-"""The soak's verdict finds what is wrong in a history, and nothing in one where all is well."""
+"""The verdict of the soak test finds the faults of a history, and none in a correct one."""
 
 import pytest
 
 from sandbox.room_event import ANSWERS, RoomEvent
 from tests.soak.traffic import LONG, answer_to
-from tests.soak.verdict import PART, PARTIAL, Verdict, first_signs, judge
+from tests.soak.verdict import PART, PARTIAL, Verdict, check_room, recovery_times
 
 ANN, BOT = "@ann:localhost", "@bot:localhost"
 
@@ -29,7 +29,7 @@ def event(event_id, sender, content):
 
 
 def verdict(*events):
-    return judge(events, ANN, BOT)
+    return check_room(events, ANN, BOT)
 
 
 QUESTIONS = (asked("$1", "one"), asked("$2", "two"))
@@ -37,7 +37,7 @@ FIRST = reply("$r1", "$1", answer_to("one"))
 SECOND = reply("$r2", "$2", answer_to("two"))
 
 
-def test_a_room_in_which_all_is_well_has_nothing_wrong():
+def test_a_correct_history_has_no_faults():
     well = verdict(*QUESTIONS, FIRST, SECOND)
     assert well == Verdict(messages=2, replies=2)
     assert well.holds
@@ -65,9 +65,9 @@ def test_a_reply_may_grow_by_edits_and_come_in_parts():
         (*QUESTIONS[:1], event("$r1", ANN, FIRST.content)),
         (asked("$1", "!help"),),
     ],
-    ids=["no reply", "one of two", "cut", "unfinished", "spoilt", "not the bot's", "command"],
+    ids=["no reply", "one of two", "cut", "unfinished", "wrong text", "not the bot's", "command"],
 )
-def test_what_is_missing_is_lost(events):
+def test_a_message_without_its_whole_reply_is_lost(events):
     found = verdict(*events)
     assert found.lost
     assert not found.holds
@@ -94,20 +94,20 @@ def test_a_second_answer_to_a_command_is_a_duplicate():
     assert verdict(asked("$1", "!help"), *answers).duplicated
 
 
-def test_an_answer_before_the_one_before_it_is_out_of_order():
+def test_an_answer_before_that_of_an_earlier_message_is_out_of_order():
     found = verdict(*QUESTIONS, SECOND, FIRST)
     assert found.out_of_order
     assert not found.holds
 
 
-def test_a_command_may_overtake():
+def test_an_answer_to_a_command_may_come_earlier():
     questions = (QUESTIONS[0], asked("$2", "!help"))
     assert verdict(*questions, reply("$r2", "$2", "Write plain text"), FIRST).holds
 
 
-def test_kills_without_a_sign_between_them_are_one_silence():
-    def said_at(seconds):
+def test_kills_without_an_event_of_the_bot_between_them_count_as_one():
+    def sent_at(seconds):
         return RoomEvent("!room", "m.room.message", {}, "$x", BOT, sent_at_ms=int(seconds * 1000))
 
-    events = [said_at(9), said_at(12), said_at(20)]
-    assert first_signs(events, BOT, [10.0, 11.0, 15.0, 30.0]) == [2.0, 5.0]
+    events = [sent_at(9), sent_at(12), sent_at(20)]
+    assert recovery_times(events, BOT, [10.0, 11.0, 15.0, 30.0]) == [2.0, 5.0]

@@ -1,7 +1,6 @@
-"""What a room's history shows: each message, its one reply, whole and in its place (contracts D1, D2).
+"""Checks a room's history: each message has one reply, whole and in order (contracts D1, D2).
 
-Pure: it reads events as a person sees them and knows nothing of the daemon. That makes it testable with histories in
-which something is wrong.
+It is pure: it reads events as a user sees them, so that it can be tested with faulty histories.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ PARTIAL = "org.lambda.surfaces.partial"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong, each with the message and why, and what was counted."""
+    """The faults, each with its message and reason, and the numbers of messages and replies."""
 
     messages: int = 0
     replies: int = 0
@@ -28,7 +27,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether the three are none."""
+        """Whether there are no faults."""
         return not (self.lost or self.duplicated or self.out_of_order)
 
     def __add__(self, other: "Verdict") -> "Verdict":
@@ -43,76 +42,74 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Part:
-    """One event of a reply, as it reads after its edits."""
+    """One event of a reply, with its content after all edits."""
 
-    place: int
+    index: int
     content: dict[str, Any]
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Message:
     """One message and the events that answer it."""
 
     event_id: str
     text: str
     parts: list[_Part] = field(default_factory=list)
 
-    def said(self) -> str:
-        """Return the whole reply; a part that is not finished counts as nothing."""
+    def reply_text(self) -> str:
+        """Return the whole reply, without unfinished parts."""
         parts = sorted(self.parts, key=_number)
-        return "\n".join(str(part.content.get("body")) for part in parts if not _begun(part))
+        return "\n".join(str(part.content.get("body")) for part in parts if not _is_partial(part))
 
     @property
     def is_command(self) -> bool:
-        """Commands have one answer of any wording, and need not wait their turn."""
+        """Whether this is a command: its one answer may have any text, and may come earlier."""
         return self.text.startswith("!")
 
     def __str__(self) -> str:
         return f"{self.event_id} {self.text[:40]!r}"
 
 
-def judge(events: Sequence[RoomEvent], asker: str, bot: str) -> Verdict:
-    """Judge one room; `events` is its whole history, oldest first."""
+def check_room(events: Sequence[RoomEvent], asker: str, bot: str) -> Verdict:
+    """Check one room; `events` is its whole history, oldest first."""
     asked = {
-        event.event_id: _Asked(event.event_id, event.body)
+        event.event_id: _Message(event.event_id, event.body)
         for event in events
         if event.sender == asker and event.msgtype == "m.text"
     }
-    strays = _gather(events, bot, asked)
+    unexpected = _gather(events, bot, asked)
     lost = [each for each in asked.values() if not _is_whole(each)]
     duplicated = [each for each in asked.values() if not _is_one_series(each)]
     in_turn = [each for each in asked.values() if not each.is_command and each.parts]
-    overtaken = [
-        later for one, later in pairwise(in_turn) if later.parts[0].place < one.parts[0].place
-    ]
+    late = [later for one, later in pairwise(in_turn) if later.parts[0].index < one.parts[0].index]
     return Verdict(
         messages=len(asked),
         replies=sum(bool(each.parts) for each in asked.values()),
         lost=tuple(f"{each}: {_what_is_missing(each)}" for each in lost),
-        duplicated=(*(f"{each}: {len(each.parts)} events" for each in duplicated), *strays),
-        out_of_order=tuple(f"{each}: answered before the one before it" for each in overtaken),
+        duplicated=(*(f"{each}: {len(each.parts)} events" for each in duplicated), *unexpected),
+        out_of_order=tuple(f"{each}: answered before an earlier message" for each in late),
     )
 
 
-def first_signs(events: Iterable[RoomEvent], bot: str, moments: Sequence[float]) -> list[float]:
-    """Return how long after each moment (seconds since the epoch) the bot was seen again, if it was.
+def recovery_times(events: Iterable[RoomEvent], bot: str, moments: Sequence[float]) -> list[float]:
+    """Return the time from each moment (seconds since the epoch) to the bot's next event, if there is one.
 
-    Of moments with no sign between them only the first counts: to a person that is one silence.
+    Of several moments without an event between them only the first counts.
     """
-    signs = sorted(event.sent_at_ms / 1000 for event in events if event.sender == bot)
+    recovered_s = sorted(event.sent_at_ms / 1000 for event in events if event.sender == bot)
     found: dict[float, float] = {}
     for moment in moments:
-        sign = next((at for at in signs if at > moment), None)
+        sign = next((at for at in recovered_s if at > moment), None)
         if sign is not None:
             found.setdefault(sign, sign - moment)
     return list(found.values())
 
 
-def _gather(events: Sequence[RoomEvent], bot: str, asked: dict[str, _Asked]) -> list[str]:
-    """Hand each of the bot's events to what it answers; return what answers nothing that was asked."""
-    strays: list[str] = []
+def _gather(events: Sequence[RoomEvent], bot: str, asked: dict[str, _Message]) -> list[str]:
+    """Add each of the bot's events to the message that it answers; return the events that answer none."""
+    unexpected: list[str] = []
     by_id: dict[str, _Part] = {}
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         if event.sender != bot or event.type != "m.room.message":
             continue
         if event.replaces is not None:
@@ -121,30 +118,30 @@ def _gather(events: Sequence[RoomEvent], bot: str, asked: dict[str, _Asked]) -> 
             continue
         answers = event.content.get(ANSWERS)
         if answers in asked:
-            part = by_id[event.event_id] = _Part(place, event.content)
+            part = by_id[event.event_id] = _Part(index, event.content)
             asked[answers].parts.append(part)
         elif event.msgtype == "m.text":
-            strays.append(f"{event.event_id}: a reply to nothing that was asked")
-    return strays
+            unexpected.append(f"{event.event_id}: a reply to no message")
+    return unexpected
 
 
-def _is_whole(asked: _Asked) -> bool:
+def _is_whole(asked: _Message) -> bool:
     if asked.is_command:
         return bool(asked.parts)
-    # White space where an answer is split belongs to no part.
-    return asked.said().split() == answer_to(asked.text).split()
+    # Where an answer is split, white space is in neither part.
+    return asked.reply_text().split() == answer_to(asked.text).split()
 
 
-def _is_one_series(asked: _Asked) -> bool:
+def _is_one_series(asked: _Message) -> bool:
     return sorted(map(_number, asked.parts)) == list(range(1, len(asked.parts) + 1))
 
 
-def _what_is_missing(asked: _Asked) -> str:
+def _what_is_missing(asked: _Message) -> str:
     if not asked.parts:
         return "no reply"
-    if any(map(_begun, asked.parts)):
+    if any(map(_is_partial, asked.parts)):
         return "a reply that is not finished"
-    return f"another text: {asked.said()[:80]!r}"
+    return f"another text: {asked.reply_text()[:80]!r}"
 
 
 def _number(part: _Part) -> int:
@@ -152,5 +149,5 @@ def _number(part: _Part) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _begun(part: _Part) -> bool:
+def _is_partial(part: _Part) -> bool:
     return PARTIAL in part.content

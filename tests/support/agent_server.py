@@ -46,7 +46,7 @@ class AgentServer:
     Args:
         script: the steps for each message; may be replaced at any time.
         opening: the steps for each new connection, before any message.
-        port: the port to listen on; 0 takes a free one, which is kept until the end.
+        port: the port to listen on; 0 takes a free one, which stays reserved until the end.
     """
 
     def __init__(
@@ -83,8 +83,8 @@ class AgentServer:
 
     async def __aenter__(self) -> Self:
         # Bound but never listening: it reserves the port while connections are refused.
-        keeper = self._exit.enter_context(_bound_socket(self._port))
-        self._port = keeper.getsockname()[1]
+        reserved = self._exit.enter_context(_bound_socket(self._port))
+        self._port = reserved.getsockname()[1]
         self._arrived, self._arrivals = anyio.create_memory_object_stream[Request](math.inf)
         self._exit.callback(self._arrived.close)
         self._exit.callback(self._arrivals.close)

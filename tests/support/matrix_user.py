@@ -1,4 +1,4 @@
-"""A user on Matrix as tests need one: the demo's client, and requests that only tests make."""
+"""A Matrix user for tests: the client of the demo, with further requests."""
 
 import uuid
 from collections.abc import Iterable, Mapping

@@ -239,12 +239,12 @@ class Proxy:
             return None
         proxied.status = answer.status
         await self._notify()
-        kept = {
+        passed_on = {
             name: value
             for name, value in answer.headers.items()
             if name.lower() not in _OWN_HEADERS
         }
-        return web.Response(status=answer.status, body=body, headers=kept)
+        return web.Response(status=answer.status, body=body, headers=passed_on)
 
     async def _record_fault(self, proxied: ProxiedRequest) -> None:
         self.faulted.append(proxied)

@@ -1,3 +1,5 @@
+"""The scripted agent server answers by its script, and records requests and connections."""
+
 import json
 import math
 import signal
@@ -25,7 +27,7 @@ from tests.support.agent_server import AgentServer
 
 
 class Client:
-    """A plain WebSocket client that shares nothing with the bot's."""
+    """A plain WebSocket client, independent of the bot's."""
 
     def __init__(self, ws):
         self.ws = ws

@@ -1,4 +1,4 @@
-"""Users on a real homeserver: others receive what they send, and waiting needs no sleep."""
+"""Users on a real homeserver: they send, receive and wait for events."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -73,14 +73,14 @@ async def test_a_wait_timeout_shows_the_last_events(ann: MatrixUser) -> None:
 async def test_a_gap_in_the_timeline_is_filled_in_order(ann: MatrixUser, bob: MatrixUser) -> None:
     room_id = await room_of(ann, bob)
     await bob.wait_for(lambda event: event.content.get("membership") == "join")
-    said = [str(n) for n in range(105)]
-    for text in said:
+    sent = [str(n) for n in range(105)]
+    for text in sent:
         await ann.send_text(room_id, text)
-    await bob.wait_for(lambda event: event.body == said[-1])
-    assert [event.body for event in bob.stream.seen if event.type == "m.room.message"] == said
+    await bob.wait_for(lambda event: event.body == sent[-1])
+    assert [event.body for event in bob.stream.seen if event.type == "m.room.message"] == sent
     history = await bob.messages(room_id)
     assert history[0].type == "m.room.create"
-    assert [event.body for event in history if event.type == "m.room.message"] == said
+    assert [event.body for event in history if event.type == "m.room.message"] == sent
 
 
 async def test_an_edit_counts_only_from_the_author(ann: MatrixUser, bob: MatrixUser) -> None:

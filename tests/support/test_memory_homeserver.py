@@ -23,14 +23,14 @@ FORK_ATTEMPTS = 40
 
 
 @pytest.fixture(scope="module")
-async def chat_context() -> AsyncIterator[MemoryHomeserver]:
+async def memory_server() -> AsyncIterator[MemoryHomeserver]:
     async with MemoryHomeserver() as server:
         yield server
 
 
 @pytest.fixture(params=["memory", "synapse"])
 async def log_in(
-    request: pytest.FixtureRequest, chat_context: MemoryHomeserver, synapse: Synapse
+    request: pytest.FixtureRequest, memory_server: MemoryHomeserver, synapse: Synapse
 ) -> AsyncIterator[LogIn]:
     """Log a new user in, on either homeserver."""
     async with AsyncExitStack() as users:
@@ -39,7 +39,7 @@ async def log_in(
             localpart = f"{name}-{uuid.uuid4().hex[:8]}"
             if request.param == "synapse":
                 await synapse.register(localpart, "secret")
-            url = synapse.url if request.param == "synapse" else chat_context.url
+            url = synapse.url if request.param == "synapse" else memory_server.url
             return await users.enter_async_context(MatrixUser(url, localpart, "secret"))
 
         yield log_in
@@ -49,7 +49,7 @@ Fork = Callable[[MatrixUser, MatrixUser, str, str], Awaitable[None]]
 
 
 @pytest.fixture
-def fork(request: pytest.FixtureRequest, chat_context: MemoryHomeserver) -> Fork:
+def fork(request: pytest.FixtureRequest, memory_server: MemoryHomeserver) -> Fork:
     """Let one user link a chat into a Space while another writes there, until a sync misses the link."""
     on_synapse = request.node.callspec.params["log_in"] == "synapse"
 
@@ -61,7 +61,7 @@ def fork(request: pytest.FixtureRequest, chat_context: MemoryHomeserver) -> Fork
                     both.start_soon(ann.send_state, space_id, CHILD, content, chat_id)
                     both.start_soon(bob.send_text, space_id, "hello")
             else:
-                await chat_context.fork(space_id, bob.user_id)
+                await memory_server.fork(space_id, bob.user_id)
                 await ann.send_state(space_id, CHILD, content, chat_id)
                 await bob.send_text(space_id, "hello")
             if await links_shown(ann, space_id) != [content]:
@@ -88,7 +88,7 @@ async def sync(
     full_state: str = "false",
     **wanted: Any,
 ) -> Any:
-    # Synapse gives a repeated initial sync its old answer, unless the filter is another one.
+    # Synapse caches the response of an initial sync with the same filter.
     unique = {"account_data": {"not_types": [uuid.uuid4().hex]}}
     params = {"timeout": str(timeout_ms), "filter": json.dumps(wanted | unique)}
     params["full_state"] = full_state
@@ -119,10 +119,10 @@ async def test_a_long_poll_ends_with_news_and_with_its_time(log_in: LogIn) -> No
     start = (await sync(ann))["next_batch"]
     quiet = await sync(ann, start, timeout_ms=50)
     assert room_id not in quiet.get("rooms", {}).get("join", {})
-    said = await ann.send_text(room_id, "news")
+    sent = await ann.send_text(room_id, "news")
     news = await sync(ann, quiet["next_batch"], timeout_ms=20_000)
     timeline = news["rooms"]["join"][room_id]["timeline"]
-    assert [event["event_id"] for event in timeline["events"]] == [said]
+    assert [event["event_id"] for event in timeline["events"]] == [sent]
     assert not timeline["limited"]
 
 
@@ -132,11 +132,11 @@ async def test_history_continues_a_limited_timeline_without_loss_or_repetition(
     ann = await log_in("ann")
     room_id = await ann.create_room()
     since = (await sync(ann))["next_batch"]
-    said = [await ann.send_text(room_id, str(n)) for n in range(7)]
+    sent = [await ann.send_text(room_id, str(n)) for n in range(7)]
     answer = await sync(ann, since, room={"timeline": {"limit": 3}})
     timeline = answer["rooms"]["join"][room_id]["timeline"]
     assert timeline["limited"]
-    assert [event["event_id"] for event in timeline["events"]] == said[4:]
+    assert [event["event_id"] for event in timeline["events"]] == sent[4:]
     missing: list[str] = []
     start = since
     for _ in range(4):
@@ -146,10 +146,10 @@ async def test_history_continues_a_limited_timeline_without_loss_or_repetition(
         if "end" not in page:
             break
         start = page["end"]
-    assert missing == said[:4]
+    assert missing == sent[:4]
     backwards = {"dir": "b", "limit": "2"}
     page = await ann.request("GET", f"/rooms/{escaped(room_id)}/messages", params=backwards)
-    assert [event["event_id"] for event in page["chunk"]] == said[:4:-1]
+    assert [event["event_id"] for event in page["chunk"]] == sent[:4:-1]
 
 
 async def test_a_transaction_is_carried_out_once(log_in: LogIn) -> None:
@@ -224,7 +224,7 @@ async def test_events_of_a_sync_have_no_room_id_and_members_are_loaded_lazily(
             await speaker.send_text(room_id, "here")
         room = (await sync(ann, room=wanted))["rooms"]["join"][room_id]
         events = room["state"]["events"] + room["timeline"]["events"]
-        # Synapse leaves it in a create event of room version 12, where nobody reads it.
+        # Synapse leaves it in a create event of room version 12.
         assert {event["type"] for event in events if "room_id" in event} <= {"m.room.create"}
         shown.append({e["state_key"] for e in events if e["type"] == "m.room.member"})
     both = {ann.user_id, bob.user_id}
@@ -242,7 +242,7 @@ async def test_one_state_event_is_read_whole(log_in: LogIn) -> None:
     assert (event["event_id"], event["sender"], event["room_id"]) == (sent, ann.user_id, room_id)
     assert (event["type"], event["state_key"]) == ("m.room.name", "")
     assert event["content"] == {"name": "Coffee"}
-    # Of what it replaced Synapse tells here the id, and the rest only if it has it at hand.
+    # Synapse always has the id of the replaced event here, and the rest only sometimes.
     assert event["unsigned"]["replaces_state"] == first
     with pytest.raises(MatrixRefused, match="404 M_NOT_FOUND"):
         await ann.request(
@@ -250,9 +250,7 @@ async def test_one_state_event_is_read_whole(log_in: LogIn) -> None:
         )
 
 
-async def test_a_sync_misses_state_that_was_set_beside_the_last_event(
-    log_in: LogIn, fork: Fork
-) -> None:
+async def test_a_sync_misses_a_state_event_beside_the_last_event(log_in: LogIn, fork: Fork) -> None:
     ann, bob = await log_in("ann"), await log_in("bob")
     space_id = await ann.create_room(invite=[bob.user_id], creation_content={"type": "m.space"})
     chat_id = await ann.create_room()
@@ -268,7 +266,7 @@ async def test_a_sync_misses_state_that_was_set_beside_the_last_event(
         assert link in [event.content for event in state if event.type == CHILD]
         members = (await ann.members(space_id)).items()
         assert members == {ann.user_id: "join", bob.user_id: "join"}.items()
-    # It was on its way in the long poll all the same, and comes once more with what follows both ends.
+    # The long poll has it in its timeline; it is shown again with the event that follows both ends.
     await bob.send_text(space_id, "anybody here?")
     wanted = {"state": {"types": [CHILD]}, "timeline": {"types": ["m.room.message"]}}
     room = (await sync(ann, since, room=wanted))["rooms"]["join"][space_id]
@@ -277,14 +275,14 @@ async def test_a_sync_misses_state_that_was_set_beside_the_last_event(
     assert await links_shown(ann, space_id, since, full_state="true") == [link]
 
 
-async def test_the_other_way_round_a_sync_misses_who_came() -> None:
+async def test_a_sync_misses_a_join_beside_a_later_state_event() -> None:
     async with (
-        MemoryHomeserver() as chat_context,
-        MatrixUser(chat_context.url, "ann") as ann,
-        MatrixUser(chat_context.url, "bob") as bob,
+        MemoryHomeserver() as memory_server,
+        MatrixUser(memory_server.url, "ann") as ann,
+        MatrixUser(memory_server.url, "bob") as bob,
     ):
         space_id = await ann.create_room(invite=[bob.user_id], creation_content={"type": "m.space"})
-        await chat_context.fork(space_id, ann.user_id)
+        await memory_server.fork(space_id, ann.user_id)
         await bob.join(space_id)
         await bob.send_text(space_id, "this stands on bob's side")
         await ann.send_state(space_id, CHILD, {"via": ["localhost"]}, "!chat")

@@ -1,8 +1,8 @@
-"""Kill a daemon between any two of its requests, at every boundary of one piece of work.
+"""Kills a daemon between any two of its requests, at every boundary of one piece of work.
 
-A first, undisturbed run tells how many requests the work takes. Then, for each of them and for both of its sides, the
-work is done for somebody new, the daemon is killed there, and the state after its next start is checked. Boundaries
-are independent of each other, so a few bots share them.
+A first, undisturbed run counts the requests of the work. Then, for both sides of each request, the work is done for a
+new user, the daemon is killed there, and the state after its next start is checked. Boundaries are independent of each
+other, so that a few bots share them.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ import anyio
 from sandbox.synapse import Synapse
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Fault, Hold, ProxiedRequest, Proxy
-from tests.system.conftest import MakeBot, MakePerson
+from tests.system.conftest import MakeBot, MakeUser
 from tests.system.users import PASSWORD, Bot
 
 BOTS = 3
@@ -23,11 +23,11 @@ BOTS = 3
 
 @dataclass
 class Attempt:
-    """One user of one bot, and what is kept between two steps of the work."""
+    """One user of one bot, and values for later steps of the work."""
 
     bot: Bot
-    person: MatrixUser
-    notes: dict[str, Any] = field(default_factory=dict)
+    user: MatrixUser
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 Step = Callable[[Attempt], Awaitable[None]]
@@ -35,10 +35,9 @@ Step = Callable[[Attempt], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Work:
-    """What is interrupted: `prepare` it, `begin` it, see that it has `ended`, and `use` what it has made.
+    """The interrupted work: `prepare` and `begin` it, wait until it has `ended`, and `use` its result.
 
-    `check` runs at the end, with the bot's own session and all attempts: by then the daemon has drained, so that
-    nothing more can come.
+    `check` runs after the end of the daemon, with the bot's session and all attempts.
     """
 
     prepare: Step
@@ -50,15 +49,15 @@ class Work:
 
 @dataclass(frozen=True)
 class BotUnderTest:
-    """A bot behind a proxy of its own, and the attempts that were made with it."""
+    """A bot behind a separate proxy, and the attempts with it."""
 
     bot: Bot
     proxy: Proxy
-    make_person: MakePerson
+    make_user: MakeUser
     attempts: list[Attempt] = field(default_factory=list)
 
     async def undisturbed(self, work: Work) -> list[ProxiedRequest]:
-        """Have the work done and return the requests it took."""
+        """Let the work be done and return its requests."""
         attempt = await self._prepared(work)
         before = len(self.proxy.requests)
         await work.begin(attempt)
@@ -70,7 +69,7 @@ class BotUnderTest:
         return requests
 
     async def interrupted(self, work: Work, request: int, done: bool) -> None:
-        """Have the work done, but for a kill before or after its `request`-th request, counted from 1."""
+        """Let the work be done, with a kill before or after its `request`-th request, counted from 1."""
         attempt = await self._prepared(work)
         orders = 0
 
@@ -79,7 +78,7 @@ class BotUnderTest:
             orders += is_order(proxied)
             if orders < request:
                 return None
-            # What comes at the same time, and behind it, has not been done either.
+            # Concurrent and later requests are not done either.
             return Hold(done and orders == request and is_order(proxied))
 
         faulted = len(self.proxy.faulted)
@@ -93,7 +92,7 @@ class BotUnderTest:
         await work.use(attempt)
 
     async def _prepared(self, work: Work) -> Attempt:
-        attempt = Attempt(self.bot, await self.make_person())
+        attempt = Attempt(self.bot, await self.make_user())
         await work.prepare(attempt)
         self.attempts.append(attempt)
         return attempt
@@ -111,16 +110,16 @@ def is_order(proxied: ProxiedRequest) -> bool:
 class BoundaryRunner:
     """Finds the boundaries of a piece of work and tries all of them."""
 
-    def __init__(self, synapse: Synapse, make_bot: MakeBot, make_person: MakePerson) -> None:
+    def __init__(self, synapse: Synapse, make_bot: MakeBot, make_user: MakeUser) -> None:
         self._synapse = synapse
         self._make_bot = make_bot
-        self._make_person = make_person
+        self._make_user = make_user
 
     async def interrupted_everywhere(self, work: Work) -> int:
         """Try every boundary of the work, and return how many there are.
 
         Raises:
-            AssertionError: what came of one of them is wrong; the message names it.
+            AssertionError: the result at one of them is wrong; the message names it.
         """
         async with self._bot_under_test(work) as tested:
             requests = await tested.undisturbed(work)
@@ -150,7 +149,7 @@ class BoundaryRunner:
             bot = await self._make_bot(MATRIX_HOMESERVER=proxy.url)
             async with bot.daemon as daemon:
                 await daemon.wait_live()
-                tested = BotUnderTest(bot, proxy, self._make_person)
+                tested = BotUnderTest(bot, proxy, self._make_user)
                 yield tested
                 assert await daemon.stop() == 0
             async with MatrixUser(self._synapse.url, bot.user_id, PASSWORD) as witness:

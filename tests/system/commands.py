@@ -18,7 +18,7 @@ Files = dict[str, tuple[int, bytes]]
 
 @dataclass(frozen=True)
 class Result:
-    """What a command came to."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -26,12 +26,12 @@ class Result:
 
     @property
     def json(self) -> Any:
-        """What it printed, as one object."""
+        """The output as JSON."""
         return json.loads(self.out)
 
 
 async def command(bot: Bot, *arguments: str, stdin: int | None = None, **more: str) -> Result:
-    """Run `surfaces-bot` with these arguments; `stdin` is a file to type from, `more` wins over the environment."""
+    """Run `surfaces-bot` with these arguments; `stdin` is the file of a terminal, `more` overrides the environment."""
     done = await anyio.run_process(
         [sys.executable, "-m", "cli", *arguments],
         check=False,
@@ -46,7 +46,7 @@ async def command(bot: Bot, *arguments: str, stdin: int | None = None, **more: s
 
 @contextmanager
 def typing(line: str) -> Iterator[int]:
-    """A terminal on which this line is typed; yields its file for a command to read from."""
+    """Open a terminal on which this line is typed; yield its file for the standard input of a command."""
     typist, terminal = os.openpty()
     try:
         os.write(typist, f"{line}\n".encode())
@@ -57,7 +57,7 @@ def typing(line: str) -> Iterator[int]:
 
 
 def files(directory: Path) -> Files:
-    """Return the time and the content of every file, to tell whether anything was touched."""
+    """Return the modification time and the content of every file, to detect changes."""
     return {
         str(path.relative_to(directory)): (
             path.lstat().st_mtime_ns,

@@ -1,7 +1,7 @@
-"""Fixtures of the system tests: one homeserver a session, accounts of their own for each test.
+"""Fixtures of the system tests: one homeserver for the session, new accounts for each test.
 
 `onboarded` is a user of a bot that runs for the whole session; a test that stops, kills or configures a daemon
-makes one with `make_bot`.
+creates one with `make_bot`.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from tests.support.proxy import Proxy
 from tests.system.users import PASSWORD, Bot, OnboardedUser, onboard
 
 MakeBot = Callable[..., Awaitable[Bot]]
-MakePerson = Callable[..., Awaitable[MatrixUser]]
+MakeUser = Callable[..., Awaitable[MatrixUser]]
 
 # The daemon runs the code beside these tests, whatever else is installed.
 _HERE = str(Path(__file__).parents[2])
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 
 async def register_bot(synapse: Synapse, directory: Path, agent: AgentServer, **more: str) -> Bot:
-    """Make an account for a bot, and a daemon that is not started yet; `more` wins over our settings."""
+    """Create an account for a bot, and a daemon that is not started yet; `more` overrides the settings."""
     user_id = await synapse.register(f"a-bot-{next(_numbers)}", PASSWORD)
     directory = directory / user_id.partition(":")[0].removeprefix("@")
     directory.mkdir()
@@ -76,7 +76,7 @@ async def session_bot(
 
 @pytest.fixture
 async def make_bot(synapse: Synapse, agent: AgentServer, tmp_path: Path) -> AsyncIterator[MakeBot]:
-    """Make further bots, not started yet; they are killed at the end."""
+    """Create further bots, not started yet; they are killed at the end."""
     async with AsyncExitStack() as stack:
 
         async def make(**more: str) -> Bot:
@@ -88,34 +88,34 @@ async def make_bot(synapse: Synapse, agent: AgentServer, tmp_path: Path) -> Asyn
 
 
 @pytest.fixture
-async def make_person(synapse: Synapse) -> AsyncIterator[MakePerson]:
-    """Make people, each with an account and a session."""
+async def make_user(synapse: Synapse) -> AsyncIterator[MakeUser]:
+    """Create users, each with an account and a session."""
     async with AsyncExitStack() as stack:
 
         async def make(display_name: str | None = None) -> MatrixUser:
-            user_id = await synapse.register(f"a-person-{next(_numbers)}", PASSWORD)
-            person = await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
+            user_id = await synapse.register(f"a-user-{next(_numbers)}", PASSWORD)
+            user = await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
             if display_name is not None:
-                await person.set_display_name(display_name)
-            return person
+                await user.set_display_name(display_name)
+            return user
 
         yield make
 
 
 @pytest.fixture
-async def person(make_person: MakePerson) -> MatrixUser:
+async def user(make_user: MakeUser) -> MatrixUser:
     """A new user."""
-    return await make_person()
+    return await make_user()
 
 
 @pytest.fixture
-async def onboarded(session_bot: Bot, agent: AgentServer, person: MatrixUser) -> OnboardedUser:
-    """A user who has been welcomed by the bot of the session."""
-    return await onboard(person, session_bot.user_id)
+async def onboarded(session_bot: Bot, agent: AgentServer, user: MatrixUser) -> OnboardedUser:
+    """A user who was onboarded by the bot of the session."""
+    return await onboard(user, session_bot.user_id)
 
 
 @pytest.fixture
 async def proxy(synapse: Synapse) -> AsyncIterator[Proxy]:
-    """A proxy to the homeserver, for a daemon that is told to use it."""
+    """A proxy to the homeserver, for a daemon that is configured to use it."""
     async with Proxy(synapse.url) as proxy:
         yield proxy

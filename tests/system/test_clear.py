@@ -1,11 +1,11 @@
-"""`!clear` gives one chat a fresh context, and touches no other (contracts K6, A5)."""
+"""`!clear` gives one chat a new context, and does not affect other chats (contracts K6, A5)."""
 
 import anyio
 import pytest
 
 from tests.support.agent_script import End, Text, Wait
 from tests.support.matrix_user import MatrixUser
-from tests.system.users import BINDING, PASSWORD, onboard, said
+from tests.system.users import BINDING, PASSWORD, onboard, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -21,13 +21,13 @@ async def context(onboarded, agent, room):
 async def test_only_this_chat_gets_a_context_and_none_is_used_twice(
     onboarded, agent, synapse, command
 ):
-    await onboarded.tell("!new Other")
-    (other,) = await onboarded.person.rooms_invited()
-    await onboarded.person.join(other)
+    await onboarded.run_command("!new Other")
+    (other,) = await onboarded.user.rooms_invited()
+    await onboarded.user.join(other)
     used = [await context(onboarded, agent, onboarded.chat)]
     untouched = await context(onboarded, agent, other)
     for _ in range(3):
-        await onboarded.tell(command)
+        await onboarded.run_command(command)
         used.append(await context(onboarded, agent, onboarded.chat))
         assert await context(onboarded, agent, other) == untouched
     assert len({*used, untouched}) == 5
@@ -38,23 +38,23 @@ async def test_only_this_chat_gets_a_context_and_none_is_used_twice(
     assert kept["platform_chat_id"] == used[-1]
 
 
-async def test_a_cleared_context_does_not_come_back_with_a_restart(make_bot, person, agent):
+async def test_a_cleared_context_does_not_come_back_with_a_restart(make_bot, user, agent):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, bot.user_id)
+        onboarded = await onboard(user, bot.user_id)
         before = await context(onboarded, agent, onboarded.chat)
-        await onboarded.tell("!clear")
+        await onboarded.run_command("!clear")
         after = await context(onboarded, agent, onboarded.chat)
         await daemon.kill()
         await daemon.start()
         await daemon.wait_live()
         assert await context(onboarded, agent, onboarded.chat) == after
-        await onboarded.tell("!clear")
+        await onboarded.run_command("!clear")
         assert len({before, after, await context(onboarded, agent, onboarded.chat)}) == 3
 
 
-async def test_clearing_hangs_up_on_the_agent_at_work(onboarded, agent):
+async def test_clearing_closes_the_connection_of_the_turn_in_progress(onboarded, agent):
     never = anyio.Event()
 
     async def script(request):
@@ -64,19 +64,19 @@ async def test_clearing_hangs_up_on_the_agent_at_work(onboarded, agent):
         yield End()
 
     agent.script = script
-    message_id = await onboarded.person.send_text(onboarded.chat, "go on for ever")
-    begun = await onboarded.person.wait_for(lambda event: event.answers == message_id)
+    message_id = await onboarded.user.send_text(onboarded.chat, "go on for ever")
+    begun = await onboarded.user.wait_for(lambda event: event.answers == message_id)
     upstream = agent.connections[-1]
-    await onboarded.tell("!clear")
+    await onboarded.run_command("!clear")
     with anyio.fail_after(10):
         await upstream.closed.wait()
-    ended = await onboarded.person.wait_for(
-        lambda event: event.replaces == begun.event_id and "Stopped" in said(event)
+    ended = await onboarded.user.wait_for(
+        lambda event: event.replaces == begun.event_id and "Stopped" in text_of(event)
     )
-    assert said(ended).startswith("I was just saying")
+    assert text_of(ended).startswith("I was just saying")
     never.set()
-    # The turn is over: it is not asked again, and the room goes on in its new context.
-    assert said(await onboarded.ask("and now?")) == "I was just saying"
+    # The turn is over: the agent is not called again for it, and the room uses its new context.
+    assert text_of(await onboarded.ask("and now?")) == "I was just saying"
     asked = [request.chat_id for request in agent.requests if request.message_id == message_id]
     assert asked == [upstream.chat_id]
     assert agent.requests[-1].chat_id != upstream.chat_id

@@ -1,4 +1,4 @@
-"""One account, one device, however often the daemon starts and whatever ends it (contracts L2, L10, E1)."""
+"""One account, one device, however often the daemon starts and however it ends (contracts L2, L10, E1)."""
 
 import anyio
 import pytest
@@ -17,14 +17,14 @@ LOGIN = "/_matrix/client/v3/login"
 
 
 async def devices(synapse, bot):
-    """The account's devices, without the one that this look makes."""
+    """Return the account's devices, without the one of this request."""
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as operator:
         own = operator.device_id
         return [each["device_id"] for each in await operator.devices() if each["device_id"] != own]
 
 
-def device_said(daemon):
-    """The device that the log names at the last login."""
+def device_of(daemon):
+    """Return the device in the log line of the last login."""
     changes = [line for line in daemon.lines("bot_state_changed") if line["to"] == "initial_sync"]
     return changes[-1]["reason"].rpartition(" ")[2]
 
@@ -32,17 +32,17 @@ def device_said(daemon):
 async def test_ten_restarts_make_no_second_device(make_bot, synapse):
     bot = await make_bot()
     async with bot.daemon as daemon:
-        said = set()
+        text_of = set()
         for start in range(STARTS):
             await daemon.wait_live()
-            said.add(device_said(daemon))
+            text_of.add(device_of(daemon))
             if start % 2:
                 await daemon.kill()
             else:
                 assert await daemon.stop() == 0
             await daemon.start()
         await daemon.wait_live()
-        assert await devices(synapse, bot) == [*said]
+        assert await devices(synapse, bot) == [*text_of]
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
@@ -57,17 +57,17 @@ async def test_a_kill_during_the_very_first_login_makes_no_second_device(
         proxy.clear_fault()
         await daemon.start()
         await daemon.wait_live()
-        assert await devices(synapse, bot) == [device_said(daemon)]
+        assert await devices(synapse, bot) == [device_of(daemon)]
 
 
-async def test_a_token_brings_its_device_with_it(make_bot, person, synapse):
+async def test_a_token_brings_its_device_with_it(make_bot, user, synapse):
     bot = await make_bot(MATRIX_PASSWORD="")
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as operator:
         bot.daemon.environment["MATRIX_ACCESS_TOKEN"] = operator.access_token or ""
         async with bot.daemon as daemon:
             await daemon.wait_live()
-            assert device_said(daemon) == operator.device_id
-            await (await onboard(person, bot.user_id)).ask("hello")
+            assert device_of(daemon) == operator.device_id
+            await (await onboard(user, bot.user_id)).ask("hello")
             await daemon.stop()
             await daemon.start()
             await daemon.wait_live()
@@ -81,14 +81,14 @@ async def test_a_session_that_ends_softly_is_renewed_on_the_same_device(agent, t
         user_id = await synapse.register("ann", PASSWORD)
         async with bot.daemon as daemon:
             await daemon.wait_live()
-            # A session ends while the bot has something to do; a person's own ends as fast.
+            # The session ends while the bot is working.
             with anyio.fail_after(60):
                 while len(states := daemon.lines("bot_state_changed")) < len(RENEWED):
                     async with MatrixUser(synapse.url, user_id, PASSWORD) as ann:
                         entry = await ann.create_room(invite=[bot.user_id])
                         await notice(ann, entry)
             assert [line["to"] for line in states[: len(RENEWED)]] == RENEWED
-            assert await devices(synapse, bot) == [device_said(daemon)]
+            assert await devices(synapse, bot) == [device_of(daemon)]
 
 
 async def test_a_session_that_is_ended_for_good_ends_the_daemon(make_bot, synapse):

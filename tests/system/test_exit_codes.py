@@ -1,4 +1,4 @@
-"""A daemon that can't run says in one line what is wrong, and its exit code says of what kind it is (S4, E2, E10)."""
+"""A daemon that can't run prints one line with the reason, and its exit code gives the kind (S4, E2, E10)."""
 
 import stat
 
@@ -12,7 +12,7 @@ SECRET = "hush-hush-9471"
 
 
 async def ends(daemon):
-    """Start it; return its exit code and the one line it says."""
+    """Start the daemon; return its exit code and its one line of output."""
     async with daemon:
         code = await daemon.wait_ended()
     assert len(daemon.other_output) == 1
@@ -71,7 +71,7 @@ async def test_real_agents_need_an_address(make_bot):
     ],
     ids=["password", "token", "user"],
 )
-async def test_refused_credentials(make_bot, login):
+async def test_refused_credentials_end_the_daemon(make_bot, login):
     bot = await make_bot(**login)
     code, line = await ends(bot.daemon)
     assert code == 3
@@ -81,7 +81,7 @@ async def test_refused_credentials(make_bot, login):
     assert bot.daemon.lines("bot_state_changed")[-1]["to"] == "failed"
 
 
-async def test_a_database_that_is_none(make_bot):
+async def test_a_file_that_is_no_database_is_refused(make_bot):
     bot = await make_bot()
     path = bot.daemon.directory / "lambda_matrix.db"
     path.write_bytes(b"this was never a database" * 100)
@@ -92,7 +92,7 @@ async def test_a_database_that_is_none(make_bot):
     assert path.read_bytes() == b"this was never a database" * 100
 
 
-async def test_a_database_that_can_not_be_made(make_bot):
+async def test_a_database_that_can_not_be_created_is_refused(make_bot):
     bot = await make_bot(MATRIX_DB_PATH="absent/lambda.db")
     code, line = await ends(bot.daemon)
     assert code == 4
@@ -100,7 +100,7 @@ async def test_a_database_that_can_not_be_made(make_bot):
     assert list(bot.daemon.directory.iterdir()) == []
 
 
-async def test_what_it_keeps_is_made_for_its_own_eyes_only(make_bot):
+async def test_its_files_are_readable_only_for_their_owner(make_bot):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
@@ -115,7 +115,7 @@ async def test_what_it_keeps_is_made_for_its_own_eyes_only(make_bot):
     ("name", "mode"),
     [("lambda_matrix.db", 0o640), ("lambda_matrix.db", 0o604), ("matrix_store", 0o750)],
 )
-async def test_what_others_can_read_is_refused(make_bot, name, mode):
+async def test_files_that_others_can_read_are_refused(make_bot, name, mode):
     bot = await make_bot()
     path = bot.daemon.directory / name
     path.touch() if name.endswith(".db") else path.mkdir()

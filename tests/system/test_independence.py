@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from tests.support.agent_script import End, Text, Wait
-from tests.system.users import answer_to, onboard, said
+from tests.system.users import answer_to, onboard, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -15,9 +15,9 @@ async def more_chats(onboarded, count):
     """Open further chats and return all of them, the first included."""
     rooms = [onboarded.chat]
     for number in range(count):
-        await onboarded.tell(f"!new Chat number {number}")
-        (room,) = await onboarded.person.rooms_invited()
-        await onboarded.person.join(room)
+        await onboarded.run_command(f"!new Chat number {number}")
+        (room,) = await onboarded.user.rooms_invited()
+        await onboarded.user.join(room)
         rooms.append(room)
     return rooms
 
@@ -34,14 +34,14 @@ async def test_a_slow_agent_in_one_room_does_not_delay_another(onboarded, agent)
 
     agent.script = script
     opened = len(agent.connections)
-    first = await onboarded.person.send_text(slow, "slow")
+    first = await onboarded.user.send_text(slow, "slow")
     await agent.connections_opened(opened + 1)
-    others = [await onboarded.person.send_text(quick, f"quick {n}") for n in range(5)]
+    others = [await onboarded.user.send_text(quick, f"quick {n}") for n in range(5)]
     for message_id in others:
-        await answer_to(onboarded.person, quick, message_id)
-    assert await onboarded.person.replies_to(slow, first) == []
+        await answer_to(onboarded.user, quick, message_id)
+    assert await onboarded.user.replies_to(slow, first) == []
     go_on.set()
-    assert said(await answer_to(onboarded.person, slow, first)) == "slow is done"
+    assert text_of(await answer_to(onboarded.user, slow, first)) == "slow is done"
 
 
 async def test_commands_are_answered_while_the_agent_of_that_room_is_slow(onboarded, agent):
@@ -54,27 +54,27 @@ async def test_commands_are_answered_while_the_agent_of_that_room_is_slow(onboar
 
     agent.script = script
     opened = len(agent.connections)
-    asked = await onboarded.person.send_text(onboarded.chat, "slow")
+    asked = await onboarded.user.send_text(onboarded.chat, "slow")
     await agent.connections_opened(opened + 1)
-    assert "!new" in await onboarded.tell("!help")
-    assert await onboarded.person.replies_to(onboarded.chat, asked) == []
+    assert "!new" in await onboarded.run_command("!help")
+    assert await onboarded.user.replies_to(onboarded.chat, asked) == []
     go_on.set()
-    await answer_to(onboarded.person, onboarded.chat, asked)
+    await answer_to(onboarded.user, onboarded.chat, asked)
 
 
-async def test_no_two_chats_share_a_context_before_or_after_a_restart(make_bot, make_person, agent):
+async def test_no_two_chats_share_a_context_before_or_after_a_restart(make_bot, make_user, agent):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        homes = [await onboard(await make_person(), bot.user_id) for _ in range(2)]
+        onboarded_users = [await onboard(await make_user(), bot.user_id) for _ in range(2)]
         rooms = [
             (onboarded, room)
-            for onboarded in homes
+            for onboarded in onboarded_users
             for room in await more_chats(onboarded, CHATS_EACH - 1)
         ]
 
         async def contexts():
-            """Ask in all rooms at once, and see which context the agent saw each question in."""
+            """Write in all rooms at once; return the context in which the agent got each message."""
             seen = len(agent.requests)
             async with anyio.create_task_group() as tasks:
                 for onboarded, room in rooms:

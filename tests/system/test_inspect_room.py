@@ -19,15 +19,17 @@ async def inspected(bot, *arguments):
     return result.json
 
 
-async def test_a_turn_is_seen_in_hand_through_a_kill_and_done_at_its_end(make_bot, person, agent):
+async def test_a_turn_is_shown_in_progress_also_after_a_kill_and_done_at_its_end(
+    make_bot, user, agent
+):
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    onboarded = await onboard(person, bot.user_id)
+    onboarded = await onboard(user, bot.user_id)
     go_on = anyio.Event()
     agent.script = lambda request: [Text("half an answer"), Wait(go_on), Text(", whole"), End()]
-    message_id = await person.send_text(onboarded.chat, "what do you think?")
-    reply = await person.wait_for(lambda event: event.answers == message_id)
+    message_id = await user.send_text(onboarded.chat, "what do you think?")
+    reply = await user.wait_for(lambda event: event.answers == message_id)
 
     running = await inspected(bot, onboarded.chat)
     assert running["turn"]["turn_id"] == message_id
@@ -50,7 +52,7 @@ async def test_a_turn_is_seen_in_hand_through_a_kill_and_done_at_its_end(make_bo
         request = await agent.next_request()
     assert (await inspected(bot, onboarded.chat))["turn"]["tries"] == 2
     go_on.set()
-    await answer_to(person, onboarded.chat, message_id)
+    await answer_to(user, onboarded.chat, message_id)
 
     assert await bot.daemon.stop() == 0
     left = files(bot.daemon.directory)
@@ -67,26 +69,26 @@ async def test_each_kind_of_room_shows_its_binding_and_how_it_came_to_be(onboard
     )
     for room, kind in ((chat, "chat"), (space, "space"), (entry, "entry")):
         assert (room["state"], room["room_type"]) == ("bound", kind)
-        assert room["matrix_user_id"] == onboarded.person.user_id
+        assert room["matrix_user_id"] == onboarded.user.user_id
         assert room["transitions"][-1]["target"] == "bound"
         assert room["transitions"][0]["source"] == "unregistered"
     assert (chat["chat_id"], chat["space_id"], chat["name"]) == ("C1", onboarded.space, "Chat 1")
     assert await inspected(session_bot, onboarded.chat) == chat
 
 
-async def test_messages_behind_a_running_answer_are_shown_as_waiting(make_bot, person, agent):
+async def test_messages_behind_a_running_answer_are_shown_as_waiting(make_bot, user, agent):
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    onboarded = await onboard(person, bot.user_id)
+    onboarded = await onboard(user, bot.user_id)
     agent.script = lambda request: [Text("thinking"), Wait(anyio.Event())]
-    message_id = await person.send_text(onboarded.chat, "first")
-    await person.wait_for(lambda event: event.answers == message_id)
+    message_id = await user.send_text(onboarded.chat, "first")
+    await user.wait_for(lambda event: event.answers == message_id)
     for text in ("second", "third"):
-        await person.send_text(onboarded.chat, text)
+        await user.send_text(onboarded.chat, text)
     waiting = 0
     with anyio.fail_after(30):
-        while waiting < 2:  # each look is a process of its own, and takes its time
+        while waiting < 2:  # each inspection is a process and takes some time
             waiting = (await inspected(bot, onboarded.chat))["inbox_pending"]
     page = await command(bot, "inspect-room", onboarded.chat)
     assert "inbox           2" in page.out
@@ -96,7 +98,7 @@ async def test_messages_behind_a_running_answer_are_shown_as_waiting(make_bot, p
 async def test_the_owner_who_left_is_shown_and_nothing_else_changes(onboarded, session_bot):
     before = await inspected(session_bot, onboarded.chat)
     assert before["owner_present"] is True
-    await onboarded.person.leave(onboarded.chat)
+    await onboarded.user.leave(onboarded.chat)
     after = before
     with anyio.fail_after(30):
         while after["owner_present"]:
@@ -111,11 +113,11 @@ async def test_the_nearest_of_all_rooms_is_named(onboarded, session_bot):
     assert onboarded.chat in result.err
 
 
-async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, synapse, person):
+async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, synapse, user):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    onboarded = await onboard(person, bot.user_id, name="Hello")
+    onboarded = await onboard(user, bot.user_id, name="Hello")
     assert await bot.daemon.stop() == 0
     session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
     async with MatrixUser(
@@ -128,7 +130,7 @@ async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, syna
             server = (await inspected(bot, room, "--server"))["server"]
             assert server["membership"] == "join"
             assert server["differences"] == []
-            assert server["binding"]["matrix_user_id"] == person.user_id
+            assert server["binding"]["matrix_user_id"] == user.user_id
         page = await command(bot, "inspect-room", onboarded.chat, "--server")
         assert "differences     none" in page.out
         assert {proxied.method for proxied in proxy.requests[already:]} == {"GET"}
@@ -137,7 +139,7 @@ async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, syna
 
         await account.send_state(onboarded.chat, "m.room.name", {"name": "Renamed elsewhere"})
         await account.send_state(onboarded.space, "m.space.child", {}, onboarded.chat)
-        await person.leave(onboarded.chat)
+        await user.leave(onboarded.chat)
         server = (await inspected(bot, onboarded.chat, "--server"))["server"]
         assert {each["field"]: each["server"] for each in server["differences"]} == {
             "name": "Renamed elsewhere",
@@ -150,11 +152,11 @@ async def test_the_homeserver_is_compared_by_reading_alone(make_bot, proxy, syna
         assert [each["field"] for each in server["differences"]] == ["membership"]
 
 
-async def test_a_session_that_is_over_is_said_so(make_bot, synapse, person):
+async def test_a_session_that_has_ended_is_reported(make_bot, synapse, user):
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    onboarded = await onboard(person, bot.user_id)
+    onboarded = await onboard(user, bot.user_id)
     assert await bot.daemon.stop() == 0
     session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
     async with MatrixUser(

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.support.agent_script import End, Text, Wait
-from tests.system.users import PARTIAL, onboard, replies, said
+from tests.system.users import PARTIAL, onboard, replies, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +17,7 @@ DRAIN_S = 10.0
 
 
 class SlowAgent:
-    """Says the beginning, and goes on only when it is told to."""
+    """Sends the beginning, and continues when `go_on` is set."""
 
     def __init__(self):
         self.go_on = anyio.Event()
@@ -30,22 +30,22 @@ class SlowAgent:
 
 
 async def finished(onboarded, message_id):
-    return await onboarded.person.wait_for(
+    return await onboarded.user.wait_for(
         lambda event: event.answers == message_id and PARTIAL not in event.content
     )
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
 async def test_an_answer_is_finished_in_its_own_event_by_the_next_process(
-    make_bot, person, agent, end
+    make_bot, user, agent, end
 ):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, bot.user_id)
+        onboarded = await onboard(user, bot.user_id)
         agent.script = slow = SlowAgent()
-        message_id = await person.send_text(onboarded.chat, "tell me")
-        begun = await person.wait_for(lambda event: event.answers == message_id)
+        message_id = await user.send_text(onboarded.chat, "tell me")
+        begun = await user.wait_for(lambda event: event.answers == message_id)
         assert (begun.body, begun.content[PARTIAL]) == (BEGINNING, True)
         asked = time.monotonic()
         if end == "kill":
@@ -56,47 +56,46 @@ async def test_an_answer_is_finished_in_its_own_event_by_the_next_process(
         slow.go_on.set()
         await daemon.start()
         ended = await finished(onboarded, message_id)
-        assert (ended.replaces, said(ended)) == (begun.event_id, WHOLE)
-        assert said(await onboarded.ask("and then?")) == WHOLE
+        assert (ended.replaces, text_of(ended)) == (begun.event_id, WHOLE)
+        assert text_of(await onboarded.ask("and then?")) == WHOLE
         assert (
-            Counter(reply.answers for reply in await replies(person, onboarded.chat))[message_id]
-            == 1
+            Counter(reply.answers for reply in await replies(user, onboarded.chat))[message_id] == 1
         )
-        # It was the same turn to the agent too.
+        # The agent got the same turn id.
         assert [request.message_id for request in agent.requests].count(message_id) == 2
 
 
-async def test_a_kill_before_the_first_word_is_made_up_for(make_bot, person, agent):
+async def test_a_message_is_answered_after_a_kill_before_the_first_text(make_bot, user, agent):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, bot.user_id)
+        onboarded = await onboard(user, bot.user_id)
         go_on = anyio.Event()
         agent.script = lambda request: [Wait(go_on), Text(WHOLE), End()]
         opened = len(agent.connections)
-        message_id = await person.send_text(onboarded.chat, "tell me")
+        message_id = await user.send_text(onboarded.chat, "tell me")
         await agent.connections_opened(opened + 1)
         await daemon.kill()
         go_on.set()
         await daemon.start()
         ended = await finished(onboarded, message_id)
-        assert (ended.replaces, said(ended)) == (None, WHOLE)
+        assert (ended.replaces, text_of(ended)) == (None, WHOLE)
         await onboarded.ask("and then?")
-        assert len(await person.replies_to(onboarded.chat, message_id)) == 1
+        assert len(await user.replies_to(onboarded.chat, message_id)) == 1
 
 
-async def test_messages_of_the_time_away_are_answered_in_order_after_it(make_bot, person, agent):
+async def test_messages_sent_meanwhile_are_answered_in_order_afterwards(make_bot, user, agent):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, bot.user_id)
+        onboarded = await onboard(user, bot.user_id)
         agent.script = slow = SlowAgent()
-        messages = [await person.send_text(onboarded.chat, "the one it is killed at")]
-        await person.wait_for(lambda event: event.answers == messages[0])
+        messages = [await user.send_text(onboarded.chat, "the one it is killed at")]
+        await user.wait_for(lambda event: event.answers == messages[0])
         await daemon.kill()
-        messages += [await person.send_text(onboarded.chat, f"meanwhile {n}") for n in range(3)]
+        messages += [await user.send_text(onboarded.chat, f"meanwhile {n}") for n in range(3)]
         slow.go_on.set()
         await daemon.start()
         for message_id in messages:
             await finished(onboarded, message_id)
-        assert [reply.answers for reply in await replies(person, onboarded.chat)] == messages
+        assert [reply.answers for reply in await replies(user, onboarded.chat)] == messages

@@ -4,37 +4,47 @@ import pytest
 
 from tests.support.matrix_user import MatrixUser
 from tests.system.boundaries import BoundaryRunner, Work
-from tests.system.users import BINDING, OnboardedUser, accept, children, made_rooms, notice, said
+from tests.system.users import (
+    BINDING,
+    OnboardedUser,
+    accept,
+    children,
+    created_rooms,
+    notice,
+    text_of,
+)
 
 pytestmark = pytest.mark.anyio
 
 
 async def prepare(attempt):
-    """Nothing: the person is new."""
+    """Do nothing: the user is new."""
 
 
 async def begin(attempt):
-    attempt.notes["entry"] = await attempt.person.create_room(invite=[attempt.bot.user_id])
+    attempt.values["entry"] = await attempt.user.create_room(invite=[attempt.bot.user_id])
 
 
 async def ended(attempt):
-    person, entry = attempt.person, attempt.notes["entry"]
-    space, chat = await accept(person, attempt.bot.user_id)
-    await notice(person, entry)
-    await notice(person, chat)
-    attempt.notes["onboarded"] = OnboardedUser(person, attempt.bot.user_id, entry, space, chat)
+    user, entry = attempt.user, attempt.values["entry"]
+    space, chat = await accept(user, attempt.bot.user_id)
+    await notice(user, entry)
+    await notice(user, chat)
+    attempt.values["onboarded"] = OnboardedUser(user, attempt.bot.user_id, entry, space, chat)
 
 
 async def use(attempt):
-    assert said(await attempt.notes["onboarded"].ask("are you there?")) == "echo: are you there?"
+    assert (
+        text_of(await attempt.values["onboarded"].ask("are you there?")) == "echo: are you there?"
+    )
 
 
 async def check(witness, attempts):
-    homes = [attempt.notes["onboarded"] for attempt in attempts]
-    spaces, chats = await made_rooms(witness)
-    assert sorted(spaces) == sorted(onboarded.space for onboarded in homes)
-    assert sorted(chats) == sorted(onboarded.chat for onboarded in homes)
-    for onboarded in homes:
+    onboarded_users = [attempt.values["onboarded"] for attempt in attempts]
+    spaces, chats = await created_rooms(witness)
+    assert sorted(spaces) == sorted(onboarded.space for onboarded in onboarded_users)
+    assert sorted(chats) == sorted(onboarded.chat for onboarded in onboarded_users)
+    for onboarded in onboarded_users:
         await check_links(witness, onboarded)
         await check_bindings(witness, onboarded)
         assert await spoken(onboarded, onboarded.entry) == ["m.notice"]
@@ -50,7 +60,7 @@ async def check_links(witness: MatrixUser, onboarded: OnboardedUser) -> None:
 
 
 async def check_bindings(witness: MatrixUser, onboarded: OnboardedUser) -> None:
-    about = {"matrix_user_id": onboarded.person.user_id, "archived": False}
+    about = {"matrix_user_id": onboarded.user.user_id, "archived": False}
     blank = dict.fromkeys(("chat_id", "platform_chat_id", "agent_id", "space_id"))
     for room, room_type in ((onboarded.entry, "entry"), (onboarded.space, "space")):
         found = await witness.account_data(BINDING, room)
@@ -70,16 +80,16 @@ async def check_bindings(witness: MatrixUser, onboarded: OnboardedUser) -> None:
 async def spoken(onboarded: OnboardedUser, room: str) -> list[str]:
     return [
         event.msgtype
-        for event in await onboarded.person.messages(room)
+        for event in await onboarded.user.messages(room)
         if event.sender == onboarded.bot and event.msgtype and not event.replaces
     ]
 
 
 @pytest.mark.usefixtures("agent")
 async def test_an_onboarding_killed_anywhere_ends_with_one_space_and_one_chat(
-    synapse, make_bot, make_person
+    synapse, make_bot, make_user
 ):
-    runner = BoundaryRunner(synapse, make_bot, make_person)
+    runner = BoundaryRunner(synapse, make_bot, make_user)
     boundaries = await runner.interrupted_everywhere(Work(prepare, begin, ended, use, check))
     # At least: join, two rooms, a link, three bindings, a welcome and a pointer; before and after.
     assert boundaries >= 18

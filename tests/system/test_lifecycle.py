@@ -16,7 +16,7 @@ PROMPTLY_S = 5.0
 
 
 def states(daemon):
-    """The states that the process that runs, or ran last, has been in."""
+    """Return the states of the newest process."""
     pid = daemon.log[-1]["pid"]
     changes = [line for line in daemon.lines("bot_state_changed") if line["pid"] == pid]
     assert all(line["reason"] for line in changes)
@@ -24,7 +24,7 @@ def states(daemon):
     return [line["to"] for line in changes]
 
 
-async def test_a_life_goes_through_its_states_in_order(make_bot):
+async def test_a_process_goes_through_its_states_in_order(make_bot):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
@@ -49,11 +49,11 @@ async def test_a_life_goes_through_its_states_in_order(make_bot):
         assert daemon.lines("bot_state_changed")[len(UP) + 2]["from"] == "stopped"
 
 
-async def test_it_looks_once_at_everything_and_then_polls(make_bot, person, proxy):
+async def test_it_syncs_all_state_once_and_then_polls(make_bot, user, proxy):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, bot.user_id)
+        onboarded = await onboard(user, bot.user_id)
         await onboarded.ask("hello")
         first, *others = [each for each in proxy.requests if each.path.endswith("/v3/sync")]
         assert (first.query["timeout"], first.query["full_state"]) == ("0", "true")
@@ -84,7 +84,7 @@ async def test_a_daemon_that_is_not_live_yet_can_be_stopped_too(make_bot, proxy)
         assert states(daemon) == ["login", "draining", "stopped"]
 
 
-async def test_a_second_daemon_on_one_database_gives_way(make_bot, person):
+async def test_a_second_daemon_on_one_database_ends(make_bot, user):
     bot = await make_bot()
     async with bot.daemon as daemon:
         await daemon.wait_live()
@@ -97,8 +97,8 @@ async def test_a_second_daemon_on_one_database_gives_way(make_bot, person):
         assert len(second.other_output) == 1
         assert "another daemon" in second.other_output[0]
         assert str(first) in second.other_output[0]
-        # The first has not noticed.
-        await (await onboard(person, bot.user_id)).ask("still there?")
+        # The first daemon is not affected.
+        await (await onboard(user, bot.user_id)).ask("still there?")
         await daemon.kill()
         await daemon.start()
         await daemon.wait_live()

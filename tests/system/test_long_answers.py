@@ -16,11 +16,11 @@ LONE_SURROGATE = "\ud83d"
 ALLOWED_TAGS = {"h2", "p", "br", "em", "strong", "code", "pre", "a", "del", "ul", "li"} | {
     *("table", "thead", "tbody", "tr", "th", "td")
 }
-LAST_WORDS = "These are the last words."
+LAST_LINE = "These are the last words."
 
 
 def section(number):
-    """A chapter of an answer; its number stands in each kind of block, so that a missing one shows."""
+    """Return a chapter of an answer, with its number in each kind of block, to detect a missing one."""
     rows = "\n".join(f"| row {number}.{row} | @room {row} |" for row in range(12))
     code = "\n".join(f"    print({number}, {line})  # a < b & c > d" for line in range(20))
     return (
@@ -38,43 +38,41 @@ def long_text():
     sections = []
     while sum(map(len, sections)) < LENGTH:
         sections.append(section(len(sections)))
-    return "".join(sections) + LAST_WORDS
+    return "".join(sections) + LAST_LINE
 
 
 def words(text):
-    """What a reader must find again: all but white space and the borders of code fences."""
+    """Return the text without white space and borders of code fences, to compare it."""
     return re.sub(r"```(?:python)?|\s+", "", text)
 
 
-async def test_nothing_of_a_very_long_answer_is_missing_and_nothing_in_it_does_harm(
-    onboarded, agent
-):
+async def test_a_very_long_answer_is_complete_and_its_html_is_safe(onboarded, agent):
     text = long_text()
     agent.script = lambda request: [
         *(Text(text[start : start + CHUNK]) for start in range(0, len(text), CHUNK)),
         End(),
     ]
-    message_id = await onboarded.person.send_text(onboarded.chat, "tell me everything")
-    await onboarded.person.wait_for(
+    message_id = await onboarded.user.send_text(onboarded.chat, "tell me everything")
+    await onboarded.user.wait_for(
         lambda event: (
             event.answers == message_id
             and PARTIAL not in event.content
-            and event.body.endswith(LAST_WORDS)
+            and event.body.endswith(LAST_LINE)
         ),
         timeout_s=60,
     )
-    # A second answer comes after all that belongs to the first.
+    # A second answer comes after all parts of the first.
     agent.script = lambda request: [Text("done"), End()]
     await answer_to(
-        onboarded.person,
+        onboarded.user,
         onboarded.chat,
-        await onboarded.person.send_text(onboarded.chat, "is that all?"),
+        await onboarded.user.send_text(onboarded.chat, "is that all?"),
     )
-    events = await onboarded.person.messages(onboarded.chat)
+    events = await onboarded.user.messages(onboarded.chat)
     parts = [event for event in events if event.answers == message_id and not event.replaces]
     assert [part.content[PART] for part in parts] == list(range(1, len(parts) + 1))
     contents = [
-        await onboarded.person.latest_content(onboarded.chat, part.event_id) for part in parts
+        await onboarded.user.latest_content(onboarded.chat, part.event_id) for part in parts
     ]
     together = "".join(words(content["body"]) for content in contents)
     assert together == words(text.replace(LONE_SURROGATE, "\ufffd"))
@@ -92,7 +90,7 @@ async def test_nothing_of_a_very_long_answer_is_missing_and_nothing_in_it_does_h
 def check_harmless(content):
     assert content["msgtype"] == "m.text"
     assert content["m.mentions"] == {}
-    # Each part stands on its own: a fence that is open at its end would swallow what follows.
+    # Each part is complete: an open code fence would include what follows.
     assert content["body"].count("```") % 2 == 0
     formatted = content["formatted_body"]
     tags = {tag.lower() for tag in re.findall(r"</?([a-zA-Z0-9]+)", formatted)}

@@ -8,8 +8,8 @@ from tests.system.users import children, notice, onboard
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_invitation_leads_to_a_space_with_a_first_chat(session_bot, make_person):
-    ann = await make_person("Ann of the Hills")
+async def test_an_invitation_leads_to_a_space_with_a_first_chat(session_bot, make_user):
+    ann = await make_user("Ann of the Hills")
     onboarded = await onboard(ann, session_bot.user_id)
     space_name = await ann.state_content(onboarded.space, "m.room.name")
     chat_name = await ann.state_content(onboarded.chat, "m.room.name")
@@ -30,10 +30,10 @@ async def test_an_invitation_leads_to_a_space_with_a_first_chat(session_bot, mak
 
 
 async def test_the_rooms_are_private_and_only_the_bot_may_invite_or_change_state(
-    onboarded, make_person
+    onboarded, make_user
 ):
-    other = await make_person()
-    ann = onboarded.person
+    other = await make_user()
+    ann = onboarded.user
     for room in (onboarded.space, onboarded.chat):
         assert await ann.state_content(room, "m.room.join_rules") == {"join_rule": "invite"}
         history = await ann.state_content(room, "m.room.history_visibility")
@@ -55,42 +55,42 @@ async def test_the_rooms_are_private_and_only_the_bot_may_invite_or_change_state
 
 
 async def test_the_chat_has_a_welcome_and_the_entry_room_a_pointer_to_it(onboarded):
-    welcomes = [event for event in await onboarded.person.messages(onboarded.chat) if event.msgtype]
-    pointers = [
-        event for event in await onboarded.person.messages(onboarded.entry) if event.msgtype
+    notices_of_bot = [
+        event for event in await onboarded.user.messages(onboarded.chat) if event.msgtype
     ]
-    assert [event.msgtype for event in (*welcomes, *pointers)] == ["m.notice", "m.notice"]
-    assert "Welcome" in welcomes[0].body
+    pointers = [event for event in await onboarded.user.messages(onboarded.entry) if event.msgtype]
+    assert [event.msgtype for event in (*notices_of_bot, *pointers)] == ["m.notice", "m.notice"]
+    assert "Welcome" in notices_of_bot[0].body
     assert "Chat 1" in pointers[0].body
     # The link names the room, and a server to find it through, as room ids don't.
     assert onboarded.chat.removeprefix("!") in pointers[0].content["formatted_body"]
     assert "via=localhost" in pointers[0].content["formatted_body"]
-    for event in (*welcomes, *pointers):
+    for event in (*notices_of_bot, *pointers):
         assert event.sender == onboarded.bot
         assert event.content["m.mentions"] == {}
 
 
-async def test_brand_and_language_are_the_operators_choice(make_bot, make_person):
+async def test_brand_and_language_are_settings_of_the_operator(make_bot, make_user):
     bot = await make_bot(SURFACES_BRAND="Сигма", SURFACES_LOCALE="ru")
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        anna = await make_person("Анна")
+        anna = await make_user("Анна")
         onboarded = await onboard(anna, bot.user_id)
         assert await anna.state_content(onboarded.space, "m.room.name") == {"name": "Сигма — Анна"}
         assert await anna.state_content(onboarded.chat, "m.room.name") == {"name": "Чат 1"}
         assert "Добро пожаловать" in (await notice(anna, onboarded.chat)).body
 
 
-async def test_somebody_without_a_display_name_has_a_space_too(session_bot, person):
-    path = f"/profile/{person.user_id}/displayname"
-    await person.request("PUT", path, {"displayname": ""})
-    onboarded = await onboard(person, session_bot.user_id)
-    localpart = person.user_id[1:].partition(":")[0]
-    name = await person.state_content(onboarded.space, "m.room.name")
+async def test_a_user_without_a_display_name_gets_a_space_too(session_bot, user):
+    path = f"/profile/{user.user_id}/displayname"
+    await user.request("PUT", path, {"displayname": ""})
+    onboarded = await onboard(user, session_bot.user_id)
+    localpart = user.user_id[1:].partition(":")[0]
+    name = await user.state_content(onboarded.space, "m.room.name")
     assert name == {"name": f"Lambda — {localpart}"}
 
 
-async def test_a_start_alone_makes_no_room_and_invites_nobody(make_bot, proxy):
+async def test_a_start_creates_no_room_and_invites_nobody(make_bot, proxy):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     async with bot.daemon as daemon:
         await daemon.wait_live()
@@ -101,9 +101,12 @@ async def test_a_start_alone_makes_no_room_and_invites_nobody(make_bot, proxy):
         assert await daemon.stop() == 0
 
 
-async def test_two_people_have_a_space_each(session_bot, make_person):
-    homes = [await onboard(await make_person(), session_bot.user_id) for _ in range(2)]
-    assert len({room for onboarded in homes for room in (onboarded.space, onboarded.chat)}) == 4
-    for onboarded, other in (homes, homes[::-1]):
-        assert other.person.user_id not in await onboarded.person.members(onboarded.space)
-        assert other.person.user_id not in await onboarded.person.members(onboarded.chat)
+async def test_two_users_have_a_space_each(session_bot, make_user):
+    onboarded_users = [await onboard(await make_user(), session_bot.user_id) for _ in range(2)]
+    assert (
+        len({room for onboarded in onboarded_users for room in (onboarded.space, onboarded.chat)})
+        == 4
+    )
+    for onboarded, other in (onboarded_users, onboarded_users[::-1]):
+        assert other.user.user_id not in await onboarded.user.members(onboarded.space)
+        assert other.user.user_id not in await onboarded.user.members(onboarded.chat)

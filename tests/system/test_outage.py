@@ -16,12 +16,12 @@ from tests.system.conftest import register_bot
 pytestmark = pytest.mark.anyio
 
 A_SECOND = outage.APART_S
-PATIENCE_S = 60.0
+WAIT_S = 60.0
 
 
 @pytest.fixture
 async def mortal() -> AsyncIterator[Synapse]:
-    """A homeserver that is this test's to stop."""
+    """A homeserver that the test may stop."""
     async with Synapse() as synapse:
         yield synapse
 
@@ -38,21 +38,21 @@ async def test_a_start_without_a_homeserver_waits_for_it(mortal, agent, tmp_path
             await proxy.wait_until(lambda: len(proxy.requests) >= 3)
             assert min(waits(proxy.requests)) >= A_SECOND
             await mortal.start()
-            await daemon.wait_live(PATIENCE_S)
+            await daemon.wait_live(WAIT_S)
             assert len(daemon.lines("homeserver_unreachable")) == 1
             assert len(daemon.lines("homeserver_reachable")) == 1
             changes = [line["to"] for line in daemon.lines("bot_state_changed")]
             assert changes == ["login", "initial_sync", "reconcile", "live"]
 
 
-async def test_answers_that_fall_into_an_outage_come_after_it_once(anyio_backend):
+async def test_answers_during_an_outage_are_sent_once_after_it(anyio_backend):
     # `make outage` is the same for a minute.
-    outcome = await outage.sit_out(seconds=10.0)
+    outcome = await outage.run_outage(seconds=10.0)
     assert outcome.least_apart_s >= A_SECOND
     assert 1 <= outcome.requests <= 1 + outcome.away_s
     assert outcome.answer_after_s <= outage.FIRST_ANSWER_WITHIN_S
     assert outcome.log == {"homeserver_unreachable": 1, "homeserver_reachable": 1}
     assert outcome.verdict.holds, outcome.verdict
-    # `!new` made four of the six rooms, each was asked for an answer before the outage, and another after it.
+    # Four of the six rooms were created with `!new`; each has one message before the outage and one after it.
     assert outcome.verdict.messages == outcome.verdict.replies == 4 + 6 + 6
     assert outcome.holds

@@ -16,17 +16,17 @@ SERVER = ("reset", "--mode", "server-leave-forget", "--json")
 SITUATIONS = 3
 
 
-async def lived(bot, person):
-    """Have the bot live through a first conversation, with another invitation still open at its end."""
+async def use_bot(bot, user):
+    """Run the bot through an onboarding and a conversation, and kill it."""
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    onboarded = await onboard(person, bot.user_id, name="Hello")
+    onboarded = await onboard(user, bot.user_id, name="Hello")
     await bot.daemon.kill()
     return onboarded
 
 
 def witness(bot, url):
-    """The bot's own session, from the side."""
+    """Return the bot's session."""
     session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
     return MatrixUser(url, bot.user_id, access_token=session["access_token"])
 
@@ -36,11 +36,11 @@ async def memberships(account):
 
 
 async def test_a_dry_run_only_reads_and_the_real_run_does_what_it_listed(
-    make_bot, proxy, synapse, person
+    make_bot, proxy, synapse, user
 ):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
-    onboarded = await lived(bot, person)
-    invited = await person.create_room(invite=[bot.user_id], name="Still open")
+    onboarded = await use_bot(bot, user)
+    invited = await user.create_room(invite=[bot.user_id], name="Still open")
     async with witness(bot, synapse.url) as account:
         rooms = {onboarded.entry, onboarded.space, onboarded.chat}
         assert await memberships(account) == (rooms, {invited})
@@ -67,17 +67,17 @@ async def test_a_dry_run_only_reads_and_the_real_run_does_what_it_listed(
             line["action"] = "declined" if line["room_id"] == invited else "left_and_forgotten"
         assert done.json == expected
 
-    assert (await person.members(onboarded.chat))[bot.user_id] == "leave"
-    assert onboarded.chat in await person.joined_rooms(), "no room is deleted on the server"
+    assert (await user.members(onboarded.chat))[bot.user_id] == "leave"
+    assert onboarded.chat in await user.joined_rooms(), "no room is deleted on the server"
     again = await command(bot, *SERVER, "--dry-run")
     assert again.json["server"] == []
 
 
 async def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
-    make_bot, proxy, synapse, person
+    make_bot, proxy, synapse, user
 ):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
-    onboarded = await lived(bot, person)
+    onboarded = await use_bot(bot, user)
     refusal = json.dumps({"errcode": "M_FORBIDDEN", "error": "not today"}).encode()
 
     def refuse(proxied):
@@ -99,9 +99,9 @@ async def test_a_room_that_cant_be_left_is_reported_and_the_others_are_done(
     ]
 
 
-async def test_the_homeservers_patience_is_kept(make_bot, proxy, synapse, person):
+async def test_rate_limits_of_the_homeserver_are_respected(make_bot, proxy, synapse, user):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
-    await lived(bot, person)
+    await use_bot(bot, user)
     limited = json.dumps({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 300}).encode()
     answered = []
 
@@ -121,9 +121,9 @@ async def test_the_homeservers_patience_is_kept(make_bot, proxy, synapse, person
         assert await memberships(account) == (set(), set())
 
 
-async def test_without_a_session_it_logs_in_and_out_and_leaves_no_device(make_bot, synapse, person):
+async def test_without_a_session_it_logs_in_and_out_and_leaves_no_device(make_bot, synapse, user):
     bot = await make_bot()
-    room = await person.create_room(invite=[bot.user_id], name="Hello")
+    room = await user.create_room(invite=[bot.user_id], name="Hello")
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
         devices = [device["device_id"] for device in await account.devices()]
         assert len(devices) == 1, "the witness's own"
@@ -133,14 +133,14 @@ async def test_without_a_session_it_logs_in_and_out_and_leaves_no_device(make_bo
         assert files(bot.daemon.directory) == {}
         done = await command(bot, *SERVER, "--yes")
         assert done.code == 0, done.err
-        assert (await person.members(room))[bot.user_id] == "leave"
+        assert (await user.members(room))[bot.user_id] == "leave"
         assert [device["device_id"] for device in await account.devices()] == devices
     assert files(bot.daemon.directory) == {}
 
 
-async def test_a_configured_token_is_used_as_it_is(make_bot, synapse, person):
+async def test_a_configured_token_is_used_as_it_is(make_bot, synapse, user):
     bot = await make_bot()
-    room = await person.create_room(invite=[bot.user_id], name="Hello")
+    room = await user.create_room(invite=[bot.user_id], name="Hello")
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
         token = account.access_token
         settings = {"MATRIX_PASSWORD": "", "MATRIX_ACCESS_TOKEN": token}
@@ -159,36 +159,36 @@ async def test_a_configured_token_is_used_as_it_is(make_bot, synapse, person):
         ({"MATRIX_HOMESERVER": "http://127.0.0.1:1"}, 1),
     ],
 )
-async def test_what_the_homeserver_refuses_is_said_in_one_line(make_bot, settings, code):
+async def test_a_refusal_of_the_homeserver_is_printed_in_one_line(make_bot, settings, code):
     result = await command(await make_bot(), *SERVER, "--dry-run", **settings)
     assert (result.code, result.out) == (code, "")
     assert result.err.count("\n") == 1
     assert "wrong" not in result.err
 
 
-async def test_on_a_terminal_it_is_done_only_when_confirmed_in_writing(make_bot, synapse, person):
+async def test_on_a_terminal_it_is_done_only_when_confirmed_in_writing(make_bot, synapse, user):
     bot = await make_bot()
-    room = await person.create_room(invite=[bot.user_id], name="Hello")
+    room = await user.create_room(invite=[bot.user_id], name="Hello")
     with typing("yes, please") as terminal:
         refused = await command(bot, *SERVER, stdin=terminal)
     assert (refused.code, refused.out) == (2, "")
-    assert (await person.members(room))[bot.user_id] == "invite"
+    assert (await user.members(room))[bot.user_id] == "invite"
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
         assert len(await account.devices()) == 1, "the witness's own, and none of the refused run"
     with typing(bot.user_id) as terminal:
         done = await command(bot, *SERVER, stdin=terminal)
     assert done.code == 0, done.err
     assert "would turn down" in done.err
-    assert (await person.members(room))[bot.user_id] == "leave"
+    assert (await user.members(room))[bot.user_id] == "leave"
 
 
 async def test_it_refuses_while_a_daemon_runs_and_asks_the_homeserver_nothing(
-    make_bot, proxy, person
+    make_bot, proxy, user
 ):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    onboarded = await onboard(person, bot.user_id)
+    onboarded = await onboard(user, bot.user_id)
     already = len(proxy.requests)
     for arguments in (("reset",), (*SERVER, "--yes")):
         result = await command(bot, *arguments)
@@ -202,13 +202,13 @@ async def test_it_refuses_while_a_daemon_runs_and_asks_the_homeserver_nothing(
     assert {line["room_id"] for line in planned.json["server"]} == {
         *(onboarded.entry, onboarded.space, onboarded.chat),
     }
-    assert bot.user_id in await person.members(onboarded.chat)
+    assert bot.user_id in await user.members(onboarded.chat)
     await onboarded.ask("are you still there?")
 
 
-async def test_after_a_local_reset_the_bot_finds_its_rooms_again(make_bot, synapse, person):
+async def test_after_a_local_reset_the_bot_finds_its_rooms_again(make_bot, synapse, user):
     bot = await make_bot()
-    onboarded = await lived(bot, person)
+    onboarded = await use_bot(bot, user)
     done = await command(bot, "reset", "--json")
     assert done.code == 0, done.err
     assert files(bot.daemon.directory) == {}
@@ -219,10 +219,10 @@ async def test_after_a_local_reset_the_bot_finds_its_rooms_again(make_bot, synap
     assert (found.json["state"], found.json["chat_id"]) == ("bound", "C1")
 
 
-async def test_generated_situations_end_as_their_dry_runs_say(make_bot, make_person, synapse):
+async def test_generated_accounts_end_as_their_dry_runs_list(make_bot, make_user, synapse):
     chance = random.Random(12)
     bot = await make_bot()
-    people = [await make_person() for _ in range(2)]
+    users = [await make_user() for _ in range(2)]
     async with MatrixUser(synapse.url, bot.user_id, PASSWORD) as account:
         for _ in range(SITUATIONS):
             expected, invited = {}, set()
@@ -230,17 +230,17 @@ async def test_generated_situations_end_as_their_dry_runs_say(make_bot, make_per
                 name = chance.choice(["", f"Room {number}", "Чат"])
                 options = {"name": name} if name else {}
                 kind = chance.choice(["invited", "joined", "own", "left", "kicked"])
-                person = chance.choice(people)
+                user = chance.choice(users)
                 if kind == "own":
-                    room = await account.create_room(invite=[person.user_id], **options)
+                    room = await account.create_room(invite=[user.user_id], **options)
                 else:
-                    room = await person.create_room(invite=[bot.user_id], **options)
+                    room = await user.create_room(invite=[bot.user_id], **options)
                 if kind in ("joined", "left"):
                     await account.join(room)
                 if kind == "left":
                     await account.leave(room)
                 if kind == "kicked":
-                    await person.kick(room, bot.user_id)
+                    await user.kick(room, bot.user_id)
                 if kind in ("invited", "joined", "own"):
                     expected[room] = name
                 if kind == "invited":

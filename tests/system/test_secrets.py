@@ -23,7 +23,7 @@ COMMANDED = "vanilla_in_the_command"
 
 
 def answer(request):
-    """Go wrong in every way in which an agent's words could find their way into a log."""
+    """Fail in every way in which the text of an agent could be logged."""
     if "code" in request.text:
         yield Error("NO_SUCH_DISH", f"details: {REFUSED}")
     elif "frame" in request.text and request.message_id not in seen:
@@ -37,23 +37,21 @@ def answer(request):
 seen: set[str] = set()
 
 
-async def test_a_log_at_its_most_talkative_holds_no_secret_and_no_message(
-    make_bot, person, agent, synapse
-):
+async def test_the_debug_log_has_no_secret_and_no_message(make_bot, user, agent, synapse):
     agent.script = answer
     bot = await make_bot(SURFACES_LOG_LEVEL="debug")
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, bot.user_id, name="a name\x1b[2J\nof several lines")
+        onboarded = await onboard(user, bot.user_id, name="a name\x1b[2J\nof several lines")
         await onboarded.ask(ASKED)
         await onboarded.ask(f"{ASKED} code")
         await onboarded.ask(f"{ASKED} frame")
-        await onboarded.tell(f"!rename {COMMANDED}")
-        await onboarded.tell(f"!{COMMANDED}")
-        # Malformed, so that somebody will want to say what was wrong with it.
-        await person.send_text(onboarded.chat, ASKED, **{"m.relates_to": ASKED})
+        await onboarded.run_command(f"!rename {COMMANDED}")
+        await onboarded.run_command(f"!{COMMANDED}")
+        # Malformed, so that the bot logs an error about it.
+        await user.send_text(onboarded.chat, ASKED, **{"m.relates_to": ASKED})
         encrypted = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": ASKED}
-        await person.send_event(onboarded.chat, "m.room.encrypted", encrypted)
+        await user.send_event(onboarded.chat, "m.room.encrypted", encrypted)
         await onboarded.ask("the last one")
         await daemon.kill()
         await daemon.start()
@@ -63,7 +61,7 @@ async def test_a_log_at_its_most_talkative_holds_no_secret_and_no_message(
             for path in daemon.directory.rglob("session.json")
         }
         assert len(tokens) == 1
-        # The token is the one that opens the bot's account.
+        # The token is valid for the bot's account.
         async with MatrixUser(
             synapse.url, bot.user_id, access_token=next(iter(tokens))
         ) as operator:
@@ -80,7 +78,7 @@ async def test_a_log_at_its_most_talkative_holds_no_secret_and_no_message(
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 async def test_control_characters_of_others_can_not_move_a_terminals_cursor(
-    make_bot, person, proxy, log_format
+    make_bot, user, proxy, log_format
 ):
     bot = await make_bot(SURFACES_LOG_FORMAT=log_format, MATRIX_HOMESERVER=proxy.url)
     refusal = {"errcode": "M_FORBIDDEN", "error": "\x1b[2J\x1b[Hroot logged in\u202e\u2028"}
@@ -88,7 +86,7 @@ async def test_control_characters_of_others_can_not_move_a_terminals_cursor(
         Answer(403, json.dumps(refusal).encode()) if "/send/" in proxied.path else None
     )
     async with bot.daemon as daemon:
-        await person.create_room(invite=[bot.user_id])
+        await user.create_room(invite=[bot.user_id])
         await proxy.wait_until(lambda: bool(proxy.faulted))
         assert await daemon.stop() == 0
         shown = daemon.other_output + [json.dumps(line, ensure_ascii=False) for line in daemon.log]

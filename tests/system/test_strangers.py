@@ -11,11 +11,11 @@ def lines_about(daemon, *ids):
     return [line for line in daemon.log if any(each in str(line) for each in ids)]
 
 
-async def test_an_invitation_of_somebody_not_allowed_is_rejected_and_that_is_all(
-    make_bot, make_person, proxy
+async def test_an_invitation_of_a_user_who_is_not_allowed_is_only_rejected(
+    make_bot, make_user, proxy
 ):
-    friend, stranger = await make_person(), await make_person()
-    # A display name is nothing but a claim.
+    friend, stranger = await make_user(), await make_user()
+    # A display name proves nothing.
     await stranger.set_display_name(friend.user_id)
     bot = await make_bot(MATRIX_ALLOWED_USERS=friend.user_id, MATRIX_HOMESERVER=proxy.url)
     async with bot.daemon as daemon:
@@ -29,7 +29,7 @@ async def test_an_invitation_of_somebody_not_allowed_is_rejected_and_that_is_all
                 and event.content.get("membership") == "leave"
             )
         )
-        # Someone else's onboarding shows that the bot has done all it wanted about the first.
+        # The onboarding of another user shows that the bot has handled the first invitation.
         await onboard(friend, bot.user_id)
         assert [line["event"] for line in lines_about(daemon, stranger.user_id, room)] == [
             "invite_rejected"
@@ -41,14 +41,12 @@ async def test_an_invitation_of_somebody_not_allowed_is_rejected_and_that_is_all
         ]
         assert about_it == ["leave", "forget"]
         assert await stranger.rooms_invited() == []
-        said = [event.sender for event in await stranger.messages(room) if event.msgtype]
-        assert said == []
+        text_of = [event.sender for event in await stranger.messages(room) if event.msgtype]
+        assert text_of == []
 
 
-async def test_a_glob_allows_the_users_that_it_matches_and_no_others(
-    make_bot, make_person, synapse
-):
-    friend, stranger = await make_person(), await make_person()
+async def test_a_glob_allows_the_users_that_it_matches_and_no_others(make_bot, make_user, synapse):
+    friend, stranger = await make_user(), await make_user()
     number = friend.user_id.partition(":")[0].rpartition("-")[2]
     bot = await make_bot(MATRIX_ALLOWED_USERS=f"@nobody:elsewhere.org, @*-{number}:local*")
     async with bot.daemon as daemon:
@@ -60,21 +58,21 @@ async def test_a_glob_allows_the_users_that_it_matches_and_no_others(
         assert len(daemon.lines("invite_rejected")) == 1
 
 
-async def test_an_empty_list_lets_in_the_bots_own_server(make_bot, person):
+async def test_an_empty_list_allows_the_users_of_the_bots_server(make_bot, user):
     bot = await make_bot(MATRIX_ALLOWED_USERS="@*:elsewhere.org")
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        await person.create_room(invite=[bot.user_id])
+        await user.create_room(invite=[bot.user_id])
         await daemon.wait_log(lambda line: line["event"] == "invite_rejected")
         await daemon.stop()
         bot.daemon.environment["MATRIX_ALLOWED_USERS"] = ""
         await daemon.start()
         await daemon.wait_live()
-        await onboard(person, bot.user_id)
+        await onboard(user, bot.user_id)
 
 
-async def test_a_strangers_words_in_an_entry_room_get_no_answer(make_bot, make_person, agent):
-    friend, stranger = await make_person(), await make_person()
+async def test_a_message_of_a_stranger_in_an_entry_room_gets_no_answer(make_bot, make_user, agent):
+    friend, stranger = await make_user(), await make_user()
     bot = await make_bot(MATRIX_ALLOWED_USERS=friend.user_id)
     async with bot.daemon as daemon:
         await daemon.wait_live()
@@ -84,15 +82,15 @@ async def test_a_strangers_words_in_an_entry_room_get_no_answer(make_bot, make_p
         unanswered = [
             await stranger.send_text(onboarded.entry, text) for text in ("hello", "!help", "!new")
         ]
-        # The bot takes a room's messages in their order: after this answer there is none to come.
-        await onboarded.tell("!help", onboarded.entry)
+        # The bot handles messages in order: no other answer can follow this one.
+        await onboarded.run_command("!help", onboarded.entry)
         answered = [event.answers for event in await friend.messages(onboarded.entry)]
         assert set(answered).isdisjoint(unanswered)
         assert await stranger.rooms_invited() == []
 
 
-async def test_who_is_not_allowed_any_more_is_not_answered_any_more(make_bot, make_person, agent):
-    ann, bob = await make_person(), await make_person()
+async def test_a_user_who_is_no_longer_allowed_gets_no_answer(make_bot, make_user, agent):
+    ann, bob = await make_user(), await make_user()
     bot = await make_bot(MATRIX_ALLOWED_USERS=f"{ann.user_id},{bob.user_id}")
     async with bot.daemon as daemon:
         await daemon.wait_live()

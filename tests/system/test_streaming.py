@@ -25,10 +25,10 @@ def times(events):
 
 async def versions(onboarded, message_id):
     """The reply's event and its edits, in order."""
-    (reply,) = await onboarded.person.replies_to(onboarded.chat, message_id)
+    (reply,) = await onboarded.user.replies_to(onboarded.chat, message_id)
     edits = [
         event
-        for event in await onboarded.person.messages(onboarded.chat)
+        for event in await onboarded.user.messages(onboarded.chat)
         if event.replaces == reply.event_id
     ]
     return [reply, *edits]
@@ -52,8 +52,8 @@ async def test_text_shows_within_a_second_and_grows_by_edits_at_a_measured_pace(
         yield End()
 
     agent.script = script
-    message_id = await onboarded.person.send_text(onboarded.chat, "a long story, please")
-    await answer_to(onboarded.person, onboarded.chat, message_id)
+    message_id = await onboarded.user.send_text(onboarded.chat, "a long story, please")
+    await answer_to(onboarded.user, onboarded.chat, message_id)
     shown = await versions(onboarded, message_id)
     assert shown[0].sent_at_ms - first_chunk_at[0] * 1000 <= FIRST_TEXT_MS
     assert 3 <= len(shown) - 1 <= MAX_EDITS
@@ -69,13 +69,13 @@ async def test_text_shows_within_a_second_and_grows_by_edits_at_a_measured_pace(
 
 async def test_a_short_answer_at_once_is_one_event_without_edits(onboarded, agent):
     agent.script = lambda request: [Text("short "), Text("and "), Text("whole"), End()]
-    message_id = await onboarded.person.send_text(onboarded.chat, "be brief")
-    await answer_to(onboarded.person, onboarded.chat, message_id)
+    message_id = await onboarded.user.send_text(onboarded.chat, "be brief")
+    await answer_to(onboarded.user, onboarded.chat, message_id)
     (only,) = await versions(onboarded, message_id)
     assert only.body == "short and whole"
 
 
-async def test_the_last_edit_keeps_its_distance_and_holds_the_whole_text(onboarded, agent):
+async def test_the_last_edit_waits_for_the_interval_and_has_the_whole_text(onboarded, agent):
     shown = anyio.Event()
 
     async def script(request):
@@ -85,22 +85,22 @@ async def test_the_last_edit_keeps_its_distance_and_holds_the_whole_text(onboard
         yield End()
 
     agent.script = script
-    message_id = await onboarded.person.send_text(onboarded.chat, "two halves, please")
-    await onboarded.person.wait_for(lambda event: event.answers == message_id)
+    message_id = await onboarded.user.send_text(onboarded.chat, "two halves, please")
+    await onboarded.user.wait_for(lambda event: event.answers == message_id)
     shown.set()
-    await answer_to(onboarded.person, onboarded.chat, message_id)
+    await answer_to(onboarded.user, onboarded.chat, message_id)
     begin, end = await versions(onboarded, message_id)
     assert end.content["m.new_content"]["body"] == "the beginning, and the end"
     assert end.sent_at_ms - begin.sent_at_ms >= BETWEEN_EDITS_MS
 
 
-async def test_the_distance_counts_from_when_the_text_was_really_there(
-    make_bot, person, agent, proxy
+async def test_the_edit_interval_counts_from_the_response_to_the_last_edit(
+    make_bot, user, agent, proxy
 ):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, bot.user_id)
+        onboarded = await onboard(user, bot.user_id)
 
         async def script(request):
             for n in range(40):
@@ -109,10 +109,10 @@ async def test_the_distance_counts_from_when_the_text_was_really_there(
             yield End()
 
         agent.script = script
-        # The homeserver is a second late with everything that is said.
+        # The homeserver answers every message a second late.
         proxy.fault = lambda proxied: Delay(1.0) if proxied.path.endswith(".1") else None
-        message_id = await person.send_text(onboarded.chat, "slowly, please")
-        await answer_to(person, onboarded.chat, message_id)
+        message_id = await user.send_text(onboarded.chat, "slowly, please")
+        await answer_to(user, onboarded.chat, message_id)
         shown = await versions(onboarded, message_id)
         assert len(proxy.faulted) == 1
         assert min(distances(shown)) >= BETWEEN_EDITS_MS

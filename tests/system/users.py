@@ -1,4 +1,4 @@
-"""The accounts of a system test, and what many tests do with them."""
+"""The accounts of a system test, and actions of many tests."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,32 +22,32 @@ class Bot:
 
 @dataclass(frozen=True)
 class OnboardedUser:
-    """A person who has been welcomed: the entry room, the Space and the first chat, all joined."""
+    """A user after onboarding: the entry room, the Space and the first chat, all joined."""
 
-    person: MatrixUser
+    user: MatrixUser
     bot: str
     entry: str
     space: str
     chat: str
 
     async def ask(self, text: str, room: str | None = None, **extra: Any) -> RoomEvent:
-        """Say something in the chat, or in another room, and return the finished answer to it."""
+        """Send a message in the chat, or in another room, and return the finished answer to it."""
         room = room or self.chat
-        message_id = await self.person.send_text(room, text, **extra)
-        return await answer_to(self.person, room, message_id)
+        message_id = await self.user.send_text(room, text, **extra)
+        return await answer_to(self.user, room, message_id)
 
-    async def tell(self, command: str, room: str | None = None) -> str:
-        """Give a command and return what the bot says to it."""
+    async def run_command(self, command: str, room: str | None = None) -> str:
+        """Send a command and return the text of the bot's notice."""
         answer = await self.ask(command, room)
         assert answer.msgtype == "m.notice"
         return answer.body
 
 
 async def answer_to(
-    person: MatrixUser, room: str, message_id: str, timeout_s: float = 30.0
+    user: MatrixUser, room: str, message_id: str, timeout_s: float = 30.0
 ) -> RoomEvent:
     """Wait for the finished one-part answer to a message: the event itself or its last edit."""
-    return await person.wait_for(
+    return await user.wait_for(
         lambda event: (
             event.room_id == room and event.answers == message_id and PARTIAL not in event.content
         ),
@@ -55,42 +55,42 @@ async def answer_to(
     )
 
 
-def said(event: RoomEvent) -> str:
-    """Return what a message, or an edit, says."""
+def text_of(event: RoomEvent) -> str:
+    """Return the text of a message or of an edit."""
     return str(event.content.get("m.new_content", event.content)["body"])
 
 
-async def accept(person: MatrixUser, bot: str) -> tuple[str, str]:
+async def accept(user: MatrixUser, bot: str) -> tuple[str, str]:
     """Accept the bot's two invitations; return the Space and the chat."""
     space = chat = None
     while space is None or chat is None:
         known = {space, chat}
-        invitation = await person.wait_for(
+        invitation = await user.wait_for(
             lambda event: (
                 event.type == "m.room.member"
-                and event.state_key == person.user_id
+                and event.state_key == user.user_id
                 and event.sender == bot
                 and event.content["membership"] == "invite"
-                and event.room_id not in known  # noqa: B023 - the lambda is used up before the next round
+                and event.room_id not in known  # noqa: B023 - the lambda is not used after this iteration
             )
         )
-        await person.join(invitation.room_id)
-        if await is_space(person, invitation.room_id):
+        await user.join(invitation.room_id)
+        if await is_space(user, invitation.room_id):
             space = invitation.room_id
         else:
             chat = invitation.room_id
     return space, chat
 
 
-async def is_space(person: MatrixUser, room: str) -> bool:
+async def is_space(user: MatrixUser, room: str) -> bool:
     """Whether a room is a Space."""
-    create = await person.state_content(room, "m.room.create") or {}
+    create = await user.state_content(room, "m.room.create") or {}
     return create.get("type") == "m.space"
 
 
-async def notice(person: MatrixUser, room: str, *words: str) -> RoomEvent:
-    """Wait for a notice that answers nothing and contains these words."""
-    return await person.wait_for(
+async def notice(user: MatrixUser, room: str, *words: str) -> RoomEvent:
+    """Wait for a notice that answers no message and contains these words."""
+    return await user.wait_for(
         lambda event: (
             event.room_id == room
             and event.msgtype == "m.notice"
@@ -100,17 +100,17 @@ async def notice(person: MatrixUser, room: str, *words: str) -> RoomEvent:
     )
 
 
-async def onboard(person: MatrixUser, bot: str, **room: Any) -> OnboardedUser:
+async def onboard(user: MatrixUser, bot: str, **room: Any) -> OnboardedUser:
     """Invite the bot, accept its invitations, and wait until it has written all its notices."""
-    entry = await person.create_room(invite=[bot], **room)
-    space, chat = await accept(person, bot)
-    await notice(person, chat)
-    await notice(person, entry)
-    return OnboardedUser(person, bot, entry, space, chat)
+    entry = await user.create_room(invite=[bot], **room)
+    space, chat = await accept(user, bot)
+    await notice(user, chat)
+    await notice(user, entry)
+    return OnboardedUser(user, bot, entry, space, chat)
 
 
-async def made_rooms(witness: MatrixUser) -> tuple[list[str], list[str]]:
-    """Return the Spaces and the other rooms that the witness's own account has made and is in."""
+async def created_rooms(witness: MatrixUser) -> tuple[list[str], list[str]]:
+    """Return the Spaces and the other rooms that the account has created and is in."""
     spaces: list[str] = []
     others: list[str] = []
     for room in await witness.joined_rooms():
@@ -121,19 +121,19 @@ async def made_rooms(witness: MatrixUser) -> tuple[list[str], list[str]]:
     return spaces, others
 
 
-async def children(person: MatrixUser, space: str) -> dict[str, dict[str, Any]]:
-    """Return the rooms that a Space names as its own, with the content of each link."""
+async def children(user: MatrixUser, space: str) -> dict[str, dict[str, Any]]:
+    """Return the rooms that are linked in a Space, with the content of each link."""
     return {
         event.state_key or "": event.content
-        for event in await person.room_state(space)
+        for event in await user.room_state(space)
         if event.type == "m.space.child" and event.content
     }
 
 
-async def replies(person: MatrixUser, room: str) -> list[RoomEvent]:
-    """Return all events of a room that answer something, edits left out, oldest first."""
+async def replies(user: MatrixUser, room: str) -> list[RoomEvent]:
+    """Return all events of a room that answer a message, without edits, oldest first."""
     return [
         event
-        for event in await person.messages(room)
+        for event in await user.messages(room)
         if ANSWERS in event.content and event.replaces is None
     ]

@@ -209,6 +209,7 @@ def test_parts_cut_while_the_text_grows_are_those_of_the_whole(pieces, limit):
     assert (*parts, *split(text, position, limit_bytes=limit)) == split(text, limit_bytes=limit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -258,6 +259,7 @@ class Seen(str):
         return super().rstrip(*chars)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", ["some words\n\n", "word ", "x", "\U0001f1eb\U0001f1f7", "```\ncode\n```\n"]
 )

@@ -133,6 +133,7 @@ def test_no_markdown_yields_html_that_the_spec_does_not_allow(markdown):
     assert [item for item in seen.attributes if not is_allowed(*item)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

@@ -46,6 +46,7 @@ def test_every_text_of_the_corpus_is_rendered_fast():
     assert {name: seconds for name, seconds in seconds_of.items() if seconds > CPU_S} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "most"), [(500, 10_000), (LONGEST, 250_000)])
 def test_open_brackets_are_not_read_again_and_again(monkeypatch, size, most):
     reads = 0
@@ -62,6 +63,7 @@ def test_open_brackets_are_not_read_again_and_again(monkeypatch, size, most):
     assert reads < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [500, 5000])
 def test_a_table_is_not_filled_up_with_far_more_cells_than_its_text_has(size):
     text = BUILT["a table whose rows are filled up"](size)[:size]
@@ -96,6 +98,7 @@ def test_every_mixture_of_expensive_texts_is_rendered_fast(pieces):
     assert cpu_s(text[:LONGEST]) < CPU_S
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["- [ ] item\n", "|a|b|c|\n", "**a** [b](https://c.d) `e`\n", "a\n"]
 )

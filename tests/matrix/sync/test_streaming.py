@@ -81,6 +81,7 @@ def parts_of(state):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indent", [None, 1])
 @settings(deadline=None, max_examples=200)
 @given(cuts=st.lists(st.integers(0, 3000), max_size=40))
@@ -120,6 +121,7 @@ def test_a_room_that_is_hard_to_parse_does_not_affect_the_others(hostile):
     assert "!good" in seen.topology.rooms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_room_that_is_too_large_is_left_out_and_quarantined(streamed):
     join = {"!large": room(padding=ROOM_BYTES), "!one": room(text("hello", "$1"))}
@@ -138,6 +140,7 @@ def test_a_room_that_is_too_large_is_left_out_and_quarantined(streamed):
     assert str(ROOM_BYTES) in quarantined.reason
 
 
+@pytest.mark.slow
 def test_an_invitation_that_is_too_large_is_left_out_and_quarantined():
     invite = {"!large": {"invite_state": {"events": ["x" * ROOM_BYTES]}}, "!ok": INVITED}
     body = json.dumps({"next_batch": "s", "rooms": {"invite": invite}}).encode()
@@ -168,6 +171,7 @@ def test_an_endless_string_is_not_held():
         in_pieces(reader, b"x" * (ROOM_BYTES + 2 * MB), *range(MB, ROOM_BYTES, MB))
 
 
+@pytest.mark.slow
 def test_a_response_with_too_much_besides_its_rooms_is_not_held():
     reader = SyncReader(BOT, SINCE)
     reader.feed(b'{"next_batch": "s", "to_device": [')

@@ -1,7 +1,7 @@
 """A homeserver in memory, for the benchmarks, system tests and the simulation.
 
-It has as much of the client-server API as a bot uses: no federation, no encryption of its own, no power levels and no
-disk. Where a bot can tell the difference it follows Synapse: transaction ids, limited timelines, and forked rooms
+It has the part of the client-server API that a bot uses: no federation, no encryption, no power levels and no
+disk. Where a bot can notice a difference, it follows Synapse: transaction ids, limited timelines, and forked rooms
 whose syncs show a stale state.
 
 - `rooms`: events, and rooms with their state

@@ -22,7 +22,7 @@ async def _serve(port: int, server_name: str, put_delay_ms: float) -> None:
     await site.start()
     bound_port = runner.addresses[0][1]
     print(json.dumps({"port": bound_port, "url": f"http://127.0.0.1:{bound_port}"}), flush=True)
-    await asyncio.Event().wait()  # until the process is told to end
+    await asyncio.Event().wait()  # until a signal ends the process
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ class _Counters:
 
 
 class Bench:
-    """Keeps the chats with their owners, and counts the messages of the owners and the replies to them."""
+    """Has the chats with their owners, and counts the owners' messages and the replies to them."""
 
     def __init__(self, server: Homeserver) -> None:
         self._server = server
@@ -114,8 +114,8 @@ class Bench:
 
         The next call goes on with the next chat.
         """
-        said = len(self._counters.injected)
-        for n in range(said, said + messages):
+        already_injected = len(self._counters.injected)
+        for n in range(already_injected, already_injected + messages):
             room, owner = self._chats[first + n % rooms]
             body = f"message {n} ".ljust(body_bytes, "x")
             content = {"msgtype": "m.text", "body": body, "m.mentions": {}}
@@ -194,7 +194,7 @@ class Bench:
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError:
-            pass  # the numbers tell the caller how many are finished
+            pass  # the statistics have the number of finished messages
 
     def _bots_room(self, bot: str, owner: str, **options: Any) -> Room:
         request = {

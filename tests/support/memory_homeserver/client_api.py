@@ -1,6 +1,6 @@
 """The client-server API without a network: requests and answers of the part that bots and test users use.
 
-What concerns one room is in `room_api`. The adapters wait: a sync that shows nothing returns at once here.
+What concerns one room is in `room_api`. A sync without news returns at once here; the adapters implement long polls.
 """
 
 import json
@@ -19,7 +19,7 @@ _KEYS_UPLOADED = {"one_time_key_counts": {"signed_curve25519": 50}}
 
 
 def answer(server: Homeserver, request: Request) -> Any:
-    """Carry a request out and return its answer: a JSON value, or bytes that are JSON already.
+    """Carry a request out and return its answer: a JSON value, or bytes of JSON.
 
     Raises:
         Refused: the homeserver answers with an error.

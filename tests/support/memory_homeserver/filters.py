@@ -10,7 +10,7 @@ _DEFAULT_LIMIT = 10
 
 
 class Filter:
-    """As much of a sync filter as a bot uses: rooms, event types, senders, lazy members, the timeline's limit."""
+    """The part of a sync filter that a bot uses: rooms, event types, senders, lazy members, the timeline's limit."""
 
     def __init__(self, definition: Mapping[str, Any]) -> None:
         room = definition.get("room", {})

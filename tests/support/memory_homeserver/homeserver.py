@@ -1,6 +1,6 @@
 """The homeserver's data: sessions, account data, rooms, and the log that puts all changes in one order.
 
-The sync token `s<n>` stands behind entry `n` of the log. The rules are those of Synapse where a bot can tell the
+The sync token `s<n>` stands behind entry `n` of the log. The rules are those of Synapse where a bot can notice a
 difference.
 """
 
@@ -22,7 +22,7 @@ ROOM_VERSION = "12"
 
 
 class Homeserver:
-    """Everything that the homeserver knows.
+    """The data of the homeserver.
 
     `listeners` are called after each entry of the log. Where Synapse's answer depends on chance, `chance` decides:
     a number from 0 to 1.
@@ -77,7 +77,7 @@ class Homeserver:
     def set_account_data(
         self, user_id: str, room_id: str, kind: str, content: JsonObject, *, quiet: bool = False
     ) -> None:
-        """Keep account data of a user, for one room or ("") for all; with `quiet` no incremental sync shows it."""
+        """Store account data of a user, for one room or ("") for all; with `quiet` no incremental sync shows it."""
         raw = write_json({"type": kind, "content": content}).encode()
         entry = AccountData(user_id, room_id, kind, content, raw)
         self.account_data.setdefault((user_id, room_id), {})[kind] = entry
@@ -225,7 +225,7 @@ class Homeserver:
     def concurrent_with(self, room: Room, event: Event, *, at_once: bool) -> Event | None:
         """Return the event at whose time a new one is sent; None for an event that follows all others.
 
-        Carries out `fork`. What others send between the two events stands on the side of the state event.
+        Carries out `fork`. Events of others between the two follow the state event.
         """
         fork = room.planned_fork
         if fork is None:

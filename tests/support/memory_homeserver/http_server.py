@@ -66,23 +66,23 @@ class HttpServer:
     async def _sync(self, request: Request) -> bytes:
         server = self._server
         authenticate(server, request)
-        asked = sync_request(server, request)
+        sync_query = sync_request(server, request)
         position = server.position
-        shown = sync(server, asked)
+        shown = sync(server, sync_query)
         try:
             async with asyncio.timeout(int(request.query.get("timeout", "0")) / 1000):
                 while shown is None:
                     await self._wait_behind(position)
                     position = server.position
-                    shown = sync(server, asked)
+                    shown = sync(server, sync_query)
         except TimeoutError:
-            # The token moves on all the same, past what was not for this user.
-            asked.since = position
-            return sync(server, asked) or empty_sync(position)
+            # The token still moves past events that are not for this user.
+            sync_query.since = position
+            return sync(server, sync_query) or empty_sync(position)
         return shown
 
     async def _wait_behind(self, position: int) -> None:
-        """Return when there is something behind a position of the log."""
+        """Return when there are entries after a position of the log."""
         while self._server.position <= position:
             await self._changed.wait()
 

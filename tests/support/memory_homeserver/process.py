@@ -69,8 +69,8 @@ class MemoryHomeserver:
     async def populate(self, bot: str, *, users: int, chats: int = 1) -> list[JsonObject]:
         """Create users with a Space and chats; return the `user_id`, `space_id` and `rooms` of each."""
         answer = await self._control("populate", bot=bot, users=users, chats=chats)
-        users_made: list[JsonObject] = answer["users"]
-        return users_made
+        created: list[JsonObject] = answer["users"]
+        return created
 
     async def inject(
         self, messages: int, *, rooms: int = 0, first: int = 0, body_bytes: int = 20

@@ -11,7 +11,7 @@ from tests.support.memory_homeserver.rooms import JsonObject, Refused
 
 @dataclass(slots=True)
 class Request:
-    """One request; `parts` is its path behind the API's prefix and version."""
+    """One request; `parts` is its path after the API's prefix and version."""
 
     method: str
     path: str
@@ -40,12 +40,12 @@ class Request:
         return cls(method, path, path_parts(path), query, content, token)
 
     def unrecognized(self) -> Refused:
-        """Return the error for a request that no endpoint takes."""
+        """Return the error for a request without an endpoint."""
         return Refused(404, "M_UNRECOGNIZED", f"Unrecognized request {self.method} {self.path}")
 
 
 def path_parts(path: str) -> list[str]:
-    """Return the decoded parts of a path behind the API's prefix and version."""
+    """Return the decoded parts of a path after the API's prefix and version."""
     parts = [unquote(part) if "%" in part else part for part in path.split("/")[1:]]
     if parts[:2] != ["_matrix", "client"]:
         return parts

@@ -12,7 +12,7 @@ _DEFAULT_PAGE = "10"
 
 
 def answer_about_room(server: Homeserver, request: Request, room_id: str, rest: list[str]) -> Any:
-    """Answer a request about one room; `rest` is the path behind its id.
+    """Answer a request about one room; `rest` is the path after its id.
 
     Raises:
         Refused: there is no such room or endpoint, or the user may not do this.
@@ -71,7 +71,7 @@ def _write(server: Homeserver, request: Request, room: Room, rest: list[str]) ->
                 marker = {"event_id": body["m.fully_read"]}
                 server.set_account_data(user_id, room.room_id, "m.fully_read", marker, quiet=True)
         case ["typing" | "receipt", *_]:
-            pass  # not kept, because nobody reads it
+            pass  # not stored, because no client reads it
         case _:
             raise request.unrecognized()
     return {}

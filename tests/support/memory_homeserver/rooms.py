@@ -57,7 +57,7 @@ class Event:
         return b'%b,"room_id":"%b"}' % (self.raw[:-1], self.room_id.encode())
 
     def write(self) -> None:
-        """Write `raw` anew."""
+        """Write `raw` again."""
         fields: JsonObject = {
             "type": self.type,
             "sender": self.sender,

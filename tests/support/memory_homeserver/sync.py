@@ -1,6 +1,6 @@
-"""Sync responses and pages of history, put together from JSON that is already written.
+"""Sync responses and pages of history, built from JSON that is already written.
 
-The state that a sync shows is made as Synapse makes it (`synapse/handlers/sync.py`), and may be stale where a room
+The state of a sync is computed as in Synapse (`synapse/handlers/sync.py`), and may be stale where a room
 has forked.
 """
 
@@ -15,7 +15,7 @@ from tests.support.memory_homeserver.homeserver import Homeserver
 from tests.support.memory_homeserver.rooms import AccountData, Event, Refused, Room, State
 
 _STRIPPED = ("m.room.create", "m.room.join_rules", "m.room.name", "m.room.encryption")
-# The same for everybody: no encryption keys are used up, and no presence is kept.
+# The same for every user: encryption keys are not used up, and there is no presence.
 _CONSTANT_PARTS = (
     b'"presence":{"events":[]},"to_device":{"events":[]},'
     b'"device_lists":{"changed":[],"left":[]},'
@@ -34,7 +34,7 @@ class _News:
 
 @dataclass(slots=True)
 class SyncRequest:
-    """What a user asks of a sync; `overlap` shows so many known events of each room once more."""
+    """A request for a sync; with `overlap`, so many known events of each room are shown again."""
 
     user_id: str
     since: int | None
@@ -78,7 +78,7 @@ def empty_sync(position: int) -> bytes:
 
 
 def sync(server: Homeserver, request: SyncRequest) -> bytes | None:
-    """Return the response for what came after `since`; None when that is nothing."""
+    """Return the response with the news after `since`; None without news."""
     user_id, since, wanted = request.user_id, request.since, request.wanted
     rooms, account_data = _news(server, request)
     sections: dict[bytes, list[bytes]] = {b"join": [], b"invite": [], b"leave": []}
@@ -210,10 +210,10 @@ def _joined(
 def _state_shown(
     server: Homeserver, room: Room, timeline: list[Event], since: int | None, limited: bool
 ) -> Iterable[Event]:
-    """Return what Synapse takes for the state: after the room's last event, not the current one (design fact 19).
+    """Return the state as Synapse shows it: after the room's last event, not the current one (design fact 19).
 
     The state after the first event of the timeline is added. A key with different events in the two is shown with
-    one of them, by chance. After a sync it is what differs from the state at the end of that sync.
+    one of them at random. After an earlier sync, only differences from its state are shown.
     """
     last = room.events[-1]
     start = end = room.state_after(last)

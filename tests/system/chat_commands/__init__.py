@@ -1,5 +1,5 @@
-"""Everything a person can do in a chat: commands, agents, settings, contexts, questions, in two languages.
+"""Everything a user can do in a chat: commands, agents, settings, contexts, questions, in two languages.
 
-Driven through the Matrix API, the agents' WebSockets, signals and log lines; what the bot says is compared with the
-catalogue of the language it is to speak.
+The tests use the Matrix API, the agents' WebSockets, signals and log lines, and compare the bot's messages with the
+catalog of its language.
 """

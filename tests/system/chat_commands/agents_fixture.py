@@ -18,7 +18,7 @@ TOKENS = {"ALPHA_TOKEN": "the-first-secret-of-all", "BETA_TOKEN": "the-second-se
 
 @dataclass
 class AgentsFixture:
-    """The agents, by id in the order of the file, and the bot; what the file says now is `entries`."""
+    """The agents, by id in the order of the file, and the bot; `user_agents` are the defaults of users in the file."""
 
     servers: Mapping[str, AgentServer]
     file: Path
@@ -36,22 +36,22 @@ class AgentsFixture:
         write_registry(self.file, *map(self.entry, names), *more, user_agents=known)
 
     async def reload(self, event: str = "registry_reloaded") -> LogLine:
-        """Enqueue SIGHUP and return the log line that says what came of it."""
+        """Send SIGHUP and return the log line of the reload."""
         daemon = self.bot.daemon
         before = len(daemon.lines(event))
         daemon.send_signal(signal.SIGHUP)
         await daemon.wait_log(lambda _: len(daemon.lines(event)) > before)
         return daemon.lines(event)[before]
 
-    def heard(self) -> dict[str, list[Request]]:
-        """Return what each agent has been asked so far."""
+    def requests_by_agent(self) -> dict[str, list[Request]]:
+        """Return the requests of each agent so far."""
         return {name: list(server.requests) for name, server in self.servers.items()}
 
     def asked(self, message_id: str) -> list[tuple[str, Request]]:
-        """Return which agents have been asked a message, each time."""
+        """Return each request for a message, with its agent."""
         return [
             (name, request)
-            for name, requests in self.heard().items()
+            for name, requests in self.requests_by_agent().items()
             for request in requests
             if request.message_id == message_id
         ]

@@ -35,9 +35,9 @@ async def session_localized(
     )
     # The same language may be set up again, in whatever order the tests come.
     user_id = await synapse.register(f"a-localized-{locale}-{next(_numbers)}", PASSWORD)
-    async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
+    async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as user:
         await daemon.wait_live()
-        yield LocalizedUser(bot, await onboard(person, bot.user_id), locale)
+        yield LocalizedUser(bot, await onboard(user, bot.user_id), locale)
 
 
 @pytest.fixture

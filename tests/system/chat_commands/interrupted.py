@@ -1,4 +1,4 @@
-"""One user in the middle of every dialogue at once, and an agent that does not answer where it is told so."""
+"""One user in the middle of every dialogue at once, and an agent that holds some answers back."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from tests.support.agent_script import (
 from tests.support.agent_server import AgentServer
 from tests.support.proxy import Delay, ProxiedRequest, Proxy
 from tests.system.chat_commands.localized_user import LocalizedUser, open_chat
-from tests.system.users import said
+from tests.system.users import text_of
 
 HELD = "held"
 """A save of this name, and the answer to a question of this name, are not answered the first time."""
@@ -25,7 +25,7 @@ ROOM_TAKES_S = 1.0
 
 
 class Holding:
-    """An agent's script. A held request comes a second time and is answered then; a story never ends."""
+    """An agent's script. A held request is answered at the second try; a story never ends."""
 
     def __init__(self) -> None:
         self.tries: dict[str, int] = {}
@@ -61,7 +61,7 @@ def _answer(request: Request) -> Iterator[Step]:
 
 @dataclass
 class Interrupted:
-    """What was under way when the daemon ended, by the message that is still to be answered."""
+    """The dialogues in progress when the daemon ended, with the messages that are still unanswered."""
 
     localized: LocalizedUser
     agent: AgentServer
@@ -69,7 +69,7 @@ class Interrupted:
     asked: dict[str, str] = field(default_factory=dict)
 
     def requests(self, message_id: str) -> list[Request]:
-        """Return what the agent was asked for a message, each time."""
+        """Return each request for a message."""
         return [request for request in self.agent.requests if request.message_id == message_id]
 
     def confirmations(self, question: str) -> set[tuple[str, bool, str]]:
@@ -92,25 +92,25 @@ async def begin_everything(
     onboarded = localized.onboarded
     for name in DIALOGUES:
         interrupted.rooms[name] = await open_chat(onboarded, name)
-    await onboarded.tell("!soul Be brief.")
+    await onboarded.run_command("!soul Be brief.")
     for text in ("!save one", "!save two", "!load"):
         await onboarded.ask(text, interrupted.rooms["list"])
     await onboarded.ask("send open", interrupted.rooms["question"])
     await onboarded.ask(f"send {HELD}", interrupted.rooms["yes"])
     held = {"save": f"!save {HELD}", "yes": "!yes", "story": "a story, please"}
     for name, text in held.items():
-        interrupted.asked[name] = await localized.person.send_text(interrupted.rooms[name], text)
+        interrupted.asked[name] = await localized.user.send_text(interrupted.rooms[name], text)
     while not all(interrupted.requests(message_id) for message_id in interrupted.asked.values()):
         await agent.next_request()
-    await localized.person.wait_for(
-        lambda event: event.answers == interrupted.asked["story"] and said(event) == STORY
+    await localized.user.wait_for(
+        lambda event: event.answers == interrupted.asked["story"] and text_of(event) == STORY
     )
     await _half_a_chat(interrupted, proxy)
     return interrupted
 
 
 async def _half_a_chat(interrupted: Interrupted, proxy: Proxy) -> None:
-    """Ask for a chat, and return while the homeserver is about to make its room."""
+    """Ask for a chat, and return while the homeserver is about to create its room."""
     came = anyio.Event()
 
     def slow(proxied: ProxiedRequest) -> Delay | None:
@@ -121,7 +121,7 @@ async def _half_a_chat(interrupted: Interrupted, proxy: Proxy) -> None:
 
     proxy.fault = slow
     onboarded = interrupted.localized.onboarded
-    interrupted.asked["new"] = await interrupted.localized.person.send_text(
+    interrupted.asked["new"] = await interrupted.localized.user.send_text(
         onboarded.chat, "!new Garden"
     )
     with anyio.fail_after(30.0):

@@ -1,7 +1,7 @@
-"""What each command is tried with, and which sentences of the catalogue answer it.
+"""Sample arguments for each command, and the sentences of the catalog that answer them.
 
-The table has an entry for every command there is: the tests are parametrised over the product's own table, so
-that a command without one fails. A sentence is named by its key; what fills its fields may be anything.
+The tests are parametrized over the product's table of commands, so that a command without an entry here fails.
+A sentence is named by its key; its fields may have any value.
 """
 
 import re
@@ -20,10 +20,10 @@ Keys = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Use:
-    """A command with one argument, the sentences that answer it, and those that do the second time."""
+    """A command with one argument, the sentences that answer it, and those of a second time."""
 
     argument: str
-    says: Keys
+    is_made_of: Keys
     again: Keys = ()
 
 
@@ -98,10 +98,10 @@ USES: Mapping[str, Sequence[Use]] = {
     "cancel": (Use("", ("cancel_nothing",)), Use("all", ("cancel_nothing",))),
     "stop": (Use("", ("nothing_to_stop",)), Use("now", ("nothing_to_stop",))),
 }
-WORDS = {**COMMANDS, **ALIASES}
-"""Every word that runs something."""
+COMMAND_WORDS = {**COMMANDS, **ALIASES}
+"""Every command and alias."""
 UNKNOWN = ("nonsense", "hlep me", "сlear", "s\u212aill on files")
-"""Words that run nothing; two of them contain look-alike letters."""
+"""Unknown commands; two of them contain look-alike letters."""
 
 
 def written(name: str, use: Use) -> str:
@@ -109,8 +109,8 @@ def written(name: str, use: Use) -> str:
     return f"!{name} {use.argument}".rstrip(" ")
 
 
-def says(locale: str, keys: Keys, text: str) -> bool:
-    """Whether a text is made of these sentences, beginning with the first, and of nothing else."""
+def is_made_of(locale: str, keys: Keys, text: str) -> bool:
+    """Whether a text consists of these sentences and nothing else, beginning with the first."""
     lines = [line for line in text.splitlines() if line.strip()]
     first, *others = (_lines(TEMPLATES[locale][key]) for key in keys)
     known = [*first, *(line for sentence in others for line in sentence)]

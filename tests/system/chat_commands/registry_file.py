@@ -15,7 +15,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The label shown to users."""
         return self.id.capitalize()
 
 

@@ -1,4 +1,4 @@
-"""What an answer looks like while it is made, when it is empty or refused, or does not come (contracts D9, D10)."""
+"""An answer in progress, an empty, a refused and a missing one (contracts D9, D10)."""
 
 import anyio
 import pytest
@@ -12,15 +12,15 @@ from tests.support.agent_script import (
     Update,
     Wait,
 )
-from tests.system.users import PARTIAL, answer_to, said
+from tests.system.users import PARTIAL, answer_to, text_of
 
 pytestmark = pytest.mark.anyio
 
 
 async def only_reply(localized, text):
-    (answer,) = await localized.tell(localized.onboarded.chat, text)
+    (answer,) = await localized.send_all(localized.onboarded.chat, text)
     assert answer.content.get("m.new_content", answer.content)["msgtype"] == "m.text"
-    return said(answer)
+    return text_of(answer)
 
 
 async def test_an_agent_that_can_not_be_reached_is_reported_in_one_plain_reply(localized, agent):
@@ -44,7 +44,7 @@ async def test_an_error_is_named_by_its_code(localized, agent):
     assert "QUOTA_EXCEEDED" in reply
 
 
-async def test_an_empty_answer_is_told(localized, agent):
+async def test_an_empty_answer_is_reported(localized, agent):
     agent.script = lambda _: [End()]
     assert await only_reply(localized, "say nothing") == localized.catalog.empty_answer()
 
@@ -67,16 +67,16 @@ async def test_tools_and_progress_show_below_the_growing_text_and_not_in_the_end
         yield End(3)
 
     agent.script = script
-    chat, person, catalog = localized.onboarded.chat, localized.person, localized.catalog
-    asked = await person.send_text(chat, "look it up")
+    chat, user, catalog = localized.onboarded.chat, localized.user, localized.catalog
+    asked = await user.send_text(chat, "look it up")
     for status, happened in zip(
         (catalog.tool_status("search"), catalog.progress("reading 3 of 7")), go_on, strict=True
     ):
-        shown = await person.wait_for(
-            lambda event, status=status: event.answers == asked and said(event).endswith(status)
+        shown = await user.wait_for(
+            lambda event, status=status: event.answers == asked and text_of(event).endswith(status)
         )
         assert PARTIAL in shown.content
-        assert said(shown) == "\n\n".join(filter(None, (words, status)))
+        assert text_of(shown) == "\n\n".join(filter(None, (words, status)))
         happened.set()
-    assert said(await answer_to(person, chat, asked)) == f"{words} Done."
-    assert len(await person.replies_to(chat, asked)) == 1
+    assert text_of(await answer_to(user, chat, asked)) == f"{words} Done."
+    assert len(await user.replies_to(chat, asked)) == 1

@@ -1,15 +1,15 @@
-"""A text that only looks like a command, or comes from a wrong place, runs nothing (contracts D5, K1, K10)."""
+"""Texts that only look like commands, or are sent where commands are not allowed, run nothing (D5, K1, K10)."""
 
 import pytest
 
 from tests.support.agent_script import End, Text, echo
 from tests.support.matrix_user import MatrixUser
-from tests.system.chat_commands.localized_user import words_of
-from tests.system.users import PASSWORD, children, said
+from tests.system.chat_commands.localized_user import texts_of
+from tests.system.users import PASSWORD, children, text_of
 
 pytestmark = [
     pytest.mark.anyio,
-    # What a message is has nothing to do with the language of the answer.
+    # The kind of a message does not depend on the language of the answer.
     pytest.mark.parametrize("session_localized", ["en"], indirect=True, scope="session"),
 ]
 
@@ -32,87 +32,88 @@ OTHER_LETTERS = (
 )
 
 
-async def standing(localized, agent):
-    """Return all that one of the commands would have changed, as person and agent see it."""
+async def visible_state(localized, agent):
+    """Return everything that one of the commands would have changed, as user and agent see it."""
     chat = localized.onboarded.chat
-    (answer,) = await localized.tell(chat, "a plain question")
+    (answer,) = await localized.send_all(chat, "a plain question")
     request = agent.requests[-1]
-    chats, settings, context = await localized.tell(chat, "!chats", "!settings", "!context")
+    chats, settings, context = await localized.send_all(chat, "!chats", "!settings", "!context")
     return (
-        said(answer),
+        text_of(answer),
         (request.chat_id, request.payload.get("settings")),
         (chats.body, settings.body, context.body.splitlines()[-1]),
-        await localized.person.state_content(chat, "m.room.name"),
-        await localized.person.rooms_invited(),
-        sorted(await children(localized.person, localized.onboarded.space)),
+        await localized.user.state_content(chat, "m.room.name"),
+        await localized.user.rooms_invited(),
+        sorted(await children(localized.user, localized.onboarded.space)),
     )
 
 
 @pytest.fixture
 async def chat(localized, agent):
-    """The chat in which everything is said, and the promise that nothing comes of it."""
-    before = await standing(localized, agent)
+    """The chat for all messages; the state must be the same at the end."""
+    before = await visible_state(localized, agent)
     yield localized.onboarded.chat
     agent.script = echo
-    assert await standing(localized, agent) == before
+    assert await visible_state(localized, agent) == before
 
 
 async def test_an_edit_is_no_command(localized, chat):
-    page, answer = await localized.tell(chat, "!help", "something")
+    page, answer = await localized.send_all(chat, "!help", "something")
     for command in COMMANDS:
         for original in (page.answers, answer.answers):
-            await localized.person.edit(chat, original, command)
-        # Not even one whose own body is the command, word for word.
+            await localized.user.edit(chat, original, command)
+        # Not even an edit whose fallback body is exactly the command.
         relation = {"rel_type": "m.replace", "event_id": answer.answers}
-        await localized.person.send_text(chat, command, **{"m.relates_to": relation})
+        await localized.user.send_text(chat, command, **{"m.relates_to": relation})
 
 
 async def test_a_quote_is_no_command(localized, chat):
-    (page,) = await localized.tell(chat, "!help")
+    (page,) = await localized.send_all(chat, "!help")
     reply = {"m.relates_to": {"m.in_reply_to": {"event_id": page.event_id}}}
     for command in COMMANDS:
         quoted = f"> <{localized.onboarded.bot}> {command}\n> {command}\n\nwhat does that do?"
         assert (
-            said(await localized.onboarded.ask(quoted, chat, **reply)) == "echo: what does that do?"
+            text_of(await localized.onboarded.ask(quoted, chat, **reply))
+            == "echo: what does that do?"
         )
 
 
-async def test_what_is_no_text_is_no_command(localized, chat):
+async def test_other_message_types_are_no_command(localized, chat):
     for command in COMMANDS:
         for msgtype in ("m.notice", "m.emote", "org.example.unheard"):
             content = {"msgtype": msgtype, "body": command}
-            await localized.person.send_event(chat, "m.room.message", content)
-        await localized.person.send_event(chat, "org.example.event", {"body": command})
+            await localized.user.send_event(chat, "m.room.message", content)
+        await localized.user.send_event(chat, "org.example.event", {"body": command})
 
 
-async def test_what_an_agent_says_is_no_command(localized, agent, chat):
+async def test_the_answer_of_an_agent_is_no_command(localized, agent, chat):
     for command in COMMANDS:
         for words in (command, f"Well.\n\n{command}\n\n{command}"):
             agent.script = lambda _, words=words: [Text(words), End()]
-            (answer,) = await localized.tell(chat, "what should I type?")
-            assert said(answer) == words
+            (answer,) = await localized.send_all(chat, "what should I type?")
+            assert text_of(answer) == words
 
 
 async def test_formatting_is_no_command(localized, chat):
     for command in COMMANDS:
         html = {"format": "org.matrix.custom.html", "formatted_body": f"<p>{command}</p>"}
-        assert said(await localized.onboarded.ask("look", chat, **html)) == "echo: look"
+        assert text_of(await localized.onboarded.ask("look", chat, **html)) == "echo: look"
 
 
-async def test_what_does_not_begin_with_the_mark_is_for_the_agent(localized, agent, chat):
+async def test_a_text_that_does_not_begin_with_the_mark_is_for_the_agent(localized, agent, chat):
     typed = [f"{before}{command}" for before in MARKS_BEFORE for command in COMMANDS]
-    heard = len(agent.requests)
-    answers = await localized.tell(chat, *typed)
-    assert [request.text for request in agent.requests[heard:]] == typed
+    requests_before = len(agent.requests)
+    answers = await localized.send_all(chat, *typed)
+    assert [request.text for request in agent.requests[requests_before:]] == typed
     assert {answer.msgtype for answer in answers} == {"m.text"}
 
 
 async def test_another_mark_is_for_the_agent(localized, chat):
     typed = [f"{mark}{command[1:]}" for mark in OTHER_MARKS for command in COMMANDS]
-    assert words_of(await localized.tell(chat, *typed)) == [f"echo: {body}" for body in typed]
+    assert texts_of(await localized.send_all(chat, *typed)) == [f"echo: {body}" for body in typed]
 
 
-async def test_letters_that_look_alike_make_another_word(localized, agent, chat):
+async def test_a_command_with_look_alike_letters_is_unknown(localized, agent, chat):
     words = [command.partition(" ") for command in COMMANDS]
     typed = [
         f"{other} {argument}".rstrip()
@@ -120,21 +121,21 @@ async def test_letters_that_look_alike_make_another_word(localized, agent, chat)
         for word, _, argument in words
         if (other := word.translate(letters)) != word
     ]
-    heard = len(agent.requests)
-    for answer in await localized.tell(chat, *typed):
-        localized.hears(("unknown_command",), answer)
-    assert len(agent.requests) == heard
+    requests_before = len(agent.requests)
+    for answer in await localized.send_all(chat, *typed):
+        localized.assert_notice(("unknown_command",), answer)
+    assert len(agent.requests) == requests_before
     assert len(typed) > len(COMMANDS)
 
 
-async def test_somebody_else_in_the_chat_commands_nothing(localized, chat, make_person, synapse):
-    other = await make_person()
-    # Only the bot's own account can bring somebody in.
+async def test_another_user_in_the_chat_can_not_run_commands(localized, chat, make_user, synapse):
+    other = await make_user()
+    # Only the bot's account can invite.
     async with MatrixUser(synapse.url, localized.onboarded.bot, PASSWORD) as operator:
         await operator.invite(chat, other.user_id)
     await other.join(chat)
     asked = [await other.send_text(chat, command) for command in (*COMMANDS, "!stop", "!help")]
-    await localized.tell(chat, "is anybody there?")
-    answered = {event.answers for event in await localized.person.messages(chat)}
+    await localized.send_all(chat, "is anybody there?")
+    answered = {event.answers for event in await localized.user.messages(chat)}
     assert answered.isdisjoint(asked)
     await other.leave(chat)

@@ -1,54 +1,58 @@
-"""Every command in a chat and in the entry room, well and badly written, twice, in each language (K1, D2, E8)."""
+"""Every command in a chat and in the entry room, valid and invalid, twice, in each language (K1, D2, E8)."""
 
 import pytest
 
 from machines.commands import COMMANDS
 from tests.support.agent_script import End
-from tests.system.chat_commands.phrases import UNKNOWN, USES, WORDS, written
+from tests.system.chat_commands.phrases import COMMAND_WORDS, UNKNOWN, USES, written
 
 pytestmark = pytest.mark.anyio
 
-# What is left of the others changes no answer to these, and of these none to the others.
+# These need a chat of their own, because their effects would change other answers.
 ON_THEIR_OWN = {"archive", "load"}
 
 
 def twice(name):
-    """Return what is typed for a command and the sentences that answer, each use twice in a row."""
+    """Return the inputs for a command with the sentences that answer, each use twice in a row."""
     return [
         (written(name, use), keys)
         for use in USES[name]
-        for keys in (use.says, use.again or use.says)
+        for keys in (use.is_made_of, use.again or use.is_made_of)
     ]
 
 
-@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("name", COMMAND_WORDS)
 async def test_a_command_in_a_chat_is_answered_each_time_in_its_language(localized, agent, name):
     agent.script = lambda _: [End()]
     chat = await localized.open_chat(name) if name in ON_THEIR_OWN else localized.onboarded.chat
     typed = twice(name)
-    answers = await localized.tell(chat, *(body for body, _ in typed))
+    answers = await localized.send_all(chat, *(body for body, _ in typed))
     for (_, keys), answer in zip(typed, answers, strict=True):
-        localized.hears(keys, answer)
+        localized.assert_notice(keys, answer)
 
 
-@pytest.mark.parametrize("name", WORDS)
-async def test_a_command_in_the_entry_room_works_or_says_where_it_does(localized, name):
+@pytest.mark.parametrize("name", COMMAND_WORDS)
+async def test_a_command_in_the_entry_room_works_or_is_answered_with_where_it_works(
+    localized, name
+):
     typed = twice(name)
-    answers = await localized.tell(localized.onboarded.entry, *(body for body, _ in typed))
+    answers = await localized.send_all(localized.onboarded.entry, *(body for body, _ in typed))
     for (_, keys), answer in zip(typed, answers, strict=True):
-        localized.hears(("only_in_chat",) if WORDS[name].chats_only else keys, answer)
+        localized.assert_notice(
+            ("only_in_chat",) if COMMAND_WORDS[name].chats_only else keys, answer
+        )
 
 
-async def test_any_other_word_gets_one_line_that_names_help(localized):
+async def test_an_unknown_command_gets_one_line_that_names_help(localized):
     for room in (localized.onboarded.chat, localized.onboarded.entry):
-        for answer in await localized.tell(room, *(f"!{word}" for word in UNKNOWN)):
-            localized.hears(("unknown_command",), answer)
+        for answer in await localized.send_all(room, *(f"!{word}" for word in UNKNOWN)):
+            localized.assert_notice(("unknown_command",), answer)
             assert "!help" in answer.body
             assert "\n" not in answer.body
 
 
-async def test_help_is_the_table_of_commands_in_the_words_of_the_language(localized):
+async def test_help_is_the_table_of_commands_in_the_language_of_the_bot(localized):
     for room in (localized.onboarded.chat, localized.onboarded.entry):
-        (answer,) = await localized.tell(room, "!help")
+        (answer,) = await localized.send_all(room, "!help")
         assert answer.body == localized.catalog.help(COMMANDS)
         assert all(f"`!{name}" in answer.body for name in COMMANDS)

@@ -1,4 +1,4 @@
-"""A list too long for one event: in parts, each once, also when it was cut off and the database lost (D2, D7, D12)."""
+"""A list too long for one event has several parts, also after a kill and a lost database (D2, D7, D12)."""
 
 import re
 
@@ -22,10 +22,10 @@ async def many_agents(make_bot, agent, proxy, tmp_path):
 
 
 async def parts_of(onboarded, message_id):
-    """Return the parts of an answer as they read after their edits."""
-    events = await onboarded.person.replies_to(onboarded.chat, message_id)
+    """Return the parts of an answer after their edits."""
+    events = await onboarded.user.replies_to(onboarded.chat, message_id)
     parts = [event for event in events if not event.replaces]
-    return [await onboarded.person.latest_content(onboarded.chat, part.event_id) for part in parts]
+    return [await onboarded.user.latest_content(onboarded.chat, part.event_id) for part in parts]
 
 
 def check_whole(parts):
@@ -37,29 +37,29 @@ def check_whole(parts):
 
 
 def is_whole(event, message_id):
-    """Whether it is the edit that ends the answer."""
+    """Whether this edit ends the answer."""
     return event.answers == message_id and event.replaces and PARTIAL not in event.content
 
 
-async def test_a_list_too_long_for_one_event_comes_in_parts(many_agents, person):
+async def test_a_list_too_long_for_one_event_comes_in_parts(many_agents, user):
     async with many_agents.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, many_agents.user_id)
-        message_id = await person.send_text(onboarded.chat, "!agent")
-        await person.wait_for(lambda event: is_whole(event, message_id))
+        onboarded = await onboard(user, many_agents.user_id)
+        message_id = await user.send_text(onboarded.chat, "!agent")
+        await user.wait_for(lambda event: is_whole(event, message_id))
         check_whole(await parts_of(onboarded, message_id))
 
 
 async def test_a_list_that_was_cut_off_is_completed_with_the_database_lost(
-    many_agents, person, proxy
+    many_agents, user, proxy
 ):
     daemon = many_agents.daemon
     await daemon.start()
     await daemon.wait_live()
-    onboarded = await onboard(person, many_agents.user_id)
+    onboarded = await onboard(user, many_agents.user_id)
     proxy.fault = lambda proxied: Hold() if re.search(r"%24[^/]*\.2$", proxied.path) else None
-    message_id = await person.send_text(onboarded.chat, "!agent")
-    await person.wait_for(lambda event: event.answers == message_id)
+    message_id = await user.send_text(onboarded.chat, "!agent")
+    await user.wait_for(lambda event: event.answers == message_id)
     await daemon.kill()
     (first,) = await parts_of(onboarded, message_id)
     assert first[PARTIAL] is True
@@ -68,5 +68,5 @@ async def test_a_list_that_was_cut_off_is_completed_with_the_database_lost(
     for file in daemon.directory.glob("lambda_matrix.db*"):
         file.unlink()
     await daemon.start()
-    await person.wait_for(lambda event: is_whole(event, message_id))
+    await user.wait_for(lambda event: is_whole(event, message_id))
     check_whole(await parts_of(onboarded, message_id))

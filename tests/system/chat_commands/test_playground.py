@@ -1,4 +1,4 @@
-"""The built-in agent is a playground: every phrase of it does in the room what it says (contract A6)."""
+"""The built-in agent: every phrase has its effect in the room (contract A6)."""
 
 import anyio
 import pytest
@@ -7,7 +7,7 @@ from agent_platform import MOCK_PHRASES
 from agent_platform.mock.sample_text import long_text
 from machines.i18n import catalog_for
 from tests.system.chat_commands.localized_user import open_chat
-from tests.system.users import notice, onboard, said
+from tests.system.users import notice, onboard, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -15,21 +15,21 @@ CATALOG = catalog_for("en", "Lambda")
 RETRY_S = "4"
 
 
-async def played(onboarded, agent_says):
-    """Say everything at once, each in a chat of its own; return the answers by what was said."""
+async def played(onboarded, phrases):
+    """Send all phrases at once, each in a separate chat; return the answers by phrase."""
     answers = {}
 
     async def play(phrase, room):
-        answers[phrase] = said(await onboarded.ask(phrase, room))
+        answers[phrase] = text_of(await onboarded.ask(phrase, room))
 
-    rooms = {phrase: await open_chat(onboarded, phrase) for phrase in agent_says}
+    rooms = {phrase: await open_chat(onboarded, phrase) for phrase in phrases}
     async with anyio.create_task_group() as tasks:
         for phrase, room in rooms.items():
             tasks.start_soon(play, phrase, room)
     return rooms, answers
 
 
-async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person, tmp_path):
+async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, user, tmp_path):
     bot = await make_bot(
         MATRIX_PLATFORM_BACKEND="mock",
         AGENT_BASE_URL="",
@@ -39,8 +39,8 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
     )
     async with bot.daemon as daemon:
         await daemon.wait_live()
-        onboarded = await onboard(person, bot.user_id)
-        welcome = await notice(person, onboarded.chat)
+        onboarded = await onboard(user, bot.user_id)
+        welcome = await notice(user, onboarded.chat)
         for text in (welcome.body, CATALOG.mock_hint()):
             assert all(f"`{phrase}" in text for phrase in ("long", "tool", "confirm", "context"))
 
@@ -51,8 +51,8 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
         assert {phrase.split()[0] for phrase in MOCK_PHRASES} == {
             phrase.split()[0] for phrase in phrases[1:]
         }
-        await onboarded.tell("!soul Be kind.")
-        await onboarded.tell("!skill off files")
+        await onboarded.run_command("!soul Be kind.")
+        await onboarded.run_command("!skill off files")
         rooms, answers = await played(onboarded, phrases)
 
         def echo(phrase):
@@ -71,19 +71,19 @@ async def test_every_phrase_of_the_playground_works_end_to_end(make_bot, person,
         assert answers["silent"] == CATALOG.agent_gave_up("silent")
         assert "May I do this: send it?" in answers["confirm send it"]
         asked_in = rooms["confirm send it"]
-        assert said(await onboarded.ask("!yes", asked_in)) == "Thank you. I did it: send it."
-        assert await onboarded.tell("!yes", asked_in) == CATALOG.no_open_question()
+        assert text_of(await onboarded.ask("!yes", asked_in)) == "Thank you. I did it: send it."
+        assert await onboarded.run_command("!yes", asked_in) == CATALOG.no_open_question()
 
-        saved = await onboarded.tell("!save lunch", rooms["hello"])
+        saved = await onboarded.run_command("!save lunch", rooms["hello"])
         assert saved.startswith(CATALOG.save_done("lunch"))
-        await onboarded.tell("!load", rooms["hello"])
-        picked = await onboarded.tell("1", rooms["hello"])
+        await onboarded.run_command("!load", rooms["hello"])
+        picked = await onboarded.run_command("1", rooms["hello"])
         assert picked.startswith(CATALOG.load_picked("lunch"))
-        # A cleared chat begins with an empty memory: what is kept in the old one is not to be had.
+        # The context of a cleared chat is empty: the saves of the old one are not available.
         for command in ("!clear", "!load"):
-            await onboarded.tell(command, rooms["hello"])
+            await onboarded.run_command(command, rooms["hello"])
         error = CATALOG.agent_error("CONTEXT_UNKNOWN")
         assert (
-            await onboarded.tell("1", rooms["hello"])
+            await onboarded.run_command("1", rooms["hello"])
             == f"{CATALOG.load_failed('lunch')}\n\n{error}"
         )

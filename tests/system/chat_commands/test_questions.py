@@ -1,4 +1,4 @@
-"""An agent's question: asked as text, answered once, kept, expired; and no reactions (contract K8)."""
+"""An agent's question: shown as text, answered once, stored, expired; and no reactions (contract K8)."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.support.agent_script import (
 )
 from tests.system.chat_commands.localized_user import one_answer_each, open_chat, reactions
 from tests.system.recovery.bot_internals import BotInternals
-from tests.system.users import onboard, said
+from tests.system.users import onboard, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ TITLE, DESCRIPTION = "Send the mail?", "To all *three* of them."
 
 
 def asking(request):
-    """Ask whenever told to send something, with an id of its own each time, and say what the answer was."""
+    """Ask for confirmation of each "send …", with a separate id, and answer with the result."""
     if answer := request.payload.get("confirmation"):
         return [Text(f"{answer['id']}: {'sent' if answer['accepted'] else 'kept'}"), End(2)]
     if request.text.startswith("send"):
@@ -31,14 +31,14 @@ def asking(request):
 
 
 @pytest.fixture
-async def asked_home(onboarded, agent):
+async def questioner(onboarded, agent):
     """An onboarded user whose agent asks before it sends anything."""
     agent.script = asking
     return onboarded
 
 
 def confirmations(agent, message_ids=None):
-    """Return the answers that the agent got, with what the message itself said."""
+    """Return the confirmations that the agent got, with the texts of their messages."""
     return [
         (request.payload["confirmation"], request.text)
         for request in agent.requests
@@ -47,113 +47,111 @@ def confirmations(agent, message_ids=None):
     ]
 
 
-async def test_a_question_is_text_with_a_hint(asked_home):
-    answer = await asked_home.ask("send it")
-    assert said(answer) == f"I could.\n\n{CATALOG.confirmation_question(TITLE, DESCRIPTION)}"
-    assert all(hint in said(answer) for hint in ("!yes", "!no"))
-    assert await reactions(asked_home.person, asked_home.chat) == []
+async def test_a_question_is_text_with_a_hint(questioner):
+    answer = await questioner.ask("send it")
+    assert text_of(answer) == f"I could.\n\n{CATALOG.confirmation_question(TITLE, DESCRIPTION)}"
+    assert all(hint in text_of(answer) for hint in ("!yes", "!no"))
+    assert await reactions(questioner.user, questioner.chat) == []
 
 
 @pytest.mark.parametrize(
     ("command", "accepted", "outcome"), [("!yes", True, "sent"), ("!no", False, "kept")]
 )
-async def test_an_answer_is_given_once_and_the_agents_words_are_the_reply_to_it(
-    asked_home, agent, command, accepted, outcome
+async def test_a_question_is_answered_once_and_the_agents_text_is_the_reply(
+    questioner, agent, command, accepted, outcome
 ):
-    await asked_home.ask("send it")
-    answer = await asked_home.ask(command)
-    assert (said(answer), answer.msgtype) == (f"q send it: {outcome}", "m.text")
+    await questioner.ask("send it")
+    answer = await questioner.ask(command)
+    assert (text_of(answer), answer.msgtype) == (f"q send it: {outcome}", "m.text")
     confirmation = {"id": "q send it", "accepted": accepted}
     expected = [(confirmation, "yes" if accepted else "no")]
     assert confirmations(agent, [answer.answers]) == expected
     before = len(agent.requests)
     for again in ("!yes", "!no"):
-        assert await asked_home.tell(again) == CATALOG.no_open_question()
+        assert await questioner.run_command(again) == CATALOG.no_open_question()
     assert len(agent.requests) == before
-    assert await reactions(asked_home.person, asked_home.chat) == []
+    assert await reactions(questioner.user, questioner.chat) == []
 
 
-async def test_two_answers_in_one_breath_are_one_answer(asked_home, agent):
-    person, chat = asked_home.person, asked_home.chat
-    await asked_home.ask("send it")
-    asked = [await person.send_text(chat, body) for body in ("!yes", "!no", "!yes")]
-    first, *others = await one_answer_each(person, chat, asked)
-    assert said(first) == "q send it: sent"
+async def test_two_answers_sent_together_count_once(questioner, agent):
+    user, chat = questioner.user, questioner.chat
+    await questioner.ask("send it")
+    asked = [await user.send_text(chat, body) for body in ("!yes", "!no", "!yes")]
+    first, *others = await one_answer_each(user, chat, asked)
+    assert text_of(first) == "q send it: sent"
     assert [other.body for other in others] == [CATALOG.no_open_question()] * 2
     assert len(confirmations(agent, asked)) == 1
 
 
-async def test_a_yes_written_while_text_still_streams_accepts_nothing_that_comes_after_it(
-    asked_home, agent
-):
+async def test_a_yes_during_streaming_does_not_accept_a_later_question(questioner, agent):
     def slow(request):
         if request.text.startswith("send"):
             return [Text("Type !yes to go on. "), Wait(3), *asking(request)]
         return asking(request)
 
     agent.script = slow
-    person, chat = asked_home.person, asked_home.chat
-    asked = await person.send_text(chat, "send it")
-    await person.wait_for(lambda event: event.answers == asked)
-    early = await person.send_text(chat, "!yes")
-    _, answer = await one_answer_each(person, chat, [asked, early])
+    user, chat = questioner.user, questioner.chat
+    asked = await user.send_text(chat, "send it")
+    await user.wait_for(lambda event: event.answers == asked)
+    early = await user.send_text(chat, "!yes")
+    _, answer = await one_answer_each(user, chat, [asked, early])
     assert (answer.body, answer.msgtype) == (CATALOG.question_again(TITLE, DESCRIPTION), "m.notice")
     assert confirmations(agent, [early]) == []
-    assert said(await asked_home.ask("!yes")) == "q send it: sent"
+    assert text_of(await questioner.ask("!yes")) == "q send it: sent"
 
 
-async def test_a_yes_with_more_behind_it_accepts_nothing_and_shows_the_question_again(
-    asked_home, agent
+async def test_a_yes_with_an_argument_accepts_nothing_and_shows_the_question_again(
+    questioner, agent
 ):
-    await asked_home.ask("send it")
+    await questioner.ask("send it")
     before = len(agent.requests)
     again = CATALOG.question_again(TITLE, DESCRIPTION)
-    assert await asked_home.tell("!yes but not my notes") == again
-    assert await asked_home.tell("!no thanks") == again
+    assert await questioner.run_command("!yes but not my notes") == again
+    assert await questioner.run_command("!no thanks") == again
     assert len(agent.requests) == before
-    assert said(await asked_home.ask("!no")) == "q send it: kept"
+    assert text_of(await questioner.ask("!no")) == "q send it: kept"
 
 
-async def test_an_open_question_is_answered_after_a_kill(make_bot, person, agent):
+async def test_an_open_question_is_answered_after_a_kill(make_bot, user, agent):
     agent.script = asking
     bot = await make_bot()
     await bot.daemon.start()
     await bot.daemon.wait_live()
-    onboarded = await onboard(person, bot.user_id)
+    onboarded = await onboard(user, bot.user_id)
     await onboarded.ask("send it")
     await bot.daemon.kill()
-    answer = await person.send_text(onboarded.chat, "!yes")
+    answer = await user.send_text(onboarded.chat, "!yes")
     await bot.daemon.start()
-    (reply,) = await one_answer_each(person, onboarded.chat, [answer])
-    assert said(reply) == "q send it: sent"
+    (reply,) = await one_answer_each(user, onboarded.chat, [answer])
+    assert text_of(reply) == "q send it: sent"
 
 
-async def test_a_room_has_one_open_question_and_it_is_the_newest(asked_home, agent):
-    other = await open_chat(asked_home, "Other")
-    await asked_home.ask("send one")
-    await asked_home.ask("send three", other)
-    await asked_home.ask("send two")
-    assert said(await asked_home.ask("yes")) == "echo: yes"
-    assert said(await asked_home.ask("!yes")) == "q send two: sent"
-    assert await asked_home.tell("!yes") == CATALOG.no_open_question()
-    assert said(await asked_home.ask("!no", other)) == "q send three: kept"
+async def test_only_the_newest_question_of_a_room_is_open(questioner, agent):
+    other = await open_chat(questioner, "Other")
+    await questioner.ask("send one")
+    await questioner.ask("send three", other)
+    await questioner.ask("send two")
+    assert text_of(await questioner.ask("yes")) == "echo: yes"
+    assert text_of(await questioner.ask("!yes")) == "q send two: sent"
+    assert await questioner.run_command("!yes") == CATALOG.no_open_question()
+    assert text_of(await questioner.ask("!no", other)) == "q send three: kept"
 
 
-async def test_a_dropped_question_is_answered_to_nobody(asked_home, agent):
-    await asked_home.ask("send it")
+async def test_no_agent_gets_an_answer_to_a_dropped_question(questioner, agent):
+    await questioner.ask("send it")
     before = len(agent.requests)
-    assert await asked_home.tell("!cancel") == CATALOG.question_dropped()
-    assert await asked_home.tell("!yes") == CATALOG.no_open_question()
-    assert await asked_home.tell("!cancel") == CATALOG.cancel_nothing()
+    assert await questioner.run_command("!cancel") == CATALOG.question_dropped()
+    assert await questioner.run_command("!yes") == CATALOG.no_open_question()
+    assert await questioner.run_command("!cancel") == CATALOG.cancel_nothing()
     assert len(agent.requests) == before
 
 
-async def test_a_question_of_yesterday_expires_politely(make_bot, person, agent, synapse):
+async def test_an_old_question_expires_with_a_notice(make_bot, user, agent, synapse):
     agent.script = asking
     bot = await make_bot()
     internals = BotInternals(bot, synapse.url)
     await internals.start()
-    onboarded = await onboard(person, bot.user_id)
+    onboarded = await onboard(user, bot.user_id)
     await onboarded.ask("send it")
     assert await bot.daemon.stop() == 0
     age = "json_set(memory, '$.question.asked_at', json_extract(memory, '$.question.asked_at') - ?)"
@@ -162,7 +160,7 @@ async def test_a_question_of_yesterday_expires_politely(make_bot, person, agent,
     )
     await internals.start()
     before = len(agent.requests)
-    assert await onboarded.tell("!yes") == CATALOG.confirmation_expired()
-    assert await onboarded.tell("!yes") == CATALOG.no_open_question()
+    assert await onboarded.run_command("!yes") == CATALOG.confirmation_expired()
+    assert await onboarded.run_command("!yes") == CATALOG.no_open_question()
     assert len(agent.requests) == before
-    assert said(await onboarded.ask("hello")) == "echo: hello"
+    assert text_of(await onboarded.ask("hello")) == "echo: hello"

@@ -10,7 +10,7 @@ from tests.system.chat_commands.agents_fixture import TOKENS, AgentsFixture, ope
 from tests.system.chat_commands.localized_user import open_chat
 from tests.system.chat_commands.registry_file import Entry
 from tests.system.conftest import register_bot
-from tests.system.users import PASSWORD, onboard, said
+from tests.system.users import PASSWORD, onboard, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -19,8 +19,8 @@ FAVOURITE = "beta"
 
 
 @pytest.fixture(scope="module")
-async def standing(synapse, session_agent, tmp_path_factory):
-    """A bot with three agents, and two people: the first agent is for all but the second of them."""
+async def three_agents(synapse, session_agent, tmp_path_factory):
+    """A bot with three agents and two users; the first agent is the default of all but the second user."""
     directory = tmp_path_factory.mktemp("agents")
     users = [await synapse.register(f"a-client-{number}", PASSWORD) for number in range(2)]
     file = directory / "agents.yaml"
@@ -39,27 +39,27 @@ async def standing(synapse, session_agent, tmp_path_factory):
 
 
 @pytest.fixture
-async def agents(standing):
+async def agents(three_agents):
     """The agents and their bot, with the whole file at the beginning and at the end."""
-    agents, ann, _ = standing
+    agents, ann, _ = three_agents
     yield agents
     agents.write(*agents.servers)
     await agents.reload()
-    await ann.tell("!agent alpha", ann.entry)
+    await ann.run_command("!agent alpha", ann.entry)
 
 
 @pytest.fixture
-def ann(standing):
-    return standing[1]
+def ann(three_agents):
+    return three_agents[1]
 
 
 @pytest.fixture
-def bob(standing):
-    return standing[2]
+def bob(three_agents):
+    return three_agents[2]
 
 
 async def who_answers(agents, onboarded, room=None):
-    """Ask something and return the one agent that heard it."""
+    """Send a message and return the one agent that got it."""
     answer = await onboarded.ask("who are you?", room)
     ((name, _),) = agents.asked(answer.answers)
     return name
@@ -72,18 +72,18 @@ def listed(agents, selected):
     )
 
 
-async def test_the_default_is_the_entry_of_the_user_or_else_the_first_agent(agents, ann, bob):
+async def test_the_default_is_the_agent_of_the_users_entry_or_the_first_one(agents, ann, bob):
     assert await who_answers(agents, ann) == "alpha"
     assert await who_answers(agents, bob) == FAVOURITE
-    assert await bob.tell("!agent") == listed(agents, FAVOURITE)
+    assert await bob.run_command("!agent") == listed(agents, FAVOURITE)
 
 
-async def test_each_agent_gets_its_own_token_and_no_log_line_any(agents, ann, bob):
+async def test_each_agent_gets_only_its_token_and_no_log_line_has_one(agents, ann, bob):
     for onboarded, agent, token in ((ann, "alpha", "ALPHA_TOKEN"), (bob, "beta", "BETA_TOKEN")):
         assert await who_answers(agents, onboarded) == agent
         headers = agents.servers[agent].requests[-1].headers
         assert headers["authorization"] == f"Bearer {TOKENS[token]}"
-    await ann.tell("!agent gamma")
+    await ann.run_command("!agent gamma")
     assert await who_answers(agents, ann, await open_chat(ann, "Bare")) == "gamma"
     assert "authorization" not in agents.servers["gamma"].requests[-1].headers
     daemon = agents.bot.daemon
@@ -95,15 +95,15 @@ async def test_each_agent_gets_its_own_token_and_no_log_line_any(agents, ann, bo
 
 async def test_an_agent_is_selected_by_number_or_id_for_new_chats_only(agents, ann, bob):
     first = ann.chat
-    assert await ann.tell("!agent 3", ann.entry) == CATALOG.agent_selected("Gamma")
-    assert await ann.tell("!agent", ann.entry) == listed(agents, "gamma")
+    assert await ann.run_command("!agent 3", ann.entry) == CATALOG.agent_selected("Gamma")
+    assert await ann.run_command("!agent", ann.entry) == listed(agents, "gamma")
     third = await open_chat(ann, "Third")
-    assert await ann.tell("!agent beta") == CATALOG.agent_bound_elsewhere("Beta", "Alpha")
+    assert await ann.run_command("!agent beta") == CATALOG.agent_bound_elsewhere("Beta", "Alpha")
     second = await open_chat(ann, "Second")
-    assert await ann.tell("!agent 2", second) == CATALOG.agent_selected("Beta")
+    assert await ann.run_command("!agent 2", second) == CATALOG.agent_selected("Beta")
     for wrong in ("0", "4", "delta", "Beta", "2 3", "-1"):
-        assert await ann.tell(f"!agent {wrong}") == CATALOG.agent_unknown(wrong)
-    assert await ann.tell("!agent") == listed(agents, "beta")
+        assert await ann.run_command(f"!agent {wrong}") == CATALOG.agent_unknown(wrong)
+    assert await ann.run_command("!agent") == listed(agents, "beta")
     by_room = {first: "alpha", third: "gamma", second: "beta"}
     assert {room: await who_answers(agents, ann, room) for room in by_room} == by_room
     contexts = [agents.servers[name].requests[-1].chat_id for name in by_room.values()]
@@ -111,42 +111,44 @@ async def test_an_agent_is_selected_by_number_or_id_for_new_chats_only(agents, a
     assert await who_answers(agents, bob) == FAVOURITE
 
 
-async def test_a_reloaded_file_brings_agents_and_takes_them_away(agents, ann):
-    await ann.tell("!agent gamma")
+async def test_a_reloaded_file_adds_and_removes_agents(agents, ann):
+    await ann.run_command("!agent gamma")
     going = await open_chat(ann, "Going")
     assert await who_answers(agents, ann, going) == "gamma"
 
     async with open_servers(("delta",)) as servers:
         agents.write("alpha", "beta", more=(Entry("delta", servers["delta"].url),))
         assert (await agents.reload())["agents"] == ["alpha", "beta", "delta"]
-        assert await ann.tell("!agent delta") == CATALOG.agent_bound_elsewhere("Delta", "Alpha")
+        assert await ann.run_command("!agent delta") == CATALOG.agent_bound_elsewhere(
+            "Delta", "Alpha"
+        )
         coming = await open_chat(ann, "Coming")
         answer = await ann.ask("who are you?", coming)
         assert [request.message_id for request in servers["delta"].requests] == [answer.answers]
 
         connections = [len(server.connections) for server in agents.servers.values()]
-        assert await ann.tell("and you?", going) == CATALOG.stale_agent("gamma")
+        assert await ann.run_command("and you?", going) == CATALOG.stale_agent("gamma")
         assert "!new" in CATALOG.stale_agent("gamma")
-        assert CATALOG.format("chat_stale") in await ann.tell("!chats")
+        assert CATALOG.format("chat_stale") in await ann.run_command("!chats")
         assert [len(server.connections) for server in agents.servers.values()] == connections
         assert len(servers["delta"].connections) == 1
 
     agents.write(*agents.servers)
     await agents.reload()
     assert await who_answers(agents, ann, going) == "gamma"
-    assert await ann.tell("and you?", coming) == CATALOG.stale_agent("delta")
+    assert await ann.run_command("and you?", coming) == CATALOG.stale_agent("delta")
 
 
-async def test_a_selected_agent_that_is_gone_gives_way_to_the_default(agents, ann):
-    await ann.tell("!agent gamma")
+async def test_the_default_replaces_a_selected_agent_that_was_removed(agents, ann):
+    await ann.run_command("!agent gamma")
     agents.write("alpha", "beta")
     await agents.reload()
-    assert "**Alpha**" in await ann.tell("!settings")
+    assert "**Alpha**" in await ann.run_command("!settings")
     assert await who_answers(agents, ann, await open_chat(ann, "Default")) == "alpha"
 
 
-async def test_a_broken_file_keeps_the_running_one_and_the_log_says_why(agents, ann):
-    await ann.tell("!agent gamma")
+async def test_a_broken_file_is_ignored_and_logged(agents, ann):
+    await ann.run_command("!agent gamma")
     room = await open_chat(ann, "Unmoved")
     agents.file.write_text("agents:\n  - id: alpha\n    label: Alpha\n    base_ulr: http://x\n")
     line = await agents.reload("registry_refused")
@@ -156,12 +158,12 @@ async def test_a_broken_file_keeps_the_running_one_and_the_log_says_why(agents, 
     agents.file.unlink()
     assert str(agents.file) in (await agents.reload("registry_refused"))["reason"]
     assert await who_answers(agents, ann, room) == "gamma"
-    assert await ann.tell("!agent") == listed(agents, "gamma")
+    assert await ann.run_command("!agent") == listed(agents, "gamma")
     assert agents.bot.daemon.running
 
 
 async def test_without_a_file_there_is_one_agent_and_nothing_is_stale(
-    make_bot, person, agent, tmp_path
+    make_bot, user, agent, tmp_path
 ):
     file = tmp_path / "agents.yaml"
     bot = await make_bot(MATRIX_AGENT_REGISTRY_PATH=str(file))
@@ -170,7 +172,7 @@ async def test_without_a_file_there_is_one_agent_and_nothing_is_stale(
     daemon = bot.daemon
     await daemon.start()
     await daemon.wait_live()
-    onboarded = await onboard(person, bot.user_id)
+    onboarded = await onboard(user, bot.user_id)
     before = await onboarded.ask("hello")
     assert await daemon.stop() == 0
     del daemon.environment["MATRIX_AGENT_REGISTRY_PATH"]
@@ -187,9 +189,9 @@ async def test_without_a_file_there_is_one_agent_and_nothing_is_stale(
         await daemon.start()
         await daemon.wait_live()
         answer = await onboarded.ask("hello")
-        assert said(answer) == "echo: hello"
+        assert text_of(answer) == "echo: hello"
         contexts |= {each.chat_id for each in agent.requests if each.message_id == answer.answers}
-        assert CATALOG.format("chat_stale") not in await onboarded.tell("!chats")
+        assert CATALOG.format("chat_stale") not in await onboarded.run_command("!chats")
         assert await daemon.stop() == 0
     assert len(contexts) == 1
     assert "4242" not in contexts

@@ -7,7 +7,7 @@ from tests.system.commands import command
 pytestmark = pytest.mark.anyio
 
 GOOD = "agents:\n  - id: one\n    label: One\n    base_url: http://127.0.0.1:9\n"
-# The whole file; line; key; a word of what was found; a word of what is expected.
+# The file; line; key; part of the found value; part of the expected value.
 FAULTS = {
     "no agents": ("user_agents: {}\n", 1, "agents", "nothing", "a list of agents"),
     "an empty list": ("agents: []\n", 1, "agents", "an empty list", "at least one agent"),
@@ -51,9 +51,9 @@ async def test_a_fault_ends_the_start_with_one_line_about_it(
     result = await command(bot, "run")
     assert result.code == 2
     (only,) = result.err.splitlines()
-    place = f"{file}:{line}: {key}" if key else f"{file}:{line}"
+    position = f"{file}:{line}: {key}" if key else f"{file}:{line}"
     assert "MATRIX_AGENT_REGISTRY_PATH" in only
-    assert place in only
+    assert position in only
     before, _, after = only.partition("; expected ")
     assert found in before.partition("found ")[2]
     assert expected in after

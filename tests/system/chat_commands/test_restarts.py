@@ -1,4 +1,4 @@
-"""Ended in the middle of each dialogue, and started again: it goes on or ends cleanly, never twice (C6, D1, K2, K7-K9).
+"""A restart in the middle of each dialogue: it continues or ends cleanly, never twice (C6, D1, K2, K7-K9).
 
 All dialogues are under way at once when the daemon ends, each in a chat of its own; every test looks at one.
 """
@@ -19,7 +19,7 @@ from tests.system.chat_commands.interrupted import (
 )
 from tests.system.chat_commands.localized_user import LocalizedUser, one_answer_each, reactions
 from tests.system.conftest import register_bot
-from tests.system.users import PASSWORD, answer_to, children, made_rooms, onboard, said
+from tests.system.users import PASSWORD, answer_to, children, created_rooms, onboard, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -28,19 +28,19 @@ CATALOG = catalog_for("en", "Lambda")
 
 @pytest.fixture(scope="module", params=[killed, drained], ids=lambda ending: ending.__name__)
 async def interrupted(request, synapse, tmp_path_factory):
-    """What was interrupted, after the restart, for either way of ending."""
+    """The interrupted dialogues after the restart, for both ways of ending."""
     end = request.param
     directory = tmp_path_factory.mktemp(end.__name__)
     user_id = await synapse.register(f"a-patient-{end.__name__}", PASSWORD)
     async with (
         Proxy(synapse.url) as proxy,
         AgentServer(Holding()) as agent,
-        MatrixUser(synapse.url, user_id, PASSWORD) as person,
+        MatrixUser(synapse.url, user_id, PASSWORD) as user,
     ):
         bot = await register_bot(synapse, directory, agent, MATRIX_HOMESERVER=proxy.url)
         async with bot.daemon as daemon:
             await daemon.wait_live()
-            localized = LocalizedUser(bot, await onboard(person, bot.user_id))
+            localized = LocalizedUser(bot, await onboard(user, bot.user_id))
             interrupted = await begin_everything(localized, agent, proxy)
             await end(localized)
             proxy.clear_fault()
@@ -49,42 +49,42 @@ async def interrupted(request, synapse, tmp_path_factory):
             yield interrupted
 
 
-async def test_a_story_in_hand_can_be_stopped_right_after_the_restart(interrupted):
+async def test_a_story_in_progress_can_be_stopped_right_after_the_restart(interrupted):
     localized, room, asked = (
         interrupted.localized,
         interrupted.rooms["story"],
         interrupted.asked["story"],
     )
-    (answer,) = await localized.tell(room, "!stop")
-    localized.hears(("stop_done",), answer)
-    reply = await answer_to(localized.person, room, asked)
-    assert said(reply) == f"{STORY}\n\n{CATALOG.stopped()}"
-    assert len(await localized.person.replies_to(room, asked)) == 1
+    (answer,) = await localized.send_all(room, "!stop")
+    localized.assert_notice(("stop_done",), answer)
+    reply = await answer_to(localized.user, room, asked)
+    assert text_of(reply) == f"{STORY}\n\n{CATALOG.stopped()}"
+    assert len(await localized.user.replies_to(room, asked)) == 1
     for request in interrupted.requests(asked):
         await interrupted.agent.connections[request.connection - 1].closed.wait()
-    assert said(await localized.onboarded.ask("and then?", room)) == "echo: and then?"
+    assert text_of(await localized.onboarded.ask("and then?", room)) == "echo: and then?"
 
 
 async def test_an_open_list_is_still_open_and_picked_from_once(interrupted):
     localized, room = interrupted.localized, interrupted.rooms["list"]
-    picked, plain = await localized.tell(room, "2", "2")
+    picked, plain = await localized.send_all(room, "2", "2")
     assert picked.body == CATALOG.load_picked("two")
-    assert said(plain) == "echo: 2"
+    assert text_of(plain) == "echo: 2"
     (request,) = interrupted.requests(picked.answers)
     assert request.payload["context"] == {"action": "load", "name": "two"}
 
 
 async def test_an_open_question_is_still_open_and_answered_once(interrupted):
     localized, room = interrupted.localized, interrupted.rooms["question"]
-    first, second = await localized.tell(room, "!no", "!yes")
-    assert said(first) == "open: False"
+    first, second = await localized.send_all(room, "!no", "!yes")
+    assert text_of(first) == "open: False"
     assert second.body == CATALOG.no_open_question()
     assert interrupted.confirmations("open") == {("open", False, first.answers)}
     assert len(interrupted.requests(first.answers)) == 1
-    assert await reactions(localized.person, room) == []
+    assert await reactions(localized.user, room) == []
 
 
-async def test_an_answer_in_hand_is_asked_again_as_the_same_message_and_replied_to_once(
+async def test_an_answer_in_progress_is_requested_again_as_the_same_message_and_replied_to_once(
     interrupted,
 ):
     localized, room, asked = (
@@ -92,61 +92,63 @@ async def test_an_answer_in_hand_is_asked_again_as_the_same_message_and_replied_
         interrupted.rooms["yes"],
         interrupted.asked["yes"],
     )
-    (answer,) = await one_answer_each(localized.person, room, [asked])
-    assert said(answer) == f"{HELD}: True"
+    (answer,) = await one_answer_each(localized.user, room, [asked])
+    assert text_of(answer) == f"{HELD}: True"
     assert interrupted.confirmations(HELD) == {(HELD, True, asked)}
     assert len(interrupted.requests(asked)) == 2
-    (again,) = await localized.tell(room, "!yes")
+    (again,) = await localized.send_all(room, "!yes")
     assert again.body == CATALOG.no_open_question()
     assert len(interrupted.confirmations(HELD)) == 1
 
 
-async def test_a_save_in_hand_is_asked_again_as_the_same_message_and_listed_once(interrupted):
+async def test_a_save_in_progress_is_requested_again_as_the_same_message_and_listed_once(
+    interrupted,
+):
     localized, room, asked = (
         interrupted.localized,
         interrupted.rooms["save"],
         interrupted.asked["save"],
     )
-    (answer,) = await one_answer_each(localized.person, room, [asked])
+    (answer,) = await one_answer_each(localized.user, room, [asked])
     assert (answer.msgtype, answer.body) == ("m.notice", CATALOG.save_done(HELD))
     requests = interrupted.requests(asked)
     assert [request.payload["context"]["name"] for request in requests] == [HELD, HELD]
     assert len({request.chat_id for request in requests}) == 1
-    (page,) = await localized.tell(room, "!load")
+    (page,) = await localized.send_all(room, "!load")
     assert page.body == CATALOG.load_list((HELD,))
 
 
-async def test_a_chat_half_made_is_made_once(interrupted, synapse):
+async def test_a_chat_in_creation_is_created_once(interrupted, synapse):
     localized, onboarded = interrupted.localized, interrupted.localized.onboarded
-    (answer,) = await one_answer_each(localized.person, onboarded.chat, [interrupted.asked["new"]])
-    localized.hears(("chat_created",), answer)
-    invited = await localized.person.rooms_invited()
+    (answer,) = await one_answer_each(localized.user, onboarded.chat, [interrupted.asked["new"]])
+    localized.assert_notice(("chat_created",), answer)
+    invited = await localized.user.rooms_invited()
     for room in invited:
-        await localized.person.join(room)
-    linked = set(await children(localized.person, onboarded.space))
+        await localized.user.join(room)
+    linked = set(await children(localized.user, onboarded.space))
     assert len(linked) == 1 + len(interrupted.rooms) + 1
     async with MatrixUser(synapse.url, onboarded.bot, PASSWORD) as witness:
-        spaces, chats = await made_rooms(witness)
+        spaces, chats = await created_rooms(witness)
     assert (spaces, set(chats)) == ([onboarded.space], linked)
     (garden,) = linked - {onboarded.chat, *interrupted.rooms.values()}
-    assert said(await onboarded.ask("what grows here?", garden)) == "echo: what grows here?"
+    assert text_of(await onboarded.ask("what grows here?", garden)) == "echo: what grows here?"
 
 
-async def test_what_was_chosen_still_travels(interrupted):
+async def test_settings_are_still_sent(interrupted):
     answer = await interrupted.localized.onboarded.ask("how will you be?")
     (request,) = interrupted.requests(answer.answers)
     assert request.payload["settings"] == {"soul": "Be brief."}
 
 
-async def test_nothing_that_was_done_before_is_done_again(interrupted):
+async def test_finished_work_is_not_repeated(interrupted):
     for name in ("save", "yes"):
         await answer_to(
-            interrupted.localized.person, interrupted.rooms[name], interrupted.asked[name]
+            interrupted.localized.user, interrupted.rooms[name], interrupted.asked[name]
         )
     answered = [
         event.answers
         for room in interrupted.rooms.values()
-        for event in await bot_says(interrupted, room)
+        for event in await texts_of_bot(interrupted, room)
     ]
     assert len(answered) == len({*answered})
     saves = [
@@ -157,9 +159,9 @@ async def test_nothing_that_was_done_before_is_done_again(interrupted):
     assert sorted(saves) == [HELD, HELD, "one", "two"]
 
 
-async def bot_says(interrupted, room):
+async def texts_of_bot(interrupted, room):
     return [
         event
-        for event in await interrupted.localized.person.messages(room)
+        for event in await interrupted.localized.user.messages(room)
         if event.answers is not None and event.replaces is None
     ]

@@ -1,18 +1,18 @@
-"""A bot whose database is about to be unusable, and what has to hold of it then and afterwards (contracts S4, D3)."""
+"""A bot whose database becomes unusable, and the checks during and after that (contracts S4, D3)."""
 
 import json
 
 from store.readonly import read
 from tests.support.matrix_user import MatrixUser
-from tests.system.users import answer_to, said
+from tests.system.users import answer_to, text_of
 
 DATABASE = "lambda_matrix.db"
-WHILE_IT_WAS_BROKEN = "did you hear this?"
+WHILE_IT_WAS_BROKEN = "did you get this?"
 _ALL = '{"room":{"timeline":{"limit":1000}}}'
 
 
 class BrokenDatabase:
-    """A bot with somebody to talk to, and its database."""
+    """A bot with a user, and its database."""
 
     def __init__(self, bot, onboarded):
         self.daemon, self.bot, self.onboarded = bot.daemon, bot.user_id, onboarded
@@ -20,10 +20,10 @@ class BrokenDatabase:
         self.asked = ""
 
     async def ask(self):
-        self.asked = await self.onboarded.person.send_text(self.onboarded.chat, WHILE_IT_WAS_BROKEN)
+        self.asked = await self.onboarded.user.send_text(self.onboarded.chat, WHILE_IT_WAS_BROKEN)
 
     async def ends_with_advice(self, *words):
-        """See that the daemon ends with exit code 4 and one line that says where and what to do."""
+        """Check that the daemon ends with exit code 4 and one line with the path and advice."""
         assert await self.daemon.wait_ended() == 4
         line = self.daemon.other_output[-1]
         assert len(self.daemon.other_output) == 1
@@ -32,9 +32,9 @@ class BrokenDatabase:
         self.daemon.other_output.clear()
 
     async def has_skipped_nothing(self, url, *asked):
-        """See that what was asked, and is not in the inbox, is still shown by a sync from the kept token."""
-        # Read as `inspect-room` does, because to open it plainly would write.
-        token, kept = read(
+        """Check that a sync from the stored token shows all messages that are not in the inbox."""
+        # Read as `inspect-room` does, because opening it normally would write.
+        token, stored = read(
             self.path,
             lambda raw: (
                 raw.execute("SELECT sync_token FROM bot").fetchone()[0],
@@ -47,14 +47,16 @@ class BrokenDatabase:
             params = {"since": token, "filter": _ALL}
             answer = await bot.request("GET", "/sync", params=params)
         shown = json.dumps(answer.get("rooms", {}).get("join", {}))
-        skipped = [each for each in (self.asked, *asked) if each not in kept and each not in shown]
-        assert skipped == [], f"neither kept nor shown again: {skipped}"
+        skipped = [
+            each for each in (self.asked, *asked) if each not in stored and each not in shown
+        ]
+        assert skipped == [], f"neither stored nor shown again: {skipped}"
 
     async def answers_after_a_plain_start(self):
         async with self.daemon:
             await self.daemon.wait_live()
-            answer = await answer_to(self.onboarded.person, self.onboarded.chat, self.asked)
-            assert said(answer) == f"echo: {WHILE_IT_WAS_BROKEN}"
-            assert said(await self.onboarded.ask("and now?")) == "echo: and now?"
+            answer = await answer_to(self.onboarded.user, self.onboarded.chat, self.asked)
+            assert text_of(answer) == f"echo: {WHILE_IT_WAS_BROKEN}"
+            assert text_of(await self.onboarded.ask("and now?")) == "echo: and now?"
             assert await self.daemon.stop() == 0
-        assert len(await self.onboarded.person.replies_to(self.onboarded.chat, self.asked)) == 1
+        assert len(await self.onboarded.user.replies_to(self.onboarded.chat, self.asked)) == 1

@@ -27,10 +27,10 @@ async def session_setup(
             AGENT_RETRY_S=str(RETRY_S),
             AGENT_TIMEOUT_S=str(TIMEOUT_S),
         )
-        user_id = await synapse.register("a-patient-person", PASSWORD)
-        async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
+        user_id = await synapse.register("a-patient-user", PASSWORD)
+        async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as user:
             await daemon.wait_live()
-            yield FaultFixture(proxy, bot, await onboard(person, bot.user_id))
+            yield FaultFixture(proxy, bot, await onboard(user, bot.user_id))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One bot with short timeouts behind a failing proxy, and a user who talks to it."""
+"""One bot with short timeouts behind a failing proxy, and a user of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sandbox.daemon import Daemon, LogLine
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Fault, ProxiedRequest, Proxy
-from tests.system.users import Bot, OnboardedUser, answer_to, said
+from tests.system.users import Bot, OnboardedUser, answer_to, text_of
 
 RETRY_S = 2.5
 TIMEOUT_S = 1.0
@@ -23,9 +23,9 @@ class FaultFixture:
     faulted_before: int = field(default=0)
 
     @property
-    def person(self) -> MatrixUser:
+    def user(self) -> MatrixUser:
         """The user."""
-        return self.onboarded.person
+        return self.onboarded.user
 
     @property
     def daemon(self) -> Daemon:
@@ -38,7 +38,7 @@ class FaultFixture:
         return self.proxy.faulted[self.faulted_before :]
 
     def begin(self) -> None:
-        """Forget what earlier tests saw."""
+        """Ignore the log lines and faults of earlier tests."""
         self.log_before = len(self.daemon.log)
         self.faulted_before = len(self.proxy.faulted)
 
@@ -46,19 +46,19 @@ class FaultFixture:
         """Return the lines of one event in this test."""
         return [line for line in self.daemon.log[self.log_before :] if line["event"] == event]
 
-    async def say(self, text: str) -> str:
-        """Say something and return its event's id."""
-        return await self.person.send_text(self.onboarded.chat, text)
+    async def send_text(self, text: str) -> str:
+        """Send a message and return its event id."""
+        return await self.user.send_text(self.onboarded.chat, text)
 
     async def only_answer(self, message_id: str, timeout_s: float = 60.0) -> str:
         """Return the text of the one finished answer to a message; check that there is no other."""
-        answer = await answer_to(self.person, self.onboarded.chat, message_id, timeout_s)
-        assert len(await self.person.replies_to(self.onboarded.chat, message_id)) == 1
-        return said(answer)
+        answer = await answer_to(self.user, self.onboarded.chat, message_id, timeout_s)
+        assert len(await self.user.replies_to(self.onboarded.chat, message_id)) == 1
+        return text_of(answer)
 
-    async def goes_on(self) -> None:
+    async def assert_next_is_answered(self) -> None:
         """Check that the next message of the room is answered as usual."""
-        message_id = await self.say("and now?")
+        message_id = await self.send_text("and now?")
         assert await self.only_answer(message_id) == "echo: and now?"
 
 
@@ -75,7 +75,7 @@ def sends(proxied: ProxiedRequest) -> bool:
 
 
 def answers(message_id: str) -> Callable[[ProxiedRequest], bool]:
-    """Return what recognises the first event of the answer to a message by its transaction id."""
+    """Return a condition for the first event of the answer to a message, by its transaction id."""
     return lambda proxied: sends(proxied) and proxied.path.endswith(f"{message_id[1:]}.1")
 
 

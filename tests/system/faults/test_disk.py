@@ -1,4 +1,4 @@
-"""The database can't be used: exit 4 with what to do, nothing skipped, and a plain start goes on (contracts S4, D3)."""
+"""The database can't be used: exit 4 with advice, nothing is skipped, a normal start continues (S4, D3)."""
 
 import os
 import resource
@@ -19,19 +19,19 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="session")
 async def session_broken(synapse, session_agent, tmp_path_factory):
-    """A bot that has welcomed somebody; every test leaves it as whole as it found it."""
+    """A bot with an onboarded user; every test restores what it damages."""
     bot = await register_bot(synapse, tmp_path_factory.mktemp("disk"), session_agent)
-    user_id = await synapse.register("a-person-with-a-disk", PASSWORD)
-    async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
+    user_id = await synapse.register("a-user-with-a-disk", PASSWORD)
+    async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as user:
         await daemon.wait_live()
-        broken = BrokenDatabase(bot, await onboard(person, bot.user_id))
+        broken = BrokenDatabase(bot, await onboard(user, bot.user_id))
         assert await daemon.stop() == 0
         yield broken
 
 
 @pytest.fixture
 async def broken(session_broken, agent):
-    """The bot, live and with nothing under way."""
+    """The bot, live and idle."""
     async with session_broken.daemon as daemon:
         await daemon.wait_live()
         await session_broken.onboarded.ask("hello")
@@ -40,7 +40,7 @@ async def broken(session_broken, agent):
 
 @contextmanager
 def exclusive_lock(path):
-    """Hold the database as a backup tool that never ends would."""
+    """Lock the database, as a backup tool would that never ends."""
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
         yield
@@ -49,7 +49,7 @@ def exclusive_lock(path):
 
 @contextmanager
 def read_only(directory):
-    """Make a directory read-only, for root too, who heeds no mode."""
+    """Make a directory read-only, also for root, who ignores modes."""
     if os.geteuid() != 0:
         directory.chmod(0o500)
         yield
@@ -65,8 +65,8 @@ def read_only(directory):
         subprocess.run(["umount", directory], check=True)
 
 
-async def test_a_full_disk(broken, synapse):
-    # No file may grow from here on, as on a disk without room.
+async def test_a_full_disk_ends_the_daemon_with_advice(broken, synapse):
+    # No file can grow from here on, as on a full disk.
     resource.prlimit(broken.daemon.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     await broken.ask()
     await broken.ends_with_advice("free space")
@@ -74,7 +74,7 @@ async def test_a_full_disk(broken, synapse):
     await broken.answers_after_a_plain_start()
 
 
-async def test_a_database_that_another_program_keeps_locked(broken, synapse):
+async def test_a_database_that_another_program_locks_ends_the_daemon(broken, synapse):
     with exclusive_lock(broken.path):
         await broken.ask()
         await broken.ends_with_advice("another program")
@@ -82,7 +82,7 @@ async def test_a_database_that_another_program_keeps_locked(broken, synapse):
     await broken.answers_after_a_plain_start()
 
 
-async def test_a_database_that_another_program_keeps_locked_at_the_start(broken):
+async def test_a_database_that_another_program_locks_ends_the_start(broken):
     await broken.daemon.kill()
     await broken.ask()
     with exclusive_lock(broken.path):
@@ -91,7 +91,7 @@ async def test_a_database_that_another_program_keeps_locked_at_the_start(broken)
     await broken.answers_after_a_plain_start()
 
 
-async def test_a_directory_that_is_read_only(broken, synapse):
+async def test_a_read_only_directory_ends_the_daemon(broken, synapse):
     assert await broken.daemon.stop() == 0
     await broken.ask()
     with read_only(broken.daemon.directory):
@@ -129,7 +129,7 @@ async def test_a_corrupt_file_is_refused_and_rebuilt_once_it_is_moved_away(broke
     await broken.answers_after_a_plain_start()
 
 
-async def test_a_directory_that_is_not_there(make_bot):
+async def test_a_missing_directory_ends_the_start(make_bot):
     bot = await make_bot(MATRIX_DB_PATH="nowhere/at/all.db")
     async with bot.daemon as daemon:
         assert await daemon.wait_ended() == 4

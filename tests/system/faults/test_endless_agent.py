@@ -1,4 +1,4 @@
-"""The agent never comes to an end, wherever it stops: one plain reply when the time is over (contract D10).
+"""The agent stops at any frame without an end: one plain reply when the retry time is over (contract D10).
 
 That a second try is answered as the same turn is tried in `test_agent`; here no try ever is.
 """
@@ -36,30 +36,30 @@ FRAMES: tuple[Step, ...] = (
 SILENCE = Wait(60.0)
 GAVE_UP = "could not answer"
 STATUS_S = 10.0
-"""How long the protocol lets an agent take for its `STATUS`; `AGENT_TIMEOUT_S` does not change it."""
+"""The time within which an agent must send `STATUS`; `AGENT_TIMEOUT_S` does not change it."""
 A_LITTLE_S = 3.0
 
 
 @pytest.mark.parametrize("end", [SILENCE, Close(1000)], ids=["silent", "closed"])
-@pytest.mark.parametrize("heard", range(0, len(FRAMES), 2))
+@pytest.mark.parametrize("frame_count", range(0, len(FRAMES), 2))
 async def test_an_agent_that_stops_at_another_frame_at_each_try_ends_in_one_plain_reply(
-    setup, agent, heard, end
+    setup, agent, frame_count, end
 ):
     tries: list[str] = []
 
     def script(request):
-        # At the last frame but for `END`, an answer that never ends.
-        stops_after = min(heard + len(tries), len(FRAMES))
+        # The last frame before `END`: an answer that never ends.
+        stops_after = min(frame_count + len(tries), len(FRAMES))
         tries.append(request.message_id)
         return (*FRAMES[:stops_after], end)
 
     agent.script = script
     began = time.monotonic()
-    asked = await setup.say(f"what about the tide, from frame {heard} on?")
+    asked = await setup.send_text(f"what about the tide, from frame {frame_count} on?")
     answer = await setup.only_answer(asked)
     assert GAVE_UP in answer
-    # What the last try said is kept, and said once.
-    last = FRAMES[: min(heard + len(tries) - 1, len(FRAMES))]
+    # The text of the last try is kept, once.
+    last = FRAMES[: min(frame_count + len(tries) - 1, len(FRAMES))]
     kept = "".join(frame.chunk for frame in last if isinstance(frame, Text)).strip()
     assert answer.startswith(kept)
     assert answer.count("The tide") <= 1
@@ -67,26 +67,26 @@ async def test_an_agent_that_stops_at_another_frame_at_each_try_ends_in_one_plai
     assert len(tries) >= 2
     assert set(tries) == {asked}
     agent.script = echo
-    await setup.goes_on()
+    await setup.assert_next_is_answered()
 
 
-async def test_an_agent_that_accepts_and_says_nothing_ends_in_one_plain_reply(setup, agent):
+async def test_an_agent_that_accepts_and_sends_nothing_ends_in_one_plain_reply(setup, agent):
     greeting, agent.opening = agent.opening, NO_STATUS
     before, asked_before = len(agent.connections), len(agent.requests)
     began = time.monotonic()
     try:
-        asked = await setup.say("are you awake?")
+        asked = await setup.send_text("are you awake?")
         assert GAVE_UP in await setup.only_answer(asked)
     finally:
         agent.opening = greeting
     assert time.monotonic() - began < STATUS_S + A_LITTLE_S
-    # It is not told anything before it has said that it is ready.
+    # It gets no message before its `STATUS`.
     assert len(agent.requests) == asked_before
     assert len(agent.connections) > before
-    await setup.goes_on()
+    await setup.assert_next_is_answered()
 
 
-async def test_an_agent_that_works_for_longer_than_the_patience_is_not_given_up(setup, agent):
+async def test_an_agent_that_works_for_longer_than_the_retry_time_is_waited_for(setup, agent):
     requests = []
 
     async def script(request):
@@ -100,6 +100,6 @@ async def test_an_agent_that_works_for_longer_than_the_patience_is_not_given_up(
         yield End()
 
     agent.script = script
-    asked = await setup.say("tell me everything")
+    asked = await setup.send_text("tell me everything")
     assert await setup.only_answer(asked) == "On and on and at last the end."
     assert requests == [asked]

@@ -1,6 +1,6 @@
 """One room is flooded with 500 messages at once: the other rooms are answered as usual (contract D11).
 
-On the homeserver in memory, because no person can say that much in a second to a real one.
+On the homeserver in memory, because a real one does not accept so many messages in a second.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ BOT = "@bot:localhost"
 FLOOD = 500
 OTHERS = 100
 AHEAD = FLOOD / 5
-"""So much of the flood may be asked before the last of the other rooms; first come, first served would be all."""
+"""The share of the flood that may reach the agent before the last of the other rooms; in order of arrival it is all."""
 
 
 @pytest.fixture
 async def crowd(agent, tmp_path):
-    """A homeserver with a chat for each of many people, and a live daemon."""
+    """A homeserver with a chat for each of many users, and a live daemon."""
     environment = {
         "MATRIX_USER_ID": BOT,
         "MATRIX_PASSWORD": "unused",
@@ -31,10 +31,10 @@ async def crowd(agent, tmp_path):
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
     async with MemoryHomeserver() as homeserver:
-        people = await homeserver.populate(BOT, users=1 + OTHERS)
+        users = await homeserver.populate(BOT, users=1 + OTHERS)
         async with Daemon(tmp_path, environment | {"MATRIX_HOMESERVER": homeserver.url}) as daemon:
             await daemon.wait_live()
-            yield homeserver, [room for person in people for room in person["rooms"]]
+            yield homeserver, [room for user in users for room in user["rooms"]]
             assert await daemon.stop() == 0
 
 
@@ -43,7 +43,7 @@ async def test_a_flooded_room_does_not_delay_the_others(crowd, agent):
     agent.script = lambda request: (Text(request.text), End())
     before = len(agent.requests)
     await homeserver.inject(FLOOD, rooms=1)
-    # The flood is under way before anybody else says anything.
+    # The flood begins before any other message.
     while (await agent.next_request()).order <= before:
         pass
     await homeserver.inject(1 + OTHERS)

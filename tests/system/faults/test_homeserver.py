@@ -22,24 +22,24 @@ OUTAGES = {
     "a page that says all is well": Answer(200, PAGE, HTML),
     "answers cut in half": Change(lambda body: body[: len(body) // 2]),
 }
-# A request that leaves a whole second after the last one may arrive a little less than that after it.
+# Requests that are sent a second apart may arrive a little closer together.
 A_SECOND = 0.95
 
 
 def moments(setup):
-    """Return when somebody asked whether the homeserver is back."""
+    """Return once the homeserver was probed."""
     return [proxied.at for proxied in setup.faulted if probes(proxied)]
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
-async def test_an_outage_is_waited_out_and_the_answer_comes_once(setup, outage):
+async def test_an_answer_is_sent_once_after_an_outage(setup, outage):
     setup.proxy.fault = lambda _: outage
-    asked = await setup.say("is anybody there?")
+    asked = await setup.send_text("is anybody there?")
     await setup.proxy.wait_until(lambda: len(moments(setup)) >= 2)
     setup.proxy.clear_fault()
     assert await setup.only_answer(asked) == "echo: is anybody there?"
-    await setup.goes_on()
-    # What was under way when it began fails with it; from then on one at a time asks, a second apart.
+    await setup.assert_next_is_answered()
+    # Requests in progress fail at its beginning; after that there are only probes, a second apart.
     under_way = next(n for n, proxied in enumerate(setup.faulted) if probes(proxied))
     assert under_way <= 5
     assert all(map(probes, setup.faulted[under_way:]))
@@ -48,10 +48,10 @@ async def test_an_outage_is_waited_out_and_the_answer_comes_once(setup, outage):
     assert len(setup.logged("homeserver_reachable")) == 1
 
 
-async def test_a_homeserver_that_hangs_is_waited_for(setup, synapse, agent):
+async def test_the_bot_waits_for_a_homeserver_that_hangs(setup, synapse, agent):
     go = anyio.Event()
     agent.script = lambda request: (Wait(go), Text(f"echo: {request.text}"), End())
-    asked = await setup.say("are you frozen?")
+    asked = await setup.send_text("are you frozen?")
     opened = len(agent.connections)
     request = await agent.next_request()
     while request.text != "are you frozen?":
@@ -59,7 +59,7 @@ async def test_a_homeserver_that_hangs_is_waited_for(setup, synapse, agent):
     synapse.pause()
     try:
         go.set()
-        # The whole answer is out of the agent's hands, and can't be sent.
+        # The agent has finished the answer, which can't be sent.
         await agent.connections[opened - 1].closed.wait()
         await setup.proxy.wait_until(lambda: any(map(sends, setup.proxy.requests[-3:])))
     finally:
@@ -76,11 +76,13 @@ async def test_a_homeserver_that_hangs_is_waited_for(setup, synapse, agent):
     ],
     ids=["retry_after_ms", "Retry-After", "a page"],
 )
-async def test_a_limit_is_kept_as_long_as_the_homeserver_says(setup, body, headers):
+async def test_a_rate_limit_is_respected_for_the_time_that_the_homeserver_sets(
+    setup, body, headers
+):
     left = [Answer(429, body, headers), Answer(429, body, headers)]
     setup.proxy.fault = lambda proxied: left.pop() if sends(proxied) and left else None
     before = len(setup.proxy.requests)
-    asked = await setup.say("may I?")
+    asked = await setup.send_text("may I?")
     assert await setup.only_answer(asked) == "echo: may I?"
     times = [proxied.at for proxied in setup.proxy.requests[before:] if sends(proxied)]
     assert len(times) == 3
@@ -88,7 +90,7 @@ async def test_a_limit_is_kept_as_long_as_the_homeserver_says(setup, body, heade
     assert setup.logged("homeserver_unreachable") == []
 
 
-async def test_a_limit_drops_edits_in_between_and_never_the_last(setup, agent):
+async def test_a_rate_limit_drops_intermediate_edits_and_never_the_last(setup, agent):
     words = [f"word{number} " for number in range(60)]
     whole = "".join(words)
 
@@ -99,7 +101,7 @@ async def test_a_limit_drops_edits_in_between_and_never_the_last(setup, agent):
         yield End()
 
     def limited(proxied):
-        # The answer's first text may pass, its edits are limited, two seconds each.
+        # The first text of the answer passes; its edits are limited, two seconds each.
         if not sends(proxied) or ".e" not in proxied.path or proxied.number in faulted:
             return None
         faulted.add(proxied.number)
@@ -108,21 +110,21 @@ async def test_a_limit_drops_edits_in_between_and_never_the_last(setup, agent):
     faulted: set[int] = set()
     agent.script = slowly
     setup.proxy.fault = lambda proxied: limited(proxied) if len(faulted) < 2 else None
-    asked = await setup.say("a long story, please")
+    asked = await setup.send_text("a long story, please")
     assert await setup.only_answer(asked) == whole.strip()
     assert len(faulted) == 2
-    # Six seconds of text would have been some four edits.
-    edits = [event for event in await setup.person.messages(setup.onboarded.chat) if event.replaces]
+    # Without limits, six seconds of text are about four edits.
+    edits = [event for event in await setup.user.messages(setup.onboarded.chat) if event.replaces]
     assert 1 <= sum(event.answers == asked for event in edits) <= 3
 
 
 async def test_a_sync_that_fails_alone_delays_no_answer(setup, agent):
-    asked = await setup.say("first")
+    asked = await setup.send_text("first")
     await setup.only_answer(asked)
     left = [Answer(500, b'{"errcode":"M_UNKNOWN"}', JSON)]
     setup.proxy.fault = whenever(syncs, left[0])
     agent.hold()
-    asked = await setup.say("second")
+    asked = await setup.send_text("second")
     await setup.proxy.wait_until(lambda: any(map(syncs, setup.faulted)))
     agent.release()
     setup.proxy.clear_fault()

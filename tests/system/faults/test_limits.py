@@ -1,4 +1,4 @@
-"""Agents that never come to an end, each in another way: one plain end, and other rooms go on (E13, D14)."""
+"""Agents with endless answers of several kinds: one plain end, and other rooms are not affected (E13, D14)."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from tests.support.agent_script import Raw, SendFile, Step, Text, Tool, Update
 from tests.support.agent_server import AgentServer
 from tests.support.matrix_user import MatrixUser
 from tests.system.conftest import register_bot
-from tests.system.users import PARTIAL, PASSWORD, OnboardedUser, onboard, said
+from tests.system.users import PARTIAL, PASSWORD, OnboardedUser, onboard, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -40,10 +40,10 @@ TOO_SLOW: dict[str, Step] = {
 
 
 @pytest.fixture(scope="module")
-async def two_homes(
+async def two_users(
     synapse: Synapse, session_agent: AgentServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[OnboardedUser, OnboardedUser]]:
-    """Two people with a bot that has little time and shows little."""
+    """Two users of a bot with small limits of time and length."""
     bot = await register_bot(
         synapse,
         tmp_path_factory.mktemp("limits"),
@@ -52,7 +52,7 @@ async def two_homes(
         AGENT_MAX_TURN_S=str(MAX_TURN_S),
         SURFACES_LOG_LEVEL="info",
     )
-    users = [await synapse.register(f"a-limited-person-{n}", PASSWORD) for n in range(2)]
+    users = [await synapse.register(f"a-limited-user-{n}", PASSWORD) for n in range(2)]
     async with (
         bot.daemon as daemon,
         MatrixUser(synapse.url, users[0], PASSWORD) as one,
@@ -63,8 +63,8 @@ async def two_homes(
 
 
 @pytest.mark.parametrize("kind", [*TOO_LONG, *TOO_SLOW])
-async def test_an_endless_answer_is_ended_and_other_rooms_are_answered(two_homes, agent, kind):
-    onboarded, other = two_homes
+async def test_an_endless_answer_is_ended_and_other_rooms_are_answered(two_users, agent, kind):
+    onboarded, other = two_users
     step = TOO_LONG.get(kind) or TOO_SLOW[kind]
 
     async def script(request):
@@ -77,22 +77,22 @@ async def test_an_endless_answer_is_ended_and_other_rooms_are_answered(two_homes
     agent.script = script
     asked_before = len(agent.requests)
     began = time.monotonic()
-    asked = await onboarded.person.send_text(onboarded.chat, "endless")
+    asked = await onboarded.user.send_text(onboarded.chat, "endless")
     waits = []
     for number in range(3):
         began_other = time.monotonic()
-        assert said(await other.ask(f"{kind} {number}")) == f"echo: {kind} {number}"
+        assert text_of(await other.ask(f"{kind} {number}")) == f"echo: {kind} {number}"
         waits.append(time.monotonic() - began_other)
     sentence = CATALOG.answer_too_long() if kind in TOO_LONG else CATALOG.agent_gave_up("too_slow")
-    end = await onboarded.person.wait_for(
+    end = await onboarded.user.wait_for(
         lambda event: (
-            event.answers == asked and PARTIAL not in event.content and sentence in said(event)
+            event.answers == asked and PARTIAL not in event.content and sentence in text_of(event)
         ),
         30.0,
     )
     assert time.monotonic() - began < MAX_TURN_S + A_LITTLE_S
     assert max(waits) < A_LITTLE_S
-    assert len(said(end)) < MAX_KB * 1024 + 500
+    assert len(text_of(end)) < MAX_KB * 1024 + 500
     (request,) = [each for each in agent.requests[asked_before:] if each.message_id == asked]
     await agent.connections[request.connection - 1].closed.wait()
-    assert said(await onboarded.ask("and now?")) == "echo: and now?"
+    assert text_of(await onboarded.ask("and now?")) == "echo: and now?"

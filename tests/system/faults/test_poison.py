@@ -18,7 +18,7 @@ for _ in range(200):
 
 
 def message(**wrong):
-    """Return a message that would be in order but for what is given; `None` leaves a key out."""
+    """Return a valid message with the given changes; `None` leaves a key out."""
     event = {
         "type": "m.room.message",
         "event_id": "$not-there",
@@ -59,7 +59,7 @@ EVENTS: tuple[object, ...] = (
     message(type="m.room.member", state_key=9, content={"membership": "join"}),
     message(type="m.room.member", state_key="@x:localhost", content={"membership": "god"}),
 )
-PLACES = {
+DAMAGES = {
     "timeline": lambda room: {"rooms": {"join": {room: {"timeline": {"events": [*EVENTS]}}}}},
     "state": lambda room: {"rooms": {"join": {room: {"state": {"events": [*EVENTS]}}}}},
     "no state": lambda room: {"rooms": {"join": {room: {"state": {"events": {}}}}}},
@@ -85,11 +85,11 @@ PLACES = {
     "no to-device messages": lambda _: {"to_device": ["events"]},
 }
 SILENT = {"state", "ephemeral", "account data"}
-"""Of these nothing is used but `m.room.encryption`: content that is never read can't be malformed."""
+"""Only `m.room.encryption` is used of these: content that is never read can't be malformed."""
 
 
 def with_poison(body, poison):
-    """Put poison into a sync response, in front of what it brings and behind it."""
+    """Put malformed events into a sync response, before and after its events."""
     answer = json.loads(body)
     merge(answer, poison)
     return json.dumps(answer).encode()
@@ -107,15 +107,15 @@ def merge(into, more):
 
 
 def set_apart(setup):
-    """Return how much the database holds in quarantine."""
+    """Return the number of rows in quarantine."""
     path = setup.daemon.directory / "lambda_matrix.db"
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as raw:
         return raw.execute("SELECT total(times) FROM quarantine").fetchone()[0]
 
 
-@pytest.mark.parametrize("place", PLACES)
-async def test_what_is_malformed_is_set_apart_and_its_neighbours_are_answered(setup, place):
-    poison = PLACES[place](setup.onboarded.chat)
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_malformed_events_are_quarantined_and_their_neighbours_are_answered(setup, damage):
+    poison = DAMAGES[damage](setup.onboarded.chat)
     poisoned = 0
 
     def spoil(body):
@@ -127,18 +127,18 @@ async def test_what_is_malformed_is_set_apart_and_its_neighbours_are_answered(se
 
     before = set_apart(setup)
     setup.proxy.fault = lambda proxied: Change(spoil) if syncs(proxied) else None
-    # The long poll that is under way passes as it is.
-    first = await setup.say("am I beside it?")
+    # The long poll in progress is not changed.
+    first = await setup.send_text("am I beside it?")
     assert await setup.only_answer(first) == "echo: am I beside it?"
-    beside = [await setup.say(f"and I, {number}?") for number in range(3)]
+    beside = [await setup.send_text(f"and I, {number}?") for number in range(3)]
     for number, message_id in enumerate(beside):
         assert await setup.only_answer(message_id) == f"echo: and I, {number}?"
     assert poisoned
     setup.proxy.clear_fault()
-    await setup.goes_on()
+    await setup.assert_next_is_answered()
     found = sum(line["times"] for line in setup.logged("event_quarantined"))
     assert set_apart(setup) - before == found
-    assert (found > 0) is (place not in SILENT)
+    assert (found > 0) is (damage not in SILENT)
     assert setup.logged("actor_fault") == []
     assert setup.daemon.running
 
@@ -150,14 +150,14 @@ NO_SYNCS = {
 
 
 @pytest.mark.parametrize("body", NO_SYNCS.values(), ids=NO_SYNCS)
-async def test_answers_that_are_no_syncs_are_not_asked_for_in_a_loop(setup, body):
+async def test_malformed_sync_responses_do_not_cause_a_request_loop(setup, body):
     setup.proxy.fault = lambda proxied: Answer(200, body, JSON) if syncs(proxied) else None
-    # Ends the long poll that passes.
-    first = await setup.say("a last good sync")
+    # Ends the unchanged long poll.
+    first = await setup.send_text("a last good sync")
     await setup.only_answer(first)
     await setup.proxy.wait_until(lambda: len(setup.faulted) >= 3)
     times = [proxied.at for proxied in setup.faulted]
-    asked = await setup.say("is it better now?")
+    asked = await setup.send_text("is it better now?")
     setup.proxy.clear_fault()
     assert await setup.only_answer(asked) == "echo: is it better now?"
     assert times[-1] - times[0] >= 0.95

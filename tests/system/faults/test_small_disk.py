@@ -28,7 +28,7 @@ MANY = 500
 
 @contextmanager
 def mounted(directory):
-    """Make a directory a disk of its own, a small one."""
+    """Mount a small file system on a directory."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "none", directory]
     if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         pytest.skip("who runs this may not mount a file system")
@@ -52,13 +52,13 @@ def space(directory, free_bytes):
 
 @pytest.fixture(scope="session")
 async def session_broken(synapse, session_agent, tmp_path_factory):
-    """A bot on a small disk; every test leaves it stopped, with nothing left to answer."""
-    user_id = await synapse.register("a-person-with-a-small-disk", PASSWORD)
+    """A bot on a small disk; every test leaves it stopped, with no unanswered message."""
+    user_id = await synapse.register("a-user-with-a-small-disk", PASSWORD)
     with mounted(tmp_path_factory.mktemp("small-disk")) as disk:
         bot = await register_bot(synapse, disk, session_agent)
-        async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as person:
+        async with bot.daemon as daemon, MatrixUser(synapse.url, user_id, PASSWORD) as user:
             await daemon.wait_live()
-            broken = BrokenDatabase(bot, await onboard(person, bot.user_id))
+            broken = BrokenDatabase(bot, await onboard(user, bot.user_id))
             assert await daemon.stop() == 0
             yield broken
 
@@ -70,39 +70,39 @@ def broken(session_broken, agent):
 
 
 async def inspected(broken):
-    """Return what `inspect-room` says of the chat; see that it makes and changes no file."""
+    """Return the output of `inspect-room` for the chat; check that it writes no file."""
     directory = broken.daemon.directory
     before = {file.name: file.read_bytes() for file in directory.glob("*.db*")}
-    said = await anyio.run_process(
+    text_of = await anyio.run_process(
         [sys.executable, "-m", "cli", "inspect-room", broken.onboarded.chat, "--json"],
         cwd=directory,
         env=os.environ | broken.daemon.environment,
     )
     assert {file.name: file.read_bytes() for file in directory.glob("*.db*")} == before
-    return json.loads(said.stdout)
+    return json.loads(text_of.stdout)
 
 
-async def test_a_disk_that_fills_up_while_somebody_talks(broken, synapse):
-    person, chat = broken.onboarded.person, broken.onboarded.chat
+async def test_a_disk_that_fills_up_during_a_conversation(broken, synapse):
+    user, chat = broken.onboarded.user, broken.onboarded.chat
     asked = []
     with space(broken.daemon.directory, 400_000):
         await broken.daemon.start()
         await broken.daemon.wait_live()
         while broken.daemon.running and len(asked) < MANY:
-            asked.append(await person.send_text(chat, f"{len(asked)} {LONG}"))
+            asked.append(await user.send_text(chat, f"{len(asked)} {LONG}"))
         await broken.ends_with_advice(*ADVICE)
         await broken.ask()
         assert (await inspected(broken))["state"] == "bound"
-        # Whoever starts it again before he has freed anything is told the same.
+        # A second start without free space has the same result.
         await broken.daemon.start()
         await broken.ends_with_advice(*ADVICE)
         await broken.has_skipped_nothing(synapse.url, *asked)
     await broken.answers_after_a_plain_start()
-    assert [len(await person.replies_to(chat, each)) for each in asked] == [1] * len(asked)
+    assert [len(await user.replies_to(chat, each)) for each in asked] == [1] * len(asked)
 
 
 @pytest.mark.parametrize("free_bytes", [0, 16_384, 65_536])
-async def test_a_start_without_space(broken, synapse, free_bytes):
+async def test_a_start_without_space_ends_with_advice(broken, synapse, free_bytes):
     await broken.ask()
     with space(broken.daemon.directory, free_bytes):
         await broken.daemon.start()
@@ -112,14 +112,14 @@ async def test_a_start_without_space(broken, synapse, free_bytes):
     await broken.answers_after_a_plain_start()
 
 
-async def test_a_megabyte_is_enough_for_a_while(broken):
-    person, chat = broken.onboarded.person, broken.onboarded.chat
+async def test_a_megabyte_is_enough_for_some_messages(broken):
+    user, chat = broken.onboarded.user, broken.onboarded.chat
     with space(broken.daemon.directory, 1_000_000):
         async with broken.daemon as daemon:
             await daemon.wait_live()
-            asked = [await person.send_text(chat, f"{number} {LONG}") for number in range(40)]
+            asked = [await user.send_text(chat, f"{number} {LONG}") for number in range(40)]
             for message_id in asked:
-                await answer_to(person, chat, message_id)
+                await answer_to(user, chat, message_id)
             assert await daemon.stop() == 0
 
 
@@ -127,7 +127,7 @@ async def test_a_megabyte_is_enough_for_a_while(broken):
     ("variable", "code", "name"),
     [("MATRIX_DB_PATH", 4, "lambda.db"), ("MATRIX_STORE_PATH", 2, "session.json")],
 )
-async def test_a_first_start_without_space_says_where_and_what_to_do(
+async def test_a_first_start_without_space_reports_the_path_and_an_advice(
     make_bot, tmp_path, variable, code, name
 ):
     (tmp_path / "disk").mkdir()

@@ -1,5 +1,5 @@
-"""Tests of recovery by restart: local state old, damaged or gone, and the homeserver's state.
+"""Tests of recovery by restart, with local state that is old, damaged or lost.
 
-They look at the bot as its operator does, through `inspect-room`, the log and the database of a stopped bot, and
-at the homeserver through the bot's own session.
+They inspect the bot as its operator does, with `inspect-room`, the log and the database of a stopped bot, and the
+homeserver with the bot's session.
 """

@@ -1,6 +1,6 @@
-"""The internals of one bot: its database while it is down, its own session, and `inspect-room`.
+"""The internals of one bot: its database, its session, and `inspect-room`.
 
-The database is only read and changed while no daemon runs.
+The database is read and changed only while no daemon runs.
 """
 
 import json
@@ -41,12 +41,12 @@ class BotInternals:
 
     @property
     def database(self) -> Path:
-        """Where the bot's database is, unless it was told otherwise."""
+        """The default path of the bot's database."""
         return self.bot.daemon.directory / "lambda_matrix.db"
 
     @asynccontextmanager
     async def account(self) -> AsyncIterator[MatrixUser]:
-        """The bot's own session, as it keeps it."""
+        """The bot's session, from its session file."""
         kept = self.bot.daemon.directory / "matrix_store" / "session.json"
         token = json.loads(kept.read_text())["access_token"]
         async with MatrixUser(self._url, self.bot.user_id, access_token=token) as account:
@@ -67,8 +67,8 @@ class BotInternals:
         with closing(sqlite3.connect(self.database)) as raw, raw:
             assert raw.execute(statement, arguments).rowcount > 0
 
-    def look(self, query: str) -> list[tuple[Any, ...]]:
-        """Return what a query gives in the database of a stopped bot."""
+    def query(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the result of a query on the database of a stopped bot."""
         assert not self.bot.daemon.running
         with closing(sqlite3.connect(self.database)) as raw:
             return raw.execute(query).fetchall()
@@ -91,19 +91,19 @@ class BotInternals:
     # -- the homeserver
 
     async def bindings(self, *rooms: str) -> dict[str, dict[str, Any] | None]:
-        """Return what the bot's private account data says of rooms (contract R4)."""
+        """Return the bindings of rooms in the bot's account data (contract R4)."""
         async with self.account() as account:
             return {room: await account.account_data(BINDING, room) for room in rooms}
 
     async def bind(self, room: str, content: dict[str, Any]) -> None:
-        """Write a room's binding in the bot's name; `{}` blanks it."""
+        """Write a room's binding with the bot's session; `{}` removes it."""
         async with self.account() as account:
             user = escaped(account.user_id)
             path = f"/user/{user}/rooms/{escaped(room)}/account_data/{BINDING}"
             await account.request("PUT", path, content)
 
     async def link(self, space: str, room: str, *, via: tuple[str, ...] = ("localhost",)) -> None:
-        """Link a room into a Space in the bot's name; without `via` the link is taken away."""
+        """Link a room into a Space with the bot's session; without `via` the link is removed."""
         async with self.account() as account:
             content = {"via": list(via)} if via else {}
             await account.send_state(space, "m.space.child", content, room)
@@ -111,7 +111,7 @@ class BotInternals:
     # -- the program
 
     async def inspect(self, *arguments: str) -> Any:
-        """Return what `inspect-room --json` prints."""
+        """Return the output of `inspect-room --json`."""
         daemon = self.bot.daemon
         command = [sys.executable, "-m", "cli", "inspect-room", "--json", *arguments]
         done = await anyio.run_process(
@@ -125,7 +125,7 @@ class BotInternals:
         return {room["room_id"]: room for room in (await self.inspect())["rooms"]}
 
     async def values(self) -> dict[str, dict[str, Any]]:
-        """Return the values of contract R3 of every chat that is bound."""
+        """Return the values of contract R3 for every bound chat."""
         return {
             room_id: {name: room[name] for name in VALUES}
             for room_id, room in (await self.rooms()).items()
@@ -139,7 +139,7 @@ class BotInternals:
         return self.report()
 
     def report(self) -> LogLine:
-        """Return the `matrix_reconcile_complete` line of the process that runs, which is one."""
+        """Return the only `matrix_reconcile_complete` line of the running process."""
         pid = self.bot.daemon.pid
         lines = self.bot.daemon.lines("matrix_reconcile_complete")
         (line,) = [line for line in lines if line["pid"] == pid]

@@ -11,7 +11,7 @@ from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import Proxy
 from tests.system.conftest import MakeBot, register_bot
 from tests.system.recovery.bot_internals import BotInternals
-from tests.system.recovery.recovery_fixture import PEOPLE, RecoveryFixture, use_all_chats
+from tests.system.recovery.recovery_fixture import USERS, RecoveryFixture, use_all_chats
 from tests.system.users import PASSWORD
 
 MakeInternals = Callable[..., Awaitable[BotInternals]]
@@ -37,21 +37,21 @@ async def internals(make_internals: MakeInternals) -> BotInternals:
 async def session_setup(
     synapse: Synapse, session_agent: AgentServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RecoveryFixture]:
-    """The shared users and chats, made once: every test restores what it changed."""
+    """The shared users and chats, created once; every test restores what it changed."""
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy(synapse.url))
         directory = tmp_path_factory.mktemp("recovery")
         bot = await register_bot(synapse, directory, session_agent, MATRIX_HOMESERVER=proxy.url)
-        people = []
-        for number in range(PEOPLE):
+        matrix_users = []
+        for number in range(USERS):
             user_id = await synapse.register(f"a-recovery-user-{number}", PASSWORD)
-            people.append(
+            matrix_users.append(
                 await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
             )
         stack.push_async_callback(bot.daemon.kill)
         await bot.daemon.start()
         await bot.daemon.wait_live()
-        users = await use_all_chats(people, bot.user_id)
+        users = await use_all_chats(matrix_users, bot.user_id)
         assert await bot.daemon.stop() == 0
         yield RecoveryFixture(BotInternals(bot, synapse.url), proxy, users)
 

@@ -1,8 +1,8 @@
-"""What a user may build to make a room look like a chat, or a chat as their own: one function a forgery.
+"""Forgeries: what a user may do to make a room look like a chat, or a chat like theirs. One function for each.
 
-Each returns the room in which the forger then talks as if an agent were there. `victim` is somebody with a Space
-and a chat, `forger` another user with their own. Where the homeserver lets nobody but the bot do a thing, the forger
-was given the power to by an operator's mistake: what the bot believes must not hang on power levels.
+Each returns the room in which the forger then writes as to an agent. `victim` is a user with a Space and a chat,
+`forger` another one. Where the homeserver allows an action only to the bot, the forger has the power level for it by an
+operator's mistake, because the bot must not rely on power levels.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ NONCE = "org.lambda.surfaces.nonce"
 
 @dataclass(frozen=True)
 class ForgeryFixture:
-    """The users and rooms that a forgery may use; `internals` only to do what an operator or the bot did."""
+    """The users and rooms that a forgery may use; `internals` is only for actions of an operator or the bot."""
 
     victim: OnboardedUser
     forger: OnboardedUser
@@ -30,35 +30,35 @@ class ForgeryFixture:
         return self.forger.bot
 
     @property
-    def person(self) -> MatrixUser:
-        return self.forger.person
+    def user(self) -> MatrixUser:
+        return self.forger.user
 
     async def room(self, **options: Any) -> str:
-        """Make a room of the forger's own, with the bot invited."""
-        return await self.person.create_room(invite=[self.bot], **options)
+        """Create a room of the forger, with the bot invited."""
+        return await self.user.create_room(invite=[self.bot], **options)
 
     async def space(self, **options: Any) -> str:
-        """Make a Space of the forger's own, with the bot invited."""
+        """Create a Space of the forger, with the bot invited."""
         return await self.room(creation_content={"type": "m.space"}, **options)
 
     async def link(self, space: str, room: str) -> None:
-        await self.person.send_state(space, "m.space.child", VIA, room)
+        await self.user.send_state(space, "m.space.child", VIA, room)
 
     async def claim(self, room: str, space: str) -> None:
-        await self.person.send_state(room, "m.space.parent", VIA | {"canonical": True}, space)
+        await self.user.send_state(room, "m.space.parent", VIA | {"canonical": True}, space)
 
     async def empower(self, room: str) -> None:
-        """Give the forger the power to change a room of the bot's, as its operator might."""
+        """Give the forger the power level to change a room of the bot, as its operator might."""
         async with self.internals.account() as account:
             levels = await account.state_content(room, "m.room.power_levels") or {}
-            users = {**levels.get("users", {}), self.person.user_id: 100}
+            users = {**levels.get("users", {}), self.user.user_id: 100}
             await account.send_state(room, "m.room.power_levels", {**levels, "users": users})
 
     async def of_the_bot(self, **options: Any) -> str:
-        """Have the bot's account make a room with the forger in it, which belongs to no Space."""
+        """Create a room of the bot with the forger in it, which is in no Space."""
         async with self.internals.account() as account:
-            room = await account.create_room(invite=[self.person.user_id], **options)
-        await self.person.join(room)
+            room = await account.create_room(invite=[self.user.user_id], **options)
+        await self.user.join(room)
         return room
 
 
@@ -103,7 +103,7 @@ async def room_of_theirs_linked_by_the_bot(setup: ForgeryFixture) -> str:
 async def link_that_is_a_message(setup: ForgeryFixture) -> str:
     room = await setup.of_the_bot()
     content = {**VIA, "state_key": room, "room_id": room}
-    await setup.person.send_event(setup.forger.space, "m.space.child", content)
+    await setup.user.send_event(setup.forger.space, "m.space.child", content)
     return room
 
 
@@ -152,7 +152,7 @@ async def spaces_in_a_circle(setup: ForgeryFixture) -> str:
 async def tombstone_that_names_a_chat(setup: ForgeryFixture) -> str:
     room = await setup.room()
     tombstone = {"body": "moved", "replacement_room": setup.victim.chat}
-    await setup.person.send_state(room, "m.room.tombstone", tombstone)
+    await setup.user.send_state(room, "m.room.tombstone", tombstone)
     return room
 
 
@@ -167,7 +167,7 @@ async def chat_that_was_moved(setup: ForgeryFixture) -> str:
     room = await setup.room(creation_content={"predecessor": predecessor})
     await setup.empower(setup.forger.chat)
     tombstone = {"body": "moved", "replacement_room": room}
-    await setup.person.send_state(setup.forger.chat, "m.room.tombstone", tombstone)
+    await setup.user.send_state(setup.forger.chat, "m.room.tombstone", tombstone)
     return room
 
 
@@ -176,7 +176,7 @@ def _binding(setup: ForgeryFixture) -> dict[str, Any]:
         "chat_id": "C1",
         "platform_chat_id": "1",
         "agent_id": "default",
-        "matrix_user_id": setup.person.user_id,
+        "matrix_user_id": setup.user.user_id,
         "space_id": setup.forger.space,
         "archived": False,
         "room_type": "chat",
@@ -187,25 +187,25 @@ async def binding_as_state(setup: ForgeryFixture) -> str:
     room = await setup.room()
     for key in ("", setup.bot, room):
         if not key.startswith("@"):
-            await setup.person.send_state(room, BINDING, _binding(setup), key)
+            await setup.user.send_state(room, BINDING, _binding(setup), key)
     return room
 
 
 async def binding_as_a_message(setup: ForgeryFixture) -> str:
     room = await setup.room()
-    await setup.person.send_event(room, BINDING, _binding(setup))
+    await setup.user.send_event(room, BINDING, _binding(setup))
     return room
 
 
 async def binding_as_their_own_account_data(setup: ForgeryFixture) -> str:
     room = await setup.room()
-    path = f"/user/{setup.person.user_id}/rooms/{room}/account_data/{BINDING}"
-    await setup.person.request("PUT", path, _binding(setup))
+    path = f"/user/{setup.user.user_id}/rooms/{room}/account_data/{BINDING}"
+    await setup.user.request("PUT", path, _binding(setup))
     return room
 
 
 async def nonce_of_the_next_chat(setup: ForgeryFixture) -> str:
-    nonce = f"first chat of {setup.person.user_id}"
+    nonce = f"first chat of {setup.user.user_id}"
     room = await setup.room(name="Chat 2", creation_content={NONCE: nonce})
     await setup.claim(room, setup.forger.space)
     return room
@@ -215,7 +215,7 @@ async def room_shaped_like_a_chat(setup: ForgeryFixture) -> str:
     levels = {"users_default": 0, "invite": 100, "state_default": 100, "events_default": 0}
     return await setup.room(
         name="Chat 1",
-        creation_content={NONCE: f"first chat of {setup.person.user_id}"},
+        creation_content={NONCE: f"first chat of {setup.user.user_id}"},
         power_level_content_override=levels,
         initial_state=[
             {"type": "m.space.parent", "state_key": setup.forger.space, "content": VIA},

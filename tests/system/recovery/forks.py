@@ -1,7 +1,7 @@
-"""Make forks: send two events at the same time until the homeserver's full-state sync misses one (fact 19).
+"""Creates forks: sends two events at the same time until the homeserver's full-state sync misses one (fact 19).
 
-Both follow the same event. The room has two ends until something else happens there; its current state has both sides,
-and what a sync shows is the state after the last event.
+Both follow the same event. The room has two ends until its next event. Its current state has both sides, but a sync
+shows the state after the last event.
 """
 
 import json
@@ -14,7 +14,7 @@ import anyio
 
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import ProxiedRequest, Proxy
-from tests.system.conftest import MakePerson
+from tests.system.conftest import MakeUser
 from tests.system.recovery.bot_internals import BotInternals
 from tests.system.recovery.recovery_fixture import open_chat
 from tests.system.users import OnboardedUser, notice
@@ -29,7 +29,7 @@ async def shown(
     internals: BotInternals, room: str, event_type: str, state_key: str = ""
 ) -> dict[str, Any] | None:
     """Return a state event's content as a full-state sync shows it to the bot; None when it is left out."""
-    never = f"org.example.never.{uuid.uuid4().hex}"  # a repeated question would get its old answer (fact 18)
+    never = f"org.example.never.{uuid.uuid4().hex}"  # a repeated request would get its old response (fact 18)
     wanted = {
         "presence": {"not_types": ["*", never]},
         "room": {"state": {"types": [event_type]}, "timeline": {"not_types": ["*"]}},
@@ -60,21 +60,21 @@ async def misses_link(internals: BotInternals, onboarded: OnboardedUser) -> bool
 
 
 async def onboard_at_once(
-    internals: BotInternals, proxy: Proxy, make_person: MakePerson
+    internals: BotInternals, proxy: Proxy, make_user: MakeUser
 ) -> OnboardedUser:
-    """Welcome one person after the other; each comes into the Space at the moment at which the bot links the chat.
+    """Onboard users one by one; each joins the Space at the moment when the bot links the chat.
 
     Returns the first of them whose link the sync misses. The bot is live behind the proxy.
     """
     for _ in range(ATTEMPTS):
-        onboarded = await _come_at_the_link(await make_person(), internals.bot.user_id, proxy)
+        onboarded = await _come_at_the_link(await make_user(), internals.bot.user_id, proxy)
         if await misses_link(internals, onboarded):
             assert await is_linked(internals, onboarded)
             return onboarded
     raise AssertionError(f"no room forked in {ATTEMPTS} attempts")
 
 
-async def _come_at_the_link(person: MatrixUser, bot: str, proxy: Proxy) -> OnboardedUser:
+async def _come_at_the_link(user: MatrixUser, bot: str, proxy: Proxy) -> OnboardedUser:
     linking = anyio.Event()
     rooms: list[str] = []
 
@@ -85,29 +85,29 @@ async def _come_at_the_link(person: MatrixUser, bot: str, proxy: Proxy) -> Onboa
             linking.set()
 
     proxy.fault = watch
-    entry = await person.create_room(invite=[bot])
+    entry = await user.create_room(invite=[bot])
     with anyio.fail_after(30):
         await linking.wait()
     proxy.clear_fault()
     space, chat = rooms
-    await person.join(space)
-    await person.join(chat)
-    await notice(person, chat)
-    await notice(person, entry)
-    return OnboardedUser(person, bot, entry, space, chat)
+    await user.join(space)
+    await user.join(chat)
+    await notice(user, chat)
+    await notice(user, entry)
+    return OnboardedUser(user, bot, entry, space, chat)
 
 
 async def link_at_once(internals: BotInternals, onboarded: OnboardedUser) -> None:
-    """Take the link of a chat away and set it again at the same time as the person writes; the bot is down.
+    """Remove the link of a chat and set it again at the same time as the user writes; the bot is down.
 
-    A sync then shows the link as it was in between: taken away.
+    A sync then shows the link as it was in between: removed.
     """
     assert not internals.bot.daemon.running
     link = {"via": ["localhost"]}
     for _ in range(ATTEMPTS):
         await internals.link(onboarded.space, onboarded.chat, via=())
         async with internals.account() as account:
-            await _both(account, onboarded.person, onboarded.space, (CHILD, link, onboarded.chat))
+            await _both(account, onboarded.user, onboarded.space, (CHILD, link, onboarded.chat))
         if await misses_link(internals, onboarded):
             assert await is_linked(internals, onboarded)
             return
@@ -115,28 +115,28 @@ async def link_at_once(internals: BotInternals, onboarded: OnboardedUser) -> Non
 
 
 async def _both(
-    account: MatrixUser, person: MatrixUser, room: str, state: tuple[str, Mapping[str, Any], str]
+    account: MatrixUser, user: MatrixUser, room: str, state: tuple[str, Mapping[str, Any], str]
 ) -> None:
-    """Set a state event in the bot's name while a person writes something that the bot never reads."""
+    """Set a state event with the bot's session while a user sends an event that the bot never reads."""
     async with anyio.create_task_group() as group:
         group.start_soon(account.send_state, room, *state)
-        group.start_soon(person.send_event, room, "org.example.note", {})
+        group.start_soon(user.send_event, room, "org.example.note", {})
 
 
 # -- encryption
 
 
 async def encrypt_at_once(internals: BotInternals, onboarded: OnboardedUser) -> tuple[str, str]:
-    """Encrypt a chat at the same time as the person asks something there; return the chat and the question.
+    """Encrypt a chat at the same time as the user writes there; return the chat and the question.
 
-    A chat can be encrypted once, so that each attempt takes a new one. The bot is live.
+    A chat can be encrypted once, so that each attempt uses a new one. The bot is live.
     """
     for number in range(ATTEMPTS):
         chat = await open_chat(onboarded, f"Secrets {number}")
         asked: list[str] = []
 
         async def ask(chat: str = chat, asked: list[str] = asked) -> None:
-            asked.append(await onboarded.person.send_text(chat, "tell me"))
+            asked.append(await onboarded.user.send_text(chat, "tell me"))
 
         async with internals.account() as account, anyio.create_task_group() as group:
             group.start_soon(account.send_state, chat, ENCRYPTION, _MEGOLM)

@@ -4,7 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.anyio
 
-# Each to another chat of the town; `?` is its room, `!` another chat's owner, `#` another's context.
+# Each is for another chat; `?` is its room, `!` the owner of another chat, `#` the context of another chat.
 DAMAGE = (
     "UPDATE rooms SET state = 'unregistered', reason = 'broken' WHERE room_id = ?",
     "UPDATE rooms SET state = 'failed', reason = 'broken' WHERE room_id = ?",
@@ -21,7 +21,7 @@ DAMAGE = (
 )
 
 
-async def test_every_kind_of_damage_to_a_chats_row_is_mended_by_a_start(setup):
+async def test_a_start_repairs_every_kind_of_damage_to_the_row_of_a_chat(setup):
     internals = setup.internals
     before = await internals.values()
     for statement, chat in zip(DAMAGE, setup.chats, strict=True):
@@ -52,18 +52,18 @@ async def test_every_kind_of_damage_to_a_chats_row_is_mended_by_a_start(setup):
         "UPDATE rooms SET state = 'failed'",
     ],
 )
-async def test_whole_tables_can_go(setup, statement):
+async def test_a_start_restores_deleted_tables(setup, statement):
     internals = setup.internals
     before = await internals.values()
     users = "SELECT user_id, space_id, next_chat_index FROM users ORDER BY 1"
-    counters = internals.look(users), internals.look("SELECT platform_chat_seq FROM bot")
+    counters = internals.query(users), internals.query("SELECT platform_chat_seq FROM bot")
     internals.damage(statement)
     await internals.start()
     assert await internals.bot.daemon.stop() == 0
     assert await internals.values() == before
-    assert internals.look(users) == counters[0]
+    assert internals.query(users) == counters[0]
     highest = max(int(each["platform_chat_id"]) for each in before.values())
-    assert internals.look("SELECT platform_chat_seq FROM bot")[0][0] >= highest
+    assert internals.query("SELECT platform_chat_seq FROM bot")[0][0] >= highest
 
 
 async def test_a_room_the_bot_is_no_longer_in_is_unregistered_with_the_reason(setup):

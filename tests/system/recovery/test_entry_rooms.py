@@ -9,9 +9,9 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["as it was", "after a new display name"])
 async def test_an_entry_room_is_read_back_from_the_bots_own_membership(
-    internals, agent, make_person, renamed
+    internals, agent, make_user, renamed
 ):
-    ann, bob = await make_person(), await make_person()
+    ann, bob = await make_user(), await make_user()
     await internals.start()
     onboarded = await onboard(ann, internals.bot.user_id)
     await ann.invite(onboarded.entry, bob.user_id)
@@ -30,14 +30,14 @@ async def test_an_entry_room_is_read_back_from_the_bots_own_membership(
     assert entry["matrix_user_id"] == ann.user_id
     assert (entry["chat_id"], entry["platform_chat_id"]) == (None, None)
     asked = len(agent.requests)
-    assert "!new" in await onboarded.tell("!help", onboarded.entry)
-    # Bob reads along: the bot is called, and names nothing (O5).
+    assert "!new" in await onboarded.run_command("!help", onboarded.entry)
+    # Bob is in the room: the bot answers a command and names no chats (O5).
     called = {"m.mentions": {"user_ids": [onboarded.bot]}}
     asked_there = await ann.send_text(onboarded.entry, "hello?", **called)
     pointer = await answer_to(ann, onboarded.entry, asked_there)
     assert pointer.msgtype == "m.notice"
     assert onboarded.chat.removeprefix("!") not in str(pointer.content)
-    # Bob has nothing yet: in the same room he gets a Space and a chat of his own.
+    # Bob has no Space yet: in the same room they get one with a chat.
     message_id = await bob.send_text(onboarded.entry, "and me?", **called)
     assert (await answer_to(bob, onboarded.entry, message_id)).msgtype == "m.notice"
     owners = {each["matrix_user_id"] for each in (await internals.values()).values()}

@@ -1,6 +1,6 @@
-"""Nothing that a user can write makes a room a chat (contract C2): none adopted, nothing reaches an agent.
+"""Nothing that a user can send turns a room into a chat (contract C2): none is adopted, and no agent is called.
 
-All forgeries are made beside each other in one world, against a bot that lives; then it is killed, its database
+All forgeries are tried together against a live bot; then it is killed, its database
 goes, and it has nothing but that world to believe.
 """
 
@@ -23,64 +23,64 @@ NAMES = [forgery.__name__ for forgery in FORGERIES]
 
 @dataclass(frozen=True)
 class Forged:
-    """What came of all forgeries: the room of each, and what the bot took the rooms for, warm and cold."""
+    """The results of all forgeries: the room of each, and the states of the rooms, warm and cold."""
 
     rooms: dict[str, str]
     honest: set[str]
     seen: tuple[dict, dict]
-    heard: list[str]
+    agent_texts: list[str]
     after: dict
 
 
 @pytest.fixture(scope="module")
 async def forged(synapse, session_agent, tmp_path_factory):
-    """The world with every forgery in it, and the bot's behaviour there."""
+    """All forgeries, and the bot's reaction to them."""
     async with AsyncExitStack() as stack:
         bot = await register_bot(synapse, tmp_path_factory.mktemp("forged"), session_agent)
         stack.push_async_callback(bot.daemon.kill)
         internals = BotInternals(bot, synapse.url)
         await internals.start()
-        homes: list[OnboardedUser] = []
+        onboarded_users: list[OnboardedUser] = []
         for name in ("a-victim", "a-forger"):
             user_id = await synapse.register(name, PASSWORD)
-            person = await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
-            homes.append(await onboard(person, bot.user_id))
-        setup = ForgeryFixture(*homes, internals)
+            user = await stack.enter_async_context(MatrixUser(synapse.url, user_id, PASSWORD))
+            onboarded_users.append(await onboard(user, bot.user_id))
+        setup = ForgeryFixture(*onboarded_users, internals)
         began = len(session_agent.requests)
         rooms = {forgery.__name__: await forgery(setup) for forgery in FORGERIES}
 
-        async def talk(when: str, known: set[str]) -> None:
-            """Speak in every forged room until the bot has reacted there, and be answered in the honest ones."""
+        async def send_message(when: str, known: set[str]) -> None:
+            """Write in every forged room until the bot has reacted there, and in the others until it has answered."""
             for name, room in rooms.items():
-                await setup.person.send_text(room, f"{name} {when}")
-            for onboarded in homes:
+                await setup.user.send_text(room, f"{name} {when}")
+            for onboarded in onboarded_users:
                 assert (await onboarded.ask(f"honest {when}")).body == f"echo: honest {when}"
             for room in rooms.values():
                 await reacted(setup, room, known)
 
-        await talk("warm", said_so_far(setup))
+        await send_message("warm", agent_messages(setup))
         warm = await internals.rooms()
         await bot.daemon.kill()
         internals.lose_database()
-        known = said_so_far(setup)
+        known = agent_messages(setup)
         await internals.start()
-        await talk("cold", known)
+        await send_message("cold", known)
         cold = await internals.rooms()
-        made = await setup.forger.ask("!new")
-        assert made.msgtype == "m.notice"
-        heard = [request.text for request in session_agent.requests[began:]]
-        honest = {onboarded.chat for onboarded in homes}
-        yield Forged(rooms, honest, (warm, cold), heard, await internals.values())
+        created = await setup.forger.ask("!new")
+        assert created.msgtype == "m.notice"
+        agent_texts = [request.text for request in session_agent.requests[began:]]
+        honest = {onboarded.chat for onboarded in onboarded_users}
+        yield Forged(rooms, honest, (warm, cold), agent_texts, await internals.values())
 
 
-def said_so_far(setup) -> set[str]:
+def agent_messages(setup) -> set[str]:
     """Return the messages that the forger has seen so far."""
-    return {event.event_id for event in setup.person.stream.seen if event.msgtype}
+    return {event.event_id for event in setup.user.stream.seen if event.msgtype}
 
 
 async def reacted(setup, room, known) -> None:
-    """Wait until the bot says something new in a room: where the chats are, that it is lost, or worse."""
-    await setup.person.wait_for(
+    """Wait until the bot sends a new message in a room."""
+    await setup.user.wait_for(
         lambda event: (
             event.room_id == room
             and event.sender == setup.bot
@@ -99,27 +99,27 @@ async def test_a_forged_room_is_adopted_neither_live_nor_without_a_database(forg
 
 
 @pytest.mark.parametrize("forgery", NAMES)
-async def test_nothing_said_in_a_forged_room_reaches_an_agent(forged, forgery):
-    assert [text for text in forged.heard if text.startswith(forgery)] == []
+async def test_no_message_in_a_forged_room_reaches_an_agent(forged, forgery):
+    assert [text for text in forged.agent_texts if text.startswith(forgery)] == []
 
 
-async def test_the_honest_chats_stay_what_they_are_beside_all_forgeries(forged):
+async def test_the_honest_chats_are_not_affected_by_forgeries(forged):
     for seen in forged.seen:
         chats = {room_id for room_id, room in seen.items() if room["room_type"] == "chat"}
         assert chats == forged.honest
         assert {seen[room_id]["state"] for room_id in chats} == {"bound"}
-    assert forged.heard == ["honest warm", "honest warm", "honest cold", "honest cold"]
+    assert forged.agent_texts == ["honest warm", "honest warm", "honest cold", "honest cold"]
 
 
-async def test_the_next_chat_is_a_new_room_and_none_of_the_forged(forged):
+async def test_the_next_chat_is_a_new_room(forged):
     new = set(forged.after) - forged.honest
     assert len(new) == 1
     assert not new & set(forged.rooms.values())
 
 
 async def test_the_homeserver_lets_no_user_link_rooms_into_the_bots_space(onboarded):
-    room = await onboarded.person.create_room(invite=[onboarded.bot])
+    room = await onboarded.user.create_room(invite=[onboarded.bot])
     for child in (room, onboarded.entry, onboarded.chat):
         with pytest.raises(MatrixRefused) as refusal:
-            await onboarded.person.send_state(onboarded.space, "m.space.child", VIA, child)
+            await onboarded.user.send_state(onboarded.space, "m.space.child", VIA, child)
         assert refusal.value.status == 403

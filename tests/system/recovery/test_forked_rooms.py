@@ -1,4 +1,4 @@
-"""A full-state sync that misses what the current state has costs no user a room (contracts C1, C11, L3; fact 19).
+"""No room is lost when a full-state sync misses a part of the current state (contracts C1, C11, L3; fact 19).
 
 Nothing here happens in the forked room after its fork, so that every start is shown the same half of it.
 """
@@ -26,7 +26,7 @@ from tests.system.recovery.forks import (
     onboard_at_once,
     shown,
 )
-from tests.system.users import PARTIAL, onboard, replies, said
+from tests.system.users import PARTIAL, onboard, replies, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -37,12 +37,12 @@ STARTS = 2
 
 @pytest.fixture
 async def internals(make_internals: MakeInternals, proxy: Proxy) -> BotInternals:
-    """A bot behind a proxy, which tells when a chat is linked."""
+    """A bot behind a proxy, which reports when a chat is linked."""
     return await make_internals(MATRIX_HOMESERVER=proxy.url)
 
 
 class SlowAgent:
-    """Says the beginning, unless it is `silent`, and goes on only when it is told to."""
+    """Sends the beginning, unless it is `silent`, and continues when `go_on` is set."""
 
     def __init__(self, *, silent=False):
         self.go_on = anyio.Event()
@@ -57,18 +57,18 @@ class SlowAgent:
 
 
 @pytest.fixture(params=["left out", "contradicted"])
-async def mid_answer(request, internals, proxy, agent, make_person):
-    """Kill the bot in the middle of its answer; the sync leaves the link of the chat out, or shows it taken away."""
+async def mid_answer(request, internals, proxy, agent, make_user):
+    """Kill the bot in the middle of its answer; the sync omits the link of the chat, or shows it as removed."""
     await internals.start()
     if request.param == "left out":
-        onboarded = await onboard_at_once(internals, proxy, make_person)
+        onboarded = await onboard_at_once(internals, proxy, make_user)
     else:
-        onboarded = await onboard(await make_person(), internals.bot.user_id)
-    assert said(await onboarded.ask("are you there?")) == "echo: are you there?"
+        onboarded = await onboard(await make_user(), internals.bot.user_id)
+    assert text_of(await onboarded.ask("are you there?")) == "echo: are you there?"
     values = await internals.values()
     agent.script = slow = SlowAgent()
-    message_id = await onboarded.person.send_text(onboarded.chat, "tell me")
-    begun = await onboarded.person.wait_for(lambda event: event.answers == message_id)
+    message_id = await onboarded.user.send_text(onboarded.chat, "tell me")
+    begun = await onboarded.user.wait_for(lambda event: event.answers == message_id)
     assert begun.content[PARTIAL] is True
     await internals.bot.daemon.kill()
     if request.param == "contradicted":
@@ -77,17 +77,17 @@ async def mid_answer(request, internals, proxy, agent, make_person):
 
 
 async def asked(agent, message_id, times) -> None:
-    """Wait until the agent has heard a message that often."""
+    """Wait until the agent has got a message that often."""
     while [request.message_id for request in agent.requests].count(message_id) < times:
         await agent.next_request(30.0)
 
 
-async def answered_or_refused(internals, person, chat, known) -> None:
-    """Wait until the bot writes into a chat, or says in its log that it doesn't."""
+async def answered_or_refused(internals, user, chat, known) -> None:
+    """Wait until the bot answers in a chat, or logs that it does not."""
     daemon = internals.bot.daemon
 
     async def written() -> None:
-        await person.wait_for(
+        await user.wait_for(
             lambda event: (
                 event.room_id == chat
                 and event.sender == internals.bot.user_id
@@ -112,7 +112,7 @@ async def answered_or_refused(internals, person, chat, known) -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["with its database", "without"])
-async def test_a_chat_whose_link_the_sync_misses_is_what_it_was_and_its_turn_goes_on(
+async def test_a_chat_whose_link_the_sync_misses_keeps_its_state_and_its_turn_continues(
     mid_answer, internals, agent, lost
 ):
     onboarded, values, slow, begun = mid_answer
@@ -132,13 +132,13 @@ async def test_a_chat_whose_link_the_sync_misses_is_what_it_was_and_its_turn_goe
         if start < STARTS:
             await internals.bot.daemon.kill()
     slow.go_on.set()
-    ended = await onboarded.person.wait_for(
+    ended = await onboarded.user.wait_for(
         lambda event: event.answers == message_id and PARTIAL not in event.content
     )
-    assert (ended.replaces, said(ended)) == (begun.event_id, WHOLE)
-    assert said(await onboarded.ask("and then?")) == WHOLE
+    assert (ended.replaces, text_of(ended)) == (begun.event_id, WHOLE)
+    assert text_of(await onboarded.ask("and then?")) == WHOLE
     assert (
-        Counter(reply.answers for reply in await replies(onboarded.person, onboarded.chat))[
+        Counter(reply.answers for reply in await replies(onboarded.user, onboarded.chat))[
             message_id
         ]
         == 1
@@ -149,15 +149,15 @@ async def test_a_chat_whose_link_the_sync_misses_is_what_it_was_and_its_turn_goe
 
 @pytest.mark.parametrize("lost", [False, True], ids=["with its database", "without"])
 async def test_a_chat_whose_encryption_the_sync_misses_gets_no_plaintext(
-    internals, agent, person, lost
+    internals, agent, user, lost
 ):
     await internals.start()
-    onboarded = await onboard(person, internals.bot.user_id)
+    onboarded = await onboard(user, internals.bot.user_id)
     agent.script = SlowAgent(silent=True)
     chat, message_id = await encrypt_at_once(internals, onboarded)
     await asked(agent, message_id, times=1)
     await internals.bot.daemon.kill()
-    before = {event.event_id for event in await person.messages(chat)}
+    before = {event.event_id for event in await user.messages(chat)}
     agent.script = echo
     for start in range(1, STARTS + 1):
         assert await shown(internals, chat, ENCRYPTION) is None
@@ -165,8 +165,8 @@ async def test_a_chat_whose_encryption_the_sync_misses_gets_no_plaintext(
             internals.lose_database()
         await internals.start()
         if start == 1:
-            await answered_or_refused(internals, person, chat, before)
+            await answered_or_refused(internals, user, chat, before)
         await onboarded.ask("are you there?")
         await internals.bot.daemon.kill()
-        after = [event for event in await person.messages(chat) if event.event_id not in before]
+        after = [event for event in await user.messages(chat) if event.event_id not in before]
         assert [event.body for event in after if event.sender == onboarded.bot and event.body] == []

@@ -1,4 +1,4 @@
-"""Of what was changed after the last message, a start without a database takes the current value (contracts C1, L3).
+"""A start without a database uses the current state, also after changes since the last message (contracts C1, L3).
 
 The state in a full-state sync is that after the first event of the timeline together with that after the last one.
 Where both have a key, Synapse shows one of the two, whichever it is. A timeline of messages alone leaves out the event
@@ -13,14 +13,14 @@ from tests.system.users import onboard
 pytestmark = pytest.mark.anyio
 
 CHATS = 6
-"""Each of them is shown with its old name in one of two cases."""
+"""A sync shows each of them with its old name with a probability of one half."""
 
 
 async def test_a_chat_that_was_renamed_last_has_its_new_name_without_a_database(
-    internals, agent, person
+    internals, agent, user
 ):
     await internals.start()
-    onboarded = await onboard(person, internals.bot.user_id)
+    onboarded = await onboard(user, internals.bot.user_id)
     chats = [onboarded.chat, *[await open_chat(onboarded, f"Old {n}") for n in range(1, CHATS)]]
     for number, chat in enumerate(chats):
         await onboarded.ask(f"!rename New {number}", chat)

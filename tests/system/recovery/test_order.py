@@ -1,4 +1,4 @@
-"""Reconciliation comes before any message, once a start (contract L4)."""
+"""Each start reconciles once, before any message (contract L4)."""
 
 from datetime import datetime
 
@@ -18,20 +18,20 @@ def at(line) -> float:
 
 @pytest.fixture
 async def internals(make_internals: MakeInternals, proxy: Proxy) -> BotInternals:
-    """A bot behind a proxy, which can hold up what reconciliation writes."""
+    """A bot behind a proxy, which can hold the writes of reconciliation."""
     return await make_internals(MATRIX_HOMESERVER=proxy.url)
 
 
 @pytest.mark.parametrize("cold", [False, True], ids=["with its database", "without"])
-async def test_what_came_while_the_bot_was_down_waits_for_reconciliation(
-    internals, proxy, agent, person, cold
+async def test_messages_sent_while_the_bot_was_down_wait_for_reconciliation(
+    internals, proxy, agent, user, cold
 ):
     await internals.start()
-    onboarded = await onboard(person, internals.bot.user_id)
+    onboarded = await onboard(user, internals.bot.user_id)
     await onboarded.ask("before")
     await internals.bot.daemon.stop()
     asked = [
-        await person.send_text(onboarded.chat, text) for text in ("while you were away", "!help")
+        await user.send_text(onboarded.chat, text) for text in ("while you were away", "!help")
     ]
     if cold:
         internals.lose_database()
@@ -42,7 +42,7 @@ async def test_what_came_while_the_bot_was_down_waits_for_reconciliation(
     earlier = len(proxy.requests)
     await internals.bot.daemon.start()
     await proxy.wait_until(lambda: len(proxy.faulted) == 1)
-    # The bot is in the middle of its reconciliation, and all that it has is waiting.
+    # The bot is in the middle of its reconciliation, and all messages wait.
     seen = await internals.inspect()
     assert seen["bot"]["state"] == "reconcile"
     assert seen["bot"]["inbox_pending"] >= 2
@@ -52,7 +52,7 @@ async def test_what_came_while_the_bot_was_down_waits_for_reconciliation(
     assert writes == {"org.lambda.surfaces.room"}
     proxy.clear_fault()
     for message_id in asked:
-        await answer_to(person, onboarded.chat, message_id)
+        await answer_to(user, onboarded.chat, message_id)
     complete = at(internals.report())
     requests = [each for each in agent.requests if each.message_id == asked[0]]
     assert len(requests) == 1

@@ -15,16 +15,16 @@ async def empower(internals, onboarded) -> None:
     """Let the owner invite the bot back into their chat, as its operator would."""
     async with internals.account() as account:
         levels = await account.state_content(onboarded.chat, "m.room.power_levels")
-        users = {**levels.get("users", {}), onboarded.person.user_id: 100}
+        users = {**levels.get("users", {}), onboarded.user.user_id: 100}
         await account.send_state(onboarded.chat, "m.room.power_levels", {**levels, "users": users})
 
 
 async def joined_again(onboarded, room) -> None:
-    """Wait until the bot has come in behind the newest invitation."""
-    events = await onboarded.person.messages(room)
+    """Wait until the bot has accepted the newest invitation."""
+    events = await onboarded.user.messages(room)
     known = {event.event_id for event in events if event.type == "m.room.member"}
-    await onboarded.person.invite(room, onboarded.bot)
-    await onboarded.person.wait_for(
+    await onboarded.user.invite(room, onboarded.bot)
+    await onboarded.user.wait_for(
         lambda event: (
             event.room_id == room
             and event.state_key == onboarded.bot
@@ -34,21 +34,21 @@ async def joined_again(onboarded, room) -> None:
     )
 
 
-async def test_a_chat_the_bot_left_is_the_same_chat_when_it_comes_back(internals, agent, person):
+async def test_a_chat_the_bot_left_is_the_same_chat_when_it_comes_back(internals, agent, user):
     await internals.start()
-    onboarded = await onboard(person, internals.bot.user_id)
+    onboarded = await onboard(user, internals.bot.user_id)
     await onboarded.ask("!clear")
     await onboarded.ask("before")
     before = (await internals.values())[onboarded.chat]
     await empower(internals, onboarded)
     async with internals.account() as account:
         await account.leave(onboarded.chat)
-    # What is asked in the other room afterwards comes after the removal.
+    # A later message in the other room is handled after the removal.
     await onboarded.ask("!help", onboarded.entry)
     out = await internals.inspect(onboarded.chat)
     assert (out["state"], out["reason"]) == ("unregistered", "the bot left")
     assert arrows(out)[-1] == ("bot_removed", "bound", "unregistered")
-    missed = await person.send_text(onboarded.chat, "nobody hears this")
+    missed = await user.send_text(onboarded.chat, "nobody hears this")
     await joined_again(onboarded, onboarded.chat)
     reply = await onboarded.ask("again")
     (request,) = [each for each in agent.requests if each.message_id == reply.answers]
@@ -65,43 +65,43 @@ async def test_a_chat_the_bot_left_is_the_same_chat_when_it_comes_back(internals
 
 @pytest.mark.parametrize("down", [False, True], ids=["live", "down"])
 async def test_an_entry_room_the_bot_was_kicked_from_can_be_entered_again(
-    internals, agent, person, down
+    internals, agent, user, down
 ):
     await internals.start()
-    onboarded = await onboard(person, internals.bot.user_id)
+    onboarded = await onboard(user, internals.bot.user_id)
     if down:
         await internals.bot.daemon.stop()
-    await person.kick(onboarded.entry, onboarded.bot, "out with you")
+    await user.kick(onboarded.entry, onboarded.bot, "out with you")
     if down:
         await internals.start()
     await onboarded.ask("are you there?")
     out = await internals.inspect(onboarded.entry)
     assert out["state"] == "unregistered"
     assert "out with you" in out["reason"]
-    assert person.user_id in out["reason"]
+    assert user.user_id in out["reason"]
     await joined_again(onboarded, onboarded.entry)
-    assert "!new" in await onboarded.tell("!help", onboarded.entry)
+    assert "!new" in await onboarded.run_command("!help", onboarded.entry)
     back = await internals.inspect(onboarded.entry)
     assert (back["state"], back["room_type"]) == ("bound", "entry")
     assert len(await internals.values()) == 1
 
 
-async def test_a_removal_and_an_invitation_in_one_absence_are_a_new_reconciliation(
-    internals, agent, person
+async def test_a_removal_and_an_invitation_while_the_bot_is_down_need_a_new_reconciliation(
+    internals, agent, user
 ):
     await internals.start()
-    onboarded = await onboard(person, internals.bot.user_id)
+    onboarded = await onboard(user, internals.bot.user_id)
     await onboarded.ask("before")
     before = await internals.values()
     await empower(internals, onboarded)
     await internals.bot.daemon.stop()
     async with internals.account() as account:
         await account.leave(onboarded.chat)
-    await person.invite(onboarded.chat, onboarded.bot)
-    missed = await person.send_text(onboarded.chat, "nobody hears this")
-    known = {event.event_id for event in await person.messages(onboarded.chat)}
+    await user.invite(onboarded.chat, onboarded.bot)
+    missed = await user.send_text(onboarded.chat, "nobody hears this")
+    known = {event.event_id for event in await user.messages(onboarded.chat)}
     await internals.start()
-    await person.wait_for(
+    await user.wait_for(
         lambda event: (
             event.room_id == onboarded.chat
             and event.state_key == onboarded.bot
@@ -116,26 +116,26 @@ async def test_a_removal_and_an_invitation_in_one_absence_are_a_new_reconciliati
     assert ("bot_removed", "bound", "unregistered") in arrows(back)
 
 
-async def test_an_owner_who_leaves_changes_nothing_and_is_shown(internals, agent, person):
+async def test_an_owner_who_leaves_changes_nothing_and_is_shown(internals, agent, user):
     await internals.start()
-    onboarded = await onboard(person, internals.bot.user_id)
+    onboarded = await onboard(user, internals.bot.user_id)
     await onboarded.ask("before")
     before = await internals.inspect(onboarded.chat)
     assert before["owner_present"] is True
-    await person.leave(onboarded.chat)
+    await user.leave(onboarded.chat)
     await onboarded.ask("!help", onboarded.entry)
     after = await internals.inspect(onboarded.chat)
     assert after["owner_present"] is False
     assert after | {"owner_present": True} == before
-    # A further invitation of the bot brings him back in (O2).
-    await person.create_room(invite=[onboarded.bot])
-    await person.wait_for(lambda _: onboarded.chat in person.stream.invitations)
-    await person.join(onboarded.chat)
+    # Another invitation of the bot brings them back (O2).
+    await user.create_room(invite=[onboarded.bot])
+    await user.wait_for(lambda _: onboarded.chat in user.stream.invitations)
+    await user.join(onboarded.chat)
     await onboarded.ask("after")
     assert (await internals.inspect(onboarded.chat))["owner_present"] is True
-    # He is seen to have left also when nobody looked.
+    # A start also detects that they have left.
     await internals.bot.daemon.stop()
-    await person.leave(onboarded.chat)
+    await user.leave(onboarded.chat)
     await internals.start()
     await onboarded.ask("!help", onboarded.entry)
     shown = await internals.inspect(onboarded.chat)

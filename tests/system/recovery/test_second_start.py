@@ -1,4 +1,4 @@
-"""A start that finds nothing changed changes nothing, and no start ever makes or changes a room (contracts C5, L7)."""
+"""A start that finds nothing changed changes nothing, and no start creates or changes a room (contracts C5, L7)."""
 
 import json
 import secrets
@@ -9,14 +9,14 @@ pytestmark = pytest.mark.anyio
 
 
 async def snapshot(setup):
-    """Return all that the bot can see of the world: events, members, account data, devices."""
+    """Return everything that the bot can see on the homeserver: events, members, account data, devices."""
     async with setup.internals.account() as account:
         rooms = sorted(await account.joined_rooms())
         events = {
             room: [event.event_id for event in await account.messages(room)] for room in rooms
         }
         members = {room: await account.members(room) for room in rooms}
-        # Different each time: Synapse gives the same answer again for two minutes.
+        # Different each time, because Synapse caches a response for two minutes.
         only = {
             "presence": {"not_types": ["*", secrets.token_hex(8)]},
             "room": {"timeline": {"limit": 1}, "ephemeral": {"not_types": ["*"]}},

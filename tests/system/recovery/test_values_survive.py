@@ -12,12 +12,12 @@ pytestmark = pytest.mark.anyio
 
 
 async def heard(setup, agent) -> dict[str, str]:
-    """Say something in every chat that is not archived; return the context in which the agent gets it."""
+    """Write in every chat that is not archived; return the context in which the agent gets the message."""
     contexts = {}
 
-    async def say(person, chat) -> None:
-        message_id = await person.send_text(chat, "still there?")
-        reply = await answer_to(person, chat, message_id)
+    async def send_text(user, chat) -> None:
+        message_id = await user.send_text(chat, "still there?")
+        reply = await answer_to(user, chat, message_id)
         assert reply.body == "echo: still there?"
         (request,) = [each for each in agent.requests if each.message_id == message_id]
         contexts[chat] = request.chat_id
@@ -26,11 +26,11 @@ async def heard(setup, agent) -> dict[str, str]:
         for user in setup.users:
             for chat in user.chats:
                 if chat != user.archived:
-                    group.start_soon(say, user.onboarded.person, chat)
+                    group.start_soon(send_text, user.onboarded.user, chat)
     return contexts
 
 
-async def test_the_town_is_what_the_other_tests_take_it_for(setup):
+async def test_the_fixture_has_the_chats_that_the_other_tests_expect(setup):
     values = await setup.internals.values()
     assert set(values) == set(setup.chats)
     assert len({each["platform_chat_id"] for each in values.values()}) == len(values) == 12
@@ -39,7 +39,7 @@ async def test_the_town_is_what_the_other_tests_take_it_for(setup):
         assert [each["chat_id"] for each in mine] == ["C1", "C2", "C3", "C4"]
         assert [each["name"] for each in mine] == ["Chat 1", "Garden", "Kitchen", "Attic"]
         assert [each["archived"] for each in mine] == [False, False, True, False]
-        assert {each["matrix_user_id"] for each in mine} == {user.onboarded.person.user_id}
+        assert {each["matrix_user_id"] for each in mine} == {user.onboarded.user.user_id}
         assert {each["space_id"] for each in mine} == {user.onboarded.space}
 
 
@@ -75,15 +75,13 @@ async def test_the_binding_on_the_homeserver_is_what_inspect_room_shows(setup):
         others = await setup.internals.bindings(onboarded.space, onboarded.entry)
         for room, room_type in ((onboarded.space, "space"), (onboarded.entry, "entry")):
             assert others[room]["room_type"] == room_type
-            assert others[room]["matrix_user_id"] == onboarded.person.user_id
+            assert others[room]["matrix_user_id"] == onboarded.user.user_id
 
 
-async def test_what_is_made_after_the_loss_gets_numbers_never_used_before(
-    internals, agent, make_person
-):
+async def test_new_chats_after_the_loss_get_unused_numbers(internals, agent, make_user):
     earlier = len(agent.requests)
     await internals.start()
-    ann, bob = [await onboard(await make_person(), internals.bot.user_id) for _ in range(2)]
+    ann, bob = [await onboard(await make_user(), internals.bot.user_id) for _ in range(2)]
     second = await open_chat(ann, "Second")
     for text in ("one", "!clear", "two", "!clear", "three"):
         await ann.ask(text)

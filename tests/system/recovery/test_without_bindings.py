@@ -1,4 +1,4 @@
-"""Rooms that only the topology shows are numbered by one rule, each time the same (contracts C3, C4)."""
+"""Rooms that only the topology shows are numbered by one rule, with the same result each time (contracts C3, C4)."""
 
 import pytest
 
@@ -25,17 +25,17 @@ async def kept(setup):
 
 async def by_creation(setup) -> list[str]:
     """Return the chats in the order of the rule: creation time, then room id."""
-    made = []
+    created = []
     async with setup.internals.account() as account:
         for chat in setup.chats:
             state = await account.room_state(chat)
             (create,) = [event for event in state if event.type == "m.room.create"]
-            made.append((create.sent_at_ms, chat))
-    return [chat for _, chat in sorted(made)]
+            created.append((create.sent_at_ms, chat))
+    return [chat for _, chat in sorted(created)]
 
 
-async def made_at_ms(setup, room: str) -> int:
-    """Return when the homeserver made a room."""
+async def created_at_ms(setup, room: str) -> int:
+    """Return when the homeserver created a room."""
     async with setup.internals.account() as account:
         state = await account.room_state(room)
     (create,) = [event for event in state if event.type == "m.room.create"]
@@ -57,12 +57,12 @@ async def test_two_cold_starts_without_any_binding_give_the_same_values(setup, k
     assert seen[0] == seen[1]
     values, bindings = seen[0]
     order = await by_creation(setup)
-    # No number is known any more: the first is the time at which its room was made (A5).
-    first = await made_at_ms(setup, order[0])
+    # No number is known any more, so that the first is the creation time of its room (A5).
+    first = await created_at_ms(setup, order[0])
     numbers = [values[chat]["platform_chat_id"] for chat in order]
     assert numbers == [str(first + n) for n in range(12)]
     for user in setup.users:
-        owner = user.onboarded.person.user_id
+        owner = user.onboarded.user.user_id
         mine = [chat for chat in order if values[chat]["matrix_user_id"] == owner]
         assert mine == list(user.chats)
         assert [values[chat]["chat_id"] for chat in mine] == ["C1", "C2", "C3", "C4"]
@@ -96,13 +96,11 @@ async def test_rooms_without_a_binding_come_after_all_numbers_that_are_known(set
     }
 
 
-async def test_a_space_that_several_people_may_own_is_a_conflict_and_nothing_is_guessed(
-    setup, kept, make_person
-):
+async def test_a_space_that_several_users_may_own_is_a_conflict(setup, kept, make_user):
     internals = setup.internals
     space = setup.users[0].onboarded.space
     async with internals.account() as account:
-        other = await make_person()
+        other = await make_user()
         await account.invite(space, other.user_id)
         internals.lose_database()
         await internals.bind(space, {})
