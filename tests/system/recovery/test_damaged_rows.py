@@ -79,7 +79,7 @@ async def test_a_room_the_bot_is_no_longer_in_is_unregistered_with_the_reason(se
         )
         (last,) = gone["transitions"]
         assert (last["event"], last["source"], last["target"]) == (
-            "removed_from_room",
+            "bot_removed",
             "bound",
             "unregistered",
         )

@@ -85,7 +85,7 @@ async def test_an_older_room_is_bound_by_its_first_message_which_is_answered(
     assert (room["space_id"], room["matrix_user_id"]) == (onboarded.space, user.user_id)
     assert (room["name"], request.chat_id) == ("From before", number)
     assert arrows(room) == [
-        ("message_came", "unregistered", "reconciling"),
+        ("user_wrote", "unregistered", "reconciling"),
         ("topology_confirmed", "reconciling", "bound"),
     ]
     binding = (await internals.bindings(older))[older]
@@ -124,7 +124,7 @@ async def test_a_room_that_can_not_be_repaired_gets_one_notice(internals, agent,
     failed = await internals.inspect(onboarded.chat)
     assert (failed["state"], failed["inbox_pending"]) == ("failed", len(asked))
     assert arrows(failed)[-2:] == [
-        ("message_came", "failed", "reconciling"),
+        ("user_wrote", "failed", "reconciling"),
         ("topology_refused", "reconciling", "failed"),
     ]
     assert failed["report"]["remarks"] == warning["report"]["remarks"]
