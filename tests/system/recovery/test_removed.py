@@ -56,7 +56,7 @@ async def test_a_chat_the_bot_left_is_the_same_chat_when_it_comes_back(internals
     assert (await internals.values())[onboarded.chat] == before
     back = await internals.inspect(onboarded.chat)
     assert arrows(back)[-2:] == [
-        ("invited", "unregistered", "reconciling"),
+        ("invite_arrived", "unregistered", "reconciling"),
         ("topology_confirmed", "reconciling", "bound"),
     ]
     assert [each for each in agent.requests if each.message_id == missed] == []
