@@ -31,6 +31,8 @@ _LONGEST_CHAR_BYTES = 4
 
 _WORD_BREAK = re.compile(r"[ \t](?=[^\s`~])")
 _SPACE = re.compile(r"\s*")
+_FENCE_MARKER = re.compile("```|~~~")
+_BLANK_LINE = re.compile(r"^[^\S\n]*\n", re.MULTILINE)
 _VISIBLE = re.compile(r"\S")
 
 
@@ -125,20 +127,31 @@ def _find_breaks(text: str, position: CutPosition, stop: int, limit_bytes: int) 
     closing_bytes = size(breaks.fence.closing) if breaks.fence else 0
     has_code = False
     begin = position.offset
-    while (end := text.find("\n", begin, stop + 1)) >= 0:
+    while True:
+        if breaks.fence is None:
+            # Lines without a fence marker are searched at once.
+            marker = _FENCE_MARKER.search(text, begin, stop + 1)
+            until = text.rfind("\n", begin, marker.start() if marker else stop + 1) + 1
+            if until > begin:
+                breaks.line = until
+                for blank in _BLANK_LINE.finditer(text, begin, until):
+                    breaks.paragraph = blank.start()
+                used_bytes += size(text[begin:until])
+                begin = until
+        end = text.find("\n", begin, stop + 1)
+        if end < 0:
+            return breaks
         line = text[begin:end]
         used_bytes += size(line)
         if breaks.fence is None:
-            fence = Fence.opened_by(line) if "```" in line or "~~~" in line else None
+            fence = Fence.opened_by(line)
             # A marker so long that repeating it would fill much of every part is treated as text.
             if fence and len(fence.lead) + len(fence.marker) <= limit_bytes // 8:
                 breaks.fence, has_code = fence, False
                 closing_bytes = size(fence.closing)
                 breaks.paragraph = begin if begin > position.offset else 0
-            elif line.strip():
-                breaks.line = end + 1
             else:
-                breaks.paragraph = begin
+                breaks.line = end + 1
         elif breaks.fence.marker in line and breaks.fence.is_closed_by(line):
             breaks.fence, breaks.paragraph = None, end + 1
         else:
@@ -148,7 +161,6 @@ def _find_breaks(text: str, position: CutPosition, stop: int, limit_bytes: int) 
                 breaks.code_line = end + 1
         used_bytes += 1
         begin = end + 1
-    return breaks
 
 
 def _part_start(text: str, position: CutPosition, limit_bytes: int) -> CutPosition:
