@@ -125,7 +125,7 @@ class MatrixClient:
         batch: SyncBatch = await self._sync(
             since, query, timeout_s, lambda: SyncReader(self._bot, since, on_room, self._joined)
         )
-        self._joined -= {fact.room_id for fact in batch.events if isinstance(fact, BotRemoved)}
+        self._joined -= {event.room_id for event in batch.events if isinstance(event, BotRemoved)}
         self._joined |= synced
         left_s = started_at + SHORTEST_WAIT_S - self._clock.now()
         if batch.token == since and left_s > 0:
@@ -137,9 +137,9 @@ class MatrixClient:
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4)."""
-        async for facts in read_gap(self._transport, self._bot, gap):
-            self._performer.record_encryption(facts)
-            yield facts
+        async for decoded in read_gap(self._transport, self._bot, gap):
+            self._performer.record_encryption(decoded)
+            yield decoded
 
     async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages after the room's read position that have no answer yet (contract D12)."""

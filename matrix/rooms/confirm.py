@@ -12,8 +12,8 @@ from matrix.rooms.current_state import CurrentState, StateReader
 from matrix.rooms.observe import Observer, own_spaces
 from matrix.sync.topology import child_link, observed_room, parents_of
 
-# The limit for the Spaces that a room claims as its parents.
-_MAX_CLAIMS = 4
+# The limit for the Spaces that a room names as its parents.
+_MAX_PARENTS = 4
 
 
 async def confirm(
@@ -33,7 +33,7 @@ class _Confirmation:
         self._rooms = dict(topology.rooms)
 
     async def read(self, unconfirmed: Unconfirmed) -> Topology:
-        """Read the rooms themselves first, then the links, because a claim may name a Space just read."""
+        """Read the rooms themselves first, then the links, because a parent may be a Space just read."""
         links = set(unconfirmed.links)
         joined = await self._reader.joined_rooms() if unconfirmed.memberships else None
         to_read = unconfirmed.creators | (unconfirmed.memberships & (joined or frozenset()))
@@ -41,7 +41,7 @@ class _Confirmation:
             [
                 *(partial(self._read_room, room_id) for room_id in to_read),
                 *(partial(self._read_name, room_id) for room_id in unconfirmed.names),
-                *(partial(self._read_claims, room_id, links) for room_id in unconfirmed.parents),
+                *(partial(self._read_parents, room_id, links) for room_id in unconfirmed.parents),
             ]
         )
         own = {space.room_id for space in own_spaces(self._rooms, self._topology.bot)}
@@ -60,9 +60,9 @@ class _Confirmation:
             named = observed_room(room_id, state, None, self._topology.bot)
             self._rooms[room_id] = replace(self._rooms[room_id], name=named.name)
 
-    async def _read_claims(self, room_id: RoomId, links: set[Link]) -> None:
+    async def _read_parents(self, room_id: RoomId, links: set[Link]) -> None:
         state = await self._reader.whole(room_id)
-        for space_id in parents_of(state or {})[:_MAX_CLAIMS]:
+        for space_id in parents_of(state or {})[:_MAX_PARENTS]:
             links.add((space_id, room_id))
 
     async def _read_link(self, space_id: RoomId, room_id: RoomId) -> None:

@@ -42,7 +42,7 @@ class Observer:
         self._containing: dict[RoomId, set[RoomId]] = {}
 
     def record(self, topology: Topology) -> None:
-        """Record the bot's own Spaces, which are searched for rooms without a claim, and which contain others."""
+        """Record the bot's own Spaces, which are searched for rooms that name no parent, and which contain others."""
         self._known.update(topology.rooms)
         own = own_spaces(topology.rooms, self._bot)
         self._own_spaces.update(space.room_id for space in own)
@@ -115,7 +115,7 @@ class Observer:
         """Read one room, and the Spaces that may contain it (contracts C7, C12).
 
         `spaces` are those that the local rows name. For a room that somebody else created no Space is read: it is not a
-        chat, whatever it claims (contract C2).
+        chat, whatever parents it names (contract C2).
         """
         reader = self._current.reader(MAX_REPAIR_REQUESTS)
         rooms: dict[RoomId, ObservedRoom] = {}
@@ -282,7 +282,7 @@ async def _read_basics(
 def _named_spaces(
     room: ObservedRoom, state: StateMap, spaces: Sequence[RoomId]
 ) -> tuple[RoomId, ...]:
-    """Return the Spaces that a room is bound to, that the local rows name, and that it claims."""
+    """Return the Spaces that a room is bound to, that the local rows name, and that it names as parents."""
     bound = room.binding.get("space_id") if room.binding is not None else None
     named = [RoomId(bound)] if is_id(bound, "!") else []
     unique = dict.fromkeys((*named, *spaces, *parents_of(state)))

@@ -66,11 +66,11 @@ class OrderPerformer:
         self._encrypted: dict[RoomId, bool] = {}
         self._renderer = anyio.Lock()
 
-    def record_encryption(self, facts: Iterable[MatrixEvent]) -> None:
+    def record_encryption(self, decoded: Iterable[MatrixEvent]) -> None:
         """Record which rooms have become encrypted."""
-        for fact in facts:
-            if isinstance(fact, EncryptionEnabled):
-                self._encrypted[fact.room_id] = True
+        for event in decoded:
+            if isinstance(event, EncryptionEnabled):
+                self._encrypted[event.room_id] = True
 
     def record(self, topology: Topology) -> None:
         """Record which of the observed rooms are encrypted.

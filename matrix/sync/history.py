@@ -51,10 +51,10 @@ async def read_gap(
             if join_id not in map(_event_id, events):
                 continue
             join_id = None
-        facts = decode_page(events, gap.room_id, bot, was_in=was_in)
+        decoded = decode_page(events, gap.room_id, bot, was_in=was_in)
         was_in = True
-        if facts:
-            yield facts
+        if decoded:
+            yield decoded
 
 
 async def read_back(

@@ -60,7 +60,7 @@ async def resume_batch(
         found[room_id] = await read_unanswered(transport, bot, room_id, batch.token, position)
 
     await run_reads(partial(read, *each) for each in unsettled.items())
-    events: list[MatrixEvent] = [fact for fact in batch.events if not isinstance(fact, MESSAGES)]
+    events: list[MatrixEvent] = [event for event in batch.events if not isinstance(event, MESSAGES)]
     for room_id in unsettled:
         events.extend(found[room_id])
     return replace(batch, events=tuple(events))
@@ -89,8 +89,8 @@ def left_to_answer(
     was_read = position is not None and position in ids
     unread = events[ids.index(position) + 1 :] if was_read else events
     # At its read position the bot was in the room.
-    facts = decode_page(unread, room_id, bot, was_in=was_read)
-    return tuple(fact for fact in facts if isinstance(fact, MESSAGES))
+    decoded = decode_page(unread, room_id, bot, was_in=was_read)
+    return tuple(event for event in decoded if isinstance(event, MESSAGES))
 
 
 def _event_id(content: object) -> EventId | None:

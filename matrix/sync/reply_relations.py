@@ -38,7 +38,7 @@ class _ReplyEvent:
 
 
 def without_answered(
-    facts: list[MatrixEvent], events: Sequence[object], bot: UserId
+    decoded: list[MatrixEvent], events: Sequence[object], bot: UserId
 ) -> list[MatrixEvent]:
     """Return the decoded events without the messages whose complete answer is in `events`; never raises.
 
@@ -48,23 +48,23 @@ def without_answered(
     for reply in _replies(events, bot):
         replies.setdefault(reply.answers, []).append(reply)
     if not replies:
-        return facts
+        return decoded
     left: list[MatrixEvent] = []
-    for fact in facts:
-        series = replies.get(fact.event_id, []) if isinstance(fact, MESSAGES) else []
+    for event in decoded:
+        series = replies.get(event.event_id, []) if isinstance(event, MESSAGES) else []
         if not series:
-            left.append(fact)
+            left.append(event)
         elif any(reply.partial for reply in series):
-            left.append(_begun(fact, series))
+            left.append(_begun(event, series))
     return left
 
 
-def _begun(fact: MatrixEvent, series: list[_ReplyEvent]) -> MatrixEvent:
-    if not isinstance(fact, MessageArrived):
-        return fact
+def _begun(event: MatrixEvent, series: list[_ReplyEvent]) -> MatrixEvent:
+    if not isinstance(event, MessageArrived):
+        return event
     series.sort(key=lambda reply: reply.part)
     parts = tuple(BegunPart(reply.event_id, reply.edits) for reply in series)
-    return replace(fact, begun=parts)
+    return replace(event, begun=parts)
 
 
 def _replies(events: Sequence[object], bot: UserId) -> list[_ReplyEvent]:

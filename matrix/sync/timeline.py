@@ -162,15 +162,15 @@ def _count_members(
     """
     others = other_member_count(room)
     if others is None:
-        arrived = any(_is_arrival(fact) for fact in batch.events[first:])
+        arrived = any(_is_arrival(event) for event in batch.events[first:])
         if arrived and since is not None:
             batch.events.insert(first, MembersCounted(room_id, None))
     elif since is not None or others > 1:
         batch.events.insert(first, MembersCounted(room_id, others))
 
 
-def _is_arrival(fact: MatrixEvent) -> bool:
-    return isinstance(fact, MemberChanged) and fact.membership in ("join", "invite")
+def _is_arrival(event: MatrixEvent) -> bool:
+    return isinstance(event, MemberChanged) and event.membership in ("join", "invite")
 
 
 def _decode_timeline(
@@ -185,7 +185,7 @@ def _decode_timeline(
         if own_membership(event, batch.bot) is not None or _is_encryption(event):
             _decode_into(batch, room_id, event, "timeline")
     if join_index > 0 and any(
-        isinstance(fact, BotRemoved) and fact.room_id == room_id for fact in batch.events
+        isinstance(event, BotRemoved) and event.room_id == room_id for event in batch.events
     ):
         # After the removal alone, the room would wait for a message.
         event_id = as_event_id(as_dict(events[join_index]).get("event_id"))
@@ -205,9 +205,9 @@ def _is_encryption(event: object) -> bool:
 
 def _decode_into(batch: BatchBuilder, room_id: RoomId, event: object, source: Source) -> None:
     try:
-        fact = decode_event(event, room_id, batch.bot)
+        decoded = decode_event(event, room_id, batch.bot)
     except Undecodable as reason:
         batch.quarantine(source, str(reason), room_id, event)
-        fact = malformed_message(event, room_id, batch.bot)
-    if fact is not None:
-        batch.events.append(fact)
+        decoded = malformed_message(event, room_id, batch.bot)
+    if decoded is not None:
+        batch.events.append(decoded)

@@ -92,7 +92,7 @@ def members_of(state: StateMap, bot: UserId) -> tuple[UserId, ...]:
 
 
 def parents_of(state: StateMap) -> tuple[RoomId, ...]:
-    """Return the Spaces that a room claims as parents; a claim adopts nothing (contract C2)."""
+    """Return the Spaces that a room names as parents; this alone does not bind it (contract C2)."""
     return tuple(
         RoomId(key)
         for (kind, key), event in sorted(state.items())

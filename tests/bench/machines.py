@@ -29,7 +29,7 @@ _ROUNDS = 30_000
 _ENGINE_ROUNDS = 1_000
 
 _BINDING = Binding("chat", UserId("@ann:localhost"), "C1", "1", AgentId("default"))
-_FACTS: tuple[Any, ...] = (
+_EVENTS: tuple[Any, ...] = (
     UserWrote(),
     TopologyConfirmed(_BINDING, "Chat 1", encrypted=False, backfill=False),
     BotRemoved(RoomId("!room"), None, None, "kicked"),
@@ -61,24 +61,24 @@ def _rate(run: Callable[[int], Room], rounds: int) -> float:
     seconds = time.perf_counter() - began
     assert end.state == "unregistered"
     assert end.binding == _BINDING
-    return rounds * len(_FACTS) / seconds
+    return rounds * len(_EVENTS) / seconds
 
 
 def _by_table(rounds: int) -> Room:
     room = _START
     for _ in range(rounds):
-        for fact in _FACTS:
-            room = ROOM.step(room, fact, _CONTEXT).data
+        for event in _EVENTS:
+            room = ROOM.step(room, event, _CONTEXT).data
     return room
 
 
 def _by_engine(rounds: int) -> Room:
-    names = [event_name(fact) for fact in _FACTS]
+    names = [event_name(event) for event in _EVENTS]
     machine = RoomMachine()
     room = _START
     for _ in range(rounds):
-        for name, fact in zip(names, _FACTS, strict=True):
-            room, _effects = machine.send(name, data=room, trigger=fact, context=_CONTEXT)
+        for name, event in zip(names, _EVENTS, strict=True):
+            room, _effects = machine.send(name, data=room, trigger=event, context=_CONTEXT)
             room = replace(room, state=machine.current_state_value)
     return room
 
@@ -91,8 +91,8 @@ def _by_dict(rounds: int) -> Room:
     }
     room = _START
     for _ in range(rounds):
-        for fact in _FACTS:
-            target, action = dispatch[room.state, type(fact)]
-            room, _effects = action(room, fact, _CONTEXT)
+        for event in _EVENTS:
+            target, action = dispatch[room.state, type(event)]
+            room, _effects = action(room, event, _CONTEXT)
             room = replace(room, state=target)
     return room

@@ -63,7 +63,7 @@ def read_full_state(body: bytes, bot: UserId, since: SyncToken | None) -> FullSt
     return state
 
 
-def facts(response, since=SINCE):
+def decoded_events(response, since=SINCE):
     batch = decode_sync(response, BOT, since)
     assert batch.quarantined == ()
     return list(batch.events)

@@ -75,7 +75,7 @@ def _epoch_from_before_the_wait(stack: ExitStack) -> None:
 
 def _answered_messages_handled_again(stack: ExitStack) -> None:
     stack.enter_context(
-        patch.object(timeline, "without_answered", lambda facts, events, bot: facts)
+        patch.object(timeline, "without_answered", lambda decoded, events, bot: decoded)
     )
 
 

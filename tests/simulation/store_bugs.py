@@ -43,7 +43,7 @@ class _DoneEventsDeleted(Journal):
 def _show_answered_messages(stack: ExitStack) -> None:
     # Otherwise a message with its answer in the same timeline would not reach the inbox.
     stack.enter_context(
-        patch.object(timeline, "without_answered", lambda facts, events, bot: facts)
+        patch.object(timeline, "without_answered", lambda decoded, events, bot: decoded)
     )
 
 

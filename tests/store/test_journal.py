@@ -116,8 +116,8 @@ async def test_a_finished_event_is_not_stored_again(journal):
 
 
 async def test_events_without_an_event_id_are_all_stored(journal):
-    fact = EncryptionEnabled(CHAT, None)
-    rows = await journal.save_sync_batch(batch("s1", fact, fact), 1.0)
+    enabled = EncryptionEnabled(CHAT, None)
+    rows = await journal.save_sync_batch(batch("s1", enabled, enabled), 1.0)
     assert len(rows) == 2
 
 

@@ -11,11 +11,21 @@ from machines.events.matrix import (
     QuestionShown,
 )
 from machines.ids import EventId, SyncToken
-from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, decode_sync, event, facts, joined, text
+from tests.matrix.raw_events import (
+    BOT,
+    ME,
+    ROOM,
+    SINCE,
+    decode_sync,
+    decoded_events,
+    event,
+    joined,
+    text,
+)
 
 
 def test_a_text_becomes_a_message():
-    assert facts(joined(text("hello"))) == [
+    assert decoded_events(joined(text("hello"))) == [
         MessageArrived(ROOM, EventId("$1"), ME, "hello", 5, None)
     ]
 
@@ -27,8 +37,8 @@ def test_a_message_in_a_thread_names_its_root():
         "m.in_reply_to": {"event_id": "$x"},
         "is_falling_back": True,
     }
-    (fact,) = facts(joined(text("hello", relation=relation)))
-    assert fact.thread_root == "$root"
+    (each,) = decoded_events(joined(text("hello", relation=relation)))
+    assert each.thread_root == "$root"
 
 
 @pytest.mark.parametrize(
@@ -43,14 +53,14 @@ def test_a_message_in_a_thread_names_its_root():
 )
 def test_a_reply_is_decoded_without_its_quote(body, decoded):
     relation = {"m.in_reply_to": {"event_id": "$0"}}
-    (fact,) = facts(joined(text(body, relation=relation)))
-    assert fact.body == decoded
+    (each,) = decoded_events(joined(text(body, relation=relation)))
+    assert each.body == decoded
 
 
 def test_a_message_has_its_mention_of_the_bot_and_its_reply_target():
     relation = {"m.in_reply_to": {"event_id": "$own"}}
     mentioned = {"user_ids": [ME, BOT]}
-    (reply, mention, other, file) = facts(
+    (reply, mention, other, file) = decoded_events(
         joined(
             text("you", "$1", relation),
             event(
@@ -71,8 +81,8 @@ def test_a_message_has_its_mention_of_the_bot_and_its_reply_target():
 def test_a_message_in_a_thread_is_not_a_reply_to_the_one_before_it():
     relation = {"rel_type": "m.thread", "event_id": "$root", "is_falling_back": True}
     relation["m.in_reply_to"] = {"event_id": "$x"}
-    (fact,) = facts(joined(text("hello", relation=relation)))
-    assert fact.replies_to is None
+    (each,) = decoded_events(joined(text("hello", relation=relation)))
+    assert each.replies_to is None
 
 
 @pytest.mark.parametrize(
@@ -80,19 +90,19 @@ def test_a_message_in_a_thread_is_not_a_reply_to_the_one_before_it():
 )
 def test_malformed_mentions_mention_nobody(mentions):
     content = {"msgtype": "m.text", "body": "x", "m.mentions": mentions}
-    (fact,) = facts(joined(event(content=content)))
-    assert not fact.addressed
+    (each,) = decoded_events(joined(event(content=content)))
+    assert not each.addressed
 
 
 def test_a_quote_in_a_message_that_is_not_a_reply_stays():
-    (fact,) = facts(joined(text("> <@you:here> old\n\nnew")))
-    assert fact.body == "> <@you:here> old\n\nnew"
+    (each,) = decoded_events(joined(text("> <@you:here> old\n\nnew")))
+    assert each.body == "> <@you:here> old\n\nnew"
 
 
 def test_files_of_all_kinds_are_decoded_with_their_name():
     for msgtype in ("m.file", "m.image", "m.audio", "m.video"):
         content = {"msgtype": msgtype, "body": "a caption", "filename": "a.pdf", "url": "mxc://x/y"}
-        assert facts(joined(event(content=content))) == [
+        assert decoded_events(joined(event(content=content))) == [
             FileArrived(ROOM, EventId("$1"), ME, "a.pdf", 5, None)
         ]
 
@@ -101,19 +111,19 @@ def test_an_own_event_that_shows_a_question_is_decoded_in_order_with_the_message
     mark = {"org.lambda.surfaces.question": "$asked"}
     own = event(sender=BOT, event_id="$2", content={"msgtype": "m.text", "body": "?", **mark})
     foreign = event(event_id="$3", content={"msgtype": "m.notice", "body": "?", **mark})
-    found = facts(joined(text("!yes", "$1"), own, foreign, text("!yes", "$4")))
-    assert [fact.event_id for fact in found] == ["$1", "$2", "$4"]
+    found = decoded_events(joined(text("!yes", "$1"), own, foreign, text("!yes", "$4")))
+    assert [each.event_id for each in found] == ["$1", "$2", "$4"]
     assert found[1] == QuestionShown(ROOM, EventId("$2"), EventId("$asked"))
 
 
 @pytest.mark.parametrize("named", [None, 5, "", "$", "@x:y", ["$1"], "$" * 300])
 def test_an_own_event_without_a_valid_question_is_dropped(named):
     content = {"msgtype": "m.text", "body": "?", "org.lambda.surfaces.question": named}
-    assert not facts(joined(event(sender=BOT, content=content)))
+    assert not decoded_events(joined(event(sender=BOT, content=content)))
 
 
 def test_irrelevant_events_are_dropped():
-    assert not facts(
+    assert not decoded_events(
         joined(
             text("own", sender=BOT),
             event(content={"msgtype": "m.notice", "body": "x"}),
@@ -141,9 +151,9 @@ def test_an_encrypted_event_has_the_fields_for_decryption():
         "junk": {"deep": [[[[]]]]},
         "m.relates_to": {"rel_type": "m.thread", "event_id": "$root"},
     }
-    (fact,) = facts(joined(event("m.room.encrypted", content=content)))
-    assert isinstance(fact, EncryptedArrived)
-    assert fact.content == {
+    (each,) = decoded_events(joined(event("m.room.encrypted", content=content)))
+    assert isinstance(each, EncryptedArrived)
+    assert each.content == {
         "algorithm": "m.megolm.v1.aes-sha2",
         "ciphertext": "AwgA",
         "session_id": "S",
@@ -167,10 +177,10 @@ def test_a_limited_timeline_without_a_token_is_a_gap_too():
 
 def test_encryption_is_found_in_state_and_timeline():
     encryption = event("m.room.encryption", state_key="", content={"algorithm": "x"})
-    assert facts(joined(state=[encryption])) == [EncryptionEnabled(ROOM, EventId("$1"))]
-    assert facts(joined(encryption)) == [EncryptionEnabled(ROOM, EventId("$1"))]
+    assert decoded_events(joined(state=[encryption])) == [EncryptionEnabled(ROOM, EventId("$1"))]
+    assert decoded_events(joined(encryption)) == [EncryptionEnabled(ROOM, EventId("$1"))]
 
 
 def test_lone_surrogates_never_reach_the_journal():
-    (fact,) = facts(joined(text("a\ud800b")))
-    assert fact.body.encode()
+    (each,) = decoded_events(joined(text("a\ud800b")))
+    assert each.body.encode()

@@ -32,11 +32,11 @@ def check(response):
     batch = decode_sync(response, BOT, SINCE)
     assert_full_state_is_equal(response, batch)
     assert isinstance(batch, SyncBatch)
-    for fact in batch.events:
-        assert fact.room_id.encode()
-        if isinstance(fact, MessageArrived):
-            assert fact.body.encode() is not None
-            assert fact.sender != BOT
+    for each in batch.events:
+        assert each.room_id.encode()
+        if isinstance(each, MessageArrived):
+            assert each.body.encode() is not None
+            assert each.sender != BOT
     assert repr(response) == before
     return batch
 
@@ -147,7 +147,7 @@ def test_no_damage_to_a_response_raises_an_error():
     seen = Counter()
     for _ in range(20_000):
         batch = check(damaged(complete_response(), rng))
-        seen.update(type(fact).__name__ for fact in batch.events)
+        seen.update(type(each).__name__ for each in batch.events)
         events = damaged(history_of_a_room(), rng)
         left_to_answer(events if isinstance(events, list) else [], ROOM, "$2", BOT)
         seen.update(quarantined.reason for quarantined in batch.quarantined)

@@ -50,8 +50,8 @@ MALFORMED = [
 @pytest.mark.parametrize("bad", MALFORMED, ids=range(len(MALFORMED)))
 def test_a_malformed_event_is_quarantined_and_its_neighbours_are_decoded(bad):
     batch = decode_sync(joined(text("a", "$a"), bad, text("b", "$b")), BOT, SINCE)
-    decoded = [fact for fact in batch.events if not isinstance(fact, MalformedArrived)]
-    assert [fact.event_id for fact in decoded] == ["$a", "$b"]
+    decoded = [each for each in batch.events if not isinstance(each, MalformedArrived)]
+    assert [each.event_id for each in decoded] == ["$a", "$b"]
     (quarantined,) = batch.quarantined
     assert (quarantined.source, quarantined.room_id) == ("timeline", ROOM)
     assert quarantined.reason
@@ -61,8 +61,8 @@ def test_a_malformed_event_is_quarantined_and_its_neighbours_are_decoded(bad):
 def test_a_malformed_message_is_decoded_with_its_sender_where_it_is_known():
     known = event(content={"msgtype": "m.text"})
     for bad in (known, known | {"content": 5}, known | {"origin_server_ts": "soon"}):
-        (fact,) = decode_sync(joined(bad), BOT, SINCE).events
-        assert fact == MalformedArrived(ROOM, EventId("$1"), ME)
+        (each,) = decode_sync(joined(bad), BOT, SINCE).events
+        assert each == MalformedArrived(ROOM, EventId("$1"), ME)
     for nobody in (known | {"sender": "me"}, known | {"event_id": 5}, known | {"sender": BOT}):
         assert decode_sync(joined(nobody), BOT, SINCE).events == ()
 
@@ -74,7 +74,7 @@ def test_a_malformed_room_does_not_affect_the_other_rooms(bad):
     response["rooms"]["invite"] = {"!i": bad}
     response["rooms"]["leave"] = bad
     batch = decode_sync(response, BOT, SINCE)
-    assert [fact for fact in batch.events if fact.room_id == ROOM]
+    assert [each for each in batch.events if each.room_id == ROOM]
     assert batch.quarantined
 
 

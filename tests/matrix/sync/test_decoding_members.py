@@ -19,8 +19,8 @@ from tests.matrix.raw_events import (
     ROOM,
     SINCE,
     decode_sync,
+    decoded_events,
     event,
-    facts,
     joined,
     left,
     member,
@@ -48,18 +48,18 @@ def test_events_before_the_bots_own_join_are_dropped():
 
 def test_a_changed_display_name_of_the_bot_is_not_a_join():
     response = joined(text("a", "$1"), member(BOT, "join", "$2", previous="join"), text("b", "$3"))
-    assert [fact.event_id for fact in facts(response)] == ["$1", "$3"]
+    assert [each.event_id for each in decoded_events(response)] == ["$1", "$3"]
 
 
 def test_a_changed_name_is_not_a_join_even_without_the_previous_membership():
     renamed = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
     batch = decode_sync(joined(*renamed, limited=True), BOT, SINCE, joined_before={ROOM})
-    assert [fact.event_id for fact in batch.events] == ["$1", "$3"]
+    assert [each.event_id for each in batch.events] == ["$1", "$3"]
     assert [gap.was_in for gap in batch.gaps] == [True]
     in_before = joined(*renamed, state=[member(BOT, "join", "$0")])
-    assert [fact.event_id for fact in facts(in_before)] == ["$1", "$3"]
+    assert [each.event_id for each in decoded_events(in_before)] == ["$1", "$3"]
     page = decode_page(renamed, ROOM, BOT, was_in=True)
-    assert [fact.event_id for fact in page] == ["$1", "$3"]
+    assert [each.event_id for each in page] == ["$1", "$3"]
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_a_changed_name_is_not_a_join_even_without_the_previous_membership():
 def test_a_join_is_recognised_without_the_previous_membership(state):
     here = [text("a", "$1"), member(BOT, "join", "$2"), text("b", "$3")]
     here += [member(BOT, "join", "$4"), text("c", "$5")]
-    assert [fact.event_id for fact in facts(joined(*here, state=state))] == ["$3", "$5"]
+    assert [each.event_id for each in decoded_events(joined(*here, state=state))] == ["$3", "$5"]
 
 
 def test_a_return_is_recognised_without_the_previous_membership():
     here = [member(BOT, "leave", "$1", sender=ME), text("a", "$2"), member(BOT, "join", "$3")]
     batch = decode_sync(joined(*here, text("b", "$4")), BOT, SINCE, joined_before={ROOM})
-    assert [type(fact).__name__ for fact in batch.events] == [
+    assert [type(each).__name__ for each in batch.events] == [
         "BotRemoved",
         "BotReturned",
         "MessageArrived",
@@ -89,7 +89,7 @@ def test_a_removal_and_a_return_within_one_sync_are_decoded_in_order():
         member(BOT, "join", "$4", previous="invite"),
         text("c", "$5"),
     )
-    removed, returned, message = facts(response)
+    removed, returned, message = decoded_events(response)
     assert isinstance(removed, BotRemoved)
     assert isinstance(returned, BotReturned)
     assert message.event_id == "$5"
@@ -104,19 +104,19 @@ def test_a_removal_and_a_return_within_one_sync_are_decoded_in_order():
     ],
 )
 def test_a_removal_has_its_sender_and_reason(removal, reason):
-    (fact,) = facts(left(text("x"), removal))
-    assert isinstance(fact, BotRemoved)
-    assert fact.reason == reason
+    (each,) = decoded_events(left(text("x"), removal))
+    assert isinstance(each, BotRemoved)
+    assert each.reason == reason
 
 
 def test_a_left_room_without_a_membership_event_is_a_removal_too():
-    (fact,) = facts(left())
-    assert (fact.event_id, fact.sender) == (None, None)
+    (each,) = decoded_events(left())
+    assert (each.event_id, each.sender) == (None, None)
 
 
 def test_an_invitation_that_ends_is_not_a_removal():
-    assert not facts(left(member(BOT, "leave", sender=ME, previous="invite")))
-    assert not facts(left(member(BOT, "leave", previous="invite")))
+    assert not decoded_events(left(member(BOT, "leave", sender=ME, previous="invite")))
+    assert not decoded_events(left(member(BOT, "leave", previous="invite")))
 
 
 def test_an_invitation_has_its_sender_and_whether_the_room_is_encrypted():
@@ -132,32 +132,32 @@ def test_an_invitation_has_its_sender_and_whether_the_room_is_encrypted():
     ]
     response = {"next_batch": "s", "rooms": {"invite": {ROOM: {"invite_state": {}}}}}
     response["rooms"]["invite"][ROOM]["invite_state"]["events"] = stripped
-    assert facts(response) == [InviteArrived(ROOM, ME, encrypted=False)]
+    assert decoded_events(response) == [InviteArrived(ROOM, ME, encrypted=False)]
     stripped.append({"type": "m.room.encryption", "state_key": "", "content": {}})
-    assert facts(response) == [InviteArrived(ROOM, ME, encrypted=True)]
+    assert decoded_events(response) == [InviteArrived(ROOM, ME, encrypted=True)]
 
 
 def test_membership_changes_of_others_are_decoded():
     response = joined(member(ME, "leave", "$9"))
-    assert facts(response) == [MemberChanged(ROOM, EventId("$9"), ME, "leave")]
+    assert decoded_events(response) == [MemberChanged(ROOM, EventId("$9"), ME, "leave")]
 
 
 def counted(joined_members, invited, *events, since=SINCE):
     response = joined(*events)
     summary = {"m.joined_member_count": joined_members, "m.invited_member_count": invited}
     response["rooms"]["join"][ROOM]["summary"] = summary
-    return facts(response, since)
+    return decoded_events(response, since)
 
 
 def test_the_member_count_comes_before_the_events_of_the_timeline():
     found = counted(2, 1, text("!chats", "$1"), member(ME, "join", "$2"))
     assert found[0] == MembersCounted(ROOM, 2)
-    assert [fact.event_id for fact in found[1:]] == ["$1", "$2"]
+    assert [each.event_id for each in found[1:]] == ["$1", "$2"]
 
 
 def test_without_a_summary_the_count_after_a_new_member_is_unknown():
     for membership in ("join", "invite"):
-        found = facts(joined(text("x", "$1"), member(ME, membership, "$2")))
+        found = decoded_events(joined(text("x", "$1"), member(ME, membership, "$2")))
         assert found[0] == MembersCounted(ROOM, None)
     page = decode_page([member(ME, "join", "$2")], ROOM, BOT)
     assert page[0] == MembersCounted(ROOM, None)

@@ -41,7 +41,7 @@ def test_each_room_is_in_the_batch_and_in_the_topology_and_settled_or_not():
         }
     )
     seen = read_full_state(raw, BOT, None)
-    assert [fact.event_id for fact in seen.batch.events] == ["$q", "$a", "$n"]
+    assert [each.event_id for each in seen.batch.events] == ["$q", "$a", "$n"]
     assert list(seen.topology.rooms) == [ONE, OTHER, "!never", "!silent"]
     assert {each.created_by for each in seen.topology.rooms.values()} == {BOT}
     assert seen.unsettled == {ONE: "$before", "!never": None}
@@ -79,7 +79,7 @@ def test_a_room_that_is_hard_to_parse_does_not_affect_the_others(hostile):
     raw = body(**{ONE: "HOSTILE", OTHER: room(text("hello", "$1"))}).replace(b'"HOSTILE"', hostile)
     seen = read_full_state(raw, BOT, SINCE)
     assert list(seen.topology.rooms) == [ONE, OTHER]
-    assert [(fact.room_id, fact.event_id) for fact in seen.batch.events] == [(OTHER, "$1")]
+    assert [(each.room_id, each.event_id) for each in seen.batch.events] == [(OTHER, "$1")]
 
 
 def test_a_room_is_read_at_any_depth_around_the_limit():
@@ -87,7 +87,7 @@ def test_a_room_is_read_at_any_depth_around_the_limit():
     for depth in range(MAX_DEPTH, 1_100, 50):
         nested = b"[" * depth + b"]" * depth
         raw = body(**{ONE: room(text("hello", "$1"), deep="DEEP")}).replace(b'"DEEP"', nested)
-        assert [fact.event_id for fact in read_full_state(raw, BOT, SINCE).batch.events] == ["$1"]
+        assert [each.event_id for each in read_full_state(raw, BOT, SINCE).batch.events] == ["$1"]
 
 
 @pytest.mark.parametrize(
@@ -135,5 +135,5 @@ def test_the_other_parts_of_the_response_are_read_too():
     devices = {"events": [{"type": "m.room.encrypted", "sender": ME}]}
     raw = json.dumps({"next_batch": "s1", "rooms": rooms, "to_device": devices}).encode()
     batch = read_full_state(raw, BOT, SINCE).batch
-    assert [fact.room_id for fact in batch.events] == ["!i"]
+    assert [each.room_id for each in batch.events] == ["!i"]
     assert [(each.source, each.sender) for each in batch.quarantined] == [("to_device", ME)]

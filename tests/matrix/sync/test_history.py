@@ -47,9 +47,9 @@ async def test_a_refused_history_is_logged_and_its_read_messages_are_answered():
         async with clock.running():
             batch = await resume_batch(transport, BOT, seen.batch, seen.unsettled)
     bodies = {room: [] for room in (REFUSED, READABLE)}
-    for fact in batch.events:
-        assert isinstance(fact, MessageArrived)
-        bodies[fact.room_id].append(fact.body)
+    for each in batch.events:
+        assert isinstance(each, MessageArrived)
+        bodies[each.room_id].append(each.body)
     assert bodies == {REFUSED: ["older", "newest"], READABLE: ["oldest", "older", "newest"]}
     assert log == [
         {
@@ -84,7 +84,7 @@ async def test_history_is_read_beyond_a_changed_name_up_to_the_join(has_previous
     async with clock.running():
         found = await read_back(transport, BOT, READABLE, SyncToken("s1"), None)
     assert [event["event_id"] for event in found] == ["$3", "$4", "$5", "$6"]
-    assert [fact.event_id for fact in left_to_answer(found, READABLE, None, BOT)] == ["$4", "$6"]
+    assert [each.event_id for each in left_to_answer(found, READABLE, None, BOT)] == ["$4", "$6"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ async def test_a_gap_that_cannot_be_read_differs_from_a_room_that_the_bot_left(
     raised = None
     async with clock.running():
         try:
-            found = [facts async for facts in read_gap(transport, BOT, gap)]
+            found = [page async for page in read_gap(transport, BOT, gap)]
         except (TokenUnknown, HistoryUnavailable) as fault:
             raised = type(fault)
         else:
@@ -141,5 +141,5 @@ async def test_a_gap_begins_after_the_join_only_if_the_bot_was_not_in_the_room_b
     transport.use_token("token")
     gap = Gap(READABLE, SyncToken("p0"), SyncToken("s1"), was_in)
     async with clock.running():
-        found = [fact async for facts in read_gap(transport, BOT, gap) for fact in facts]
-    assert [fact.event_id for fact in found] == expected
+        found = [each async for page in read_gap(transport, BOT, gap) for each in page]
+    assert [each.event_id for each in found] == expected

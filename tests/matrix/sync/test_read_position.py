@@ -21,11 +21,11 @@ async def chat(bot, person):
 
 async def messages_left(open_bot) -> list[MessageArrived]:
     batch, _ = await (await open_bot()).initial_sync(None)
-    return [fact for fact in batch.events if isinstance(fact, MessageArrived)]
+    return [each for each in batch.events if isinstance(each, MessageArrived)]
 
 
 async def left_open(open_bot) -> list[str]:
-    return [fact.event_id for fact in await messages_left(open_bot)]
+    return [each.event_id for each in await messages_left(open_bot)]
 
 
 async def send(bot, chat: RoomId, txn_id: str, **marks) -> EventId:

@@ -5,7 +5,7 @@ import pytest
 from machines.events.matrix import BegunPart, MessageArrived
 from machines.ids import EventId
 from matrix.sync.timeline import decode_page
-from tests.matrix.raw_events import BOT, ME, ROOM, event, facts, joined, text
+from tests.matrix.raw_events import BOT, ME, ROOM, decoded_events, event, joined, text
 
 
 def reply(event_id, answers, *, partial=False, sender=BOT, **more):
@@ -23,18 +23,18 @@ def edit(event_id, target, answers, *, partial=False):
 
 
 def ids(found):
-    return [fact.event_id for fact in found]
+    return [each.event_id for each in found]
 
 
 def test_a_message_with_its_complete_answer_is_dropped():
     shown = [text("asked", "$1"), reply("$2", "$1"), text("new", "$3")]
-    assert ids(facts(joined(*shown))) == ["$3"]
+    assert ids(decoded_events(joined(*shown))) == ["$3"]
     assert ids(decode_page(shown, ROOM, BOT)) == ["$3"]
 
 
 def test_an_answer_counts_with_its_last_edit():
     begun = [text("asked", "$1"), reply("$2", "$1", partial=True), edit("$3", "$2", "$1")]
-    assert facts(joined(*begun)) == []
+    assert decoded_events(joined(*begun)) == []
 
 
 def test_a_message_with_an_incomplete_answer_has_its_parts():
@@ -43,9 +43,9 @@ def test_a_message_with_an_incomplete_answer_has_its_parts():
         reply("$2", "$1", partial=True),
         edit("$3", "$2", "$1", partial=True),
     ]
-    (fact,) = facts(joined(*begun))
-    assert isinstance(fact, MessageArrived)
-    assert fact.begun == (BegunPart(EventId("$2"), edits=1),)
+    (each,) = decoded_events(joined(*begun))
+    assert isinstance(each, MessageArrived)
+    assert each.begun == (BegunPart(EventId("$2"), edits=1),)
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_a_message_with_an_incomplete_answer_has_its_parts():
     ids=["another's", "to something else", "to nothing"],
 )
 def test_no_other_event_settles_a_message(behind):
-    assert "$1" in ids(facts(joined(text("asked", "$1"), behind)))
+    assert "$1" in ids(decoded_events(joined(text("asked", "$1"), behind)))

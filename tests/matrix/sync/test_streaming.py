@@ -91,7 +91,7 @@ def test_a_sync_in_pieces_has_the_same_result(indent, cuts):
     seen = in_pieces(FullStateReader(BOT, SINCE), body, *cuts)
     whole = read_full_state(body, BOT, SINCE)
     assert parts_of(seen) == parts_of(whole)
-    assert [fact.room_id for fact in seen.batch.events] == ["!one", "!ключ", "!invited", "!left"]
+    assert [each.room_id for each in seen.batch.events] == ["!one", "!ключ", "!invited", "!left"]
     assert in_pieces(SyncReader(BOT, SINCE), body, *cuts) == seen.batch
 
 
@@ -117,7 +117,7 @@ def test_a_room_that_is_hard_to_parse_does_not_affect_the_others(hostile):
     good = json.dumps(room(text("hello", "$1"))).encode()
     body = b'{"rooms": {"join": {"!bad": %b, "!good": %b}}, "next_batch": "s"}' % (hostile, good)
     seen = in_pieces(FullStateReader(BOT, SINCE), body, 100, 40_000)
-    assert [fact.room_id for fact in seen.batch.events] == ["!good"]
+    assert [each.room_id for each in seen.batch.events] == ["!good"]
     assert "!good" in seen.topology.rooms
 
 
@@ -134,7 +134,7 @@ def test_a_room_that_is_too_large_is_left_out_and_quarantined(streamed):
     assert seen.topology.unread == {"!large"}
     assert [gap.room_id for gap in seen.batch.gaps] == ["!large"]
     assert list(seen.topology.rooms) == ["!one", "!fits"]
-    assert [fact.room_id for fact in seen.batch.events] == ["!one"]
+    assert [each.room_id for each in seen.batch.events] == ["!one"]
     (quarantined,) = seen.batch.quarantined
     assert (quarantined.source, quarantined.room_id) == ("sync", "!large")
     assert str(ROOM_BYTES) in quarantined.reason
@@ -145,7 +145,7 @@ def test_an_invitation_that_is_too_large_is_left_out_and_quarantined():
     invite = {"!large": {"invite_state": {"events": ["x" * ROOM_BYTES]}}, "!ok": INVITED}
     body = json.dumps({"next_batch": "s", "rooms": {"invite": invite}}).encode()
     batch = in_pieces(SyncReader(BOT, SINCE), body, *range(MB, len(body), MB))
-    assert [fact.room_id for fact in batch.events] == ["!ok"]
+    assert [each.room_id for each in batch.events] == ["!ok"]
     assert [each.room_id for each in batch.quarantined] == ["!large"]
 
 

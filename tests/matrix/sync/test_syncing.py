@@ -54,8 +54,8 @@ async def test_messages_arrive_once_in_order_and_only_from_after_the_join(bot, p
     arrived = []
     while len(arrived) < 2:
         batch = await bot.sync(batch.token)
-        arrived += [fact for fact in batch.events if isinstance(fact, MessageArrived)]
-    assert [(fact.event_id, fact.body) for fact in arrived] == [(first, "one"), (second, "two")]
+        arrived += [each for each in batch.events if isinstance(each, MessageArrived)]
+    assert [(each.event_id, each.body) for each in arrived] == [(first, "one"), (second, "two")]
 
 
 async def test_the_content_of_an_encrypted_message_is_decoded(bot, person, account):
@@ -64,9 +64,9 @@ async def test_the_content_of_an_encrypted_message_is_decoded(bot, person, accou
     assert topology.rooms[room].encrypted
     content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s"}
     await person.send_event(room, "m.room.encrypted", content)
-    (fact,) = (await bot.sync(batch.token)).events
-    assert isinstance(fact, EncryptedArrived)
-    assert fact.content == content
+    (each,) = (await bot.sync(batch.token)).events
+    assert isinstance(each, EncryptedArrived)
+    assert each.content == content
 
 
 async def test_a_gap_has_exactly_the_events_that_the_timeline_left_out(bot, person, account):
@@ -78,8 +78,8 @@ async def test_a_gap_has_exactly_the_events_that_the_timeline_left_out(bot, pers
     assert gap.room_id == room
     pages = [page async for page in bot.history(gap)]
     assert len(pages) > 1
-    filled = [fact.event_id for page in pages for fact in page]
-    assert filled + [fact.event_id for fact in late.events] == sent
+    filled = [each.event_id for page in pages for each in page]
+    assert filled + [each.event_id for each in late.events] == sent
 
 
 async def test_a_gap_with_the_bots_join_begins_after_it(bot, person, account):
@@ -91,10 +91,10 @@ async def test_a_gap_with_the_bots_join_begins_after_it(bot, person, account):
     sent = [await person.send_text(room, str(number)) for number in range(120)]
     batch = await bot.sync(batch.token)
     (gap,) = batch.gaps
-    filled = [fact.event_id async for page in bot.history(gap) for fact in page]
-    counted, *arrived = [fact for fact in batch.events if fact.room_id == room]
+    filled = [each.event_id async for page in bot.history(gap) for each in page]
+    counted, *arrived = [each for each in batch.events if each.room_id == room]
     assert counted == MembersCounted(room, 1)
-    assert filled + [fact.event_id for fact in arrived] == sent
+    assert filled + [each.event_id for each in arrived] == sent
 
 
 async def test_tokens_that_the_homeserver_did_not_issue_are_unknown(bot, person, account):
@@ -115,7 +115,7 @@ async def test_a_start_with_a_token_returns_the_new_events_and_all_rooms(
     batch, _ = await bot.initial_sync(None)
     asked = await person.send_text(room, "while you were away")
     later, topology = await (await open_bot()).initial_sync(batch.token)
-    assert [fact.event_id for fact in later.events] == [asked]
+    assert [each.event_id for each in later.events] == [asked]
     assert set(topology.rooms) == {room, quiet}
 
 
@@ -123,9 +123,9 @@ async def test_a_removal_arrives_with_its_reason(bot, person, account):
     room = await entry_room(bot, person, account)
     batch, _ = await bot.initial_sync(None)
     await person.kick(room, account.user_id, "enough")
-    (fact,) = (await bot.sync(batch.token)).events
-    assert isinstance(fact, BotRemoved)
-    assert fact.reason == f"kicked by {person.user_id}: enough"
+    (each,) = (await bot.sync(batch.token)).events
+    assert isinstance(each, BotRemoved)
+    assert each.reason == f"kicked by {person.user_id}: enough"
     _, topology = await bot.initial_sync(None)
     assert room not in topology.rooms
 
@@ -135,7 +135,7 @@ async def test_a_removal_while_away_arrives_at_the_next_start(bot, open_bot, per
     batch, _ = await bot.initial_sync(None)
     await person.kick(room, account.user_id)
     later, _ = await (await open_bot()).initial_sync(batch.token)
-    assert [type(fact) for fact in later.events] == [BotRemoved]
+    assert [type(each) for each in later.events] == [BotRemoved]
 
 
 async def test_the_topology_has_everything_that_reconciliation_reads(
