@@ -83,7 +83,7 @@ class GapFiller:
             except TokenUnknown as error:
                 logger.warning("gap_refused", reason=str(error))
                 # The messages of a refused gap are found from the bot's read position (contract D12).
-                await self._save(gap, await self._homeserver.left_to_answer(gap.room_id))
+                await self._save(gap, await self._homeserver.unanswered_messages(gap.room_id))
             except HistoryUnavailable as error:
                 if self._clock.now() < give_up_at:
                     logger.warning("gap_unreadable", reason=str(error), pause_s=pause_s)

@@ -82,7 +82,7 @@ class Homeserver(Protocol):
         """
         ...
 
-    async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
+    async def unanswered_messages(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages of a room after the bot's read position that have no answer yet (contract D12)."""
         ...
 

@@ -17,7 +17,7 @@ from machines.errors import CredentialsRefused
 from machines.ids import UserId
 from machines.room.state import Room
 from matrix.errors import HomeserverUnreachable, SessionAbsent, SessionUnusable
-from matrix.rooms.snapshot import RoomSnapshot, read_snapshot
+from matrix.rooms.snapshot import RemoteRoomSnapshot, read_snapshot
 from matrix.session.one_shot import stored_session
 
 
@@ -34,11 +34,11 @@ class Difference:
 class Comparison:
     """The room on the homeserver, and its differences from the row."""
 
-    snapshot: RoomSnapshot
+    snapshot: RemoteRoomSnapshot
     differences: tuple[Difference, ...]
 
     def as_object(self) -> dict[str, Any]:
-        """Return the object for `--json`: its keys are the fields of `RoomSnapshot`, and `differences`."""
+        """Return the object for `--json`: its keys are the fields of `RemoteRoomSnapshot`, and `differences`."""
         return {
             **msgspec.to_builtins(self.snapshot),
             "differences": msgspec.to_builtins(self.differences),
@@ -74,7 +74,7 @@ async def _compare(store_path: Path, room: Room) -> Comparison:
         return Comparison(snapshot, tuple(_differences(room, snapshot, client.user_id)))
 
 
-def _differences(room: Room, snapshot: RoomSnapshot, bot: UserId) -> Iterator[Difference]:
+def _differences(room: Room, snapshot: RemoteRoomSnapshot, bot: UserId) -> Iterator[Difference]:
     joined = snapshot.membership == "join"
     joined_locally = room.state != "unregistered"
     if joined != joined_locally:

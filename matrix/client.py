@@ -90,7 +90,7 @@ class MatrixClient:
         )
         batch = state.batch
         if since is None:
-            batch = await resume_batch(self._transport, self._bot, batch, state.unsettled)
+            batch = await resume_batch(self._transport, self._bot, batch, state.rooms_to_read)
         self._joined = set(state.topology.rooms)
         topology = await self._observer.complete(state.topology)
         self._record(topology)
@@ -141,9 +141,9 @@ class MatrixClient:
             self._performer.record_encryption(decoded)
             yield decoded
 
-    async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
+    async def unanswered_messages(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages after the room's read position that have no answer yet (contract D12)."""
-        position = await self.fully_read(room_id)
+        position = await self.read_position(room_id)
         return await read_unanswered(self._transport, self._bot, room_id, None, position)
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
@@ -171,7 +171,7 @@ class MatrixClient:
         path = client_path("rooms", room_id, "read_markers")
         await self._transport.best_effort(Request("POST", path, body=body, bucket="send"))
 
-    async def fully_read(self, room_id: RoomId) -> EventId | None:
+    async def read_position(self, room_id: RoomId) -> EventId | None:
         """Return the bot's read position in a room from the homeserver (contract D12)."""
         return await fetch_read_position(self._transport, self._bot, room_id)
 

@@ -1,9 +1,9 @@
 """The circuit breaker for the whole daemon, and the detection of requests that fail while all others succeed.
 
 Contract L9: while the homeserver is unreachable, the whole daemon makes at most one request a second. So every request
-waits here first for the closed state. A request that finds the homeserver gone opens the breaker. Then one waiter at a
-time probes (`half_open`) with a request that has no effects, after a jittered back-off between 1 s and 20 s. The first
-probe that is answered closes the breaker for all.
+waits here first for the closed state. A request that finds the homeserver unreachable opens the breaker. Then one
+waiter at a time probes (`half_open`) with a request that has no effects, after a jittered back-off between 1 s and
+20 s. The first probe that is answered closes the breaker for all.
 
 There is no task to supervise: the waiters do the probing, and when one is cancelled the next one continues.
 

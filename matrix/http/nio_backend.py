@@ -92,7 +92,7 @@ class NioBackend:
             middlewares=(_refuse_redirect,),
         )
         # aiohttp would repeat a GET or a PUT whose connection broke at once, unknown to the circuit breaker:
-        # two requests within a second to a homeserver that is gone (contract L9).
+        # two requests within a second to an unreachable homeserver (contract L9).
         client.client_session._retry_connection = False
         self._client = client
         return client

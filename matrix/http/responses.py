@@ -1,7 +1,7 @@
 """Classifies HTTP responses: success, rate limit, server error, refusal, or not a homeserver's response.
 
 A homeserver's refusal is JSON with an `errcode`. HTML, an empty body or cut-off JSON comes from a proxy in front of a
-homeserver that is gone, whatever the status is (fact 6).
+homeserver that is down, whatever the status is (fact 6).
 """
 
 import math

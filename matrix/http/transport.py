@@ -2,7 +2,7 @@
 
 The problems that a request may meet, and the reaction:
 
-- the homeserver is gone: the circuit breaker opens and all requests wait (contract L9);
+- the homeserver is unreachable: the circuit breaker opens and all requests wait (contract L9);
 - 429: the rate-limit bucket waits as long as the homeserver says (contract D8);
 - an internal error that only this request gets: a few tries within a minute, then it is refused as
   unsendable (poison; contract D9, fact 11);
@@ -61,7 +61,7 @@ class Transport:
 
     @property
     def is_under_pressure(self) -> bool:
-        """Whether optional requests are left out: the homeserver is gone or limits us (contract D8)."""
+        """Whether optional requests are left out: the homeserver is unreachable or limits us (contract D8)."""
         return not self._breaker.is_closed or self._buckets["send"].is_limited
 
     def use_token(self, token: str) -> None:

@@ -27,7 +27,7 @@ _SEARCH_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 
 # A bot that was killed during `createRoom` may restart before the homeserver has finished it: an order of the earlier
 # process creates no room before this much time has passed since the start.
-SETTLING_S = 3.0
+RESTART_DELAY_S = 3.0
 
 # After so many tries a body at which the homeserver fails is poison (contract D9).
 _MAX_TRIES = 4
@@ -59,9 +59,9 @@ class RoomCreator:
             RequestRefused: the homeserver refuses to create it.
         """
         room_id = await self._find(order.nonce)
-        settling_s = self._started + SETTLING_S - self._clock.now()
-        if room_id is None and order.repeated and settling_s > 0:
-            await self._clock.sleep(min(settling_s, SETTLING_S))
+        delay_s = self._started + RESTART_DELAY_S - self._clock.now()
+        if room_id is None and order.repeated and delay_s > 0:
+            await self._clock.sleep(min(delay_s, RESTART_DELAY_S))
             room_id = await self._find(order.nonce)
         tries = 0
         while room_id is None:

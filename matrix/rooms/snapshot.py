@@ -25,7 +25,7 @@ class ChildLink:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomSnapshot:
+class RemoteRoomSnapshot:
     """The room as the homeserver shows it to the bot; where it refuses to, `refusal` is the reason.
 
     `membership` is the bot's own, `owner_membership` that of the room's owner.
@@ -44,7 +44,7 @@ class RoomSnapshot:
 
 async def read_snapshot(
     client: OneShotClient, room_id: RoomId, space_id: RoomId | None, owner: UserId | None
-) -> RoomSnapshot:
+) -> RemoteRoomSnapshot:
     """Read a room's state, its binding, and its link in the given Space.
 
     Raises:
@@ -54,9 +54,9 @@ async def read_snapshot(
     try:
         state = await _state(client, room_id)
     except RequestRefused as refused:
-        return RoomSnapshot(None, str(refused), binding=binding)
+        return RemoteRoomSnapshot(None, str(refused), binding=binding)
     room = observed_room(room_id, state, binding, client.user_id)
-    return RoomSnapshot(
+    return RemoteRoomSnapshot(
         membership=_membership(state, client.user_id),
         refusal=None,
         created_by=room.created_by,

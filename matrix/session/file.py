@@ -137,7 +137,7 @@ class SessionFile:
             _fsync_directory(self._directory)
         except OSError as cause:
             raise SessionUnusable(
-                f"{self._path} can't be written: {cause.strerror}; free space on its disk or mend"
+                f"{self._path} can't be written: {cause.strerror}; free space on its disk or correct"
                 " its permissions, and start again"
             ) from cause
 

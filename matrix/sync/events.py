@@ -163,7 +163,7 @@ def _arrived(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
 
 
 def _question(event: dict[str, Any], room_id: RoomId) -> QuestionShown | None:
-    """Return that an own message shows an agent's question (contract K8), `None` for any other own message."""
+    """Return the event for an own message with an agent's question (contract K8), `None` for other own messages."""
     question = as_event_id(as_dict(event.get("content")).get(QUESTION_KEY))
     event_id = as_event_id(event.get("event_id"))
     if question is None or event_id is None or _is_redacted(event):
@@ -207,7 +207,7 @@ def _member_changed(
 
 
 def bot_removed(event: dict[str, Any], room_id: RoomId, bot: UserId) -> BotRemoved | None:
-    """Return who removed the bot from the room and why; `None` when this membership is not a removal.
+    """Return the removal of the bot from the room, with its reason; `None` when this membership is no removal.
 
     An invitation that was rejected or withdrawn is not a removal.
 

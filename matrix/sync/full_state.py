@@ -16,7 +16,7 @@ from machines.room.topology import ObservedRoom, Topology
 from matrix.http.parsing import parse_sync
 from matrix.raw_events import as_dict, section_events
 from matrix.sync.decoding import OnRoom, SyncDecoder
-from matrix.sync.read_position import Unsettled, is_settled, read_position_in
+from matrix.sync.read_position import RoomsToRead, is_fully_read, read_position_in
 from matrix.sync.streaming import RoomSplitter
 from matrix.sync.timeline import JoinedRoom
 from matrix.sync.topology import room_of_sync
@@ -29,7 +29,7 @@ class FullState(Struct, frozen=True):
 
     batch: SyncBatch
     topology: Topology
-    unsettled: Unsettled
+    rooms_to_read: RoomsToRead
 
 
 class SyncReader:
@@ -70,13 +70,13 @@ class FullStateReader(SyncReader):
         self._bot = bot
         self._since = since
         self._rooms: dict[RoomId, ObservedRoom] = {}
-        self._unsettled: dict[RoomId, EventId | None] = {}
+        self._rooms_to_read: dict[RoomId, EventId | None] = {}
 
     def result(self, response: object) -> FullState:
         """Decode the rest of the response, and return the result."""
         batch = self.decoder.finish(response)
         topology = Topology(self._bot, self._rooms, unread=frozenset(self.decoder.oversized))
-        return FullState(batch, topology, self._unsettled)
+        return FullState(batch, topology, self._rooms_to_read)
 
     def _read_room(self, room_id: RoomId, room: JoinedRoom) -> None:
         observed = room_of_sync(room_id, room, self._bot)
@@ -85,8 +85,8 @@ class FullStateReader(SyncReader):
             observed = replace(observed, name=None)
         self._rooms[room_id] = observed
         position = read_position_in(room)
-        if not is_settled(room, position):
-            self._unsettled[room_id] = position
+        if not is_fully_read(room, position):
+            self._rooms_to_read[room_id] = position
 
 
 def _may_rename(room: JoinedRoom) -> bool:

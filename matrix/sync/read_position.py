@@ -1,12 +1,12 @@
 """The bot's read position in a room (`m.fully_read`), and the messages that are unanswered after it (contract D12).
 
 When the database is gone, the homeserver still has the read position and the bot's own answers, which name the message
-that they answer (contract D2). A message is left to answer only where neither settles it. The parts of an incomplete
-answer are included, so that the bot finishes it in its own events.
+that they answer (contract D2). A message is unanswered if it is after the read position and no complete
+answer names it. The parts of an incomplete answer are included, so that the bot finishes it in its own events.
 
 A full sync without a token contains, for each room, only the last message that somebody else sent. Where the read
-position is at that message, the room is settled; almost all rooms are. In the others the history is read back, to the
-read position or the bot's own join. This includes rooms whose last message is an edit or a notice, which gets no
+position is at that message, the room is fully read; almost all rooms are. In the others the history is read back, to
+the read position or the bot's own join. This includes rooms whose last message is an edit or a notice, which gets no
 answer: a question may come before it.
 """
 
@@ -25,7 +25,7 @@ from matrix.sync.history import read_back
 from matrix.sync.reply_relations import MESSAGES
 from matrix.sync.timeline import decode_page
 
-Unsettled = Mapping[RoomId, EventId | None]
+RoomsToRead = Mapping[RoomId, EventId | None]
 """The rooms with messages after the read position, and that position."""
 
 
@@ -44,14 +44,14 @@ def read_position_in(room: Mapping[str, Any]) -> EventId | None:
     return position
 
 
-def is_settled(room: Mapping[str, Any], position: EventId | None) -> bool:
+def is_fully_read(room: Mapping[str, Any], position: EventId | None) -> bool:
     """Whether the read position is at the last message of a sync's joined room, or there is no message."""
     events = [event for event in section_events(room, "timeline") if type(event) is dict]
     return not events or events[-1].get("event_id") == position
 
 
 async def resume_batch(
-    transport: Transport, bot: UserId, batch: SyncBatch, unsettled: Unsettled
+    transport: Transport, bot: UserId, batch: SyncBatch, rooms_to_read: RoomsToRead
 ) -> SyncBatch:
     """Return an initial batch with the unanswered messages instead of the last messages."""
     found: dict[RoomId, tuple[MatrixEvent, ...]] = {}
@@ -59,9 +59,9 @@ async def resume_batch(
     async def read(room_id: RoomId, position: EventId | None) -> None:
         found[room_id] = await read_unanswered(transport, bot, room_id, batch.token, position)
 
-    await run_reads(partial(read, *each) for each in unsettled.items())
+    await run_reads(partial(read, *each) for each in rooms_to_read.items())
     events: list[MatrixEvent] = [event for event in batch.events if not isinstance(event, MESSAGES)]
-    for room_id in unsettled:
+    for room_id in rooms_to_read:
         events.extend(found[room_id])
     return replace(batch, events=tuple(events))
 
@@ -75,10 +75,10 @@ async def read_unanswered(
 ) -> tuple[MatrixEvent, ...]:
     """Read a room's history up to `end`, or all of it, and return the unanswered messages, oldest first."""
     events = await read_back(transport, bot, room_id, end, position)
-    return left_to_answer(events, room_id, position, bot)
+    return unanswered_messages(events, room_id, position, bot)
 
 
-def left_to_answer(
+def unanswered_messages(
     events: Sequence[object], room_id: RoomId, position: str | None, bot: UserId
 ) -> tuple[MatrixEvent, ...]:
     """Return the unanswered messages of a room's history, oldest first; never raises.

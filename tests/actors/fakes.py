@@ -214,8 +214,8 @@ class FakeHomeserver:
             await anyio.lowlevel.checkpoint()
             yield page
 
-    async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
-        self.calls.append(f"left_to_answer {room_id}")
+    async def unanswered_messages(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
+        self.calls.append(f"unanswered_messages {room_id}")
         return self.unanswered.get(room_id, ())
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:

@@ -115,7 +115,7 @@ class InstantHomeserver:
         for page in no_pages:
             yield page
 
-    async def left_to_answer(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
+    async def unanswered_messages(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return nothing."""
         return ()
 
@@ -137,7 +137,7 @@ class InstantHomeserver:
     async def mark_read(self, room_id: RoomId, read: EventId, finished: EventId | None) -> None:
         """Nobody looks."""
 
-    async def fully_read(self, room_id: RoomId) -> EventId | None:
+    async def read_position(self, room_id: RoomId) -> EventId | None:
         """Nothing was read."""
         return None
 

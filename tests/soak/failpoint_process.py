@@ -170,4 +170,4 @@ def _shorten_waits() -> None:
 
     for module in (reply, turn_driver):
         vars(module)["EDIT_INTERVAL_S"] = 0.15
-    create.SETTLING_S = 0.0
+    create.RESTART_DELAY_S = 0.0

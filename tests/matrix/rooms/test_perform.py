@@ -219,10 +219,10 @@ async def test_the_read_position_is_stored_on_the_server(bot, person):
     chat = await created(bot, CreateRoom("c", "Chat 1", UserId(person.user_id)))
     await person.join(chat)
     asked = EventId(await person.send_text(chat, "hello"))
-    assert await bot.fully_read(chat) is None
+    assert await bot.read_position(chat) is None
     await bot.mark_read(chat, asked, None)
     await bot.show_typing(chat, True)
     await bot.show_typing(chat, False)
-    assert await bot.fully_read(chat) is None
+    assert await bot.read_position(chat) is None
     await bot.mark_read(chat, asked, asked)
-    assert await bot.fully_read(chat) == asked
+    assert await bot.read_position(chat) == asked

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from machines.events.matrix import MessageArrived, SyncBatch
 from matrix.errors import Unreachable
-from matrix.sync.read_position import left_to_answer
+from matrix.sync.read_position import unanswered_messages
 from tests.matrix.raw_events import (
     BOT,
     ME,
@@ -50,7 +50,7 @@ def assert_full_state_is_equal(response, batch):
         assert not token or not isinstance(token, str)
     else:
         assert repr(seen.batch) == repr(batch)
-        assert set(seen.unsettled) <= set(seen.topology.rooms)
+        assert set(seen.rooms_to_read) <= set(seen.topology.rooms)
 
 
 def damaged(value, rng):
@@ -149,7 +149,7 @@ def test_no_damage_to_a_response_raises_an_error():
         batch = check(damaged(complete_response(), rng))
         seen.update(type(each).__name__ for each in batch.events)
         events = damaged(history_of_a_room(), rng)
-        left_to_answer(events if isinstance(events, list) else [], ROOM, "$2", BOT)
+        unanswered_messages(events if isinstance(events, list) else [], ROOM, "$2", BOT)
         seen.update(quarantined.reason for quarantined in batch.quarantined)
     # The damage reaches all parts and leaves enough of them valid.
     assert len(seen) > 25, seen

@@ -44,7 +44,7 @@ def test_each_room_is_in_the_batch_and_in_the_topology_and_settled_or_not():
     assert [each.event_id for each in seen.batch.events] == ["$q", "$a", "$n"]
     assert list(seen.topology.rooms) == [ONE, OTHER, "!never", "!silent"]
     assert {each.created_by for each in seen.topology.rooms.values()} == {BOT}
-    assert seen.unsettled == {ONE: "$before", "!never": None}
+    assert seen.rooms_to_read == {ONE: "$before", "!never": None}
 
 
 @pytest.mark.parametrize(

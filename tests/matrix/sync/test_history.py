@@ -11,7 +11,7 @@ from machines.events.matrix import Gap, MessageArrived
 from machines.ids import RoomId, SyncToken
 from matrix.http.transport import Transport
 from matrix.sync.history import read_back, read_gap
-from matrix.sync.read_position import left_to_answer, resume_batch
+from matrix.sync.read_position import resume_batch, unanswered_messages
 from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.raw_events import BOT, ME, joined, member, read_full_state, text
 from tests.matrix.virtual_time import VirtualClock
@@ -45,7 +45,7 @@ async def test_a_refused_history_is_logged_and_its_read_messages_are_answered():
     seen = read_full_state(initial_body(), BOT, None)
     with capture_logs() as log:
         async with clock.running():
-            batch = await resume_batch(transport, BOT, seen.batch, seen.unsettled)
+            batch = await resume_batch(transport, BOT, seen.batch, seen.rooms_to_read)
     bodies = {room: [] for room in (REFUSED, READABLE)}
     for each in batch.events:
         assert isinstance(each, MessageArrived)
@@ -84,7 +84,10 @@ async def test_history_is_read_beyond_a_changed_name_up_to_the_join(has_previous
     async with clock.running():
         found = await read_back(transport, BOT, READABLE, SyncToken("s1"), None)
     assert [event["event_id"] for event in found] == ["$3", "$4", "$5", "$6"]
-    assert [each.event_id for each in left_to_answer(found, READABLE, None, BOT)] == ["$4", "$6"]
+    assert [each.event_id for each in unanswered_messages(found, READABLE, None, BOT)] == [
+        "$4",
+        "$6",
+    ]
 
 
 @pytest.mark.parametrize(

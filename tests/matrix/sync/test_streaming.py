@@ -77,7 +77,7 @@ def parts_of(state):
         batch.gaps,
         odd,
         state.topology,
-        state.unsettled,
+        state.rooms_to_read,
     )
 
 
