@@ -19,7 +19,7 @@ from machines.events.agent import (
     AgentToolCall,
     AgentToolResult,
     ConfirmationAnswer,
-    ContextOrder,
+    ContextRequest,
     Frame,
 )
 
@@ -98,7 +98,7 @@ def compose_answer(
     if request.confirmation:
         return _text_answer(_confirmation_text(request.confirmation, context))
     if request.context:
-        return _context_order(request.context, context)
+        return _context_answer(request.context, context)
     if request.attachments:
         return _text_answer(_attachments_text(request, sizes))
     name, _, argument = request.text.strip().partition(" ")
@@ -141,20 +141,20 @@ def _confirmation_text(answer: ConfirmationAnswer, context: MockContext) -> str:
     return f"All right, I left it alone: {what}."
 
 
-def _context_order(order: ContextOrder, context: MockContext) -> Answer:
+def _context_answer(request: ContextRequest, context: MockContext) -> Answer:
     """Save or load a context; a failure is an `ERROR` frame, so that the bot does not report success."""
-    if order.action == "save":
-        if order.name not in context.saves and len(context.saves) >= MAX_SAVED:
+    if request.action == "save":
+        if request.name not in context.saves and len(context.saves) >= MAX_SAVED:
             full = AgentError("CONTEXTS_FULL", f"The mock agent keeps {MAX_SAVED} already.")
             return Answer((full,))
-        context.saves[order.name] = context.messages
-        return _text_answer(f"Kept as “{order.name}”, with {context.messages} messages.")
-    if order.name not in context.saves:
+        context.saves[request.name] = context.messages
+        return _text_answer(f"Kept as “{request.name}”, with {context.messages} messages.")
+    if request.name not in context.saves:
         # After a restart of the bot, or in a cleared chat, there are no saves.
         unknown = AgentError("CONTEXT_UNKNOWN", "The mock agent keeps nothing of that name here.")
         return Answer((unknown,))
-    context.messages = context.saves[order.name]
-    return _text_answer(f"We are back at “{order.name}”, with {context.messages} messages.")
+    context.messages = context.saves[request.name]
+    return _text_answer(f"We are back at “{request.name}”, with {context.messages} messages.")
 
 
 def _attachments_text(request: AgentRequest, sizes: Mapping[str, int | None]) -> str:

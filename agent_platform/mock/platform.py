@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
 
 import anyio
 import anyio.to_thread
@@ -25,7 +26,18 @@ from agent_platform.mock.answers import (
     Steps,
     compose_answer,
 )
-from machines.events.agent import AgentFailure, AgentFileOffer, AgentRequest, AgentTextChunk, Frame
+from machines.events.agent import (
+    AgentCustomUpdate,
+    AgentEnd,
+    AgentError,
+    AgentFailure,
+    AgentFileOffer,
+    AgentRequest,
+    AgentTextChunk,
+    AgentToolCall,
+    AgentToolResult,
+    Frame,
+)
 from machines.ids import AgentId
 
 WORD_DELAY_S = 0.03
@@ -106,8 +118,18 @@ class MockPlatform:
                     yield AgentFileOffer(path)
                 else:
                     yield AgentTextChunk("(There is no workspace that I can write to.) ")
-            case _:
+            case (
+                AgentToolCall()
+                | AgentToolResult()
+                | AgentCustomUpdate()
+                | AgentFileOffer()
+                | AgentEnd()
+                | AgentError()
+                | AgentFailure()
+            ):
                 yield step
+            case _:
+                assert_never(step)
 
 
 def _pieces(text: str) -> list[str]:

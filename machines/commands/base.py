@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from machines.context import StepContext
-from machines.events.agent import ConfirmationAnswer, ContextOrder
+from machines.events.agent import ConfirmationAnswer, ContextRequest
 from machines.events.effects import Effect, Enqueue
 from machines.events.internal import ReplyTarget
 from machines.events.matrix import BegunPart
@@ -26,7 +26,7 @@ class AgentPrompt(Struct, frozen=True):
 
     text: str
     confirmation: ConfirmationAnswer | None = None
-    context: ContextOrder | None = None
+    context: ContextRequest | None = None
 
 
 class Applied(Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from machines.commands.base import AgentPrompt, Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
-from machines.events.agent import ContextOrder
+from machines.events.agent import ContextRequest
 from machines.i18n import Catalog
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
@@ -41,7 +41,7 @@ class Save(Command):
         name = one_line(self.argument) or _free_name(catalog, ctx.room.chat_context.saves)
         if len(name) > MAX_NAME_LENGTH:
             return ctx.only_answer(catalog.name_too_long(MAX_NAME_LENGTH))
-        prompt = AgentPrompt(catalog.please_save(name), context=ContextOrder("save", name))
+        prompt = AgentPrompt(catalog.please_save(name), context=ContextRequest("save", name))
         return Applied(ctx.room, prompt=prompt)
 
 
@@ -77,7 +77,7 @@ class Pick(Command):
         if number > len(chat_context.saves):
             return ctx.only_answer(catalog.load_invalid(len(chat_context.saves)))
         name = chat_context.saves[number - 1]
-        prompt = AgentPrompt(catalog.please_load(name), context=ContextOrder("load", name))
+        prompt = AgentPrompt(catalog.please_load(name), context=ContextRequest("load", name))
         return Applied(closed, prompt=prompt)
 
 

@@ -3,7 +3,7 @@
 - `matrix`: Matrix events, as a sync reports them.
 - `internal`: events inside the bot, such as the outcome of an order, a request of another actor, or a timer.
 - `agent`: requests to an agent, and the frames of its answer.
-- `effects`: what a step of an actor has to be done after it.
+- `effects`: the actions that a step returns, and that the runtime performs after it.
 - `orders`: requests to the homeserver, and their outcomes.
 - `priority`: which inbox rows are processed before others.
 

@@ -19,7 +19,7 @@ class ConfirmationAnswer(Struct, frozen=True):
     accepted: bool
 
 
-class ContextOrder(Struct, frozen=True):
+class ContextRequest(Struct, frozen=True):
     """Asks the agent to save its context under a name, or to load a saved one (contract K7)."""
 
     action: Literal["save", "load"]
@@ -36,7 +36,7 @@ class AgentRequest(Struct, frozen=True):
     attachments: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     confirmation: ConfirmationAnswer | None = None
-    context: ContextOrder | None = None
+    context: ContextRequest | None = None
 
 
 class AgentTextChunk(Struct, frozen=True):

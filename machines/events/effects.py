@@ -1,4 +1,4 @@
-"""Effects: what a step of an actor decides to do. The runtime performs them after the step.
+"""Effects: the actions that a step of an actor returns, and that the runtime performs after the step.
 
 Durable effects are written in the transaction that saves the actor's new state: `Enqueue`, `DropEdits`, `Ack`,
 `DeadLetter`, `Tell`, `RecordTransition`, `ReservePlatformChatId`, `SavePreferences`. The other effects follow the
@@ -106,10 +106,9 @@ class ShowTyping(Struct, frozen=True):
 
 
 class MarkRead(Struct, frozen=True):
-    """Send a read receipt for an event; `finished` also moves `m.fully_read` to it (contract D12)."""
+    """Send a read receipt for an event (contract D6)."""
 
     event_id: EventId
-    finished: bool = False
 
 
 class Log(Struct, frozen=True):

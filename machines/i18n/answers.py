@@ -4,7 +4,7 @@ from machines.i18n.formatter import Formatter, escape, inline_code
 
 
 class Answers(Formatter):
-    """Sentences in an answer, below it, or in its place."""
+    """Sentences in an answer, below it, or instead of it."""
 
     def tool_status(self, tool_name: str) -> str:
         """Return the status line of a partial answer for the tool that the agent is using."""

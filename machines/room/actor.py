@@ -91,7 +91,7 @@ def _handle_signal(draft: StepDraft, signal: RoomSignal) -> None:
         case TopologyConfirmed() | TopologyRefused():
             repair.finish_repair(draft, signal)
         case MessageDeferred():
-            messages.note_deferred(draft, signal)
+            messages.receive_deferred(draft, signal)
         case _:
             assert_never(signal)
 
@@ -111,7 +111,7 @@ def _handle_inbox_event(
         case EncryptedArrived():
             draft.effects.append(DeadLetter(seq, "encrypted, and there is no key to decrypt it"))
         case MessageDropped():
-            messages.note_dropped(draft, event, seq)
+            messages.receive_dropped(draft, event, seq)
         case QueueOverflowed():
             messages.report_overflow(draft, event)
         case AnswerReady():

@@ -7,7 +7,7 @@ the agent still stores the saved contexts themselves.
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.events.agent import ContextOrder
+from machines.events.agent import ContextRequest
 from machines.events.internal import AgentDone
 from machines.ids import EventId
 
@@ -54,16 +54,16 @@ class ChatContext(Struct, frozen=True):
     picking: bool = False
 
     def after_answer(
-        self, done: AgentDone, order: ContextOrder | None, now: float
+        self, done: AgentDone, request: ContextRequest | None, now: float
     ) -> "ChatContext":
         """Return the context after an answer: its tokens, a save or a load, a new question (contracts K7, K8)."""
         after = replace(self, tokens=min((self.tokens or 0) + done.tokens_used, MAX_TOKENS))
-        if order is not None:
-            after = after._after_order(order)
+        if request is not None:
+            after = after._after_request(request)
         if done.confirmation is None:
             return after
-        asks = done.confirmation
-        question = Question(asks.id, asks.title, asks.description, now, asked_in=done.turn_id)
+        asked = done.confirmation
+        question = Question(asked.id, asked.title, asked.description, now, asked_in=done.turn_id)
         return replace(after, question=question)
 
     def after_question_shown(self, asked_in: EventId, seq: int) -> "ChatContext":
@@ -73,9 +73,11 @@ class ChatContext(Struct, frozen=True):
             return self
         return replace(self, question=replace(question, shown=seq))
 
-    def _after_order(self, order: ContextOrder) -> "ChatContext":
-        if order.action == "load":
-            return replace(self, context_name=order.name)
-        others = tuple(name for name in self.saves if name != order.name)
+    def _after_request(self, request: ContextRequest) -> "ChatContext":
+        if request.action == "load":
+            return replace(self, context_name=request.name)
+        others = tuple(name for name in self.saves if name != request.name)
         # An open list shows the earlier saves: its numbers would select other saves now.
-        return replace(self, saves=(*others, order.name), context_name=order.name, picking=False)
+        return replace(
+            self, saves=(*others, request.name), context_name=request.name, picking=False
+        )

@@ -38,29 +38,29 @@ def receive(draft: StepDraft, message: Message, seq: int, received_at: float) ->
         return
     draft.waiting = (*draft.waiting, WaitingMessage(seq, message, received_at))
     if draft.room.state != "bound":
-        _note_message(draft, command, seq, received_at)
+        _trigger_repair(draft, command, seq, received_at)
 
 
-def note_deferred(draft: StepDraft, deferred: MessageDeferred) -> None:
-    """Note a message that is not read from the inbox yet: it may start a repair (contract C8)."""
+def receive_deferred(draft: StepDraft, deferred: MessageDeferred) -> None:
+    """Handle a message that is not read from the inbox yet: it may start a repair (contract C8)."""
     message = deferred.message
     if draft.room.state != "bound" and _accepts(draft, message.sender):
         since = min(deferred.received_at, draft.context.now)
-        _note_message(draft, _parse_command(draft, message), deferred.seq, since)
+        _trigger_repair(draft, _parse_command(draft, message), deferred.seq, since)
 
 
-def note_dropped(draft: StepDraft, dropped: MessageDropped, seq: int) -> None:
-    """Note a message that is not stored: it may start a repair (contract C8)."""
+def receive_dropped(draft: StepDraft, dropped: MessageDropped, seq: int) -> None:
+    """Handle a message that is not stored: it may start a repair (contract C8)."""
     if draft.room.state != "bound" and _accepts(draft, dropped.sender):
-        _note_message(draft, None, seq, draft.context.now)
+        _trigger_repair(draft, None, seq, draft.context.now)
 
 
-def _note_message(
+def _trigger_repair(
     draft: StepDraft, command: commands.Command | None, seq: int, since: float
 ) -> None:
     """Start the repair of a room that is not bound, because a message arrived (contracts C7, C8).
 
-    A message that an earlier process has noted, or that has expired, has no effect.
+    A message that an earlier process has received, or that has expired, has no effect.
     """
     if seq <= draft.room.last_message_seq or is_expired(draft, since):
         return

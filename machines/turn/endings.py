@@ -30,8 +30,8 @@ def whole_answer(request: AgentRequest, done: AgentDone, catalog: Catalog) -> st
         paragraphs.insert(0, catalog.save_done(name) if saved else catalog.load_picked(name))
     names = (PurePosixPath(path).name[:FILE_NAME_CHARS] for path in done.files)
     paragraphs += [catalog.agent_file_failed(name) for name in names]
-    if (asked := done.confirmation) is not None:
-        paragraphs.append(catalog.confirmation_question(asked.title, asked.description))
+    if (question := done.confirmation) is not None:
+        paragraphs.append(catalog.confirmation_question(question.title, question.description))
     return "\n\n".join(paragraphs) if paragraphs else catalog.empty_answer()
 
 

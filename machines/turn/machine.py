@@ -61,7 +61,7 @@ class TurnMachine(StateMachine):
     call_delayed = asking.to(waiting_for_call)
     call_started = waiting_for_call.to(asking, on="record_call")
     agent_output = (
-        asking.to.itself(internal=True, cond="is_context_order")
+        asking.to.itself(internal=True, cond="is_context_request")
         | asking.to(streaming, on="record_output")
         | streaming.to.itself(internal=True, on="record_output")
     )
@@ -94,7 +94,7 @@ class TurnMachine(StateMachine):
     )
 
     @staticmethod
-    def is_context_order(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> bool:
+    def is_context_request(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> bool:
         """Whether this is a save or a load, which is answered only at its end."""
         return data.turn.request.context is not None
 

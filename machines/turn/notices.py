@@ -51,11 +51,14 @@ def mark_question(effects: Sequence[Effect], question: EventId) -> list[Effect]:
 
 
 def _parts(effect: Effect, now: float) -> Iterator[Effect]:
-    match effect:
-        case Enqueue(order=SendMessage(notice=True) as message):
-            yield from _notice_parts(effect, message, now)
-        case _:
-            yield effect
+    if (
+        isinstance(effect, Enqueue)
+        and isinstance(effect.order, SendMessage)
+        and effect.order.notice
+    ):
+        yield from _notice_parts(effect, effect.order, now)
+    else:
+        yield effect
 
 
 def _notice_parts(effect: Enqueue, message: SendMessage, now: float) -> Iterator[Effect]:

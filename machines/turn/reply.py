@@ -1,10 +1,10 @@
 """A reply in the room: its parts, and when and how often they are edited (contracts D6, D7).
 
-A reply is one message that grows by edits, or a series of such parts. The first text is delayed by `GATHER_S`, so that
-a short answer is one event without an edit. Each edit waits longer than the one before; twenty edits last about seven
-minutes. The checksum of each part's text is stored, so that a retry with the same text sends no edit. While an answer
-grows, its finished parts are not split, compared or stored again (`Finished`), so the cost of an answer is linear in
-its length.
+A reply is one message that grows by edits, or a series of such parts. The first text is delayed by
+`FIRST_TEXT_DELAY_S`, so that a short answer is one event without an edit. Each edit waits longer than the one before;
+twenty edits last about seven minutes. The checksum of each part's text is stored, so that a retry with the same text
+sends no edit. While an answer grows, its finished parts are not split, compared or stored again (`Finished`), so the
+cost of an answer is linear in its length.
 """
 
 import zlib
@@ -19,7 +19,7 @@ from machines.ids import EventId, RoomId, TxnId
 from machines.turn.answer_text import AnswerText
 from machines.turn.split import CutPosition, close_fence, finished_parts, split
 
-GATHER_S = 0.2
+FIRST_TEXT_DELAY_S = 0.2
 EDIT_INTERVAL_S = 1.6
 """Slightly more than the 1.5 s of contract D6, because the latency of requests varies."""
 LONGEST_ORDER_WAIT_S = 2 * EDIT_INTERVAL_S
@@ -61,7 +61,7 @@ class Reply(Struct, frozen=True):
     def next_show_at(self, first_text_at: float) -> float:
         """Return when the next text may be sent."""
         if not self.parts:
-            return first_text_at + GATHER_S
+            return first_text_at + FIRST_TEXT_DELAY_S
         return self.shown_at + EDIT_INTERVAL_S * EDIT_INTERVAL_GROWTH ** self.parts[-1].edits
 
 

@@ -16,7 +16,7 @@ from machines.events.agent import (
     AgentToolCall,
     AgentToolResult,
     ConfirmationAnswer,
-    ContextOrder,
+    ContextRequest,
 )
 from tests.agent_platform.support import request
 
@@ -36,7 +36,7 @@ def test_a_full_request_has_everything():
         attachments=("incoming/a", "incoming/b"),
         settings={"soul": "kind"},
         confirmation=ConfirmationAnswer("c1", accepted=True),
-        context=ContextOrder("save", "monday"),
+        context=ContextRequest("save", "monday"),
     )
     assert json.loads(encode_request(wanted)) == {
         "type": "USER_MESSAGE",

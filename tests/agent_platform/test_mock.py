@@ -18,7 +18,7 @@ from machines.events.agent import (
     AgentToolCall,
     AgentToolResult,
     ConfirmationAnswer,
-    ContextOrder,
+    ContextRequest,
 )
 from tests.agent_platform.support import collect, request, said
 
@@ -208,13 +208,13 @@ async def test_a_slow_answer_reports_progress(talk):
 
 async def test_contexts_are_saved_and_loaded(talk):
     await talk.say("one")
-    saved = await talk.say("save", context=ContextOrder("save", "early"))
+    saved = await talk.say("save", context=ContextRequest("save", "early"))
     assert said(saved) == "Kept as “early”, with 2 messages."
     await talk.say("three")
-    loaded = await talk.say("load", context=ContextOrder("load", "early"))
+    loaded = await talk.say("load", context=ContextRequest("load", "early"))
     assert said(loaded) == "We are back at “early”, with 2 messages."
     assert "message 3 of" in said(await talk.say("next"))
-    lost = await talk.say("load", context=ContextOrder("load", "early"), platform_chat_id="8")
+    lost = await talk.say("load", context=ContextRequest("load", "early"), platform_chat_id="8")
     (refused,) = lost
     assert isinstance(refused, AgentError)
     assert refused.code == "CONTEXT_UNKNOWN"

@@ -11,7 +11,7 @@ from machines.context import StepContext
 from machines.events import internal as internal_events
 from machines.events import matrix as matrix_events
 from machines.events import orders
-from machines.events.agent import AgentRequest, ContextOrder
+from machines.events.agent import AgentRequest, ContextRequest
 from machines.fsm import Table
 from machines.ids import ActorKey, AgentId, EventId, RoomId, TxnId, UserId
 from machines.room import binding
@@ -124,7 +124,7 @@ TURN = Machine(
         ActiveTurn(
             Turn(
                 TURN_ID,
-                replace(REQUEST, context=ContextOrder("save", "lunch")),
+                replace(REQUEST, context=ContextRequest("save", "lunch")),
                 replace(REPLY, notice=True),
                 retry_at=100.1,
             )

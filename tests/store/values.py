@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from machines.events.agent import AgentRequest, ConfirmationAnswer, ContextOrder
+from machines.events.agent import AgentRequest, ConfirmationAnswer, ContextRequest
 from machines.events.internal import ReplyTarget
 from machines.events.matrix import BegunPart, MatrixEvent, MessageArrived, SyncBatch
 from machines.events.orders import SendMessage
@@ -94,7 +94,7 @@ TURN = Turn(
         ("incoming/a.txt",),
         {"soul": "brief", "skills": {"files": False}},
         ConfirmationAnswer("q", accepted=True),
-        ContextOrder("save", "lunch"),
+        ContextRequest("save", "lunch"),
     ),
     Reply(
         CHAT,

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from machines.events.agent import ConfirmationAnswer, ContextOrder
+from machines.events.agent import ConfirmationAnswer, ContextRequest
 from machines.events.effects import CallAgent, ReservePlatformChatId, SavePreferences
 from machines.events.internal import AgentDone, Confirmation, Resumed, TopologyConfirmed
 from machines.events.matrix import QuestionShown
@@ -154,7 +154,7 @@ def test_selecting_an_agent_works_in_an_entry_room():
 def test_save_asks_the_agent_with_a_text_and_a_field_and_answers_with_a_notice():
     scenario = RoomScenario()
     request = scenario.user_writes("!save before lunch").only_call.request
-    assert request.context == ContextOrder("save", "before lunch")
+    assert request.context == ContextRequest("save", "before lunch")
     assert "before lunch" in request.text
     assert request.platform_chat_id == "7"
     scenario.agent_output("Keeping")
@@ -192,7 +192,7 @@ def test_a_number_picks_from_the_open_list_and_only_then():
     scenario.agent_done("…")
     scenario.user_writes("!load")
     request = scenario.user_writes("2").only_call.request
-    assert request.context == ContextOrder("load", "two")
+    assert request.context == ContextRequest("load", "two")
     scenario.agent_done("back")
     assert scenario.actor.room.chat_context.context_name == "two"
     assert scenario.user_writes("1").only_call.request.context is None

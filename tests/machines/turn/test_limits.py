@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from machines.events.effects import CallAgent, CancelCall
 from machines.events.internal import AnswerTooLong, CallDelayed, CallStarted, Resumed
 from machines.turn.answer_text import AnswerText
-from machines.turn.reply import GATHER_S
+from machines.turn.reply import FIRST_TEXT_DELAY_S
 from machines.turn.state import NO_ATTEMPT, Turn
 from store.codec import dump, read
 from tests.machines.support import CATALOG, RoomScenario, StepResult
@@ -96,10 +96,10 @@ def test_the_time_limit_of_a_turn_includes_its_retries():
 def test_the_time_limit_of_a_turn_includes_the_time_before_a_restart():
     scenario = reply_to()
     scenario.agent_output("on and")
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     restarts(scenario, clock_moves_s=400.0)
     took_s, result = until_it_ends(scenario)
-    assert took_s == pytest.approx(600.0 - 400.0 - GATHER_S)
+    assert took_s == pytest.approx(600.0 - 400.0 - FIRST_TEXT_DELAY_S)
     assert result.texts == [f"on and on\n\n{CATALOG.turn_too_long()}"]
 
 
@@ -140,7 +140,7 @@ def test_an_answer_that_is_too_long_is_shown_up_to_the_limit_and_not_retried(sho
     scenario = reply_to()
     if shown:
         scenario.agent_output("so far")
-        scenario.time_passes(GATHER_S)
+        scenario.time_passes(FIRST_TEXT_DELAY_S)
     turn = turn_of(scenario)
     result = scenario.handle(AnswerTooLong(turn.turn_id, turn.attempt, AnswerText("so far and on")))
     assert result.texts == [f"so far and on\n\n{CATALOG.answer_too_long()}"]
@@ -218,7 +218,7 @@ def test_the_ending_follows_a_code_block_that_was_not_finished(said_again):
     scenario = reply_to()
     code = "```py\n" + "code()\n" * 3_000
     scenario.agent_output(code)
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     if not said_again:
         restarts(scenario, clock_moves_s=1.0)
     result = scenario.user_writes("!stop")
@@ -233,7 +233,7 @@ def test_an_answer_of_maximum_length_can_be_stopped_at_once(shown):
     text = "some words in a line\n" * (512 * 1024 // 21)
     scenario.agent_output(text)
     if shown:
-        scenario.time_passes(GATHER_S)
+        scenario.time_passes(FIRST_TEXT_DELAY_S)
     result = scenario.user_writes("!stop")
     assert result.of(CancelCall)
     assert scenario.actor.turn is None

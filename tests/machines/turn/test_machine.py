@@ -12,7 +12,7 @@ from machines.events.matrix import BegunPart, MessageArrived
 from machines.events.orders import RedactMessage, SendMessage
 from machines.ids import EventId, TxnId
 from machines.turn.answer_text import AnswerText
-from machines.turn.reply import EDIT_INTERVAL_S, GATHER_S, INTERMEDIATE_EDITS
+from machines.turn.reply import EDIT_INTERVAL_S, FIRST_TEXT_DELAY_S, INTERMEDIATE_EDITS
 from machines.turn.retry_policy import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.turn.split import PART_BYTES, split
 from machines.turn.state import NO_ATTEMPT, Turn
@@ -63,10 +63,10 @@ def test_the_first_text_is_delayed_and_shown_within_a_second():
     scenario = reply_to()
     scenario.now += 5
     assert scenario.agent_output("Hel").effects == ()
-    assert scenario.actor.due_at() == scenario.now + GATHER_S
-    assert GATHER_S < 1.0
+    assert scenario.actor.due_at() == scenario.now + FIRST_TEXT_DELAY_S
+    assert FIRST_TEXT_DELAY_S < 1.0
     scenario.agent_output("Hello")
-    (first,) = scenario.time_passes(GATHER_S).messages
+    (first,) = scenario.time_passes(FIRST_TEXT_DELAY_S).messages
     assert (first.body, first.partial, first.part, first.edits) == ("Hello", True, 1, None)
 
 
@@ -78,8 +78,8 @@ def test_an_answer_with_nothing_to_show_yet_sets_no_timer():
         assert scenario.actor.due_at() == ends_at
         scenario.time_passes(7)
     scenario.agent_output(" \nwords")
-    assert scenario.actor.due_at() == scenario.now + GATHER_S
-    (first,) = scenario.time_passes(GATHER_S).messages
+    assert scenario.actor.due_at() == scenario.now + FIRST_TEXT_DELAY_S
+    (first,) = scenario.time_passes(FIRST_TEXT_DELAY_S).messages
     assert first.body.strip() == "words"
 
 
@@ -90,7 +90,7 @@ def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
     scenario.handle(
         AgentOutput(turn.turn_id, turn.attempt, AnswerText(), Activity("tool", "search"))
     )
-    assert scenario.actor.due_at() == scenario.now + GATHER_S
+    assert scenario.actor.due_at() == scenario.now + FIRST_TEXT_DELAY_S
     scenario.agent_output("")
     assert scenario.actor.due_at() == ends_at
 
@@ -102,7 +102,9 @@ def test_the_status_line_shows_below_the_text_and_not_in_the_final_text():
         turn.turn_id, turn.attempt, AnswerText("So far."), Activity("tool", "search")
     )
     scenario.handle(said)
-    assert scenario.time_passes(GATHER_S).texts == [f"So far.\n\n{CATALOG.tool_status('search')}"]
+    assert scenario.time_passes(FIRST_TEXT_DELAY_S).texts == [
+        f"So far.\n\n{CATALOG.tool_status('search')}"
+    ]
     assert scenario.agent_done("So far, so good.").texts == ["So far, so good."]
 
 
@@ -168,7 +170,7 @@ def test_the_last_edit_keeps_the_interval_and_the_next_turn_waits_for_it():
     scenario = reply_to("one")
     scenario.user_writes("two")
     scenario.agent_output("Hel")
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     scenario.now += 0.1
     result = scenario.agent_done("Hello.")
 
@@ -183,7 +185,7 @@ def test_the_last_edit_keeps_the_interval_and_the_next_turn_waits_for_it():
 def test_without_new_text_there_is_no_edit_and_the_timer_is_set_for_later():
     scenario = reply_to()
     scenario.agent_output("Hello")
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     due = scenario.actor.due_at()
     assert due is not None
     assert scenario.time_passes(due - scenario.now).effects == ()
@@ -195,7 +197,7 @@ def test_without_new_text_there_is_no_edit_and_the_timer_is_set_for_later():
 def test_a_timer_that_fires_too_early_does_nothing():
     scenario = reply_to()
     scenario.agent_output("Hello")
-    assert scenario.time_passes(GATHER_S / 2).effects == ()
+    assert scenario.time_passes(FIRST_TEXT_DELAY_S / 2).effects == ()
 
 
 # -- long answers -----------------------------------------------------------------------------------
@@ -219,7 +221,7 @@ def test_a_series_without_its_last_orders_is_marked_as_partial(ends):
         scenario.agent_done(LONG)
     else:
         scenario.agent_output(LONG)
-        scenario.time_passes(GATHER_S)
+        scenario.time_passes(FIRST_TEXT_DELAY_S)
     shown: dict[TxnId, bool] = {}
     looks_finished = []
     for send in sends(scenario):
@@ -235,7 +237,7 @@ def test_a_series_without_its_last_orders_is_marked_as_partial(ends):
 def test_a_part_that_another_one_follows_is_complete_while_the_answer_grows():
     scenario = reply_to()
     scenario.agent_output("word " * 10)
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     scenario.agent_output(LONG)
     due = scenario.actor.due_at()
     assert due is not None
@@ -280,7 +282,7 @@ def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
 def test_a_retry_with_the_same_text_sends_no_edit():
     scenario = reply_to()
     scenario.agent_output("Hello")
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     scenario.attempt_failed()
     scenario.time_passes(10)
     scenario.agent_output("Hello")
@@ -291,7 +293,7 @@ def test_a_retry_with_the_same_text_sends_no_edit():
 def test_a_retry_with_more_text_edits_the_same_event():
     scenario = reply_to()
     scenario.agent_output("Hello")
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     scenario.attempt_failed()
     scenario.time_passes(10)
     (message,) = scenario.agent_done("Hello, world").messages
@@ -301,7 +303,7 @@ def test_a_retry_with_more_text_edits_the_same_event():
 def test_a_retry_that_needs_fewer_parts_redacts_the_others():
     scenario = reply_to()
     scenario.agent_output(LONG)
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     assert scenario.actor.turn is not None
     shown = [part.txn_id for part in scenario.actor.turn.reply.parts]
     assert len(shown) > 1
@@ -469,7 +471,7 @@ def test_a_long_answer_that_is_not_repeated_still_shows_all_its_text(end):
 def test_a_row_of_an_earlier_version_with_the_whole_answer_is_continued():
     scenario = reply_to()
     scenario.agent_output(LONG)
-    scenario.time_passes(GATHER_S)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     turn = scenario.actor.turn
     assert turn is not None
     row = json.loads(dump(turn))
@@ -507,7 +509,7 @@ def test_a_part_that_had_no_edit_left_while_the_answer_grew_gets_its_text_at_the
     for attempt in range(25):
         text = f"try {attempt} {LONG}"
         scenario.agent_output(text)
-        scenario.time_passes(GATHER_S)
+        scenario.time_passes(FIRST_TEXT_DELAY_S)
         scenario.time_passes(60)
         if attempt < 24:
             scenario.attempt_failed()
