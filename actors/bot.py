@@ -115,7 +115,7 @@ class Bot:
         await self._change_state(Started(), "the process started")
         try:
             await self._run_until_stopped(bot.sync_token)
-        # The other broad except: the error that ends the daemon is the bot's last transition.
+        # Broad, because every error that ends the daemon is recorded as the bot's last transition.
         except Exception as error:
             cause = first_cause(error)
             if not isinstance(cause, DatabaseUnusable):

@@ -212,7 +212,7 @@ def handle_event(
             after, effects = _handle(attempt, event, seq, context, received_at)
         except IllegalEvent as error:
             return actor, room_actor.effects_of_refusal(error, seq)
-        # One of the two broad excepts: a fault in one room's decision must not end the others.
+        # Broad, because a fault in one room's decision must not end the others.
         except Exception as error:  # noqa: BLE001
             reason = reason or _log_fault(key, event, error)
         else:

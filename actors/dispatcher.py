@@ -243,7 +243,7 @@ class Dispatcher:
 
     def _complete(self, batch: ProcessedBatch) -> None:
         """Apply a committed batch, and perform its effects."""
-        cell, writes = batch.cell, batch.unit_of_work
+        cell, unit = batch.cell, batch.unit_of_work
         cell.apply(batch)
         cell.pending_orders = self._pending_orders(cell.key)
         if cell.congested:
@@ -253,8 +253,8 @@ class Dispatcher:
             cell.key,
             -len(batch.handled) if cell.has_open_rows else -self._unprocessed.get(cell.key, 0),
         )
-        if writes.orders or writes.dropped_edits:
-            self._enqueue(writes.orders, writes.dropped_edits, cell.key)
+        if unit.orders or unit.dropped_edits:
+            self._enqueue(unit.orders, unit.dropped_edits, cell.key)
         for effect in batch.volatile:
             self._perform(cell.key, effect)
         due_at = cell.due_at()

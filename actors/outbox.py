@@ -164,16 +164,14 @@ class Outbox:
         return await self._homeserver.perform(order, row.txn_id)
 
     async def _resolve(self, order: Order) -> Order | None:
-        """Fill in the event id of an edit or a redaction."""
-        match order:
-            case SendMessage(edits=str() as txn_id, edits_event_id=None):
-                event_id = await self._outcomes.event_id_of(txn_id)
-                return replace(order, edits_event_id=event_id) if event_id else None
-            case RedactMessage(redacts=txn_id, redacts_event_id=None):
-                event_id = await self._outcomes.event_id_of(txn_id)
-                return replace(order, redacts_event_id=event_id) if event_id else None
-            case _:
-                return order
+        """Fill in the event id of an edit or a redaction; `None` if the message to change was never sent."""
+        if isinstance(order, SendMessage) and order.edits is not None and not order.edits_event_id:
+            event_id = await self._outcomes.event_id_of(order.edits)
+            return replace(order, edits_event_id=event_id) if event_id else None
+        if isinstance(order, RedactMessage) and order.redacts_event_id is None:
+            event_id = await self._outcomes.event_id_of(order.redacts)
+            return replace(order, redacts_event_id=event_id) if event_id else None
+        return order
 
     def _record_edit_time(self, row: OutboxRow) -> None:
         if isinstance(row.order, SendMessage) and row.order.partial:
@@ -193,11 +191,10 @@ class Outbox:
 
 
 def _invited_user(order: Order) -> UserId | None:
-    match order:
-        case CreateRoom(invite=user_id) | EnsureInvited(user_id=user_id):
-            return user_id
-        case _:
-            return None
+    """Return the user that an order invites, if it invites one."""
+    if isinstance(order, CreateRoom):
+        return order.invite
+    return order.user_id if isinstance(order, EnsureInvited) else None
 
 
 def _repeated(row: OutboxRow) -> OutboxRow:

@@ -60,33 +60,33 @@ class Reconciler:
         """Reconcile every room with what the initial sync showed; returns the report of contract L4."""
         began = self._clock.now()
         stored = await self._journal.stored()
-        decided = self._plan(topology, stored)
-        unconfirmed = find_unconfirmed(decided, topology, stored)
+        plan = self._plan(topology, stored)
+        unconfirmed = find_unconfirmed(plan, topology, stored)
         if not unconfirmed.is_empty:
-            decided = self._plan(await self._homeserver.confirm(topology, unconfirmed), stored)
-        refused = await self._backfill(decided)
+            plan = self._plan(await self._homeserver.confirm(topology, unconfirmed), stored)
+        refused = await self._backfill(plan)
         applied = [
-            self._apply(stored.rooms.get(room_id) or Room(room_id), decided)
-            for room_id in (*decided.changed, *decided.refused, *decided.gone)
+            self._apply(stored.rooms.get(room_id) or Room(room_id), plan)
+            for room_id in (*plan.changed, *plan.refused, *plan.gone)
         ]
-        users = [UnitOfWork(user=user) for user in decided.users]
-        seq_changed = decided.platform_chat_seq != stored.platform_chat_seq
-        seq = decided.platform_chat_seq if seq_changed else None
+        users = [UnitOfWork(user=user) for user in plan.users]
+        seq_changed = plan.platform_chat_seq != stored.platform_chat_seq
+        seq = plan.platform_chat_seq if seq_changed else None
         await self._journal.save_units_of_work(
             [*applied, *users, UnitOfWork(platform_chat_seq=seq)], began
         )
-        self._context_provider.raise_platform_chat_seq(decided.platform_chat_seq)
-        skipped = [asdict(remark) for remark in decided.skipped]
+        self._context_provider.raise_platform_chat_seq(plan.platform_chat_seq)
+        skipped = [asdict(remark) for remark in plan.skipped]
         skipped += [
             {"room_id": room_id, "reason": f"binding not written: {reason}"}
             for room_id, reason in refused.items()
         ]
         report = {
-            "spaces": decided.spaces,
-            "rooms_recovered": sum(room_id in decided.found for room_id in decided.changed),
-            "rooms_unchanged": len(decided.unchanged),
-            "backfilled": len(decided.backfilled) - len(refused),
-            "conflicts": [asdict(remark) for remark in decided.conflicts],
+            "spaces": plan.spaces,
+            "rooms_recovered": sum(room_id in plan.found for room_id in plan.changed),
+            "rooms_unchanged": len(plan.unchanged),
+            "backfilled": len(plan.backfilled) - len(refused),
+            "conflicts": [asdict(remark) for remark in plan.conflicts],
             "skipped": skipped,
             "duration_s": round(self._clock.now() - began, 3),
         }
@@ -106,14 +106,14 @@ class Reconciler:
             topology = await self._homeserver.observe_room(room_id, spaces)
         rows: tuple[InboxRow, ...] = ()
         async with self._numbering_lock:
-            decided = self._plan(topology, await self._stored_for(topology, room_id))
+            plan = self._plan(topology, await self._stored_for(topology, room_id))
             remarks = [
                 asdict(remark)
-                for remark in (*decided.conflicts, *decided.skipped)
+                for remark in (*plan.conflicts, *plan.skipped)
                 if remark.room_id == room_id
             ]
             report: dict[str, Any] = {"room_id": room_id, "remarks": remarks}
-            found = decided.found.get(room_id)
+            found = plan.found.get(room_id)
             if found is None:
                 reason = "the bot is not joined to it"
                 if room_id in topology.rooms:
@@ -155,19 +155,19 @@ class Reconciler:
         known = replace(stored, platform_chat_seq=seq)
         return Planner(topology, known, agents.default_for, access.allows).plan()
 
-    async def _backfill(self, decided: Plan) -> dict[RoomId, str]:
+    async def _backfill(self, plan: Plan) -> dict[RoomId, str]:
         """Write the missing bindings before anything is handled (contract C4); returns the refusals."""
         refused: dict[RoomId, str] = {}
         limit = anyio.CapacityLimiter(MAX_CONCURRENT_BACKFILLS)
 
         async def write(room_id: RoomId) -> None:
             async with limit:
-                refusal = await self._store_binding(room_id, decided.found[room_id])
+                refusal = await self._store_binding(room_id, plan.found[room_id])
             if refusal is not None:
                 refused[room_id] = refusal
 
         async with anyio.create_task_group() as group:
-            for room_id in decided.backfilled:
+            for room_id in plan.backfilled:
                 group.start_soon(write, room_id)
         return refused
 
@@ -177,7 +177,7 @@ class Reconciler:
         outcome = await self._homeserver.perform(order, TxnId(""))
         return outcome.reason if isinstance(outcome, Refused) else None
 
-    def _apply(self, room: Room, decided: Plan) -> UnitOfWork:
+    def _apply(self, room: Room, plan: Plan) -> UnitOfWork:
         """Run one room's machine over the plan, and record its transitions.
 
         Volatile effects are dropped: at start nothing is sent and no repair begins.
@@ -185,17 +185,17 @@ class Reconciler:
         context = self._context_provider.step_context()
         before = RoomActor(room)
         draft = StepDraft(before, context)
-        if room.room_id in decided.gone:
+        if room.room_id in plan.gone:
             removed = BotRemoved(room.room_id, None, None, "not joined")
             step_room(draft, removed, "the bot is no longer in the room")
         else:
             if room.state != "reconciling":
                 step_room(draft, DifferenceFound(), "start-up found a difference")
-            found = decided.found.get(room.room_id)
+            found = plan.found.get(room.room_id)
             if found is not None:
                 finish_repair(draft, replace(found, backfill=False))  # the binding was just written
             else:
-                reason = decided.refused[room.room_id]
+                reason = plan.refused[room.room_id]
                 finish_repair(draft, TopologyRefused(reason, {"reason": reason}, at_start=True))
         after, effects = draft.result()
         collector = EffectCollector(ActorKey(room.room_id), before)

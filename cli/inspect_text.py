@@ -71,10 +71,10 @@ class Page:
             )
         self._heading("Binding")
         for name, value in _binding(room.binding, room.owner_present, room.encrypted):
-            self._fact(name, value)
+            self._row(name, value)
         self._heading("Waiting")
-        self._fact("inbox", str(snapshot.inbox_pending))
-        self._fact("outbox", str(snapshot.outbox_pending))
+        self._row("inbox", str(snapshot.inbox_pending))
+        self._row("outbox", str(snapshot.outbox_pending))
         self._failures(snapshot.failures, snapshot.failures_total)
         self._heading("Turn in progress")
         self._turn(snapshot.turn, snapshot.reply_events)
@@ -111,22 +111,22 @@ class Page:
         """Show the room as it is on the homeserver now, and the differences from the row."""
         snapshot = comparison.snapshot
         self._heading("On the homeserver now")
-        self._fact(
+        self._row(
             "membership", snapshot.membership or f"unknown — {snapshot.refusal or 'no member'}"
         )
         if snapshot.refusal is None:
-            self._fact("created by", snapshot.created_by or "–")
+            self._row("created by", snapshot.created_by or "–")
             if snapshot.owner_membership is not None:
-                self._fact("owner", snapshot.owner_membership)
+                self._row("owner", snapshot.owner_membership)
             if snapshot.child_link is not None:
                 link = snapshot.child_link
                 via = ", ".join(link.via) or "no server: the link is invalid"
-                self._fact("Space link", f"set by {link.sender}, via {via}")
-        self._fact("binding", "stored" if snapshot.binding is not None else "none")
+                self._row("Space link", f"set by {link.sender}, via {via}")
+        self._row("binding", "stored" if snapshot.binding is not None else "none")
         if not comparison.differences:
-            self._fact("differences", "none")
+            self._row("differences", "none")
         for each in comparison.differences:
-            self._fact(
+            self._row(
                 "difference", f"{each.field}: here {each.local!r}, on the server {each.server!r}"
             )
 
@@ -136,22 +136,22 @@ class Page:
         if turn is None:
             self._line("  none")
             return
-        self._fact("message", turn.turn_id)
-        self._fact("state", turn.state)
-        self._fact("tries", str(turn.attempt))
-        self._fact("begun", *self._moment(turn.begun_at))
+        self._row("message", turn.turn_id)
+        self._row("state", turn.state)
+        self._row("tries", str(turn.attempt))
+        self._row("begun", *self._moment(turn.begun_at))
         if turn.state == "waiting_to_retry":
-            self._fact("next try", *self._moment(turn.retry_at))
-        self._fact("gives up", *self._moment(turn.gives_up_at))
+            self._row("next try", *self._moment(turn.retry_at))
+        self._row("gives up", *self._moment(turn.gives_up_at))
         if turn.failure_reason:
-            self._fact("last fault", turn.failure_reason)
-        self._fact("reply so far", ", ".join(reply_events) or "nothing shown yet")
+            self._row("last fault", turn.failure_reason)
+        self._row("reply so far", ", ".join(reply_events) or "nothing shown yet")
 
     def _failures(self, last: tuple[Failure, ...], total: int) -> None:
         if not total:
             return
         shown = f", the last {len(last)}" if len(last) < total else ""
-        self._fact("failures", f"{total}{shown}:")
+        self._row("failures", f"{total}{shown}:")
         for item in last:
             event = f" {item.event_id}" if item.event_id else ""
             failure = f"{_FATES[item.fate]}: {item.kind}{event} — {item.reason}"
@@ -179,7 +179,7 @@ class Page:
         self._line()
         self._line(Text(title, "bold"))
 
-    def _fact(self, name: str, *value: str | Text) -> None:
+    def _row(self, name: str, *value: str | Text) -> None:
         self._line("  ", Text(name.ljust(_LABEL_WIDTH), "bright_black"), *value)
 
     def _line(self, *parts: str | Text) -> None:

@@ -50,17 +50,17 @@ def save_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[MatrixEvent, .
             raw.execute(SQL["drop_gap"], {"room_id": event.room_id})
             stored.remove(event.room_id)
     with_gap = stored | {gap.room_id for gap in batch.gaps}
-    now: list[MatrixEvent] = []
-    later = {gap.room_id: gap for gap in batch.gaps}
+    immediate: list[MatrixEvent] = []
+    extended = {gap.room_id: gap for gap in batch.gaps}
     for event in batch.events:
         in_order = isinstance(event, _READ_FROM_HISTORY) and not _stops_a_turn(raw, event)
         if event.room_id in with_gap and in_order:
-            later.setdefault(event.room_id, Gap(event.room_id, batch.token, batch.token))
+            extended.setdefault(event.room_id, Gap(event.room_id, batch.token, batch.token))
         else:
-            now.append(event)
-    for gap in later.values():
+            immediate.append(event)
+    for gap in extended.values():
         raw.execute(SQL["put_gap"], asdict(replace(gap, before=batch.token)))
-    return tuple(now)
+    return tuple(immediate)
 
 
 def _stops_a_turn(raw: sqlite3.Connection, event: MatrixEvent) -> bool:

@@ -110,8 +110,8 @@ def _fields(columns: Mapping[str, _Column], row: sqlite3.Row) -> dict[str, Any]:
 def put_user(raw: sqlite3.Connection, user: User) -> None:
     """Store a user's row."""
     pending = Pending(user.reply_to, user.chat, user.new_room_id)
-    in_hand = dump(pending) if pending != _NOTHING_PENDING else None
-    raw.execute(SQL["put_user"], {**asdict(user), "in_hand": in_hand})
+    text = dump(pending) if pending != _NOTHING_PENDING else None
+    raw.execute(SQL["put_user"], {**asdict(user), "in_hand": text})
 
 
 def user_of(row: sqlite3.Row) -> User:
