@@ -30,8 +30,8 @@ def _goal(goal: Goal | None, *, met: bool | None) -> str:
     if goal is None:
         return ""
     sign = "≥" if goal.kind == "at least" else "≤"
-    verdict = "[green]✓[/]" if met else "[red]✗[/]"
-    return f"{sign} {number(goal.limit)} {verdict}"
+    mark = "[green]✓[/]" if met else "[red]✗[/]"
+    return f"{sign} {number(goal.limit)} {mark}"
 
 
 def number(value: float) -> str:

@@ -7,7 +7,7 @@ history of every room.
 - `soak_fixture`: the homeserver, the daemon, the agent, the users and their rooms
 - `traffic`: the messages and the answers of the agent
 - `kills`: when the daemon and the homeserver are killed
-- `verdict`: the check of a room's history
+- `history_check`: the check of a room's history
 
 Three more programs are run by hand; the test suite runs them in part or for a shorter time. `python -m
 tests.soak.outage` (`make outage AWAY=60`) stops the homeserver for a minute and counts the daemon's requests meanwhile.

@@ -12,10 +12,10 @@ import anyio
 
 from sandbox.errors import SandboxError
 from sandbox.room_event import RoomEvent
+from tests.soak.history_check import CheckResult, check_room, recovery_times
 from tests.soak.kills import KillRecord, SoakFailed, kill_repeatedly
 from tests.soak.soak_fixture import SoakFixture, print_line, set_up
 from tests.soak.traffic import Traffic
-from tests.soak.verdict import Verdict, check_room, recovery_times
 from tests.support.matrix_user import MatrixUser
 from tests.system.users import answer_to
 
@@ -66,13 +66,13 @@ async def soak(kills: int, seed: int) -> bool:
         print_line("waiting for the last answers …")
         unanswered = await _wait_for_last_answers(setup, traffic)
         print_line("reading the rooms …")
-        verdict, recovered_s = await _read(setup, record)
-        _print_report(verdict, record, recovered_s, time.monotonic() - began)
+        result, recovered_s = await _read(setup, record)
+        _print_report(result, record, recovered_s, time.monotonic() - began)
         _print_log(setup)
         if unanswered:
             print_line(f"timed out in {unanswered} rooms after {SETTLED_AFTER_S:.0f} s")
         await setup.daemon.stop()
-    return verdict.holds
+    return result.holds
 
 
 async def _wait_for_last_answers(setup: SoakFixture, traffic: Traffic) -> int:
@@ -91,27 +91,27 @@ async def _wait_for_last_answers(setup: SoakFixture, traffic: Traffic) -> int:
     return waiting
 
 
-async def _read(setup: SoakFixture, record: KillRecord) -> tuple[Verdict, list[float]]:
-    verdict = Verdict()
+async def _read(setup: SoakFixture, record: KillRecord) -> tuple[CheckResult, list[float]]:
+    result = CheckResult()
     everything: list[RoomEvent] = []
     for user, room in setup.rooms:
         events = await user.messages(room)
-        verdict += check_room(events, user.user_id, setup.bot)
+        result += check_room(events, user.user_id, setup.bot)
         everything += events
-    return verdict, recovery_times(everything, setup.bot, record.at)
+    return result, recovery_times(everything, setup.bot, record.at)
 
 
 def _print_report(
-    verdict: Verdict, record: KillRecord, recovered_s: Sequence[float], took_s: float
+    result: CheckResult, record: KillRecord, recovered_s: Sequence[float], took_s: float
 ) -> None:
     rows = (
         ("kills", f"{len(record.at)}, {record.before_live} of them before it was live"),
         ("homeserver kills", f"{record.homeservers}"),
-        ("messages", f"{verdict.messages}"),
-        ("replies", f"{verdict.replies}"),
-        ("lost", f"{len(verdict.lost)}"),
-        ("duplicated", f"{len(verdict.duplicated)}"),
-        ("out of order", f"{len(verdict.out_of_order)}"),
+        ("messages", f"{result.messages}"),
+        ("replies", f"{result.replies}"),
+        ("lost", f"{len(result.lost)}"),
+        ("duplicated", f"{len(result.duplicated)}"),
+        ("out of order", f"{len(result.out_of_order)}"),
         ("start to live", _spread(record.live_after_s)),
         ("kill to next sign", _spread(recovered_s)),
         ("took", f"{took_s:.0f} s"),
@@ -119,7 +119,7 @@ def _print_report(
     print_line("")
     for name, value in rows:
         print_line(f"{name:<18} {value}")
-    for wrong in (verdict.lost, verdict.duplicated, verdict.out_of_order):
+    for wrong in (result.lost, result.duplicated, result.out_of_order):
         for each in wrong[:_SHOWN]:
             print_line(f"  {each}")
 

@@ -14,9 +14,9 @@ from functools import partial
 import anyio
 
 from sandbox.synapse import Synapse
+from tests.soak.history_check import CheckResult, check_room
 from tests.soak.soak_fixture import SoakFixture, print_line, set_up
 from tests.soak.traffic import answer_to
-from tests.soak.verdict import Verdict, check_room
 from tests.support.agent_script import End, Request, Step, Text
 from tests.support.matrix_user import MatrixUser
 from tests.system.users import answer_to as answered
@@ -33,7 +33,7 @@ class Outcome:
     `pages` is the number of requests for history, which is 0 without gaps.
     """
 
-    verdict: Verdict
+    result: CheckResult
     pages: int
     live_after_s: float
     answered_after_s: float
@@ -46,17 +46,17 @@ def main() -> None:
     parser.add_argument("--rooms", type=int, default=50, help=f"a multiple of {CHATS_EACH} (50)")
     options = parser.parse_args()
     outcome = anyio.run(partial(come_back, options.messages, options.rooms, progress=print_line))
-    verdict = outcome.verdict
+    result = outcome.result
     print_line(
-        f"{verdict.messages} messages over {options.rooms} rooms, timeline limit {TIMELINE_LIMIT}:"
+        f"{result.messages} messages over {options.rooms} rooms, timeline limit {TIMELINE_LIMIT}:"
         f" live after {outcome.live_after_s:.1f} s, all answered after"
         f" {outcome.answered_after_s:.1f} s, {outcome.pages} pages of history"
     )
-    wrong = (verdict.lost, verdict.duplicated, verdict.out_of_order)
+    wrong = (result.lost, result.duplicated, result.out_of_order)
     print_line("lost {}, duplicated {}, out of order {}".format(*map(len, wrong)))
     for each in [each for some in wrong for each in some][:10]:
         print_line(f"  {each}")
-    sys.exit(0 if verdict.holds else 1)
+    sys.exit(0 if result.holds else 1)
 
 
 def _no_progress(_: str) -> None:
@@ -92,11 +92,11 @@ async def come_back(
         answered_after_s = time.monotonic() - began
         passages = setup.proxy.requests[before:]
         pages = sum(proxied.path.endswith("/messages") for proxied in passages)
-        verdict = Verdict()
+        result = CheckResult()
         for user, room in setup.rooms:
-            verdict += check_room(await user.messages(room), user.user_id, setup.bot)
+            result += check_room(await user.messages(room), user.user_id, setup.bot)
         await setup.daemon.stop()
-    return Outcome(verdict, pages, live_after_s, answered_after_s)
+    return Outcome(result, pages, live_after_s, answered_after_s)
 
 
 async def _write(setup: SoakFixture, each: int) -> list[tuple[MatrixUser, str, str]]:

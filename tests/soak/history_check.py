@@ -16,7 +16,7 @@ PARTIAL = "org.lambda.surfaces.partial"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """The faults, each with its message and reason, and the numbers of messages and replies."""
 
     messages: int = 0
@@ -30,8 +30,8 @@ class Verdict:
         """Whether there are no faults."""
         return not (self.lost or self.duplicated or self.out_of_order)
 
-    def __add__(self, other: "Verdict") -> "Verdict":
-        return Verdict(
+    def __add__(self, other: "CheckResult") -> "CheckResult":
+        return CheckResult(
             self.messages + other.messages,
             self.replies + other.replies,
             self.lost + other.lost,
@@ -70,7 +70,7 @@ class _Message:
         return f"{self.event_id} {self.text[:40]!r}"
 
 
-def check_room(events: Sequence[RoomEvent], asker: str, bot: str) -> Verdict:
+def check_room(events: Sequence[RoomEvent], asker: str, bot: str) -> CheckResult:
     """Check one room; `events` is its whole history, oldest first."""
     asked = {
         event.event_id: _Message(event.event_id, event.body)
@@ -82,7 +82,7 @@ def check_room(events: Sequence[RoomEvent], asker: str, bot: str) -> Verdict:
     duplicated = [each for each in asked.values() if not _is_one_series(each)]
     in_turn = [each for each in asked.values() if not each.is_command and each.parts]
     late = [later for one, later in pairwise(in_turn) if later.parts[0].index < one.parts[0].index]
-    return Verdict(
+    return CheckResult(
         messages=len(asked),
         replies=sum(bool(each.parts) for each in asked.values()),
         lost=tuple(f"{each}: {_what_is_missing(each)}" for each in lost),

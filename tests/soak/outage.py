@@ -16,9 +16,9 @@ from itertools import pairwise, takewhile
 import anyio
 
 from sandbox.daemon import LogLine
+from tests.soak.history_check import CheckResult, check_room
 from tests.soak.soak_fixture import SoakFixture, print_line, set_up
 from tests.soak.traffic import answer_to
-from tests.soak.verdict import Verdict, check_room
 from tests.support.agent_script import End, Request, Step, Text, Wait
 from tests.support.matrix_user import MatrixUser
 from tests.support.proxy import ProxiedRequest
@@ -49,7 +49,7 @@ class Outcome:
     answer_after_s: float
     all_answers_after_s: float
     log: Counter[str]
-    verdict: Verdict
+    result: CheckResult
 
     @property
     def holds(self) -> bool:
@@ -59,7 +59,7 @@ class Outcome:
             and self.least_apart_s >= APART_S
             and self.answer_after_s <= FIRST_ANSWER_WITHIN_S
             and self.log == {"homeserver_unreachable": 1, "homeserver_reachable": 1}
-            and self.verdict.holds
+            and self.result.holds
         )
 
 
@@ -75,11 +75,11 @@ def main() -> None:
         ("first answer", f"{outcome.answer_after_s:.1f} s after it was back"),
         ("last that waited", f"{outcome.all_answers_after_s:.1f} s after it was back"),
         ("log lines", ", ".join(f"{name} {count} ×" for name, count in outcome.log.items())),
-        ("messages", f"{outcome.verdict.messages}"),
-        ("replies", f"{outcome.verdict.replies}"),
-        ("lost", f"{len(outcome.verdict.lost)}"),
-        ("duplicated", f"{len(outcome.verdict.duplicated)}"),
-        ("out of order", f"{len(outcome.verdict.out_of_order)}"),
+        ("messages", f"{outcome.result.messages}"),
+        ("replies", f"{outcome.result.replies}"),
+        ("lost", f"{len(outcome.result.lost)}"),
+        ("duplicated", f"{len(outcome.result.duplicated)}"),
+        ("out of order", f"{len(outcome.result.out_of_order)}"),
     )
     for name, value in rows:
         print_line(f"{name:<18} {value}")
@@ -137,9 +137,9 @@ async def run_outage(seconds: float, progress: Callable[[str], None] = _no_progr
         log = [line for line in setup.daemon.log[log_before:] if _is_notable(line)]
         for user, room, _ in waiting:
             await answered(user, room, await user.send_text(room, "and now?"), _WITHIN_S)
-        verdict = Verdict()
+        result = CheckResult()
         for user, room in setup.rooms:
-            verdict += check_room(await user.messages(room), user.user_id, setup.bot)
+            result += check_room(await user.messages(room), user.user_id, setup.bot)
         await setup.daemon.stop()
     moments = [proxied.at for proxied in away]
     return Outcome(
@@ -149,7 +149,7 @@ async def run_outage(seconds: float, progress: Callable[[str], None] = _no_progr
         answer_after_s=min(answer_after_s),
         all_answers_after_s=max(answer_after_s),
         log=Counter(line["event"] for line in log),
-        verdict=verdict,
+        result=result,
     )
 
 

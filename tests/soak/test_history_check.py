@@ -1,10 +1,10 @@
-"""The verdict of the soak test finds the faults of a history, and none in a correct one."""
+"""The check of the soak test finds the faults of a history, and none in a correct one."""
 
 import pytest
 
 from sandbox.room_event import ANSWERS, RoomEvent
+from tests.soak.history_check import PART, PARTIAL, CheckResult, check_room, recovery_times
 from tests.soak.traffic import LONG, answer_to
-from tests.soak.verdict import PART, PARTIAL, Verdict, check_room, recovery_times
 
 ANN, BOT = "@ann:localhost", "@bot:localhost"
 
@@ -28,7 +28,7 @@ def event(event_id, sender, content):
     return RoomEvent("!room", "m.room.message", content, event_id, sender)
 
 
-def verdict(*events):
+def result(*events):
     return check_room(events, ANN, BOT)
 
 
@@ -38,15 +38,15 @@ SECOND = reply("$r2", "$2", answer_to("two"))
 
 
 def test_a_correct_history_has_no_faults():
-    well = verdict(*QUESTIONS, FIRST, SECOND)
-    assert well == Verdict(messages=2, replies=2)
+    well = result(*QUESTIONS, FIRST, SECOND)
+    assert well == CheckResult(messages=2, replies=2)
     assert well.holds
 
 
 def test_a_reply_may_grow_by_edits_and_come_in_parts():
     text = answer_to(f"tell me {LONG}")
     half = text.index("\n\n", len(text) // 2)
-    assert verdict(
+    assert result(
         asked("$1", f"tell me {LONG}"),
         reply("$r1", "$1", "1.", **{PART: 1, PARTIAL: True}),
         edit("$e1", "$r1", "$1", text[:half], **{PART: 1}),
@@ -68,7 +68,7 @@ def test_a_reply_may_grow_by_edits_and_come_in_parts():
     ids=["no reply", "one of two", "cut", "unfinished", "wrong text", "not the bot's", "command"],
 )
 def test_a_message_without_its_whole_reply_is_lost(events):
-    found = verdict(*events)
+    found = result(*events)
     assert found.lost
     assert not found.holds
 
@@ -84,25 +84,25 @@ def test_a_message_without_its_whole_reply_is_lost(events):
     ids=["same again", "odd part", "of nothing", "without a key"],
 )
 def test_a_second_reply_is_a_duplicate(more):
-    found = verdict(*QUESTIONS, FIRST, SECOND, more)
+    found = result(*QUESTIONS, FIRST, SECOND, more)
     assert found.duplicated
     assert not found.holds
 
 
 def test_a_second_answer_to_a_command_is_a_duplicate():
     answers = [reply(f"$r{n}", "$1", "Write plain text") for n in (1, 2)]
-    assert verdict(asked("$1", "!help"), *answers).duplicated
+    assert result(asked("$1", "!help"), *answers).duplicated
 
 
 def test_an_answer_before_that_of_an_earlier_message_is_out_of_order():
-    found = verdict(*QUESTIONS, SECOND, FIRST)
+    found = result(*QUESTIONS, SECOND, FIRST)
     assert found.out_of_order
     assert not found.holds
 
 
 def test_an_answer_to_a_command_may_come_earlier():
     questions = (QUESTIONS[0], asked("$2", "!help"))
-    assert verdict(*questions, reply("$r2", "$2", "Write plain text"), FIRST).holds
+    assert result(*questions, reply("$r2", "$2", "Write plain text"), FIRST).holds
 
 
 def test_kills_without_an_event_of_the_bot_between_them_count_as_one():
