@@ -101,11 +101,11 @@ def show_growing(
     """
     text = answer.since(finished.offset)
     pieces, end = finished_parts(text, CutPosition(0, finished.opening))
-    ahead = Finished(finished.parts + len(pieces), finished.offset + end.offset, end.opening)
+    finished_now = Finished(finished.parts + len(pieces), finished.offset + end.offset, end.opening)
     growing = "\n\n".join(filter(None, (text[end.offset :], status)))
     pieces += split(growing, CutPosition(0, end.opening))
     reply, effects = _show(reply, pieces, finished.parts, at, final=False)
-    return reply, ahead, effects
+    return reply, finished_now, effects
 
 
 def show_last(
