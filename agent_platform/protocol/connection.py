@@ -127,7 +127,7 @@ class Connection:
                 reason = f"the agent closed with code {message.data} {_INCOMPLETE}"
                 raise RequestFailed("broken_off", reason)
             case _:
-                # aiohttp remembers what ended the connection between two receives, such as a missing pong.
+                # aiohttp stores what ended the connection between two receives, such as a missing pong.
                 raise _failure_of(self._ws.exception())
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """Nothing that a user can send turns a room into a chat (contract C2): none is adopted, and no agent is called.
 
-All forgeries are tried together against a live bot; then it is killed, its database
-goes, and it has nothing but that world to believe.
+All forgeries are tried together against a live bot. Then it is killed and its database is deleted, so that it recovers
+from the forged rooms alone.
 """
 
 from contextlib import AsyncExitStack

@@ -68,13 +68,13 @@ async def test_each_start_reconciles_once_between_the_first_sync_and_going_live(
     await internals.start()
     lines = internals.bot.daemon.log
     pid = internals.bot.daemon.pid
-    story = [
+    seen = [
         line["to"] if line["event"] == "bot_state_changed" else line["event"]
         for line in lines
         if line["pid"] == pid
         and line["event"] in ("bot_state_changed", "matrix_reconcile_complete", "bot_live")
     ]
-    assert story == [
+    assert seen == [
         "login",
         "initial_sync",
         "reconcile",

@@ -7,7 +7,7 @@ from tests.system.users import onboard
 pytestmark = pytest.mark.anyio
 
 
-def arrows(room) -> list[tuple[str, str, str]]:
+def transitions_of(room) -> list[tuple[str, str, str]]:
     return [(each["event"], each["source"], each["target"]) for each in room["transitions"]]
 
 
@@ -47,7 +47,7 @@ async def test_a_chat_the_bot_left_is_the_same_chat_when_it_comes_back(internals
     await onboarded.ask("!help", onboarded.entry)
     out = await internals.inspect(onboarded.chat)
     assert (out["state"], out["reason"]) == ("unregistered", "the bot left")
-    assert arrows(out)[-1] == ("bot_removed", "bound", "unregistered")
+    assert transitions_of(out)[-1] == ("bot_removed", "bound", "unregistered")
     missed = await user.send_text(onboarded.chat, "nobody hears this")
     await joined_again(onboarded, onboarded.chat)
     reply = await onboarded.ask("again")
@@ -55,7 +55,7 @@ async def test_a_chat_the_bot_left_is_the_same_chat_when_it_comes_back(internals
     assert request.chat_id == before["platform_chat_id"]
     assert (await internals.values())[onboarded.chat] == before
     back = await internals.inspect(onboarded.chat)
-    assert arrows(back)[-2:] == [
+    assert transitions_of(back)[-2:] == [
         ("invite_arrived", "unregistered", "reconciling"),
         ("topology_confirmed", "reconciling", "bound"),
     ]
@@ -113,7 +113,7 @@ async def test_a_removal_and_an_invitation_while_the_bot_is_down_need_a_new_reco
     assert await internals.values() == before
     assert [each for each in agent.requests if each.message_id == missed] == []
     back = await internals.inspect(onboarded.chat)
-    assert ("bot_removed", "bound", "unregistered") in arrows(back)
+    assert ("bot_removed", "bound", "unregistered") in transitions_of(back)
 
 
 async def test_an_owner_who_leaves_changes_nothing_and_is_shown(internals, agent, user):

@@ -45,7 +45,7 @@ def is_binding(proxied) -> bool:
     return proxied.method == "PUT" and "/account_data/" in proxied.path
 
 
-def arrows(room) -> list[tuple[str, str, str]]:
+def transitions_of(room) -> list[tuple[str, str, str]]:
     return [(each["event"], each["source"], each["target"]) for each in room["transitions"]]
 
 
@@ -84,7 +84,7 @@ async def test_an_older_room_is_bound_by_its_first_message_which_is_answered(
     assert (room["chat_id"], room["platform_chat_id"]) == ("C2", number)
     assert (room["space_id"], room["matrix_user_id"]) == (onboarded.space, user.user_id)
     assert (room["name"], request.chat_id) == ("From before", number)
-    assert arrows(room) == [
+    assert transitions_of(room) == [
         ("user_wrote", "unregistered", "reconciling"),
         ("topology_confirmed", "reconciling", "bound"),
     ]
@@ -104,7 +104,7 @@ async def test_a_room_that_can_not_be_repaired_gets_one_notice(internals, agent,
     assert onboarded.chat in {each["room_id"] for each in report["skipped"]}
     broken = await internals.inspect(onboarded.chat)
     assert broken["state"] == "failed"
-    assert arrows(broken)[-2:] == [
+    assert transitions_of(broken)[-2:] == [
         ("difference_found", "bound", "reconciling"),
         ("topology_refused", "reconciling", "failed"),
     ]
@@ -123,7 +123,7 @@ async def test_a_room_that_can_not_be_repaired_gets_one_notice(internals, agent,
     assert warning["report"]["remarks"]
     failed = await internals.inspect(onboarded.chat)
     assert (failed["state"], failed["inbox_pending"]) == ("failed", len(asked))
-    assert arrows(failed)[-2:] == [
+    assert transitions_of(failed)[-2:] == [
         ("user_wrote", "failed", "reconciling"),
         ("topology_refused", "reconciling", "failed"),
     ]
@@ -177,7 +177,7 @@ async def test_a_repair_is_retried_after_the_cool_down_and_waiting_messages_are_
     ]
     room = await internals.inspect(onboarded.chat)
     # By the timer, or by a message where the start took longer than the rest of the minute.
-    assert [(source, target) for _, source, target in arrows(room)[-2:]] == [
+    assert [(source, target) for _, source, target in transitions_of(room)[-2:]] == [
         ("failed", "reconciling"),
         ("reconciling", "bound"),
     ]
