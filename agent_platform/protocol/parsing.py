@@ -16,7 +16,7 @@ from agent_platform.errors import ProtocolError
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_NUMBER = 2**53 - 1
 """The largest whole number that every JSON codec represents exactly."""
-MAX_VALUES = 20_000
+MAX_PARSED_VALUES = 20_000
 """Maximum number of values of a frame that become objects, which takes a few milliseconds."""
 MAX_RAW_DETAILS_CHARS = 2_000
 
@@ -77,7 +77,7 @@ def type_name(value: Any) -> str:
 
 
 def _has_many_values(data: str) -> bool:
-    return len(data) > MAX_VALUES and sum(map(data.count, ",[{")) > MAX_VALUES
+    return len(data) > MAX_PARSED_VALUES and sum(map(data.count, ",[{")) > MAX_PARSED_VALUES
 
 
 def _known_fields(decoder: msgspec.json.Decoder[Any], data: str) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def test_a_frame_of_many_values_makes_few_objects(kind, monkeypatch):
         parsing.json, "loads", lambda data, **more: loads(data, object_pairs_hook=counting)
     )
     decode_frame(MANY[kind])
-    assert created < parsing.MAX_VALUES
+    assert created < parsing.MAX_PARSED_VALUES
 
 
 @pytest.mark.parametrize(
