@@ -101,7 +101,7 @@ async def test_thirty_thousand_messages_in_one_room_delay_no_other(runtime, kind
 async def test_counting_all_waiting_rows_as_backlog_is_caught(runtime: RuntimeFixture, monkeypatch):
     """With this planted bug, one room pauses the sync of all rooms, and its actor runs without end."""
     monkeypatch.setattr(ActorCell, "has_open_rows", property(lambda self: bool(self.inbox)))
-    monkeypatch.setattr(idle_loop, "MOST_TURNS", 5_000)
+    monkeypatch.setattr(idle_loop, "MAX_ITERATIONS", 5_000)
     flooded = flood_of_commands(runtime, "a mute agent")
     with capture_logs() as logs, pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="busy")):
         async with runtime.running(killed=True):
