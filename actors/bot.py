@@ -177,8 +177,9 @@ class Bot:
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
         await self._change_state(Reconciled(), f"{recovered} rooms recovered, {same} unchanged")
         structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
-        await self._outbox.recover()
+        # First, because an order that is sent may move the read position of a room without work only.
         self._dispatcher.recover(await self._journal.actors_with_work())
+        await self._outbox.recover()
         group.start_soon(self._dispatcher.run)
         group.start_soon(self._prune_loop)
         return batch.token

@@ -113,7 +113,8 @@ class Dispatcher:
         """
         cell = self._cells.get(key)
         if cell is None:
-            return True
+            # Its rows are read only when its events are processed.
+            return key not in self._ready and key not in self._loading
         owner = cell.owner
         if not cell.caught_up or cell.congested or owner in self._ready or owner in self._loading:
             return False

@@ -10,7 +10,7 @@ from actors.inbox_queues import MAX_LOADED
 from machines.events.agent import AgentEnd, AgentTextChunk
 from machines.events.orders import LinkChild, SendMessage
 from machines.i18n import catalog_for
-from machines.ids import RoomId
+from machines.ids import ActorKey, RoomId
 from machines.room import actor as room_actor
 from store.inbox import READ_AHEAD
 from tests.actors.fakes import RuntimeFixture
@@ -268,3 +268,13 @@ async def test_a_flood_in_a_room_that_is_being_created_does_not_block_its_creati
         await runtime.clock.advance(1)
         await settle()
     assert bodies(runtime, created) == [f"{n}" for n in range(2 * MAX_WAITING)]
+
+
+async def test_a_room_whose_work_is_not_loaded_yet_has_not_caught_up(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    key = ActorKey(room)
+    async with runtime.running() as bot:
+        await settle()
+        assert bot._dispatcher.is_caught_up(key)
+        bot._dispatcher.recover({key: 1})
+        assert not bot._dispatcher.is_caught_up(key)
