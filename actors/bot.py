@@ -67,7 +67,6 @@ class Bot:
         self._journal = journal
         self._clock = clock
         self._context_provider = context_provider
-        self._reconciler = Reconciler(homeserver, journal, clock, context_provider)
         self._dispatcher = Dispatcher(
             journal,
             context_provider,
@@ -75,6 +74,9 @@ class Bot:
             self._perform,
             enqueue=lambda rows, dropped, key: self._outbox.enqueue(rows, dropped, key),
             pending_orders=lambda key: self._outbox.pending_in(key),
+        )
+        self._reconciler = Reconciler(
+            homeserver, journal, clock, context_provider, self._dispatcher.deliver
         )
         self._task_pool = TaskPool(clock)
         self._receipts = Receipts(homeserver, clock, self._task_pool)
@@ -274,8 +276,7 @@ class Bot:
     async def _reconcile_room(self, room_id: RoomId) -> None:
         """Repair a room; discard the result if a newer repair of the room has started."""
         repair = self._newest_repairs[room_id] = object()
-        observed, rows = await self._reconciler.reconcile_single_room(room_id)
-        self._dispatcher.deliver(rows)
+        observed = await self._reconciler.reconcile_single_room(room_id)
         if self._newest_repairs.get(room_id) is repair:
             del self._newest_repairs[room_id]
             self._dispatcher.signal(ActorKey(room_id), observed)

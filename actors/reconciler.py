@@ -5,6 +5,7 @@
 to the homeserver but the bot's own account data.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import anyio
@@ -46,11 +47,13 @@ class Reconciler:
         journal: Journal,
         clock: Clock,
         context_provider: ContextProvider,
+        deliver: Callable[[Iterable[InboxRow]], None],
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal
         self._clock = clock
         self._context_provider = context_provider
+        self._deliver = deliver
         self._read_limit = anyio.CapacityLimiter(MAX_CONCURRENT_REPAIRS)
         self._numbering_lock = anyio.Lock()
         self._chat_numbers: dict[UserId, int] = {}
@@ -93,10 +96,8 @@ class Reconciler:
         structlog.get_logger().info("matrix_reconcile_complete", **report)
         return report
 
-    async def reconcile_single_room(
-        self, room_id: RoomId
-    ) -> tuple[TopologyConfirmed | TopologyRefused, tuple[InboxRow, ...]]:
-        """Repair one room; returns the result for its actor, and new inbox rows of its owner's actor.
+    async def reconcile_single_room(self, room_id: RoomId) -> TopologyConfirmed | TopologyRefused:
+        """Repair one room; returns the result for its actor.
 
         Rooms are read concurrently; numbers are given to one room at a time, so that two repairs never give the same
         number (contract C12).
@@ -104,7 +105,6 @@ class Reconciler:
         async with self._read_limit:
             spaces = await self._journal.spaces_of(room_id)
             topology = await self._homeserver.observe_room(room_id, spaces)
-        rows: tuple[InboxRow, ...] = ()
         async with self._numbering_lock:
             plan = self._plan(topology, await self._stored_for(topology, room_id))
             remarks = [
@@ -118,7 +118,7 @@ class Reconciler:
                 reason = "the bot is not joined to it"
                 if room_id in topology.rooms:
                     reason = NO_BINDING
-                return TopologyRefused(remarks[0]["reason"] if remarks else reason, report), ()
+                return TopologyRefused(remarks[0]["reason"] if remarks else reason, report)
             binding = found.binding
             self._context_provider.raise_platform_chat_seq(
                 platform_number(binding.platform_chat_id)
@@ -127,13 +127,14 @@ class Reconciler:
                 owner, number = binding.matrix_user_id, chat_number(binding.chat_id)
                 self._chat_numbers[owner] = max(self._chat_numbers.get(owner, 0), number)
                 recovered = ChatRecovered(binding.space_id, number)
-                rows = await self._journal.deliver_event(
-                    ActorKey(owner), recovered, self._clock.now()
+                # Delivered at once: an actor skips a row that is older than one it has.
+                self._deliver(
+                    await self._journal.deliver_event(ActorKey(owner), recovered, self._clock.now())
                 )
         # The binding is written to the homeserver before the waiting message is handled (contract C4). If that is
         # refused, the room's machine orders it again through the outbox, where the refusal is visible.
         missing = found.backfill and await self._store_binding(room_id, found) is not None
-        return replace(found, backfill=missing, report=report), rows
+        return replace(found, backfill=missing, report=report)
 
     async def _stored_for(self, topology: Topology, room_id: RoomId) -> StoredState:
         """Return the rows that the topology is compared with, updated by the numbers of other repairs."""

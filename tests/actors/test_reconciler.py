@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from actors.reconciler import Reconciler
 from machines.ids import RoomId
 from machines.room.binding import Binding
 from machines.room.topology import Topology
@@ -123,3 +124,23 @@ async def test_a_repair_loads_only_the_rows_that_it_compares(runtime: RuntimeFix
     shown = Topology(BOT, {looked_at.room_id: looked_at}, whole=False)
     stored = await runtime.journal.stored_for(shown)
     assert set(stored.rooms) == {"!second", "!thief"}
+
+
+async def test_a_repair_delivers_the_row_of_the_owner_before_it_stores_the_binding(
+    runtime: RuntimeFixture,
+):
+    happened: list[str] = []
+    runtime.homeserver.rooms = [
+        space("!space", RoomId("!one"), binding=Binding("space", ANNA).content()),
+        chat(RoomId("!one"), 20),
+    ]
+    runtime.homeserver.outcome = lambda order: happened.append(type(order).__name__)
+    reconciler = Reconciler(
+        runtime.homeserver,
+        runtime.journal,
+        runtime.clock,
+        runtime.bot()._context_provider,
+        lambda rows: happened.extend(type(row.event).__name__ for row in rows),
+    )
+    await reconciler.reconcile_single_room(RoomId("!one"))
+    assert happened == ["ChatRecovered", "StoreBinding"]
