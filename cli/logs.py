@@ -72,8 +72,9 @@ def _cleaning_processor(secrets: Iterable[str]) -> _Processor:
     known = sorted(filter(None, secrets), key=len, reverse=True)
     long = [re.escape(secret) for secret in known if len(secret) >= _LONG_CHARS]
     short = [re.escape(secret) for secret in known if len(secret) < _LONG_CHARS]
-    anywhere = _pattern(long)
-    everything = _pattern([*long, *(rf"(?<![^\W_]){secret}(?![^\W_])" for secret in short)])
+    anywhere = [_pattern(long)]
+    # After the long ones: a short secret directly beside a long one is a word only when that one is hidden.
+    everything = [*anywhere, _pattern([rf"(?<![^\W_]){secret}(?![^\W_])" for secret in short])]
 
     def processor(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         return {
@@ -88,15 +89,17 @@ def _pattern(alternatives: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(alternatives) or r"(?!)")
 
 
-def _clean(text: str, secret: re.Pattern[str]) -> str:
-    return escape_controls(secret.sub(_HIDDEN, text))
+def _clean(text: str, secrets: Sequence[re.Pattern[str]]) -> str:
+    for pattern in secrets:
+        text = pattern.sub(_HIDDEN, text)
+    return escape_controls(text)
 
 
-def _walk(value: Any, secret: re.Pattern[str]) -> Any:
+def _walk(value: Any, secrets: Sequence[re.Pattern[str]]) -> Any:
     if isinstance(value, Mapping):
-        return {_clean(str(key), secret): _walk(each, secret) for key, each in value.items()}
+        return {_clean(str(key), secrets): _walk(each, secrets) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_walk(each, secret) for each in value]
+        return [_walk(each, secrets) for each in value]
     if isinstance(value, int | float | bool) or value is None:
         return value
-    return _clean(str(value), secret)
+    return _clean(str(value), secrets)

@@ -114,6 +114,13 @@ def test_a_short_secret_is_hidden_only_as_a_whole_word(capsys):
     assert line["reason"] == "as @[hidden]:x, not robot, [hidden]"
 
 
+def test_a_short_secret_directly_beside_a_long_one_is_hidden_too(capsys):
+    set_up_logs("json", "info", ["a long secret", "short"])
+    structlog.get_logger().info("hello", after="a long secretshort", before="shorta long secret")
+    (line,) = lines(capsys)
+    assert line["after"] == line["before"] == "[hidden][hidden]"
+
+
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_control_characters_are_escaped(capsys, format_):
     set_up_logs(format_, "info")
