@@ -79,6 +79,7 @@ MATRIX_BUGS = (
     Bug(
         "an encrypted room is written to in plaintext",
         backend=_without_state_event("m.room.encryption"),
+        within=1600,
     ),
     # Only the report of a start shows it: a message in such a chat has it repaired at once.
     Bug(

@@ -138,7 +138,9 @@ async def test_in_a_room_with_a_third_user_no_private_data_is_shown(onboarded, m
     ann, bob = onboarded.user, await make_user()
     before = await onboarded.ask("hello", onboarded.entry)
     await ann.invite(onboarded.entry, bob.user_id)
-    assert await onboarded.run_command("!chats", onboarded.entry) == CATALOG.not_in_company("chats")
+    assert await onboarded.run_command("!chats", onboarded.entry) == CATALOG.not_in_shared_room(
+        "chats"
+    )
     await bob.join(onboarded.entry)
     onboarded.user.stream.seen.clear()
 
@@ -155,8 +157,8 @@ async def test_in_a_room_with_a_third_user_no_private_data_is_shown(onboarded, m
         await answer_to(ann, onboarded.entry, asked) for asked in (called, replied, *commands)
     ]
     pointer, again, chats, created, settings, soul, help_page = [event.body for event in text_of]
-    assert pointer == again == CATALOG.entry_pointer_in_company()
-    assert created == CATALOG.chat_created_in_company()
+    assert pointer == again == CATALOG.entry_pointer_in_shared_room()
+    assert created == CATALOG.chat_created_in_shared_room()
     assert [chats, settings, soul] == [
         CATALOG.not_in_shared_room(name) for name in ("chats", "settings", "soul")
     ]

@@ -52,7 +52,7 @@ async def test_answers_during_an_outage_are_sent_once_after_it(anyio_backend):
     assert 1 <= outcome.requests <= 1 + outcome.away_s
     assert outcome.answer_after_s <= outage.FIRST_ANSWER_WITHIN_S
     assert outcome.log == {"homeserver_unreachable": 1, "homeserver_reachable": 1}
-    assert outcome.verdict.holds, outcome.verdict
+    assert outcome.result.holds, outcome.result
     # Four of the six rooms were created with `!new`; each has one message before the outage and one after it.
-    assert outcome.verdict.messages == outcome.verdict.replies == 4 + 6 + 6
+    assert outcome.result.messages == outcome.result.replies == 4 + 6 + 6
     assert outcome.holds

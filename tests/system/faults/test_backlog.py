@@ -9,8 +9,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_messages_sent_while_the_bot_was_down_are_answered_once_and_in_order(synapse):
     outcome = await backlog.come_back(messages=300, rooms=10, synapse=synapse)
-    assert outcome.verdict.holds, outcome.verdict
+    assert outcome.result.holds, outcome.result
     # Eight of the rooms were created with `!new`.
-    assert outcome.verdict.messages == outcome.verdict.replies == 300 + 8
+    assert outcome.result.messages == outcome.result.replies == 300 + 8
     # In every room there was a gap.
     assert outcome.pages >= 10
