@@ -248,7 +248,7 @@ def _dead_letter(seq: int, event: object, reason: str, context: StepContext) -> 
     dead_letter = DeadLetter(seq, reason)
     if isinstance(event, MessageArrived | FileArrived) and context.access.allows(event.sender):
         reply_to = ReplyTarget(event.room_id, event.event_id, event.thread_root)
-        return (dead_letter, answer(reply_to, context.catalog.message_failed()))
+        return (dead_letter, answer(reply_to, context.catalog_for(event.sender).message_failed()))
     return (dead_letter,)
 
 

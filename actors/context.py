@@ -26,9 +26,11 @@ class ContextProvider:
         agent_retry_s: float,
         agent_max_turn_s: float,
         mock_agents: bool = False,
+        catalogs: Mapping[str, Catalog] | None = None,
     ) -> None:
         self._clock = clock
         self._catalog = catalog
+        self._catalogs = catalogs or {}
         self.access = access
         self.agents = agents
         self._agent_retry_s = agent_retry_s
@@ -43,6 +45,7 @@ class ContextProvider:
         return StepContext(
             now=now,
             catalog=self._catalog,
+            catalogs=self._catalogs,
             access=self.access,
             agents=self.agents(),
             preferences=self.preferences,

@@ -21,7 +21,7 @@ from cli.settings import Settings
 from cli.signals import unblock
 from machines.access import Access
 from machines.errors import CredentialsRefused, SurfacesError
-from machines.i18n import catalog_for
+from machines.i18n import TEMPLATES, catalog_for
 from machines.ids import UserId
 from matrix import MatrixClient, SessionMismatch, SessionUnusable
 from matrix.clock import SystemClock
@@ -131,6 +131,7 @@ async def _live(settings: Settings, registry: Registry) -> None:
         context_provider = ContextProvider(
             clock=clock,
             catalog=catalog_for(settings.surfaces_locale, settings.surfaces_brand),
+            catalogs={each: catalog_for(each, settings.surfaces_brand) for each in TEMPLATES},
             access=Access(UserId(settings.matrix_user_id), settings.matrix_allowed_users),
             agents=lambda: registry,
             agent_retry_s=settings.agent_retry_s,

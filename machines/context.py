@@ -3,7 +3,7 @@
 Every step gets a new context, so a step depends on its arguments only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import quote
 
@@ -39,6 +39,7 @@ class Agents(Protocol):
 class StepContext(Struct, frozen=True):
     """The context of one step. `now` is seconds since the epoch.
 
+    `catalog` has the sentences of the configured language, `catalogs` those of every language, by its name.
     `next_platform_chat_id` is free; a step that uses it returns a `ReservePlatformChatId`. With `mock_agents` the
     welcome to a new chat explains how to try them.
     """
@@ -52,6 +53,13 @@ class StepContext(Struct, frozen=True):
     agent_max_turn_s: float = 1800.0
     mock_agents: bool = False
     preferences: Callable[[UserId], Preferences] = lambda _: Preferences()
+    catalogs: Mapping[str, Catalog] = {}
+
+    def catalog_for(self, user_id: UserId | None) -> Catalog:
+        """Return the sentences in the language that a user chose, or else in the configured one (contract K13)."""
+        if user_id is None:
+            return self.catalog
+        return self.catalogs.get(self.preferences(user_id).language, self.catalog)
 
     def with_preferences(self, user_id: UserId, chosen: Preferences) -> "StepContext":
         """Return this context with the preferences that a user has just chosen."""

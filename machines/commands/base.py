@@ -64,8 +64,8 @@ class CommandContext(Struct, frozen=True):
 
     @property
     def catalog(self) -> Catalog:
-        """The sentences of the configured language."""
-        return self.step.catalog
+        """The sentences in the language of the sender."""
+        return self.step.catalog_for(self.sender)
 
     @property
     def is_chat(self) -> bool:

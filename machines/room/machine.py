@@ -225,9 +225,8 @@ class RoomMachine(StateMachine):
             return data, ()
         owner = data.binding.matrix_user_id if data.binding is not None else trigger.wanted_by
         fields = {"room_id": data.room_id, "matrix_user_id": owner, "report": trigger.report}
-        notice = notice_to(
-            data.room_id, context.catalog.room_recovery_failed(), "recovery", context
-        )
+        text = context.catalog_for(owner).room_recovery_failed()
+        notice = notice_to(data.room_id, text, "recovery", context)
         return replace(data, failure_reported=True), (
             Log("room_recovery_failed", fields, warning=True),
             notice,

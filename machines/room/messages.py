@@ -69,7 +69,7 @@ def _trigger_repair(
     if draft.room.state == "failed" and command is not None and not draft.room.reminder_sent:
         # A command is answered at once: the next repair may be a minute later (C8, C10).
         draft.room = replace(draft.room, reminder_sent=True, failure_reported=True)
-        draft.send_notice(draft.context.catalog.room_recovery_failed(), "reminder")
+        draft.send_notice(draft.catalog.room_recovery_failed(), "reminder")
 
 
 def replay_waiting(draft: StepDraft) -> None:
@@ -133,7 +133,7 @@ def send_user_answer(draft: StepDraft, ready: AnswerReady) -> None:
 def report_overflow(draft: StepDraft, overflow: QueueOverflowed) -> None:
     """Send one notice that further messages are not stored while too many wait (contract D14)."""
     if draft.room.state != "unregistered":
-        draft.send_notice(draft.context.catalog.too_many_waiting(), f"overflow.{overflow.first}")
+        draft.send_notice(draft.catalog.too_many_waiting(), f"overflow.{overflow.first}")
 
 
 def replace_refused_reply(draft: StepDraft, txn_id: TxnId, answers: EventId) -> None:
@@ -142,7 +142,7 @@ def replace_refused_reply(draft: StepDraft, txn_id: TxnId, answers: EventId) -> 
         return
     if draft.turn is not None and draft.turn.turn_id == answers:
         drop_turn(draft)
-    text = draft.context.catalog.answer_refused_by_server()
+    text = draft.catalog.answer_refused_by_server()
     part, is_edit, _ = txn_id.rpartition(".e")
     if not is_edit:
         reply_to = ReplyTarget(draft.room.room_id, answers)
@@ -194,10 +194,10 @@ def _run_command(draft: StepDraft, command: commands.Command, message: Message, 
     )
     draft.effects.append(Ack(seq))
     if command.chats_only and not ctx.is_chat:
-        draft.effects.append(ctx.answer(draft.context.catalog.only_in_chat(command.name)))
+        draft.effects.append(ctx.answer(ctx.catalog.only_in_chat(command.name)))
         return
     if command.is_private and draft.room.has_other_readers:
-        draft.effects.append(ctx.answer(draft.context.catalog.not_in_shared_room(command.name)))
+        draft.effects.append(ctx.answer(ctx.catalog.not_in_shared_room(command.name)))
         return
     applied = command.apply(ctx)
     draft.room = applied.room

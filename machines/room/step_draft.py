@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from machines.context import StepContext
 from machines.events.effects import Effect, ReservePlatformChatId, SavePreferences
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
+from machines.i18n import Catalog
 from machines.room.machine import notice_to
 from machines.room.state import MAX_WORK_AGE_S, Room
 from machines.turn.notices import in_parts
@@ -66,6 +67,12 @@ class StepDraft:
         self.attempt = room_actor.attempt
         self.context = context
         self.effects: list[Effect] = []
+
+    @property
+    def catalog(self) -> Catalog:
+        """The sentences in the language of the room's owner, if it has one."""
+        binding = self.room.binding
+        return self.context.catalog_for(binding.matrix_user_id if binding is not None else None)
 
     def result(self) -> tuple[RoomActor, tuple[Effect, ...]]:
         """Return the new value and the effects."""

@@ -27,7 +27,7 @@ from machines.turn.state import ENDED, NO_ATTEMPT, ActiveTurn, Turn
 
 def begin_message(draft: StepDraft, message: Message) -> None:
     """Begin the turn of a message, or answer why it has none."""
-    binding, catalog = draft.room.binding, draft.context.catalog
+    binding, catalog = draft.room.binding, draft.context.catalog_for(message.sender)
     begun = message.begun if isinstance(message, MessageArrived) else ()
     reply_to = ReplyTarget(draft.room.room_id, message.event_id, message.thread_root, begun)
     if binding is None or binding.room_type != "chat":
@@ -43,7 +43,7 @@ def begin_message(draft: StepDraft, message: Message) -> None:
 
 def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
     """Begin a turn, unless the chat is archived or its agent does not exist any more (contracts K3, A3)."""
-    binding, catalog, now = draft.room.binding, draft.context.catalog, draft.context.now
+    binding, catalog, now = draft.room.binding, draft.catalog, draft.context.now
     event_id = reply_to.event_id
     if binding is None or binding.platform_chat_id is None or event_id is None:
         raise ValueError(f"{draft.room.room_id} is not a chat with an agent")

@@ -27,6 +27,7 @@ from machines.events.internal import (
     UserStopped,
 )
 from machines.fsm import Table
+from machines.i18n import Catalog
 from machines.turn.answer_text import AnswerText
 from machines.turn.endings import after_failure, status_line, whole_answer, without_answer
 from machines.turn.notices import mark_question
@@ -138,7 +139,7 @@ class TurnMachine(StateMachine):
     @staticmethod
     def record_output(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> "_Result":
         """Record text and status; the first text is shown after a short delay."""
-        status = status_line(trigger.activity, context.catalog)
+        status = status_line(trigger.activity, _catalog(data, context))
         first_text_at = 0.0
         # White space alone, or a finished tool, is not shown.
         if trigger.text.visible or status.strip():
@@ -169,7 +170,7 @@ class TurnMachine(StateMachine):
     def finish(data: ActiveTurn, trigger: AgentDone, context: StepContext) -> "_Result":
         """Show the final text, and mark the message that contains the agent's question."""
         turn, attempt = data.turn, data.attempt
-        text = whole_answer(turn.request, trigger, context.catalog)
+        text = whole_answer(turn.request, trigger, _catalog(data, context))
         finished = NOTHING_FINISHED
         if attempt.text and text.startswith(str(attempt.text)):
             finished = reliable(attempt.finished, turn.reply)
@@ -193,13 +194,13 @@ class TurnMachine(StateMachine):
     @staticmethod
     def end_failed(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
         """End the reply with the reason why there is no answer (contract D10)."""
-        ending = after_failure(data.turn.request, trigger, context.catalog)
+        ending = after_failure(data.turn.request, trigger, _catalog(data, context))
         return _end(data, context, ending, trigger.reason)
 
     @staticmethod
     def truncate(data: ActiveTurn, trigger: AnswerTooLong, context: StepContext) -> "_Result":
         """End the reply with the text within the limit (contract E13)."""
-        request, catalog = data.turn.request, context.catalog
+        request, catalog = data.turn.request, _catalog(data, context)
         if request.context is None:
             data = replace(data, attempt=replace(data.attempt, text=trigger.text))
         ending = without_answer(request, catalog, catalog.answer_too_long())
@@ -208,7 +209,7 @@ class TurnMachine(StateMachine):
     @staticmethod
     def end_overdue(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
         """End the reply with the text so far, because the time for the turn is over (contract E13)."""
-        catalog = context.catalog
+        catalog = _catalog(data, context)
         late = catalog.turn_too_long() if data.has_output() else catalog.agent_gave_up("too_slow")
         ending = without_answer(data.turn.request, catalog, late)
         return _cancel(data, context, ending, "the turn took longer than it may")
@@ -234,17 +235,24 @@ class TurnMachine(StateMachine):
     @staticmethod
     def end_unrepaired(data: ActiveTurn, trigger: RoomLost, context: StepContext) -> "_Result":
         """End the reply because the room could not be restored in time (contract C8)."""
-        return _cancel(data, context, context.catalog.agent_gave_up("not_restored"), trigger.reason)
+        return _cancel(
+            data, context, _catalog(data, context).agent_gave_up("not_restored"), trigger.reason
+        )
 
     @staticmethod
     def stop(data: ActiveTurn, trigger: UserStopped, context: StepContext) -> "_Result":
         """End the reply with the text so far, and mark it as stopped (contract K9)."""
-        catalog = context.catalog
+        catalog = _catalog(data, context)
         ending = catalog.stopped() if data.has_output() else catalog.stopped_nothing()
         return _cancel(data, context, ending, "")
 
 
 _Result = tuple[ActiveTurn, tuple[Effect, ...]]
+
+
+def _catalog(data: ActiveTurn, context: StepContext) -> Catalog:
+    """Return the sentences in the language of the author of the message."""
+    return context.catalog_for(data.turn.user_id)
 
 
 def _retry_at(data: ActiveTurn, context: StepContext) -> float:
@@ -271,7 +279,7 @@ def _ask(data: ActiveTurn) -> _Result:
 
 
 def _end_retries(data: ActiveTurn, context: StepContext, kind: str, reason: str) -> _Result:
-    catalog = context.catalog
+    catalog = _catalog(data, context)
     ending = without_answer(data.turn.request, catalog, catalog.agent_gave_up(kind))
     return _cancel(data, context, ending, reason)
 

@@ -86,10 +86,9 @@ def _handle_request(
     if not context.access.allows(user.user_id):
         return user_actor, (_not_allowed(user, reply_to),)
     if isinstance(request, ChatListRequested):
-        page = chats_page(chats, reply_to, context)
-        return user_actor, (
-            tell_answer(reply_to, page, context.catalog.not_in_shared_room("chats")),
-        )
+        page = chats_page(user, chats, reply_to, context)
+        shared_text = context.catalog_for(user.user_id).not_in_shared_room("chats")
+        return user_actor, (tell_answer(reply_to, page, shared_text),)
     if isinstance(request, OnboardingRequested) and user.space_id and chats:
         return user_actor, point_to_chats(user, chats, reply_to, context)
     if user.space_id is None:
@@ -122,7 +121,8 @@ def _handle_outcome(
         return user_actor, (_not_allowed(user, reply_to),)
     match done.outcome:
         case Refused(reason=reason):
-            failed = context.catalog.new_failed if user.space_id else context.catalog.setup_failed
+            catalog = context.catalog_for(user.user_id)
+            failed = catalog.new_failed if user.space_id else catalog.setup_failed
             user_actor, effects = _step(user_actor, StepRefused(), context)
             text = failed(reason)
             return user_actor, (*effects, tell_answer(reply_to, text, text))
@@ -141,7 +141,7 @@ def _handle_outcome(
 
 
 def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tuple[Effect, ...]]:
-    user, catalog = user_actor.user, context.catalog
+    user, catalog = user_actor.user, context.catalog_for(user_actor.user.user_id)
     room_id, chat, reply_to = user.new_room_id, user.chat, user.reply_to
     if room_id is None or chat is None or reply_to is None:
         raise ValueError(f"{user.user_id} finished without a new chat")

@@ -25,11 +25,14 @@ class ChatSummary(Struct, frozen=True):
     state: RoomState
 
 
-def chats_page(chats: tuple[ChatSummary, ...], reply_to: ReplyTarget, context: StepContext) -> str:
+def chats_page(
+    user: User, chats: tuple[ChatSummary, ...], reply_to: ReplyTarget, context: StepContext
+) -> str:
     """Return the answer of `!chats`; it marks the chat in which the command was sent."""
+    catalog = context.catalog_for(user.user_id)
     if not chats:
-        return context.catalog.no_chats()
-    return context.catalog.chats_list(
+        return catalog.no_chats()
+    return catalog.chats_list(
         ChatLine(
             chat_id=chat.chat_id,
             name=chat.name,
@@ -59,9 +62,10 @@ def point_to_chats(
     """Answer with a link to a chat; an invitation also invites the user to rooms they left (contracts O2, O5)."""
     current = [chat for chat in chats if not chat.archived]
     last = (current or chats)[-1]
-    link, shared_text = context.link(last.room_id), context.catalog.entry_pointer_in_shared_room()
+    catalog = context.catalog_for(user.user_id)
+    link, shared_text = context.link(last.room_id), catalog.entry_pointer_in_shared_room()
     if reply_to.event_id is not None:
-        text = context.catalog.entry_plain_text(last.name, link)
+        text = catalog.entry_plain_text(last.name, link)
         return (tell_answer(reply_to, text, shared_text),)
     rooms: list[RoomId] = [user.space_id] if user.space_id else []
     rooms += [chat.room_id for chat in current]
@@ -70,7 +74,7 @@ def point_to_chats(
         Enqueue(EnsureInvited(room_id, user.user_id), TxnId(f"{key}.{index}"))
         for index, room_id in enumerate(rooms)
     )
-    text = context.catalog.already_here(last.name, link)
+    text = catalog.already_here(last.name, link)
     return (*invites, tell_answer(reply_to, text, shared_text))
 
 

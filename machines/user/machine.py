@@ -142,7 +142,7 @@ class UserMachine(StateMachine):
     @staticmethod
     def create_space(data: User, trigger: NameKnown, context: StepContext) -> _Result:
         """Create the only Space of this user: the nonce is their id."""
-        name = context.catalog.space_name(trigger.name)
+        name = context.catalog_for(data.user_id).space_name(trigger.name)
         order = CreateRoom(f"space of {data.user_id}", name, data.user_id, space=True)
         # A refused Space is ordered again, and each order needs a unique transaction id.
         key = trigger.txn_id.removesuffix(_STEPS["naming"])
@@ -153,7 +153,7 @@ class UserMachine(StateMachine):
     def bind_space(data: User, trigger: SpaceCreated, context: StepContext) -> _Result:
         """Bind the Space, and create its first chat."""
         binding, key = Binding("space", data.user_id), ActorKey(trigger.room_id)
-        name = context.catalog.space_name(data.display_name)
+        name = context.catalog_for(data.user_id).space_name(data.display_name)
         data, effects = _create_chat(replace(data, space_id=trigger.room_id), "", context)
         tells = (Tell(key, RoomMade(binding, name)), Tell(key, RoomCompleted(binding, name)))
         return data, (*tells, *effects)
@@ -195,7 +195,7 @@ def _create_chat(user: User, name: str, context: StepContext) -> _Result:
         chat_id=f"C{number}",
         platform_chat_id=context.next_platform_chat_id,
         agent_id=_agent_for(user, context),
-        name=name or context.catalog.chat_name(number),
+        name=name or context.catalog_for(user.user_id).chat_name(number),
     )
     order = CreateRoom(_nonce(user), chat.name, user.user_id, parent=user.space_id)
     txn_id = TxnId(f"{user.user_id}.{chat.chat_id}{_STEPS['making_chat']}")

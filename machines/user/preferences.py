@@ -33,13 +33,15 @@ DEFAULTS: Mapping[Group, Mapping[str, bool]] = {"skills": SKILLS, "safety": SAFE
 class Preferences(Struct, frozen=True):
     """The preferences of a user; only differences from the defaults are stored.
 
-    `agent_id` is the agent of new chats; `soul` is the user's text about how the agent should behave.
+    `agent_id` is the agent of new chats; `soul` is the user's text about how the agent should behave; `language` is
+    the language of the bot's sentences, empty for the configured one.
     """
 
     agent_id: AgentId | None = None
     soul: str = ""
     skills: Mapping[str, bool] = field(default_factory=dict)
     safety: Mapping[str, bool] = field(default_factory=dict)
+    language: str = ""
 
     def switches(self, group: Group) -> dict[str, bool]:
         """Return every switch of a group with its current value."""
@@ -56,5 +58,10 @@ class Preferences(Struct, frozen=True):
 
     def settings(self) -> dict[str, Any]:
         """Return the `settings` of the agent protocol: only differences from the defaults."""
-        chosen = {"soul": self.soul, "skills": dict(self.skills), "safety": dict(self.safety)}
+        chosen = {
+            "soul": self.soul,
+            "skills": dict(self.skills),
+            "safety": dict(self.safety),
+            "language": self.language,
+        }
         return {key: value for key, value in chosen.items() if value}
