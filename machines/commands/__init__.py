@@ -13,7 +13,7 @@ from machines.commands.archive import Archive
 from machines.commands.base import Command, CommandContext
 from machines.commands.chats import Chats
 from machines.commands.clear import Clear
-from machines.commands.confirm import Cancel, No, Yes
+from machines.commands.confirm import Cancel, No, Yes, parse_disguised
 from machines.commands.context import Context, Load, Save, parse_pick
 from machines.commands.help import Help
 from machines.commands.new import New
@@ -24,7 +24,15 @@ from machines.commands.stop import Stop
 from machines.commands.switches import Safety, Skill, Skills
 from machines.commands.unknown import Unknown
 
-__all__ = ["ALIASES", "COMMANDS", "Command", "CommandContext", "parse", "parse_pick"]
+__all__ = [
+    "ALIASES",
+    "COMMANDS",
+    "Command",
+    "CommandContext",
+    "parse",
+    "parse_disguised",
+    "parse_pick",
+]
 
 COMMANDS: Mapping[str, type[Command]] = {
     command.name: command

@@ -1,8 +1,11 @@
 """`!yes`, `!no` and `!cancel`: answer the agent's question, or close an open list (contracts K7, K8).
 
-A `!yes` or `!no` counts only if nothing follows it, and if the event with the question precedes it in the room's
-timeline as the homeserver serves it; no clocks are compared. Otherwise the open question is sent again.
+A `!yes` or `!no` counts only if it is the whole message, and if the event with the question precedes it in the room's
+timeline as the homeserver serves it; no clocks are compared. Otherwise the open question is sent again. So is it after
+a text that resembles such an answer (`parse_disguised`): the agent must not take that text for consent.
 """
+
+import re
 
 from msgspec.structs import replace
 
@@ -10,6 +13,13 @@ from machines.commands.base import AgentPrompt, Applied, Command, CommandContext
 from machines.events.agent import ConfirmationAnswer
 from machines.room.chat_context import Question
 from machines.turn.notices import mark_question
+
+# Quoted lines, then anything before an exclamation mark that is no letter or digit: blanks, invisible characters, markup.
+_DISGUISED = re.compile(
+    r"(?:[^\S\n]*>[^\n]*\n)*[^\w>!\uff01\ufe57\u01c3\u00a1\u2755\u2757\u203c]*"
+    r"[!\uff01\ufe57\u01c3\u00a1\u2755\u2757\u203c][^\w>]*(yes|no)(?![\w-])",
+    re.IGNORECASE,
+)
 
 
 class _Decision(Command):
@@ -74,3 +84,14 @@ def _show_again(ctx: CommandContext, question: Question) -> Applied:
     room = replace(ctx.room, chat_context=replace(ctx.room.chat_context, question=question))
     text = ctx.catalog.question_again(question.title, question.description)
     return Applied(room, tuple(mark_question((ctx.answer(text),), question.asked_in)))
+
+
+def parse_disguised(body: str) -> Yes | No | None:
+    """Return the answer that a text resembles, or `None`; it is not consent, whatever the text says.
+
+    Used only while a question is open. An example is a `!yes` with a full-width exclamation mark or after a quote.
+    """
+    match = _DISGUISED.match(body)
+    if match is None:
+        return None
+    return Yes(body) if match[1].lower() == "yes" else No(body)

@@ -176,7 +176,10 @@ def _parse_command(draft: StepDraft, message: Message) -> commands.Command | Non
         return None
     if draft.room.chat_context.picking and (pick := commands.parse_pick(message.body)) is not None:
         return pick
-    return commands.parse(message.body)
+    command = commands.parse(message.body)
+    if command is None and draft.room.chat_context.question is not None:
+        return commands.parse_disguised(message.body)
+    return command
 
 
 def _run_command(draft: StepDraft, command: commands.Command, message: Message, seq: int) -> None:
