@@ -16,6 +16,7 @@ from machines.commands.clear import Clear
 from machines.commands.confirm import Cancel, No, Yes, parse_disguised
 from machines.commands.context import Context, Load, Save, parse_pick
 from machines.commands.help import Help
+from machines.commands.language import Language
 from machines.commands.new import New
 from machines.commands.rename import Rename
 from machines.commands.settings import Settings
@@ -48,6 +49,7 @@ COMMANDS: Mapping[str, type[Command]] = {
         Soul,
         Safety,
         Agent,
+        Language,
         Context,
         Save,
         Load,

@@ -12,6 +12,7 @@ class Agent(Command):
     """Lists the agents, or selects one for new chats; the agent of a bound chat does not change."""
 
     name = "agent"
+    group = "settings"
 
     @property
     def is_private(self) -> bool:

@@ -9,13 +9,20 @@ class Archive(Command):
     """Marks the chat archived."""
 
     name = "archive"
+    group = "chat"
     chats_only = True
-    waits = True  # the messages before it are still answered
+
+    @property
+    def waits(self) -> bool:
+        """Whether the chat is archived: the messages before the command are still answered."""
+        return not self.argument
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Mark the chat in its row and on the homeserver."""
         catalog, binding = ctx.catalog, ctx.room.binding
-        if binding is None or binding.archived:
-            return ctx.only_answer(catalog.already_archived())
+        if self.argument:
+            return self.no_argument(ctx)
+        if binding is None:
+            return ctx.only_answer(catalog.only_in_chat(self.name))
         room, order = ctx.rebind(replace(binding, archived=True))
-        return Applied(room, (order, ctx.answer(catalog.archived_now())))
+        return Applied(room, (order, ctx.answer(catalog.archived_now(ctx.chat_number))))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,10 +15,13 @@ from machines.events.matrix import BegunPart
 from machines.events.orders import SendMessage, StoreBinding
 from machines.i18n import Catalog
 from machines.ids import EventId, TxnId, UserId
-from machines.room.binding import Binding
+from machines.room.binding import Binding, chat_number
 from machines.room.state import Room
 from machines.turn.state import Turn
 from machines.user.preferences import Preferences
+
+HelpGroup = Literal["chat", "chats", "settings", "agent"]
+"""The groups of `!help`, in their order: this chat, all chats of the user, settings, questions of the agent."""
 
 
 class AgentPrompt(Struct, frozen=True):
@@ -45,7 +48,7 @@ class CommandContext(Struct, frozen=True):
     """The arguments of a command: the room, the current turn, and the message that contains the command.
 
     `begun` are the parts of the answer that are in the room already (contract D12). `seq` is the inbox row of the
-    command; an event with a lower number was in the room before the command.
+    command; an event with a lower number was in the room before the command. `others_wait` is whether messages wait.
     """
 
     room: Room
@@ -56,6 +59,7 @@ class CommandContext(Struct, frozen=True):
     step: StepContext
     seq: int
     begun: tuple[BegunPart, ...] = ()
+    others_wait: bool = False
 
     @property
     def reply_to(self) -> ReplyTarget:
@@ -71,6 +75,17 @@ class CommandContext(Struct, frozen=True):
     def is_chat(self) -> bool:
         """Whether this is a chat rather than an entry room."""
         return self.room.binding is not None and self.room.binding.room_type == "chat"
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether this is an archived chat."""
+        return self.room.binding is not None and self.room.binding.archived
+
+    @property
+    def chat_number(self) -> int:
+        """The number of the chat, 0 in other rooms."""
+        binding = self.room.binding
+        return chat_number(binding.chat_id if binding is not None else None)
 
     @property
     def preferences(self) -> Preferences:
@@ -99,12 +114,17 @@ class Command(ABC):
 
     A command that `waits` is processed in the order of the messages, because it affects the messages after it. Every
     other command is processed as soon as it arrives.
+
+    `group` is its place in `!help`. A command that is `chats_only` is refused in an entry room, and in an archived chat
+    unless it `works_archived` (contract K3).
     """
 
     argument: str
 
     name: ClassVar[str] = ""
+    group: ClassVar[HelpGroup] = "chats"
     chats_only: ClassVar[bool] = False
+    works_archived: ClassVar[bool] = False
 
     @property
     def waits(self) -> bool:
@@ -121,8 +141,12 @@ class Command(ABC):
         """Return the result of the command, without side effects."""
 
     def wrong_usage(self, ctx: CommandContext) -> Applied:
-        """Return the result for a missing or invalid argument: an answer with the usage."""
+        """Return the result for a missing or invalid argument: an answer with an example."""
         return ctx.only_answer(ctx.catalog.wrong_usage(self.name))
+
+    def no_argument(self, ctx: CommandContext) -> Applied:
+        """Return the result for an argument where none is allowed: nothing is done (contract K12)."""
+        return ctx.only_answer(ctx.catalog.no_argument(self.name))
 
 
 def answer(reply_to: ReplyTarget, text: str, step: str = "answer") -> Enqueue:

@@ -14,7 +14,7 @@ from machines.events.agent import ConfirmationAnswer
 from machines.room.chat_context import Question
 from machines.turn.notices import mark_question
 
-# Quoted lines, then anything before an exclamation mark that is no letter or digit: blanks, invisible characters, markup.
+# Quoted lines; anything but letters and digits (blanks, invisible characters, markup); an exclamation mark; the word.
 _DISGUISED = re.compile(
     r"(?:[^\S\n]*>[^\n]*\n)*[^\w>!\uff01\ufe57\u01c3\u00a1\u2755\u2757\u203c]*"
     r"[!\uff01\ufe57\u01c3\u00a1\u2755\u2757\u203c][^\w>]*(yes|no)(?![\w-])",
@@ -26,6 +26,7 @@ class _Decision(Command):
     """Answers the agent's question; the answer of the agent is the answer to the command."""
 
     accepted: bool
+    group = "agent"
     chats_only = True
     waits = True  # the agent gets the messages before it first
 
@@ -64,6 +65,7 @@ class Cancel(Command):
     """Closes the open list, or else the open question; the agent gets no answer."""
 
     name = "cancel"
+    group = "agent"
     chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:

@@ -1,4 +1,4 @@
-"""`!context`, `!save [name]` and `!load`: show, save and load the context of this chat (contract K7)."""
+"""`!context`, `!save [name]` and `!load [number|name]`: show, save and load the context of this chat (contract K7)."""
 
 import re
 from itertools import count
@@ -9,6 +9,7 @@ from machines.commands.base import AgentPrompt, Applied, Command, CommandContext
 from machines.commands.naming import MAX_NAME_LENGTH, one_line
 from machines.events.agent import ContextRequest
 from machines.i18n import Catalog
+from machines.room.state import Room
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
 
@@ -17,7 +18,9 @@ class Context(Command):
     """Shows the name of the context, the used tokens and the saves, without a call to the agent."""
 
     name = "context"
+    group = "chat"
     chats_only = True
+    works_archived = True
 
     def apply(self, ctx: CommandContext) -> Applied:
         """Return the page."""
@@ -32,6 +35,7 @@ class Save(Command):
     """Asks the agent to save the context, under a generated name if none is given."""
 
     name = "save"
+    group = "chat"
     chats_only = True
     waits = True  # the messages before it are part of the save
 
@@ -46,17 +50,25 @@ class Save(Command):
 
 
 class Load(Command):
-    """Opens the list of saves; the next plain number picks one."""
+    """Picks a save by its number or name, or opens the list of saves; the next plain number picks one."""
 
     name = "load"
+    group = "chat"
     chats_only = True
     waits = True  # a number written before it picks nothing
 
     def apply(self, ctx: CommandContext) -> Applied:
-        """Show the list and open it."""
+        """Pick, or show the list and open it."""
         catalog, chat_context = ctx.catalog, ctx.room.chat_context
         if not chat_context.saves:
             return ctx.only_answer(catalog.load_none())
+        wanted = one_line(self.argument)[:MAX_NAME_LENGTH]
+        if _NUMBER.fullmatch(wanted) and int(wanted) <= len(chat_context.saves):
+            return Pick(wanted).apply(ctx)
+        if (name := _named(wanted, chat_context.saves)) is not None:
+            return _load(ctx, name)
+        if wanted:
+            return ctx.only_answer(catalog.load_unknown(wanted, chat_context.saves))
         room = replace(ctx.room, chat_context=replace(chat_context, picking=True))
         return Applied(room, (ctx.answer(catalog.load_list(chat_context.saves)),))
 
@@ -71,14 +83,28 @@ class Pick(Command):
         """Ask the agent to load the save; `0` closes the list, an invalid number leaves it open."""
         catalog, chat_context = ctx.catalog, ctx.room.chat_context
         number = int(self.argument)
-        closed = replace(ctx.room, chat_context=replace(chat_context, picking=False))
         if number == 0:
-            return Applied(closed, (ctx.answer(catalog.load_left()),))
+            return Applied(_closed(ctx), (ctx.answer(catalog.load_left()),))
         if number > len(chat_context.saves):
             return ctx.only_answer(catalog.load_invalid(len(chat_context.saves)))
-        name = chat_context.saves[number - 1]
-        prompt = AgentPrompt(catalog.please_load(name), context=ContextRequest("load", name))
-        return Applied(closed, prompt=prompt)
+        return _load(ctx, chat_context.saves[number - 1])
+
+
+def _load(ctx: CommandContext, name: str) -> Applied:
+    """Ask the agent to load a save, and close the list."""
+    prompt = AgentPrompt(ctx.catalog.please_load(name), context=ContextRequest("load", name))
+    return Applied(_closed(ctx), prompt=prompt)
+
+
+def _closed(ctx: CommandContext) -> Room:
+    """Return the room with the list closed."""
+    return replace(ctx.room, chat_context=replace(ctx.room.chat_context, picking=False))
+
+
+def _named(wanted: str, saves: tuple[str, ...]) -> str | None:
+    """Return the save of this name; case matters only where names differ in nothing else."""
+    same = [name for name in saves if name.casefold() == wanted.casefold()]
+    return wanted if wanted in same else next(iter(same), None)
 
 
 def _free_name(catalog: Catalog, saves: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ class Rename(Command):
     """Gives the chat another name."""
 
     name = "rename"
+    group = "chat"
     chats_only = True
 
     def apply(self, ctx: CommandContext) -> Applied:

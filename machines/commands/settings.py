@@ -8,6 +8,7 @@ class Settings(Command):
     """Shows the user's preferences."""
 
     name = "settings"
+    group = "settings"
     is_private = True
 
     def apply(self, ctx: CommandContext) -> Applied:

@@ -14,6 +14,7 @@ class Soul(Command):
     """Shows, sets or removes the soul."""
 
     name = "soul"
+    group = "settings"
 
     @property
     def waits(self) -> bool:

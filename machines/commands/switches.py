@@ -12,6 +12,7 @@ class Skills(Command):
     """Lists the skills."""
 
     name = "skills"
+    group = "settings"
     is_private = True
 
     def apply(self, ctx: CommandContext) -> Applied:
@@ -23,6 +24,7 @@ class Skill(Command):
     """Turns a skill on or off."""
 
     name = "skill"
+    group = "settings"
     waits = True  # the messages before it are sent without the change
 
     def apply(self, ctx: CommandContext) -> Applied:
@@ -35,6 +37,7 @@ class Safety(Command):
     """Lists the actions that need a confirmation, or turns such a rule on or off."""
 
     name = "safety"
+    group = "settings"
 
     @property
     def waits(self) -> bool:

@@ -47,10 +47,11 @@ class JoinRoom(Struct, frozen=True, tag="join_room"):
     room_id: RoomId
 
 
-class RejectInvite(Struct, frozen=True, tag="reject_invite"):
-    """Reject an invitation (contract O4)."""
+class RejectInvite(Struct, frozen=True, tag="reject_invite", omit_defaults=True):
+    """Reject an invitation (contract O4); `reason` is a sentence for the user who sent it."""
 
     room_id: RoomId
+    reason: str = ""
 
 
 class LookUpName(Struct, frozen=True, tag="look_up_name"):

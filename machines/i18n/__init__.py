@@ -31,4 +31,4 @@ def catalog_for(locale: str, brand: str) -> Catalog:
     Raises:
         KeyError: there are no templates for this language.
     """
-    return Catalog(brand, TEMPLATES[locale])
+    return Catalog(brand, TEMPLATES[locale], locale)

@@ -19,16 +19,12 @@ class Answers(Formatter):
         return self.format("empty_answer")
 
     def stopped(self) -> str:
-        """Follow the text of an answer that `!stop` ended."""
+        """Follow the text of an answer that `!stop` ended, or replace an answer without text."""
         return self.format("stopped")
 
-    def stopped_nothing(self) -> str:
-        """Replace an answer that `!stop` ended before it had any text."""
-        return self.format("stopped_nothing")
-
-    def stop_done(self) -> str:
-        """Answer `!stop` itself."""
-        return self.format("stop_done")
+    def stop_done(self, others_wait: bool) -> str:
+        """Answer `!stop` itself with what comes next; the reply says that it was stopped."""
+        return self.format("stop_next" if others_wait else "stop_done")
 
     def nothing_to_stop(self) -> str:
         """Answer `!stop` when no answer is running."""

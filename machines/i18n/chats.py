@@ -61,17 +61,13 @@ class Chats(Formatter):
         """Answer a name of more than `limit` characters, for a chat or a save."""
         return self.format("name_too_long", limit=limit)
 
-    def archived_now(self) -> str:
-        """Answer `!archive`."""
-        return self.format("archived_now")
+    def archived_now(self, number: int) -> str:
+        """Answer `!archive`; `number` is that of the chat, for `!open` (contract K12)."""
+        return self.format("archived_now", number=number)
 
-    def already_archived(self) -> str:
-        """Answer `!archive` in an archived chat."""
-        return self.format("already_archived")
-
-    def chat_is_archived(self) -> str:
-        """Answer a message to an archived chat."""
-        return self.format("chat_is_archived")
+    def chat_is_archived(self, number: int) -> str:
+        """Answer a message to an archived chat, or a command that it refuses (contract K3)."""
+        return self.format("chat_is_archived", number=number)
 
     def stale_agent(self, agent: str) -> str:
         """Answer a message to a chat whose agent is no longer in the agents file (contract A3)."""

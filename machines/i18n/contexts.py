@@ -1,23 +1,28 @@
 """Sentences about the context of a chat and its saves (contracts K6, K7)."""
 
-from machines.i18n.formatter import Formatter, escape
+from collections.abc import Iterable
+
+from machines.i18n.formatter import Formatter, escape, inline_code
 
 
 class Contexts(Formatter):
     """Answers to `!clear`, `!context`, `!save` and `!load`."""
 
-    def context_cleared(self) -> str:
-        """Answer `!clear`."""
-        return self.format("context_cleared")
+    def context_cleared(self, has_saves: bool) -> str:
+        """Answer `!clear`: what can be undone, and what can't (contract K12)."""
+        cleared = self.format("context_cleared")
+        return f"{cleared} {self.format('context_cleared_saves')}" if has_saves else cleared
 
     def context_page(self, name: str, tokens: int | None, saves: tuple[str, ...]) -> str:
         """Answer `!context`; `name` is the last save that was loaded or created, `tokens` the last count."""
-        return self.format(
+        page = self.format(
             "context_page",
-            name=escape(name) or "–",
-            tokens="–" if tokens is None else self.format("tokens", count=tokens),
-            saves=", ".join(map(escape, saves)) or "–",
+            state=self._state(name, saves),
+            used=self.format("tokens", count=tokens) if tokens else self.format("no_tokens"),
         )
+        if not saves:
+            return page
+        return "\n".join((page, "", self.format("context_saves"), "", *self._loads(saves)))
 
     def save_name(self, number: int) -> str:
         """Return a generated name of a save."""
@@ -35,9 +40,9 @@ class Contexts(Formatter):
         """Answer `!save` when the agent has saved the context."""
         return self.format("save_done", name=escape(name))
 
-    def save_failed(self, name: str) -> str:
-        """Answer `!save` when the agent could not save it."""
-        return self.format("save_failed", name=escape(name))
+    def save_failed(self, name: str, code: str = "") -> str:
+        """Answer `!save` when the agent could not save it; `code` is that of its error."""
+        return _with_code(self.format("save_failed", name=escape(name)), code)
 
     def load_list(self, saves: tuple[str, ...]) -> str:
         """Answer `!load`; the next plain number picks a save."""
@@ -51,13 +56,18 @@ class Contexts(Formatter):
         """Answer `!load` when there are no saves."""
         return self.format("load_none")
 
+    def load_unknown(self, wanted: str, saves: tuple[str, ...]) -> str:
+        """Answer `!load` with an argument that is neither a number nor a name in the list."""
+        first = self.format("load_unknown", wanted=inline_code(wanted))
+        return "\n".join((first, "", *self._loads(saves)))
+
     def load_picked(self, name: str) -> str:
         """Answer the picked number when the agent has loaded the save."""
         return self.format("load_picked", name=escape(name))
 
-    def load_failed(self, name: str) -> str:
-        """Answer the picked number when the agent could not load the save."""
-        return self.format("load_failed", name=escape(name))
+    def load_failed(self, name: str, code: str = "") -> str:
+        """Answer the picked number when the agent could not load the save; `code` is that of its error."""
+        return _with_code(self.format("load_failed", name=escape(name)), code)
 
     def load_left(self) -> str:
         """Answer `0` or `!cancel` to the list of saves."""
@@ -66,3 +76,18 @@ class Contexts(Formatter):
     def load_invalid(self, count: int) -> str:
         """Answer a number that is not in the list of `count` saves."""
         return self.format("load_invalid", count=count)
+
+    def _state(self, name: str, saves: tuple[str, ...]) -> str:
+        if name:
+            return self.format("context_named", name=escape(name))
+        return self.format("context_fresh" if saves else "context_unsaved")
+
+    def _loads(self, saves: tuple[str, ...]) -> Iterable[str]:
+        return (
+            self.format("context_save", number=number, name=escape(name))
+            for number, name in enumerate(saves, 1)
+        )
+
+
+def _with_code(sentence: str, code: str) -> str:
+    return f"{sentence} ({inline_code(code)})" if code else sentence

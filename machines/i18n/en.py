@@ -28,51 +28,82 @@ ENGLISH: Mapping[str, str] = {
         "If a room is missing from your list, look among your invitations."
     ),
     "entry_pointer_in_shared_room": (
-        "I answer in chats of your own, not here where others read along. Look for your Space among "
-        "your rooms and invitations, or open another chat with `!new`."
+        "Others read along here, so let's talk in your own chat: look for your Space among your "
+        "rooms and invitations, or send `!new` for another chat."
     ),
     "not_in_shared_room": (
-        "The answer to {command} is for you alone, and others read along here. Write it in one of your "
-        "chats."
+        "Others read along here, so please send {command} in one of your chats."
     ),
     "setup_failed": (
-        "Your Space could not be set up: {reason}. Invite me again later, or ask the operator."
+        "Your Space could not be set up: {reason}. Please invite me again later; if that does "
+        "not help, ask the operator."
+    ),
+    "invite_refused": (
+        "I may talk only to people on my operator's list. If you would like to be on it, please "
+        "ask the operator."
+    ),
+    "no_longer_allowed": (
+        "I'm sorry: I can't answer you here any more, because you are not on my operator's list "
+        "now. Everything stays readable. If this is a mistake, please ask the operator."
     ),
     # Help
-    "help_header": "Write plain text to talk to the agent. These commands are understood:",
+    "help_header_chat": "Write plain text to talk to the agent, or send a command.",
+    "help_header": "These commands work here.",
+    "help_group_chat": "**This chat**",
+    "help_group_chats": "**Your chats**",
+    "help_group_settings": "**Settings and help**",
+    "help_group_agent": "**When the agent asks**",
     "help_line": "- {usage} — {line}",
     "help_help": "shows this list",
     "usage_new": "!new [name]",
     "help_new": "opens another chat",
     "help_chats": "lists your chats",
+    "usage_open": "!open <number>",
+    "help_open": "brings back a chat that is archived or that you left",
     "usage_rename": "!rename <name>",
     "help_rename": "gives this chat another name",
-    "help_archive": "closes this chat; it stays readable",
+    "help_archive": "closes this chat; it stays readable, and `!open` brings it back",
     "help_settings": "shows your settings",
-    "help_skills": "lists the agent's skills",
+    "help_skills": "lists what the agent may use",
     "usage_skill": "!skill on|off <name>",
     "help_skill": "switches a skill on or off",
     "usage_soul": "!soul [text]",
-    "help_soul": "shows or sets how the agent should be",
+    "help_soul": "shows or sets how the agent should be; `!soul off` removes it",
     "usage_safety": "!safety [on|off <name>]",
-    "help_safety": "lists the safety rules, or switches one",
+    "help_safety": "lists what the agent asks about first, or switches one",
     "usage_agent": "!agent [number|id]",
     "help_agent": "lists the agents, or selects one for new chats",
-    "help_context": "shows what this chat's context holds",
+    "usage_language": "!language [en|ru]",
+    "help_language": "shows or sets the language that I write in",
+    "help_context": "shows how much this chat holds, and its saves",
     "usage_save": "!save [name]",
-    "help_save": "saves this chat's context",
-    "help_load": "goes back to a saved context",
-    "help_clear": "lets the agent forget this chat (also `!reset`)",
+    "help_save": "saves the conversation as it is now",
+    "usage_load": "!load [number|name]",
+    "help_load": "goes back to a save",
+    "help_clear": "makes the agent forget this chat (also `!reset`)",
     "help_yes": "agrees to what the agent asks",
     "help_no": "declines what the agent asks",
-    "help_cancel": "leaves an open question or list",
+    "help_cancel": "closes an open question or list without an answer",
     "help_stop": "ends the running answer",
-    "wrong_usage": "Please write it like this: {usage}",
-    "unknown_command": "There is no command {command}. `!help` lists those there are.",
-    "only_in_chat": "{command} works in a chat, not here. `!chats` shows where yours are.",
+    "wrong_usage": "For example: {example}",
+    "example_new": "!new Holiday plans",
+    "example_open": "!open 1",
+    "example_rename": "!rename Holiday plans",
+    "example_skill": "!skill off files",
+    "example_soul": "!soul Be brief and kind.",
+    "example_safety": "!safety off file-delete",
+    "example_agent": "!agent 1",
+    "example_language": "!language ru",
+    "example_save": "!save before the trip",
+    "example_load": "!load 1",
+    "no_argument": "Nothing is changed. If you mean this whole chat, send just {command}.",
+    "unknown_command": "There is no command {command}. `!help` lists them all.",
+    "only_in_chat": (
+        "{command} works inside a chat. Send it in one of yours, or open another with `!new`."
+    ),
     # Chats
     "chat_created": "Your new chat is ready: [{name}]({link}).",
-    "chat_created_in_shared_room": "Your new chat is ready; look for it among your invitations.",
+    "chat_created_in_shared_room": "Your new chat is ready: look for it among your invitations.",
     "new_failed": "The chat could not be opened: {reason}. Please try `!new` again later.",
     "chats_header": "Your chats:",
     "chat_line": "- {number} · [{name}]({link}) · {agent} · {state}",
@@ -83,36 +114,42 @@ ENGLISH: Mapping[str, str] = {
     "chat_failed": "out of order",
     "no_chats": "You have no chats yet. `!new` opens one.",
     "renamed": "This chat is now called **{name}**.",
-    "name_too_long": "That name is too long: {limit} {limit:character|characters} at most, please.",
+    "name_too_long": "That name is too long: up to {limit} {limit:character|characters} fit.",
     "archived_now": (
-        "This chat is archived: messages here get no more answers, and all of it stays readable. "
-        "`!new` opens another one."
+        "This chat is archived: it stays readable, and messages here get no more answers. `!open "
+        "{number}` brings it back."
     ),
-    "already_archived": "This chat is archived already.",
-    "chat_is_archived": "This chat is archived, so nobody answers here. `!new` opens another one.",
+    "chat_is_archived": (
+        "This chat is archived, so nothing was done. `!open {number}` brings it back, `!new` "
+        "opens another one."
+    ),
     "stale_agent": (
-        "The agent of this chat (**{agent}**) is not available any more, so your message was sent "
-        "nowhere. `!new` opens a chat with another agent."
+        "The agent of this chat, **{agent}**, is no longer available, so your message was not "
+        "sent. `!new` opens a chat with another agent."
     ),
     "room_recovery_failed": (
-        "I could not restore my local state for this room, so I can't answer here right now. I "
-        "will try again when you write. If that does not help, the operator may have to restart "
-        "or reset the bot."
+        "I could not restore my local state for this room, so I can't answer here yet. I will "
+        "try again when you write. If that does not help, the operator may have to restart or "
+        "reset the bot."
     ),
     "too_many_waiting": (
-        "Too many messages are waiting for an answer here. What is sent from now on is not answered "
-        "until fewer are waiting; please send it again later."
+        "Too many messages are waiting here. I can't take new ones until some are answered; "
+        "please send yours again later."
     ),
     # Answers
     "tool_status": "*Using {tool}…*",
     "progress": "*{text}…*",
     "empty_answer": "*The agent finished without saying anything.*",
     "stopped": "*Stopped.*",
-    "answer_too_long": "*The answer is longer than I can show, so it ends here.*",
-    "turn_too_long": "*The time for one answer is over, so it ends here.*",
-    "stopped_nothing": "*Stopped before the answer began.*",
-    "stop_done": "Stopped.",
-    "nothing_to_stop": "No answer is running, so there is nothing to stop.",
+    "answer_too_long": (
+        "*The answer is longer than I can show, so it ends here. You can ask for the rest.*"
+    ),
+    "turn_too_long": (
+        "*The time for one answer is over, so it ends here. You can ask the agent to go on.*"
+    ),
+    "stop_done": "Ready for your next message.",
+    "stop_next": "Going on with what you sent since.",
+    "nothing_to_stop": "No answer is running.",
     "gave_up_unreachable": (
         "The agent could not answer: it can't be reached. Please send your message again later."
     ),
@@ -120,104 +157,131 @@ ENGLISH: Mapping[str, str] = {
         "The agent could not answer: it went silent. Please send your message again later."
     ),
     "gave_up_protocol": (
-        "The agent could not answer: what it sent makes no sense to me. Please send your message "
-        "again; if that does not help, tell the operator."
+        "The agent could not answer: its reply was damaged. Please send your message again; if "
+        "that does not help, tell the operator."
     ),
     "gave_up_broken_off": (
         "The agent could not answer: the connection broke before it had finished. Please send "
         "your message again."
     ),
     "gave_up_busy": (
-        "The agent could not answer: it is busy with this chat elsewhere. Please send your message "
-        "again later."
+        "The agent could not answer: it is busy with this chat elsewhere. Please send your "
+        "message again in a while."
     ),
     "gave_up_not_restored": (
         "The agent could not answer: I could not restore my local state for this room within a day. "
         "Please send your message again later."
     ),
     "gave_up_no_call": (
-        "The agent could not answer: too many other answers are being written just now. Please send "
-        "your message again later."
+        "The agent could not answer: too many other answers are being written right now. Please "
+        "send your message again in a while."
     ),
     "gave_up_too_slow": (
-        "The agent could not answer: it took too long. Please send your message again, or ask for less."
+        "The agent could not answer: it took too long. Please send your message again, or ask "
+        "for less."
     ),
     "gave_up_somehow": "The agent could not answer. Please send your message again later.",
-    "agent_error": (
-        "The agent could not answer: it reported the error {code}. Please try again, or put it "
-        "differently."
-    ),
+    "agent_error": "Something went wrong on the agent's side. Try again. ({code})",
     "answer_refused_by_server": (
-        "There is an answer, but the homeserver does not accept it as a message. Please ask again, "
-        "or for something shorter."
+        "There is an answer, but the homeserver does not accept it. Please ask again, or for "
+        "something shorter."
     ),
-    "message_failed": "This message could not be answered: something in it can't be processed.",
+    "message_failed": "I could not read this message. Please send it again as plain text.",
     "confirmation_title": "**The agent asks: {title}**",
     "confirmation_hint": "Answer with `!yes` or `!no`.",
     "question_again": (
-        "Nothing is agreed to or declined yet: an answer is `!yes` or `!no` alone, written after the "
-        "question is shown. The open question is:"
+        "Nothing is decided yet: only the word alone counts, sent after the question. It is "
+        "still open:"
     ),
-    "no_open_question": "Nothing is waiting for your answer.",
-    "confirmation_expired": "That question does not stand any more. Please ask the agent again.",
-    "question_dropped": "The question is dropped; the agent gets no answer to it.",
+    "no_open_question": "The agent is not asking you anything right now.",
+    "confirmation_expired": (
+        "That question is no longer open. If it still matters, ask the agent again."
+    ),
+    "question_dropped": "The question is closed; the agent gets no answer to it.",
     "cancel_nothing": "There is nothing to cancel.",
     # Settings
     "on": "on",
     "off": "off",
+    "none": "none",
     "switch_line": "- {name}: {state}",
     "settings_page": (
         "Your settings:\n\n"
         "- Agent for new chats: **{agent}**\n"
-        "- Skills switched on: {skills}\n"
+        "- Language: {language}\n"
+        "- Skills that are on: {skills}\n"
         "- Soul: {soul}\n"
-        "- Safety rules switched on: {safety}\n\n"
-        "Change them with `!agent`, `!skill`, `!soul` and `!safety`."
+        "- The agent asks first before: {safety}\n\n"
+        "Change them with `!agent`, `!language`, `!skill`, `!soul` and `!safety`."
     ),
-    "skills_header": "Skills; `!skill on|off <name>` switches one:",
+    "language_name": "English",
+    "language_choice": "- `!language {code}` — I write to you in English",
+    "language_shown": "I write to you in **English**. You can choose:",
+    "language_set": "From now on I write to you in English, in all your chats.",
+    "language_unknown": "I don't speak {wanted}. You can choose:",
+    "skills_header": (
+        "What the agent may use; `!skill off files` or `!skill on files`, for example, switches "
+        "one:"
+    ),
     "no_skills": "There are no skills to switch.",
-    "skill_switched": "Skill {name} is {state} from your next message on.",
-    "skill_unknown": "There is no skill {name}. These there are: {known}.",
-    "no_soul": "No soul is set. `!soul <text>` tells the agent how it should be.",
-    "soul_shown": "The agent should be like this:\n\n{soul}",
-    "soul_set": "The soul is set, from your next message on.",
-    "soul_cleared": "The soul is gone; the agent is its own self from your next message on.",
-    "soul_too_long": "That is too long: {limit} {limit:character|characters} at most, please.",
-    "safety_header": "Safety rules; `!safety on|off <name>` switches one:",
+    "skill_switched": "{name} is {state}, starting with your next message.",
+    "skill_unknown": "There is no skill {name}. You can choose: {known}.",
+    "no_soul": (
+        "No soul is set. Say how the agent should be, for example: `!soul Be brief and kind.`"
+    ),
+    "soul_shown": "The agent should be like this (`!soul off` removes it):\n\n{soul}",
+    "soul_set": "The soul is set, starting with your next message. `!soul off` removes it.",
+    "soul_cleared": "The soul is removed, starting with your next message.",
+    "soul_too_long": "That is too long: up to {limit} {limit:character|characters} fit.",
+    "safety_header": (
+        "What the agent asks you about first; `!safety off file-delete`, for example, lets it "
+        "act without asking:"
+    ),
     "no_safety": "There are no safety rules to switch.",
-    "safety_switched": "Safety rule {name} is {state} from your next message on.",
-    "safety_unknown": "There is no safety rule {name}. These there are: {known}.",
+    "safety_switched": "{name} is {state}, starting with your next message.",
+    "safety_unknown": "There is no safety rule {name}. You can choose: {known}.",
     "agents_header": "Agents:",
     "agent_line": "{number}. **{label}** ({agent})",
     "agent_line_selected": "{number}. **{label}** ({agent}) — selected",
     "agents_footer": "`!agent <number>` selects one for new chats.",
-    "agent_selected": "New chats are with **{label}** from now on.",
-    "agent_bound_here": "This chat is with **{label}** now, and so are new ones.",
+    "agent_selected": "Your new chats are with **{label}** from now on.",
+    "agent_bound_here": "This chat and your new ones are with **{label}** from now on.",
     "agent_bound_elsewhere": (
-        "New chats are with **{label}** from now on. This one stays with **{here}**."
+        "Your new chats are with **{label}** from now on. This one stays with **{here}**."
     ),
-    "agent_unknown": "There is no agent {wanted}. `!agent` lists those there are.",
+    "agent_unknown": "There is no agent {wanted}. `!agent` lists them.",
     # Context
-    "context_cleared": "Done: the agent has forgotten this chat and starts afresh.",
-    "context_page": "- Context: **{name}**\n- Used: {tokens}\n- Saves: {saves}",
-    "tokens": "{count:,} {count:token|tokens}",
+    "context_cleared": (
+        "The agent has forgotten this chat and starts afresh. This can't be undone."
+    ),
+    "context_cleared_saves": "Your saves stay listed; `!load` asks the agent for one.",
+    "context_page": "{state}; {used}.",
+    "context_unsaved": "Nothing saved yet",
+    "context_named": "Last saved or loaded: **{name}**",
+    "context_fresh": "Nothing saved since the last `!clear`",
+    "context_saves": "You can go back:",
+    "context_save": "- `!load {number}` — {name}",
+    "no_tokens": "no tokens in use so far",
+    "tokens": "about {count:,} {count:token|tokens} in use",
     "save_name": "Save {number}",
     "please_save": "Please keep our conversation so far under the name “{name}”.",
     "please_load": "Please go back to our conversation that you keep under the name “{name}”.",
     "save_done": "Saved as **{name}**. `!load` brings it back.",
-    "save_failed": "The context could not be saved as **{name}**. Please try again later.",
+    "save_failed": "**{name}** could not be saved. Please try again later.",
     "saves_header": "Saves of this chat:",
     "save_line": "{number}. {name}",
-    "saves_footer": "Send a number to go back to that save; `0` or `!cancel` changes nothing.",
-    "load_none": "Nothing has been saved in this chat yet. `!save` does that.",
-    "load_picked": "Back at **{name}**.",
+    "saves_footer": "Send a number to go back to that save, or `0` to leave everything as it is.",
+    "load_none": (
+        "Nothing is saved in this chat yet. `!save` saves the conversation as it is now."
+    ),
+    "load_unknown": "There is no save {wanted}. You can choose:",
+    "load_picked": "The conversation is back at **{name}**.",
     "load_failed": "The agent could not go back to **{name}**. Please try again later.",
-    "load_left": "All stays as it is.",
+    "load_left": "Everything stays as it is.",
     "load_invalid": (
-        "That number is not in the list of {count} {count:save|saves}. Send one that is; `0` or "
-        "`!cancel` changes nothing."
+        "The list has {count} {count:save|saves}. Send one of the numbers in it, or `0` to leave "
+        "everything as it is."
     ),
     # Files
-    "files_not_yet": "I can't take files yet. Please write what is in it.",
-    "agent_file_failed": "The agent offered the file **{name}**, but it can't be shown.",
+    "files_not_yet": "I can't open files yet. Please write as text what matters in it.",
+    "agent_file_failed": "The agent offered the file **{name}**, but I can't show it.",
 }

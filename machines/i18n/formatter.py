@@ -35,10 +35,14 @@ class Count(int):
 
 @dataclass(frozen=True)
 class Formatter:
-    """The templates of a language and the brand; the base of the classes with the sentences."""
+    """The templates of a language and the brand; the base of the classes with the sentences.
+
+    `locale` is the language, as in `SURFACES_LOCALE`.
+    """
 
     brand: str
     templates: Mapping[str, str]
+    locale: str = "en"
 
     def format(self, key: str, **values: str | int) -> str:
         """Fill the template `key`; numbers select plural forms (see `Count`)."""
@@ -53,8 +57,8 @@ class Formatter:
         return self.format("on" if on else "off")
 
     def names(self, names: tuple[str, ...]) -> str:
-        """Return the names in one line, or a dash when there are none."""
-        return ", ".join(map(inline_code, names)) or "–"
+        """Return the names in one line, or the word for none."""
+        return ", ".join(map(inline_code, names)) or self.format("none")
 
 
 def escape(text: str) -> str:

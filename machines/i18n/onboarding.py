@@ -1,6 +1,6 @@
 """Sentences for onboarding and help: names of rooms, the welcome, links to chats (contracts O1–O5, K1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from machines.i18n.formatter import Formatter, escape, inline_code
 
@@ -49,16 +49,32 @@ class Onboarding(Formatter):
         """Report in the entry room that the homeserver refuses the Space or its first chat."""
         return self.format("setup_failed", reason=escape(reason))
 
-    def help(self, commands: Iterable[str]) -> str:
-        """Return a line for each command; the line of a command also names its aliases."""
-        lines = (
-            self.format(
-                "help_line", usage=inline_code(self.usage(name)), line=self.format(f"help_{name}")
-            )
-            for name in commands
-            if f"help_{name}" in self.templates
-        )
-        return "\n".join((self.format("help_header"), "", *lines))
+    def invite_refused(self) -> str:
+        """Return the reason of a rejected invitation, which is not Markdown (contract O4)."""
+        return self.format("invite_refused")
+
+    def no_longer_allowed(self) -> str:
+        """Answer the first message of a user who may no longer talk to the bot (contract E3)."""
+        return self.format("no_longer_allowed")
+
+    def help(self, groups: Mapping[str, Iterable[str]], *, takes_text: bool) -> str:
+        """Return a line for each command, under the title of its group; the line of a command also names its aliases.
+
+        `takes_text`: plain text in this room is for the agent.
+        """
+        sections = [self.format("help_header_chat" if takes_text else "help_header")]
+        for group, commands in groups.items():
+            lines = [
+                self.format(
+                    "help_line",
+                    usage=inline_code(self.usage(name)),
+                    line=self.format(f"help_{name}"),
+                )
+                for name in commands
+            ]
+            if lines:
+                sections.append("\n".join((self.format(f"help_group_{group}"), "", *lines)))
+        return "\n\n".join(sections)
 
     def usage(self, command: str) -> str:
         """Return the syntax of a command, such as `!new [name]`; only commands with arguments have a template."""
@@ -66,8 +82,14 @@ class Onboarding(Formatter):
         return self.format(key) if key in self.templates else f"!{command}"
 
     def wrong_usage(self, command: str) -> str:
-        """Answer a command whose argument is invalid or missing."""
-        return self.format("wrong_usage", usage=inline_code(self.usage(command)))
+        """Answer a command whose argument is invalid or missing, with an example."""
+        key = f"example_{command}"
+        example = self.format(key) if key in self.templates else f"!{command}"
+        return self.format("wrong_usage", example=inline_code(example))
+
+    def no_argument(self, command: str) -> str:
+        """Answer a command that takes no argument but has one: nothing was done (contract K12)."""
+        return self.format("no_argument", command=inline_code(f"!{command}"))
 
     def unknown_command(self, name: str) -> str:
         """Answer an unknown command."""

@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from machines.i18n.formatter import Formatter, escape, inline_code
 
+MAX_SHOWN = 100
+"""The longest part of an invalid argument that an answer repeats."""
+
 
 class Switch(Struct, frozen=True):
     """A skill or a safety rule, and whether it is on."""
@@ -33,10 +36,28 @@ class Settings(Formatter):
         return self.format(
             "settings_page",
             agent=escape(agent),
+            language=self.format("language_name"),
             skills=self.names(skills),
-            soul=escape(soul) or "–",
+            soul=escape(soul) or self.format("none"),
             safety=self.names(safety),
         )
+
+    def language_name(self) -> str:
+        """Return the name of this language in this language."""
+        return self.format("language_name")
+
+    def language_shown(self, choices: Iterable[Formatter]) -> str:
+        """Answer `!language`: this language, and the choices, each in its own language (contract K13)."""
+        return "\n".join((self.format("language_shown"), "", *_choices(choices)))
+
+    def language_set(self) -> str:
+        """Answer `!language en|ru`, in the chosen language."""
+        return self.format("language_set")
+
+    def language_unknown(self, wanted: str, choices: Iterable[Formatter]) -> str:
+        """Answer `!language` with another argument."""
+        first = self.format("language_unknown", wanted=inline_code(wanted[:MAX_SHOWN]))
+        return "\n".join((first, "", *_choices(choices)))
 
     def skills_list(self, skills: Iterable[Switch]) -> str:
         """Answer `!skills`."""
@@ -120,3 +141,7 @@ class Settings(Formatter):
             for switch in switches
         ]
         return "\n".join((self.format(header), "", *lines)) if lines else self.format(none)
+
+
+def _choices(choices: Iterable[Formatter]) -> Iterable[str]:
+    return (each.format("language_choice", code=each.locale) for each in choices)

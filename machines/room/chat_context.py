@@ -45,6 +45,7 @@ class ChatContext(Struct, frozen=True):
     """The context of one chat.
 
     `tokens` is `None` until the agent has reported any. With `picking`, a number selects a saved context.
+    `refusal_told`: the user of this room may no longer talk to the bot, and was told so (contract E3).
     """
 
     context_name: str = ""
@@ -52,6 +53,7 @@ class ChatContext(Struct, frozen=True):
     saves: tuple[str, ...] = ()
     question: Question | None = None
     picking: bool = False
+    refusal_told: bool = False
 
     def after_answer(
         self, done: AgentDone, request: ContextRequest | None, now: float

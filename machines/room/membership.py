@@ -71,4 +71,6 @@ def _answer_invite(draft: StepDraft, invite: InviteArrived) -> None:
     fields = {"room_id": invite.room_id, "sender": invite.sender}
     draft.effects.append(Log("invite_rejected", fields))
     txn_id = new_txn_id(invite.room_id, "reject", draft.context)
-    draft.effects.append(Enqueue(RejectInvite(invite.room_id), txn_id))
+    # No stranger has chosen a language.
+    order = RejectInvite(invite.room_id, draft.context.catalog.invite_refused())
+    draft.effects.append(Enqueue(order, txn_id))

@@ -17,6 +17,7 @@ from machines.events.internal import (
 from machines.events.matrix import MalformedArrived, MessageArrived
 from machines.events.orders import SendMessage
 from machines.ids import EventId, TxnId, UserId
+from machines.room import refusal
 from machines.room.machine import UserWrote
 from machines.room.membership import step_room
 from machines.room.repair import is_expired
@@ -30,15 +31,17 @@ _REPLACEMENT = ".refused"
 def receive(draft: StepDraft, message: Message, seq: int, received_at: float) -> None:
     """Ignore a message that is not accepted here, run a command, or queue the message (contracts D5, E3)."""
     if not _accepts(draft, message.sender):
+        refusal.tell_once(draft, message.sender)
         draft.effects.append(Ack(seq))
         return
+    refusal.forget(draft, message.sender)
     command = _parse_command(draft, message)
     if draft.room.is_ready and command is not None and not command.waits:
         _run_command(draft, command, message, seq)
         return
     draft.waiting = (*draft.waiting, WaitingMessage(seq, message, received_at))
     if draft.room.state != "bound":
-        _trigger_repair(draft, command, seq, received_at)
+        _trigger_repair(draft, message.sender, command, seq, received_at)
 
 
 def receive_deferred(draft: StepDraft, deferred: MessageDeferred) -> None:
@@ -46,17 +49,22 @@ def receive_deferred(draft: StepDraft, deferred: MessageDeferred) -> None:
     message = deferred.message
     if draft.room.state != "bound" and _accepts(draft, message.sender):
         since = min(deferred.received_at, draft.context.now)
-        _trigger_repair(draft, _parse_command(draft, message), deferred.seq, since)
+        command = _parse_command(draft, message)
+        _trigger_repair(draft, message.sender, command, deferred.seq, since)
 
 
 def receive_dropped(draft: StepDraft, dropped: MessageDropped, seq: int) -> None:
     """Handle a message that is not stored: it may start a repair (contract C8)."""
     if draft.room.state != "bound" and _accepts(draft, dropped.sender):
-        _trigger_repair(draft, None, seq, draft.context.now)
+        _trigger_repair(draft, dropped.sender, None, seq, draft.context.now)
 
 
 def _trigger_repair(
-    draft: StepDraft, command: commands.Command | None, seq: int, since: float
+    draft: StepDraft,
+    sender: UserId,
+    command: commands.Command | None,
+    seq: int,
+    since: float,
 ) -> None:
     """Start the repair of a room that is not bound, because a message arrived (contracts C7, C8).
 
@@ -69,7 +77,8 @@ def _trigger_repair(
     if draft.room.state == "failed" and command is not None and not draft.room.reminder_sent:
         # A command is answered at once: the next repair may be a minute later (C8, C10).
         draft.room = replace(draft.room, reminder_sent=True, failure_reported=True)
-        draft.send_notice(draft.catalog.room_recovery_failed(), "reminder")
+        text = draft.context.catalog_for(sender).room_recovery_failed()
+        draft.send_notice(text, "reminder")
 
 
 def replay_waiting(draft: StepDraft) -> None:
@@ -194,10 +203,14 @@ def _run_command(draft: StepDraft, command: commands.Command, message: Message, 
         draft.context,
         seq,
         begun,
+        bool(draft.waiting),
     )
     draft.effects.append(Ack(seq))
     if command.chats_only and not ctx.is_chat:
         draft.effects.append(ctx.answer(ctx.catalog.only_in_chat(command.name)))
+        return
+    if command.chats_only and ctx.is_archived and not command.works_archived:
+        draft.effects.append(ctx.answer(ctx.catalog.chat_is_archived(ctx.chat_number)))
         return
     if command.is_private and draft.room.has_other_readers:
         draft.effects.append(ctx.answer(ctx.catalog.not_in_shared_room(command.name)))

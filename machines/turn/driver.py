@@ -18,6 +18,7 @@ from machines.events.internal import (
 )
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import ActorKey
+from machines.room.binding import chat_number
 from machines.room.step_draft import Message, StepDraft
 from machines.turn.machine import TURN, TurnEvent
 from machines.turn.notices import found_parts
@@ -48,7 +49,9 @@ def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
     if binding is None or binding.platform_chat_id is None or event_id is None:
         raise ValueError(f"{draft.room.room_id} is not a chat with an agent")
     if binding.archived:
-        draft.effects.append(answer(reply_to, catalog.chat_is_archived()))
+        draft.effects.append(
+            answer(reply_to, catalog.chat_is_archived(chat_number(binding.chat_id)))
+        )
         return
     if binding.agent_id is None or not draft.context.agents.knows(binding.agent_id):
         draft.effects.append(answer(reply_to, catalog.stale_agent(binding.agent_id or "")))
@@ -58,7 +61,9 @@ def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
         platform_chat_id=binding.platform_chat_id,
         message_id=event_id,
         text=prompt.text,
-        settings=draft.context.preferences(binding.matrix_user_id).settings(),
+        settings=draft.context.preferences(binding.matrix_user_id).settings(
+            draft.context.catalog.locale
+        ),
         confirmation=prompt.confirmation,
         context=prompt.context,
     )

@@ -44,13 +44,12 @@ def after_failure(request: AgentRequest, failed: AttemptFailed, catalog: Catalog
     """Return the end of a reply after a failed attempt that is not repeated (contract D10)."""
     if failed.retryable:
         return without_answer(request, catalog, catalog.agent_gave_up(failed.kind))
-    sentences = (_context_failed(request, catalog), catalog.agent_error(failed.kind))
-    return "\n\n".join(filter(None, sentences))
+    return _context_failed(request, catalog, failed.kind) or catalog.agent_error(failed.kind)
 
 
-def _context_failed(request: AgentRequest, catalog: Catalog) -> str:
+def _context_failed(request: AgentRequest, catalog: Catalog, code: str = "") -> str:
     if request.context is None:
         return ""
     if request.context.action == "save":
-        return catalog.save_failed(request.context.name)
-    return catalog.load_failed(request.context.name)
+        return catalog.save_failed(request.context.name, code)
+    return catalog.load_failed(request.context.name, code)

@@ -242,9 +242,7 @@ class TurnMachine(StateMachine):
     @staticmethod
     def stop(data: ActiveTurn, trigger: UserStopped, context: StepContext) -> "_Result":
         """End the reply with the text so far, and mark it as stopped (contract K9)."""
-        catalog = _catalog(data, context)
-        ending = catalog.stopped() if data.has_output() else catalog.stopped_nothing()
-        return _cancel(data, context, ending, "")
+        return _cancel(data, context, _catalog(data, context).stopped(), "")
 
 
 _Result = tuple[ActiveTurn, tuple[Effect, ...]]

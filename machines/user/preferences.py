@@ -34,7 +34,8 @@ class Preferences(Struct, frozen=True):
     """The preferences of a user; only differences from the defaults are stored.
 
     `agent_id` is the agent of new chats; `soul` is the user's text about how the agent should behave; `language` is
-    the language of the bot's sentences, empty for the configured one.
+    the language of the bot's sentences, empty for the configured one. A user who chooses the configured language keeps
+    it when the configuration changes.
     """
 
     agent_id: AgentId | None = None
@@ -56,12 +57,12 @@ class Preferences(Struct, frozen=True):
             chosen[name] = on
         return replace(self, skills=chosen) if group == "skills" else replace(self, safety=chosen)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, default_language: str) -> dict[str, Any]:
         """Return the `settings` of the agent protocol: only differences from the defaults."""
         chosen = {
             "soul": self.soul,
             "skills": dict(self.skills),
             "safety": dict(self.safety),
-            "language": self.language,
+            "language": self.language if self.language != default_language else "",
         }
         return {key: value for key, value in chosen.items() if value}

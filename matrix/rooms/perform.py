@@ -102,8 +102,8 @@ class OrderPerformer:
                 return await self._redact(order, txn_id)
             case JoinRoom(room_id=room_id):
                 return await self._join(room_id)
-            case RejectInvite(room_id=room_id):
-                return await self._reject(room_id)
+            case RejectInvite(room_id=room_id, reason=reason):
+                return await self._reject(room_id, reason)
             case LookUpName(user_id=user_id):
                 return await self._look_up_name(user_id)
             case CreateRoom():
@@ -171,12 +171,13 @@ class OrderPerformer:
         self._encrypted.pop(room_id, None)
         return Joined(room_id, await self._is_encrypted(room_id))
 
-    async def _reject(self, room_id: RoomId) -> Outcome:
+    async def _reject(self, room_id: RoomId, reason: str) -> Outcome:
         """Reject an invitation and forget the room, so that nothing of it is stored (contract O4)."""
-        for step in ("leave", "forget"):
+        bodies = {"leave": {"reason": reason} if reason else {}, "forget": {}}
+        for step, body in bodies.items():
             path = client_path("rooms", room_id, step)
             try:
-                await self._transport.request(Request("POST", path, body={}, bucket="join"))
+                await self._transport.request(Request("POST", path, body=body, bucket="join"))
             except RequestRefused as refused:
                 # Not invited any more, or already left: the order is fulfilled.
                 if refused.status not in (400, 403, 404):

@@ -112,8 +112,8 @@ async def test_stop_is_handled_in_a_room_that_accepts_no_more_messages(runtime: 
         stop = runtime.message(room, "!stop")
         runtime.homeserver.next_sync(stop)
         await settle()
-    assert (EventId("$1"), CATALOG.stopped_nothing()) in runtime.homeserver.replies
-    assert (stop.event_id, CATALOG.stop_done()) in runtime.homeserver.replies
+    assert (EventId("$1"), CATALOG.stopped()) in runtime.homeserver.replies
+    assert (stop.event_id, CATALOG.stop_done(others_wait=True)) in runtime.homeserver.replies
 
 
 async def test_events_of_a_room_are_stored_and_handled_beyond_the_bound(runtime: RuntimeFixture):

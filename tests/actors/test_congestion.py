@@ -80,7 +80,7 @@ async def test_stop_is_handled_while_answers_wait_to_be_sent(runtime: RuntimeFix
         await pour(runtime, room, ["!stop"])
         assert "slow" in runtime.agents.closed
     bodies = runtime.database.rows("SELECT payload FROM outbox WHERE kind = 'send_message'")
-    assert any(CATALOG.stop_done() in payload for (payload,) in bodies)
+    assert any(CATALOG.stop_done(others_wait=True) in payload for (payload,) in bodies)
 
 
 async def test_a_room_whose_messages_wait_for_its_lane_has_not_caught_up(runtime: RuntimeFixture):

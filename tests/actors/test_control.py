@@ -31,7 +31,7 @@ async def test_stop_ends_the_current_answer_behind_any_number_of_messages(
         runtime.agents.silent.add("1")
         runtime.homeserver.next_sync(runtime.message(room, "!stop"))
         await settle()
-        assert stopped(runtime) == [CATALOG.stopped_nothing()]
+        assert stopped(runtime) == [CATALOG.stopped()]
         await runtime.clock.advance(1)
     assert [request.text for request in runtime.agents.requests] == ["0", "1"]
 
@@ -46,8 +46,8 @@ async def test_stop_is_handled_after_a_restart_with_a_full_queue(runtime: Runtim
     await save_events(runtime.journal, [runtime.message(room, "one more"), stop], 1.0)
     async with runtime.running(killed=True):
         await settle()
-        assert stopped(runtime) == [CATALOG.stopped_nothing()]
-        assert (stop.event_id, CATALOG.stop_done()) in runtime.homeserver.replies
+        assert stopped(runtime) == [CATALOG.stopped()]
+        assert (stop.event_id, CATALOG.stop_done(others_wait=True)) in runtime.homeserver.replies
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ from machines.events.internal import (
 )
 from machines.events.matrix import MessageArrived, QuestionShown
 from machines.events.orders import JoinRoom, Outcome, SendMessage
-from machines.i18n import Catalog, catalog_for
+from machines.i18n import TEMPLATES, Catalog, catalog_for
 from machines.ids import AgentId, EventId, RoomId, TxnId, UserId
 from machines.room import actor as room_actor
 from machines.room.actor import RoomActor
@@ -86,6 +86,7 @@ def make_context(
     return StepContext(
         now=now,
         catalog=CATALOG,
+        catalogs={each: catalog_for(each, "Lambda") for each in TEMPLATES},
         access=Access(BOT, allowed),
         agents=FewAgents(tuple(agents)),
         preferences=lambda user_id: chosen.get(user_id, Preferences()),

@@ -12,8 +12,8 @@ from machines.i18n import TEMPLATES, AgentLine, Catalog, ChatLine, Switch, catal
 from machines.i18n.formatter import Count, Formatter, escape, inline_code
 
 COMMANDS = (
-    "help", "new", "chats", "rename", "archive", "settings", "skills", "skill", "soul", "safety",
-    "agent", "context", "save", "load", "clear", "yes", "no", "cancel", "stop",
+    "help", "new", "chats", "open", "rename", "archive", "settings", "skills", "skill", "soul",
+    "safety", "agent", "language", "context", "save", "load", "clear", "yes", "no", "cancel", "stop",
 )  # fmt: skip
 SENTENCES = sorted(
     name
@@ -23,7 +23,11 @@ SENTENCES = sorted(
 LANGUAGES = sorted(TEMPLATES)
 LINK = "https://matrix.to/#/!room"
 ARGUMENTS = {
-    "commands": tuple(COMMANDS),
+    "groups": {"chat": COMMANDS, "chats": ("new",), "settings": ("help",), "agent": ("yes",)},
+    "choices": tuple(catalog_for(locale, "Lambda") for locale in sorted(TEMPLATES)),
+    "takes_text": True,
+    "has_saves": True,
+    "others_wait": True,
     "command": "rename",
     "chats": (
         ChatLine("C1", "Budget", "Mock", "open", LINK, current=True),
@@ -131,6 +135,11 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
     for empty in (catalog.skills_list(()), catalog.safety_list(()), catalog.soul_shown("")):
         assert empty
     catalog.skill_switched("search", on=False)
+    catalog.help({}, takes_text=False)
+    catalog.stop_done(others_wait=False)
+    catalog.settings_page("Mock", (), "", ())
+    for name, tokens, saves in (("", None, ()), ("", 5, ("monday",))):
+        catalog.context_page(name, tokens, saves)
     assert set(catalog.templates) - used == set()
 
 
@@ -139,7 +148,8 @@ def test_the_languages_differ():
     same = {key for key in same if not key.startswith("usage_")}
     assert same <= {
         "space_name", "help_line", "chat_line", "progress", "switch_line", "agent_line",
-        "save_line",
+        "save_line", "context_page", "context_save", "example_agent", "example_load", "example_open",
+        "example_safety", "example_skill",
     }  # fmt: skip
 
 
@@ -151,14 +161,14 @@ def test_rooms_are_named_as_promised(locale, name):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_explains_every_command_in_a_line_of_its_own(catalog, command):
-    lines = catalog.help([command]).splitlines()
-    assert len(lines) == 3
-    assert lines[-1].startswith(f"- `!{command}")
+    header, _, title, _, line = catalog.help({"chats": [command]}, takes_text=True).splitlines()
+    assert header
+    assert title == catalog.format("help_group_chats")
+    assert line.startswith(f"- `!{command}")
 
 
 def test_help_mentions_an_alias_in_the_line_of_its_command(catalog):
-    assert catalog.help(["clear", "reset"]) == catalog.help(["clear"])
-    assert "`!reset`" in catalog.help(["clear"])
+    assert "`!reset`" in catalog.help({"chat": ["clear"]}, takes_text=True)
 
 
 def test_an_unknown_command_is_answered_in_one_line_that_names_help(catalog):

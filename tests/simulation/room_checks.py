@@ -114,7 +114,7 @@ class RoomChecks:
         if any(
             (each.body, each.event.room_id) == ("!clear", room_id) for each in self._sent_messages
         ):
-            ends += [catalog.stopped(), catalog.stopped_nothing()]
+            ends += [catalog.stopped()]
         return ends
 
     def _ends_with(self, event_id: str, text: str, end: str) -> bool:

@@ -162,7 +162,9 @@ async def test_in_a_room_with_a_third_user_no_private_data_is_shown(onboarded, m
     assert [chats, settings, soul] == [
         CATALOG.not_in_shared_room(name) for name in ("chats", "settings", "soul")
     ]
-    assert "!new" in help_page
+    assert "`!new" in help_page
+    for name in ("chats", "settings", "soul", "rename", "yes"):
+        assert f"`!{name}" not in help_page
     answered = {event.answers for event in await ann.messages(onboarded.entry)}
     assert plain not in answered
     for event in text_of:

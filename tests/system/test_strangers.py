@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.system.users import onboard
+from machines.i18n import catalog_for
+from tests.system.users import notice, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -22,13 +23,14 @@ async def test_an_invitation_of_a_user_who_is_not_allowed_is_only_rejected(
         await daemon.wait_live()
         seen = len(proxy.writes)
         room = await stranger.create_room(invite=[bot.user_id])
-        await stranger.wait_for(
+        rejected = await stranger.wait_for(
             lambda event: (
                 event.room_id == room
                 and event.state_key == bot.user_id
                 and event.content.get("membership") == "leave"
             )
         )
+        assert rejected.content["reason"] == catalog_for("en", "Lambda").invite_refused()
         # The onboarding of another user shows that the bot has handled the first invitation.
         await onboard(friend, bot.user_id)
         assert [line["event"] for line in lines_about(daemon, stranger.user_id, room)] == [
@@ -105,3 +107,33 @@ async def test_a_user_who_is_no_longer_allowed_gets_no_answer(make_bot, make_use
         await second.ask("what Bob asks")
         assert await ann.replies_to(onboarded.chat, refused) == []
         assert [request.text for request in agent.requests[asked:]] == ["what Bob asks"]
+
+
+async def test_a_user_who_is_no_longer_allowed_is_told_once_in_each_room_over_a_restart(
+    make_bot, make_user, agent
+):
+    ann, bob = await make_user(), await make_user()
+    bot = await make_bot(MATRIX_ALLOWED_USERS=f"{ann.user_id},{bob.user_id}")
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        onboarded = await onboard(ann, bot.user_id)
+        assert await onboarded.run_command("!language ru")
+        bobs = await onboard(bob, bot.user_id)
+        bot.daemon.environment["MATRIX_ALLOWED_USERS"] = bob.user_id
+        asked = []
+        for _ in range(2):
+            await daemon.stop()
+            await daemon.start()
+            await daemon.wait_live()
+            for room in (onboarded.chat, onboarded.entry):
+                asked += [await ann.send_text(room, body) for body in ("hello", "!help", "!new")]
+            # The sync that brings this message has brought the others.
+            await bobs.ask("hello")
+        told = catalog_for("ru", "Lambda").no_longer_allowed()
+        for room in (onboarded.chat, onboarded.entry):
+            await notice(ann, room, told)
+            events = await ann.messages(room)
+            assert [event.body for event in events].count(told) == 1
+            assert {event.answers for event in events}.isdisjoint(asked)
+        assert [request.text for request in agent.requests].count("hello") == 2
+        assert await ann.rooms_invited() == []

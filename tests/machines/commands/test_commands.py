@@ -164,7 +164,7 @@ def test_archive_waits_for_the_messages_before_it_and_then_ends_the_chat():
     assert scenario.actor.room.binding.archived
     (kept,) = [order for order in result.orders if isinstance(order, StoreBinding)]
     assert kept.content["archived"] is True
-    assert result.texts[-2:] == [CATALOG.archived_now(), CATALOG.chat_is_archived()]
+    assert result.texts[-2:] == [CATALOG.archived_now(1), CATALOG.chat_is_archived(1)]
     assert result.acked == [3, 4]
 
 
@@ -172,7 +172,7 @@ def test_archiving_twice_is_answered_and_writes_nothing():
     scenario = RoomScenario()
     scenario.user_writes("!archive")
     result = scenario.user_writes("!archive")
-    assert result.texts == [CATALOG.already_archived()]
+    assert result.texts == [CATALOG.chat_is_archived(1)]
     assert len(result.orders) == 1
 
 
@@ -189,7 +189,7 @@ def test_clear_binds_a_new_context_and_cancels_the_call_in_the_old_one(body):
     assert result.of(CancelCall) == [CancelCall()]
     (kept,) = [order for order in result.orders if isinstance(order, StoreBinding)]
     assert kept.content["platform_chat_id"] == "8"
-    assert CATALOG.context_cleared() in result.texts
+    assert CATALOG.context_cleared(has_saves=False) in result.texts
     (reply,) = [message for message in result.messages if message.answers == "$1"]
     assert "I was just" in reply.body
     assert CATALOG.stopped() in reply.body
@@ -201,7 +201,7 @@ def test_a_turn_that_is_cleared_before_it_has_text_still_gets_its_reply():
     scenario.user_writes("one")
     result = scenario.user_writes("!clear")
     (reply,) = [message for message in result.messages if message.answers == "$1"]
-    assert reply.body == CATALOG.stopped_nothing()
+    assert reply.body == CATALOG.stopped()
 
 
 def test_messages_after_clear_use_the_new_context():

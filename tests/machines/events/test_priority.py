@@ -59,7 +59,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_answer_before_it():
     assert stop.effects == ()
     result = scenario.handle(FOUND)
     assert [ask.request.text for ask in result.of(CallAgent)] == ["one", "two"]
-    assert (EventId("$1"), CATALOG.stopped_nothing()) in [
+    assert (EventId("$1"), CATALOG.stopped()) in [
         (message.answers, message.body) for message in result.messages
     ]
     assert scenario.actor.turn is not None
@@ -76,7 +76,7 @@ def test_a_stop_written_while_the_room_was_repaired_ends_the_current_turn():
     result = scenario.handle(FOUND)
     assert scenario.actor.turn is not None
     assert scenario.actor.turn.turn_id == "$2"
-    assert (EventId("$1"), CATALOG.stopped_nothing()) in [
+    assert (EventId("$1"), CATALOG.stopped()) in [
         (message.answers, message.body) for message in result.messages
     ]
 

@@ -1,5 +1,6 @@
 """An entry room with other members: nothing private is shown, and only addressed messages are answered (O5)."""
 
+import re
 from typing import Any
 
 import pytest
@@ -85,9 +86,18 @@ def test_commands_that_show_what_is_somebodys_own_show_nothing_there(body):
     )
 
 
-@pytest.mark.parametrize("body", ["!help", "!nonsense", "!skill off files", "!soul Be brief."])
+@pytest.mark.parametrize("body", ["!nonsense", "!language", "!skill off files", "!soul Be brief."])
 def test_other_commands_work(body):
     assert shared_room().user_writes(body).texts == shared_room(1).user_writes(body).texts != []
+
+
+def test_help_names_only_the_commands_that_work_there():
+    (page,) = shared_room().user_writes("!help").texts
+    assert named(page) == {"help", "new", "skill", "language"}
+
+
+def named(page: str) -> set[str]:
+    return set(re.findall(r"^- `!(\w+)", page, re.MULTILINE))
 
 
 def ready(text: str = "Chat 1 is at a link") -> AnswerReady:

@@ -260,7 +260,7 @@ def test_each_allowed_inviter_is_welcomed():
 def test_an_invitation_of_a_stranger_is_rejected_with_one_log_line():
     scenario = entry_scenario()
     result = scenario.handle(invite(STRANGER), stored=True)
-    assert result.orders == [RejectInvite(ENTRY)]
+    assert result.orders == [RejectInvite(ENTRY, CATALOG.invite_refused())]
     (log,) = result.of(Log)
     assert (log.event, log.fields["sender"]) == ("invite_rejected", STRANGER)
     assert scenario.actor.room.state == "unregistered"

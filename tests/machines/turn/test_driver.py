@@ -168,7 +168,7 @@ def test_a_save_that_failed_is_not_listed():
     scenario = RoomScenario()
     scenario.user_writes("!save lunch")
     result = scenario.attempt_failed("NO", retryable=False)
-    assert result.texts == [f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO')}"]
+    assert result.texts == [CATALOG.save_failed("lunch", "NO")]
     assert scenario.actor.room.chat_context.saves == ()
 
 

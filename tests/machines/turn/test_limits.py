@@ -201,7 +201,7 @@ def test_a_turn_that_waits_for_a_call_can_be_stopped():
     scenario = reply_to()
     call(scenario, CallDelayed)
     result = scenario.user_writes("!stop")
-    assert CATALOG.stopped_nothing() in result.texts
+    assert CATALOG.stopped() in result.texts
     assert result.of(CancelCall)
 
 

@@ -172,9 +172,11 @@ async def test_only_a_user_who_left_is_invited_again(bot, person):
 
 async def test_an_invitation_is_rejected_and_a_repetition_is_not_an_error(bot, person, account):
     room = RoomId(await person.create_room(invite=[account.user_id]))
-    assert await bot.perform(RejectInvite(room), TXN) == Done()
-    assert await bot.perform(RejectInvite(room), TXN) == Done()
-    assert (await person.members(room))[account.user_id] == "leave"
+    reject = RejectInvite(room, "Ask the operator.")
+    assert await bot.perform(reject, TXN) == Done()
+    assert await bot.perform(reject, TXN) == Done()
+    left = await person.state_content(room, "m.room.member", account.user_id)
+    assert (left["membership"], left["reason"]) == ("leave", "Ask the operator.")
     assert isinstance(await bot.perform(JoinRoom(room), TXN), Refused)
 
 

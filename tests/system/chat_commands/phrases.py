@@ -8,10 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
+from typing import get_args
 
 from machines.commands import ALIASES, COMMANDS
+from machines.commands.base import HelpGroup
 from machines.commands.naming import MAX_NAME_LENGTH
-from machines.i18n import TEMPLATES
+from machines.i18n import TEMPLATES, Catalog
 from machines.user.preferences import MAX_SOUL_LENGTH
 
 TOO_LONG = "x" * (MAX_NAME_LENGTH + 1)
@@ -20,11 +22,12 @@ Keys = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Use:
-    """A command with one argument, the sentences that answer it, and those of a second time."""
+    """A command with one argument, the sentences that answer it, those of a second time, and those in an entry room."""
 
     argument: str
     is_made_of: Keys
     again: Keys = ()
+    in_entry: Keys = ()
 
 
 CHATS: Keys = ("chats_header", "chat_line", "chat_line_here")
@@ -32,8 +35,17 @@ SKILLS: Keys = ("skills_header", "switch_line")
 SAFETY: Keys = ("safety_header", "switch_line")
 AGENTS: Keys = ("agents_header", "agent_line", "agent_line_selected", "agents_footer")
 WRONG: Keys = ("wrong_usage",)
+NO_ARGUMENT: Keys = ("no_argument",)
+LANGUAGES: Keys = ("language_shown", "language_choice")
+CONTEXT: Keys = ("context_page", "context_saves", "context_save")
+HELP: Keys = ("help_line", *(f"help_group_{group}" for group in get_args(HelpGroup)))
+CHAT_HELP: Keys = ("help_header_chat", *HELP)
+ENTRY_HELP: Keys = ("help_header", *HELP)
 USES: Mapping[str, Sequence[Use]] = {
-    "help": (Use("", ("help_header", "help_line")), Use("me", ("help_header", "help_line"))),
+    "help": (
+        Use("", CHAT_HELP, in_entry=ENTRY_HELP),
+        Use("me", CHAT_HELP, in_entry=ENTRY_HELP),
+    ),
     "new": (
         Use("Plans", ("chat_created",)),
         Use("", ("chat_created",)),
@@ -47,8 +59,9 @@ USES: Mapping[str, Sequence[Use]] = {
         Use(TOO_LONG, ("name_too_long",)),
     ),
     "archive": (
-        Use("", ("archived_now",), ("already_archived",)),
-        Use("now", ("already_archived",)),
+        Use("now", NO_ARGUMENT),
+        Use("", ("archived_now",), ("chat_is_archived",)),
+        Use("now", ("chat_is_archived",)),
     ),
     "settings": (Use("", ("settings_page",)), Use("soul", ("settings_page",))),
     "skills": (Use("", SKILLS), Use("all", SKILLS)),
@@ -84,15 +97,19 @@ USES: Mapping[str, Sequence[Use]] = {
         Use("2", ("agent_unknown",)),
         Use("nobody", ("agent_unknown",)),
     ),
-    "context": (Use("", ("context_page",)), Use("now", ("context_page",))),
+    "language": (
+        Use("", LANGUAGES),
+        Use("tlh", ("language_unknown", "language_choice")),
+    ),
+    "context": (Use("", CONTEXT), Use("now", CONTEXT)),
     "save": (
         Use("Lunch", ("save_done",)),
         Use("", ("save_done",)),
         Use(TOO_LONG, ("name_too_long",)),
     ),
     "load": (Use("", ("load_none",)), Use("1", ("load_none",))),
-    "clear": (Use("", ("context_cleared",)), Use("all", ("context_cleared",))),
-    "reset": (Use("", ("context_cleared",)),),
+    "clear": (Use("", ("context_cleared",)), Use("all", NO_ARGUMENT)),
+    "reset": (Use("", ("context_cleared",)), Use("all", NO_ARGUMENT)),
     "yes": (Use("", ("no_open_question",)), Use("please", ("no_open_question",))),
     "no": (Use("", ("no_open_question",)), Use("thanks", ("no_open_question",))),
     "cancel": (Use("", ("cancel_nothing",)), Use("all", ("cancel_nothing",))),
@@ -107,6 +124,19 @@ UNKNOWN = ("nonsense", "hlep me", "сlear", "s\u212aill on files")
 def written(name: str, use: Use) -> str:
     """Return a command as it is typed."""
     return f"!{name} {use.argument}".rstrip(" ")
+
+
+def help_page(catalog: Catalog, *, in_chat: bool) -> str:
+    """Return the answer to `!help` in a chat, or in an entry room without other people."""
+    groups = {
+        group: [
+            command.name
+            for command in COMMANDS.values()
+            if command.group == group and (in_chat or not command.chats_only)
+        ]
+        for group in get_args(HelpGroup)
+    }
+    return catalog.help(groups, takes_text=in_chat)
 
 
 def is_made_of(locale: str, keys: Keys, text: str) -> bool:

@@ -64,7 +64,7 @@ async def test_the_agents_text_for_a_save_is_part_of_the_answer(onboarded, agent
 
 async def test_a_save_that_the_agent_refuses_is_reported_and_not_listed(onboarded, agent):
     agent.script = lambda _: [Error("NO_ROOM", "full")]
-    expected = f"{CATALOG.save_failed('lunch')}\n\n{CATALOG.agent_error('NO_ROOM')}"
+    expected = CATALOG.save_failed("lunch", "NO_ROOM")
     assert await onboarded.run_command("!save lunch") == expected
     assert await onboarded.run_command("!load") == CATALOG.load_none()
 
@@ -150,10 +150,10 @@ async def test_a_cleared_chat_has_a_new_context_and_closes_the_old_connection(qu
     asked = await quiet.user.send_text(quiet.chat, "a long story")
     while (request := await agent.next_request()).message_id != asked:
         pass
-    assert await quiet.run_command("!clear") == CATALOG.context_cleared()
+    assert await quiet.run_command("!clear") == CATALOG.context_cleared(has_saves=False)
     await agent.connections[request.connection - 1].closed.wait()
     agent.script = lambda request: [Text("afresh"), End(11)]
-    assert text_of(await answer_to(quiet.user, quiet.chat, asked)) == CATALOG.stopped_nothing()
+    assert text_of(await answer_to(quiet.user, quiet.chat, asked)) == CATALOG.stopped()
     after = [await context_of(agent, quiet, room) for room in (quiet.chat, other)]
     assert after[1] == before[1]
     assert after[0] not in {*before}

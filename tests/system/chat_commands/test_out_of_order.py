@@ -6,7 +6,7 @@ from machines.commands import COMMANDS
 from machines.i18n import catalog_for
 from tests.support.agent_script import End
 from tests.system.chat_commands.localized_user import LocalizedUser, notices, one_answer_each
-from tests.system.chat_commands.phrases import USES, written
+from tests.system.chat_commands.phrases import USES, help_page, written
 from tests.system.chat_commands.registry_file import Entry, write_registry
 from tests.system.recovery.bot_internals import BotInternals
 from tests.system.users import notice, onboard, text_of
@@ -52,7 +52,8 @@ async def test_commands_in_a_failed_room_get_the_notice_and_are_answered_once_af
     for room in commands_in:
         await notice(localized.user, room, CATALOG.room_recovery_failed())
     # Another room of the same user works as before.
-    assert (await localized.send_all(onboarded.entry, "!help"))[0].body == CATALOG.help(COMMANDS)
+    (page,) = await localized.send_all(onboarded.entry, "!help")
+    assert page.body == help_page(CATALOG, in_chat=False)
     for room in commands_in:
         reported = await notices(localized.user, room, onboarded.bot)
         # The notice of the failure, and once more for a command that came after it (contract C8).

@@ -49,7 +49,7 @@ async def test_before_the_first_text_it_is_reported(localized, agent):
     asked = await localized.user.send_text(localized.onboarded.chat, "tell me a story")
     while (await agent.next_request()).message_id != asked:
         pass
-    assert await stopped(localized, agent, asked) == localized.catalog.stopped_nothing()
+    assert await stopped(localized, agent, asked) == localized.catalog.stopped()
 
 
 async def test_the_next_message_is_answered_and_a_second_stop_does_nothing(localized, agent):
@@ -61,7 +61,7 @@ async def test_the_next_message_is_answered_and_a_second_stop_does_nothing(local
     first, second = [await user.send_text(chat, text) for text in ("first", "second")]
     while (await agent.next_request()).message_id != first:
         pass
-    assert await stopped(localized, agent, first) == localized.catalog.stopped_nothing()
+    assert await stopped(localized, agent, first) == localized.catalog.stopped()
     assert text_of(await answer_to(user, chat, second)) == "echo: second"
     (answer,) = await localized.send_all(chat, "!stop")
     localized.assert_notice(("nothing_to_stop",), answer)
