@@ -70,4 +70,7 @@ def open_platform(
         agent = registry().get(agent_id)
         return agent.workspace if agent is not None else None
 
-    return nullcontext(MockPlatform(silence_s=settings.agent_timeout_s, workspace=workspace))
+    mock = MockPlatform(
+        silence_s=settings.agent_timeout_s, workspace=workspace, locale=settings.surfaces_locale
+    )
+    return nullcontext(mock)

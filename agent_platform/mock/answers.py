@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agent_platform.mock.sample_text import DEFAULT_CHARS, long_text
+from agent_platform.mock.texts import ENGLISH, Texts, texts_for
 from machines.events.agent import (
     AgentCustomUpdate,
     AgentEnd,
@@ -85,22 +86,29 @@ class MockContext:
     """The saves by name, each with the number of messages at that time."""
     questions: dict[str, str | None] = field(default_factory=dict)
     """The confirmations by id, each with the action to confirm; None once answered."""
+    texts: Texts = ENGLISH
+    """The sentences in the language of the current message."""
 
 
 def compose_answer(
-    request: AgentRequest, context: MockContext, sizes: Mapping[str, int | None]
+    request: AgentRequest,
+    context: MockContext,
+    sizes: Mapping[str, int | None],
+    locale: str = "en",
 ) -> Answer:
     """Return the answer to a new message, and update the context.
 
-    `sizes` has the size of each attachment in bytes, None where the workspace does not have it.
+    `sizes` has the size of each attachment in bytes, None where the workspace does not have it. `locale` is the
+    configured language.
     """
+    context.texts = texts_for(request.settings, locale)
     context.messages += 1
     if request.confirmation:
         return _text_answer(_confirmation_text(request.confirmation, context))
     if request.context:
         return _context_answer(request.context, context)
     if request.attachments:
-        return _text_answer(_attachments_text(request, sizes))
+        return _text_answer(_attachments_text(request, context.texts, sizes))
     name, _, argument = request.text.strip().partition(" ")
     answer = None
     if with_argument := _PHRASES_WITH_ARGUMENT.get(name.casefold()):
@@ -115,12 +123,13 @@ def _text_answer(text: str, *before: Step) -> Answer:
 
 
 def _echo_text(request: AgentRequest, context: MockContext) -> str:
-    hello = "Hello! " if context.messages == 1 else ""
+    texts = context.texts
+    hello = texts("hello") if context.messages == 1 else ""
     soul = request.settings.get("soul")
     if isinstance(soul, str) and soul.strip():
         hello = f"({soul.strip()}) {hello}"
-    echo = f"{hello}You said: {request.text}"
-    return f"{echo}\n\nThis is message {context.messages} of our conversation."
+    echo = f"{hello}{texts('echo', text=request.text)}"
+    return f"{echo}\n\n{texts('counted', count=context.messages)}"
 
 
 def _switched_off(request: AgentRequest, group: str, name: str) -> bool:
@@ -131,14 +140,12 @@ def _switched_off(request: AgentRequest, group: str, name: str) -> bool:
 def _confirmation_text(answer: ConfirmationAnswer, context: MockContext) -> str:
     if answer.id not in context.questions:
         # A restart loses the questions of the mock agent, but not the open question in the bot's database.
-        return "You answered a question that I no longer remember, so I did nothing."
+        return context.texts("question_unknown")
     what = context.questions[answer.id]
     if what is None:
-        return "You have answered that already; I did nothing more."
+        return context.texts("question_answered")
     context.questions[answer.id] = None
-    if answer.accepted:
-        return f"Thank you. I did it: {what}."
-    return f"All right, I left it alone: {what}."
+    return context.texts("accepted" if answer.accepted else "declined", what=what)
 
 
 def _context_answer(request: ContextRequest, context: MockContext) -> Answer:
@@ -148,34 +155,36 @@ def _context_answer(request: ContextRequest, context: MockContext) -> Answer:
             full = AgentError("CONTEXTS_FULL", f"The mock agent keeps {MAX_SAVED} already.")
             return Answer((full,))
         context.saves[request.name] = context.messages
-        return _text_answer(f"Kept as “{request.name}”, with {context.messages} messages.")
+        return _text_answer(context.texts("saved", name=request.name, count=context.messages))
     if request.name not in context.saves:
         # After a restart of the bot, or in a cleared chat, there are no saves.
         unknown = AgentError("CONTEXT_UNKNOWN", "The mock agent keeps nothing of that name here.")
         return Answer((unknown,))
     context.messages = context.saves[request.name]
-    return _text_answer(f"We are back at “{request.name}”, with {context.messages} messages.")
+    return _text_answer(context.texts("loaded", name=request.name, count=context.messages))
 
 
-def _attachments_text(request: AgentRequest, sizes: Mapping[str, int | None]) -> str:
-    lines = [f"You said: {request.text}", "", "With it came:", ""]
+def _attachments_text(request: AgentRequest, texts: Texts, sizes: Mapping[str, int | None]) -> str:
+    lines = [texts("echo", text=request.text), "", texts("attached"), ""]
     for path in request.attachments:
         size = sizes.get(path)
-        lines.append(f"- `{path}` ({'not found' if size is None else f'{size} bytes'})")
+        found = texts("not_found") if size is None else texts("bytes", size=size)
+        lines.append(f"- `{path}` ({found})")
     return "\n".join(lines)
 
 
-def _long(_request: AgentRequest, _context: MockContext, argument: str) -> Answer | None:
+def _long(_request: AgentRequest, context: MockContext, argument: str) -> Answer | None:
     chars = argument or str(DEFAULT_CHARS)
     if not chars.isdecimal() or len(chars) > 9:
         return None
-    return _text_answer(long_text(int(chars)))
+    return _text_answer(long_text(int(chars), context.texts.locale))
 
 
 def _confirm(request: AgentRequest, context: MockContext, argument: str) -> Answer:
-    what = argument or "delete a file"
+    texts = context.texts
+    what = argument or texts("what")
     if _switched_off(request, "safety", what):
-        return _text_answer(f"You want no question about that, so I did it: {what}.")
+        return _text_answer(texts("unasked", what=what))
     question = f"confirm-{request.message_id}"
     while len(context.questions) >= MAX_SAVED:
         del context.questions[next(iter(context.questions))]
@@ -183,21 +192,21 @@ def _confirm(request: AgentRequest, context: MockContext, argument: str) -> Answ
     payload = {
         "kind": "confirmation",
         "id": question,
-        "title": f"May I do this: {what}?",
-        "description": "Nothing happens before you answer.",
+        "title": texts("question", what=what),
+        "description": texts("question_details"),
     }
     return Answer((AgentCustomUpdate(payload), AgentEnd(0)))
 
 
-def _tool(request: AgentRequest, _context: MockContext, argument: str) -> Answer:
+def _tool(request: AgentRequest, context: MockContext, argument: str) -> Answer:
     name = argument or "web-search"
     if _switched_off(request, "skills", name):
-        return _text_answer(f"I would use {name}, but you switched it off.")
+        return _text_answer(context.texts("tool_off", name=name))
     return _text_answer(
-        f"I used {name}, and it worked.",
+        context.texts("tool_used", name=name),
         AgentToolCall(name),
         Pause(1.0),
-        AgentCustomUpdate({"kind": "progress", "text": "half way"}),
+        AgentCustomUpdate({"kind": "progress", "text": context.texts("half_way")}),
         Pause(1.0),
         AgentToolResult(),
     )
@@ -208,31 +217,33 @@ def _file(request: AgentRequest, context: MockContext) -> Answer:
     digits = "".join(c for c in request.platform_chat_id if c.isascii() and c.isalnum())
     path = f"playground/hello-{digits}-{number}.txt"
     content = f"Hello from the mock agent.\nThis belongs to message {number}.\n"
-    return _text_answer("Here is a file for you.", CreateFile(path, content))
+    return _text_answer(context.texts("file"), CreateFile(path, content))
 
 
 def _context(request: AgentRequest, context: MockContext) -> Answer:
     settings = json.dumps(dict(request.settings), ensure_ascii=False, indent=2, sort_keys=True)
-    return _text_answer(
-        f"- agent: `{request.agent_id}`\n"
-        f"- conversation: `{request.platform_chat_id}`\n"
-        f"- messages: {context.messages}\n"
-        f"- kept: {', '.join(context.saves) or 'nothing'}\n\n"
-        f"Settings that differ from the defaults:\n\n```json\n{settings}\n```"
+    page = context.texts(
+        "context",
+        agent=request.agent_id,
+        conversation=request.platform_chat_id,
+        count=context.messages,
+        kept=", ".join(context.saves) or context.texts("nothing"),
     )
+    return _text_answer(f"{page}\n\n```json\n{settings}\n```")
 
 
-def _slow(_request: AgentRequest, _context: MockContext, argument: str) -> Answer | None:
+def _slow(_request: AgentRequest, context: MockContext, argument: str) -> Answer | None:
     if not argument.isdecimal() or len(argument) > 9:
         return None
     left = total = min(float(argument), MAX_SLOW_S)
     steps: list[Step] = []
     while left > 0:
         # Progress frames prevent that the request times out.
-        steps.append(AgentCustomUpdate({"kind": "progress", "text": f"{left:g} s to go"}))
+        text = context.texts("seconds_left", seconds=f"{left:g}")
+        steps.append(AgentCustomUpdate({"kind": "progress", "text": text}))
         steps.append(Pause(min(left, PROGRESS_INTERVAL_S)))
         left -= PROGRESS_INTERVAL_S
-    return _text_answer(f"That took me {total:g} s.", *steps)
+    return _text_answer(context.texts("slow", seconds=f"{total:g}"), *steps)
 
 
 def _busy(request: AgentRequest, context: MockContext) -> Answer:

@@ -26,6 +26,7 @@ from agent_platform.mock.answers import (
     Steps,
     compose_answer,
 )
+from agent_platform.mock.texts import Texts, texts_for
 from machines.events.agent import (
     AgentCustomUpdate,
     AgentEnd,
@@ -63,6 +64,7 @@ class MockPlatform:
         word_delay_s: seconds between two words; a very long text is sent in larger pieces.
         silence_s: seconds until the phrase `silent` times out, as with `AGENT_TIMEOUT_S`.
         workspace: returns the workspace directory of an agent; without one, no file can be sent.
+        locale: the language of the answers where a request chooses no other, `en` or `ru`.
         sleep: waits for some seconds; tests replace it.
     """
 
@@ -72,11 +74,13 @@ class MockPlatform:
         word_delay_s: float = WORD_DELAY_S,
         silence_s: float = 30.0,
         workspace: Callable[[AgentId], Path | None] | None = None,
+        locale: str = "en",
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self._word_delay_s = word_delay_s
         self._silence_s = silence_s
         self._workspace = workspace or (lambda _agent_id: None)
+        self._locale = locale
         self._sleep = sleep
         self._chats: OrderedDict[tuple[AgentId, str], _Chat] = OrderedDict()
 
@@ -84,8 +88,9 @@ class MockPlatform:
         """Send the request once and yield frames up to one terminal frame."""
         workspace = self._workspace(request.agent_id)
         sizes = await anyio.to_thread.run_sync(_sizes, workspace, request.attachments)
+        texts = texts_for(request.settings, self._locale)
         for step in self._steps(request, sizes):
-            async for frame in self._perform(step, workspace):
+            async for frame in self._perform(step, workspace, texts):
                 yield frame
 
     def _steps(self, request: AgentRequest, sizes: dict[str, int | None]) -> Steps:
@@ -96,13 +101,15 @@ class MockPlatform:
             self._chats.popitem(last=False)
         if request.message_id in chat.retries:
             return chat.retries[request.message_id]
-        answer = compose_answer(request, chat.context, sizes)
+        answer = compose_answer(request, chat.context, sizes, self._locale)
         chat.retries[request.message_id] = answer.steps
         if len(chat.retries) > MAX_ANSWERS:
             chat.retries.popitem(last=False)
         return answer.steps if answer.first_attempt is None else answer.first_attempt
 
-    async def _perform(self, step: Step, workspace: Path | None) -> AsyncGenerator[Frame, None]:
+    async def _perform(
+        self, step: Step, workspace: Path | None, texts: Texts
+    ) -> AsyncGenerator[Frame, None]:
         match step:
             case AgentTextChunk(text):
                 for piece in _pieces(text):
@@ -117,7 +124,7 @@ class MockPlatform:
                 if await anyio.to_thread.run_sync(_write, workspace, path, content):
                     yield AgentFileOffer(path)
                 else:
-                    yield AgentTextChunk("(There is no workspace that I can write to.) ")
+                    yield AgentTextChunk(texts("no_workspace"))
             case (
                 AgentToolCall()
                 | AgentToolResult()

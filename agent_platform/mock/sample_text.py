@@ -1,4 +1,4 @@
-"""A long Markdown text of numbered sections, which show at once if one is missing or repeated."""
+"""A long Markdown text of numbered sections in two languages, which show at once if one is missing or repeated."""
 
 DEFAULT_CHARS = 2_000
 MAX_CHARS = 400_000
@@ -27,15 +27,45 @@ def section_{n}() -> int:
 
 """
 
+_RUSSIAN_SECTION = """\
+## Раздел {n}
 
-def long_text(chars: int) -> str:
+Это раздел {n}. В нём есть **жирный** и *наклонный* текст, `код` и
+[ссылка](https://example.org/{n}); то, что похоже на <b>тег</b> или @room, — просто текст.
+
+1. первый пункт раздела {n}
+2. второй пункт раздела {n}
+
+| величина | значение |
+|----------|---------:|
+| число    | {n} |
+| квадрат  | {square} |
+
+```python
+def section_{n}() -> int:
+    # Квадрат равен {square}.
+    return {n} * {n}
+```
+
+> Здесь раздел {n} заканчивается.
+
+"""
+_PARTS = {
+    "en": ("# A long text\n\n", _SECTION, "The end, after {count} sections."),
+    "ru": ("# Длинный текст\n\n", _RUSSIAN_SECTION, "Конец. Всего разделов: {count}."),
+}
+"""The title, a section and the end in each language."""
+
+
+def long_text(chars: int, locale: str = "en") -> str:
     """Return a Markdown text of whole sections, at least `chars` (at most `MAX_CHARS`) long."""
     wanted = min(chars, MAX_CHARS)
-    parts = ["# A long text\n\n"]
+    title, section, end = _PARTS[locale]
+    parts = [title]
     length = len(parts[0])
     while length < wanted or len(parts) == 1:
         n = len(parts)
-        parts.append(_SECTION.format(n=n, square=n * n))
+        parts.append(section.format(n=n, square=n * n))
         length += len(parts[-1])
-    parts.append(f"The end, after {len(parts) - 1} sections.")
+    parts.append(end.format(count=len(parts) - 1))
     return "".join(parts)

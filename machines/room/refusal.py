@@ -16,7 +16,11 @@ def tell_once(draft: StepDraft, sender: UserId) -> None:
         return
     room = draft.room
     # At a start the entry room of a user who may not talk to the bot is not bound again (contract O6).
-    if room.state not in ("bound", "failed") or room.has_other_readers or room.chat_context.refusal_told:
+    if (
+        room.state not in ("bound", "failed")
+        or room.has_other_readers
+        or room.chat_context.refusal_told
+    ):
         return
     _store(draft, told=True)
     draft.send_notice(draft.context.catalog_for(sender).no_longer_allowed(), "refusal")

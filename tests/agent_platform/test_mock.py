@@ -37,9 +37,11 @@ class SleepRecorder:
 class MockChat:
     """A chat with a mock platform; its messages are numbered."""
 
-    def __init__(self, workspace=None, chat="7"):
+    def __init__(self, workspace=None, chat="7", locale="en"):
         self.rest = SleepRecorder()
-        self.mock = MockPlatform(sleep=self.rest, workspace=lambda _agent_id: workspace)
+        self.mock = MockPlatform(
+            sleep=self.rest, workspace=lambda _agent_id: workspace, locale=locale
+        )
         self.chat = chat
         self.number = 0
 
