@@ -1,7 +1,8 @@
 """The session file: with it, the bot stays one device on the homeserver over all restarts (contract L2).
 
 The bot chooses its device id and writes it to `session.json` *before* the login request. So a bot that is killed
-between the homeserver's answer and the second write logs in again as the same device.
+between the homeserver's answer and the second write logs in again as the same device. Such a session without a token
+protects nothing else: any other account may replace it (contract L12), and keeps its device id.
 """
 
 import json
@@ -51,12 +52,23 @@ class StoredSession:
             device_id=device_id or DeviceId(secrets.token_hex(_DEVICE_ID_BYTES).upper()),
         )
 
+    @property
+    def logged_in(self) -> bool:
+        """Whether a login was answered; before that, the homeserver may not even know the user."""
+        return self.access_token is not None
+
+    def belongs_to(self, account: Account) -> bool:
+        """Whether this is a session of the configured account, logged in or not."""
+        return (self.user_id, self.homeserver) == (account.user_id, _plain(account.homeserver))
+
     def check(self, account: Account) -> None:
-        """Check that this session belongs to the configured account.
+        """Check that the configured account may use or replace this session.
 
         Raises:
-            SessionMismatch: the configuration names another user or homeserver.
+            SessionMismatch: it was logged in as another user, or at another homeserver, than the configured one.
         """
+        if not self.logged_in:
+            return
         for what, stored, configured in (
             ("user", self.user_id, account.user_id),
             ("homeserver", self.homeserver, _plain(account.homeserver)),
@@ -64,8 +76,8 @@ class StoredSession:
             if stored != configured:
                 raise SessionMismatch(
                     f"{account.store_path / SESSION_FILE} belongs to the {what} {stored}, but"
-                    f" {configured} is configured: set MATRIX_STORE_PATH to another directory,"
-                    " or run `surfaces-bot reset` to forget the stored session"
+                    f" {configured} is configured: correct the configuration, or, for another"
+                    " account, set MATRIX_STORE_PATH and MATRIX_DB_PATH to other paths"
                 )
 
 

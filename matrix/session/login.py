@@ -1,6 +1,7 @@
 """Logs in so that the device stays the same (contracts L2, L10, E1).
 
-The stored token is tried first. Where the homeserver ended it softly, or a login was interrupted, the bot logs in with
+The stored token is tried first. A stored session that was never logged in is replaced when another account is
+configured. Where the homeserver ended it softly, or a login was interrupted, the bot logs in with
 its password under the stored device id. Where the homeserver ended it for good, the device is gone. This is an error
 and creates no second device: the operator decides what happens next.
 """
@@ -80,11 +81,11 @@ class Authenticator:
             raise CredentialsRefused(
                 "MATRIX_ACCESS_TOKEN belongs to no device: use the token of a login"
             )
-        if stored is not None and stored.device_id != device_id:
+        if stored is not None and stored.logged_in and stored.device_id != device_id:
             raise SessionMismatch(
                 f"{self._account.store_path / SESSION_FILE} belongs to the device"
-                f" {stored.device_id}, but MATRIX_ACCESS_TOKEN to {device_id}: set"
-                " MATRIX_STORE_PATH to another directory, or run `surfaces-bot reset`"
+                f" {stored.device_id}, but MATRIX_ACCESS_TOKEN to {device_id}: configure the token"
+                " of that device, or set MATRIX_STORE_PATH to another directory"
             )
         session = replace(StoredSession.begin(self._account, device_id), access_token=token)
         if session != stored:
@@ -122,8 +123,9 @@ class Authenticator:
     async def _with_password(self, stored: StoredSession | None) -> StoredSession:
         if self._account.password is None:
             raise CredentialsRefused("a new login is needed, but MATRIX_PASSWORD is not set")
-        session = stored or StoredSession.begin(self._account)
-        if stored is None:
+        # Another account keeps the device id: when the first one is configured again, it is still the same device.
+        session = StoredSession.begin(self._account, stored.device_id if stored else None)
+        if stored is None or not stored.belongs_to(self._account):
             await self._store(session)
         login = await request_login(
             self._transport, self._account, DEVICE_NAME, device_id=session.device_id, retry=True

@@ -84,6 +84,24 @@ async def test_a_store_of_another_account_or_homeserver_is_not_used(account):
     await login(replace(account, homeserver=account.homeserver + "/"))
 
 
+async def test_a_session_that_was_never_logged_in_is_replaced_and_keeps_its_device(account):
+    with pytest.raises(CredentialsRefused):
+        await login(replace(account, user_id=UserId("@nobody-at-all:localhost")))
+    chosen = stored(account)
+    assert (chosen["user_id"], chosen["access_token"]) == ("@nobody-at-all:localhost", None)
+    session = await login(account)
+    assert session.device_id == chosen["device_id"]
+    assert await devices(account) == [session.device_id]
+
+
+async def test_a_token_replaces_a_session_that_was_never_logged_in(account):
+    with pytest.raises(CredentialsRefused):
+        await login(replace(account, password="wrong"))
+    async with MatrixUser(account.homeserver, account.user_id, PASSWORD) as operator:
+        session = await login(replace(account, password=None, access_token=operator.access_token))
+        assert session.device_id == operator.device_id
+
+
 async def test_a_token_is_used_with_the_device_it_belongs_to(account, tmp_path):
     session = await login(account)
     by_token = replace(
