@@ -40,6 +40,7 @@ from machines.ids import ActorKey
 from machines.turn.answer_text import AnswerText
 
 BUSY = "AGENT_BUSY"
+REPORTED = "the agent reported this error"
 """The only error code after which the agent is asked again (agent protocol)."""
 MAX_FILES = 20
 """Maximum number of files of one answer; further offers are ignored."""
@@ -137,9 +138,10 @@ class AgentCalls:
                         )
                         self._signal(key, done)
                         return
-                    case AgentError(code=code, details=details):
-                        retryable = code == BUSY
-                        self._signal(key, AttemptFailed(turn_id, attempt, code, details, retryable))
+                    case AgentError(code=code):
+                        # Its details may quote the conversation; the reason is stored and logged.
+                        failed = AttemptFailed(turn_id, attempt, code, REPORTED, code == BUSY)
+                        self._signal(key, failed)
                         return
                     case AgentFailure(kind=kind, reason=reason):
                         failed = AttemptFailed(turn_id, attempt, kind, reason, retryable=True)

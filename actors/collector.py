@@ -18,6 +18,7 @@ from machines.events.effects import (
     Log,
     MarkRead,
     Reconcile,
+    RecordFailedTurn,
     RecordTransition,
     ReservePlatformChatId,
     SavePreferences,
@@ -29,7 +30,7 @@ from machines.ids import ActorKey, TxnId, UserId
 from machines.room.actor import RoomActor
 from machines.user.actor import UserActor
 from machines.user.preferences import Preferences
-from store.records import OutboxRow, TransitionRecord, UnitOfWork
+from store.records import FailedTurn, OutboxRow, TransitionRecord, UnitOfWork
 
 VolatileEffect = CallAgent | CancelCall | Reconcile | ShowTyping | MarkRead | Log
 """The effects that are performed after the commit and need no row."""
@@ -46,6 +47,7 @@ class EffectCollector(Struct):
     orders: list[OutboxRow] = []
     dropped: list[TxnId] = []
     transitions: list[TransitionRecord] = []
+    failed_turns: list[FailedTurn] = []
     volatile: list[VolatileEffect] = []
     platform_chat_seq: int | None = None
     preferences: list[tuple[UserId, Preferences]] = []
@@ -71,6 +73,8 @@ class EffectCollector(Struct):
                 self.deliveries.append((actor, event))
             case RecordTransition():
                 self.transitions.append(TransitionRecord(self.key, context.now, **asdict(effect)))
+            case RecordFailedTurn():
+                self.failed_turns.append(FailedTurn(self.key, context.now, **asdict(effect)))
             case SavePreferences(user_id=user_id, preferences=preferences):
                 self.preferences.append((user_id, preferences))
                 context_provider.set_preferences(user_id, preferences)
@@ -102,6 +106,7 @@ class EffectCollector(Struct):
             orders=tuple(self.orders),
             dropped_edits=tuple(self.dropped),
             transitions=tuple(self.transitions),
+            failed_turns=tuple(self.failed_turns),
             platform_chat_seq=self.platform_chat_seq,
             preferences=tuple(self.preferences),
         )

@@ -1,8 +1,8 @@
 """The objects that `inspect-room --json` prints (contracts I3, I4).
 
 Times are ISO 8601 in UTC with milliseconds, as `2026-01-31T12:00:00.000Z`, or null if there is none. All keys of I3 are
-always present. Further keys: `owner_present`, `encrypted`, `failures` (what was set aside, refused or quarantined), and
-of repairs the last `report` and `repair_not_before`.
+always present. Further keys: `failed_turns` (contract I6), `owner_present`, `encrypted`,
+`failures` (what was set aside, refused or quarantined), and of repairs the last `report` and `repair_not_before`.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from machines.room.machine import ROOM
 from machines.room.state import MIN_REPAIR_INTERVAL_S
 from machines.turn.state import Turn
 from store.inspection import BotSnapshot, Failure, RoomSnapshot
-from store.records import TransitionRecord
+from store.records import FailedTurn, TransitionRecord
 
 _TRANSITION = ("event", "source", "target", "reason")
 
@@ -48,6 +48,7 @@ def room_object(snapshot: RoomSnapshot) -> dict[str, Any]:
         "turn": _turn(snapshot.turn, snapshot.reply_events) if snapshot.turn is not None else None,
         "allowed_events": list(ROOM.accepts(room.state)),
         "transitions": _rows(snapshot.transitions, _TRANSITION),
+        "failed_turns": [_failed_turn(each) for each in snapshot.failed_turns],
         "owner_present": room.owner_present if binding else None,
         "encrypted": room.encrypted,
         "failures": _failures(snapshot.failures_total, snapshot.failures),
@@ -91,6 +92,16 @@ def _turn(turn: Turn, reply_events: tuple[EventId, ...]) -> dict[str, Any]:
         "retry_at": _timestamp(turn.retry_at) if turn.state == "waiting_to_retry" else None,
         "fault": turn.failure_reason,
         "reply_events": list(reply_events),
+    }
+
+
+def _failed_turn(failed: FailedTurn) -> dict[str, Any]:
+    return {
+        "at": _timestamp(failed.at),
+        "turn": failed.turn_id,
+        "agent_id": failed.agent_id,
+        "kind": failed.kind,
+        "reason": failed.reason,
     }
 
 

@@ -19,7 +19,7 @@ from machines.room.machine import ROOM
 from machines.room.state import MIN_REPAIR_INTERVAL_S
 from machines.turn.state import Turn
 from store.inspection import BotSnapshot, Failure, RoomSnapshot
-from store.records import TransitionRecord
+from store.records import FailedTurn, TransitionRecord
 
 if TYPE_CHECKING:
     from cli.inspect_server import Comparison  # it loads a Matrix library
@@ -78,6 +78,7 @@ class Page:
         self._failures(snapshot.failures, snapshot.failures_total)
         self._heading("Turn in progress")
         self._turn(snapshot.turn, snapshot.reply_events)
+        self._failed_turns(snapshot.failed_turns)
         self._heading("Last transitions")
         self._timeline(snapshot.transitions)
         if snapshot.report:
@@ -156,6 +157,14 @@ class Page:
             event = f" {item.event_id}" if item.event_id else ""
             failure = f"{_FATES[item.fate]}: {item.kind}{event} — {item.reason}"
             self._line("    ", *self._moment(item.at), "  ", failure)
+
+    def _failed_turns(self, failed_turns: tuple[FailedTurn, ...]) -> None:
+        if not failed_turns:
+            return
+        self._heading("Last failed turns")
+        for each in failed_turns:
+            fault = f"{each.turn_id}  agent {each.agent_id}  {each.kind} — {each.reason}"
+            self._line("  ", *self._moment(each.at), "  ", fault)
 
     def _timeline(self, transitions: tuple[TransitionRecord, ...]) -> None:
         if not transitions:

@@ -16,7 +16,7 @@ from machines.turn.state import Turn
 from store import loading, rows
 from store.errors import DatabaseUnusable
 from store.queries import SQL
-from store.records import BotRow, TransitionRecord
+from store.records import BotRow, FailedTurn, TransitionRecord
 
 
 class Failure(Struct, frozen=True):
@@ -32,8 +32,8 @@ class Failure(Struct, frozen=True):
 class RoomSnapshot(Struct, frozen=True):
     """All that is stored of one room.
 
-    `failures` and `transitions` are the last ones, newest last; `reply_events` are the events of the current reply;
-    `report` is that of the newest transition that has one.
+    `failures`, `transitions` and `failed_turns` are the last ones, newest last; `reply_events` are the events of the
+    current reply; `report` is that of the newest transition that has one.
     """
 
     room: Room
@@ -44,6 +44,7 @@ class RoomSnapshot(Struct, frozen=True):
     failures: tuple[Failure, ...]
     failures_total: int
     transitions: tuple[TransitionRecord, ...]
+    failed_turns: tuple[FailedTurn, ...]
     report: Any
 
 
@@ -118,6 +119,7 @@ def _room_snapshot(
         failures=tuple(failures[-last:]),
         failures_total=len(failures),
         transitions=_transitions(raw, room_id, last),
+        failed_turns=tuple(FailedTurn(**row) for row in raw.execute(SQL["failed_turns"], key)),
         report=_report(report["report"]) if report is not None else None,
     )
 

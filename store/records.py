@@ -9,7 +9,7 @@ from machines.bot.machine import BotState
 from machines.events.internal import OrderDone, ReplyTarget
 from machines.events.orders import Order
 from machines.events.priority import Priority
-from machines.ids import ActorKey, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
+from machines.ids import ActorKey, AgentId, DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
 from machines.room.state import Room
 from machines.turn.state import Turn
 from machines.user.chats import ChatSummary
@@ -76,6 +76,17 @@ class TransitionRecord(Struct, frozen=True):
     report: Mapping[str, Any] | None = None
 
 
+class FailedTurn(Struct, frozen=True):
+    """One row of `failed_turns`: a turn without a complete answer; `turn_id` is the event of its message."""
+
+    room_id: str
+    at: float
+    turn_id: EventId
+    agent_id: AgentId
+    kind: str
+    reason: str
+
+
 class UnitOfWork(Struct, frozen=True):
     """The unit of work of one actor; committed as a whole or not at all."""
 
@@ -89,6 +100,7 @@ class UnitOfWork(Struct, frozen=True):
     orders: tuple[OutboxRow, ...] = ()
     dropped_edits: tuple[TxnId, ...] = ()
     transitions: tuple[TransitionRecord, ...] = ()
+    failed_turns: tuple[FailedTurn, ...] = ()
     platform_chat_seq: int | None = None
     preferences: tuple[tuple[UserId, Preferences], ...] = ()
 

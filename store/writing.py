@@ -21,7 +21,15 @@ from store.queries import SQL
 from store.records import FinishedOrder, InboxRow, OutboxRow, TransitionRecord, UnitOfWork
 from store.rows import put_room, put_turn, put_user
 
-_PRUNES = ("prune_inbox", "prune_outbox", "prune_quarantine", "prune_transitions")
+FAILED_TURNS_KEPT = 10
+"""How many failed turns of a room are stored (contract I6)."""
+_PRUNES = (
+    "prune_inbox",
+    "prune_outbox",
+    "prune_quarantine",
+    "prune_transitions",
+    "prune_failed_turns",
+)
 
 
 def save_sync_batch(raw: sqlite3.Connection, batch: SyncBatch, at: float) -> tuple[InboxRow, ...]:
@@ -45,6 +53,11 @@ def save_unit_of_work(raw: sqlite3.Connection, work: UnitOfWork, at: float) -> t
         _put_order(raw, order)
     for transition in work.transitions:
         put_transition(raw, transition)
+    for failed in work.failed_turns:
+        raw.execute(SQL["put_failed_turn"], asdict(failed))
+        raw.execute(
+            SQL["trim_failed_turns"], {"room_id": failed.room_id, "kept": FAILED_TURNS_KEPT}
+        )
     for user_id, preferences in work.preferences:
         payload = dump(preferences)
         raw.execute(SQL["put_preferences"], {"user_id": user_id, "payload": payload})

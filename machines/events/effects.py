@@ -1,9 +1,9 @@
 """Effects: the actions that a step of an actor returns, and that the runtime performs after the step.
 
 Durable effects are written in the transaction that saves the actor's new state: `Enqueue`, `DropEdits`, `Ack`,
-`DeadLetter`, `Tell`, `RecordTransition`, `ReservePlatformChatId`, `SavePreferences`. The other effects follow the
-commit and are not stored. After a crash they are derived from the stored state again, or are not needed: `CallAgent`,
-`CancelCall`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
+`DeadLetter`, `Tell`, `RecordTransition`, `RecordFailedTurn`, `ReservePlatformChatId`, `SavePreferences`. The other
+effects follow the commit and are not stored. After a crash they are derived from the stored state again, or are not
+needed: `CallAgent`, `CancelCall`, `Reconcile`, `ShowTyping`, `MarkRead`, `Log`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from machines.events.agent import AgentRequest
 from machines.events.internal import RoomEvent, UserEvent
 from machines.events.matrix import BegunPart
 from machines.events.orders import Order
-from machines.ids import ActorKey, EventId, TxnId, UserId
+from machines.ids import ActorKey, AgentId, EventId, TxnId, UserId
 from machines.user.preferences import Preferences
 
 
@@ -67,6 +67,15 @@ class RecordTransition(Struct, frozen=True):
     target: str
     reason: str
     report: Mapping[str, Any] | None = None
+
+
+class RecordFailedTurn(Struct, frozen=True):
+    """Record a turn that ended without a complete answer (contract I6); `reason` is a sentence of this program."""
+
+    turn_id: EventId
+    agent_id: AgentId
+    kind: str
+    reason: str
 
 
 class ReservePlatformChatId(Struct, frozen=True):
@@ -126,6 +135,7 @@ Effect = (
     | DeadLetter
     | Tell
     | RecordTransition
+    | RecordFailedTurn
     | ReservePlatformChatId
     | SavePreferences
     | CallAgent

@@ -48,7 +48,7 @@ def handle_membership(draft: StepDraft, event: MembershipEvent) -> None:
             was_in = draft.room.state != "unregistered"
             step_room(draft, event, reason)
             if was_in:
-                drop_turn(draft)
+                drop_turn(draft, "removed", "the bot was removed from the room")
         case MemberChanged(user_id=user_id, membership=membership):
             binding = draft.room.binding
             if binding is not None and binding.matrix_user_id == user_id:

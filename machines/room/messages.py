@@ -150,7 +150,7 @@ def replace_refused_reply(draft: StepDraft, txn_id: TxnId, answers: EventId) -> 
     if txn_id.endswith(_REPLACEMENT):
         return
     if draft.turn is not None and draft.turn.turn_id == answers:
-        drop_turn(draft)
+        drop_turn(draft, "refused", "the homeserver refuses the reply")
     text = draft.catalog.answer_refused_by_server()
     part, is_edit, _ = txn_id.rpartition(".e")
     if not is_edit:

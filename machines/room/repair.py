@@ -65,7 +65,7 @@ def _drop_expired_out_of_room(draft: StepDraft) -> None:
     until = draft.context.now - MAX_WORK_AGE_S
     _dead_letter(draft, lambda since: since <= until, _NOT_BACK)
     if draft.turn is not None and draft.turn.begun_at <= until:
-        drop_turn(draft)
+        drop_turn(draft, "not_back", _NOT_BACK)
 
 
 def _drop_expired(draft: StepDraft) -> None:

@@ -3,11 +3,13 @@
 A message, a save, a load and the answer to a question are each one turn with one request to the agent.
 """
 
+import re
+
 from msgspec.structs import replace
 
 from machines.commands.base import AgentPrompt, answer
 from machines.events.agent import AgentRequest
-from machines.events.effects import CancelCall, Enqueue, Tell
+from machines.events.effects import CancelCall, Enqueue, RecordFailedTurn, Tell
 from machines.events.internal import (
     AgentDone,
     AttemptEvent,
@@ -24,6 +26,8 @@ from machines.turn.machine import TURN, TurnEvent
 from machines.turn.notices import found_parts
 from machines.turn.reply import EDIT_INTERVAL_S, Reply
 from machines.turn.state import ENDED, NO_ATTEMPT, ActiveTurn, Turn
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def begin_message(draft: StepDraft, message: Message) -> None:
@@ -83,6 +87,10 @@ def step_turn(draft: StepDraft, event: TurnEvent) -> None:
     draft.effects += step.effects
     draft.turn, draft.attempt = step.data.turn, step.data.attempt
     if draft.turn.state in ENDED:
+        if draft.turn.state == "failed":
+            draft.effects.append(
+                _failed_turn(draft.turn, draft.turn.failure_kind, draft.turn.failure_reason)
+            )
         draft.turn = None
         now = draft.context.now
         if any(isinstance(effect, Enqueue) and effect.not_before > now for effect in step.effects):
@@ -108,8 +116,14 @@ def resume(draft: StepDraft) -> None:
         step_turn(draft, Resumed())
 
 
-def drop_turn(draft: StepDraft) -> None:
+def drop_turn(draft: StepDraft, kind: str, reason: str) -> None:
     """End the turn without a reply, because no reply can be sent to the room."""
     if draft.turn is not None:
-        draft.effects.append(CancelCall())
+        draft.effects += (CancelCall(), _failed_turn(draft.turn, kind, reason))
         draft.turn, draft.attempt = None, NO_ATTEMPT
+
+
+def _failed_turn(turn: Turn, kind: str, reason: str) -> RecordFailedTurn:
+    """Return the record of a failed turn; a code of the agent that may be a text is not recorded."""
+    kind = kind if _CODE.fullmatch(kind) else "other"
+    return RecordFailedTurn(turn.turn_id, turn.request.agent_id, kind, reason)

@@ -39,6 +39,7 @@ TurnEvent = TurnBegan | Resumed | AttemptEvent | TimePassed | RoomLost | UserSto
 
 MIN_SILENCE_S = 1.0
 """An attempt that is shorter than this is not reported as silent."""
+_SILENT = "the agent sent nothing until the time for retries was over"
 
 
 class TurnMachine(StateMachine):
@@ -177,7 +178,7 @@ class TurnMachine(StateMachine):
         reply, effects = show_last(turn.reply, text[finished.offset :], context.now, finished)
         if trigger.confirmation is not None:
             effects = tuple(mark_question(effects, turn.turn_id))
-        turn = replace(turn, reply=reply, failure_reason="")
+        turn = replace(turn, reply=reply, failure_reason="", failure_kind="")
         return ActiveTurn(turn), (ShowTyping(False), *effects)
 
     @staticmethod
@@ -195,7 +196,7 @@ class TurnMachine(StateMachine):
     def end_failed(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
         """End the reply with the reason why there is no answer (contract D10)."""
         ending = after_failure(data.turn.request, trigger, _catalog(data, context))
-        return _end(data, context, ending, trigger.reason)
+        return _end(data, context, ending, trigger.kind, trigger.reason)
 
     @staticmethod
     def truncate(data: ActiveTurn, trigger: AnswerTooLong, context: StepContext) -> "_Result":
@@ -204,7 +205,8 @@ class TurnMachine(StateMachine):
         if request.context is None:
             data = replace(data, attempt=replace(data.attempt, text=trigger.text))
         ending = without_answer(request, catalog, catalog.answer_too_long())
-        return _cancel(data, context, ending, "the answer is longer than may be shown")
+        reason = "the answer is longer than may be shown"
+        return _cancel(data, context, ending, "too_long", reason)
 
     @staticmethod
     def end_overdue(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
@@ -212,7 +214,7 @@ class TurnMachine(StateMachine):
         catalog = _catalog(data, context)
         late = catalog.turn_too_long() if data.has_output() else catalog.agent_gave_up("too_slow")
         ending = without_answer(data.turn.request, catalog, late)
-        return _cancel(data, context, ending, "the turn took longer than it may")
+        return _cancel(data, context, ending, "too_slow", "the turn took longer than it may")
 
     @staticmethod
     def end_without_output(
@@ -223,7 +225,9 @@ class TurnMachine(StateMachine):
         # If the attempt has just begun, the reason is the failure of the attempt before it.
         began_at = max(turn.retry_at, data.attempt.called_at)
         kind = turn.failure_kind if context.now - began_at < MIN_SILENCE_S else ""
-        return _end_retries(data, context, kind or "silent", turn.failure_reason)
+        if not kind:
+            return _end_retries(data, context, "silent", _SILENT)
+        return _end_retries(data, context, kind, turn.failure_reason)
 
     @staticmethod
     def end_without_call(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
@@ -235,14 +239,13 @@ class TurnMachine(StateMachine):
     @staticmethod
     def end_unrepaired(data: ActiveTurn, trigger: RoomLost, context: StepContext) -> "_Result":
         """End the reply because the room could not be restored in time (contract C8)."""
-        return _cancel(
-            data, context, _catalog(data, context).agent_gave_up("not_restored"), trigger.reason
-        )
+        ending = _catalog(data, context).agent_gave_up("not_restored")
+        return _cancel(data, context, ending, "not_restored", trigger.reason)
 
     @staticmethod
     def stop(data: ActiveTurn, trigger: UserStopped, context: StepContext) -> "_Result":
         """End the reply with the text so far, and mark it as stopped (contract K9)."""
-        return _cancel(data, context, _catalog(data, context).stopped(), "")
+        return _cancel(data, context, _catalog(data, context).stopped(), "", "")
 
 
 _Result = tuple[ActiveTurn, tuple[Effect, ...]]
@@ -279,16 +282,16 @@ def _ask(data: ActiveTurn) -> _Result:
 def _end_retries(data: ActiveTurn, context: StepContext, kind: str, reason: str) -> _Result:
     catalog = _catalog(data, context)
     ending = without_answer(data.turn.request, catalog, catalog.agent_gave_up(kind))
-    return _cancel(data, context, ending, reason)
+    return _cancel(data, context, ending, kind, reason)
 
 
-def _cancel(data: ActiveTurn, context: StepContext, ending: str, reason: str) -> _Result:
+def _cancel(data: ActiveTurn, context: StepContext, ending: str, kind: str, reason: str) -> _Result:
     """End the reply and the call."""
-    data, effects = _end(data, context, ending, reason)
+    data, effects = _end(data, context, ending, kind, reason)
     return data, (CancelCall(), *effects)
 
 
-def _end(data: ActiveTurn, context: StepContext, ending: str, reason: str) -> _Result:
+def _end(data: ActiveTurn, context: StepContext, ending: str, kind: str, reason: str) -> _Result:
     """End the reply with the text so far, of this attempt or else as the room shows it, and a sentence below it."""
     turn, attempt = data.turn, data.attempt
     finished, text = turn.shown_finished, turn.shown
@@ -296,7 +299,7 @@ def _end(data: ActiveTurn, context: StepContext, ending: str, reason: str) -> _R
         finished = reliable(attempt.finished, turn.reply)
         text = attempt.text.since(finished.offset)
     reply, effects = show_last(turn.reply, text, context.now, finished, ending)
-    turn = replace(turn, reply=reply, failure_reason=reason)
+    turn = replace(turn, reply=reply, failure_reason=reason, failure_kind=kind)
     return ActiveTurn(turn), (ShowTyping(False), *effects)
 
 

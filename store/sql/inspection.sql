@@ -41,3 +41,7 @@ WHERE subject = :subject ORDER BY seq DESC LIMIT :last;
 -- name: last_report
 SELECT report FROM transitions
 WHERE subject = :subject AND report IS NOT NULL ORDER BY seq DESC LIMIT 1;
+
+-- name: failed_turns
+SELECT room_id, at, turn_id, agent_id, kind, reason FROM failed_turns
+WHERE room_id = :room_id ORDER BY seq;

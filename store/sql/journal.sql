@@ -123,6 +123,18 @@ DELETE FROM quarantine WHERE at < :before;
 -- name: prune_transitions
 DELETE FROM transitions WHERE at < :before;
 
+-- name: put_failed_turn
+INSERT INTO failed_turns (room_id, turn_id, at, agent_id, kind, reason)
+VALUES (:room_id, :turn_id, :at, :agent_id, :kind, :reason);
+
+-- name: trim_failed_turns
+DELETE FROM failed_turns WHERE room_id = :room_id AND seq <= (
+    SELECT seq FROM failed_turns WHERE room_id = :room_id ORDER BY seq DESC LIMIT 1 OFFSET :kept
+);
+
+-- name: prune_failed_turns
+DELETE FROM failed_turns WHERE at < :before;
+
 -- name: gaps
 SELECT * FROM gaps ORDER BY room_id;
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from machines.ids import RoomId
+from machines.ids import AgentId, EventId, RoomId
 from machines.room.machine import ROOM
 from machines.room.state import Room, RoomState
 from store.lock import DaemonLock
-from store.records import UnitOfWork
+from store.records import FailedTurn, UnitOfWork
 from tests.cli.shell import Shell
 from tests.store.samples import (
     CHAT,
@@ -122,6 +122,27 @@ def test_json_of_a_room_without_a_binding_has_all_keys_too(shell: Shell, path: P
     assert found["state"] == "unregistered"
     assert [found[key] for key in ("chat_id", "room_type", "turn")] == [None, None, None]
     assert found["archived"] is False
+
+
+def test_failed_turns_are_shown_with_their_fault(shell: Shell, path: Path) -> None:
+    assert inspected(shell, CHAT)["failed_turns"] == []
+    assert "failed turns" not in shell("inspect-room", CHAT).out
+    failed = FailedTurn(CHAT, NOON, EventId("$asked"), AgentId("coder"), "silent", "nothing came")
+    with closing(connect(path)) as raw:
+        save(raw, UnitOfWork(failed_turns=(failed,)))
+    assert inspected(shell, CHAT)["failed_turns"] == [
+        {
+            "at": "2026-01-31T12:00:00.000Z",
+            "turn": "$asked",
+            "agent_id": "coder",
+            "kind": "silent",
+            "reason": "nothing came",
+        }
+    ]
+    page = shell("inspect-room", CHAT).out
+    line = page.partition("Last failed turns\n")[2].splitlines()[0]
+    assert line.startswith("  2026-01-31 12:00:00 UTC")
+    assert line.endswith("$asked  agent coder  silent — nothing came")
 
 
 @pytest.mark.parametrize("state", ROOM.states)

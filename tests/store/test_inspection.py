@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from machines.ids import RoomId
+from machines.ids import AgentId, EventId, RoomId
+from machines.room.state import Room
+from store import writing
 from store.inbox import put_matrix_events
 from store.inspection import bot_snapshot, room_snapshot, room_snapshots, seen_rooms
-from store.records import UnitOfWork
+from store.records import FailedTurn, UnitOfWork
 from tests.store.samples import (
     CHAT,
     NOON,
@@ -101,6 +103,36 @@ def test_the_newest_report_is_found_behind_later_transitions(raw: sqlite3.Connec
     sight = room_snapshot(raw, CHAT, 1)
     assert sight is not None
     assert sight.report == {"remarks": [1]}
+
+
+def failed_turn(number: int, room_id: RoomId = CHAT) -> FailedTurn:
+    turn_id = EventId(f"$question-{number}")
+    return FailedTurn(
+        room_id, NOON + number, turn_id, AgentId("default"), "unreachable", "no agent is there"
+    )
+
+
+def test_the_last_ten_failed_turns_of_a_room_are_kept_newest_last(
+    raw: sqlite3.Connection,
+) -> None:
+    save(raw, UnitOfWork(room=Room(QUIET), failed_turns=(failed_turn(0, QUIET),)))
+    for number in range(25):
+        save(raw, UnitOfWork(room=chat_room(), failed_turns=(failed_turn(number),)))
+    sight = room_snapshot(raw, CHAT, 1)
+    assert sight is not None
+    assert sight.failed_turns == tuple(failed_turn(number) for number in range(15, 25))
+    quiet = room_snapshot(raw, QUIET, 1)
+    assert quiet is not None
+    assert quiet.failed_turns == (failed_turn(0, QUIET),)
+    assert raw.execute("SELECT count(*) FROM failed_turns").fetchone()[0] == 11
+
+
+def test_old_failed_turns_are_pruned(raw: sqlite3.Connection) -> None:
+    save(raw, UnitOfWork(room=chat_room(), failed_turns=(failed_turn(1), failed_turn(2))))
+    writing.prune(raw, NOON + 2)
+    sight = room_snapshot(raw, CHAT, 1)
+    assert sight is not None
+    assert sight.failed_turns == (failed_turn(2),)
 
 
 def test_of_many_failures_the_last_are_shown_and_all_are_counted(

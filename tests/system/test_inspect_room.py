@@ -5,7 +5,7 @@ import json
 import anyio
 import pytest
 
-from tests.support.agent_script import End, Text, Wait
+from tests.support.agent_script import Drop, End, Error, Text, Wait
 from tests.support.matrix_user import MatrixUser
 from tests.system.commands import command, files
 from tests.system.users import answer_to, onboard
@@ -93,6 +93,30 @@ async def test_messages_behind_a_running_answer_are_shown_as_waiting(make_bot, u
     page = await command(bot, "inspect-room", onboarded.chat)
     assert "inbox           2" in page.out
     assert message_id in page.out
+
+
+async def test_the_last_failed_turns_are_shown_with_their_fault_and_no_text(make_bot, user, agent):
+    bot = await make_bot(AGENT_RETRY_S="1")
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    onboarded = await onboard(user, bot.user_id)
+    secret = "cardamom"
+    agent.script = lambda request: [Error("NO_SUCH_DISH", f"it was about {secret}")]
+    refused = await user.send_text(onboarded.chat, secret)
+    await answer_to(user, onboarded.chat, refused)
+    agent.script = lambda request: [Text("half of it"), Drop()]
+    broken = await user.send_text(onboarded.chat, secret)
+    await answer_to(user, onboarded.chat, broken)
+    await bot.daemon.kill()
+    found = await inspected(bot, onboarded.chat)
+    assert found["turn"] is None
+    first, second = found["failed_turns"]
+    assert (first["turn"], first["agent_id"], first["kind"]) == (refused, "default", "NO_SUCH_DISH")
+    assert (second["turn"], second["kind"]) == (broken, "broken_off")
+    page = (await command(bot, "inspect-room", onboarded.chat)).out
+    assert "Last failed turns" in page
+    assert f"{refused}  agent default  NO_SUCH_DISH" in page
+    assert secret not in page + json.dumps(found)
 
 
 async def test_the_owner_who_left_is_shown_and_nothing_else_changes(onboarded, session_bot):
