@@ -5,22 +5,41 @@ Turns every failure into one line on stderr and an exit code (contract S4).
 
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from cli import signals
 from cli.diagram import DiagramFormat
-from cli.errors import CommandFailed, ExitCode
+from cli.errors import CommandFailed, ExitCode, one_line
 from cli.reset_plan import Mode
+from cli.version import version
 
 app = typer.Typer(
     name="surfaces-bot",
-    help="Talk to the agents of the Lambda platform from Matrix.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"surfaces-bot {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_command(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Talk to the agents of the Lambda platform from Matrix."""
 
 
 @app.command()
@@ -42,9 +61,21 @@ def run() -> None:
 
 @app.command("inspect-room")
 def inspect_room(
-    room_id: Annotated[
+    room: Annotated[
         str | None,
-        typer.Argument(metavar="ROOM_ID", help="The room; without one, the bot and all rooms."),
+        typer.Argument(
+            metavar="ROOM_ID",
+            help="The room: its id, an alias such as #name:example.org, its name, or a chat number"
+            " such as C1; without one, the bot and all rooms.",
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER",
+            help="Only rooms of this owner, as @anna:example.org or anna, where several have the same"
+            " name or number.",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
@@ -67,17 +98,19 @@ def inspect_room(
         ),
     ] = None,
 ) -> None:
-    """Show a room: its state and the reason, its binding, what waits, the turn in progress.
+    """Show a room: its state and the reason, its binding, what waits, its turns.
 
     Reads the database at MATRIX_DB_PATH and changes nothing; the daemon may
-    be running, stopped or dead. --server also needs MATRIX_STORE_PATH.
+    be running, stopped or dead. --server and an alias ask the homeserver, with
+    the session at MATRIX_STORE_PATH. Where several rooms are meant, all are
+    listed (exit 2).
 
     With --json, times are ISO 8601 in UTC; --diagram and --server add the
     keys `diagram` and `server`.
     """
     from cli.inspect_room import inspect_room as inspect
 
-    inspect(room_id, as_json=as_json, diagram=diagram, server=server, last=last)
+    inspect(room, user=user, as_json=as_json, diagram=diagram, server=server, last=last)
 
 
 @app.command()
@@ -145,7 +178,7 @@ def main() -> None:
         if app(standalone_mode=False):
             _fail(ExitCode.FAULT, "interrupted")
     except CommandFailed as failure:
-        _fail(failure.code, str(failure))
+        _fail(failure.code, failure.summary, failure.lines)
     except typer.Exit as exit_:
         sys.exit(exit_.exit_code)
     except typer.Abort:
@@ -163,6 +196,11 @@ def main() -> None:
         _fail(ExitCode.FAULT, f"a fault in this program, {origin}; please report it")
 
 
-def _fail(code: ExitCode, message: str) -> None:
-    print(f"surfaces-bot: {' '.join(message.split())}", file=sys.stderr)
+def _fail(code: ExitCode, message: str, lines: Sequence[str] = ()) -> None:
+    """Print one line (contract S4); on a terminal a list has an item on each line (contract E10)."""
+    if lines and sys.stderr.isatty():
+        text = "\n".join((f"{message}:", *(f"  {' '.join(line.split())}" for line in lines)))
+    else:
+        text = " ".join(one_line(message, lines).split())
+    print(f"surfaces-bot: {text}", file=sys.stderr)
     sys.exit(code)

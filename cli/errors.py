@@ -1,5 +1,6 @@
 """The failure of a command: one line on stderr, and an exit code of contract S4."""
 
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 
@@ -15,8 +16,18 @@ class ExitCode(IntEnum):
 
 
 class CommandFailed(Exception):
-    """Ends a command; the message says what is wrong and what to do."""
+    """Ends a command; `summary` says what is wrong and what to do, `lines` lists faults or choices.
 
-    def __init__(self, code: ExitCode, message: str) -> None:
-        super().__init__(message)
+    As text both are one line. On a terminal each of the `lines` has a line of its own.
+    """
+
+    def __init__(self, code: ExitCode, summary: str, lines: Iterable[str] = ()) -> None:
         self.code = code
+        self.summary = summary
+        self.lines = tuple(lines)
+        super().__init__(one_line(summary, self.lines))
+
+
+def one_line(summary: str, lines: Sequence[str]) -> str:
+    """Return a summary and its list as one line."""
+    return f"{summary}: {'; '.join(lines)}" if lines else summary

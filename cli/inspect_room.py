@@ -3,48 +3,47 @@
 It only reads; the daemon may be running, stopped or killed (`store.readonly`).
 """
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
 
 from cli.diagram import DiagramFormat, draw
 from cli.errors import CommandFailed, ExitCode
+from cli.find_room import find_room, rooms_of
 from cli.inspect_json import bot_object, room_object
 from cli.inspect_text import Page
 from cli.settings import LocalPaths
 from cli.terminal import closed_stdout_allowed, replace_unencodable
 from machines.ids import RoomId
 from store.errors import DatabaseAbsent, DatabaseUnusable
-from store.inspection import bot_snapshot, room_snapshot, room_snapshots, seen_rooms
+from store.inspection import bot_snapshot, room_labels, room_snapshot, room_snapshots
 from store.lock import is_held
 from store.readonly import read
 
 TRANSITIONS_IN_TEXT = 12
 TRANSITIONS_IN_JSON = 100
-_NEAREST = 3
-_MIN_SIMILARITY = 0.3
 
 
 def inspect_room(
-    room_id: str | None,
+    room: str | None,
     *,
+    user: str | None,
     as_json: bool,
     diagram: DiagramFormat | None,
     server: bool,
     last: int | None,
 ) -> None:
-    """Print one room, or the bot and all rooms.
+    """Print one room, or the bot and all rooms; `user` limits both to the rooms of an owner.
 
     Raises:
-        CommandFailed: there is no such room or database (2), the database can't be read (4), or the homeserver can't
-            be asked (1, 2, 3).
+        CommandFailed: there is no such room or database, or several rooms are meant (2); the database can't be read
+            (4); or the homeserver can't be asked (1, 2, 3).
     """
     paths = LocalPaths()
     path = paths.matrix_db_path
     replace_unencodable()
     last = last or (TRANSITIONS_IN_JSON if as_json else TRANSITIONS_IN_TEXT)
-    if room_id is None and (diagram is not None or server):
+    if room is None and (diagram is not None or server):
         raise CommandFailed(
             ExitCode.USAGE,
             f"{'--diagram' if diagram is not None else '--server'} is about one room: name it,"
@@ -52,10 +51,11 @@ def inspect_room(
         )
     try:
         with closed_stdout_allowed():
-            if room_id is None:
-                _show_all(path, as_json, last)
+            if room is None:
+                _show_all(path, user, as_json, last)
             else:
-                _show_one(paths, RoomId(room_id), as_json, diagram, server, last)
+                room_id = _find(paths, room, user)
+                _show_one(paths, room_id, as_json, diagram, server, last)
     except DatabaseAbsent as error:
         raise CommandFailed(
             ExitCode.USAGE,
@@ -78,9 +78,9 @@ def _show_one(
     last: int,
 ) -> None:
     path = paths.matrix_db_path
-    snapshot, known = read(path, lambda raw: (room_snapshot(raw, room_id, last), seen_rooms(raw)))
+    snapshot = read(path, lambda raw: room_snapshot(raw, room_id, last))
     if snapshot is None:
-        raise CommandFailed(ExitCode.USAGE, _unknown(room_id, known))
+        raise CommandFailed(ExitCode.USAGE, f"the room {room_id} is not in the database any more")
     drawing = draw(diagram, snapshot.room.state) if diagram is not None else None
     comparison = None
     if server:
@@ -104,8 +104,23 @@ def _show_one(
             page.server(comparison)
 
 
-def _show_all(path: Path, as_json: bool, last: int) -> None:
-    bot, rooms = read(path, lambda raw: (bot_snapshot(raw, last), room_snapshots(raw, last)))
+def _find(paths: LocalPaths, text: str, user: str | None) -> RoomId:
+    def resolve_alias(alias: str) -> RoomId:
+        # Imported here, because a Matrix library takes long to load.
+        from cli.inspect_server import resolve_alias
+
+        return resolve_alias(paths.matrix_store_path, alias)
+
+    return find_room(text, user, read(paths.matrix_db_path, room_labels), resolve_alias)
+
+
+def _show_all(path: Path, user: str | None, as_json: bool, last: int) -> None:
+    bot, rooms, labels = read(
+        path, lambda raw: (bot_snapshot(raw, last), room_snapshots(raw, last), room_labels(raw))
+    )
+    if user is not None:
+        own = {label.room_id for label in rooms_of(user, labels)}
+        rooms = tuple(snapshot for snapshot in rooms if snapshot.room.room_id in own)
     running = is_held(path)
     if as_json:
         _print_json(
@@ -116,16 +131,6 @@ def _show_all(path: Path, as_json: bool, last: int) -> None:
         )
     else:
         Page().rooms(bot, rooms, running)
-
-
-def _unknown(room_id: str, known: tuple[RoomId, ...]) -> str:
-    if not known:
-        return f"the room {room_id} is not in the database, and no other room is"
-    near = difflib.get_close_matches(room_id, known, _NEAREST, _MIN_SIMILARITY) or known[:_NEAREST]
-    return (
-        f"the room {room_id} is not in the database; the nearest of {len(known)} known:"
-        f" {', '.join(near)} (without a room id all are listed)"
-    )
 
 
 def _print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Compares a room on the homeserver with the local row (`inspect-room --server`).
+"""Asks the homeserver for `inspect-room`: compares a room with the local row (`--server`), and resolves aliases.
 
 It uses the stored session, does not log in and writes nothing. The differences are what the next reconciliation would
 read, not what it would decide.
@@ -14,9 +14,10 @@ import msgspec
 
 from cli.errors import CommandFailed, ExitCode
 from machines.errors import CredentialsRefused
-from machines.ids import UserId
+from machines.ids import RoomId, UserId
 from machines.room.state import Room
-from matrix.errors import HomeserverUnreachable, SessionAbsent, SessionUnusable
+from matrix.errors import HomeserverUnreachable, RequestRefused, SessionAbsent, SessionUnusable
+from matrix.raw_events import as_dict
 from matrix.rooms.snapshot import RemoteRoomSnapshot, read_snapshot
 from matrix.session.one_shot import stored_session
 
@@ -63,6 +64,37 @@ def compare_with_server(store_path: Path, room: Room) -> Comparison:
         raise CommandFailed(ExitCode.CREDENTIALS, str(error)) from error
     except HomeserverUnreachable as error:
         raise CommandFailed(ExitCode.FAULT, f"{error}; without --server it is not asked") from error
+
+
+def resolve_alias(store_path: Path, alias: str) -> RoomId:
+    """Ask the homeserver which room an alias names, with the stored session; only reads.
+
+    Raises:
+        CommandFailed: it names none, or the homeserver can't be asked (2).
+    """
+    try:
+        return anyio.run(_resolve, store_path, alias)
+    except RequestRefused as refused:
+        raise CommandFailed(
+            ExitCode.USAGE,
+            f"the homeserver resolves the alias {alias} to no room ({refused.errcode}): use the room's"
+            " id, name or chat number",
+        ) from refused
+    except (SessionAbsent, SessionUnusable, CredentialsRefused, HomeserverUnreachable) as error:
+        raise CommandFailed(
+            ExitCode.USAGE,
+            f"the alias {alias} can't be resolved, because only the homeserver knows it: {error}; use"
+            " the room's id, name or chat number",
+        ) from error
+
+
+async def _resolve(store_path: Path, alias: str) -> RoomId:
+    async with stored_session(store_path) as client:
+        found = as_dict(await client.get("directory", "room", alias))
+    room_id = found.get("room_id")
+    if not isinstance(room_id, str):
+        raise RequestRefused(404, "M_NOT_FOUND", "the response names no room")
+    return RoomId(room_id)
 
 
 async def _compare(store_path: Path, room: Room) -> Comparison:

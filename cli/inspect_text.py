@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from cli.terminal import aligned, escape_controls
+from cli.terminal import aligned, counted, escape_controls
 from machines.room.binding import Binding
 from machines.room.machine import ROOM
 from machines.room.state import MIN_REPAIR_INTERVAL_S
@@ -97,7 +97,8 @@ class Page:
         )
         daemon = "a daemon holds the database" if running else "no daemon runs"
         self._line(
-            f"{daemon}; {bot.rooms} rooms, {bot.users} users, {bot.turns} turns in progress,"
+            f"{daemon}; {counted(bot.rooms, 'room')}, {counted(bot.users, 'user')},"
+            f" {counted(bot.turns, 'turn')} in progress,"
             f" {bot.inbox_pending} waiting in inboxes, {bot.outbox_pending} in the outbox"
         )
         self._failures(bot.failures, bot.failures_total)

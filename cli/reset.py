@@ -25,7 +25,7 @@ from cli.reset_plan import (
 )
 from cli.reset_text import FOR_DEVELOPMENT, render
 from cli.settings import AccountSettings, LocalPaths, load
-from cli.terminal import closed_stdout_allowed, replace_unencodable
+from cli.terminal import closed_stdout_allowed, counted, replace_unencodable
 from machines.errors import CredentialsRefused
 from machines.ids import RoomId
 from matrix.errors import HomeserverUnreachable, RequestRefused, SessionUnusable
@@ -60,7 +60,7 @@ def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
     if rooms_failed:
         raise CommandFailed(
             ExitCode.FAULT,
-            f"{rooms_failed} of {len(summary.server)} rooms could not be left; the summary says why:"
+            f"{rooms_failed} of {counted(len(summary.server), 'room')} could not be left; the summary says why:"
             " correct that and run the reset again, the others are done",
         )
 
@@ -133,7 +133,7 @@ def _confirm(plan: Summary, user_id: str) -> None:
     """
     print(render(plan), file=sys.stderr)
     print(
-        f"Nothing is done yet. {len(plan.server)} rooms will be left, {FOR_DEVELOPMENT}; the bot can't"
+        f"Nothing is done yet. {counted(len(plan.server), 'room')} will be left, {FOR_DEVELOPMENT}; the bot can't"
         f" rejoin the rooms that it created.\nType {user_id} or {CONFIRMATION} to go on: ",
         end="",
         file=sys.stderr,

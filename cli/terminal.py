@@ -43,3 +43,8 @@ def escape_controls(text: str) -> str:
         each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
         for each in text
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun: `1 room`, `2 rooms`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from machines.ids import EventId, RoomId
+from machines.ids import EventId, RoomId, UserId
+from machines.room.binding import RoomType
 from machines.room.state import Room
 from machines.turn.state import Turn
 from store import loading, rows
@@ -27,6 +28,16 @@ class Failure(Struct, frozen=True):
     event_id: EventId | None
     reason: str
     at: float
+
+
+class RoomLabel(Struct, frozen=True):
+    """By what an operator knows a room; `room_type` and `owner` are `None` without a binding."""
+
+    room_id: RoomId
+    room_type: RoomType | None
+    chat_id: str | None
+    name: str
+    owner: UserId | None
 
 
 class RoomSnapshot(Struct, frozen=True):
@@ -80,6 +91,11 @@ def room_snapshots(raw: sqlite3.Connection, last: int) -> tuple[RoomSnapshot, ..
 def seen_rooms(raw: sqlite3.Connection) -> tuple[RoomId, ...]:
     """Return the ids of all rooms that have a row, or inbox rows that wait or are dead letters."""
     return tuple(RoomId(row[0]) for row in raw.execute(SQL["seen_rooms"]))
+
+
+def room_labels(raw: sqlite3.Connection) -> tuple[RoomLabel, ...]:
+    """Return the labels of all rooms, in the order of their ids."""
+    return tuple(RoomLabel(**row) for row in raw.execute(SQL["room_labels"]))
 
 
 def bot_snapshot(raw: sqlite3.Connection, last: int) -> BotSnapshot:

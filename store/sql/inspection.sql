@@ -4,6 +4,13 @@ UNION SELECT actor FROM inbox WHERE status = 'waiting' AND actor LIKE '!%'
 UNION SELECT actor FROM inbox WHERE status = 'set_aside' AND actor LIKE '!%'
 ORDER BY 1;
 
+-- name: room_labels
+SELECT room_id, room_type, chat_id, name, matrix_user_id AS owner FROM rooms
+UNION SELECT actor, NULL, NULL, '', NULL FROM inbox
+    WHERE status IN ('waiting', 'set_aside') AND actor LIKE '!%'
+    AND actor NOT IN (SELECT room_id FROM rooms)
+ORDER BY 1;
+
 -- name: count_waiting_inbox
 SELECT count(*) FROM inbox WHERE actor = :room_id AND status = 'waiting';
 

@@ -1,5 +1,6 @@
 """The command line: complete help, one line for a failure, and exit codes (S3, S4)."""
 
+import io
 import logging
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import structlog
 
 from cli import app
 from cli.errors import CommandFailed, ExitCode
+from cli.terminal import counted
 from store import DaemonLock
 from store.lock import lock_path
 from tests.cli.shell import Shell
@@ -68,6 +71,38 @@ def test_a_closed_stdout_is_no_failure(tmp_path, command):
             check=False,
         )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_version_is_that_of_the_installed_package(shell):
+    result = shell("--version")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == f"surfaces-bot {metadata.version('surfaces-bot')}\n"
+
+
+def test_one_of_a_thing_is_singular():
+    assert [counted(number, "user") for number in (0, 1, 2)] == ["0 users", "1 user", "2 users"]
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_list_of_faults_has_a_line_for_each_on_a_terminal_and_is_one_line_elsewhere(
+    shell, monkeypatch
+):
+    def fail() -> None:
+        raise CommandFailed(ExitCode.USAGE, "2 faults", ["A: wrong", "B: also"])
+
+    monkeypatch.setattr("cli.run.run_daemon", fail)
+    assert shell("run").err == "surfaces-bot: 2 faults: A: wrong; B: also\n"
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with pytest.raises(SystemExit):
+        app.main()
+    assert terminal.getvalue() == "surfaces-bot: 2 faults:\n  A: wrong\n  B: also\n"
 
 
 def test_help_lists_every_command(shell):
@@ -147,6 +182,7 @@ def test_module_and_script_are_the_same_program(command, tmp_path):
     shown = as_process(*command, "--help", cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert all(each in shown.stdout for each in COMMANDS)
+    assert as_process(*command, "--version", cwd=tmp_path).stdout.startswith("surfaces-bot ")
     failed = as_process(*command, "run", cwd=tmp_path)
     assert failed.returncode == ExitCode.USAGE
     assert failed.stderr.startswith("surfaces-bot: configuration: ")

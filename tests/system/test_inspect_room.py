@@ -5,12 +5,20 @@ import json
 import anyio
 import pytest
 
+from sandbox.session import escaped
 from tests.support.agent_script import Drop, End, Error, Text, Wait
 from tests.support.matrix_user import MatrixUser
+from tests.support.proxy import Cut
 from tests.system.commands import command, files
 from tests.system.users import answer_to, onboard
 
 pytestmark = pytest.mark.anyio
+
+
+def witness(bot, url):
+    """Return the bot's own session."""
+    session = json.loads((bot.daemon.directory / "matrix_store" / "session.json").read_text())
+    return MatrixUser(url, bot.user_id, access_token=session["access_token"])
 
 
 async def inspected(bot, *arguments):
@@ -129,6 +137,42 @@ async def test_the_owner_who_left_is_shown_and_nothing_else_changes(onboarded, s
             after = await inspected(session_bot, onboarded.chat)
     assert after == before | {"owner_present": False}
     assert "has left the room" in (await command(session_bot, "inspect-room", onboarded.chat)).out
+
+
+async def test_a_room_is_found_by_number_name_and_alias_beside_a_running_daemon(
+    make_bot, make_user, synapse
+):
+    bot = await make_bot()
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    anna, bert = [await onboard(await make_user(), bot.user_id) for _ in range(2)]
+    alias = f"#{anna.chat[1:9].lower()}:localhost"
+    async with witness(bot, synapse.url) as account:
+        await account.request("PUT", f"/directory/room/{escaped(alias)}", {"room_id": anna.chat})
+        devices = await account.devices()
+        assert (await inspected(bot, alias))["room_id"] == anna.chat
+        assert await account.devices() == devices
+    for text in ("c1", "Chat 1"):
+        ambiguous = await command(bot, "inspect-room", text)
+        assert (ambiguous.code, ambiguous.err.count("\n")) == (2, 1)
+        for each in (anna, bert):
+            assert f"{each.chat} (C1, “Chat 1”, {each.user.user_id})" in ambiguous.err
+            found = await inspected(bot, text, "--user", each.user.user_id)
+            assert found["room_id"] == each.chat
+    unknown = await command(bot, "inspect-room", "#nothing:localhost")
+    assert unknown.code == 2
+    assert "M_NOT_FOUND" in unknown.err
+
+
+async def test_an_alias_is_refused_clearly_while_the_homeserver_is_away(make_bot, proxy):
+    bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
+    await bot.daemon.start()
+    await bot.daemon.wait_live()
+    await bot.daemon.stop()
+    proxy.fault = lambda proxied: Cut()
+    result = await command(bot, "inspect-room", "#any:localhost")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "does not answer" in result.err
 
 
 async def test_the_nearest_of_all_rooms_is_named(onboarded, session_bot):
