@@ -16,7 +16,8 @@ from agent_platform import (
     load_registry,
     single_agent,
 )
-from cli.settings import AgentSettings, Settings, env_file_values, load
+from cli.env_file import env_file_values
+from cli.settings import AgentSettings, Settings, load
 from machines.ids import AgentId
 
 

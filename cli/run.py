@@ -1,6 +1,7 @@
 """`surfaces-bot run`: the daemon. Connects the packages to the runtime and listens for signals."""
 
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
@@ -14,6 +15,7 @@ from actors.bot import Bot, first_cause
 from actors.context import ContextProvider
 from agent_platform import Registry, RegistryError
 from cli.agents import load_configuration, open_platform, read_registry
+from cli.env_file import loose_env_file
 from cli.errors import CommandFailed, ExitCode
 from cli.file_limit import raise_file_limit
 from cli.logs import set_up_logs
@@ -43,6 +45,11 @@ def run_daemon() -> None:
     """
     settings, registry = load_configuration()
     _set_up_logs(settings, registry)
+    if (loose := loose_env_file()) is not None:
+        advice = f"others can read the secrets in it: chmod 600 {loose.path}"
+        structlog.get_logger().warning(
+            "env_file_readable", path=str(loose.path), mode=loose.mode, advice=advice
+        )
     gc.set_threshold(GC_THRESHOLD, 10, 10)
     try:
         with _locked_files(settings.matrix_db_path, settings.matrix_store_path):
@@ -65,6 +72,7 @@ def _locked_files(database: Path, store: Path) -> Iterator[None]:
         CommandFailed: the store directory can't be created (exit 2).
     """
     refuse_if_held(database, store)
+    _refuse_missing_directory(database)
     refuse_foreign_file(database)
     with ExitStack() as stack:
         try:
@@ -79,6 +87,21 @@ def _locked_files(database: Path, store: Path) -> Iterator[None]:
             # The error of a failed write does not name the file.
             raise unusable(Path(error.filename or lock_path(database)), error) from error
         yield
+
+
+def _refuse_missing_directory(database: Path) -> None:
+    """Refuse a path whose directory is missing, which is not created: it is probably a typo.
+
+    Raises:
+        CommandFailed: there is no such directory (exit 4).
+    """
+    directory = Path(os.path.realpath(database)).parent
+    if not os.path.lexists(directory):
+        raise CommandFailed(
+            ExitCode.DATABASE,
+            f"MATRIX_DB_PATH: {database} can't be created, because the directory {directory} does not"
+            " exist; create it, or set MATRIX_DB_PATH to another path",
+        )
 
 
 def _failure(cause: BaseException, settings: Settings) -> CommandFailed | None:

@@ -5,35 +5,34 @@ never shown, not even when they are the fault.
 """
 
 import json
-import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from errno import EISDIR
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_platform import HIDDEN, base_from_ws_url, base_url_fault, may_be_secret
-from cli.errors import CommandFailed, ExitCode
+from cli.env_file import ENV_FILE, configuration_failed, origin, readable_env_file
 from machines.ids import UserId
 
 if TYPE_CHECKING:
     from matrix import Account
 
 _USER_ID = re.compile(r"@[^:\s]+:[^\s]+")
-_ENV_FILE = ".env"
 _HOMESERVER = "an http or https URL, such as https://matrix.example.org"
 _BOT_ID = "a full Matrix id, such as @lambda:example.org"
 
 
 class _Fault(ValueError):
     """A fault whose text is complete. Another `ValueError` only says what is expected; the found value is added."""
+
+
+def _seconds(lower: str, most: int, example: int) -> str:
+    return f"a number of seconds {lower} and at most {most}, such as {example}"
 
 
 def _wrong(found: str, expected: str) -> _Fault:
@@ -48,45 +47,19 @@ class _Environment(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=_ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+        env_file=ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
     )
 
     def __init__(self) -> None:
-        with _readable_env_file():
+        with readable_env_file():
             super().__init__()
-
-
-def env_file_values() -> dict[str, str | None]:
-    """Return all variables of `.env`, those that only the agents file names included; `{}` without a file.
-
-    Raises:
-        CommandFailed: it exists and can't be read.
-    """
-    with _readable_env_file():
-        return dotenv_values(_ENV_FILE, encoding="utf-8")
-
-
-@contextmanager
-def _readable_env_file() -> Iterator[None]:
-    """Turn an error in reading `.env` into a fault with its path and the reason."""
-    path = Path(_ENV_FILE).absolute()
-    try:
-        if path.is_dir():  # the libraries that read it would treat it as an absent file
-            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
-        yield
-    except UnicodeDecodeError as error:
-        found = f"bytes that are no UTF-8, the first at {error.start}"
-        raise _refused([f"{path}: found {found}; expected text in UTF-8"]) from error
-    except OSError as error:
-        found = f"no readable file ({error.strerror})"
-        raise _refused([f"{path}: found {found}; expected one, or none"]) from error
 
 
 class LocalPaths(_Environment):
     """The paths of the local files: all settings that `inspect-room` and a local `reset` need."""
 
-    matrix_db_path: Path = Path("lambda_matrix.db")
-    matrix_store_path: Path = Path("matrix_store")
+    matrix_db_path: Path = Field(default=Path("lambda_matrix.db"), description="a path")
+    matrix_store_path: Path = Field(default=Path("matrix_store"), description="a path")
 
 
 class AccountSettings(LocalPaths):
@@ -94,10 +67,9 @@ class AccountSettings(LocalPaths):
 
     matrix_homeserver: str = Field(description=_HOMESERVER)
     matrix_user_id: str = Field(description=_BOT_ID)
-    matrix_access_token: SecretStr | None = None
-    matrix_password: SecretStr | None = (
-        None  # after the token, because its validator reads the token
-    )
+    matrix_access_token: SecretStr | None = Field(default=None, description="an access token")
+    # After the token, because its validator reads the token.
+    matrix_password: SecretStr | None = Field(default=None, description="a password")
 
     @field_validator("matrix_db_path", "matrix_store_path")
     @classmethod
@@ -167,11 +139,14 @@ class AccountSettings(LocalPaths):
 class AgentSettings(_Environment):
     """The settings of the agents; a separate class, so that the agents file is checked whatever else is wrong."""
 
-    matrix_platform_backend: Literal["mock", "real"] = "mock"
-    matrix_agent_registry_path: Path | None = None
-    agent_ws_url: str | None = None
-    agent_base_url: str | None = None  # last, because its validator reads the three above
-    surfaces_workspace_dir: Path = Path("/agents")
+    matrix_platform_backend: Literal["mock", "real"] = Field(
+        default="mock", description="mock or real"
+    )
+    matrix_agent_registry_path: Path | None = Field(default=None, description="a path")
+    agent_ws_url: str | None = Field(default=None, description="a URL")
+    # After the three above, because its validator reads them.
+    agent_base_url: str | None = Field(default=None, description="a URL")
+    surfaces_workspace_dir: Path = Field(default=Path("/agents"), description="a path")
 
     @field_validator("agent_ws_url")
     @classmethod
@@ -220,15 +195,39 @@ class AgentSettings(_Environment):
 class Settings(AccountSettings, AgentSettings):
     """All settings of the daemon. The name of a field is that of its variable in lower case."""
 
-    matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
-    agent_timeout_s: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
-    agent_retry_s: float = Field(default=120.0, ge=0, le=86400, allow_inf_nan=False)
-    agent_max_answer_kb: int = Field(default=512, ge=1, le=4096)
-    agent_max_turn_s: float = Field(default=1800.0, gt=0, le=86400, allow_inf_nan=False)
-    surfaces_brand: str = Field(default="Lambda", max_length=200)
-    surfaces_locale: Literal["en", "ru"] = "en"
-    surfaces_log_format: Literal["json", "console"] | None = None
-    surfaces_log_level: Literal["debug", "info", "warning", "error"] = "info"
+    matrix_allowed_users: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="full Matrix ids or globs such as @*:example.org, comma-separated"
+    )
+    agent_timeout_s: float = Field(
+        default=30.0, gt=0, le=3600, allow_inf_nan=False, description=_seconds("above 0", 3600, 30)
+    )
+    agent_retry_s: float = Field(
+        default=120.0,
+        ge=0,
+        le=86400,
+        allow_inf_nan=False,
+        description=_seconds("not below 0", 86400, 120),
+    )
+    agent_max_answer_kb: int = Field(
+        default=512, ge=1, le=4096, description="a whole number of KB from 1 to 4096, such as 512"
+    )
+    agent_max_turn_s: float = Field(
+        default=1800.0,
+        gt=0,
+        le=86400,
+        allow_inf_nan=False,
+        description=_seconds("above 0", 86400, 1800),
+    )
+    surfaces_brand: str = Field(
+        default="Lambda", max_length=200, description="a name of at most 200 characters"
+    )
+    surfaces_locale: Literal["en", "ru"] = Field(default="en", description="en or ru")
+    surfaces_log_format: Literal["json", "console"] | None = Field(
+        default=None, description="json or console"
+    )
+    surfaces_log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
 
     @field_validator("matrix_allowed_users", mode="before")
     @classmethod
@@ -238,7 +237,7 @@ class Settings(AccountSettings, AgentSettings):
         entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
         wrong = [entry for entry in entries if not (_USER_ID.fullmatch(entry) or "*" in entry)]
         if wrong:
-            expected = "full Matrix ids or globs such as @*:example.org, comma-separated"
+            expected = cls.model_fields["matrix_allowed_users"].description or ""
             if any(map(may_be_secret, entries)):
                 raise _wrong(HIDDEN, expected)
             raise ValueError(f"{expected}; not {wrong[0]!r}")
@@ -254,33 +253,32 @@ S = TypeVar("S", bound=AccountSettings)
 
 
 def load(cls: type[S], more_faults: Iterable[str] = ()) -> S:
-    """Read settings; `more_faults` (of the agents file) are reported in the same line (contract E10).
+    """Read settings; `more_faults` (of the agents file) are reported with theirs (contract E10).
 
     Raises:
-        CommandFailed: something is missing or wrong; one line names every variable that is.
+        CommandFailed: something is missing or wrong; it names every variable that is.
     """
     try:
         settings = cls()
     except ValidationError as error:
-        raise _refused(
+        raise configuration_failed(
             [*(_described(cls, item) for item in error.errors()), *more_faults]
         ) from error
     if faults := list(more_faults):
-        raise _refused(faults)
+        raise configuration_failed(faults)
     return settings
 
 
-def _refused(faults: Iterable[str]) -> CommandFailed:
-    lines = "; ".join(dict.fromkeys(faults))
-    return CommandFailed(ExitCode.USAGE, f"configuration: {lines}")
-
-
 def _described(cls: type[BaseSettings], item: Any) -> str:
+    """Return a fault in our own words: variable, what was found and where, what is expected."""
     field = item["loc"][0]
     fault = item.get("ctx", {}).get("error")
     if item["type"] == "missing":
         fault = _wrong("nothing", cls.model_fields[field].description or "a value")
     elif not isinstance(fault, _Fault):
         found = HIDDEN if may_be_secret(str(item["input"])) else repr(item["input"])
-        fault = _wrong(found, re.sub(r"^(Value error, |Input should be )", "", item["msg"]))
-    return f"{field.upper()}: {fault}"
+        # A `ValueError` of a validator here says what is expected; a message of the library does not.
+        ours = isinstance(fault, ValueError)
+        expected = str(fault) if ours else cls.model_fields[field].description or "another value"
+        fault = _wrong(found, expected)
+    return f"{field.upper()}: {fault}{origin(field)}"

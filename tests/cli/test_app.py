@@ -224,6 +224,8 @@ def test_an_unusable_database_exits_4_and_says_what_to_do(shell, monkeypatch, co
     result = shell("run")
     assert result.code == ExitCode.DATABASE
     assert str(path) in result.err
+    missing = f"the directory {path.parent} does not exist"
+    assert (missing in result.err) is (found == "no directory")
 
 
 def test_a_second_daemon_exits_5_at_once(shell, configured):

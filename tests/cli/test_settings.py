@@ -7,6 +7,7 @@ import pytest
 
 from cli import settings
 from cli.agents import load_configuration
+from cli.env_file import loose_env_file
 from cli.errors import CommandFailed, ExitCode
 from cli.settings import LocalPaths, Settings
 
@@ -71,6 +72,24 @@ def test_an_empty_token_of_an_agent_leaves_the_one_in_the_env_file(load, tmp_pat
     load()
     _, registry = load_configuration()
     assert registry.agents[0].token == "abc"
+
+
+def test_an_env_file_with_a_secret_that_others_can_read_is_found_and_still_used(load, tmp_path):
+    path = tmp_path / ".env"
+    path.write_text("MATRIX_PASSWORD=s3cret\n")
+    for mode, loose in ((0o600, False), (0o640, True), (0o644, True), (0o400, False)):
+        path.chmod(mode)
+        found = loose_env_file()
+        assert (found is not None) is loose
+        assert found is None or (found.path, found.mode) == (path, f"{mode:04o}")
+        assert load(MATRIX_PASSWORD=None).matrix_password is not None
+
+
+@pytest.mark.parametrize("text", ["", "MATRIX_PASSWORD=\n", "MATRIX_USER_ID=@a:b\n"])
+def test_an_env_file_without_a_secret_may_be_read_by_all(tmp_path, text):
+    (tmp_path / ".env").write_text(text)
+    (tmp_path / ".env").chmod(0o644)
+    assert loose_env_file() is None
 
 
 # -- what is right -----------------------------------------------------------------------------------
@@ -197,6 +216,30 @@ def test_a_wrong_value_is_reported_with_found_and_expected(load, variable, value
     assert not expected.startswith("found")
     assert "Invalid" not in expected, "what is expected is said, not what is wrong"
     assert message.count("found ") == 1, "nothing else is wrong"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+def test_a_fault_has_no_phrase_of_a_library(load, variable, value):
+    message = refusal(load, **{variable: value}).replace(value, "")
+    for phrase in ("Value error", "Input", "should", "unable to", "valid", "type="):
+        assert phrase not in message
+
+
+def test_a_fault_names_where_the_value_is_from_and_the_file_that_was_read(load, tmp_path):
+    path = tmp_path / ".env"
+    path.write_text("SURFACES_LOCALE=de\nAGENT_TIMEOUT_S=soon\n")
+    message = refusal(load, AGENT_TIMEOUT_S="later", MATRIX_PASSWORD=None)
+    assert f"3 faults, {path} was read" in message
+    assert f"SURFACES_LOCALE: found 'de'; expected en or ru (set in {path})" in message
+    assert "AGENT_TIMEOUT_S: found 'later'" in message
+    assert "such as 30 (set in the environment)" in message
+    assert message.count("(set in ") == 2, "what is missing is set nowhere"
+
+
+def test_without_an_env_file_the_message_says_where_it_was_looked_for(load, tmp_path):
+    assert f"1 fault, there is no {tmp_path / '.env'}" in refusal(load, MATRIX_USER_ID=None)
 
 
 @pytest.mark.parametrize("variable", ["MATRIX_HOMESERVER", "MATRIX_USER_ID", "MATRIX_PASSWORD"])

@@ -38,6 +38,33 @@ async def test_all_faults_of_the_configuration_are_reported_in_one_line(make_bot
             assert value in line
 
 
+async def test_a_fault_names_the_env_file_that_was_read(make_bot):
+    bot = await make_bot(MATRIX_HOMESERVER="")
+    path = bot.daemon.directory / ".env"
+    path.write_text("MATRIX_HOMESERVER=matrix.example.org\n")
+    code, line = await ends(bot.daemon)
+    assert code == 2
+    assert "found 'matrix.example.org'; expected an http" in line
+    assert f"(set in {path})" in line
+
+
+async def test_an_env_file_with_a_password_that_others_can_read_is_remarked_on(make_bot):
+    bot = await make_bot(MATRIX_PASSWORD="")
+    path = bot.daemon.directory / ".env"
+    path.write_text(f"MATRIX_PASSWORD={PASSWORD}\n")
+    path.chmod(0o644)
+    async with bot.daemon as daemon:
+        await daemon.wait_live()
+        (line,) = daemon.lines("env_file_readable")
+        assert (line["level"], line["path"], line["mode"]) == ("warning", str(path), "0644")
+        assert "chmod 600" in line["advice"]
+        path.chmod(0o600)
+        assert await daemon.stop() == 0
+        await daemon.start()
+        await daemon.wait_live()
+        assert len(daemon.lines("env_file_readable")) == 1
+
+
 async def test_a_fault_does_not_show_a_secret(make_bot):
     bot = await make_bot(MATRIX_PASSWORD=SECRET, MATRIX_ACCESS_TOKEN=SECRET, MATRIX_USER_ID="bot")
     code, line = await ends(bot.daemon)
@@ -97,6 +124,7 @@ async def test_a_database_that_can_not_be_created_is_refused(make_bot):
     code, line = await ends(bot.daemon)
     assert code == 4
     assert "absent/lambda.db" in line
+    assert f"the directory {bot.daemon.directory / 'absent'} does not exist" in line
     assert list(bot.daemon.directory.iterdir()) == []
 
 
