@@ -45,10 +45,15 @@ def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
         CommandFailed: it was refused (2, 3, 5), or succeeded only in part (1).
     """
     replace_unencodable()
-    summary = _reset_local(dry_run) if mode is Mode.LOCAL_ONLY else _reset_server(dry_run, yes)
+    is_local = mode is Mode.LOCAL_ONLY
+    summary, holder = _reset_local(dry_run) if is_local else _reset_server(dry_run, yes)
     with closed_stdout_allowed():
-        text = f"{json.dumps(summary.as_object(), indent=2)}\n" if as_json else render(summary)
-        print(text, end="")
+        if as_json:
+            print(json.dumps(summary.as_object(), indent=2))
+        else:
+            print(render(summary, daemon_runs=holder is not None), end="")
+    if holder is not None:
+        print(f"{holder}; the real run refuses (exit 5) until that is stopped", file=sys.stderr)
     for file in summary.local:
         if file.action == "failed":
             raise CommandFailed(
@@ -65,18 +70,18 @@ def reset(*, mode: Mode, dry_run: bool, yes: bool, as_json: bool) -> None:
         )
 
 
-def _reset_local(dry_run: bool) -> Summary:
+def _reset_local(dry_run: bool) -> tuple[Summary, DatabaseLocked | None]:
     paths = ResetPaths()
-    _refuse_daemon(paths, dry_run)
+    holder = _refuse_daemon(paths, dry_run)
     if not dry_run:
         with own_files(paths, lock_exists=False):
             pass  # the check comes first, so that no lock file is created beside files of others
     with _lock_out_daemon(paths, dry_run) as lock_existed, own_files(paths, lock_existed) as own:
         plan = plan_local(own.lines, stored_device(paths.matrix_store_path))
-        return plan if dry_run else delete_files(plan, own.delete)
+        return plan if dry_run else delete_files(plan, own.delete), holder
 
 
-def _reset_server(dry_run: bool, yes: bool) -> Summary:
+def _reset_server(dry_run: bool, yes: bool) -> tuple[Summary, DatabaseLocked | None]:
     settings = load(AccountSettings)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise CommandFailed(
@@ -84,7 +89,7 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
             "this makes the bot leave all its rooms, and there is no terminal to confirm it on; run it"
             " with --dry-run first, then with --yes",
         )
-    _refuse_daemon(settings, dry_run)
+    holder = _refuse_daemon(settings, dry_run)
     # The portal runs the event loop in a thread, so that Ctrl-C works at the question.
     with (
         _lock_out_daemon(settings, dry_run),
@@ -101,10 +106,10 @@ def _reset_server(dry_run: bool, yes: bool) -> Summary:
             for room in portal.call(memberships, client)
         )
         if dry_run:
-            return plan
+            return plan, holder
         if not yes:
             _confirm(plan, settings.matrix_user_id)
-        return _leave_rooms(plan, portal, client)
+        return _leave_rooms(plan, portal, client), holder
 
 
 def _leave_rooms(plan: Summary, portal: BlockingPortal, client: OneShotClient) -> Summary:
@@ -147,8 +152,8 @@ def _confirm(plan: Summary, user_id: str) -> None:
         )
 
 
-def _refuse_daemon(paths: LocalPaths, dry_run: bool) -> None:
-    """Refuse while a daemon runs; a dry run only reports that the real run would refuse (contract X5).
+def _refuse_daemon(paths: LocalPaths, dry_run: bool) -> DatabaseLocked | None:
+    """Refuse while a daemon runs; for a dry run, return why the real run would refuse (contract X5).
 
     Raises:
         CommandFailed: a daemon holds the database or the store directory.
@@ -158,7 +163,8 @@ def _refuse_daemon(paths: LocalPaths, dry_run: bool) -> None:
     except DatabaseLocked as error:
         if not dry_run:
             raise _locked(error) from error
-        print(f"{error}; the real run will refuse until that is stopped", file=sys.stderr)
+        return error
+    return None
 
 
 @contextmanager

@@ -20,15 +20,17 @@ _ACTIONS = {
 }
 
 
-def render(summary: Summary) -> str:
-    """Return the summary as text, ending with a newline."""
-    return "\n".join(_lines(summary)) + "\n"
+def render(summary: Summary, *, daemon_runs: bool = False) -> str:
+    """Return the summary as text, ending with a newline; `daemon_runs` is for a dry run beside a daemon."""
+    return "\n".join(_lines(summary, daemon_runs)) + "\n"
 
 
-def _lines(summary: Summary) -> Iterator[str]:
+def _lines(summary: Summary, daemon_runs: bool) -> Iterator[str]:
     is_local = summary.mode is Mode.LOCAL_ONLY
     dry = "; dry run: nothing is changed" if summary.dry_run else ""
     yield f"reset --mode {summary.mode}, {FOR_DEVELOPMENT}{dry}"
+    if daemon_runs:
+        yield "A daemon is running: the real run refuses (exit 5) until it is stopped."
     yield ""
     yield "Local"
     yield from _table(summary.local)

@@ -195,10 +195,21 @@ async def test_it_refuses_while_a_daemon_runs_and_asks_the_homeserver_nothing(
         assert (result.code, result.out) == (5, "")
     asked = [proxied.path.rsplit("/", 1)[-1] for proxied in proxy.requests[already:]]
     assert not {"login", "whoami", "joined_rooms", "leave"} & set(asked)
-    for arguments in (("reset", "--json", "--dry-run"), (*SERVER, "--dry-run")):
-        planned = await command(bot, *arguments)
-        assert planned.code == 0, planned.err
-        assert "held by another daemon" in planned.err
+    left = files(bot.daemon.directory / "matrix_store")
+    already = len(proxy.requests)
+    async with witness(bot, proxy.url) as account:
+        devices = await account.devices()
+        for mode in ("local-only", "server-leave-forget"):
+            shown = await command(bot, "reset", "--mode", mode, "--dry-run")
+            assert "A daemon is running: the real run refuses (exit 5)" in shown.out
+            planned = await command(bot, "reset", "--mode", mode, "--dry-run", "--json")
+            assert planned.code == 0, planned.err
+            assert planned.err.count("\n") == 1
+            assert "held by another daemon" in planned.err
+            assert "the real run refuses (exit 5)" in planned.err
+        assert await account.devices() == devices
+    assert not any(proxied.path.endswith("/login") for proxied in proxy.requests[already:])
+    assert files(bot.daemon.directory / "matrix_store") == left
     assert {line["room_id"] for line in planned.json["server"]} == {
         *(onboarded.entry, onboarded.space, onboarded.chat),
     }
