@@ -24,6 +24,11 @@ from sandbox.errors import SandboxError
 from sandbox.synapse import Synapse
 from sandbox.user_client import UserClient
 
+_FOR_CLIENTS = {
+    "stats": {"enabled": True},
+    "user_directory": {"enabled": True, "search_all_users": True},
+}
+"""With these, a client finds the bot by its name, and shows the names of the rooms in a Space's lobby."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -82,7 +87,7 @@ async def _run_script(
     """Start everything and run the script; set `finished` when all steps have passed their checks."""
     output.line("A first conversation, on a real Matrix homeserver on this machine.", "bold")
     with output.waiting("Synapse starts"):
-        synapse = await stack.enter_async_context(Synapse())
+        synapse = await stack.enter_async_context(Synapse(settings=_FOR_CLIENTS))
     output.step("homeserver", f"Synapse {version('matrix-synapse')} is up at {synapse.url}")
     passwords = {name: secrets.token_urlsafe(12) for name in ("lambda", "user")}
     bot, user = [await synapse.register(*account) for account in passwords.items()]
@@ -108,18 +113,30 @@ async def _run_script(
     await script.inspect()
     if keep:
         finished.set()
-        _show_how_to_log_in(output, synapse.url, user, passwords["user"])
+        _show_how_to_log_in(output, synapse.url, user, passwords["user"], bot)
         await _wait_for_interrupt(script, daemon)
     await script.stop_daemon()
     finished.set()
     output.line(f"All checks passed, in {output.elapsed_s:.0f} s.", "bold")
 
 
-def _show_how_to_log_in(output: DemoOutput, url: str, user: str, password: str) -> None:
+def _show_how_to_log_in(output: DemoOutput, url: str, user: str, password: str, bot: str) -> None:
     output.line()
-    output.line("It stays up. Log in with any Matrix client on this machine:", "bold")
-    for name, value in (("homeserver", url), ("user", user), ("password", password)):
+    output.line("It stays up. Try it in any Matrix client on this machine:", "bold")
+    values = (("homeserver", url), ("user", user), ("password", password), ("bot", bot))
+    for name, value in values:
         output.line(f"  {name:<10}  {value}")
+    for number, step in enumerate(
+        (
+            f"Set the client's homeserver to {url}, and log in with this user and password.",
+            "Write in Chat 1 of the bot's Space: the user of this demo has accepted both already.",
+            f"Or begin as everybody does: start a chat with {bot}, or search for its name.",
+            "The bot answers there with a link to the Space; a new user gets an invitation to a Space of"
+            " their own: accept it, then the one to its first chat, and write there.",
+        ),
+        start=1,
+    ):
+        output.line(f"  {number}. {step}")
     output.line(
         f"Phrases that the mock agent knows: {', '.join(MOCK_PHRASES)}; anything is echoed."
     )

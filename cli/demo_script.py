@@ -17,6 +17,7 @@ import anyio
 
 from agent_platform.mock.sample_text import long_text
 from cli.demo_output import DemoOutput, excerpt, tail
+from cli.terminal import counted
 from sandbox.daemon import STOP_S, Daemon
 from sandbox.errors import WaitTimeout
 from sandbox.room_event import RoomEvent
@@ -153,7 +154,7 @@ class DemoScript:
         await self._check(answer, whole)
         self._output.step(
             "user",
-            f"sees one reply, {answer.edits} edits, all {len(whole)} characters, nothing twice",
+            f"sees one reply, {counted(answer.edits, 'edit')}, all {len(whole)} characters, nothing twice",
         )
 
     async def inspect(self) -> None:
@@ -192,7 +193,8 @@ class DemoScript:
             kinds[created.get("type") == "m.space"].append(room_id)
         if [len(kinds[True]), len(kinds[False])] != [1, 1]:
             raise CheckFailed(
-                f"the user was invited to {len(kinds[True])} Spaces and {len(kinds[False])} chats;"
+                f"the user was invited to {counted(len(kinds[True]), 'Space')} and"
+                f" {counted(len(kinds[False]), 'chat')};"
                 " expected one of each"
             )
         (space,), (self._chat,) = kinds[True], kinds[False]
@@ -288,7 +290,7 @@ def reply_fault(
         return "the reply is still marked partial"
     if content.get("body") != whole:
         return (
-            f"the reply has {len(content.get('body', ''))} characters that are not the"
+            f"the reply has {counted(len(content.get('body', '')), 'character')} that are not the"
             f" {len(whole)} of the answer"
         )
     return None

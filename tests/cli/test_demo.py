@@ -22,6 +22,8 @@ from cli.demo_output import DemoOutput, excerpt, tail
 from cli.demo_script import PARTIAL, SeenReply, reply_fault
 from cli.errors import CommandFailed, ExitCode
 from sandbox.errors import SynapseFailed
+from sandbox.http import request_json
+from sandbox.session import escaped
 from tests.support.matrix_user import MatrixUser
 
 STEP_S = 60.0
@@ -92,6 +94,8 @@ async def test_it_runs_to_its_end_stays_up_for_a_client_and_leaves_nothing_behin
             "goes on in the same reply",
             "sees one reply",
             "surfaces-bot inspect-room",
+            "bot         @lambda:localhost",
+            "start a chat with @lambda:localhost",
             "Ctrl-C stops everything",
         ):
             await demo.wait_for_text(text)
@@ -102,6 +106,12 @@ async def test_it_runs_to_its_end_stays_up_for_a_client_and_leaves_nothing_behin
             chats = [room for room in await person.joined_rooms() if await is_chat(person, room)]
             question = await person.send_text(chats[0], "Are you still there?")
             await person.wait_for(lambda event: event.answers == question)
+            bot = shown(demo.output, "bot")
+            with anyio.fail_after(STEP_S):
+                # The homeserver fills its directory in the background.
+                while bot not in await people_named(person, "lambda"):
+                    pass
+            assert "Chat 1" in await lobby(person)
         demo.process.send_signal(signal.SIGINT)
         assert await demo.ends() == 0, demo.output
     assert "stops the daemon: drained, exit code 0" in demo.output
@@ -115,6 +125,25 @@ def shown(output: str, key: str) -> str:
     """Return the value of `key` in the lines about the login."""
     lines = (line.split() for line in output.splitlines())
     return next(line[1] for line in lines if len(line) == 2 and line[0] == key)
+
+
+async def people_named(person: MatrixUser, name: str) -> list[str]:
+    """Return the users that a client finds by a name."""
+    found = await person.request("POST", "/user_directory/search", {"search_term": name})
+    return [each["user_id"] for each in found["results"]]
+
+
+async def lobby(person: MatrixUser) -> list[str]:
+    """Return the names of the rooms that a client shows in the lobby of the Space."""
+    for room in await person.joined_rooms():
+        created = await person.state_content(room, "m.room.create") or {}
+        if created.get("type") == "m.space":
+            url = f"{person.url}/_matrix/client/v1/rooms/{escaped(room)}/hierarchy"
+            headers = {"Authorization": f"Bearer {person.access_token}"}
+            async with aiohttp.ClientSession() as session:
+                page = await request_json(session, "GET", url, headers=headers)
+            return [each.get("name", "") for each in page["rooms"]]
+    raise AssertionError("the user is in no Space")
 
 
 async def is_chat(person: MatrixUser, room_id: str) -> bool:
@@ -157,7 +186,7 @@ def test_without_synapse_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
 def test_a_homeserver_that_does_not_start_fails_it_with_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_synapse() -> None:
+    def no_synapse(**_: object) -> None:
         raise SynapseFailed("Synapse ended while starting\nthe log\nits end")
 
     monkeypatch.setattr(cli.demo, "Synapse", no_synapse)
