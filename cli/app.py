@@ -47,7 +47,7 @@ def run() -> None:
     """Run the daemon until it is stopped by SIGTERM or SIGINT.
 
     It is configured by environment variables, and by `.env` in the working
-    directory. MATRIX_HOMESERVER, MATRIX_USER_ID and MATRIX_PASSWORD or
+    directory, which nobody else should be able to read. MATRIX_HOMESERVER, MATRIX_USER_ID and MATRIX_PASSWORD or
     MATRIX_ACCESS_TOKEN are required; `.env.example` lists all variables. SIGHUP
     makes it read the agents file again.
 

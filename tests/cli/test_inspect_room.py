@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from machines.ids import AgentId, EventId, RoomId
+from machines.ids import AgentId, EventId, RoomId, UserId
 from machines.room.machine import ROOM
 from machines.room.state import Room, RoomState
+from machines.user.machine import User
 from store.lock import DaemonLock
 from store.records import FailedTurn, UnitOfWork
 from tests.cli.shell import Shell
@@ -154,6 +155,12 @@ def test_the_allowed_events_are_those_of_the_machine(
     accepted = inspected(shell, CHAT)["allowed_events"]
     assert accepted == list(ROOM.accepts(state))
     assert "user_wrote" in accepted
+
+
+def test_one_of_a_kind_is_written_in_the_singular(shell: Shell, directory: Path) -> None:
+    with closing(connect(directory / "lambda_matrix.db")) as raw:
+        save(raw, UnitOfWork(room=chat_room(), user=User(UserId("@anna:example.org"))))
+        assert "1 room, 1 user, 0 turns in progress" in shell("inspect-room").out
 
 
 def test_without_a_room_the_bot_and_all_rooms_are_shown(shell: Shell, path: Path) -> None:
