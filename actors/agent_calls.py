@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 import anyio
+import structlog
 
 from actors.call_limiter import Caller, CallLimiter
 from actors.ports import AgentPlatform
 from actors.task_pool import TaskPool
 from machines.events.agent import (
+    AGENT_BUSY,
     AgentCustomUpdate,
     AgentEnd,
     AgentError,
@@ -24,6 +26,7 @@ from machines.events.agent import (
     AgentTextChunk,
     AgentToolCall,
     AgentToolResult,
+    Frame,
 )
 from machines.events.effects import CallAgent
 from machines.events.internal import (
@@ -36,12 +39,11 @@ from machines.events.internal import (
     CallStarted,
     Confirmation,
 )
-from machines.ids import ActorKey
+from machines.ids import ActorKey, AgentId
 from machines.turn.answer_text import AnswerText
 
-BUSY = "AGENT_BUSY"
-REPORTED = "the agent reported this error"
-"""The only error code after which the agent is asked again (agent protocol)."""
+REPORTED = "the agent reported this error; its own log has the details"
+"""The reason of an attempt that ended with an `ERROR`: its details may quote the conversation."""
 MAX_FILES = 20
 """Maximum number of files of one answer; further offers are ignored."""
 
@@ -55,7 +57,10 @@ class Limits:
 
 
 class AgentCalls:
-    """Runs the calls, at most one per room."""
+    """Runs the calls, at most one per room.
+
+    `record` is called for each failed call, and without a failure for each frame of an answer.
+    """
 
     def __init__(
         self,
@@ -63,10 +68,12 @@ class AgentCalls:
         task_pool: TaskPool,
         signal: Callable[[ActorKey, object], None],
         limits: Limits,
+        record: Callable[[AgentId, AgentFailure | None], None],
     ) -> None:
         self._platform = platform
         self._task_pool = task_pool
         self._signal = signal
+        self._record = record
         self._calls: dict[ActorKey, anyio.CancelScope] = {}
         self._answer_bytes = limits.answer_bytes
         self._limiter = CallLimiter(limits.calls)
@@ -111,8 +118,10 @@ class AgentCalls:
         confirmation: Confirmation | None = None
         files: list[str] = []
         free_bytes = self._answer_bytes
+        _debug("agent_called", key, call)
         async with aclosing(self._platform.ask(call.request)) as frames:
             async for frame in frames:
+                self._note(key, call, frame)
                 match frame:
                     case AgentTextChunk(text=piece):
                         data = piece.encode("utf-8", "replace")
@@ -139,8 +148,7 @@ class AgentCalls:
                         self._signal(key, done)
                         return
                     case AgentError(code=code):
-                        # Its details may quote the conversation; the reason is stored and logged.
-                        failed = AttemptFailed(turn_id, attempt, code, REPORTED, code == BUSY)
+                        failed = AttemptFailed(turn_id, attempt, code, REPORTED, code == AGENT_BUSY)
                         self._signal(key, failed)
                         return
                     case AgentFailure(kind=kind, reason=reason):
@@ -150,6 +158,31 @@ class AgentCalls:
                     case _:
                         assert_never(frame)
                 self._signal(key, AgentOutput(turn_id, attempt, text, activity))
+
+    def _note(self, key: ActorKey, call: CallAgent, frame: Frame) -> None:
+        """Log a failed attempt, and record whether the agent can be reached."""
+        match frame:
+            case AgentFailure(kind=kind, reason=reason):
+                _debug("agent_call_failed", key, call, kind=kind, reason=reason)
+                self._record(call.request.agent_id, frame)
+                return
+            case AgentError():
+                # Code and details are texts of the agent, which may quote the message (contract E9).
+                _debug("agent_call_failed", key, call, kind="agent_error")
+            case _:
+                pass
+        self._record(call.request.agent_id, None)
+
+
+def _debug(event: str, key: ActorKey, call: CallAgent, **fields: str) -> None:
+    structlog.get_logger().debug(
+        event,
+        room_id=key,
+        turn=call.turn_id,
+        agent=call.request.agent_id,
+        attempt=call.attempt,
+        **fields,
+    )
 
 
 def _confirmation(payload: Mapping[str, Any]) -> Confirmation | None:

@@ -4,7 +4,8 @@ No message is handled before reconciliation is complete, because the dispatcher 
 moves the sync token, in the transaction that saves the events of that sync (contract D3).
 """
 
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
 
 import anyio
 import anyio.lowlevel
@@ -13,6 +14,7 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from actors.agent_calls import AgentCalls, Limits
+from actors.agent_reachability import AgentReachability, OnAgentChange, ignore_change
 from actors.collector import VolatileEffect
 from actors.context import ContextProvider
 from actors.dispatcher import Dispatcher
@@ -48,10 +50,17 @@ DRAIN_S = 9.0
 RETENTION_S = 14 * 86400.0
 """How long finished inbox rows, finished orders and transitions stay in the database."""
 PRUNE_INTERVAL_S = 3600.0
+MOCK_WARNING = (
+    "the built-in mock agent answers, and no agent of the platform:"
+    " set MATRIX_PLATFORM_BACKEND=real and AGENT_BASE_URL or MATRIX_AGENT_REGISTRY_PATH"
+)
 
 
 class Bot:
-    """The bot in one process. `run` returns when stopped, and raises the error that ends the daemon."""
+    """The bot in one process. `run` returns when stopped, and raises the error that ends the daemon.
+
+    `describe` returns what `bot_live` says about the installation, `on_agent_change` reports the agents' outages.
+    """
 
     def __init__(
         self,
@@ -62,11 +71,14 @@ class Bot:
         clock: Clock,
         context_provider: ContextProvider,
         limits: Limits,
+        describe: Callable[[], Mapping[str, Any]] = dict,
+        on_agent_change: OnAgentChange = ignore_change,
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal
         self._clock = clock
         self._context_provider = context_provider
+        self._describe = describe
         self._dispatcher = Dispatcher(
             journal,
             context_provider,
@@ -91,7 +103,10 @@ class Bot:
             allows=context_provider.access.allows,
         )
         self._gaps = GapFiller(homeserver, journal, clock, self._dispatcher.deliver)
-        self._calls = AgentCalls(platform, self._task_pool, self._dispatcher.signal, limits)
+        reachability = AgentReachability(clock, self._dispatcher.count_waiting_for, on_agent_change)
+        self._calls = AgentCalls(
+            platform, self._task_pool, self._dispatcher.signal, limits, reachability.record
+        )
         self._newest_repairs: dict[RoomId, object] = {}
         self._state = BotState()
         self._stop = anyio.Event()
@@ -159,7 +174,8 @@ class Bot:
         self._state = replace(step.data, since=now, reason=reason)
         transition = TransitionRecord("bot", now, step.transition.event, source, target, reason)
         await self._journal.save_bot_state(self._state, transition)
-        structlog.get_logger().info(
+        logger = structlog.get_logger()
+        (logger.error if target == "failed" else logger.info)(
             "bot_state_changed", **{"from": source, "to": target, "reason": reason}
         )
 
@@ -178,7 +194,9 @@ class Bot:
         report = await self._reconciler.reconcile_matrix_state(topology)
         recovered, same = report["rooms_recovered"], report["rooms_unchanged"]
         await self._change_state(Reconciled(), f"{recovered} rooms recovered, {same} unchanged")
-        structlog.get_logger().info("bot_live", rooms=len(topology.rooms))
+        structlog.get_logger().info("bot_live", rooms=len(topology.rooms), **self._describe())
+        if self._context_provider.mock_agents:
+            structlog.get_logger().warning("mock_agents_used", reason=MOCK_WARNING)
         # First, because an order that is sent may move the read position of a room without work only.
         self._dispatcher.recover(await self._journal.actors_with_work())
         await self._outbox.recover()

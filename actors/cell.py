@@ -30,7 +30,7 @@ from machines.events.internal import (
 )
 from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.events.priority import Priority
-from machines.ids import ActorKey, RoomId, UserId
+from machines.ids import ActorKey, AgentId, RoomId, UserId, actor_field
 from machines.room import actor as room_actor
 from machines.room.actor import RoomActor
 from machines.room.state import Room
@@ -139,6 +139,13 @@ class ActorCell:
         return ActorKey(binding.matrix_user_id) if binding is not None else None
 
     @property
+    def waits_for(self) -> AgentId | None:
+        """The agent that the room's turn waits for: it has no output of this attempt yet."""
+        turn = self.actor.turn if isinstance(self.actor, RoomActor) else None
+        waits = turn is not None and turn.state != "streaming"
+        return turn.request.agent_id if turn is not None and waits else None
+
+    @property
     def is_creating(self) -> bool:
         """Whether this is a user whose Space or chat is being created."""
         return isinstance(self.actor, UserActor) and self.actor.user.state != "resting"
@@ -211,7 +218,7 @@ def handle_event(
         try:
             after, effects = _handle(attempt, event, seq, context, received_at)
         except IllegalEvent as error:
-            return actor, room_actor.effects_of_refusal(error, seq)
+            return actor, room_actor.effects_of_refusal(key, error, seq)
         # Broad, because a fault in one room's decision must not end the others.
         except Exception as error:  # noqa: BLE001
             reason = reason or _log_fault(key, event, error)
@@ -262,6 +269,10 @@ def _log_fault(key: ActorKey, event: object, error: Exception) -> str:
         where = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno}"
     kind = type(error).__name__
     structlog.get_logger().error(
-        "actor_fault", actor=key, event_type=type(event).__name__, error=kind, where=where
+        "actor_fault",
+        **actor_field(key),
+        event_type=type(event).__name__,
+        error=kind,
+        where=where,
     )
     return f"{kind} in this program while deciding"

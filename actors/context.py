@@ -35,7 +35,7 @@ class ContextProvider:
         self.agents = agents
         self._agent_retry_s = agent_retry_s
         self._agent_max_turn_s = agent_max_turn_s
-        self._mock_agents = mock_agents
+        self.mock_agents = mock_agents
         self.platform_chat_seq = 0
         self._preferences: dict[UserId, Preferences] = {}
 
@@ -52,7 +52,7 @@ class ContextProvider:
             next_platform_chat_id=str(self._next_platform_number(now)),
             agent_retry_s=self._agent_retry_s,
             agent_max_turn_s=self._agent_max_turn_s,
-            mock_agents=self._mock_agents,
+            mock_agents=self.mock_agents,
         )
 
     def _next_platform_number(self, now: float) -> int:

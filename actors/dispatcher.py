@@ -19,7 +19,7 @@ from actors.context import ContextProvider
 from actors.ports import Clock
 from actors.timers import Timers
 from machines.events.internal import Resumed, TimePassed
-from machines.ids import ActorKey
+from machines.ids import ActorKey, AgentId, actor_field
 from machines.user.actor import UserActor
 from store import Journal
 from store.errors import UnitRefused
@@ -120,6 +120,10 @@ class Dispatcher:
             return False
         user_actor = self._cells.get(owner) if owner is not None else None
         return user_actor is None or (user_actor.idle and not user_actor.is_creating)
+
+    def count_waiting_for(self, agent_id: AgentId) -> int:
+        """Return how many turns wait for the first output of this agent: a room with a turn is never passivated."""
+        return sum(cell.waits_for == agent_id for cell in self._cells.values())
 
     async def wait_for_capacity(self) -> None:
         """Return when the backlog is small enough for another sync."""
@@ -232,7 +236,7 @@ class Dispatcher:
                 self.deliver(await self._journal.save_units_of_work([batch.unit_of_work], now))
             except UnitRefused as error:
                 structlog.get_logger().error(
-                    "batch_refused", actor=batch.cell.key, reason=str(error)
+                    "batch_refused", **actor_field(batch.cell.key), reason=str(error)
                 )
                 dead_letters = tuple((seq, f"could not be saved: {error}") for seq in batch.handled)
                 await self._journal.save_units_of_work([UnitOfWork(dead_letters=dead_letters)], now)

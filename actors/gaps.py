@@ -86,7 +86,9 @@ class GapFiller:
                 await self._save(gap, await self._homeserver.unanswered_messages(gap.room_id))
             except HistoryUnavailable as error:
                 if self._clock.now() < give_up_at:
-                    logger.warning("gap_unreadable", reason=str(error), pause_s=pause_s)
+                    first = pause_s == FIRST_PAUSE_S
+                    log = logger.warning if first else logger.debug
+                    log("gap_unreadable", reason=str(error), pause_s=pause_s)
                     await self._clock.sleep(pause_s)
                     pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                     continue

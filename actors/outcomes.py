@@ -16,7 +16,7 @@ from actors.task_pool import TaskPool
 from machines.events.internal import OrderDone
 from machines.events.orders import Done, Outcome, Refused
 from machines.events.tags import tag_of
-from machines.ids import EventId, TxnId
+from machines.ids import EventId, TxnId, actor_field
 from store import Journal
 from store.errors import UnitRefused
 from store.records import FinishedOrder, InboxRow, OutboxRow
@@ -51,11 +51,16 @@ class Outcomes:
         if event_id is not None:
             self._sent[row.txn_id] = event_id
         report = None
+        answered = getattr(row.order, "answers", None)
         if row.reports or refusal is not None:
-            report = OrderDone(row.txn_id, outcome, getattr(row.order, "answers", None))
+            report = OrderDone(row.txn_id, outcome, answered)
         if refusal is not None:
             structlog.get_logger().warning(
-                "order_refused", lane=row.lane, order=tag_of(row.order), reason=refusal
+                "order_refused",
+                **actor_field(row.lane),
+                **({"turn": answered} if answered else {}),
+                order=tag_of(row.order),
+                reason=refusal,
             )
         self._finished.append(FinishedOrder(row, event_id, refusal, report))
         if not self._committing:
@@ -96,5 +101,5 @@ class Outcomes:
             except UnitRefused as error:
                 lane, txn_id = each.row.lane, each.row.txn_id
                 structlog.get_logger().error(
-                    "outcome_not_kept", lane=lane, txn_id=txn_id, reason=str(error)
+                    "outcome_not_kept", **actor_field(lane), txn_id=txn_id, reason=str(error)
                 )

@@ -17,6 +17,11 @@ ActorKey = NewType("ActorKey", str)
 """The key of an actor: a room id (`!…`) or a user id (`@…`)."""
 
 
+def actor_field(key: str) -> dict[str, str]:
+    """Return the field of a log line that names an actor: `room_id` or `matrix_user_id`."""
+    return {"matrix_user_id" if key.startswith("@") else "room_id": key}
+
+
 def server_of(user_id: str) -> str:
     """Return the server part of a Matrix user id (`@local:server`), or `""` when it has none."""
     return user_id.partition(":")[2]

@@ -11,6 +11,9 @@ from msgspec import Struct, field
 
 from machines.ids import AgentId
 
+AGENT_BUSY = "AGENT_BUSY"
+"""The only error code after which the agent is asked again (agent protocol)."""
+
 
 class ConfirmationAnswer(Struct, frozen=True):
     """The user's answer to a question of the agent (contract K8)."""

@@ -40,6 +40,7 @@ from machines.events.matrix import (
     QuestionShown,
 )
 from machines.events.orders import Done, Joined, NameFound, Refused, RoomCreated
+from machines.ids import ActorKey, actor_field
 from machines.room import membership, messages, repair
 from machines.room.clock_jumps import clamp_times
 from machines.room.machine import JoinRefused, is_join
@@ -136,15 +137,17 @@ def _handle_outcome(draft: StepDraft, done: OrderDone) -> None:
             membership.step_room(draft, done.outcome, "joined")
         case Refused(reason=reason) if is_join(draft.room.room_id, done.txn_id):
             membership.step_room(draft, JoinRefused(), reason)
-        case Refused(kind=kind) if done.answers is not None and kind != "encrypted":
-            messages.replace_refused_reply(draft, done.txn_id, done.answers)
+        case Refused(kind=kind, errcode=errcode) if (
+            done.answers is not None and kind != "encrypted"
+        ):
+            messages.replace_refused_reply(draft, done.txn_id, done.answers, errcode)
         case Refused() | Done() | NameFound() | RoomCreated():
             pass  # no state depends on it; the outbox stores a refusal
         case _:
             assert_never(done.outcome)
 
 
-def effects_of_refusal(error: IllegalEvent, seq: int) -> tuple[Effect, ...]:
+def effects_of_refusal(key: ActorKey, error: IllegalEvent, seq: int) -> tuple[Effect, ...]:
     """Return the effects of an event that the machine refuses: a log line, and the `Ack` of its inbox row."""
-    log = Log("event_refused", {"reason": str(error)})
+    log = Log("event_refused", {**actor_field(key), "reason": str(error)})
     return (log, Ack(seq)) if seq else (log,)

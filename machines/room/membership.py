@@ -65,11 +65,13 @@ def handle_membership(draft: StepDraft, event: MembershipEvent) -> None:
 
 def _answer_invite(draft: StepDraft, invite: InviteArrived) -> None:
     """Accept the invitation of a user who may talk to the bot; reject any other (contracts O1, O4)."""
+    fields = {"room_id": invite.room_id, "sender": invite.sender}
     if draft.context.access.allows(invite.sender):
+        draft.effects.append(Log("invite_accepted", fields))
         step_room(draft, invite, f"invited by {invite.sender}")
         return
-    fields = {"room_id": invite.room_id, "sender": invite.sender}
-    draft.effects.append(Log("invite_rejected", fields))
+    reason = "MATRIX_ALLOWED_USERS does not allow this user; add them there and restart"
+    draft.effects.append(Log("invite_rejected", {**fields, "reason": reason}))
     txn_id = new_txn_id(invite.room_id, "reject", draft.context)
     # No stranger has chosen a language.
     order = RejectInvite(invite.room_id, draft.context.catalog.invite_refused())

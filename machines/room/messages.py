@@ -145,12 +145,13 @@ def report_overflow(draft: StepDraft, overflow: QueueOverflowed) -> None:
         draft.send_notice(draft.catalog.too_many_waiting(), f"overflow.{overflow.first}")
 
 
-def replace_refused_reply(draft: StepDraft, txn_id: TxnId, answers: EventId) -> None:
+def replace_refused_reply(draft: StepDraft, txn_id: TxnId, answers: EventId, errcode: str) -> None:
     """Replace a reply that the homeserver refuses by a sentence that it cannot be shown (contract D9)."""
     if txn_id.endswith(_REPLACEMENT):
         return
     if draft.turn is not None and draft.turn.turn_id == answers:
-        drop_turn(draft, "refused", "the homeserver refuses the reply")
+        reason = f"the homeserver refuses a part of the reply ({errcode})"
+        drop_turn(draft, "refused", reason, "failed")
     text = draft.catalog.answer_refused_by_server()
     part, is_edit, _ = txn_id.rpartition(".e")
     if not is_edit:

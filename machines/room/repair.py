@@ -5,7 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from machines.events.effects import DeadLetter, Reconcile
+from machines.events.effects import DeadLetter, Log, Reconcile
 from machines.events.internal import RoomLost, TopologyConfirmed, TopologyRefused
 from machines.room.machine import RepairDue
 from machines.room.membership import step_room
@@ -80,5 +80,9 @@ def _drop_expired(draft: StepDraft) -> None:
 
 
 def _dead_letter(draft: StepDraft, expired: Callable[[float], bool], reason: str) -> None:
-    draft.effects += [DeadLetter(each.seq, reason) for each in draft.waiting if expired(each.since)]
+    dead_letters = [DeadLetter(each.seq, reason) for each in draft.waiting if expired(each.since)]
+    if not dead_letters:
+        return
+    fields = {"room_id": draft.room.room_id, "count": len(dead_letters), "reason": reason}
+    draft.effects += (*dead_letters, Log("messages_set_aside", fields, warning=True))
     draft.waiting = tuple(each for each in draft.waiting if not expired(each.since))

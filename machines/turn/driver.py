@@ -3,13 +3,11 @@
 A message, a save, a load and the answer to a question are each one turn with one request to the agent.
 """
 
-import re
-
 from msgspec.structs import replace
 
 from machines.commands.base import AgentPrompt, answer
 from machines.events.agent import AgentRequest
-from machines.events.effects import CancelCall, Enqueue, RecordFailedTurn, Tell
+from machines.events.effects import CancelCall, Enqueue, Tell
 from machines.events.internal import (
     AgentDone,
     AttemptEvent,
@@ -22,12 +20,11 @@ from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
 from machines.ids import ActorKey
 from machines.room.binding import chat_number
 from machines.room.step_draft import Message, StepDraft
+from machines.turn.fault import Outcome, turn_ended
 from machines.turn.machine import TURN, TurnEvent
 from machines.turn.notices import found_parts
 from machines.turn.reply import EDIT_INTERVAL_S, Reply
 from machines.turn.state import ENDED, NO_ATTEMPT, ActiveTurn, Turn
-
-_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def begin_message(draft: StepDraft, message: Message) -> None:
@@ -81,18 +78,15 @@ def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
 
 def step_turn(draft: StepDraft, event: TurnEvent) -> None:
     """Run the turn's machine if there is a turn; a turn that has ended is removed."""
-    if draft.turn is None:
+    before, now = draft.turn, draft.context.now
+    if before is None:
         return
-    step = TURN.step(ActiveTurn(draft.turn, draft.attempt), event, draft.context)
+    step = TURN.step(ActiveTurn(before, draft.attempt), event, draft.context)
     draft.effects += step.effects
     draft.turn, draft.attempt = step.data.turn, step.data.attempt
-    if draft.turn.state in ENDED:
-        if draft.turn.state == "failed":
-            draft.effects.append(
-                _failed_turn(draft.turn, draft.turn.failure_kind, draft.turn.failure_reason)
-            )
+    if (outcome := draft.turn.state) in ENDED:
+        draft.effects += turn_ended(draft.turn, outcome, now)
         draft.turn = None
-        now = draft.context.now
         if any(isinstance(effect, Enqueue) and effect.not_before > now for effect in step.effects):
             draft.quiet_until = now + EDIT_INTERVAL_S
 
@@ -116,14 +110,9 @@ def resume(draft: StepDraft) -> None:
         step_turn(draft, Resumed())
 
 
-def drop_turn(draft: StepDraft, kind: str, reason: str) -> None:
-    """End the turn without a reply, because no reply can be sent to the room."""
+def drop_turn(draft: StepDraft, kind: str, reason: str, outcome: Outcome = "dropped") -> None:
+    """End the turn without its reply, because that reply can't be sent to the room."""
     if draft.turn is not None:
-        draft.effects += (CancelCall(), _failed_turn(draft.turn, kind, reason))
+        ended = replace(draft.turn, failure_kind=kind, failure_reason=reason)
+        draft.effects += (CancelCall(), *turn_ended(ended, outcome, draft.context.now))
         draft.turn, draft.attempt = None, NO_ATTEMPT
-
-
-def _failed_turn(turn: Turn, kind: str, reason: str) -> RecordFailedTurn:
-    """Return the record of a failed turn; a code of the agent that may be a text is not recorded."""
-    kind = kind if _CODE.fullmatch(kind) else "other"
-    return RecordFailedTurn(turn.turn_id, turn.request.agent_id, kind, reason)

@@ -205,7 +205,7 @@ class TurnMachine(StateMachine):
         if request.context is None:
             data = replace(data, attempt=replace(data.attempt, text=trigger.text))
         ending = without_answer(request, catalog, catalog.answer_too_long())
-        reason = "the answer is longer than may be shown"
+        reason = "the answer is longer than AGENT_MAX_ANSWER_KB allows"
         return _cancel(data, context, ending, "too_long", reason)
 
     @staticmethod
@@ -214,7 +214,9 @@ class TurnMachine(StateMachine):
         catalog = _catalog(data, context)
         late = catalog.turn_too_long() if data.has_output() else catalog.agent_gave_up("too_slow")
         ending = without_answer(data.turn.request, catalog, late)
-        return _cancel(data, context, ending, "too_slow", "the turn took longer than it may")
+        return _cancel(
+            data, context, ending, "too_slow", "the turn took longer than AGENT_MAX_TURN_S allows"
+        )
 
     @staticmethod
     def end_without_output(

@@ -23,7 +23,7 @@ from machines.events.internal import (
     UserRequest,
 )
 from machines.events.orders import Done, Joined, NameFound, Refused, RoomCreated, SendMessage
-from machines.ids import TxnId
+from machines.ids import RoomId, TxnId
 from machines.user.chats import ChatSummary, chats_page, point_to_chats, tell_answer
 from machines.user.machine import (
     USER,
@@ -31,6 +31,7 @@ from machines.user.machine import (
     ChatLinked,
     ChatRequested,
     NameKnown,
+    NewChat,
     SpaceCreated,
     SpaceRequested,
     StepRefused,
@@ -164,7 +165,19 @@ def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tup
         catalog.chat_created_in_shared_room() if others else catalog.entry_pointer_in_shared_room()
     )
     pointer = tell_answer(reply_to, text(chat.name, context.link(room_id)), shared_text)
-    return user_actor, (*effects, welcome, pointer)
+    return user_actor, (*effects, welcome, pointer, _chat_made(user, chat, room_id))
+
+
+def _chat_made(user: User, chat: NewChat, room_id: RoomId) -> Log:
+    """Log a new chat, without its name, which a user wrote (contract L12)."""
+    fields = {
+        "room_id": room_id,
+        "chat_id": chat.chat_id,
+        "matrix_user_id": user.user_id,
+        "agent": chat.agent_id,
+        "space_id": user.space_id,
+    }
+    return Log("chat_made", fields)
 
 
 def _not_allowed(user: User, reply_to: ReplyTarget) -> Log:

@@ -8,7 +8,13 @@ import pytest
 
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
 from actors.task_pool import TaskPool
-from machines.events.agent import AgentEnd, AgentFileOffer, AgentRequest, AgentTextChunk
+from machines.events.agent import (
+    AgentEnd,
+    AgentFailure,
+    AgentFileOffer,
+    AgentRequest,
+    AgentTextChunk,
+)
 from machines.events.effects import CallAgent
 from machines.events.internal import AgentDone, AnswerTooLong, CallDelayed, CallStarted
 from machines.ids import ActorKey, AgentId, EventId
@@ -32,9 +38,17 @@ class CallsFixture:
         self.agents = FakeAgents()
         self.task_pool = TaskPool(ManualClock())
         self.signals: list[object] = []
+        self.recorded: list[AgentFailure | None] = []
         self.calls = AgentCalls(
-            self.agents, self.task_pool, lambda _, event: self.signals.append(event), limits
+            self.agents,
+            self.task_pool,
+            lambda _, event: self.signals.append(event),
+            limits,
+            self.record,
         )
+
+    def record(self, agent_id: AgentId, failure: AgentFailure | None) -> None:
+        self.recorded.append(failure)
 
     @property
     def requests(self) -> list[str]:

@@ -192,7 +192,7 @@ async def test_only_the_rows_of_a_refused_batch_become_dead_letters(runtime: Run
     assert runtime.database.rows("SELECT event_id FROM inbox WHERE status = 'set_aside'") == [
         ("$1",)
     ]
-    assert [line["actor"] for line in logs if line["event"] == "batch_refused"] == [sick]
+    assert [line["room_id"] for line in logs if line["event"] == "batch_refused"] == [sick]
     (name,) = runtime.database.rows("SELECT name FROM rooms WHERE room_id = ?", sick)
     assert "poison" not in name[0]
 

@@ -105,7 +105,9 @@ async def work(chunks: int) -> int:
         task_pool = TaskPool(ManualClock())
         async with anyio.create_task_group() as group:
             task_pool.run(group)
-            AgentCalls(ChunkedAgent(chunks), task_pool, signal, Limits()).start(KEY, ask)
+            AgentCalls(ChunkedAgent(chunks), task_pool, signal, Limits(), lambda *_: None).start(
+                KEY, ask
+            )
             with anyio.fail_after(60):
                 while not cell.caught_up:
                     await anyio.lowlevel.checkpoint()

@@ -17,7 +17,7 @@ async def test_onboarding_from_an_encrypted_room_writes_no_plaintext_into_it(mak
         # A plaintext message of a careless client gets no plaintext answer either.
         await user.send_text(entry, "!help")
         await daemon.wait_log(
-            lambda line: line["event"] == "order_refused" and line["lane"] == entry
+            lambda line: line["event"] == "order_refused" and line.get("room_id") == entry
         )
         assert await daemon.stop() == 0
         written = {

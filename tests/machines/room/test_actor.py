@@ -238,10 +238,11 @@ def test_a_refused_event_changes_nothing_and_its_row_is_acknowledged():
         scenario.handle(made, stored=True)
     assert scenario.actor == before
 
-    log, ack = effects_of_refusal(error.value, 1)
+    log, ack = effects_of_refusal(ROOM, error.value, 1)
     assert isinstance(log, Log)
+    assert log.fields["room_id"] == ROOM
     assert ack == Ack(1)
-    assert effects_of_refusal(error.value, 0) == (log,)
+    assert effects_of_refusal(ROOM, error.value, 0) == (log,)
 
 
 def test_an_event_for_another_kind_of_actor_raises():

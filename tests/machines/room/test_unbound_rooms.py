@@ -95,7 +95,9 @@ class UnboundRoomScenario(RoomScenario):
 
     @property
     def warnings(self) -> int:
-        return sum(isinstance(each, Log) and each.warning for each in self.effects)
+        return sum(
+            isinstance(each, Log) and each.event == "room_recovery_failed" for each in self.effects
+        )
 
 
 def failed_room() -> UnboundRoomScenario:

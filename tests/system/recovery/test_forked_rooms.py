@@ -101,7 +101,7 @@ async def answered_or_refused(internals, user, chat, known) -> None:
         pid = daemon.pid
         await daemon.wait_log(
             lambda line: (
-                (line["event"], line.get("lane"), line["pid"]) == ("order_refused", chat, pid)
+                (line["event"], line.get("room_id"), line["pid"]) == ("order_refused", chat, pid)
             )
         )
         group.cancel_scope.cancel()
