@@ -161,17 +161,12 @@ class AgentCalls:
 
     def _note(self, key: ActorKey, call: CallAgent, frame: Frame) -> None:
         """Log a failed attempt, and record whether the agent can be reached."""
-        match frame:
-            case AgentFailure(kind=kind, reason=reason):
-                _debug("agent_call_failed", key, call, kind=kind, reason=reason)
-                self._record(call.request.agent_id, frame)
-                return
-            case AgentError():
-                # Code and details are texts of the agent, which may quote the message (contract E9).
-                _debug("agent_call_failed", key, call, kind="agent_error")
-            case _:
-                pass
-        self._record(call.request.agent_id, None)
+        if isinstance(frame, AgentFailure):
+            _debug("agent_call_failed", key, call, kind=frame.kind, reason=frame.reason)
+        elif isinstance(frame, AgentError):
+            # Code and details are texts of the agent, which may quote the message (contract E9).
+            _debug("agent_call_failed", key, call, kind="agent_error")
+        self._record(call.request.agent_id, frame if isinstance(frame, AgentFailure) else None)
 
 
 def _debug(event: str, key: ActorKey, call: CallAgent, **fields: str) -> None:

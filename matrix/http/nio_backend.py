@@ -18,6 +18,7 @@ from nio.client.async_client import AsyncClient, AsyncClientConfig
 from machines.redirects import redirect_target
 from matrix.errors import Redirected, ResponseTooLong, Unreachable
 from matrix.http.backend import BodyReader, HttpRequest, HttpResponse
+from matrix.http.failures import broken, no_connection, no_connection_in_time
 from matrix.http.parsing import gc_paused
 
 MAX_CONNECTIONS = 100
@@ -39,6 +40,7 @@ class NioBackend:
     def __init__(self, homeserver: str) -> None:
         silence_nio()
         self._homeserver = homeserver.rstrip("/")
+        self._tls = self._homeserver.startswith("https:")
         self._client: AsyncClient | None = None
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -66,12 +68,13 @@ class NioBackend:
                 body, content = await _read(response, request.reader)
         except TimeoutError as cause:
             if isinstance(cause, aiohttp.ConnectionTimeoutError):
-                raise Unreachable("connect", "no connection in time") from None
+                reason = no_connection_in_time(CONNECT_TIMEOUT_S, tls=self._tls)
+                raise Unreachable("connect", reason) from None
             raise Unreachable("timeout", f"no answer within {request.timeout_s:g} s") from None
         except aiohttp.ClientConnectorError as cause:
-            raise Unreachable("connect", _reason(cause)) from None
+            raise Unreachable("connect", no_connection(cause, tls=self._tls)) from None
         except (aiohttp.ClientError, OSError) as cause:
-            raise Unreachable("broken", _reason(cause)) from None
+            raise Unreachable("broken", broken(cause, tls=self._tls)) from None
         return HttpResponse(response.status, response.headers, body, content)
 
     async def aclose(self) -> None:
@@ -117,12 +120,6 @@ def silence_nio() -> None:
     logger.setLevel(logging.CRITICAL + 1)
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
-
-
-def _reason(cause: Exception) -> str:
-    # Only the operating system's text: aiohttp's own texts may quote the request.
-    text = cause.strerror if isinstance(cause, OSError) else None
-    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
 
 
 @cache

@@ -63,7 +63,9 @@ def parse_response(body: bytes) -> Any:
     """
     content = parse_json(body)
     if not isinstance(content, dict | list):
-        raise Unreachable("broken", "the answer is not a JSON object")
+        raise Unreachable(
+            "broken", "the answer is not a homeserver's: another server may listen at this URL"
+        )
     return content
 
 
@@ -107,7 +109,9 @@ def _parse_defensively(body: bytes) -> Any:
     try:
         return json.loads(body.decode(errors="replace"), parse_int=_bounded_int)
     except ValueError:
-        raise Unreachable("broken", "the answer is not valid JSON") from None
+        raise Unreachable(
+            "broken", "the answer is cut off, or not a homeserver's (no JSON)"
+        ) from None
     except RecursionError:
         raise Unreachable("broken", "the answer is nested too deeply") from None
 

@@ -60,8 +60,15 @@ def classify(response: HttpResponse, now: float, parse: Callable[[bytes], Any]) 
         # Synapse answers 502 or 504 with an errcode when another homeserver does not answer it.
         return ServerError(_refusal(response.status, error or {}))
     if error is None:
-        raise Unreachable("broken", f"HTTP {response.status} that is not a homeserver's answer")
+        raise Unreachable("broken", _foreign(response.status))
     return _refusal(response.status, error)
+
+
+def _foreign(status: int) -> str:
+    """Describe an error page that is no homeserver's: of a proxy, or of another web server."""
+    if status in (502, 503, 504):
+        return f"HTTP {status} from a proxy, which does not reach the homeserver"
+    return f"HTTP {status} that is not a homeserver's answer: another server may listen at this URL"
 
 
 def _error_body(response: HttpResponse) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from typing import Any, assert_never
 
 import anyio
 import anyio.to_thread
+import structlog
 from msgspec.structs import replace
 
 from matrix.clock import Clock
@@ -31,6 +32,8 @@ from matrix.http.responses import RateLimited, Response, ServerError, Success, c
 
 PROBE_TIMEOUT_S = 10.0
 BEST_EFFORT_TIMEOUT_S = 5.0
+SLOW_S = 5.0
+"""A request without an answer for so long at start announces an outage without a probe."""
 
 # Parsing a larger response would block every room for longer than 10 ms.
 _BIG_RESPONSE_BYTES = 1024 * 1024
@@ -102,7 +105,8 @@ class Transport:
             match response:
                 case None:
                     continue  # cancelled, because the session ended
-                case Unreachable(kind=kind):
+                case Unreachable(kind=kind, reason=reason):
+                    _log_failed_try(request, reason)
                     if request.droppable and kind != "connect":
                         # It may still be carried out, after a later request; only a repetition gives certainty.
                         request = replace(request, droppable=False)
@@ -112,9 +116,11 @@ class Transport:
                     self._redirected.discard(request.path)
                     self._writes += request.method != "GET"
                     return content
-                case RateLimited():
+                case RateLimited(wait_s=wait_s):
+                    _log_failed_try(request, f"HTTP 429, wait {wait_s:g} s")
                     self._breaker.record_success()
                 case ServerError(refusal=refusal):
+                    _log_failed_try(request, _status_of(refusal))
                     self._breaker.record_server_error(_status_of(refusal), epoch)
                     await self._count_failure(request, refusal, failures)
                 case RequestRefused():
@@ -190,7 +196,9 @@ class Transport:
     ) -> None:
         # If other requests were answered meanwhile, only this one is slow.
         if failure.kind != "timeout" or self._breaker.last_success_at < started:
-            certain = self._is_certain_outage(request, failure)
+            # After a first timeout at start, the confirmation would take as long again.
+            is_slow = self._clock.now() - started >= SLOW_S and not self._breaker.last_success_at
+            certain = is_slow or self._is_certain_outage(request, failure)
             self._breaker.record_failure(failure.reason, epoch, certain=certain)
         if request.droppable:
             raise Dropped from None
@@ -266,6 +274,13 @@ class Transport:
                 return None
             case _:
                 assert_never(response)
+
+
+def _log_failed_try(request: Request, reason: str) -> None:
+    """Log a failed try of a request; its query and body are left out (contract E9)."""
+    structlog.get_logger().debug(
+        "request_failed", method=request.method, path=request.path, reason=reason
+    )
 
 
 def _status_of(refusal: RequestRefused) -> str:
