@@ -93,7 +93,9 @@ class Reconciler:
             "skipped": skipped,
             "duration_s": round(self._clock.now() - began, 3),
         }
-        structlog.get_logger().info("matrix_reconcile_complete", **report)
+        logger = structlog.get_logger()
+        attention = report["conflicts"] or report["skipped"]
+        (logger.warning if attention else logger.info)("matrix_reconcile_complete", **report)
         return report
 
     async def reconcile_single_room(self, room_id: RoomId) -> TopologyConfirmed | TopologyRefused:

@@ -4,7 +4,6 @@ Turns every failure into one line on stderr and an exit code (contract S4).
 """
 
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 
 from cli import signals
 from cli.diagram import DiagramFormat
-from cli.errors import CommandFailed, ExitCode, one_line
+from cli.errors import CommandFailed, ExitCode, ending_of, one_line
 from cli.reset_plan import Mode
 from cli.version import version
 
@@ -191,9 +190,7 @@ def main() -> None:
             # Without any argument Typer has printed the help, and the message is empty.
             message = error.format_message() or "there is no command to run"
             _fail(ExitCode.USAGE, f"{message} (see --help)")
-        raised = traceback.extract_tb(error.__traceback__)[-1]
-        origin = f"{type(error).__name__} at {raised.filename}:{raised.lineno}"
-        _fail(ExitCode.FAULT, f"a fault in this program, {origin}; please report it")
+        _fail(*ending_of(error))
 
 
 def _fail(code: ExitCode, message: str, lines: Sequence[str] = ()) -> None:

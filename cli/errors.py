@@ -1,5 +1,6 @@
 """The failure of a command: one line on stderr, and an exit code of contract S4."""
 
+import traceback
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
@@ -31,3 +32,16 @@ class CommandFailed(Exception):
 def one_line(summary: str, lines: Sequence[str]) -> str:
     """Return a summary and its list as one line."""
     return f"{summary}: {'; '.join(lines)}" if lines else summary
+
+
+def ending_of(error: BaseException) -> tuple[ExitCode, str]:
+    """Return the exit code and the line of an error that ends a command.
+
+    An unexpected error is named by its type and place only: its text may quote a message (contract E9).
+    """
+    if isinstance(error, CommandFailed):
+        return error.code, " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    origin = f"{type(error).__name__}{where}"
+    return ExitCode.FAULT, f"a fault in this program, {origin}; please report it"

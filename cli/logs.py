@@ -1,10 +1,12 @@
 """Structured logs on stderr (contract E9).
 
-A line has `event`, `level`, `timestamp` and the event's own fields. No caller logs a token, a password or the body of a
-message; in addition, a processor hides the secrets that this process knows.
+A JSON line has `event`, `level`, `timestamp` and the event's own fields; `log_console` renders lines for people.
+No caller logs a token, a password or the body of a message; in addition, a processor hides the secrets that this
+process knows.
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -13,11 +15,13 @@ from typing import Any, Literal
 
 import structlog
 
+from cli.log_console import ConsoleRenderer
+from cli.log_limits import LogLimiter
 from cli.terminal import escape_controls
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _HIDDEN = "[hidden]"
-_OWN_FIELDS = frozenset({"event", "level", "timestamp", "from", "to"})
+_OWN_FIELDS = frozenset({"event", "level", "timestamp", "from", "to", "outcome"})
 _LONG_CHARS = 8
 """A secret of this length does not appear in a line by coincidence."""
 
@@ -31,15 +35,18 @@ def set_up_logs(
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     if format_ is None:
         format_ = "console" if on_terminal else "json"
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if format_ == "json"
-        else structlog.dev.ConsoleRenderer(colors=on_terminal)
-    )
+    time: Any = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    renderer: Any = structlog.processors.JSONRenderer()
+    if format_ == "console":
+        # In a file the lines may be read on another day, and in another country.
+        time_format = "%H:%M:%S" if on_terminal else "%Y-%m-%d %H:%M:%S%z"
+        time = structlog.processors.TimeStamper(fmt=time_format, utc=False)
+        renderer = ConsoleRenderer(colours=on_terminal and _allows_colours())
     structlog.configure(
         processors=[
+            LogLimiter(),
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            time,
             _cleaning_processor(secrets),
             renderer,
         ],
@@ -49,6 +56,10 @@ def set_up_logs(
     )
     # Libraries log bodies and tokens (nio does). Their failures are raised as exceptions.
     logging.getLogger().handlers = [logging.NullHandler()]
+
+
+def _allows_colours() -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class _StderrLogger:

@@ -15,8 +15,9 @@ from actors.bot import Bot, first_cause
 from actors.context import ContextProvider
 from agent_platform import Registry, RegistryError
 from cli.agents import load_configuration, open_platform, read_registry
+from cli.announcements import agent_outage_logger, describe, outage_logger
 from cli.env_file import loose_env_file
-from cli.errors import CommandFailed, ExitCode
+from cli.errors import CommandFailed, ExitCode, ending_of
 from cli.file_limit import raise_file_limit
 from cli.logs import set_up_logs
 from cli.settings import Settings
@@ -170,12 +171,24 @@ async def _live(settings: Settings, registry: Registry) -> None:
             limits=Limits(
                 calls=raise_file_limit(), answer_bytes=settings.agent_max_answer_kb * 1024
             ),
+            describe=lambda: describe(settings, registry),
+            on_agent_change=agent_outage_logger(lambda: registry),
         )
-        async with anyio.create_task_group() as group:
-            group.start_soon(_listen_for_reload, reload)
-            group.start_soon(_listen_for_stop, bot)
-            await bot.run()
-            group.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_listen_for_reload, reload)
+                group.start_soon(_listen_for_stop, bot)
+                await bot.run()
+                group.cancel_scope.cancel()
+        except Exception as error:
+            _log_fatal(first_cause(error), settings)
+            raise
+
+
+def _log_fatal(cause: BaseException, settings: Settings) -> None:
+    """Log the end of a daemon that had begun (contract L12); before, only the line of contract S4 is printed."""
+    code, message = ending_of(_failure(cause, settings) or cause)
+    structlog.get_logger().error("fatal", exit_code=int(code), reason=message)
 
 
 async def _listen_for_reload(reload: Callable[[], None]) -> None:
@@ -217,17 +230,11 @@ async def _open_journal(path: Path) -> AsyncIterator[Journal]:
 
 @asynccontextmanager
 async def _open_homeserver(settings: Settings, clock: SystemClock) -> AsyncIterator[MatrixClient]:
-    homeserver = MatrixClient(settings.account(), on_change=_log_outage, clock=clock)
+    homeserver = MatrixClient(
+        settings.account(), on_change=outage_logger(settings.matrix_homeserver), clock=clock
+    )
     async with aclosing(homeserver):
         yield homeserver
-
-
-def _log_outage(up: bool, reason: str, outage_s: float) -> None:
-    """Log an outage of the homeserver once when it begins and once when it ends (contract L9)."""
-    if up:
-        structlog.get_logger().info("homeserver_reachable", outage_s=round(outage_s, 1))
-    else:
-        structlog.get_logger().warning("homeserver_unreachable", reason=reason)
 
 
 def _set_up_logs(settings: Settings, registry: Registry) -> None:
