@@ -133,18 +133,21 @@ def _turn_ended(known: _Known) -> str:
     return f"turn {known['outcome']} after {known['duration_s']} s, agent {known['agent']}{fault}"
 
 
+def _state_changed(known: _Known) -> str:
+    # The reason of a failure is the last line on stderr (contract S4), and is shown only once.
+    reason = known.after(": ", "reason")
+    return f"{known['from']} → {known['to']}{'' if known['to'] == 'failed' else reason}"
+
+
 def _fatal(known: _Known) -> str:
-    # The reason follows in the line that every failed command prints on stderr (contract S4).
     known.hide("reason")
-    return f"the daemon ends with exit code {known['exit_code']}, because:"
+    return f"the daemon ends with exit code {known['exit_code']}"
 
 
 _SENTENCES: dict[str, Callable[[_Known], str]] = {
     "agent_reachable": _agent_up,
     "agent_unreachable": _agent_down,
-    "bot_state_changed": lambda known: (
-        f"{known['from']} → {known['to']}{known.after(': ', 'reason')}"
-    ),
+    "bot_state_changed": _state_changed,
     "chat_made": lambda known: (
         f"chat {known['chat_id']} made for {known['matrix_user_id']}, agent {known['agent']}"
     ),

@@ -36,7 +36,7 @@ def set_up_logs(
     if format_ is None:
         format_ = "console" if on_terminal else "json"
     time: Any = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    renderer: Any = structlog.processors.JSONRenderer()
+    renderer: Any = _render_json
     if format_ == "console":
         # In a file the lines may be read on another day, and in another country.
         time_format = "%H:%M:%S" if on_terminal else "%Y-%m-%d %H:%M:%S%z"
@@ -56,6 +56,15 @@ def set_up_logs(
     )
     # Libraries log bodies and tokens (nio does). Their failures are raised as exceptions.
     logging.getLogger().handlers = [logging.NullHandler()]
+
+
+def _render_json(logger: object, method: str, event: Mapping[str, Any]) -> str | bytes:
+    """Return the event as JSON; what every line has comes first."""
+    first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
+    return _to_json(logger, method, {**first, **event})
+
+
+_to_json = structlog.processors.JSONRenderer(ensure_ascii=False)
 
 
 def _allows_colours() -> bool:

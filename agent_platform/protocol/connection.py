@@ -194,7 +194,9 @@ def _unreachable_reason(error: aiohttp.ClientError | OSError, where: str) -> str
         case aiohttp.ClientConnectorCertificateError():
             return f"the TLS certificate of {where} is not accepted"
         case aiohttp.ClientSSLError():
-            return f"no TLS connection to {where}"
+            return f"no TLS connection to {where}: its port may not speak TLS"
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return f"connection refused: nothing listens at {where}"
         case aiohttp.ClientConnectorError(os_error=cause):
             return f"no connection to {where}: {cause.strerror or type(cause).__name__}"
         case aiohttp.ClientError() | OSError():

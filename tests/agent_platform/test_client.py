@@ -215,7 +215,7 @@ async def test_a_refused_connection_is_unreachable_and_reached_again_later():
         await agent.refuse()
         [broke] = await ask_agent(agent.url)
         assert broke.kind == "unreachable"
-        assert broke.reason.startswith(f"no connection to 127.0.0.1:{agent.port}: ")
+        assert broke.reason == f"connection refused: nothing listens at 127.0.0.1:{agent.port}"
         await agent.accept()
         assert said(await ask_agent(agent.url)) == "echo: hello"
 

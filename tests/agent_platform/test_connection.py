@@ -233,7 +233,7 @@ async def test_a_peer_without_tls_is_unreachable_over_https():
     async with raw_server(plain) as port:
         where = f"127.0.0.1:{port}"
         assert await ask_agent(f"https://{where}") == [
-            AgentFailure("unreachable", f"no TLS connection to {where}")
+            AgentFailure("unreachable", f"no TLS connection to {where}: its port may not speak TLS")
         ]
 
 
