@@ -29,8 +29,8 @@ class ConsoleRenderer:
         time = str(fields.pop("timestamp", ""))
         head = time if level == "info" else f"{time} {self._paint(level.upper(), _COLOURS[level])}"
         sentence, *more = _lines(name, fields)
-        rest = "".join(f" {key}={_shown(value)}" for key, value in fields.items())
-        first = f"{head} {sentence}{self._paint(f'{rest} [{name}]', _DIM)}"
+        rest = "".join(f"  {key}={_shown(value)}" for key, value in fields.items())
+        first = f"{head} {sentence}{self._paint(f'{rest}  [{name}]', _DIM)}"
         return "\n".join((first, *(f"{head}   {line}" for line in more)))
 
     def _paint(self, text: str, colour: str) -> str:
@@ -47,8 +47,6 @@ def _lines(name: str, fields: _Fields) -> list[str]:
     """Return the sentence of an event, and further lines; the fields that they show are removed."""
     if name == "bot_live":
         return _bot_live(fields)
-    if name == "room_recovery_failed":
-        return ["room not restored, and its users were told"]
     if name in _SENTENCES:
         known = _Known(fields)
         sentence = _SENTENCES[name](known)
@@ -133,6 +131,13 @@ def _turn_ended(known: _Known) -> str:
     return f"turn {known['outcome']} after {known['duration_s']} s, agent {known['agent']}{fault}"
 
 
+def _not_restored(known: _Known) -> str:
+    report = known["report"]
+    remarks = report.get("remarks") if isinstance(report, Mapping) else None
+    reasons = "; ".join(each["reason"] for each in remarks or [])
+    return f"room not restored, its users were told{reasons and ': '}{reasons}"
+
+
 def _state_changed(known: _Known) -> str:
     # The reason of a failure is the last line on stderr (contract S4), and is shown only once.
     reason = known.after(": ", "reason")
@@ -171,6 +176,7 @@ _SENTENCES: dict[str, Callable[[_Known], str]] = {
         f"agents file refused, the one in use stays{known.after(': ', 'reason')}"
     ),
     "registry_reloaded": lambda known: f"agents file read again: {', '.join(known['agents'])}",
+    "room_recovery_failed": _not_restored,
     "signal_received": lambda known: f"{known['signal']} received",
     "turn_ended": _turn_ended,
 }

@@ -30,7 +30,9 @@ RETRY_S, TIMEOUT_S = 4.0, 2.0
 SECRET = "the words of a user"
 """A part of every message and answer of the story; no line may contain it (contract E9)."""
 TOO_LARGE = Answer(
-    413, b'{"errcode":"M_TOO_LARGE","error":"event too large"}', {"Content-Type": "application/json"}
+    413,
+    b'{"errcode":"M_TOO_LARGE","error":"event too large"}',
+    {"Content-Type": "application/json"},
 )
 
 BAD_GATEWAY = Answer(502, b"<html>502 Bad Gateway</html>", {"Content-Type": "text/html"})
