@@ -11,7 +11,7 @@ class Contexts(Formatter):
     def context_cleared(self, has_saves: bool) -> str:
         """Answer `!clear`: what can be undone, and what can't (contract K12)."""
         cleared = self.format("context_cleared")
-        return f"{cleared} {self.format('context_cleared_saves')}" if has_saves else cleared
+        return f"{cleared}\n\n{self.format('context_cleared_saves')}" if has_saves else cleared
 
     def context_page(self, name: str, tokens: int | None, saves: tuple[str, ...]) -> str:
         """Answer `!context`; `name` is the last save that was loaded or created, `tokens` the last count."""

@@ -36,6 +36,7 @@ SAFETY: Keys = ("safety_header", "switch_line")
 AGENTS: Keys = ("agents_header", "agent_line", "agent_line_selected", "agents_footer")
 WRONG: Keys = ("wrong_usage",)
 NO_ARGUMENT: Keys = ("no_argument",)
+CLEARED: Keys = ("context_cleared", "context_cleared_saves")
 LANGUAGES: Keys = ("language_shown", "language_choice")
 CONTEXT: Keys = ("context_page", "context_saves", "context_save")
 HELP: Keys = ("help_line", *(f"help_group_{group}" for group in get_args(HelpGroup)))
@@ -108,8 +109,8 @@ USES: Mapping[str, Sequence[Use]] = {
         Use(TOO_LONG, ("name_too_long",)),
     ),
     "load": (Use("", ("load_none",)), Use("1", ("load_none",))),
-    "clear": (Use("", ("context_cleared",)), Use("all", NO_ARGUMENT)),
-    "reset": (Use("", ("context_cleared",)), Use("all", NO_ARGUMENT)),
+    "clear": (Use("", CLEARED), Use("all", NO_ARGUMENT)),
+    "reset": (Use("", CLEARED), Use("all", NO_ARGUMENT)),
     "yes": (Use("", ("no_open_question",)), Use("please", ("no_open_question",))),
     "no": (Use("", ("no_open_question",)), Use("thanks", ("no_open_question",))),
     "cancel": (Use("", ("cancel_nothing",)), Use("all", ("cancel_nothing",))),
@@ -143,6 +144,8 @@ def is_made_of(locale: str, keys: Keys, text: str) -> bool:
     """Whether a text consists of these sentences and nothing else, beginning with the first."""
     lines = [line for line in text.splitlines() if line.strip()]
     first, *others = (_lines(TEMPLATES[locale][key]) for key in keys)
+    if "language_choice" in keys:
+        others += [_lines(templates["language_choice"]) for templates in TEMPLATES.values()]
     known = [*first, *(line for sentence in others for line in sentence)]
     return re.fullmatch(first[0], lines[0]) is not None and all(
         any(re.fullmatch(pattern, line) for pattern in known) for line in lines

@@ -112,6 +112,22 @@ async def test_a_yes_with_an_argument_accepts_nothing_and_shows_the_question_aga
     assert text_of(await questioner.ask("!no")) == "q send it: kept"
 
 
+@pytest.mark.parametrize("kind", ["reply", "thread"])
+async def test_a_bare_answer_counts_in_a_reply_and_in_a_thread(questioner, agent, kind):
+    asked = await questioner.ask("send it")
+    relation = {"m.in_reply_to": {"event_id": asked.event_id}}
+    if kind == "thread":
+        relation |= {"rel_type": "m.thread", "event_id": asked.answers}
+    quote = f"> <{questioner.bot}> Send the mail?\n> To all three of them.\n\n"
+    extra = {"m.relates_to": relation}
+    for body in ("!yes but not my notes", "\uff01yes", "> Send it?\n\n!yes"):
+        again = await questioner.ask(f"{quote}{body}" if kind == "reply" else body, **extra)
+        assert again.body == CATALOG.question_again(TITLE, DESCRIPTION)
+    assert confirmations(agent, [again.answers]) == []
+    answer = f"{quote}!yes \n" if kind == "reply" else "!yes \n"
+    assert text_of(await questioner.ask(answer, **extra)) == "q send it: sent"
+
+
 async def test_an_open_question_is_answered_after_a_kill(make_bot, user, agent):
     agent.script = asking
     bot = await make_bot()

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.anyio
 AT_ONCE_S = 5.0
 
 
-async def stopped(localized, agent, asked):
+async def stopped(localized, agent, asked, says="stop_done"):
     """Stop the answer in progress; return the reply to its message."""
     began = time.monotonic()
     (answer,) = await localized.send_all(localized.onboarded.chat, "!stop")
-    localized.assert_notice(("stop_done",), answer)
+    localized.assert_notice((says,), answer)
     (request,) = [each for each in agent.requests if each.message_id == asked]
     await agent.connections[request.connection - 1].closed.wait()
     reply = await answer_to(localized.user, localized.onboarded.chat, asked)
@@ -61,7 +61,7 @@ async def test_the_next_message_is_answered_and_a_second_stop_does_nothing(local
     first, second = [await user.send_text(chat, text) for text in ("first", "second")]
     while (await agent.next_request()).message_id != first:
         pass
-    assert await stopped(localized, agent, first) == localized.catalog.stopped()
+    assert await stopped(localized, agent, first, "stop_next") == localized.catalog.stopped()
     assert text_of(await answer_to(user, chat, second)) == "echo: second"
     (answer,) = await localized.send_all(chat, "!stop")
     localized.assert_notice(("nothing_to_stop",), answer)
