@@ -43,8 +43,8 @@ ENGLISH: Mapping[str, str] = {
         "ask the operator."
     ),
     "no_longer_allowed": (
-        "I'm sorry: I can't answer you here any more, because you are not on my operator's list "
-        "now. Everything stays readable. If this is a mistake, please ask the operator."
+        "I'm sorry, I can't answer you here any more: you are no longer on my operator's list. "
+        "Everything stays readable. If this is a mistake, please ask the operator."
     ),
     # Help
     "help_header_chat": "Write plain text to talk to the agent, or send a command.",
@@ -97,7 +97,7 @@ ENGLISH: Mapping[str, str] = {
     "example_save": "!save before the trip",
     "example_load": "!load 1",
     "no_argument": "Nothing is changed. If you mean this whole chat, send just {command}.",
-    "unknown_command": "There is no command {command}. `!help` lists them all.",
+    "unknown_command": "There is no command {command}. `!help` lists those that work here.",
     "only_in_chat": (
         "{command} works inside a chat. Send it in one of yours, or open another with `!new`."
     ),
@@ -120,8 +120,8 @@ ENGLISH: Mapping[str, str] = {
         "{number}` brings it back."
     ),
     "chat_is_archived": (
-        "This chat is archived, so nothing was done. `!open {number}` brings it back, `!new` "
-        "opens another one."
+        "This chat is archived and takes no messages or changes. `!open {number}` brings it "
+        "back, `!new` opens another one."
     ),
     "stale_agent": (
         "The agent of this chat, **{agent}**, is no longer available, so your message was not "
@@ -139,7 +139,7 @@ ENGLISH: Mapping[str, str] = {
     # Answers
     "tool_status": "*Using {tool}…*",
     "progress": "*{text}…*",
-    "empty_answer": "*The agent finished without saying anything.*",
+    "empty_answer": "*The agent finished without saying anything. You can ask again.*",
     "stopped": "*Stopped.*",
     "answer_too_long": (
         "*The answer is longer than I can show, so it ends here. You can ask for the rest.*"
@@ -190,8 +190,8 @@ ENGLISH: Mapping[str, str] = {
     "confirmation_title": "**The agent asks: {title}**",
     "confirmation_hint": "Answer with `!yes` or `!no`.",
     "question_again": (
-        "Nothing is decided yet: only the word alone counts, sent after the question. It is "
-        "still open:"
+        "Nothing is decided yet: an answer counts only alone, and after its question. The "
+        "question is still open:"
     ),
     "no_open_question": "The agent is not asking you anything right now.",
     "confirmation_expired": (
@@ -216,7 +216,7 @@ ENGLISH: Mapping[str, str] = {
     "language_name": "English",
     "language_choice": "- `!language {code}` — I write to you in English",
     "language_shown": "I write to you in **English**. You can choose:",
-    "language_set": "From now on I write to you in English, in all your chats.",
+    "language_set": "From now on I write to you in English, in every room.",
     "language_unknown": "I don't speak {wanted}. You can choose:",
     "skills_header": (
         "What the agent may use; `!skill off files` or `!skill on files`, for example, switches "
