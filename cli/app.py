@@ -195,7 +195,7 @@ def main() -> None:
 
 def _fail(code: ExitCode, message: str, lines: Sequence[str] = ()) -> None:
     """Print one line (contract S4); on a terminal a list has an item on each line (contract E10)."""
-    if lines and sys.stderr.isatty():
+    if lines and sys.stderr is not None and sys.stderr.isatty():
         text = "\n".join((f"{message}:", *(f"  {' '.join(line.split())}" for line in lines)))
     else:
         text = " ".join(one_line(message, lines).split())

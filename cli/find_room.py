@@ -45,7 +45,7 @@ def find_room(
     if len(found) > 1:
         raise CommandFailed(
             ExitCode.USAGE,
-            f"{counted(len(found), 'room')} match “{escape_controls(text)}”: name one by its room id"
+            f"{counted(len(found), 'room')} match “{escape_controls(text)}”; name one by its room id"
             f"{'' if user is not None else ', or its owner with --user'}",
             map(described, found),
         )

@@ -12,15 +12,16 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from machines.events.matrix import Gap, Quarantined, SyncBatch
-from machines.ids import ActorKey, EventId, RoomId, SyncToken
+from machines.ids import ActorKey, AgentId, EventId, RoomId, SyncToken
 from store import Journal
 from store.database import migrations, open_database
-from store.records import FinishedOrder, UnitOfWork
+from store.records import FailedTurn, FinishedOrder, UnitOfWork
 from tests.store.journalled import MATRIX_EVENTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
 from tests.store.values import ANNA, KEY, PREFERENCES, ROOMS, TURN, USERS, message, order
 
 DEALT_WITH = "!dealt_with"
 GAP = Gap(RoomId("!gap"), SyncToken("s0"), SyncToken("s1"), was_in=True)
+FAILED = FailedTurn("!chat", 1.0, EventId("$failed"), AgentId("writer"), "silent", "nothing came")
 
 
 async def fill(path: Path) -> None:
@@ -31,7 +32,7 @@ async def fill(path: Path) -> None:
     units = [UnitOfWork(room=room) for room in ROOMS] + [UnitOfWork(user=user) for user in USERS]
     chosen = UnitOfWork(preferences=((ANNA, PREFERENCES),))
     await journal.save_units_of_work(
-        [*units, chosen, UnitOfWork(turn=TURN, orders=(order("a"),))], 2.0
+        [*units, chosen, UnitOfWork(turn=TURN, orders=(order("a"),), failed_turns=(FAILED,))], 2.0
     )
     await journal.deliver_event(KEY, message(3), 3.0)
     await fill_inbox(journal)
