@@ -17,7 +17,7 @@ _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 def turn_ended(turn: Turn, outcome: Outcome, now: float) -> tuple[Effect, ...]:
     """Return the effects of the end of a turn; its `failure_kind` and `failure_reason` say why it failed."""
-    kind = turn.failure_kind if _CODE.fullmatch(turn.failure_kind) else "other"
+    kind = turn.failure_kind if _CODE.fullmatch(turn.failure_kind) else "agent_error"
     fields: dict[str, Any] = {
         "room_id": turn.reply.room_id,
         "turn": turn.turn_id,

@@ -34,7 +34,7 @@ def test_an_error_of_the_agent_is_recorded_with_its_code():
 def test_a_code_that_may_be_text_is_not_recorded(code):
     scenario = asked()
     scenario.attempt_failed(code, retryable=False)
-    assert records(scenario) == [("$1", "default", "other")]
+    assert records(scenario) == [("$1", "default", "agent_error")]
 
 
 def test_the_last_fault_is_recorded_when_the_retries_are_over():
