@@ -47,9 +47,9 @@ def _lines(name: str, fields: _Fields) -> list[str]:
     """Return the sentence of an event, and further lines; the fields that they show are removed."""
     if name == "bot_live":
         return _bot_live(fields)
-    if name in _SENTENCES:
+    if name in SENTENCES:
         known = _Known(fields)
-        sentence = _SENTENCES[name](known)
+        sentence = SENTENCES[name](known)
         for field in known.used:
             fields.pop(field, None)
         return [sentence]
@@ -149,7 +149,7 @@ def _fatal(known: _Known) -> str:
     return f"the daemon ends with exit code {known['exit_code']}"
 
 
-_SENTENCES: dict[str, Callable[[_Known], str]] = {
+SENTENCES: dict[str, Callable[[_Known], str]] = {
     "agent_reachable": _agent_up,
     "agent_unreachable": _agent_down,
     "bot_state_changed": _state_changed,

@@ -15,6 +15,7 @@ import anyio.lowlevel
 from msgspec.structs import replace
 
 from actors.agent_calls import Limits
+from actors.agent_reachability import OnAgentChange, ignore_change
 from actors.bot import DRAIN_S, Bot
 from actors.context import ContextProvider
 from machines.access import Access
@@ -296,6 +297,9 @@ class RuntimeFixture:
         self.homeserver = FakeHomeserver(self.database, self.clock)
         self.agents = FakeAgents()
         self.limits = Limits()
+        self.description: dict[str, str] = {}
+        self.on_agent_change: OnAgentChange = ignore_change
+        self.mock_agents = False
         self.journal = Journal(self.database)
         self.messages = 0
 
@@ -323,6 +327,7 @@ class RuntimeFixture:
             agents=lambda: FewAgents(),
             agent_retry_s=120.0,
             agent_max_turn_s=1800.0,
+            mock_agents=self.mock_agents,
         )
         return Bot(
             homeserver=self.homeserver,
@@ -331,6 +336,8 @@ class RuntimeFixture:
             clock=self.clock,
             context_provider=context_provider,
             limits=self.limits,
+            describe=lambda: self.description,
+            on_agent_change=self.on_agent_change,
         )
 
     @asynccontextmanager

@@ -216,11 +216,14 @@ async def test_a_token_that_is_not_accepted_is_replaced_by_a_full_sync(runtime, 
 
 
 async def test_refused_credentials_end_the_bot_and_are_its_last_transition(runtime: RuntimeFixture):
-    with pytest.raises(ExceptionGroup) as raised:
+    with capture_logs() as logs, pytest.raises(ExceptionGroup) as raised:
         async with runtime.running():
             runtime.homeserver.next_error(CredentialsRefused("the token ended"))
     assert raised.group_contains(CredentialsRefused)
     assert runtime.bot_state()[-1] == ("failed",)
+    changes = [line for line in logs if line["event"] == "bot_state_changed"]
+    assert [line["log_level"] for line in changes if line["to"] == "failed"] == ["error"]
+    assert {line["log_level"] for line in changes if line["to"] != "failed"} == {"info"}
 
 
 async def test_a_message_in_an_unknown_room_is_answered_after_one_repair(

@@ -263,8 +263,15 @@ def test_an_invitation_of_a_stranger_is_rejected_with_one_log_line():
     assert result.orders == [RejectInvite(ENTRY, CATALOG.invite_refused())]
     (log,) = result.of(Log)
     assert (log.event, log.fields["sender"]) == ("invite_rejected", STRANGER)
+    assert "MATRIX_ALLOWED_USERS" in log.fields["reason"]
     assert scenario.actor.room.state == "unregistered"
     assert len(result.effects) == 3
+
+
+def test_an_accepted_invitation_is_logged_with_its_sender():
+    (log,) = entry_scenario().handle(invite(), stored=True).of(Log)
+    assert (log.event, log.warning) == ("invite_accepted", False)
+    assert log.fields == {"room_id": ENTRY, "sender": ANNA}
 
 
 def test_a_refused_join_leaves_the_room_unregistered():

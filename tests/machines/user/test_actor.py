@@ -108,6 +108,20 @@ def test_a_new_user_gets_a_space_and_a_first_chat_linked_both_ways():
     assert len({space.nonce, chat.nonce}) == 2
 
 
+def test_a_new_chat_is_logged_once_with_its_owner_and_without_its_name():
+    scenario = UserScenario()
+    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    logs = [log for step in steps for log in step.of(Log)]
+    assert [(log.event, log.warning) for log in logs] == [("chat_made", False)]
+    assert logs[0].fields == {
+        "room_id": ROOM,
+        "chat_id": "C1",
+        "matrix_user_id": ANNA,
+        "agent": "default",
+        "space_id": SPACE,
+    }
+
+
 def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
     scenario = UserScenario()
     steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
