@@ -66,6 +66,7 @@ class CreateRoom(Struct, frozen=True, tag="create_room"):
     `nonce` is stored in `m.room.create` as `org.lambda.surfaces.nonce`: if the bot is already in a room with this
     nonce, that room is the ordered one (contract O3). `parent` is the Space in `m.space.parent` of a chat. The runtime
     sets `repeated` if a process that was killed may have sent this order: the homeserver may still be performing it.
+    `topic` is the room's topic, `reason` the reason of the invitation; both may be empty.
     """
 
     nonce: str
@@ -74,6 +75,8 @@ class CreateRoom(Struct, frozen=True, tag="create_room"):
     space: bool = False
     parent: RoomId | None = None
     repeated: bool = False
+    topic: str = ""
+    reason: str = ""
 
 
 class LinkChild(Struct, frozen=True, tag="link_child"):
@@ -84,10 +87,11 @@ class LinkChild(Struct, frozen=True, tag="link_child"):
 
 
 class EnsureInvited(Struct, frozen=True, tag="ensure_invited"):
-    """Invite a user unless they are joined or invited already (contract O2)."""
+    """Invite a user, with a reason, unless they are joined or invited already (contracts O1, O2)."""
 
     room_id: RoomId
     user_id: UserId
+    reason: str = ""
 
 
 class NameRoom(Struct, frozen=True, tag="name_room"):
@@ -95,6 +99,18 @@ class NameRoom(Struct, frozen=True, tag="name_room"):
 
     room_id: RoomId
     name: str
+
+
+class CompleteRoom(Struct, frozen=True, tag="complete_room"):
+    """Give a chat of an earlier version what new ones have: the join rule `restricted`, and a topic (contract O1).
+
+    Only the join rule `invite` is replaced, and only a missing topic is set, so that the order undoes no change of an
+    operator.
+    """
+
+    room_id: RoomId
+    space_id: RoomId
+    topic: str
 
 
 class StoreBinding(Struct, frozen=True, tag="store_binding"):
@@ -114,6 +130,7 @@ Order = (
     | LinkChild
     | EnsureInvited
     | NameRoom
+    | CompleteRoom
     | StoreBinding
 )
 

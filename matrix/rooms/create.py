@@ -13,11 +13,11 @@ from machines.room.topology import Topology
 from matrix.clock import Clock
 from matrix.errors import RequestRefused, Unreachable
 from matrix.http.request import Request, client_path, run_reads
-from matrix.http.transport import Transport
+from matrix.http.transport import ANY_STATUS, Transport
 from matrix.keys import NONCE_KEY
 from matrix.raw_events import as_dict, is_id, joined_room_ids
 from matrix.rooms.current_state import CurrentState
-from matrix.rooms.initial_state import finish_room, room_body
+from matrix.rooms.initial_state import finish_room, invite, room_body
 
 # A busy Synapse needs a second or more to create a room; a short timeout would create two.
 CREATE_TIMEOUT_S = 90.0
@@ -44,6 +44,7 @@ class RoomCreator:
         self._started = clock.now()
         self._by_nonce: dict[str, RoomId] = {}
         self._searched: set[RoomId] = set()
+        self._room_version: object = None
 
     def record(self, topology: Topology) -> None:
         """Record the nonces of rooms that were already read, so that they are not requested again."""
@@ -67,20 +68,24 @@ class RoomCreator:
         while room_id is None:
             tries += 1
             try:
-                return await self._create(order)
+                created = await self._create(order)
             except Unreachable as failure:
                 room_id = await self._find_later(order.nonce, failure)
                 if room_id is None and tries >= _MAX_TRIES and failure.kind == "broken":
                     raise RequestRefused(500, "M_UNKNOWN", failure.reason) from failure
+            else:
+                await invite(self._transport, created, order.invite, order.reason)
+                return created
         await finish_room(self._transport, room_id, order, self._bot)
         return room_id
 
     async def _create(self, order: CreateRoom) -> RoomId:
+        version = await self._default_version() if order.parent is not None else None
         answer = await self._transport.request(
             Request(
                 "POST",
                 client_path("createRoom"),
-                body=room_body(order, self._bot),
+                body=room_body(order, self._bot, version),
                 bucket="create",
                 timeout_s=CREATE_TIMEOUT_S,
                 idempotent=False,
@@ -92,6 +97,14 @@ class RoomCreator:
         self._searched.add(RoomId(room_id))
         self._by_nonce[order.nonce] = RoomId(room_id)
         return RoomId(room_id)
+
+    async def _default_version(self) -> object:
+        """Return the version of new rooms, `None` if the homeserver does not name it; it is read once."""
+        if self._room_version is None:
+            answer = await self._transport.get("capabilities", absent=ANY_STATUS)
+            versions = as_dict(as_dict(answer).get("capabilities")).get("m.room_versions")
+            self._room_version = as_dict(versions).get("default")
+        return self._room_version
 
     async def _find_later(self, nonce: str, failure: Unreachable) -> RoomId | None:
         if failure.kind == "connect":

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from machines.events.matrix import EncryptionEnabled, MatrixEvent
 from machines.events.orders import (
+    CompleteRoom,
     CreateRoom,
     Done,
     EnsureInvited,
@@ -40,7 +41,7 @@ from matrix.http.transport import ANY_STATUS, Transport
 from matrix.keys import BINDING_TYPE
 from matrix.raw_events import as_dict, as_event_id
 from matrix.rooms.create import RoomCreator
-from matrix.rooms.initial_state import ensure_invited
+from matrix.rooms.initial_state import complete_room, ensure_invited
 from matrix.rooms.render import message_content
 
 # Joining a room on another homeserver may take long.
@@ -111,11 +112,14 @@ class OrderPerformer:
             case LinkChild(space_id=space_id, room_id=room_id):
                 content = {"via": [server_of(self._bot)]}
                 return await self._set_state(space_id, "m.space.child", room_id, content)
-            case EnsureInvited(room_id=room_id, user_id=user_id):
-                await ensure_invited(self._transport, room_id, user_id)
+            case EnsureInvited(room_id=room_id, user_id=user_id, reason=reason):
+                await ensure_invited(self._transport, room_id, user_id, reason)
                 return Done()
             case NameRoom(room_id=room_id, name=name):
                 return await self._set_state(room_id, "m.room.name", "", {"name": name})
+            case CompleteRoom():
+                await complete_room(self._transport, order)
+                return Done()
             case StoreBinding(room_id=room_id, content=content):
                 return await self._store_binding(room_id, content)
             case _:

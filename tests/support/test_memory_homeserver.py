@@ -344,3 +344,24 @@ async def test_a_filter_leaves_out_senders(log_in: LogIn) -> None:
     timeline = {"types": ["m.room.message"], "not_senders": [ann.user_id], "limit": 1}
     room = (await sync(ann, room={"timeline": timeline}))["rooms"]["join"][room_id]
     assert [event["event_id"] for event in room["timeline"]["events"]] == [asked]
+
+
+async def test_the_members_of_an_allowed_room_join_without_an_invitation(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    space = await ann.create_room(creation_content={"type": "m.space"})
+    allow = {"type": "m.room_membership", "room_id": space}
+    rule = {"join_rule": "restricted", "allow": [allow]}
+    room = await ann.create_room(
+        initial_state=[{"type": "m.room.join_rules", "state_key": "", "content": rule}]
+    )
+    assert await ann.state_content(room, "m.room.join_rules") == rule
+    with pytest.raises(MatrixRefused):
+        await bob.join(room)
+    path = f"/rooms/{escaped(space)}/invite"
+    await ann.request("POST", path, {"user_id": bob.user_id, "reason": "Here it is."})
+    invited = await ann.state_content(space, "m.room.member", bob.user_id)
+    assert invited is not None
+    assert invited["reason"] == "Here it is."
+    await bob.join(space)
+    await bob.join(room)
+    assert (await ann.members(room))[bob.user_id] == "join"

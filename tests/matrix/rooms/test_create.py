@@ -7,14 +7,14 @@ from urllib.parse import unquote
 import pytest
 from msgspec.structs import replace
 
-from machines.events.orders import CreateRoom, Refused, RoomCreated
+from machines.events.orders import CompleteRoom, CreateRoom, Done, Refused, RoomCreated
 from machines.ids import RoomId, TxnId, UserId
 from matrix.errors import Unreachable
 from matrix.http.transport import Transport
 from matrix.raw_events import state_map
 from matrix.rooms.create import RoomCreator
 from matrix.rooms.current_state import CurrentState
-from matrix.rooms.initial_state import missing_state, room_body
+from matrix.rooms.initial_state import missing_state, restricted_to, room_body
 from matrix.rooms.perform import OrderPerformer
 from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.virtual_time import VirtualClock
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 BOT = UserId("@bot:here")
 USER = UserId("@user:here")
 SPACE = RoomId("!space")
-ORDER = CreateRoom("nonce", "Chat 1", USER, parent=SPACE)
+ORDER = CreateRoom("nonce", "Chat 1", USER, parent=SPACE, topic="A chat.", reason="It is ready.")
 
 
 class Rooms:
@@ -35,6 +35,7 @@ class Rooms:
         self.rooms: dict[str, list[dict]] = {}
         self.faults: list[str] = []
         self.pending: list[tuple[float, dict]] = []
+        self.default_version = "12"
         self.backend = FakeBackend(self.clock, self.respond)
         transport = Transport(
             self.backend, self.clock, lambda up, reason, outage_s: None, random.Random(1).random
@@ -58,14 +59,9 @@ class Rooms:
             state += [{**event, "sender": BOT} for event in body["initial_state"]]
             levels = {"type": "m.room.power_levels", "state_key": "", "content": {}}
             name = {"type": "m.room.name", "state_key": "", "content": {"name": body["name"]}}
-            guest = {
-                "type": "m.room.member",
-                "state_key": USER,
-                "content": {"membership": "invite"},
-            }
             rules = {"type": "m.room.join_rules", "state_key": "", "content": {}}
             seen = {"type": "m.room.history_visibility", "state_key": "", "content": {}}
-            state += [levels, name, guest, rules, seen]
+            state = [rules, *state, levels, name, seen]
         self.rooms[room_id] = state
         return room_id
 
@@ -80,12 +76,16 @@ class Rooms:
         match parts:
             case ["createRoom"]:
                 return self.create(body)
+            case ["capabilities"]:
+                versions = {"m.room_versions": {"default": self.default_version}}
+                return json_response({"capabilities": versions})
             case ["joined_rooms"]:
                 return json_response({"joined_rooms": list(self.rooms)})
             case ["rooms", room_id, "state"]:
                 return json_response(self.rooms[room_id])
             case ["rooms", room_id, "invite"]:
-                self.put(room_id, "m.room.member", body["user_id"], {"membership": "invite"})
+                content = {"membership": "invite", "reason": body.get("reason")}
+                self.put(room_id, "m.room.member", body["user_id"], content)
                 return json_response({})
             case ["rooms", room_id, "state", kind, key] if request.method == "PUT":
                 self.put(room_id, kind, key, body)
@@ -155,7 +155,9 @@ async def test_one_room_is_created_whatever_happens_to_the_request(rooms, faults
     assert len(rooms.rooms) == 1
     assert missing_state(state_map(rooms.rooms["!r0"]), ORDER, BOT) == {}
     invited = [e for e in rooms.rooms["!r0"] if e["state_key"] == USER]
-    assert [event["content"]["membership"] for event in invited] == ["invite"]
+    assert [event["content"] for event in invited] == [
+        {"membership": "invite", "reason": "It is ready."}
+    ]
 
 
 async def test_a_complete_room_is_found_and_not_changed(rooms):
@@ -168,7 +170,9 @@ async def test_a_complete_room_is_found_and_not_changed(rooms):
 
 
 async def test_after_a_kill_during_creation_the_bot_waits_for_the_room(rooms):
-    rooms.pending.append((rooms.clock.now() + 2, json.loads(json.dumps(room_body(ORDER, BOT)))))
+    rooms.pending.append(
+        (rooms.clock.now() + 2, json.loads(json.dumps(room_body(ORDER, BOT, "12"))))
+    )
     again = replace(ORDER, repeated=True)
     assert await rooms.perform(again) == RoomCreated(RoomId("!r0"))
     assert rooms.backend.times("/createRoom") == []
@@ -196,3 +200,64 @@ def test_older_room_versions_get_an_explicit_power_level_for_the_bot():
     create["content"]["room_version"] = "12"
     levels = missing_state(state_map([create]), ORDER, BOT)["m.room.power_levels", ""]
     assert "users" not in levels
+
+
+@pytest.mark.parametrize(
+    ("version", "rule"),
+    [
+        ("12", "restricted"),
+        ("8", "restricted"),
+        ("7", "invite"),
+        ("org.x", "invite"),
+        (None, "invite"),
+    ],
+)
+async def test_members_of_the_space_may_join_if_the_room_version_can_say_so(rooms, version, rule):
+    rooms.default_version = version
+    assert await rooms.perform() == RoomCreated(RoomId("!r0"))
+    content = state_map(rooms.rooms["!r0"])["m.room.join_rules", ""]["content"]
+    assert content.get("join_rule", "invite") == rule
+    create = {"type": "m.room.create", "state_key": "", "content": {"room_version": version}}
+    missing = missing_state(state_map([create]), ORDER, BOT)["m.room.join_rules", ""]
+    assert missing["join_rule"] == rule
+    if rule == "restricted":
+        assert content == missing
+        assert missing["allow"] == [{"type": "m.room_membership", "room_id": SPACE}]
+
+
+async def test_a_repeated_order_does_not_invite_a_user_who_declined_since(rooms):
+    await rooms.perform()
+    rooms.put("!r0", "m.room.member", USER, {"membership": "leave"})
+    asked = len(rooms.backend.requests)
+    await rooms.perform(replace(ORDER, repeated=True))
+    assert {request.method for _, request in rooms.backend.requests[asked:]} == {"GET"}
+
+
+COMPLETE = CompleteRoom(RoomId("!r0"), SPACE, "A chat.")
+
+
+async def chat_of_an_earlier_version(rooms, rule="invite", version="12"):
+    """Create a chat without a topic, with this join rule."""
+    await rooms.perform(replace(ORDER, topic=""))
+    rooms.put("!r0", "m.room.join_rules", "", {"join_rule": rule})
+    rooms.rooms["!r0"][1]["content"]["room_version"] = version
+
+
+async def test_a_chat_of_an_earlier_version_gets_its_join_rule_and_topic_once(rooms):
+    await chat_of_an_earlier_version(rooms)
+    assert await rooms.perform(COMPLETE) == Done()
+    state = state_map(rooms.rooms["!r0"])
+    assert state["m.room.join_rules", ""]["content"] == restricted_to(SPACE)
+    assert state["m.room.topic", ""]["content"] == {"topic": "A chat."}
+    asked = len(rooms.backend.requests)
+    await rooms.perform(COMPLETE)
+    assert {request.method for _, request in rooms.backend.requests[asked:]} == {"GET"}
+
+
+@pytest.mark.parametrize(("rule", "version"), [("public", "12"), ("knock", "12"), ("invite", "7")])
+async def test_another_join_rule_and_another_topic_stay(rooms, rule, version):
+    await chat_of_an_earlier_version(rooms, rule, version)
+    rooms.put("!r0", "m.room.topic", "", {"topic": "Ours."})
+    before = json.dumps(rooms.rooms)
+    assert await rooms.perform(COMPLETE) == Done()
+    assert json.dumps(rooms.rooms) == before

@@ -21,6 +21,7 @@ from machines.events.orders import (
 )
 from machines.ids import EventId, RoomId, TxnId, UserId
 from matrix import MatrixClient
+from matrix.rooms.initial_state import restricted_to
 from sandbox.errors import MatrixRefused
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +70,8 @@ async def test_space_and_chat_are_private_and_link_each_other(bot, person):
     assert child == {"via": ["localhost"]}
     parent = await person.state_content(chat, "m.space.parent", space)
     assert parent == {"via": ["localhost"], "canonical": True}
-    assert await person.state_content(chat, "m.room.join_rules") == {"join_rule": "invite"}
+    assert await person.state_content(space, "m.room.join_rules") == {"join_rule": "invite"}
+    assert await person.state_content(chat, "m.room.join_rules") == restricted_to(space)
     assert await person.state_content(chat, "m.room.guest_access") == {"guest_access": "forbidden"}
     assert await person.state_content(chat, "m.room.name") == {"name": "Chat 1"}
 

@@ -107,16 +107,19 @@ class Homeserver:
         power = {"users": {}, "users_default": 0, "state_default": 50, "invite": 0}
         power |= request.get("power_level_content_override", {})
         rule = "public" if request.get("preset") == "public_chat" else "invite"
+        initial = request.get("initial_state", ())
+        given = {event["type"] for event in initial}
         first: list[tuple[str, str, Mapping[str, Any]]] = [
             ("m.room.create", "", creation),
             ("m.room.member", creator, self._member(creator, "join")),
             ("m.room.power_levels", "", power),
-            ("m.room.join_rules", "", {"join_rule": rule}),
-            ("m.room.history_visibility", "", {"history_visibility": "shared"}),
             *(
-                (event["type"], event.get("state_key", ""), event["content"])
-                for event in request.get("initial_state", ())
+                [("m.room.join_rules", "", {"join_rule": rule})]
+                if "m.room.join_rules" not in given
+                else []
             ),
+            ("m.room.history_visibility", "", {"history_visibility": "shared"}),
+            *((event["type"], event.get("state_key", ""), event["content"]) for event in initial),
             *(
                 (f"m.room.{name}", "", {name: request[name]})
                 for name in ("name", "topic")
@@ -134,10 +137,23 @@ class Homeserver:
         room.created_with = len(room.events)
         return room
 
-    def set_membership(self, room: Room, sender: str, user_id: str, membership: str) -> None:
+    def set_membership(
+        self, room: Room, sender: str, user_id: str, membership: str, reason: str | None = None
+    ) -> None:
         """Change a membership; the same one again changes nothing."""
         if room.membership(user_id) != membership:
-            self.send(room, sender, "m.room.member", self._member(user_id, membership), user_id)
+            content = self._member(user_id, membership)
+            if reason is not None:
+                content["reason"] = reason
+            self.send(room, sender, "m.room.member", content, user_id)
+
+    def may_join(self, room: Room, user_id: str) -> bool:
+        """Whether the join rule lets a user in without an invitation."""
+        rule = room.state["m.room.join_rules", ""].content
+        if rule["join_rule"] == "restricted":
+            allowed = [self.rooms.get(each.get("room_id", "")) for each in rule["allow"]]
+            return any(each is not None and each.membership(user_id) == "join" for each in allowed)
+        return bool(rule["join_rule"] == "public")
 
     def forget(self, room: Room, user_id: str) -> None:
         """Hide a room from a user who has left it."""

@@ -36,8 +36,9 @@ def _change_own_membership(
 ) -> JsonObject:
     user_id = request.user_id
     if action == "join":
-        rule = room.state["m.room.join_rules", ""].content["join_rule"]
-        if room.membership(user_id) not in ("invite", "join") and rule != "public":
+        if room.membership(user_id) not in ("invite", "join") and not server.may_join(
+            room, user_id
+        ):
             raise Refused(403, "M_FORBIDDEN", "You are not invited to this room.")
         server.set_membership(room, user_id, user_id, "join")
     elif action == "leave":
@@ -65,7 +66,7 @@ def _write(server: Homeserver, request: Request, room: Room, rest: list[str]) ->
             if action == "invite" and room.membership(other) == "join":
                 raise Refused(403, "M_FORBIDDEN", f"{other} is already in the room.")
             membership = {"invite": "invite", "kick": "leave", "ban": "ban"}[action]
-            server.set_membership(room, user_id, other, membership)
+            server.set_membership(room, user_id, other, membership, body.get("reason"))
         case ["read_markers"]:
             if "m.fully_read" in body:
                 marker = {"event_id": body["m.fully_read"]}
