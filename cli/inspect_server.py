@@ -128,10 +128,10 @@ def _differences(room: Room, snapshot: RemoteRoomSnapshot, bot: UserId) -> Itera
             yield Difference(field, local, stored.get(field))
     if binding.room_type != "entry" and snapshot.created_by != bot:
         yield Difference("created_by", bot, snapshot.created_by)
-    owner_present = snapshot.owner_membership in ("join", "invite")
-    if binding.room_type == "chat" and room.owner_present != owner_present:
-        present = "join" if room.owner_present else "leave"
-        yield Difference("owner_membership", present, snapshot.owner_membership)
+    owner = snapshot.owner_membership
+    known = "leave" if room.owner_membership == "declined" else room.owner_membership
+    if binding.room_type == "chat" and known != (owner if owner in ("join", "invite") else "leave"):
+        yield Difference("owner_membership", known, owner)
     link = snapshot.child_link
     if binding.room_type == "chat" and (link is None or link.sender != bot or not link.via):
         found = None if link is None else {"sender": link.sender, "via": list(link.via)}

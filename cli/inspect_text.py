@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.terminal import aligned, counted, escape_controls
-from machines.room.binding import Binding
+from machines.room.binding import Binding, OwnerMembership
 from machines.room.machine import ROOM
 from machines.room.state import MIN_REPAIR_INTERVAL_S
 from machines.turn.state import Turn
@@ -70,7 +70,7 @@ class Page:
                 Text("No daemon runs: this is the state that the last one left.", "bright_black")
             )
         self._heading("Binding")
-        for name, value in _binding(room.binding, room.owner_present, room.encrypted):
+        for name, value in _binding(room.binding, room.owner_membership, room.encrypted):
             self._row(name, value)
         self._heading("Waiting")
         self._row("inbox", str(snapshot.inbox_pending))
@@ -197,16 +197,28 @@ class Page:
         self._console.print(Text.assemble(*texts), soft_wrap=True)
 
 
+_OWNER_NOTES: dict[OwnerMembership, str] = {
+    "join": "",
+    "invite": "invited, not accepted yet",
+    "leave": "left",
+    "declined": "declined the invitation",
+}
+"""What the text says of an owner who is not in the room."""
+
+
 def _binding(
-    binding: Binding | None, owner_present: bool, encrypted: bool
+    binding: Binding | None, owner_membership: OwnerMembership, encrypted: bool
 ) -> Iterator[tuple[str, str]]:
     if binding is None:
         yield "none", "this room has no binding"
         return
     yield "type", binding.room_type
-    left = "" if owner_present else " (has left the room)"
+    note = _OWNER_NOTES[owner_membership]
+    if owner_membership == "leave":
+        note = "has left the room"
+    absence = f" ({note})" if note else ""
     role = "invited by" if binding.room_type == "entry" else "owner"
-    yield role, f"{binding.matrix_user_id}{left}"
+    yield role, f"{binding.matrix_user_id}{absence}"
     if binding.room_type == "chat":
         yield "chat", binding.chat_id or "–"
         yield "agent", binding.agent_id or "–"
@@ -224,7 +236,7 @@ def _columns(snapshot: RoomSnapshot) -> tuple[str, ...]:
         f"turn {snapshot.turn.state}" if snapshot.turn is not None else "",
         f"failures {snapshot.failures_total}" if snapshot.failures_total else "",
         "archived" if binding and binding.archived else "",
-        "" if room.owner_present else "owner left",
+        f"owner {note}" if (note := _OWNER_NOTES[room.owner_membership]) else "",
     ]
     return (
         room.state,

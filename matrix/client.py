@@ -92,7 +92,7 @@ class MatrixClient:
         if since is None:
             batch = await resume_batch(self._transport, self._bot, batch, state.rooms_to_read)
         self._joined = set(state.topology.rooms)
-        topology = await self._observer.complete(state.topology)
+        topology = await self._observer.complete(state.topology, without_rows=since is None)
         self._record(topology)
         self._performer.record_encryption(batch.events)
         return batch, topology

@@ -12,11 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from machines.events.internal import (
-    ChatListRequested,
     MessageDropped,
-    NewChatRequested,
-    OnboardingRequested,
     QueueOverflowed,
+    UserRequest,
 )
 from machines.events.matrix import FileArrived, MatrixEvent, MessageArrived, Quarantined
 from machines.events.priority import Priority, priority_of
@@ -112,7 +110,7 @@ class _Inbox:
         overflow = {"actor": actor, "priority": priority, "at": self._at}
         self._raw.execute(SQL["put_overflow"], overflow)
         room, first = actor, event_id
-        if isinstance(event, OnboardingRequested | NewChatRequested | ChatListRequested):
+        if isinstance(event, UserRequest):
             room, first = ActorKey(event.reply_to.room_id), event.reply_to.event_id
         return self.put(room, QueueOverflowed(queue.waiting, first))
 

@@ -60,7 +60,7 @@ ROOM_COLUMNS: Mapping[str, _Column] = {
     "name": _Column("name"),
     "encrypted": _Column("encrypted", bool),
     "onboards": _Column("onboarding_user"),
-    "owner_present": _Column("owner_present", bool),
+    "owner_membership": _Column("owner_membership", _interned),
     "repaired_at": _Column("last_repair_at"),
     "looks": _Column("failed_repairs"),
     "looking": _Column("repair_pending", bool),
@@ -141,6 +141,8 @@ def chats_of(raw: sqlite3.Connection, user_id: str) -> tuple[ChatSummary, ...]:
             agent_id=row["agent_id"] or "",
             archived=bool(row["archived"]),
             state=row["state"],
+            owner_membership=row["owner_membership"],
+            space_membership=row["space_membership"] or "join",
         )
         for row in raw.execute(SQL["chats_of"], {"user_id": user_id})
     )

@@ -18,6 +18,7 @@ from machines.commands.context import Context, Load, Save, parse_pick
 from machines.commands.help import Help
 from machines.commands.language import Language
 from machines.commands.new import New
+from machines.commands.open import Open
 from machines.commands.rename import Rename
 from machines.commands.settings import Settings
 from machines.commands.soul import Soul
@@ -43,6 +44,7 @@ COMMANDS: Mapping[str, type[Command]] = {
         Chats,
         Rename,
         Archive,
+        Open,
         Settings,
         Skills,
         Skill,

@@ -18,7 +18,7 @@ from machines.events.matrix import (
 )
 from machines.events.orders import Outcome
 from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.room.binding import Binding
+from machines.room.binding import Binding, OwnerMembership
 from machines.turn.answer_text import AnswerText
 
 
@@ -60,7 +60,8 @@ class TopologyConfirmed(Struct, frozen=True):
     """A repair found the binding of the room on the homeserver.
 
     With `backfill` the binding is not stored on the homeserver yet. `others` is the number of members besides the bot,
-    `None` if unknown; a difference in it is no conflict with the row (contract C5).
+    `None` if unknown, and `owner_membership` that of the owner; a difference in them is no conflict with the row
+    (contract C5).
     """
 
     binding: Binding
@@ -68,6 +69,7 @@ class TopologyConfirmed(Struct, frozen=True):
     encrypted: bool
     backfill: bool
     others: int | None = None
+    owner_membership: OwnerMembership | None = None
     report: Mapping[str, Any] = {}
 
 
@@ -203,6 +205,25 @@ class ChatListRequested(Struct, frozen=True, tag="chat_list_requested"):
     reply_to: ReplyTarget = field(name="asked")
 
 
+class OpenChatRequested(Struct, frozen=True, tag="open_chat_requested"):
+    """The user wrote `!open` (contract K12). `reopened`: it was written in this chat, which is open again already."""
+
+    reply_to: ReplyTarget
+    number: int
+    reopened: bool = False
+
+
+class WayBackRequested(Struct, frozen=True, tag="way_back_requested"):
+    """The user's actor asks the room of a chat to let its owner back in, and to answer them (contract K12).
+
+    `reopened`: the chat was archived until this command. `invited_to_space`: its owner is invited to the Space again.
+    """
+
+    reply_to: ReplyTarget
+    reopened: bool
+    invited_to_space: bool
+
+
 class ChatRecovered(Struct, frozen=True, tag="chat_recovered"):
     """A repair restored a chat of the user, whose chat counter moves past its `number`."""
 
@@ -246,12 +267,13 @@ RoomInboxEvent = (
     | RoomMade
     | RoomCompleted
     | AnswerReady
+    | WayBackRequested
     | MessageDropped
     | QueueOverflowed
 )
 """Events of a room's actor that have an inbox row."""
 RoomEvent = RoomSignal | RoomInboxEvent
-UserRequest = OnboardingRequested | NewChatRequested | ChatListRequested
+UserRequest = OnboardingRequested | NewChatRequested | ChatListRequested | OpenChatRequested
 UserEvent = UserRequest | OrderDone | ChatRecovered
 """Events of a user's actor; all of them have an inbox row."""
 InboxEvent = RoomInboxEvent | UserEvent

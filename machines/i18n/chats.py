@@ -1,15 +1,19 @@
 """Sentences about chats: created, listed, renamed, archived, failed (contracts K2, K3, A3, C7)."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, assert_never
 
 from msgspec import Struct
 
 from machines.i18n.formatter import Formatter, escape
+from machines.room.binding import OwnerMembership
 
 
 class ChatLine(Struct, frozen=True):
-    """One row of `!chats`. `agent` is its label; `current` marks the chat where the command was written."""
+    """One row of `!chats`. `agent` is its label; `current` marks the chat where the command was written.
+
+    `membership` is the owner's in the chat.
+    """
 
     chat_id: str
     name: str
@@ -17,14 +21,16 @@ class ChatLine(Struct, frozen=True):
     state: Literal["open", "archived", "stale", "failed"]
     link: str
     current: bool = False
+    membership: OwnerMembership = "join"
 
 
 class Chats(Formatter):
     """Sentences about the chats of a user."""
 
-    def chat_created(self, name: str, link: str) -> str:
+    def chat_created(self, name: str, link: str, *, invited_to_space: bool = False) -> str:
         """Answer `!new` when the chat exists."""
-        return self.format("chat_created", name=escape(name), link=link)
+        text = self.format("chat_created", name=escape(name), link=link)
+        return f"{text} {self.format('invited_to_space')}" if invited_to_space else text
 
     def chat_created_in_shared_room(self) -> str:
         """Answer `!new` in a room with other people, without name or link (contract O5)."""
@@ -43,11 +49,59 @@ class Chats(Formatter):
                 name=escape(chat.name),
                 link=chat.link,
                 agent=escape(chat.agent),
-                state=self.format(f"chat_{chat.state}"),
+                state=self._chat_state(chat),
             )
             for chat in chats
         )
         return "\n".join((self.format("chats_header"), "", *lines))
+
+    def _chat_state(self, chat: ChatLine) -> str:
+        marks = [] if chat.state == "open" and chat.membership != "join" else [f"chat_{chat.state}"]
+        if chat.membership != "join":
+            marks.append(f"chat_membership_{chat.membership}")
+        return ", ".join(map(self.format, marks))
+
+    def chats_hints(self, *, closed: int | None, invited: bool, not_in_space: bool) -> str:
+        """Return what follows the list of `!chats`; `closed` is the number of a chat that can be brought back."""
+        hints = []
+        if invited:
+            hints.append(self.format("chats_hint_invited"))
+        if closed is not None:
+            hints.append(self.format("chats_hint_open", number=closed))
+        if not_in_space:
+            hints.append(self.format("chats_hint_space"))
+        return " ".join(hints)
+
+    def chat_opened(
+        self,
+        name: str,
+        link: str,
+        *,
+        state: Literal["again", "already", "failed"],
+        membership: OwnerMembership,
+        stale_agent: str | None,
+        invited_to_space: bool,
+    ) -> str:
+        """Answer `!open`; `membership` is the owner's before it, `stale_agent` the label of an agent that is gone."""
+        sentences = [self.format(f"open_{state}", name=escape(name), link=link)]
+        match membership:
+            case "leave" | "declined":
+                sentences.append(self.format("open_invited_again"))
+            case "invite":
+                sentences.append(self.format("open_accept"))
+            case "join":
+                pass
+            case _:
+                assert_never(membership)
+        if stale_agent is not None:
+            sentences.append(self.format("open_stale", agent=escape(stale_agent)))
+        if invited_to_space:
+            sentences.append(self.format("invited_to_space"))
+        return " ".join(sentences)
+
+    def open_unknown(self, number: int) -> str:
+        """Answer `!open` with a number that no chat has."""
+        return self.format("open_unknown", number=number)
 
     def no_chats(self) -> str:
         """Answer `!chats` when the user has no chat."""

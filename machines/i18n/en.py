@@ -16,16 +16,13 @@ ENGLISH: Mapping[str, str] = {
         "`confirm delete my notes`, `context`, `slow 5`, `break` or `fail`; anything else it echoes."
     ),
     "entry_pointer": (
-        "Your Space is ready, and in it your first chat: [{chat}]({link}). Accept both "
-        "invitations and write there. Commands such as `!help` and `!new` work here too."
+        "Your Space is ready, and in it your first chat, [{chat}]({link}): accept both invitations "
+        "to start. Commands such as `!help` and `!new` work here too."
     ),
-    "entry_plain_text": (
-        "I answer in your chats, not here. Write to me in [{chat}]({link}), or open another chat "
-        "with `!new`."
-    ),
+    "entry_plain_text": "This room is for commands. Let's talk in [{chat}]({link}), or `!new` for another.",
     "already_here": (
-        "Your Space is there already. Go on in [{chat}]({link}), or open another chat with `!new`. "
-        "If a room is missing from your list, look among your invitations."
+        "Your Space is there already. Go on in [{chat}]({link}), or `!new` for another chat. If a "
+        "room is missing from your list, accept its invitation: I have invited you again."
     ),
     "entry_pointer_in_shared_room": (
         "Others read along here, so let's talk in your own chat: look for your Space among your "
@@ -45,6 +42,14 @@ ENGLISH: Mapping[str, str] = {
     "no_longer_allowed": (
         "I'm sorry, I can't answer you here any more: you are no longer on my operator's list. "
         "Everything stays readable. If this is a mistake, please ask the operator."
+    ),
+    "space_topic": "Your chats with {brand}. Each one has a memory of its own.",
+    "chat_topic": "A chat with {agent}.",
+    "space_invitation": "This is your Space: it holds all your chats with {brand}.",
+    "chat_invitation": "Your new chat with {agent} is ready.",
+    "invitation_back": "Here is your chat with {agent} again.",
+    "entry_way_back": (
+        "This room is for commands. `!open {number}` brings **{chat}** back, `!new` opens another chat."
     ),
     # Help
     "help_header_chat": "Write plain text to talk to the agent, or send a command.",
@@ -102,7 +107,7 @@ ENGLISH: Mapping[str, str] = {
         "{command} works inside a chat. Send it in one of yours, or open another with `!new`."
     ),
     # Chats
-    "chat_created": "Your new chat is ready: [{name}]({link}).",
+    "chat_created": "**[{name}]({link})** is ready: accept its invitation to start.",
     "chat_created_in_shared_room": "Your new chat is ready: look for it among your invitations.",
     "new_failed": "The chat could not be opened: {reason}. Please try `!new` again later.",
     "chats_header": "Your chats:",
@@ -136,6 +141,25 @@ ENGLISH: Mapping[str, str] = {
         "Too many messages are waiting here. I can't take new ones until some are answered; "
         "please send yours again later."
     ),
+    "chat_membership_invite": "invitation not accepted yet",
+    "chat_membership_leave": "you left",
+    "chat_membership_declined": "you declined the invitation",
+    "chats_hint_invited": "A chat starts when you accept its invitation.",
+    "chats_hint_open": "`!open <number>` brings a chat back, for example `!open {number}`.",
+    "chats_hint_space": "You are not in your Space: `!open <number>` also invites you there again.",
+    "open_again": "[{name}]({link}) is open again.",
+    "open_already": "[{name}]({link}) is open.",
+    "open_failed": (
+        "[{name}]({link}) is out of order right now: write there, and I will try to restore it."
+    ),
+    "open_invited_again": "I have invited you again: accept the invitation to go on.",
+    "open_accept": "Its invitation is waiting for you: accept it to start.",
+    "open_stale": (
+        "But its agent (**{agent}**) is not available any more, so nobody answers there; `!new` "
+        "opens a chat with another agent."
+    ),
+    "open_unknown": "You have no chat with the number {number}. `!chats` shows yours.",
+    "invited_to_space": "You are invited to your Space again, too.",
     # Answers
     "tool_status": "*Using {tool}…*",
     "progress": "*{text}…*",

@@ -16,6 +16,26 @@ class Onboarding(Formatter):
         """Return the default name of a chat, which is not Markdown."""
         return self.format("chat_name", number=number)
 
+    def space_topic(self) -> str:
+        """Return the topic of a user's Space, which is not Markdown."""
+        return self.format("space_topic", brand=self.brand)
+
+    def chat_topic(self, agent: str) -> str:
+        """Return the topic of a chat, which is not Markdown."""
+        return self.format("chat_topic", agent=agent)
+
+    def space_invitation(self) -> str:
+        """Return the reason of an invitation to the Space, which is not Markdown."""
+        return self.format("space_invitation", brand=self.brand)
+
+    def chat_invitation(self, agent: str) -> str:
+        """Return the reason of the invitation to a new chat, which is not Markdown."""
+        return self.format("chat_invitation", agent=agent)
+
+    def invitation_back(self, agent: str) -> str:
+        """Return the reason of another invitation to a chat, which is not Markdown."""
+        return self.format("invitation_back", agent=agent)
+
     def welcome(self, agent: str, hint: str | None = None) -> str:
         """Return the first message of a new chat; `hint` is Markdown about how to try this agent."""
         text = self.format("welcome", agent=escape(agent))
@@ -32,6 +52,10 @@ class Onboarding(Formatter):
     def entry_plain_text(self, chat: str, link: str) -> str:
         """Answer a message in the entry room that is not a command."""
         return self.format("entry_plain_text", chat=escape(chat), link=link)
+
+    def entry_way_back(self, chat: str, number: int) -> str:
+        """Answer a message in the entry room if the user left or archived all of their chats."""
+        return self.format("entry_way_back", chat=escape(chat), number=number)
 
     def already_here(self, chat: str, link: str) -> str:
         """Answer another invitation of a user who already has a Space."""

@@ -5,7 +5,8 @@ begins. A command that only shows or stops something runs at once; a command tha
 answered waits in the same order. A step depends on its arguments only (`StepContext` has the time). Every inbox row
 gets exactly one `Ack` or `DeadLetter`, in the step that receives it or in a later one.
 
-`membership` handles the room itself, `repair` its repairs, `messages` messages and commands, `turn.driver` the turn.
+`membership` handles the room itself, `repair` its repairs, `way_back` the return of its owner, `messages` messages and
+commands, `turn.driver` the turn.
 """
 
 from typing import assert_never
@@ -31,6 +32,7 @@ from machines.events.internal import (
     TimePassed,
     TopologyConfirmed,
     TopologyRefused,
+    WayBackRequested,
 )
 from machines.events.matrix import (
     EncryptedArrived,
@@ -46,6 +48,7 @@ from machines.room.clock_jumps import clamp_times
 from machines.room.machine import JoinRefused, is_join
 from machines.room.membership import MembershipEvent
 from machines.room.step_draft import Message, RoomActor, StepDraft
+from machines.room.way_back import give_way_back
 from machines.turn import driver as turn_driver
 
 __all__ = ["RoomActor", "effects_of_refusal", "handle"]
@@ -120,6 +123,8 @@ def _handle_inbox_event(
         case QuestionShown(question=question):
             chat_context = draft.room.chat_context.after_question_shown(question, seq)
             draft.room = replace(draft.room, chat_context=chat_context)
+        case WayBackRequested():
+            give_way_back(draft, event)
         case RoomMade():
             membership.step_room(draft, event, "created by the bot")
         case RoomCompleted():

@@ -15,6 +15,8 @@ _TIMES_MS = range(10**12, 10**13)
 
 
 RoomType = Literal["chat", "space", "entry"]
+OwnerMembership = Literal["join", "invite", "leave", "declined"]
+"""The membership of a room's owner: `invite` until they accept, `declined` if they turned an invitation down."""
 
 
 class Binding(Struct, frozen=True):

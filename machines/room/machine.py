@@ -197,6 +197,11 @@ class RoomMachine(StateMachine):
             effects.append(_store_binding(data.room_id, binding, context))
         if welcomed and binding.room_type == "entry":
             effects.append(_welcome(data.room_id, welcomed))
+        known = trigger.owner_membership
+        if known is None and data.binding is None:
+            known = "join"  # what was recorded without a binding is that of any member
+        if known is not None and (known, data.owner_membership) != ("leave", "declined"):
+            data = replace(data, owner_membership=known)
         data = _bound(data, binding, trigger.name or data.name)
         data = replace(data, encrypted=data.encrypted or trigger.encrypted, others=trigger.others)
         return data, tuple(effects)

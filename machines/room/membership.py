@@ -12,8 +12,10 @@ from machines.events.matrix import (
     InviteArrived,
     MemberChanged,
     MembersCounted,
+    Membership,
 )
 from machines.events.orders import Joined, RejectInvite
+from machines.room.binding import OwnerMembership
 from machines.room.machine import ROOM, RoomMachineEvent, new_txn_id
 from machines.room.step_draft import StepDraft
 from machines.turn.driver import drop_turn
@@ -51,8 +53,10 @@ def handle_membership(draft: StepDraft, event: MembershipEvent) -> None:
                 drop_turn(draft, "removed", "the bot was removed from the room")
         case MemberChanged(user_id=user_id, membership=membership):
             binding = draft.room.binding
-            if binding is not None and binding.matrix_user_id == user_id:
-                draft.room = replace(draft.room, owner_present=membership == "join")
+            # The bot invites the owner before the room has its binding: only they can be meant then.
+            if binding is None or binding.matrix_user_id == user_id:
+                changed = owner_membership_after(draft.room.owner_membership, membership)
+                draft.room = replace(draft.room, owner_membership=changed)
         case MembersCounted(others=others):
             # Chats and Spaces do not need the number: only the bot invites users there.
             if draft.room.binding is None or draft.room.binding.room_type == "entry":
@@ -61,6 +65,17 @@ def handle_membership(draft: StepDraft, event: MembershipEvent) -> None:
             draft.room = replace(draft.room, encrypted=True)
         case _:
             assert_never(event)
+
+
+def owner_membership_after(before: OwnerMembership, membership: Membership) -> OwnerMembership:
+    """Return the owner's membership after a change: a `leave` after an invitation declines it."""
+    match membership:
+        case "join" | "invite":
+            return membership
+        case "leave" | "ban" | "knock":
+            return "declined" if before in ("invite", "declined") else "leave"
+        case _:
+            assert_never(membership)
 
 
 def _answer_invite(draft: StepDraft, invite: InviteArrived) -> None:

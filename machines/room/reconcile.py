@@ -270,6 +270,7 @@ class Planner:
             encrypted=room.encrypted or (row is not None and row.encrypted),
             backfill=dict(room.binding or {}) != binding.content(),
             others=room.others,
+            owner_membership=room.owner_membership,
         )
 
     def _skip(self, room_id: RoomId, reason: str) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from machines.ids import RoomId, UserId
-from machines.room.binding import Binding
+from machines.room.binding import Binding, OwnerMembership
 from machines.room.chat_context import ChatContext
 
 RoomState = Literal["unregistered", "reconciling", "bound", "failed"]
@@ -27,9 +27,10 @@ class Room(Struct, frozen=True):
     is when the last repair began or ended, 0 if the next may start at once; `failed_repairs` counts the repairs that
     failed since the last message. `repair_pending`: a repair was ordered and has not ended; it ends with the process.
     `failure_reported`: the users were notified of the failure; `reminder_sent`: a command was answered with that notice
-    again. `last_message_seq` is the inbox row of the newest message that arrived while the room was not bound: a
-    message that is read again after a restart is not new. `others` is the number of other members of an entry room,
-    joined or invited; `None` if it is not known.
+    again. `owner_membership` is that of the owner, or of the user who invited the bot to an entry room; until it is
+    known, it is `join`. `last_message_seq` is the inbox row of the newest message that arrived while the room was not
+    bound: a message that is read again after a restart is not new. `others` is the number of other members of an entry
+    room, joined or invited; `None` if it is not known.
     """
 
     room_id: RoomId
@@ -40,7 +41,7 @@ class Room(Struct, frozen=True):
     name: str = ""
     encrypted: bool = False
     onboarding_user: UserId | None = None
-    owner_present: bool = True
+    owner_membership: OwnerMembership = "join"
     last_repair_at: float = 0.0
     failed_repairs: int = 0
     repair_pending: bool = False
@@ -49,6 +50,11 @@ class Room(Struct, frozen=True):
     last_message_seq: int = 0
     chat_context: ChatContext = field(default_factory=ChatContext)
     others: int | None = None
+
+    @property
+    def owner_present(self) -> bool:
+        """Whether the owner is in the room."""
+        return self.owner_membership == "join"
 
     @property
     def members_unknown(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from machines.ids import RoomId, UserId
+from machines.room.binding import OwnerMembership
 
 
 class ObservedChild(Struct, frozen=True):
@@ -26,7 +27,7 @@ class ObservedRoom(Struct, frozen=True):
     `created_by` is the sender of `m.room.create`. `invited_by` is the sender of the invitation that the bot accepted,
     if the server still shows it. `members` are the other members (joined or invited), `None` if they were not read;
     `others` is their number, if it is known. `binding` is the raw content of the room account data
-    `org.lambda.surfaces.room`.
+    `org.lambda.surfaces.room`. `owner_membership` is the membership of the owner of a chat or Space, if it is known.
     """
 
     room_id: RoomId
@@ -41,6 +42,7 @@ class ObservedRoom(Struct, frozen=True):
     encrypted: bool = False
     binding: Mapping[str, Any] | None = None
     others: int | None = None
+    owner_membership: OwnerMembership | None = None
 
 
 class Topology(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The actor of a user: creates their Space and their chats, and answers `!chats`.
+"""The actor of a user: creates their Space and their chats, and answers `!chats` and `!open`.
 
 Each user has one actor, so onboarding is idempotent by user and not by inviting room (contract O2): two invitations at
 once are two requests in one inbox, and the second finds what the first created. A request that arrives while a Space
@@ -17,6 +17,7 @@ from machines.events.internal import (
     ChatRecovered,
     NewChatRequested,
     OnboardingRequested,
+    OpenChatRequested,
     OrderDone,
     ReplyTarget,
     UserEvent,
@@ -24,7 +25,15 @@ from machines.events.internal import (
 )
 from machines.events.orders import Done, Joined, NameFound, Refused, RoomCreated, SendMessage
 from machines.ids import RoomId, TxnId
-from machines.user.chats import ChatSummary, chats_page, point_to_chats, tell_answer
+from machines.user.chats import (
+    ChatSummary,
+    chats_page,
+    invite_to_space,
+    is_missing_in_space,
+    open_chat,
+    point_to_chats,
+    tell_answer,
+)
 from machines.user.machine import (
     USER,
     ChatCreated,
@@ -62,7 +71,7 @@ def handle(
             index = max(user.next_chat_index, number + 1)
             user = replace(user, next_chat_index=index, space_id=user.space_id or space_id)
             user_actor, effects = replace(user_actor, user=user), (Ack(seq),)
-        case OnboardingRequested() | NewChatRequested() | ChatListRequested():
+        case OnboardingRequested() | NewChatRequested() | ChatListRequested() | OpenChatRequested():
             user_actor = replace(user_actor, waiting=(*user_actor.waiting, (seq, event)))
         case _:
             assert_never(event)
@@ -90,6 +99,8 @@ def _handle_request(
         page = chats_page(user, chats, reply_to, context)
         shared_text = context.catalog_for(user.user_id).not_in_shared_room("chats")
         return user_actor, (tell_answer(reply_to, page, shared_text),)
+    if isinstance(request, OpenChatRequested):
+        return user_actor, open_chat(user, chats, request, context)
     if isinstance(request, OnboardingRequested) and user.space_id and chats:
         return user_actor, point_to_chats(user, chats, reply_to, context)
     if user.space_id is None:
@@ -121,12 +132,12 @@ def _handle_outcome(
         user_actor, _ = _step(user_actor, StepRefused(), context)
         return user_actor, (_not_allowed(user, reply_to),)
     match done.outcome:
-        case Refused(reason=reason):
+        case Refused(reason=reason, errcode=errcode):
             catalog = context.catalog_for(user.user_id)
             failed = catalog.new_failed if user.space_id else catalog.setup_failed
             user_actor, effects = _step(user_actor, StepRefused(), context)
-            text = failed(reason)
-            return user_actor, (*effects, tell_answer(reply_to, text, text))
+            # The homeserver's own words may name a room or a user (contract O5).
+            return user_actor, (*effects, tell_answer(reply_to, failed(reason), failed(errcode)))
         case NameFound(name=name):
             return _step(user_actor, NameKnown(name, done.txn_id), context)
         case RoomCreated(room_id=room_id) if user.state == "making_space":
@@ -148,7 +159,13 @@ def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tup
         raise ValueError(f"{user.user_id} finished without a new chat")
     user_actor, effects = _step(user_actor, ChatLinked(), context)
     summary = ChatSummary(
-        room_id, chat.chat_id, chat.name, chat.agent_id, archived=False, state="bound"
+        room_id,
+        chat.chat_id,
+        chat.name,
+        chat.agent_id,
+        archived=False,
+        state="bound",
+        owner_membership="invite",
     )
     # The room's row may have the binding already.
     others = tuple(each for each in user_actor.chats if each.room_id != room_id)
@@ -160,11 +177,19 @@ def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tup
         ),
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
-    text = catalog.chat_created if others else catalog.entry_pointer
+    missing = is_missing_in_space(others)
+    if missing:
+        effects = (*effects, *invite_to_space(user, f"{user.user_id}.{chat.chat_id}", context))
+    link = context.link(room_id)
+    text = (
+        catalog.chat_created(chat.name, link, invited_to_space=missing)
+        if others
+        else catalog.entry_pointer(chat.name, link)
+    )
     shared_text = (
         catalog.chat_created_in_shared_room() if others else catalog.entry_pointer_in_shared_room()
     )
-    pointer = tell_answer(reply_to, text(chat.name, context.link(room_id)), shared_text)
+    pointer = tell_answer(reply_to, text, shared_text)
     return user_actor, (*effects, welcome, pointer, _chat_made(user, chat, room_id))
 
 

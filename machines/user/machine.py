@@ -142,8 +142,15 @@ class UserMachine(StateMachine):
     @staticmethod
     def create_space(data: User, trigger: NameKnown, context: StepContext) -> _Result:
         """Create the only Space of this user: the nonce is their id."""
-        name = context.catalog_for(data.user_id).space_name(trigger.name)
-        order = CreateRoom(f"space of {data.user_id}", name, data.user_id, space=True)
+        catalog = context.catalog_for(data.user_id)
+        order = CreateRoom(
+            f"space of {data.user_id}",
+            catalog.space_name(trigger.name),
+            data.user_id,
+            space=True,
+            topic=catalog.space_topic(),
+            reason=catalog.space_invitation(),
+        )
         # A refused Space is ordered again, and each order needs a unique transaction id.
         key = trigger.txn_id.removesuffix(_STEPS["naming"])
         send = Enqueue(order, TxnId(f"{key}{_STEPS['making_space']}"), reports=True)
@@ -190,14 +197,22 @@ class UserMachine(StateMachine):
 
 
 def _create_chat(user: User, name: str, context: StepContext) -> _Result:
-    number = user.next_chat_index
+    number, catalog = user.next_chat_index, context.catalog_for(user.user_id)
     chat = NewChat(
         chat_id=f"C{number}",
         platform_chat_id=context.next_platform_chat_id,
         agent_id=_agent_for(user, context),
-        name=name or context.catalog_for(user.user_id).chat_name(number),
+        name=name or catalog.chat_name(number),
     )
-    order = CreateRoom(_nonce(user), chat.name, user.user_id, parent=user.space_id)
+    label = context.agents.label(chat.agent_id)
+    order = CreateRoom(
+        _nonce(user),
+        chat.name,
+        user.user_id,
+        parent=user.space_id,
+        topic=catalog.chat_topic(label),
+        reason=catalog.chat_invitation(label),
+    )
     txn_id = TxnId(f"{user.user_id}.{chat.chat_id}{_STEPS['making_chat']}")
     user = replace(user, chat=chat, next_chat_index=number + 1)
     return user, (

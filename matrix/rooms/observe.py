@@ -17,7 +17,7 @@ from matrix.errors import RequestRefused
 from matrix.http.request import run_reads
 from matrix.raw_events import StateMap, as_dict, as_user_id, is_id
 from matrix.rooms.current_state import CurrentState, StateEvent, StateReader
-from matrix.sync.membership import own_membership, previous_membership
+from matrix.sync.membership import membership_in_event, own_membership, previous_membership
 from matrix.sync.topology import child_link, inviter, members_of, observed_room, parents_of
 
 MAX_REPAIR_REQUESTS = 18
@@ -59,10 +59,10 @@ class Observer:
 
     # -- at start ----------------------------------------------------------------------------------
 
-    async def complete(self, topology: Topology) -> Topology:
+    async def complete(self, topology: Topology, *, without_rows: bool) -> Topology:
         """Add what the sync leaves out: members of unbound Spaces, who invited the bot, the numbers of former chats.
 
-        Contracts C3, O6, R3.
+        Contracts C3, O6, R3. If the database was lost (`without_rows`), also whether an absent owner declined.
         """
         rooms = dict(topology.rooms)
         former: dict[RoomId, Mapping[str, Any]] = {}
@@ -77,6 +77,18 @@ class Observer:
                 if binding is not None:
                     former[room_id] = binding
 
+        async def read_owner(room_id: RoomId, owner: UserId) -> None:
+            event = await reader.event(room_id, "m.room.member", owner)
+            if event is not None:
+                found = membership_in_event(event)
+                rooms[room_id] = replace(rooms[room_id], owner_membership=found)
+
+        absent = [
+            (room.room_id, owner)
+            for room in topology.rooms.values()
+            if without_rows and room.owner_membership == "leave"
+            if (owner := read_stored_binding(room.binding).matrix_user_id) is not None
+        ]
         incomplete = filter(self._is_incomplete, topology.rooms.values())
         await run_reads(
             [
@@ -84,6 +96,7 @@ class Observer:
                 *(partial(read_former, room_id) for room_id in self._former_chats(topology)),
             ]
         )
+        await run_reads(partial(read_owner, *each) for each in absent)
         return replace(topology, rooms=rooms, former=former)
 
     def _former_chats(self, topology: Topology) -> set[RoomId]:
@@ -153,6 +166,10 @@ class Observer:
         state["m.room.member", self._bot] = dict(own)
         members = members_of(state, self._bot) if is_own else await reader.members(room_id)
         room = observed_room(room_id, state, binding, self._bot, members)
+        owner = _owner(room, members) if is_own else None
+        if owner is not None:
+            found = membership_in_event(state.get(("m.room.member", owner)))
+            room = replace(room, owner_membership=found)
         if not is_own and room.invited_by is None:
             room = replace(room, invited_by=await self._inviter(reader, room_id, own))
         return room, state
@@ -277,6 +294,14 @@ async def _read_basics(
         return own, create, await reader.binding(room_id)
     except RequestRefused:
         return None
+
+
+def _owner(room: ObservedRoom, members: Sequence[UserId] | None) -> UserId | None:
+    """Return the owner of a room that the bot created: that of its binding, or else the only other member."""
+    owner = read_stored_binding(room.binding).matrix_user_id
+    if owner is None and members is not None and len(members) == 1:
+        return members[0]
+    return owner
 
 
 def _named_spaces(

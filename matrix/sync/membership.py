@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from machines.ids import UserId
+from machines.room.binding import OwnerMembership
 from matrix.raw_events import as_dict
 
 MAX_OTHERS = 1_000_000
@@ -42,6 +43,34 @@ def last_join_index(events: Iterable[object], bot: UserId, *, was_in: bool) -> i
             join_index = index
         before = membership
     return join_index
+
+
+def owner_membership_of(room: Mapping[str, Any]) -> OwnerMembership | None:
+    """Return the membership of the only other member of a sync's room, as its summary shows it.
+
+    `None` where the summary does not say, or where there are several.
+    """
+    summary = as_dict(room.get("summary"))
+    joined, invited = summary.get("m.joined_member_count"), summary.get("m.invited_member_count")
+    match (joined, invited):
+        case (2, 0):
+            return "join"
+        case (1, 1):
+            return "invite"
+        case (1, 0):
+            return "leave"
+        case _:
+            return None
+
+
+def membership_in_event(event: Mapping[str, Any] | None) -> OwnerMembership:
+    """Return the membership that an owner's `m.room.member` event sets; without an event they never were a member."""
+    if event is None:
+        return "leave"
+    membership = as_dict(event.get("content")).get("membership")
+    if membership in ("join", "invite"):
+        return "join" if membership == "join" else "invite"
+    return "declined" if previous_membership(dict(event)) == "invite" else "leave"
 
 
 def other_member_count(room: Mapping[str, Any]) -> int | None:

@@ -8,6 +8,8 @@ the bot's own membership event: Synapse includes `prev_sender` and `prev_content
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from machines.ids import RoomId, UserId
 from machines.room.topology import ObservedChild, ObservedRoom
 from matrix.http.cleaning import clean_text
@@ -20,13 +22,21 @@ from matrix.raw_events import (
     section_events,
     state_map,
 )
-from matrix.sync.membership import other_member_count, own_membership, previous_membership
+from matrix.sync.membership import (
+    other_member_count,
+    own_membership,
+    owner_membership_of,
+    previous_membership,
+)
 
 
 def room_of_sync(room_id: RoomId, room: Mapping[str, Any], bot: UserId) -> ObservedRoom:
     """Read one joined room of a full-state sync; never raises."""
     state = state_map([*section_events(room, "state"), *section_events(room, "timeline")])
-    return observed_room(room_id, state, binding_of(room), bot, others=other_member_count(room))
+    observed = observed_room(room_id, state, binding_of(room), bot, others=other_member_count(room))
+    if observed.created_by != bot:
+        return observed
+    return replace(observed, owner_membership=owner_membership_of(room))
 
 
 def binding_of(room: Mapping[str, Any]) -> Mapping[str, Any] | None:

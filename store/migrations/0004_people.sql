@@ -10,3 +10,9 @@ CREATE TABLE failed_turns (
 ) STRICT;
 
 CREATE INDEX failed_turns_by_room ON failed_turns (room_id, seq);
+
+-- Whether the owner was ever in the room: 'join', 'invite' (not accepted yet), 'leave', or 'declined'. The column
+-- owner_present stays for a program of the version before.
+ALTER TABLE rooms ADD COLUMN owner_membership TEXT NOT NULL DEFAULT 'join';
+
+UPDATE rooms SET owner_membership = 'leave' WHERE owner_present = 0;

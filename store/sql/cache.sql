@@ -2,7 +2,8 @@
 UPDATE rooms SET state = :state, since = :since, reason = :reason, room_type = :room_type,
     matrix_user_id = :matrix_user_id, chat_id = :chat_id, platform_chat_id = :platform_chat_id,
     agent_id = :agent_id, space_id = :space_id, archived = :archived, name = :name,
-    encrypted = :encrypted, onboards = :onboards, owner_present = :owner_present,
+    encrypted = :encrypted, onboards = :onboards, owner_membership = :owner_membership,
+    owner_present = (:owner_membership = 'join'),
     repaired_at = :repaired_at, looks = :looks, looking = :looking, told = :told,
     reminded = :reminded, heard_seq = :heard_seq, memory = :memory, others = :others
 WHERE room_id = :room_id;
@@ -55,7 +56,10 @@ SELECT * FROM users WHERE user_id IN (SELECT value FROM json_each(:users));
 SELECT * FROM users ORDER BY user_id;
 
 -- name: chats_of
-SELECT room_id, chat_id, name, agent_id, archived, state FROM rooms
+SELECT room_id, chat_id, name, agent_id, archived, state, owner_membership,
+    (SELECT spaces.owner_membership FROM users JOIN rooms AS spaces ON spaces.room_id = users.space_id
+        WHERE users.user_id = :user_id) AS space_membership
+FROM rooms
 WHERE matrix_user_id = :user_id AND room_type = 'chat'
     AND chat_id IS NOT NULL AND state IN ('bound', 'failed', 'reconciling')
 ORDER BY length(chat_id), chat_id;

@@ -34,6 +34,9 @@ ARGUMENTS = {
         ChatLine("C2", "Trip", "Mock", "archived", LINK),
         ChatLine("C3", "Old", "Gone", "stale", LINK),
         ChatLine("C4", "Lost", "Mock", "failed", LINK),
+        ChatLine("C5", "New", "Mock", "open", LINK, membership="invite"),
+        ChatLine("C6", "Gone", "Mock", "archived", LINK, membership="leave"),
+        ChatLine("C7", "Unwanted", "Mock", "open", LINK, membership="declined"),
     ),
     "skills": (Switch("search", on=True), Switch("draw", on=False)),
     "rules": (Switch("no-delete", on=True),),
@@ -44,6 +47,8 @@ ARGUMENTS = {
     "hint": "Try `file`.",
     "link": LINK,
     "on": True,
+    "membership": "leave",
+    "state": "again",
     "tokens": 12345,
 }
 KINDS = (
@@ -132,6 +137,15 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
         catalog.agent_gave_up(kind)
     for command in COMMANDS:
         catalog.wrong_usage(command)
+    for state, membership in (("already", "invite"), ("failed", "join")):
+        catalog.chat_opened(
+            "Trip",
+            LINK,
+            state=state,
+            membership=membership,
+            stale_agent=None,
+            invited_to_space=False,
+        )
     for empty in (catalog.skills_list(()), catalog.safety_list(()), catalog.soul_shown("")):
         assert empty
     catalog.skill_switched("search", on=False)
@@ -203,7 +217,7 @@ def test_a_list_of_chats_marks_the_current_chat(catalog):
     assert not gap
     assert here.startswith(f"- C1 · [Budget]({LINK}) · Mock · ")
     assert here.count(" · ") == 4
-    assert [line.count(" · ") for line in others] == [3, 3, 3]
+    assert [line.count(" · ") for line in others] == [3] * 6
 
 
 def test_a_soul_of_several_lines_stays_a_quote(catalog):

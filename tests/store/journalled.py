@@ -7,11 +7,13 @@ from machines.events.internal import (
     MessageDropped,
     NewChatRequested,
     OnboardingRequested,
+    OpenChatRequested,
     OrderDone,
     QueueOverflowed,
     ReplyTarget,
     RoomCompleted,
     RoomMade,
+    WayBackRequested,
 )
 from machines.events.matrix import (
     BegunPart,
@@ -28,6 +30,7 @@ from machines.events.matrix import (
     QuestionShown,
 )
 from machines.events.orders import (
+    CompleteRoom,
     CreateRoom,
     Done,
     EnsureInvited,
@@ -120,3 +123,14 @@ ORDERS = (
     NameRoom(ROOM, "Plans"),
     StoreBinding(ROOM, BINDING.content()),
 )
+
+EVENTS_SINCE_0004 = (
+    WayBackRequested(reply_to(5), reopened=True, invited_to_space=True),
+    OpenChatRequested(reply_to(6), 7, reopened=True),
+)
+ORDERS_SINCE_0004 = (
+    CreateRoom("nonce", "Plans", BERT, parent=SPACE, topic="A chat.", reason="It is ready."),
+    EnsureInvited(ROOM, BERT, "Here it is again."),
+    CompleteRoom(ROOM, SPACE, "A chat."),
+)
+"""What no database before version 4 contains."""

@@ -23,12 +23,12 @@ TAGS = {
     "events": (
         "message file malformed_message encrypted_message invite bot_removed bot_returned member_changed"
         " members_counted question_shown encryption_enabled order_done room_made"
-        " room_completed answer_ready message_dropped queue_overflowed onboarding_requested"
-        " new_chat_requested chat_list_requested chat_recovered"
+        " room_completed answer_ready way_back_requested message_dropped queue_overflowed"
+        " onboarding_requested new_chat_requested chat_list_requested open_chat_requested chat_recovered"
     ),
     "orders": (
         "send_message redact_message join_room reject_invite look_up_name create_room link_child"
-        " ensure_invited name_room store_binding"
+        " ensure_invited name_room complete_room store_binding"
     ),
     "outcomes": "done joined name_found room_created refused",
 }

@@ -5,7 +5,6 @@ migration is added, `python -m tests.store.dump NNNN` writes the dump of the ver
 covers it by itself.
 """
 
-import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -16,12 +15,23 @@ import pytest
 
 from machines.events.internal import InboxEvent
 from machines.events.orders import Order
+from machines.events.tags import tag_of
 from machines.ids import ActorKey
 from store import Database, DatabaseUnusable, Journal, database
+from store.codec import dump, read_event, read_order
 from store.database import migrate, migrations, open_database
 from store.records import UnitOfWork
 from tests.store.dump import GAP, dump_of, fill
-from tests.store.journalled import MATRIX_EVENTS, ORDERS, ROOM, ROOM_EVENTS, USER_EVENTS, USER_KEY
+from tests.store.journalled import (
+    EVENTS_SINCE_0004,
+    MATRIX_EVENTS,
+    ORDERS,
+    ORDERS_SINCE_0004,
+    ROOM,
+    ROOM_EVENTS,
+    USER_EVENTS,
+    USER_KEY,
+)
 from tests.store.values import ANNA, CHAT, KEY, PREFERENCES, ROOMS, TURN, USERS
 
 SCHEMAS = Path(__file__).with_name("schemas")
@@ -109,14 +119,22 @@ async def test_every_event_stored_under_its_class_name_is_read_unchanged(rows_be
         (row for each in rows.values() for row in each.inbox), key=lambda row: row.seq
     )
     assert [row.event for row in by_number] == [*MATRIX_EVENTS, *ROOM_EVENTS, *USER_EVENTS]
-    assert {type(row.event) for row in by_number} == set(get_args(InboxEvent))
+    known = {type(row.event) for row in by_number} | set(map(type, EVENTS_SINCE_0004))
+    assert known == set(get_args(InboxEvent))
 
 
 async def test_every_order_stored_under_its_class_name_is_read_unchanged(rows_before_tags):
     rows = await Journal(rows_before_tags).waiting_orders(0.0)
     orders = [row.order for row in rows if row.lane == ROOM]
     assert orders == [*ORDERS]
-    assert {type(order) for order in orders} == set(get_args(Order))
+    known = set(map(type, [*orders, *ORDERS_SINCE_0004]))
+    assert known == set(get_args(Order))
+
+
+@pytest.mark.parametrize("value", [*EVENTS_SINCE_0004, *ORDERS_SINCE_0004], ids=tag_of)
+def test_what_later_versions_store_is_read_unchanged(value):
+    read = read_order if isinstance(value, Order) else read_event
+    assert read(dump(value)) == value
 
 
 async def test_rooms_users_turns_and_preferences_from_before_the_tags_are_read_unchanged(
@@ -141,10 +159,11 @@ async def test_a_migrated_row_equals_a_row_written_today(rows_before_tags, tmp_p
 
 def journalled(raw: sqlite3.Connection) -> list[tuple]:
     rows = [
-        *raw.execute("SELECT seq, kind, status, payload FROM inbox ORDER BY seq"),
-        *raw.execute("SELECT seq, kind, status, payload FROM outbox ORDER BY seq"),
+        *raw.execute("SELECT seq, kind, status, payload, 'inbox' FROM inbox ORDER BY seq"),
+        *raw.execute("SELECT seq, kind, status, payload, 'outbox' FROM outbox ORDER BY seq"),
     ]
-    return [(*row[:3], json.loads(row[3]) if row[3] else None) for row in rows]
+    read = {"inbox": read_event, "outbox": read_order}
+    return [(*row[:3], read[row[4]](row[3]) if row[3] else None) for row in rows]
 
 
 async def test_a_damaged_row_does_not_stop_the_migration_of_others(path):

@@ -49,7 +49,7 @@ ROOMS = (
         "Plans 🗓",
         encrypted=True,
         onboarding_user=ANNA,
-        owner_present=False,
+        owner_membership="leave",
         last_repair_at=99.25,
         failed_repairs=3,
         repair_pending=True,

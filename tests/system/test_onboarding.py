@@ -1,8 +1,11 @@
 """An allowed user invites the bot and gets a Space with a first chat (contract O1)."""
 
+from urllib.parse import unquote
+
 import pytest
 
 from sandbox.errors import MatrixRefused
+from sandbox.session import escaped
 from tests.system.users import children, notice, onboard
 
 pytestmark = pytest.mark.anyio
@@ -34,8 +37,12 @@ async def test_the_rooms_are_private_and_only_the_bot_may_invite_or_change_state
 ):
     other = await make_user()
     ann = onboarded.user
-    for room in (onboarded.space, onboarded.chat):
-        assert await ann.state_content(room, "m.room.join_rules") == {"join_rule": "invite"}
+    space_member = {"type": "m.room_membership", "room_id": onboarded.space}
+    for room, rule in (
+        (onboarded.space, {"join_rule": "invite"}),
+        (onboarded.chat, {"join_rule": "restricted", "allow": [space_member]}),
+    ):
+        assert await ann.state_content(room, "m.room.join_rules") == rule
         history = await ann.state_content(room, "m.room.history_visibility")
         assert history == {"history_visibility": "shared"}
         for attempt in (
@@ -94,10 +101,16 @@ async def test_a_start_creates_no_room_and_invites_nobody(make_bot, proxy):
     bot = await make_bot(MATRIX_HOMESERVER=proxy.url)
     async with bot.daemon as daemon:
         await daemon.wait_live()
+        # An account without a display name gets one, once in its life (contract O1).
+        name = f"/_matrix/client/v3/profile/{escaped(bot.user_id)}/displayname"
+        assert [unquote(proxied.path) for proxied in proxy.writes] == [
+            "/_matrix/client/v3/login",
+            unquote(name),
+        ]
         await daemon.stop()
         await daemon.start()
         await daemon.wait_live()
-        assert {proxied.path for proxied in proxy.writes} == {"/_matrix/client/v3/login"}
+        assert len(proxy.writes) == 2
         assert await daemon.stop() == 0
 
 

@@ -30,7 +30,13 @@ class Use:
     in_entry: Keys = ()
 
 
-CHATS: Keys = ("chats_header", "chat_line", "chat_line_here")
+CHATS: Keys = (
+    "chats_header",
+    "chat_line",
+    "chat_line_here",
+    "chats_hint_invited",
+    "chats_hint_open",
+)
 SKILLS: Keys = ("skills_header", "switch_line")
 SAFETY: Keys = ("safety_header", "switch_line")
 AGENTS: Keys = ("agents_header", "agent_line", "agent_line_selected", "agents_footer")
@@ -63,6 +69,15 @@ USES: Mapping[str, Sequence[Use]] = {
         Use("now", NO_ARGUMENT),
         Use("", ("archived_now",), ("chat_is_archived",)),
         Use("now", ("chat_is_archived",)),
+    ),
+    "open": (
+        Use("1", ("open_already",)),
+        Use("C1", ("open_already",)),
+        Use("999999", ("open_unknown",)),
+        Use("", WRONG),
+        Use("1 2", WRONG),
+        Use("first", WRONG),
+        Use("0", WRONG),
     ),
     "settings": (Use("", ("settings_page",)), Use("soul", ("settings_page",))),
     "skills": (Use("", SKILLS), Use("all", SKILLS)),
@@ -147,8 +162,9 @@ def is_made_of(locale: str, keys: Keys, text: str) -> bool:
     if "language_choice" in keys:
         others += [_lines(templates["language_choice"]) for templates in TEMPLATES.values()]
     known = [*first, *(line for sentence in others for line in sentence)]
-    return re.fullmatch(first[0], lines[0]) is not None and all(
-        any(re.fullmatch(pattern, line) for pattern in known) for line in lines
+    more = f"(?: (?:{'|'.join(known)}))*"  # a line may have several of the sentences
+    return re.fullmatch(first[0] + more, lines[0]) is not None and all(
+        any(re.fullmatch(pattern + more, line) for pattern in known) for line in lines
     )
 
 
