@@ -8,6 +8,8 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from machines.errors import CredentialsRefused, TokenUnknown
 from machines.events.matrix import BotRemoved, Gap, MatrixEvent, SyncBatch
 from machines.events.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
@@ -28,6 +30,7 @@ from matrix.rooms.observe import Observer
 from matrix.rooms.perform import OrderPerformer
 from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
+from matrix.sync.addressing import mark_replies_to_bot
 from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader
 from matrix.sync.history import find_sent, read_gap
@@ -70,6 +73,7 @@ class MatrixClient:
         self._creator = RoomCreator(self._transport, self._current, self._clock)
         self._performer = OrderPerformer(self._transport, self._creator, self._bot)
         self._joined: set[RoomId] = set()
+        self._own_rooms: set[RoomId] = set()
 
     async def login(self) -> Session:
         """Use the stored session, or log in with the same device (contract L2); see `Authenticator.login`."""
@@ -95,7 +99,8 @@ class MatrixClient:
         topology = await self._observer.complete(state.topology, without_rows=since is None)
         self._record(topology)
         self._performer.record_encryption(batch.events)
-        return batch, topology
+        events = await self._with_addressees(batch.events)
+        return replace(batch, events=events), topology
 
     async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
         """Return the topology with the unconfirmed parts read from the current state (contract L3)."""
@@ -133,24 +138,26 @@ class MatrixClient:
             # broken, and must not be asked in a tight loop.
             await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
         self._performer.record_encryption(batch.events)
-        return batch
+        return replace(batch, events=await self._with_addressees(batch.events))
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4)."""
         async for decoded in read_gap(self._transport, self._bot, gap):
             self._performer.record_encryption(decoded)
-            yield decoded
+            yield await self._with_addressees(decoded)
 
     async def unanswered_messages(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages after the room's read position that have no answer yet (contract D12)."""
         position = await self.read_position(room_id)
-        return await read_unanswered(self._transport, self._bot, room_id, None, position)
+        events = await read_unanswered(self._transport, self._bot, room_id, None, position)
+        return await self._with_addressees(events)
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; idempotent for the same `txn_id`."""
         outcome = await self._performer.perform(order, txn_id)
         if isinstance(order, CreateRoom) and isinstance(outcome, RoomCreated):
             self._observer.record_created(outcome.room_id, is_space=order.space)
+            self._own_rooms.add(outcome.room_id)
         return outcome
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
@@ -216,7 +223,12 @@ class MatrixClient:
                 f" {refused.reason})"
             ) from refused
 
+    async def _with_addressees(self, events: tuple[MatrixEvent, ...]) -> tuple[MatrixEvent, ...]:
+        return await mark_replies_to_bot(self._transport, self._bot, self._own_rooms, events)
+
     def _record(self, topology: Topology) -> None:
+        rooms = topology.rooms.values()
+        self._own_rooms.update(room.room_id for room in rooms if room.created_by == self._bot)
         self._observer.record(topology)
         self._creator.record(topology)
         self._performer.record(topology)

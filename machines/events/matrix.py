@@ -27,7 +27,7 @@ class MessageArrived(Struct, frozen=True, tag="message"):
     `body` is the text without the quoted fallback of a reply, `thread_root` the root event of its thread (contract
     D13), `sent_at_ms` the server's `origin_server_ts`. `begun` are the events of the bot's unfinished reply, in order,
     read from the history after the database was lost (contract D12). `replies_to` is the event that it is a rich reply
-    to. It is `addressed` if it mentions the bot or replies to a message of the bot in the journal (contract O5).
+    to. It is `addressed` if it mentions the bot or replies to a message of the bot (contract O5).
     """
 
     room_id: RoomId

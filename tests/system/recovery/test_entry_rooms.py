@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.system.users import answer_to, onboard
+from tests.system.users import answer_to, notice, onboard
 
 pytestmark = pytest.mark.anyio
 
@@ -35,11 +35,19 @@ async def test_an_entry_room_is_read_back_from_the_bots_own_membership(
     called = {"m.mentions": {"user_ids": [onboarded.bot]}}
     asked_there = await ann.send_text(onboarded.entry, "hello?", **called)
     pointer = await answer_to(ann, onboarded.entry, asked_there)
+    # The journal does not know what the bot sent before the loss.
+    old = (await notice(ann, onboarded.entry)).event_id
+    reply = {"m.relates_to": {"m.in_reply_to": {"event_id": old}}}
+    replied = await ann.send_text(onboarded.entry, "and this?", **reply)
+    assert (await answer_to(ann, onboarded.entry, replied)).body == pointer.body
+    reply_to_bob = {"m.relates_to": {"m.in_reply_to": {"event_id": asked_there}}}
+    not_answered = await bob.send_text(onboarded.entry, "I am here", **reply_to_bob)
     assert pointer.msgtype == "m.notice"
     assert onboarded.chat.removeprefix("!") not in str(pointer.content)
     # Bob has no Space yet: in the same room they get one with a chat.
     message_id = await bob.send_text(onboarded.entry, "and me?", **called)
     assert (await answer_to(bob, onboarded.entry, message_id)).msgtype == "m.notice"
+    assert await bob.replies_to(onboarded.entry, not_answered) == []
     owners = {each["matrix_user_id"] for each in (await internals.values()).values()}
     assert owners == {ann.user_id, bob.user_id}
     assert len(agent.requests) == asked
