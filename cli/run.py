@@ -231,7 +231,10 @@ async def _open_journal(path: Path) -> AsyncIterator[Journal]:
 @asynccontextmanager
 async def _open_homeserver(settings: Settings, clock: SystemClock) -> AsyncIterator[MatrixClient]:
     homeserver = MatrixClient(
-        settings.account(), on_change=outage_logger(settings.matrix_homeserver), clock=clock
+        settings.account(),
+        name=settings.surfaces_brand,
+        on_change=outage_logger(settings.matrix_homeserver),
+        clock=clock,
     )
     async with aclosing(homeserver):
         yield homeserver

@@ -28,6 +28,7 @@ from matrix.rooms.create import RoomCreator
 from matrix.rooms.current_state import CurrentState
 from matrix.rooms.observe import Observer
 from matrix.rooms.perform import OrderPerformer
+from matrix.session.display_name import ensure_display_name
 from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
 from matrix.sync.addressing import mark_replies_to_bot
@@ -48,6 +49,7 @@ _TYPING_MS = 30_000
 class MatrixClient:
     """Implements the runtime's `Homeserver` port for one account.
 
+    `name` is the display name of an account that has none (contract O1).
     `on_change` is called once when an outage begins and once when it ends. The simulation replaces `backend`,
     `clock` and `jitter`.
     """
@@ -56,6 +58,7 @@ class MatrixClient:
         self,
         account: Account,
         *,
+        name: str | None = None,
         on_change: OnOutageChange,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
@@ -74,10 +77,18 @@ class MatrixClient:
         self._performer = OrderPerformer(self._transport, self._creator, self._bot)
         self._joined: set[RoomId] = set()
         self._own_rooms: set[RoomId] = set()
+        self._name = name
 
     async def login(self) -> Session:
-        """Use the stored session, or log in with the same device (contract L2); see `Authenticator.login`."""
-        return await self._authenticator.login()
+        """Use the stored session, or log in with the same device (contract L2); see `Authenticator.login`.
+
+        The first login of the process also gives a name to an account without one.
+        """
+        session = await self._authenticator.login()
+        name, self._name = self._name, None
+        if name is not None:
+            await ensure_display_name(self._transport, self._bot, name)
+        return session
 
     async def session_ended(self) -> None:
         """Return when the session has ended softly; every request waits for the next `login`."""
