@@ -28,7 +28,14 @@ from machines.events.internal import (
     MessageDeferred,
     ReplyTarget,
 )
-from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
+from machines.events.matrix import (
+    FileArrived,
+    MalformedArrived,
+    MessageArrived,
+    MessageDeleted,
+    MessageEdited,
+    UnsupportedArrived,
+)
 from machines.events.priority import Priority
 from machines.ids import ActorKey, AgentId, RoomId, UserId, actor_field
 from machines.room import actor as room_actor
@@ -45,7 +52,8 @@ MAX_WAITING = 64
 """Maximum number of waiting messages of a room, or requests of a user, in memory; others stay in the inbox."""
 
 Actor = RoomActor | UserActor
-_MESSAGES = (MessageArrived, FileArrived, MalformedArrived)
+_MESSAGES = (MessageArrived, FileArrived, UnsupportedArrived, MalformedArrived)
+_CHANGES = (MessageEdited, MessageDeleted)
 _ALL = frozenset(Priority)
 _EXCEPT_MESSAGES = frozenset((Priority.EVENT, Priority.COMMAND))
 _ONLY_EVENTS = frozenset((Priority.EVENT,))
@@ -86,6 +94,8 @@ class ActorCell:
         """
         for row in rows:
             self.inbox.deliver(row)
+            if isinstance(row.event, _CHANGES):
+                self.inbox.change_message(row.event)
             full = _open_priorities(self.actor, 0) == _ONLY_EVENTS
             if full and isinstance(self.actor, RoomActor) and isinstance(row.event, _MESSAGES):
                 self.signal(MessageDeferred(row.seq, row.event, row.received_at))
@@ -172,6 +182,9 @@ class ActorCell:
             elif (row := self.inbox.pop(_open_priorities(actor, self.pending_orders))) is not None:
                 event, seq, received_at = row.event, row.seq, row.received_at
                 handled.append(seq)
+                if isinstance(event, _CHANGES):
+                    # The message may have been read from the database before the change was committed.
+                    self.inbox.change_message(event)
             else:
                 break
             context = context_provider.step_context()
@@ -253,7 +266,9 @@ def _attempts(actor: Actor) -> Iterator[tuple[Actor, tuple[int, object] | None]]
 def _dead_letter(seq: int, event: object, reason: str, context: StepContext) -> tuple[Effect, ...]:
     """Return the dead letter and, for a message of an allowed user, a notice that it gets no answer (contract D9)."""
     dead_letter = DeadLetter(seq, reason)
-    if isinstance(event, MessageArrived | FileArrived) and context.access.allows(event.sender):
+    if isinstance(
+        event, MessageArrived | FileArrived | UnsupportedArrived
+    ) and context.access.allows(event.sender):
         reply_to = ReplyTarget(event.room_id, event.event_id, event.thread_root)
         return (dead_letter, answer(reply_to, context.catalog_for(event.sender).message_failed()))
     return (dead_letter,)

@@ -8,7 +8,12 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
+from msgspec.structs import replace
+
+from machines.events.matrix import MessageDeleted, MessageEdited
 from machines.events.priority import Priority
+from machines.room.revision import revise
+from machines.room.step_draft import Message
 from store.inbox import READ_AHEAD
 from store.records import InboxRow
 
@@ -56,6 +61,16 @@ class InboxQueue:
         for row in rows:
             self.deliver(row)
         self.more_stored = len(rows) >= READ_AHEAD or self.skipped_seq > self.last_seq
+
+    def change_message(self, change: MessageEdited | MessageDeleted) -> None:
+        """Edit or remove the row of a message; in the database this is done already (contract D17)."""
+        for index, row in enumerate(self.rows):
+            if isinstance(row.event, Message) and row.event.event_id == change.target:
+                if isinstance(change, MessageEdited):
+                    self.rows[index] = replace(row, event=revise(row.event, change))
+                else:
+                    del self.rows[index]
+                return
 
     def unload(self) -> None:
         """Drop all rows from memory; they are read again when they can be handled."""
@@ -111,6 +126,11 @@ class InboxQueues:
             if queue.rows and (first is None or queue.rows[0].seq < first.rows[0].seq):
                 first = queue
         return first.rows.popleft() if first is not None else None
+
+    def change_message(self, change: MessageEdited | MessageDeleted) -> None:
+        """Edit or remove the row of a message, if it is in memory."""
+        for queue in self.queues.values():
+            queue.change_message(change)
 
     def unload(self, priorities: AbstractSet[Priority]) -> None:
         """Drop the rows of these priorities from memory."""

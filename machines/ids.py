@@ -25,3 +25,8 @@ def actor_field(key: str) -> dict[str, str]:
 def server_of(user_id: str) -> str:
     """Return the server part of a Matrix user id (`@local:server`), or `""` when it has none."""
     return user_id.partition(":")[2]
+
+
+def localpart(user_id: str) -> str:
+    """Return the local part of a Matrix user id: `local` of `@local:server`."""
+    return user_id[1:].partition(":")[0]

@@ -32,6 +32,7 @@ from matrix.session.display_name import ensure_display_name
 from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
 from matrix.sync.addressing import mark_replies_to_bot
+from matrix.sync.emotes import name_senders
 from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader
 from matrix.sync.history import find_sent, read_gap
@@ -110,7 +111,7 @@ class MatrixClient:
         topology = await self._observer.complete(state.topology, without_rows=since is None)
         self._record(topology)
         self._performer.record_encryption(batch.events)
-        events = await self._with_addressees(batch.events)
+        events = await self._completed(batch.events)
         return replace(batch, events=events), topology
 
     async def confirm(self, topology: Topology, unconfirmed: Unconfirmed) -> Topology:
@@ -149,19 +150,19 @@ class MatrixClient:
             # broken, and must not be asked in a tight loop.
             await self._clock.sleep(min(SHORTEST_WAIT_S, left_s))
         self._performer.record_encryption(batch.events)
-        return replace(batch, events=await self._with_addressees(batch.events))
+        return replace(batch, events=await self._completed(batch.events))
 
     async def history(self, gap: Gap) -> AsyncIterator[tuple[MatrixEvent, ...]]:
         """Yield the events of a gap, oldest first, one page at a time, up to its end (contract D4)."""
         async for decoded in read_gap(self._transport, self._bot, gap):
             self._performer.record_encryption(decoded)
-            yield await self._with_addressees(decoded)
+            yield await self._completed(decoded)
 
     async def unanswered_messages(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages after the room's read position that have no answer yet (contract D12)."""
         position = await self.read_position(room_id)
         events = await read_unanswered(self._transport, self._bot, room_id, None, position)
-        return await self._with_addressees(events)
+        return await self._completed(events)
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; idempotent for the same `txn_id`."""
@@ -234,7 +235,9 @@ class MatrixClient:
                 f" {refused.reason})"
             ) from refused
 
-    async def _with_addressees(self, events: tuple[MatrixEvent, ...]) -> tuple[MatrixEvent, ...]:
+    async def _completed(self, events: tuple[MatrixEvent, ...]) -> tuple[MatrixEvent, ...]:
+        """Return the events with what only a request tells: names of senders, and replies to the bot."""
+        events = await name_senders(self._transport, events)
         return await mark_replies_to_bot(self._transport, self._bot, self._own_rooms, events)
 
     def _record(self, topology: Topology) -> None:

@@ -22,8 +22,11 @@ from machines.events.matrix import (
     MatrixEvent,
     MemberChanged,
     MessageArrived,
+    MessageDeleted,
+    MessageEdited,
     QuestionShown,
     SyncBatch,
+    UnsupportedArrived,
 )
 from machines.ids import RoomId, SyncToken
 from store.queries import SQL
@@ -31,7 +34,10 @@ from store.queries import SQL
 _READ_FROM_HISTORY = (
     MessageArrived,
     FileArrived,
+    UnsupportedArrived,
     MalformedArrived,
+    MessageEdited,
+    MessageDeleted,
     EncryptedArrived,
     MemberChanged,
     QuestionShown,
@@ -64,7 +70,10 @@ def save_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[MatrixEvent, .
 
 
 def _stops_a_turn(raw: sqlite3.Connection, event: MatrixEvent) -> bool:
-    """Whether this is a `!stop` for the current turn, which began before the messages of the gap (K9)."""
+    """Whether this ends the current turn, which began before the messages of the gap (contracts K9, D17)."""
+    if isinstance(event, MessageDeleted):
+        key = {"turn_id": event.target, "room_id": event.room_id}
+        return raw.execute(SQL["is_turn"], key).fetchone() is not None
     if not isinstance(event, MessageArrived) or not isinstance(parse(event.body), Stop):
         return False
     return raw.execute(SQL["turn"], {"room_id": event.room_id}).fetchone() is not None

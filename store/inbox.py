@@ -16,10 +16,20 @@ from machines.events.internal import (
     QueueOverflowed,
     UserRequest,
 )
-from machines.events.matrix import FileArrived, MatrixEvent, MessageArrived, Quarantined
+from machines.events.matrix import (
+    FileArrived,
+    MatrixEvent,
+    MessageArrived,
+    MessageDeleted,
+    MessageEdited,
+    Quarantined,
+    UnsupportedArrived,
+)
 from machines.events.priority import Priority, priority_of
 from machines.events.tags import tag_of
 from machines.ids import ActorKey, EventId, UserId
+from machines.room.revision import revise
+from machines.room.step_draft import Message
 from store import quarantine
 from store.codec import dump, read_event
 from store.errors import UnitRefused
@@ -32,6 +42,8 @@ WAITING_HIGH = 10_000
 """How many messages, and how many commands, may wait for one actor; further ones become dead letters."""
 WAITING_LOW = 5_000
 """Below this number, messages are accepted again."""
+_REPLIES = (MessageArrived, FileArrived, UnsupportedArrived)
+"""The messages that may be replies to others."""
 
 
 def put_matrix_events(
@@ -39,15 +51,18 @@ def put_matrix_events(
 ) -> tuple[InboxRow, ...]:
     """Insert Matrix events into the inboxes of their rooms; returns the new waiting rows.
 
-    An event that can't be stored is quarantined, so that it does not block the sync.
+    An event that can't be stored is quarantined, so that it does not block the sync. An edit or a deletion changes the
+    waiting row of its message here (contract D17); one that has no effect any more is not stored.
     """
     inbox = _Inbox(raw, at)
     rows: list[InboxRow] = []
     for event in events:
         event_id = getattr(event, "event_id", None)
-        if isinstance(event, MessageArrived | FileArrived) and event.replies_to is not None:
+        if isinstance(event, _REPLIES) and event.replies_to is not None:
             event = _addressed(raw, event)
         try:
+            if isinstance(event, MessageEdited | MessageDeleted) and not _change(raw, rows, event):
+                continue
             rows += inbox.put(ActorKey(event.room_id), event, event_id)
         except (UnitRefused, UnicodeEncodeError) as error:
             reason = f"{tag_of(event)} can't be saved: {type(error).__name__}"
@@ -55,9 +70,35 @@ def put_matrix_events(
     return tuple(rows)
 
 
+def _change(
+    raw: sqlite3.Connection, new_rows: list[InboxRow], change: MessageEdited | MessageDeleted
+) -> bool:
+    """Apply a change to the waiting row of its message, also to the new one; whether it concerns the room's actor."""
+    key = {"event_id": change.target, "actor": change.room_id}
+    row = raw.execute(SQL["waiting_message"], key).fetchone()
+    if row is None:
+        # The turn of the message has begun, or there is no such message.
+        turn = raw.execute(SQL["is_turn"], {"turn_id": change.target, "room_id": change.room_id})
+        return isinstance(change, MessageDeleted) and turn.fetchone() is not None
+    seq = row["seq"]
+    if isinstance(change, MessageDeleted):
+        raw.execute(SQL["ack_inbox"], {"seq": seq})
+        new_rows[:] = [each for each in new_rows if each.seq != seq]
+        return True
+    message = read_event(row["payload"])
+    revised = revise(message, change) if isinstance(message, Message) else message
+    if revised == message:
+        return False
+    raw.execute(SQL["replace_message"], {"seq": seq, "payload": dump(revised)})
+    for index, each in enumerate(new_rows):
+        if each.seq == seq:
+            new_rows[index] = replace(each, event=revised)
+    return True
+
+
 def _addressed(
-    raw: sqlite3.Connection, event: MessageArrived | FileArrived
-) -> MessageArrived | FileArrived:
+    raw: sqlite3.Connection, event: MessageArrived | FileArrived | UnsupportedArrived
+) -> MessageArrived | FileArrived | UnsupportedArrived:
     """Mark a reply to an event that the outbox knows as addressed to the bot."""
     key = {"event_id": event.replies_to, "room_id": event.room_id}
     own = raw.execute(SQL["is_own_event"], key).fetchone() is not None
@@ -116,7 +157,7 @@ class _Inbox:
 
     def _report_dropped(self, actor: ActorKey, event: Struct) -> tuple[InboxRow, ...]:
         """Report a dropped message to a failed room, once per transaction: this makes its next repair earlier (C8)."""
-        if not isinstance(event, MessageArrived | FileArrived) or actor in self._rooms_reported:
+        if not isinstance(event, _REPLIES) or actor in self._rooms_reported:
             return ()
         self._rooms_reported.add(actor)
         failed = self._raw.execute(SQL["is_failed_and_reported"], {"room_id": actor}).fetchone()

@@ -25,11 +25,15 @@ HelpGroup = Literal["chat", "chats", "settings", "agent"]
 
 
 class AgentPrompt(Struct, frozen=True):
-    """A request to the agent of this chat; the answer of the agent is the answer to the command."""
+    """A request to the agent of this chat; the answer of the agent is the answer to the command.
+
+    `note` is a sentence of the bot below that answer.
+    """
 
     text: str
     confirmation: ConfirmationAnswer | None = None
     context: ContextRequest | None = None
+    note: str = ""
 
 
 class Applied(Struct, frozen=True):

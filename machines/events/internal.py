@@ -15,6 +15,7 @@ from machines.events.matrix import (
     MalformedArrived,
     MatrixEvent,
     MessageArrived,
+    UnsupportedArrived,
 )
 from machines.events.orders import Outcome
 from machines.ids import EventId, RoomId, TxnId, UserId
@@ -101,7 +102,7 @@ class MessageDeferred(Struct, frozen=True):
     """
 
     seq: int
-    message: MessageArrived | FileArrived | MalformedArrived
+    message: MessageArrived | FileArrived | UnsupportedArrived | MalformedArrived
     received_at: float
 
 

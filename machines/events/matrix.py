@@ -1,7 +1,7 @@
 """Matrix events, decoded and checked.
 
 The package `matrix` decodes them from JSON, `store` writes them to the inbox, and only then the actors process them.
-The bot's own messages, notices, edits and redactions are left out (contract D5). Permissions are checked later, by the
+The bot's own messages and notices are left out (contract D5). Permissions are checked later, by the
 machines.
 """
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 from machines.ids import EventId, RoomId, SyncToken, UserId
 
 Membership = Literal["join", "invite", "leave", "ban", "knock"]
+UnsupportedKind = Literal["location", "sticker", "poll", "other"]
 
 
 class BegunPart(Struct, frozen=True):
@@ -28,6 +29,8 @@ class MessageArrived(Struct, frozen=True, tag="message"):
     D13), `sent_at_ms` the server's `origin_server_ts`. `begun` are the events of the bot's unfinished reply, in order,
     read from the history after the database was lost (contract D12). `replies_to` is the event that it is a rich reply
     to. It is `addressed` if it mentions the bot or replies to a message of the bot (contract O5).
+    `edited_at_ms` is the `origin_server_ts` of the edit that `body` comes from, `None` for the original text (contract
+    D17). The body of an `emote` (`m.emote`) begins with `* ` and the name of the sender.
     """
 
     room_id: RoomId
@@ -39,10 +42,15 @@ class MessageArrived(Struct, frozen=True, tag="message"):
     begun: tuple[BegunPart, ...] = ()
     replies_to: EventId | None = None
     addressed: bool = False
+    edited_at_ms: int | None = None
+    emote: bool = False
 
 
 class FileArrived(Struct, frozen=True, tag="file"):
-    """A file, image, audio or video of a user (`m.file`, `m.image`, `m.audio`, `m.video`)."""
+    """A file, image, audio or video of a user (`m.file`, `m.image`, `m.audio`, `m.video`).
+
+    `caption` is empty if there is none (fact 23). `is_voice` marks a voice message. `begun` is that of a message.
+    """
 
     room_id: RoomId
     event_id: EventId
@@ -52,6 +60,45 @@ class FileArrived(Struct, frozen=True, tag="file"):
     thread_root: EventId | None = None
     replies_to: EventId | None = None
     addressed: bool = False
+    caption: str = ""
+    is_voice: bool = False
+    begun: tuple[BegunPart, ...] = ()
+
+
+class UnsupportedArrived(Struct, frozen=True, tag="unsupported_message"):
+    """A message of a kind that cannot be sent to an agent (contract D5)."""
+
+    room_id: RoomId
+    event_id: EventId
+    sender: UserId
+    kind: UnsupportedKind
+    thread_root: EventId | None = None
+    replies_to: EventId | None = None
+    addressed: bool = False
+
+
+class MessageEdited(Struct, frozen=True, tag="message_edited"):
+    """An edit (`m.replace`) of the message `target`; `body` and `emote` are those of its `m.new_content`.
+
+    The sender may be another user than that of the message: then it has no effect (fact 15).
+    """
+
+    room_id: RoomId
+    event_id: EventId
+    sender: UserId
+    target: EventId
+    body: str
+    sent_at_ms: int
+    emote: bool = False
+
+
+class MessageDeleted(Struct, frozen=True, tag="message_deleted"):
+    """A redaction of the event `target`. The homeserver has checked that the sender may redact it."""
+
+    room_id: RoomId
+    event_id: EventId
+    sender: UserId
+    target: EventId
 
 
 class MalformedArrived(Struct, frozen=True, tag="malformed_message"):
@@ -138,7 +185,10 @@ class EncryptionEnabled(Struct, frozen=True, tag="encryption_enabled"):
 MatrixEvent = (
     MessageArrived
     | FileArrived
+    | UnsupportedArrived
     | MalformedArrived
+    | MessageEdited
+    | MessageDeleted
     | EncryptedArrived
     | InviteArrived
     | BotRemoved

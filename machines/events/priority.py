@@ -9,10 +9,16 @@ from enum import IntEnum
 
 from machines.commands import parse
 from machines.events.internal import UserRequest
-from machines.events.matrix import EncryptedArrived, FileArrived, MalformedArrived, MessageArrived
+from machines.events.matrix import (
+    EncryptedArrived,
+    FileArrived,
+    MalformedArrived,
+    MessageArrived,
+    UnsupportedArrived,
+)
 from machines.ids import UserId
 
-_QUEUED = UserRequest | FileArrived | MalformedArrived | EncryptedArrived
+_QUEUED = UserRequest | FileArrived | UnsupportedArrived | MalformedArrived | EncryptedArrived
 
 
 class Priority(IntEnum):
@@ -32,7 +38,7 @@ def priority_of(event: object, owner: UserId | None = None) -> Priority:
     Messages of others in a chat are never answered (contract D5), so they do not wait among the owner's messages.
     """
     if (
-        isinstance(event, MessageArrived | FileArrived | MalformedArrived)
+        isinstance(event, MessageArrived | FileArrived | UnsupportedArrived | MalformedArrived)
         and owner is not None
         and event.sender != owner
     ):

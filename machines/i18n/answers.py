@@ -2,6 +2,9 @@
 
 from machines.i18n.formatter import Formatter, escape, inline_code
 
+FILE_NAME_CHARS = 200
+"""The longest name of a file that is shown; a longer one is cut."""
+
 
 class Answers(Formatter):
     """Sentences in an answer, below it, or instead of it."""
@@ -89,6 +92,23 @@ class Answers(Formatter):
     def files_not_yet(self) -> str:
         """Answer a file: the bot does not accept files yet."""
         return self.format("files_not_yet")
+
+    def voice_not_yet(self) -> str:
+        """Answer a voice message: the bot cannot listen to it yet."""
+        return self.format("voice_not_yet")
+
+    def file_not_opened(self, name: str) -> str:
+        """Follow the answer to a caption: the file itself is not opened yet."""
+        return self.format("file_not_opened", name=escape(name[:FILE_NAME_CHARS]))
+
+    def unsupported_message(self, kind: str) -> str:
+        """Answer a message that cannot be sent to an agent; `kind` is that of `UnsupportedArrived` (contract D5)."""
+        key = f"unsupported_{kind}"
+        return self.format(key if key in self.templates else "unsupported_other")
+
+    def command_as_new_message(self) -> str:
+        """Answer an edited message or a caption that looks like a command (contract D17)."""
+        return self.format("command_as_new_message")
 
     def agent_file_failed(self, name: str) -> str:
         """Follow an answer whose file can't be shown."""

@@ -308,4 +308,25 @@ ENGLISH: Mapping[str, str] = {
     # Files
     "files_not_yet": "I can't open files yet. Please write as text what matters in it.",
     "agent_file_failed": "The agent offered the file **{name}**, but I can't show it.",
+    "voice_not_yet": "I can't listen to voice messages yet. Please write what you said.",
+    "file_not_opened": (
+        "*I can't open files yet, so the agent got your text without the file {name}.*"
+    ),
+    # Messages that are not sent to the agent
+    "unsupported_location": (
+        "I can't pass a location on to the agent. Please write in words where it is."
+    ),
+    "unsupported_sticker": (
+        "I can't pass stickers on to the agent. Please write what you want to say."
+    ),
+    "unsupported_poll": (
+        "I can't pass polls on to the agent. Please write your question as a message."
+    ),
+    "unsupported_other": (
+        "I can't pass this kind of message on to the agent. Please write it as plain text."
+    ),
+    "command_as_new_message": (
+        "A command works only as a message of its own, not as an edit or a caption. Please send it "
+        "as a new message."
+    ),
 }

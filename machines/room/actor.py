@@ -39,7 +39,10 @@ from machines.events.matrix import (
     FileArrived,
     MalformedArrived,
     MessageArrived,
+    MessageDeleted,
+    MessageEdited,
     QuestionShown,
+    UnsupportedArrived,
 )
 from machines.events.orders import Done, Joined, NameFound, Refused, RoomCreated
 from machines.ids import ActorKey, actor_field
@@ -107,11 +110,13 @@ def _handle_inbox_event(
         membership.handle_membership(draft, event)
         return
     match event:
-        case MessageArrived() | FileArrived() | MalformedArrived():
+        case MessageArrived() | FileArrived() | UnsupportedArrived() | MalformedArrived():
             now = draft.context.now
             messages.receive(
                 draft, event, seq, now if received_at is None else min(received_at, now)
             )
+        case MessageEdited() | MessageDeleted():
+            messages.receive_change(draft, event)
         case EncryptedArrived():
             draft.effects.append(DeadLetter(seq, "encrypted, and there is no key to decrypt it"))
         case MessageDropped():
@@ -125,10 +130,10 @@ def _handle_inbox_event(
             draft.room = replace(draft.room, chat_context=chat_context)
         case WayBackRequested():
             give_way_back(draft, event)
-        case RoomMade():
-            membership.step_room(draft, event, "created by the bot")
-        case RoomCompleted():
-            membership.step_room(draft, event, "linked into its Space")
+        case RoomMade() | RoomCompleted():
+            created = isinstance(event, RoomMade)
+            reason = "created by the bot" if created else "linked into its Space"
+            membership.step_room(draft, event, reason)
         case OrderDone():
             _handle_outcome(draft, event)
         case _:

@@ -1,4 +1,8 @@
-"""The messages of a room: ignores them, queues them, runs commands, and begins the next turn."""
+"""The messages of a room: ignores them, queues them, runs commands, and begins the next turn.
+
+A waiting message may be edited or deleted until its turn begins (contract D17). The store changes its inbox row when
+the change arrives; here the copy in memory follows.
+"""
 
 from msgspec.structs import replace
 
@@ -14,15 +18,21 @@ from machines.events.internal import (
     ReplyTarget,
     UserStopped,
 )
-from machines.events.matrix import MalformedArrived, MessageArrived
+from machines.events.matrix import (
+    MalformedArrived,
+    MessageArrived,
+    MessageDeleted,
+    MessageEdited,
+)
 from machines.events.orders import SendMessage
 from machines.ids import EventId, TxnId, UserId
 from machines.room import refusal
 from machines.room.machine import UserWrote
 from machines.room.membership import step_room
 from machines.room.repair import is_expired
+from machines.room.revision import revise
 from machines.room.step_draft import Message, StepDraft, WaitingMessage
-from machines.turn.driver import begin, begin_message, drop_turn, step_turn
+from machines.turn.driver import begin, begin_message, begun_parts, drop_turn, step_turn
 
 _REPLACEMENT = ".refused"
 """The end of the transaction id of a message that replaces a refused reply."""
@@ -42,6 +52,23 @@ def receive(draft: StepDraft, message: Message, seq: int, received_at: float) ->
     draft.waiting = (*draft.waiting, WaitingMessage(seq, message, received_at))
     if draft.room.state != "bound":
         _trigger_repair(draft, message.sender, command, seq, received_at)
+
+
+def receive_change(draft: StepDraft, change: MessageEdited | MessageDeleted) -> None:
+    """Edit or cancel a waiting message, or end the turn of a deleted one as `!stop` does (contract D17).
+
+    Once its turn has begun, an edit changes nothing.
+    """
+    if isinstance(change, MessageEdited):
+        draft.waiting = tuple(
+            replace(each, message=revise(each.message, change)) for each in draft.waiting
+        )
+        return
+    cancelled = [each for each in draft.waiting if each.message.event_id == change.target]
+    draft.waiting = tuple(each for each in draft.waiting if each not in cancelled)
+    draft.effects += [Ack(each.seq) for each in cancelled]
+    if draft.turn is not None and draft.turn.turn_id == change.target:
+        step_turn(draft, UserStopped())
 
 
 def receive_deferred(draft: StepDraft, deferred: MessageDeferred) -> None:
@@ -122,8 +149,14 @@ def process_waiting(draft: StepDraft) -> None:
             _run_command(draft, command, message, seq)
             continue
         draft.effects.append(Ack(seq))
+        if accepted and _became_command(draft, message):
+            text = draft.context.catalog_for(message.sender).command_as_new_message()
+            reply_to = ReplyTarget(
+                draft.room.room_id, message.event_id, message.thread_root, begun_parts(message)
+            )
+            draft.effects.append(answer(reply_to, text))
         # With other readers, a message that is not addressed to the bot is one between users.
-        if accepted and (not draft.room.has_other_readers or _is_addressed(message)):
+        elif accepted and (not draft.room.has_other_readers or _is_addressed(message)):
             begin_message(draft, message)
 
 
@@ -182,8 +215,20 @@ def _accepts(draft: StepDraft, sender: UserId) -> bool:
 
 
 def _parse_command(draft: StepDraft, message: Message) -> commands.Command | None:
-    if not isinstance(message, MessageArrived):
+    """Return the command in a message; an edited text is none (contract section 13)."""
+    if not isinstance(message, MessageArrived) or message.edited_at_ms is not None:
         return None
+    return _command_in(draft, message)
+
+
+def _became_command(draft: StepDraft, message: Message) -> bool:
+    """Whether an edit made the message look like a command."""
+    if not isinstance(message, MessageArrived) or message.edited_at_ms is None:
+        return False
+    return _command_in(draft, message) is not None
+
+
+def _command_in(draft: StepDraft, message: MessageArrived) -> commands.Command | None:
     if draft.room.chat_context.picking and (pick := commands.parse_pick(message.body)) is not None:
         return pick
     command = commands.parse(message.body)
@@ -194,7 +239,6 @@ def _parse_command(draft: StepDraft, message: Message) -> commands.Command | Non
 
 def _run_command(draft: StepDraft, command: commands.Command, message: Message, seq: int) -> None:
     """Run a command, and end the current turn if the command stops it."""
-    begun = message.begun if isinstance(message, MessageArrived) else ()
     ctx = CommandContext(
         draft.room,
         draft.turn,
@@ -203,7 +247,7 @@ def _run_command(draft: StepDraft, command: commands.Command, message: Message, 
         message.thread_root,
         draft.context,
         seq,
-        begun,
+        begun_parts(message),
         bool(draft.waiting),
     )
     draft.effects.append(Ack(seq))

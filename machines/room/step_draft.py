@@ -8,14 +8,19 @@ from msgspec.structs import replace
 
 from machines.context import StepContext
 from machines.events.effects import Effect, ReservePlatformChatId, SavePreferences
-from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
+from machines.events.matrix import (
+    FileArrived,
+    MalformedArrived,
+    MessageArrived,
+    UnsupportedArrived,
+)
 from machines.i18n import Catalog
 from machines.room.machine import notice_to
 from machines.room.state import MAX_WORK_AGE_S, Room
 from machines.turn.notices import in_parts
 from machines.turn.state import NO_ATTEMPT, ActiveTurn, Attempt, Turn
 
-Message = MessageArrived | FileArrived | MalformedArrived
+Message = MessageArrived | FileArrived | UnsupportedArrived | MalformedArrived
 
 
 class WaitingMessage(Struct, frozen=True):

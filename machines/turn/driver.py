@@ -5,7 +5,9 @@ A message, a save, a load and the answer to a question are each one turn with on
 
 from msgspec.structs import replace
 
+from machines.commands import parse
 from machines.commands.base import AgentPrompt, answer
+from machines.commands.confirm import No, Yes
 from machines.events.agent import AgentRequest
 from machines.events.effects import CancelCall, Enqueue, Tell
 from machines.events.internal import (
@@ -16,7 +18,13 @@ from machines.events.internal import (
     Resumed,
     TurnBegan,
 )
-from machines.events.matrix import FileArrived, MalformedArrived, MessageArrived
+from machines.events.matrix import (
+    BegunPart,
+    FileArrived,
+    MalformedArrived,
+    MessageArrived,
+    UnsupportedArrived,
+)
 from machines.ids import ActorKey
 from machines.room.binding import chat_number
 from machines.room.step_draft import Message, StepDraft
@@ -30,17 +38,38 @@ from machines.turn.state import ENDED, NO_ATTEMPT, ActiveTurn, Turn
 def begin_message(draft: StepDraft, message: Message) -> None:
     """Begin the turn of a message, or answer why it has none."""
     binding, catalog = draft.room.binding, draft.context.catalog_for(message.sender)
-    begun = message.begun if isinstance(message, MessageArrived) else ()
-    reply_to = ReplyTarget(draft.room.room_id, message.event_id, message.thread_root, begun)
+    reply_to = ReplyTarget(
+        draft.room.room_id, message.event_id, message.thread_root, begun_parts(message)
+    )
     if binding is None or binding.room_type != "chat":
         draft.effects.append(Tell(ActorKey(message.sender), OnboardingRequested(reply_to)))
     elif isinstance(message, FileArrived) and not binding.archived:
-        draft.effects.append(answer(reply_to, catalog.files_not_yet()))
+        _begin_file(draft, reply_to, message)
+    elif isinstance(message, UnsupportedArrived) and not binding.archived:
+        draft.effects.append(answer(reply_to, catalog.unsupported_message(message.kind)))
     elif isinstance(message, MalformedArrived) and not binding.archived:
         draft.effects.append(answer(reply_to, catalog.message_failed()))
     else:
         text = message.body if isinstance(message, MessageArrived) else ""
         begin(draft, reply_to, AgentPrompt(text))
+
+
+def begun_parts(message: Message) -> tuple[BegunPart, ...]:
+    """Return the parts of the message's unfinished reply that are in the room already (contract D12)."""
+    return message.begun if isinstance(message, MessageArrived | FileArrived) else ()
+
+
+def _begin_file(draft: StepDraft, reply_to: ReplyTarget, file: FileArrived) -> None:
+    """Begin the turn of a caption, and say that the file itself is not opened; without a caption, say only that."""
+    catalog = draft.context.catalog_for(file.sender)
+    if not file.caption:
+        text = catalog.voice_not_yet() if file.is_voice else catalog.files_not_yet()
+        draft.effects.append(answer(reply_to, text))
+    elif isinstance(parse(file.caption), Yes | No):
+        # A caption is no command, and an agent could take this text for consent (contract K8).
+        draft.effects.append(answer(reply_to, catalog.command_as_new_message()))
+    else:
+        begin(draft, reply_to, AgentPrompt(file.caption, note=catalog.file_not_opened(file.name)))
 
 
 def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
@@ -72,7 +101,7 @@ def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
     reply = Reply(
         draft.room.room_id, event_id, reply_to.thread_root, parts, notice=prompt.context is not None
     )
-    draft.turn = Turn(event_id, request, reply, binding.matrix_user_id)
+    draft.turn = Turn(event_id, request, reply, binding.matrix_user_id, note=prompt.note)
     step_turn(draft, TurnBegan())
 
 

@@ -39,7 +39,7 @@ TurnEvent = TurnBegan | Resumed | AttemptEvent | TimePassed | RoomLost | UserSto
 
 MIN_SILENCE_S = 1.0
 """An attempt that is shorter than this is not reported as silent."""
-_SILENT = "the agent sent nothing until the time for retries was over"
+_SILENT = "the agent sent nothing during AGENT_RETRY_S"
 
 
 class TurnMachine(StateMachine):
@@ -175,7 +175,9 @@ class TurnMachine(StateMachine):
         finished = NOTHING_FINISHED
         if attempt.text and text.startswith(str(attempt.text)):
             finished = reliable(attempt.finished, turn.reply)
-        reply, effects = show_last(turn.reply, text[finished.offset :], context.now, finished)
+        reply, effects = show_last(
+            turn.reply, text[finished.offset :], context.now, finished, turn.note
+        )
         if trigger.confirmation is not None:
             effects = tuple(mark_question(effects, turn.turn_id))
         turn = replace(turn, reply=reply, failure_reason="", failure_kind="")
@@ -235,7 +237,7 @@ class TurnMachine(StateMachine):
     def end_without_call(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
         """End the turn because no call was free; the agent was not called."""
         turn = data.turn
-        reason = turn.failure_reason or "no call was free for it"
+        reason = turn.failure_reason or "too many other calls were open during AGENT_RETRY_S"
         return _end_retries(data, context, turn.failure_kind or "no_call", reason)
 
     @staticmethod
@@ -300,6 +302,7 @@ def _end(data: ActiveTurn, context: StepContext, ending: str, kind: str, reason:
     if attempt.text:
         finished = reliable(attempt.finished, turn.reply)
         text = attempt.text.since(finished.offset)
+    ending = "\n\n".join(filter(None, (ending, turn.note)))
     reply, effects = show_last(turn.reply, text, context.now, finished, ending)
     turn = replace(turn, reply=reply, failure_reason=reason, failure_kind=kind)
     return ActiveTurn(turn), (ShowTyping(False), *effects)

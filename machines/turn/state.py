@@ -26,7 +26,7 @@ class Turn(Struct, frozen=True):
     `attempt` is the number of the newest attempt. `gives_up_at` ends the retries (`AGENT_RETRY_S`), `ends_at` the whole
     turn (`AGENT_MAX_TURN_S`). `failure_kind` and `failure_reason` describe the last failed attempt. The room shows the
     finished parts `shown_finished` and the text `shown` after them, whichever attempt they came from. `user_id` is the
-    author of the message.
+    author of the message. `note` is a sentence of the bot below the answer.
     """
 
     turn_id: EventId
@@ -43,6 +43,7 @@ class Turn(Struct, frozen=True):
     failure_kind: str = field(default="", name="trouble")
     shown: str = ""
     shown_finished: Finished = field(default=NOTHING_FINISHED, name="shown_behind")
+    note: str = ""
 
 
 class Attempt(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 A malformed event, room or response part becomes a `Quarantined` with its reason, never an exception (contract D9,
 fact 1). The only events dropped here are those that the bot never reacts to (contract D5): own messages, notices,
-edits, redactions, and anything from before the bot joined.
+and anything from before the bot joined.
 """
 
 from collections import Counter

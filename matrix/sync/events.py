@@ -19,9 +19,13 @@ from machines.events.matrix import (
     MemberChanged,
     Membership,
     MessageArrived,
+    MessageDeleted,
+    MessageEdited,
     QuestionShown,
+    UnsupportedArrived,
+    UnsupportedKind,
 )
-from machines.ids import EventId, RoomId, UserId
+from machines.ids import EventId, RoomId, UserId, localpart
 from matrix.http.cleaning import clean_text
 from matrix.keys import QUESTION_KEY
 from matrix.raw_events import as_dict, as_event_id, as_user_id, is_id, is_unicode
@@ -30,6 +34,17 @@ from matrix.sync.membership import previous_membership
 _MAX_TIME_MS = 2**53
 _MAX_REASON_LENGTH = 255
 _MEMBERSHIPS: Final = frozenset(get_args(Membership))
+_MESSAGE_TYPES = frozenset({"m.room.message", "m.room.encrypted"})
+_TEXT_TYPES = frozenset({"m.text", "m.emote"})
+_UNSUPPORTED: Final[dict[str, UnsupportedKind]] = {
+    "m.sticker": "sticker",
+    "m.poll.start": "poll",
+    "org.matrix.msc3381.poll.start": "poll",
+}
+"""Event types that a user means as messages, and that cannot be sent to an agent (contract D5)."""
+_SILENT_TYPES = frozenset({"m.notice", "m.server_notice"})
+_VERIFICATION = "m.key.verification."
+_VOICE_KEY = "org.matrix.msc3245.voice"
 _FILE_TYPES = frozenset({"m.file", "m.image", "m.audio", "m.video"})
 
 # The fields that decryption needs; all others are dropped.
@@ -51,12 +66,14 @@ def decode_event(event: object, room_id: RoomId, bot: UserId) -> MatrixEvent | N
     if type(event) is not dict:
         raise Undecodable("the event is not an object")
     kind = event.get("type")
-    if kind in ("m.room.message", "m.room.encrypted"):
+    if type(kind) is str and (kind in _MESSAGE_TYPES or kind in _UNSUPPORTED):
         if "state_key" in event:
             return None  # nio would process an encrypted state event as state (fact 10)
         if event.get("sender") == bot:
             return _question(event, room_id) if kind == "m.room.message" else None
         return _arrived(event, room_id, bot)
+    if kind == "m.room.redaction":
+        return _deleted(event, room_id, bot)
     if kind == "m.room.member":
         return _member_changed(event, room_id, bot)
     if kind == "m.room.encryption" and event.get("state_key") == "":
@@ -80,6 +97,7 @@ class _Relation(Struct, frozen=True):
     """The relation of a message to others: an edit, a part of a thread, a rich reply."""
 
     is_edit: bool = False
+    edits: EventId | None = None
     thread_root: EventId | None = None
     is_reply: bool = False
     replies_to: EventId | None = None
@@ -92,14 +110,16 @@ def _relation(content: dict[str, Any]) -> _Relation:
     if type(relation) is not dict:
         raise Undecodable("m.relates_to is not an object")
     kind = relation.get("rel_type")
+    if kind == "m.replace":
+        return _Relation(is_edit=True, edits=as_event_id(relation.get("event_id")))
     root = as_event_id(relation.get("event_id")) if kind == "m.thread" else None
     reply = relation.get("m.in_reply_to")
     if type(reply) is not dict:
-        return _Relation(kind == "m.replace", root)
+        return _Relation(thread_root=root)
     # In a thread, `m.in_reply_to` may be only a fallback for clients without threads.
     falls_back = kind == "m.thread" and relation.get("is_falling_back") is True
     replies_to = None if falls_back else as_event_id(reply.get("event_id"))
-    return _Relation(kind == "m.replace", root, True, replies_to)
+    return _Relation(thread_root=root, is_reply=True, replies_to=replies_to)
 
 
 def _mentions(content: dict[str, Any], bot: UserId) -> bool:
@@ -119,29 +139,26 @@ def _arrived(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
         return None
     relation = _relation(content)
     if relation.is_edit:
-        return None
+        return _edited(event, room_id, relation.edits)
     if event["type"] == "m.room.encrypted":
         fields = _megolm_fields(content, relation.thread_root)
         return EncryptedArrived(room_id, event_id, sender, fields, _sent_at_ms(event))
-    msgtype = content.get("msgtype")
+    unsupported = _UNSUPPORTED.get(event["type"])
+    msgtype = content.get("msgtype") if unsupported is None else ""
     if type(msgtype) is not str:
         raise Undecodable("the message has no msgtype")
-    if msgtype == "m.text":
-        body = content.get("body")
-        if type(body) is not str:
-            raise Undecodable("the message's body is not text")
-        body = clean_text(body)
-        if relation.is_reply and body[:1] == ">":
-            body = _REPLY_FALLBACK.sub("", body)
+    if msgtype in _TEXT_TYPES:
+        text, emote = _text(content, sender, strip_quote=relation.is_reply)
         return MessageArrived(
             room_id,
             event_id,
             sender,
-            body,
+            text,
             _sent_at_ms(event),
             relation.thread_root,
             replies_to=relation.replies_to,
             addressed=_mentions(content, bot),
+            emote=emote,
         )
     if msgtype in _FILE_TYPES:
         name = content.get("filename")
@@ -149,6 +166,8 @@ def _arrived(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
             name = content.get("body")
         if type(name) is not str:
             raise Undecodable("the file has no name")
+        body = content.get("body")
+        caption = body if type(body) is str and body != name else ""
         return FileArrived(
             room_id,
             event_id,
@@ -158,8 +177,82 @@ def _arrived(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
             relation.thread_root,
             relation.replies_to,
             _mentions(content, bot),
+            clean_text(caption).strip(),
+            is_voice=_VOICE_KEY in content,
         )
-    return None
+    if msgtype in _SILENT_TYPES or msgtype.startswith(_VERIFICATION):
+        return None
+    return UnsupportedArrived(
+        room_id,
+        event_id,
+        sender,
+        unsupported or ("location" if msgtype == "m.location" else "other"),
+        relation.thread_root,
+        relation.replies_to,
+        _mentions(content, bot),
+    )
+
+
+def _text(content: dict[str, Any], sender: UserId, *, strip_quote: bool) -> tuple[str, bool]:
+    """Return the text of an `m.text` or `m.emote` message, and whether it is an emote.
+
+    An emote names its sender by the localpart; `matrix.sync.emotes` replaces it by the display name.
+    """
+    msgtype, body = content.get("msgtype"), content.get("body")
+    if type(body) is not str or type(msgtype) is not str or msgtype not in _TEXT_TYPES:
+        raise Undecodable("the message's body is not text")
+    body = clean_text(body)
+    if strip_quote and body[:1] == ">":
+        body = _REPLY_FALLBACK.sub("", body)
+    if msgtype == "m.emote":
+        return f"{emote_opening(localpart(sender))}{body}", True
+    return body, False
+
+
+def emote_opening(name: str) -> str:
+    """Return what stands before the text of an emote."""
+    return f"* {name} "
+
+
+def _edited(event: dict[str, Any], room_id: RoomId, target: EventId | None) -> MessageEdited | None:
+    """Return an edit of a text message, `None` for any other one: it changes nothing (contract D17)."""
+    content = as_dict(_content(event).get("m.new_content"))
+    sender = _sender(event)
+    if event["type"] != "m.room.message" or target is None:
+        return None
+    try:
+        body, emote = _text(content, sender, strip_quote=False)
+        return MessageEdited(
+            room_id, _event_id(event), sender, target, body, _sent_at_ms(event), emote
+        )
+    except Undecodable:
+        return None
+
+
+def bundled_edit(event: object, decoded: MatrixEvent, bot: UserId) -> MessageEdited | None:
+    """Return the newest edit of a message that the homeserver sent with it; its own event may not be sent."""
+    if not isinstance(decoded, MessageArrived):
+        return None
+    relations = as_dict(as_dict(as_dict(event).get("unsigned")).get("m.relations"))
+    try:
+        edit = decode_event(as_dict(relations.get("m.replace")), decoded.room_id, bot)
+    except Undecodable:
+        return None
+    if not isinstance(edit, MessageEdited) or edit.target != decoded.event_id:
+        return None
+    return edit
+
+
+def _deleted(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MessageDeleted | None:
+    """Return a redaction; older room versions name the redacted event outside of the content."""
+    if "state_key" in event or event.get("sender") == bot or _is_redacted(event):
+        return None
+    target = as_event_id(event.get("redacts"))
+    if target is None:
+        target = as_event_id(as_dict(event.get("content")).get("redacts"))
+    if target is None:
+        return None
+    return MessageDeleted(room_id, _event_id(event), _sender(event), target)
 
 
 def _question(event: dict[str, Any], room_id: RoomId) -> QuestionShown | None:

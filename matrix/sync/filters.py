@@ -14,7 +14,14 @@ from matrix.keys import BINDING_TYPE
 
 TIMELINE_LIMIT = 50
 _NOTHING = {"not_types": ["*"]}
-_MESSAGES = ("m.room.message", "m.room.encrypted", "m.room.member", "m.room.encryption")
+_ANSWERED = (
+    "m.room.message",
+    "m.room.encrypted",
+    "m.sticker",
+    "m.poll.start",
+    "org.matrix.msc3381.poll.start",
+)
+_MESSAGES = (*_ANSWERED, "m.room.redaction", "m.room.member", "m.room.encryption")
 _TOPOLOGY = ("m.room.create", "m.room.name", "m.room.encryption", "m.space.child")
 
 
@@ -38,7 +45,7 @@ def initial_filter(since: SyncToken | None, bot: UserId) -> str:
     }
     if since is None:
         # Only one question has to be answered for each room: is its last message already finished (D12)?
-        timeline = {"types": ("m.room.message", "m.room.encrypted"), "not_senders": [bot]}
+        timeline = {"types": _ANSWERED, "not_senders": [bot]}
         timeline |= {"limit": 1, "lazy_load_members": True}
     return _sync_filter(
         # The bot's own membership names who invited it; lazy loading always includes it.

@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines.events.matrix import MatrixEvent, SyncBatch
+from machines.events.matrix import MatrixEvent, MessageDeleted, MessageEdited, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from matrix.http.request import run_reads
 from matrix.http.transport import ANY_STATUS, Transport
@@ -24,6 +24,8 @@ from matrix.raw_events import as_dict, as_event_id, section_events
 from matrix.sync.history import read_back
 from matrix.sync.reply_relations import MESSAGES
 from matrix.sync.timeline import decode_page
+
+_KEPT = (*MESSAGES, MessageEdited, MessageDeleted)
 
 RoomsToRead = Mapping[RoomId, EventId | None]
 """The rooms with messages after the read position, and that position."""
@@ -81,7 +83,7 @@ async def read_unanswered(
 def unanswered_messages(
     events: Sequence[object], room_id: RoomId, position: str | None, bot: UserId
 ) -> tuple[MatrixEvent, ...]:
-    """Return the unanswered messages of a room's history, oldest first; never raises.
+    """Return the unanswered messages of a room's history and their edits, oldest first; never raises.
 
     `position` is the last message that the bot has finished, if this history contains it.
     """
@@ -90,7 +92,7 @@ def unanswered_messages(
     unread = events[ids.index(position) + 1 :] if was_read else events
     # At its read position the bot was in the room.
     decoded = decode_page(unread, room_id, bot, was_in=was_read)
-    return tuple(event for event in decoded if isinstance(event, MESSAGES))
+    return tuple(event for event in decoded if isinstance(event, _KEPT))
 
 
 def _event_id(content: object) -> EventId | None:

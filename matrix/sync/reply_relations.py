@@ -17,12 +17,20 @@ from machines.events.matrix import (
     MalformedArrived,
     MatrixEvent,
     MessageArrived,
+    MessageEdited,
+    UnsupportedArrived,
 )
 from machines.ids import EventId, UserId
 from matrix.keys import ANSWERS_KEY, PART_KEY, PARTIAL_KEY
 from matrix.raw_events import as_dict, is_id
 
-MESSAGES = (MessageArrived, FileArrived, MalformedArrived, EncryptedArrived)
+MESSAGES = (
+    MessageArrived,
+    FileArrived,
+    UnsupportedArrived,
+    MalformedArrived,
+    EncryptedArrived,
+)
 """The events that get an answer."""
 
 
@@ -34,6 +42,7 @@ class _ReplyEvent:
     answers: str
     part: int
     partial: bool
+    sent_at_ms: int
     edits: int = 0
 
 
@@ -42,7 +51,8 @@ def without_answered(
 ) -> list[MatrixEvent]:
     """Return the decoded events without the messages whose complete answer is in `events`; never raises.
 
-    A message with an incomplete answer gets the parts of that answer (`begun`).
+    A message with an incomplete answer gets the parts of that answer (`begun`). Edits of it that are not older than
+    its answer are left out: they came after its turn began (contract D17).
     """
     replies: dict[str, list[_ReplyEvent]] = {}
     for reply in _replies(events, bot):
@@ -51,6 +61,10 @@ def without_answered(
         return decoded
     left: list[MatrixEvent] = []
     for event in decoded:
+        if isinstance(event, MessageEdited) and event.target in replies:
+            if event.sent_at_ms < min(reply.sent_at_ms for reply in replies[event.target]):
+                left.append(event)
+            continue
         series = replies.get(event.event_id, []) if isinstance(event, MESSAGES) else []
         if not series:
             left.append(event)
@@ -60,7 +74,7 @@ def without_answered(
 
 
 def _begun(event: MatrixEvent, series: list[_ReplyEvent]) -> MatrixEvent:
-    if not isinstance(event, MessageArrived):
+    if not isinstance(event, MessageArrived | FileArrived):
         return event
     series.sort(key=lambda reply: reply.part)
     parts = tuple(BegunPart(reply.event_id, reply.edits) for reply in series)
@@ -87,5 +101,7 @@ def _replies(events: Sequence[object], bot: UserId) -> list[_ReplyEvent]:
             part = content[PART_KEY]
         if is_id(event_id, "$") and type(answers) is str:
             partial = content.get(PARTIAL_KEY) is True
-            replies[event_id] = _ReplyEvent(EventId(event_id), answers, part, partial)
+            sent_at = event.get("origin_server_ts")
+            sent_at_ms = sent_at if type(sent_at) is int else 0
+            replies[event_id] = _ReplyEvent(EventId(event_id), answers, part, partial, sent_at_ms)
     return list(replies.values())

@@ -19,7 +19,13 @@ from machines.events.matrix import (
 )
 from machines.ids import RoomId, SyncToken, UserId
 from matrix.raw_events import as_dict, as_event_id, as_user_id
-from matrix.sync.events import Undecodable, bot_removed, decode_event, malformed_message
+from matrix.sync.events import (
+    Undecodable,
+    bot_removed,
+    bundled_edit,
+    decode_event,
+    malformed_message,
+)
 from matrix.sync.membership import last_join_index, other_member_count, own_membership
 from matrix.sync.reply_relations import without_answered
 
@@ -211,3 +217,6 @@ def _decode_into(batch: BatchBuilder, room_id: RoomId, event: object, source: So
         decoded = malformed_message(event, room_id, batch.bot)
     if decoded is not None:
         batch.events.append(decoded)
+        edit = bundled_edit(event, decoded, batch.bot)
+        if edit is not None:
+            batch.events.append(edit)

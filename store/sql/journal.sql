@@ -9,6 +9,17 @@ ON CONFLICT (event_id) DO NOTHING;
 -- name: ack_inbox
 UPDATE inbox SET status = 'done', payload = '' WHERE seq = :seq;
 
+-- name: waiting_message
+SELECT seq, payload FROM inbox
+WHERE event_id = :event_id AND actor = :actor AND status = 'waiting'
+    AND kind IN ('message', 'file', 'unsupported_message', 'malformed_message');
+
+-- name: is_turn
+SELECT 1 FROM turns WHERE turn_id = :turn_id AND room_id = :room_id;
+
+-- name: replace_message
+UPDATE inbox SET payload = :payload WHERE seq = :seq;
+
 -- name: dead_letter_inbox
 UPDATE inbox SET status = 'set_aside', reason = :reason WHERE seq = :seq;
 

@@ -2,12 +2,14 @@
 
 import inspect
 import string
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from machines.events.matrix import UnsupportedKind
 from machines.i18n import TEMPLATES, AgentLine, Catalog, ChatLine, Switch, catalog_for
 from machines.i18n.formatter import Count, Formatter, escape, inline_code
 
@@ -135,6 +137,8 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
         format_example(catalog, name)
     for kind in KINDS:
         catalog.agent_gave_up(kind)
+    for kind in get_args(UnsupportedKind):
+        catalog.unsupported_message(kind)
     for command in COMMANDS:
         catalog.wrong_usage(command)
     for state, membership in (("already", "invite"), ("failed", "join")):

@@ -1,4 +1,7 @@
-"""One value of every kind of inbox or outbox row; no field has its default."""
+"""One value of every kind of inbox or outbox row that older databases have too.
+
+No field has its default, unless it was added later. `EVENTS_SINCE_0004` and `ORDERS_SINCE_0004` were added later.
+"""
 
 from machines.events.internal import (
     AnswerReady,
@@ -27,7 +30,10 @@ from machines.events.matrix import (
     MemberChanged,
     MembersCounted,
     MessageArrived,
+    MessageDeleted,
+    MessageEdited,
     QuestionShown,
+    UnsupportedArrived,
 )
 from machines.events.orders import (
     CompleteRoom,
@@ -125,6 +131,11 @@ ORDERS = (
 )
 
 EVENTS_SINCE_0004 = (
+    UnsupportedArrived(
+        ROOM, EventId("$j10"), BERT, "location", EventId("$root"), EventId("$r"), True
+    ),
+    MessageEdited(ROOM, EventId("$j11"), BERT, EventId("$j1"), "waves", 20, emote=True),
+    MessageDeleted(ROOM, EventId("$j12"), BERT, EventId("$j1")),
     WayBackRequested(reply_to(5), reopened=True, invited_to_space=True),
     OpenChatRequested(reply_to(6), 7, reopened=True),
 )

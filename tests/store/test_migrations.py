@@ -154,7 +154,8 @@ async def test_a_migrated_row_equals_a_row_written_today(rows_before_tags, tmp_p
     await fill(today)
     with closing(sqlite3.connect(today)) as raw:
         new = journalled(raw)
-    assert await rows_before_tags.run(journalled) == new
+    migrated = await rows_before_tags.run(journalled)
+    assert migrated == new
 
 
 def journalled(raw: sqlite3.Connection) -> list[tuple]:

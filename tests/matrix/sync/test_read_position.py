@@ -53,9 +53,9 @@ async def test_messages_with_an_answer_are_settled(bot, open_bot, person, chat):
     [
         {"msgtype": "m.notice", "body": "a notice"},
         {"msgtype": "m.text", "body": "* x", "m.relates_to": {"rel_type": "m.replace"}},
-        {"msgtype": "m.emote", "body": "waves"},
+        {"msgtype": "m.key.verification.request", "body": "verify"},
     ],
-    ids=["notice", "edit", "emote"],
+    ids=["notice", "edit", "verification"],
 )
 async def test_a_question_before_an_event_without_answer_is_left_to_answer(
     open_bot, person, chat, behind
