@@ -1,5 +1,6 @@
 """One history: created from a seed, run to its end, and checked."""
 
+import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,8 @@ class History:
         self.api = Api(self.server, self.faults)
         self.network = Network(kernel, self.server, self.api, self.faults, self.watch.request)
         self.users = [
-            SimulatedUser(kernel, self.server, name, self.sent_messages) for name in self.names()
+            SimulatedUser(kernel, self.server, name, self.sent_messages, self.make_changes(name))
+            for name in self.names()
         ]
         self.check = RoomChecks(
             self.server, self.sent_messages, self.users, self.agents, self.catalog
@@ -101,6 +103,10 @@ class History:
     def make_forks(self) -> Forks | None:
         """Return the draws of forks; with `None` no room forks."""
         return Forks(self.kernel.seed)
+
+    def make_changes(self, user_id: str) -> random.Random | None:
+        """Return the draws of a user's edits and deletions; with `None` there are none."""
+        return random.Random(f"changes {self.kernel.seed} {user_id}")
 
     def make_faults(self) -> Faults:
         """Return the draws of faults."""

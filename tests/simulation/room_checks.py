@@ -61,6 +61,8 @@ class RoomChecks:
         room = self._server.rooms[message.event.room_id]
         if message.kind not in ("text", "command") or room.is_encrypted:
             return False
+        if message.deletion is not None:
+            return False
         return meant_for_bot(room, message, self._server.bot) and not _was_interrupted(
             room, self._server.bot
         )
@@ -68,6 +70,11 @@ class RoomChecks:
     def _check_message(self, message: SentMessage) -> None:
         replies, event_id = self._replies(message), message.event.event_id
         room = self._server.rooms[message.event.room_id]
+        if message.deletion is not None:
+            numbers = [reply.content.get(PART, 1) for reply in replies]
+            if len(set(numbers)) < len(numbers):
+                raise Violation(f"{event_id}, deleted, got parts {numbers} (D1, D17)")
+            return
         if not self._expects_reply(message):
             changed = _was_interrupted(room, self._server.bot) or room.is_encrypted
             allowed = 1 if changed and _is_text_or_command(message) else 0
@@ -84,6 +91,8 @@ class RoomChecks:
             raise Violation(
                 f"{event_id} {message.body!r} got {len(parts)} replies, parts {parts} (D1)"
             )
+        if self._became_command(message, contents):
+            return
         is_chat = message.kind == "text" and room.creator == self._server.bot
         kinds = {content["msgtype"] for content in contents}
         if kinds != {"m.text" if is_chat else "m.notice"}:
@@ -93,6 +102,12 @@ class RoomChecks:
             raise Violation(
                 f"the reply to {event_id} is not what the agent answered: {text[:200]!r}"
             )
+
+    def _became_command(self, message: SentMessage, contents: list[dict[str, object]]) -> bool:
+        """Whether an edit made the message a command, and its reply says so (contract D17)."""
+        edited = any(text.startswith("!") for _, text in message.edits)
+        bodies = [content["body"] for content in contents]
+        return edited and bodies == [self._catalog.command_as_new_message()]
 
     def _is_whole(self, message: SentMessage, text: str) -> bool:
         event_id, catalog = message.event.event_id, self._catalog

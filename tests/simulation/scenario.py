@@ -5,6 +5,7 @@ every hundredth of a second. After its end all faults end, and the history is ch
 user, and the script sets the agent's answers, so the seed decides only latencies.
 """
 
+import random
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -143,6 +144,10 @@ class Scenario(History):
 
     def make_forks(self) -> Forks | None:
         """Return None: no room forks."""
+        return None
+
+    def make_changes(self, user_id: str) -> random.Random | None:
+        """Return None: messages are changed only by the script."""
         return None
 
     def make_faults(self) -> Faults:

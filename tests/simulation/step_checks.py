@@ -13,6 +13,8 @@ from tests.support.memory_homeserver.rooms import Event, Room
 from tests.support.memory_homeserver.sync import position_of
 
 _WAITS = "status = 'waiting'"
+KNOWN_S = 3.0
+"""A change that was stored so long before must be known when the turn of its message begins."""
 
 
 class StepChecks:
@@ -31,6 +33,8 @@ class StepChecks:
         self._token = 0
         self._in_gaps: list[SentMessage] = []
         self._chat_of: dict[str, str] = {}
+        self._tokens: list[tuple[float, int]] = [(0.0, 0)]
+        self._begun: set[str] = set()
         self.raw: sqlite3.Connection | None = None
         self.process: Process | None = None
 
@@ -38,6 +42,7 @@ class StepChecks:
         """Check this database from here on."""
         self._token = 0 if self.raw is None else self._server.position
         self._in_gaps = []
+        self._tokens = [(self._kernel.now, 0)]
         self.raw = raw
 
     def committed(self) -> None:
@@ -46,6 +51,7 @@ class StepChecks:
             return
         row = self.raw.execute("SELECT sync_token FROM bot").fetchone()
         token = position_of(row[0]) if row[0] else 0
+        self._check_turns(token)
         if token <= self._token and not self._in_gaps:
             return
         behind = [
@@ -58,6 +64,8 @@ class StepChecks:
         gaps = dict(self.raw.execute("SELECT room_id, before FROM gaps").fetchall())
         for message in behind:
             room = self._server.rooms[message.event.room_id]
+            if message.deletion is not None:
+                continue
             if message.kind != "text" or not meant_for_bot(room, message, self._server.bot):
                 continue
             known = self.raw.execute(
@@ -72,6 +80,36 @@ class StepChecks:
                 raise Violation(
                     f"the sync token is past {message.event.event_id}, which is not stored (D3)"
                 )
+
+    def _check_turns(self, token: int) -> None:
+        """Check that a turn that begins has the newest text that was known for some time (contract D17)."""
+        assert self.raw is not None
+        now = self._kernel.now
+        open_gaps = self.raw.execute("SELECT 1 FROM gaps").fetchone() is not None
+        # While history is read, an edit may be stored after the token has passed it.
+        self._tokens.append((now, 0 if open_gaps else token))
+        recent = [known for at, known in self._tokens if at > now - KNOWN_S]
+        while len(self._tokens) > 1 and self._tokens[1][0] <= now - KNOWN_S:
+            self._tokens.pop(0)
+        known = min((self._tokens[0][1], *recent))
+        query = "SELECT turn_id, json_extract(payload, '$.request.text') FROM turns"
+        for turn_id, text in self.raw.execute(query).fetchall():
+            if turn_id in self._begun:
+                continue
+            self._begun.add(turn_id)
+            for message in self._sent_messages:
+                if message.event.event_id == turn_id and message.kind == "text":
+                    self._check_text(message, text, known)
+
+    def _check_text(self, message: SentMessage, text: str, known: int) -> None:
+        if message.deletion is not None and message.deletion.position <= known:
+            self._kernel.report_violation(f"{message.event.event_id} was deleted before (D17)")
+        texts = [message.body, *(text for _, text in message.edits)]
+        newest = sum(edit.position <= known for edit, _ in message.edits)
+        if text not in texts[newest:]:
+            self._kernel.report_violation(
+                f"{message.event.event_id} began as {text!r}, after it was edited (D17)"
+            )
 
     def request(self, path: list[str], method: str, body: dict[str, Any]) -> None:
         """Check that nothing is sent before its commit, or before reconciliation (contracts D1, L4)."""
@@ -151,7 +189,7 @@ class StepChecks:
         if self.process is not None and not self.process.reconciled:
             return self._kernel.report_violation("an agent was called before reconciliation (L4)")
         sent = [each for each in self._sent_messages if each.event.event_id == request.message_id]
-        if not sent or (sent[0].kind, sent[0].body) != ("text", request.text):
+        if not sent or sent[0].kind != "text" or request.text not in sent[0].texts:
             return self._kernel.report_violation(
                 f"an agent was called with {request.text!r}, which nobody wrote (D5, K10)"
             )

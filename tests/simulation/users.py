@@ -1,7 +1,8 @@
 """The simulated users: they invite the bot, accept its invitations, and write whether it runs or not."""
 
+import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tests.simulation.forks import Forks
@@ -20,6 +21,15 @@ class SentMessage:
     body: str
     kind: Kind
     sender: str
+    edits: list[tuple[Event, str]] = field(default_factory=list)
+    """The edits of it, with their texts."""
+    deletion: Event | None = None
+
+    @property
+    def texts(self) -> set[str]:
+        """What it may be answered as."""
+        edited = {text for _, text in self.edits if not text.startswith("!")}
+        return {self.body, *edited}
 
 
 class SimulatedUser:
@@ -31,12 +41,14 @@ class SimulatedUser:
         server: SimulatedHomeserver,
         user_id: str,
         sent_messages: list[SentMessage],
+        changes: random.Random | None = None,
     ) -> None:
         self._kernel = kernel
         self._server = server
         self.user_id = user_id
         self.sent_messages = sent_messages
         self.entry: Room | None = None
+        self._changes = changes
         self.renamed: dict[str, tuple[str, str]] = {}
         self._numbers = 0
         server.listeners.append(self._on_entry)
@@ -193,6 +205,45 @@ class SimulatedUser:
             content |= {"m.relates_to": relation, "m.new_content": dict(content)}
         event = self._server.send(room, self.user_id, "m.room.message", content)
         self._kernel.log(f"{self.user_id} in {room.room_id}: {event.event_id} {body!r} ({kind})")
+        if kind == "edit":
+            target = room.events[-2].event_id
+            for each in self.sent_messages:
+                if each.event.event_id == target and each.sender == self.user_id:
+                    each.edits.append((event, body))
         message = SentMessage(event, body, kind, self.user_id)
         self.sent_messages.append(message)
+        self._plan_changes(message)
         return message
+
+    # -- edits and deletions ------------------------------------------------------------------------
+
+    def _plan_changes(self, message: SentMessage) -> None:
+        """Sometimes plan to edit or delete a message soon."""
+        rng = self._changes
+        if rng is None or message.kind != "text" or message.body.startswith("last"):
+            return
+        if rng.random() < 0.25:
+            for _ in range(rng.choice((1, 1, 2))):
+                after_s = rng.choice((0.0, 0.1, 1.0, 5.0, 20.0))
+                self._kernel.after(after_s, self._change, message, rng)
+
+    def _change(self, message: SentMessage, rng: random.Random) -> None:
+        room = self._server.rooms[message.event.room_id]
+        if message.deletion is not None or room.is_encrypted:
+            return
+        event_id = message.event.event_id
+        if rng.random() < 0.3:
+            message.deletion = self._server.redact(room, self.user_id, event_id)
+            self._kernel.log(f"{self.user_id} deletes {event_id}")
+            return
+        self._numbers += 1
+        text = "!clear" if rng.random() < 0.2 else f"edited {self.user_id[1:4]}{self._numbers}"
+        content = {
+            "msgtype": "m.text",
+            "body": f"* {text}",
+            "m.new_content": {"msgtype": "m.text", "body": text},
+            "m.relates_to": {"rel_type": "m.replace", "event_id": event_id},
+        }
+        edit = self._server.send(room, self.user_id, "m.room.message", content)
+        message.edits.append((edit, text))
+        self._kernel.log(f"{self.user_id} edits {event_id} to {text!r}: {edit.event_id}")

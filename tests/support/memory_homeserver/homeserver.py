@@ -222,11 +222,20 @@ class Homeserver:
         event_id = self.send(room, session[0], kind, content).event_id
         self._transactions[(*session, path)] = event_id
         if kind == "m.room.redaction":
-            for event in room.events:
-                if event.event_id == content["redacts"]:
-                    event.redacted = True
-                    event.write()
+            self._remove_content(room, content["redacts"])
         return event_id
+
+    def redact(self, room: Room, sender: str, event_id: str) -> Event:
+        """Remove the content of an event, and return the redaction."""
+        redaction = self.send(room, sender, "m.room.redaction", {"redacts": event_id})
+        self._remove_content(room, event_id)
+        return redaction
+
+    def _remove_content(self, room: Room, event_id: str) -> None:
+        for event in room.events:
+            if event.event_id == event_id:
+                event.redacted = True
+                event.write()
 
     # -- what an adapter may replace
 

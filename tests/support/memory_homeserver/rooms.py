@@ -74,6 +74,8 @@ class Event:
                 "prev_sender": self.replaced.sender,
                 "replaces_state": self.replaced.event_id,
             }
+        if self.redacted:
+            fields.setdefault("unsigned", {})["redacted_because"] = {"type": "m.room.redaction"}
         self.raw = write_json(fields).encode()
 
 
