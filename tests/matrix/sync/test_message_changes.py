@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from machines.events.matrix import (
+    BegunPart,
     FileArrived,
     MessageArrived,
     MessageDeleted,
@@ -239,3 +240,10 @@ def test_a_voice_message_is_marked():
     content = {"msgtype": "m.audio", "body": "Voice message.ogg", "org.matrix.msc3245.voice": {}}
     (each,) = decoded_events(joined(event(content=content)))
     assert each.is_voice
+
+
+def test_an_unfinished_answer_to_a_caption_is_continued():
+    file = {"msgtype": "m.image", "body": "look", "filename": "a.png", "url": "mxc://x/y"}
+    history = [event(content=file), reply("$1", 6, partial=True)]
+    (each,) = unanswered_messages(history, ROOM, None, BOT)
+    assert each.begun == (BegunPart(EventId("$r$1"), 0),)
