@@ -142,6 +142,9 @@ async def test_changes_survive_a_kill_before_the_turn(make_bot, user, agent, dat
         await daemon.kill()
         await user.edit(onboarded.chat, fourth, "edited after")
         await user.redact(onboarded.chat, fifth)
+        sixth, seventh = [await user.send_text(onboarded.chat, text) for text in ("6", "7")]
+        await user.edit(onboarded.chat, sixth, "edited in the same sync")
+        await user.redact(onboarded.chat, seventh)
         if database == "lost":
             for file in bot.daemon.directory.glob("*.db*"):
                 file.unlink()
@@ -150,9 +153,12 @@ async def test_changes_survive_a_kill_before_the_turn(make_bot, user, agent, dat
         assert text_of(await answer_to(user, onboarded.chat, first)) == "echo: first"
         assert text_of(await answer_to(user, onboarded.chat, second)) == "echo: edited before"
         assert text_of(await answer_to(user, onboarded.chat, fourth)) == "echo: edited after"
+        answer = await answer_to(user, onboarded.chat, sixth)
+        assert text_of(answer) == "echo: edited in the same sync"
         await onboarded.ask("last")
         answered = [reply.answers for reply in await replies(user, onboarded.chat)]
-        assert [each for each in answered if each in ids] == [first, second, fourth]
+        ids += [sixth, seventh]
+        assert [each for each in answered if each in ids] == [first, second, fourth, sixth]
 
 
 async def test_a_deletion_while_the_bot_is_down_ends_the_answer(make_bot, user, agent):
