@@ -36,7 +36,7 @@ from matrix.sync.emotes import name_senders
 from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader
 from matrix.sync.history import find_sent, read_gap
-from matrix.sync.read_position import fetch_read_position, read_unanswered, resume_batch
+from matrix.sync.read_position import UnansweredReader, fetch_read_position
 from matrix.sync.timeline import JoinedRoom
 
 SYNC_TIMEOUT_MS = 30_000
@@ -76,6 +76,7 @@ class MatrixClient:
         self._observer = Observer(self._current)
         self._creator = RoomCreator(self._transport, self._current, self._clock)
         self._performer = OrderPerformer(self._transport, self._creator, self._bot)
+        self._unanswered = UnansweredReader(self._transport, self._bot, self._clock)
         self._joined: set[RoomId] = set()
         self._own_rooms: set[RoomId] = set()
         self._name = name
@@ -106,7 +107,7 @@ class MatrixClient:
         )
         batch = state.batch
         if since is None:
-            batch = await resume_batch(self._transport, self._bot, batch, state.rooms_to_read)
+            batch = await self._unanswered.resume_batch(batch, state.rooms_to_read)
         self._joined = set(state.topology.rooms)
         topology = await self._observer.complete(state.topology, without_rows=since is None)
         self._record(topology)
@@ -161,8 +162,7 @@ class MatrixClient:
     async def unanswered_messages(self, room_id: RoomId) -> tuple[MatrixEvent, ...]:
         """Return the messages after the room's read position that have no answer yet (contract D12)."""
         position = await self.read_position(room_id)
-        events = await read_unanswered(self._transport, self._bot, room_id, None, position)
-        return await self._completed(events)
+        return await self._completed(await self._unanswered.read(room_id, None, position))
 
     async def perform(self, order: Order, txn_id: TxnId) -> Outcome:
         """Carry out one order; idempotent for the same `txn_id`."""

@@ -8,6 +8,10 @@ A full sync without a token contains, for each room, only the last message that 
 position is at that message, the room is fully read; almost all rooms are. In the others the history is read back, to
 the read position or the bot's own join. This includes rooms whose last message is an edit or a notice, which gets no
 answer: a question may come before it.
+
+A request of a process that was killed may still arrive. Its event would not be in the history that is read right after
+the start, and the homeserver would take the new reply for a repetition of it (fact 7). So unanswered messages that are
+found right after the start are read a second time, `SETTLING_S` after the start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +22,16 @@ from msgspec.structs import replace
 
 from machines.events.matrix import MatrixEvent, MessageDeleted, MessageEdited, SyncBatch
 from machines.ids import EventId, RoomId, SyncToken, UserId
+from matrix.clock import Clock
 from matrix.http.request import run_reads
 from matrix.http.transport import ANY_STATUS, Transport
 from matrix.raw_events import as_dict, as_event_id, section_events
 from matrix.sync.history import read_back
 from matrix.sync.reply_relations import MESSAGES
 from matrix.sync.timeline import decode_page
+
+SETTLING_S = 3.0
+"""How long after the start a request of an earlier process may still arrive at the homeserver."""
 
 _KEPT = (*MESSAGES, MessageEdited, MessageDeleted)
 
@@ -52,32 +60,50 @@ def is_fully_read(room: Mapping[str, Any], position: EventId | None) -> bool:
     return not events or events[-1].get("event_id") == position
 
 
-async def resume_batch(
-    transport: Transport, bot: UserId, batch: SyncBatch, rooms_to_read: RoomsToRead
-) -> SyncBatch:
-    """Return an initial batch with the unanswered messages instead of the last messages."""
-    found: dict[RoomId, tuple[MatrixEvent, ...]] = {}
+class UnansweredReader:
+    """Reads the unanswered messages of rooms; `clock` tells how long ago the process started."""
 
-    async def read(room_id: RoomId, position: EventId | None) -> None:
-        found[room_id] = await read_unanswered(transport, bot, room_id, batch.token, position)
+    def __init__(self, transport: Transport, bot: UserId, clock: Clock) -> None:
+        self._transport = transport
+        self._bot = bot
+        self._clock = clock
+        self._settled_at = clock.now() + SETTLING_S
 
-    await run_reads(partial(read, *each) for each in rooms_to_read.items())
-    events: list[MatrixEvent] = [event for event in batch.events if not isinstance(event, MESSAGES)]
-    for room_id in rooms_to_read:
-        events.extend(found[room_id])
-    return replace(batch, events=tuple(events))
+    async def resume_batch(self, batch: SyncBatch, rooms_to_read: RoomsToRead) -> SyncBatch:
+        """Return an initial batch with the unanswered messages instead of the last messages."""
+        found: dict[RoomId, tuple[MatrixEvent, ...]] = {}
 
+        async def read(room_id: RoomId, position: EventId | None) -> None:
+            found[room_id] = await self.read(room_id, batch.token, position)
 
-async def read_unanswered(
-    transport: Transport,
-    bot: UserId,
-    room_id: RoomId,
-    end: SyncToken | None,
-    position: EventId | None,
-) -> tuple[MatrixEvent, ...]:
-    """Read a room's history up to `end`, or all of it, and return the unanswered messages, oldest first."""
-    events = await read_back(transport, bot, room_id, end, position)
-    return unanswered_messages(events, room_id, position, bot)
+        await run_reads(partial(read, *each) for each in rooms_to_read.items())
+        events: list[MatrixEvent] = [
+            event for event in batch.events if not isinstance(event, MESSAGES)
+        ]
+        for room_id in rooms_to_read:
+            events.extend(found[room_id])
+        return replace(batch, events=tuple(events))
+
+    async def read(
+        self, room_id: RoomId, end: SyncToken | None, position: EventId | None
+    ) -> tuple[MatrixEvent, ...]:
+        """Read a room's history up to `end`, or all of it; return the unanswered messages, oldest first.
+
+        The second reading is not limited by `end`, because the late events are after it. The next sync may return some
+        of its messages again; the inbox has each event only once.
+        """
+        unanswered = await self._read_once(room_id, end, position)
+        wait_s = self._settled_at - self._clock.now()
+        if not unanswered or wait_s <= 0:
+            return unanswered
+        await self._clock.sleep(min(wait_s, SETTLING_S))
+        return await self._read_once(room_id, None, position)
+
+    async def _read_once(
+        self, room_id: RoomId, end: SyncToken | None, position: EventId | None
+    ) -> tuple[MatrixEvent, ...]:
+        events = await read_back(self._transport, self._bot, room_id, end, position)
+        return unanswered_messages(events, room_id, position, self._bot)
 
 
 def unanswered_messages(

@@ -99,8 +99,9 @@ class ScriptedFaults(Faults):
 
 
 class ScriptedAgents(SimulatedAgents):
-    """An agent that sends `pieces`, with `pause_s` after each."""
+    """An agent that sends `pieces` after `delay_s`, with `pause_s` after each."""
 
+    delay_s = 0.0
     pieces: tuple[str, ...] = ("all right",)
     pause_s = 0.0
 
@@ -110,6 +111,8 @@ class ScriptedAgents(SimulatedAgents):
             await process.wait_forever()
         pieces = self.pieces
         self.begun.setdefault(request.message_id, []).append("".join(pieces))
+        if self.delay_s:
+            await anyio.sleep(self.delay_s)
         for piece in pieces:
             yield AgentTextChunk(piece)
             if self.pause_s:

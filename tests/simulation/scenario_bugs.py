@@ -24,7 +24,7 @@ from machines.room.topology import Topology
 from matrix.errors import Unreachable
 from matrix.http.backend import HttpBackend, HttpRequest, HttpResponse
 from matrix.http.circuit_breaker import CircuitBreaker
-from matrix.sync import timeline
+from matrix.sync import read_position, timeline
 from store import Journal
 from store.records import InboxRow, OutboxRow, UnitOfWork
 from tests.simulation.planted import Bug, Port
@@ -77,6 +77,10 @@ def _answered_messages_handled_again(stack: ExitStack) -> None:
     stack.enter_context(
         patch.object(timeline, "without_answered", lambda decoded, events, bot: decoded)
     )
+
+
+def _history_read_once(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(read_position, "SETTLING_S", 0.0))
 
 
 class _SpaceStoredOnce(Journal):
@@ -179,6 +183,7 @@ SCENARIO_BUGS = {
             "the edits of a found reply continue its transaction ids",
             homeserver=lambda port, journal: _EditsCountedOn(port),
         ),
+        Bug("the history is read once right after the start", replace=_history_read_once),
         Bug(
             "no session is renewed outside of a sync",
             homeserver=lambda port, journal: _SessionNotRenewed(port),

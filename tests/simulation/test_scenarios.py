@@ -145,6 +145,24 @@ def a_reply_is_finished_after_an_edit_of_it_was_dropped(scenario: Scenario) -> I
     scenario.agents.pieces, scenario.agents.pause_s = ("all right",), 0.0
 
 
+@shows("the history is read once right after the start")
+def a_killed_process_still_sends_after_the_history_was_read(
+    scenario: Scenario,
+) -> Iterator[Condition]:
+    """The bot is killed and its database lost while a text is on its way, which arrives a little later (D1, D12)."""
+    yield from scenario.welcome()
+    for number in range(8):
+        scenario.agents.pieces, scenario.agents.pause_s = (f"word {number} ",) * 4, 0.2
+        scenario.agents.delay_s = 0.0
+        scenario.send(f"question {number}")
+        scenario.faults.loses_next_database = True
+        yield scenario.next_request("PUT", "/send/", "late", scenario.kill)
+        # The next process answers in one event without an edit, after the late text.
+        scenario.agents.pieces, scenario.agents.pause_s = ("all right",), 0.0
+        scenario.agents.delay_s = 2.5
+        yield scenario.is_quiet
+
+
 @shows("no session is renewed outside of a sync")
 def the_session_ends_while_history_is_read(scenario: Scenario) -> Iterator[Condition]:
     """The session ends softly while a start without the database reads the history of a room (L10)."""

@@ -10,8 +10,9 @@ from machines.errors import HistoryUnavailable, TokenUnknown
 from machines.events.matrix import Gap, MessageArrived
 from machines.ids import RoomId, SyncToken
 from matrix.http.transport import Transport
+from matrix.keys import ANSWERS_KEY, PARTIAL_KEY
 from matrix.sync.history import read_back, read_gap
-from matrix.sync.read_position import resume_batch, unanswered_messages
+from matrix.sync.read_position import SETTLING_S, UnansweredReader, unanswered_messages
 from tests.matrix.fake_backend import FakeBackend, error_response, json_response
 from tests.matrix.raw_events import BOT, ME, joined, member, read_full_state, text
 from tests.matrix.virtual_time import VirtualClock
@@ -30,7 +31,7 @@ def initial_body():
 
 def history(request):
     """Two pages, newest first; for one room the second is refused."""
-    if request.query["from"] == "s1":
+    if request.query.get("from", "s1") == "s1":
         return json_response({"chunk": [text("newest", "$3"), text("older", "$2")], "end": "p2"})
     if REFUSED[1:] in request.path:
         return error_response(403, "M_FORBIDDEN")
@@ -45,21 +46,68 @@ async def test_a_refused_history_is_logged_and_its_read_messages_are_answered():
     seen = read_full_state(initial_body(), BOT, None)
     with capture_logs() as log:
         async with clock.running():
-            batch = await resume_batch(transport, BOT, seen.batch, seen.rooms_to_read)
+            reader = UnansweredReader(transport, BOT, clock)
+            batch = await reader.resume_batch(seen.batch, seen.rooms_to_read)
     bodies = {room: [] for room in (REFUSED, READABLE)}
     for each in batch.events:
         assert isinstance(each, MessageArrived)
         bodies[each.room_id].append(each.body)
     assert bodies == {REFUSED: ["older", "newest"], READABLE: ["oldest", "older", "newest"]}
-    assert log == [
-        {
-            "event": "history_refused",
-            "log_level": "warning",
-            "room_id": REFUSED,
-            "errcode": "M_FORBIDDEN",
-            "events": 2,
-        }
-    ]
+    refused = {
+        "event": "history_refused",
+        "log_level": "warning",
+        "room_id": REFUSED,
+        "errcode": "M_FORBIDDEN",
+        "events": 2,
+    }
+    assert log == [refused, refused]
+
+
+@pytest.mark.parametrize("late_s", [0.0, SETTLING_S - 0.1, None], ids=["before", "late", "never"])
+async def test_an_answer_that_an_earlier_process_still_sends_is_found(late_s):
+    """The process was killed, and its database lost; its request arrives after the start of the next process."""
+    clock = VirtualClock()
+    started_at = clock.now()
+
+    def history_with_late_answer(request):
+        newest_first = [text("question", "$3"), member(BOT, "join", "$0")]
+        arrived = late_s is not None and clock.now() >= started_at + late_s
+        # The token of the sync is before the late answer.
+        if arrived and ("from" not in request.query or late_s == 0.0):
+            newest_first.insert(0, partial_answer)
+        return json_response({"chunk": newest_first})
+
+    partial_answer = text("an ans", "$4", sender=BOT)
+    partial_answer["content"] |= {ANSWERS_KEY: "$3", PARTIAL_KEY: True}
+    backend = FakeBackend(clock, history_with_late_answer)
+    transport = Transport(backend, clock, lambda *_: None, random.Random(1).random)
+    transport.use_token("token")
+    reader = UnansweredReader(transport, BOT, clock)
+    async with clock.running():
+        (message,) = await reader.read(READABLE, SyncToken("s1"), None)
+    assert isinstance(message, MessageArrived)
+    assert [part.event_id for part in message.begun] == ([] if late_s is None else ["$4"])
+
+
+@pytest.mark.parametrize("later", ["nothing to answer", "long after the start"])
+async def test_a_start_waits_for_late_answers_only_where_there_may_be_some(later):
+    clock = VirtualClock()
+    finished = text("an answer", "$4", sender=BOT)
+    finished["content"] |= {ANSWERS_KEY: "$3"}
+    chunk = [finished, text("question", "$3"), member(BOT, "join", "$0")]
+    if later == "long after the start":
+        del chunk[0]
+    backend = FakeBackend(clock, lambda _: json_response({"chunk": chunk}))
+    transport = Transport(backend, clock, lambda *_: None, random.Random(1).random)
+    transport.use_token("token")
+    reader = UnansweredReader(transport, BOT, clock)
+    async with clock.running():
+        if later == "long after the start":
+            await clock.sleep(SETTLING_S)
+        began_at = clock.now()
+        await reader.read(READABLE, SyncToken("s1"), None)
+    assert len(backend.requests) == 1
+    assert clock.now() - began_at < 1.0
 
 
 @pytest.mark.parametrize("has_previous", [True, False], ids=["with previous membership", "without"])
