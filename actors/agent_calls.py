@@ -12,9 +12,11 @@ from typing import Any, assert_never
 
 import anyio
 import structlog
+from msgspec.structs import replace
 
 from actors.call_limiter import Caller, CallLimiter
 from actors.ports import AgentPlatform
+from actors.quotes import Quotes
 from actors.task_pool import TaskPool
 from machines.events.agent import (
     AGENT_BUSY,
@@ -39,7 +41,7 @@ from machines.events.internal import (
     CallStarted,
     Confirmation,
 )
-from machines.ids import ActorKey, AgentId
+from machines.ids import ActorKey, AgentId, RoomId
 from machines.turn.answer_text import AnswerText
 
 REPORTED = "the agent reported this error; its own log has the details"
@@ -69,8 +71,10 @@ class AgentCalls:
         signal: Callable[[ActorKey, object], None],
         limits: Limits,
         record: Callable[[AgentId, AgentFailure | None], None],
+        quotes: Quotes,
     ) -> None:
         self._platform = platform
+        self._quotes = quotes
         self._task_pool = task_pool
         self._signal = signal
         self._record = record
@@ -99,13 +103,15 @@ class AgentCalls:
         # It may be cancelled before its task starts.
         if not scope.cancel_called:
             with scope:
+                # Before the call counts as open: a slow homeserver must not occupy the calls of others.
+                request = await self._quotes.add_to(call.request, RoomId(key))
                 caller = Caller(call.request.agent_id, call.user_id)
                 if not self._limiter.try_acquire(caller):
                     self._signal(key, CallDelayed(call.turn_id, call.attempt))
                     await self._limiter.acquire(caller)
                     self._signal(key, CallStarted(call.turn_id, call.attempt))
                 try:
-                    await self._read_answer(key, call)
+                    await self._read_answer(key, replace(call, request=request))
                 finally:
                     self._limiter.release(caller)
         if self._calls.get(key) is scope:

@@ -21,6 +21,7 @@ from actors.dispatcher import Dispatcher
 from actors.gaps import GapFiller
 from actors.outbox import Outbox
 from actors.ports import AgentPlatform, Clock, Homeserver
+from actors.quotes import Quotes
 from actors.receipts import Receipts
 from actors.reconciler import Reconciler
 from actors.task_pool import TaskPool
@@ -105,7 +106,12 @@ class Bot:
         self._gaps = GapFiller(homeserver, journal, clock, self._dispatcher.deliver)
         reachability = AgentReachability(clock, self._dispatcher.count_waiting_for, on_agent_change)
         self._calls = AgentCalls(
-            platform, self._task_pool, self._dispatcher.signal, limits, reachability.record
+            platform,
+            self._task_pool,
+            self._dispatcher.signal,
+            limits,
+            reachability.record,
+            Quotes(homeserver),
         )
         self._newest_repairs: dict[RoomId, object] = {}
         self._state = BotState()

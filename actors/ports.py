@@ -7,7 +7,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
-from machines.events.agent import AgentRequest, Frame
+from machines.events.agent import AgentRequest, Frame, Quoted
 from machines.events.matrix import Gap, MatrixEvent, SyncBatch
 from machines.events.orders import Order, Outcome, SendMessage
 from machines.ids import DeviceId, EventId, RoomId, SyncToken, TxnId, UserId
@@ -95,6 +95,10 @@ class Homeserver(Protocol):
 
         For a message whose transaction id the homeserver may have forgotten: after a day, or with another device.
         """
+        ...
+
+    async def quoted(self, room_id: RoomId, event_id: EventId) -> Quoted | None:
+        """Return the newest text of a message in this room; `None` if it does not exist or has no text (D18)."""
         ...
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:

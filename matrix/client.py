@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from machines.errors import CredentialsRefused, TokenUnknown
+from machines.events.agent import Quoted
 from machines.events.matrix import BotRemoved, Gap, MatrixEvent, SyncBatch
 from machines.events.orders import CreateRoom, Order, Outcome, RoomCreated, SendMessage
 from machines.ids import EventId, RoomId, SyncToken, TxnId
@@ -28,6 +29,7 @@ from matrix.rooms.create import RoomCreator
 from matrix.rooms.current_state import CurrentState
 from matrix.rooms.observe import Observer
 from matrix.rooms.perform import OrderPerformer
+from matrix.rooms.quote import read_quoted
 from matrix.session.display_name import ensure_display_name
 from matrix.session.file import Account
 from matrix.session.login import Authenticator, Session
@@ -175,6 +177,10 @@ class MatrixClient:
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
         """Search for a message that may have been sent, for when its transaction id has expired (fact 7)."""
         return await find_sent(self._transport, self._bot, message, since)
+
+    async def quoted(self, room_id: RoomId, event_id: EventId) -> Quoted | None:
+        """Return the newest text of a message in this room, `None` if there is none (contract D18)."""
+        return await read_quoted(self._transport, self._bot, room_id, event_id)
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:
         """Show or end the typing notice; best effort, dropped while the homeserver is under pressure."""

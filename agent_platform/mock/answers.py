@@ -41,6 +41,7 @@ MOCK_PHRASES: Mapping[str, str] = {
 
 MAX_SLOW_S = 600.0
 PROGRESS_INTERVAL_S = 5.0
+MAX_QUOTED_CHARS = 200
 MAX_SAVED = 100
 """Maximum number of saved contexts, and of questions, in each chat."""
 
@@ -129,6 +130,9 @@ def _echo_text(request: AgentRequest, context: MockContext) -> str:
     if isinstance(soul, str) and soul.strip():
         hello = f"({soul.strip()}) {hello}"
     echo = f"{hello}{texts('echo', text=request.text)}"
+    if request.quoted:
+        quoted = " ".join(request.quoted.text.split())[:MAX_QUOTED_CHARS]
+        echo = f"{echo}\n\n{texts('quoted', text=quoted)}"
     return f"{echo}\n\n{texts('counted', count=context.messages)}"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 _ENGLISH: Mapping[str, str] = {
     "hello": "Hello! ",
     "echo": "You said: {text}",
+    "quoted": "You replied to: {text}",
     "counted": "This is message {count} of our conversation.",
     "question_unknown": "You answered a question that I no longer remember, so I did nothing.",
     "question_answered": "You have answered that already; I did nothing more.",
@@ -41,6 +42,7 @@ _ENGLISH: Mapping[str, str] = {
 _RUSSIAN: Mapping[str, str] = {
     "hello": "Здравствуйте! ",
     "echo": "Вы написали: {text}",
+    "quoted": "Это ответ на: {text}",
     "counted": "Это сообщение номер {count} в нашем разговоре.",
     "question_unknown": "Вы ответили на вопрос, которого я уже не помню, поэтому ничего не сделано.",
     "question_answered": "На этот вопрос вы уже ответили; больше ничего не сделано.",

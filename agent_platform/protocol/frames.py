@@ -52,6 +52,8 @@ def encode_request(request: AgentRequest) -> str:
         message["confirmation"] = {"id": answer.id, "accepted": answer.accepted}
     if order := request.context:
         message["context"] = {"action": order.action, "name": order.name}
+    if quoted := request.quoted:
+        message["quoted"] = {"by": quoted.by, "text": quoted.text}
     return replace_surrogates(json.dumps(message, ensure_ascii=False, allow_nan=False))
 
 

@@ -27,13 +27,15 @@ HelpGroup = Literal["chat", "chats", "settings", "agent"]
 class AgentPrompt(Struct, frozen=True):
     """A request to the agent of this chat; the answer of the agent is the answer to the command.
 
-    `note` is a sentence of the bot below that answer.
+    `note` is a sentence of the bot below that answer. `quoted_event` is the event that a message replies to; a command
+    quotes nothing.
     """
 
     text: str
     confirmation: ConfirmationAnswer | None = None
     context: ContextRequest | None = None
     note: str = ""
+    quoted_event: EventId | None = None
 
 
 class Applied(Struct, frozen=True):

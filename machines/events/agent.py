@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from machines.ids import AgentId
+from machines.ids import AgentId, EventId
 
 AGENT_BUSY = "AGENT_BUSY"
 """The only error code after which the agent is asked again (agent protocol)."""
@@ -29,8 +29,19 @@ class ContextRequest(Struct, frozen=True):
     name: str
 
 
+class Quoted(Struct, frozen=True):
+    """The message that the user's message replies to, and who wrote it (contract D18)."""
+
+    by: Literal["user", "agent"]
+    text: str
+
+
 class AgentRequest(Struct, frozen=True):
-    """One `USER_MESSAGE`; every attempt of a turn has the same `message_id` (contract D10)."""
+    """One `USER_MESSAGE`; every attempt of a turn has the same `message_id` (contract D10).
+
+    `quoted_event` is the event that the message replies to. The runtime reads it when it calls the agent, and sets
+    `quoted`, which is not stored.
+    """
 
     agent_id: AgentId
     platform_chat_id: str
@@ -40,6 +51,8 @@ class AgentRequest(Struct, frozen=True):
     settings: Mapping[str, Any] = field(default_factory=dict)
     confirmation: ConfirmationAnswer | None = None
     context: ContextRequest | None = None
+    quoted_event: EventId | None = None
+    quoted: Quoted | None = None
 
 
 class AgentTextChunk(Struct, frozen=True):

@@ -50,8 +50,10 @@ def begin_message(draft: StepDraft, message: Message) -> None:
     elif isinstance(message, MalformedArrived) and not binding.archived:
         draft.effects.append(answer(reply_to, catalog.message_failed()))
     else:
-        text = message.body if isinstance(message, MessageArrived) else ""
-        begin(draft, reply_to, AgentPrompt(text))
+        prompt = AgentPrompt("")
+        if isinstance(message, MessageArrived):
+            prompt = AgentPrompt(message.body, quoted_event=message.replies_to)
+        begin(draft, reply_to, prompt)
 
 
 def begun_parts(message: Message) -> tuple[BegunPart, ...]:
@@ -96,6 +98,7 @@ def begin(draft: StepDraft, reply_to: ReplyTarget, prompt: AgentPrompt) -> None:
         ),
         confirmation=prompt.confirmation,
         context=prompt.context,
+        quoted_event=prompt.quoted_event,
     )
     parts = found_parts(event_id, reply_to.begun, now)
     reply = Reply(

@@ -12,7 +12,7 @@ from functools import partial
 import anyio
 from msgspec.structs import replace
 
-from machines.events.matrix import FileArrived, MatrixEvent, MessageArrived
+from machines.events.matrix import FileArrived, MatrixEvent, MessageArrived, UnsupportedArrived
 from machines.ids import EventId, RoomId, UserId
 from matrix.http.request import run_reads
 from matrix.http.transport import ANY_STATUS, Transport
@@ -21,6 +21,7 @@ from matrix.raw_events import as_dict
 MAX_TARGETS = 20
 """How many events are read for one batch."""
 READ_WITHIN_S = 5.0
+_ADDRESSED = MessageArrived | FileArrived | UnsupportedArrived
 
 
 async def mark_replies_to_bot(
@@ -33,7 +34,7 @@ async def mark_replies_to_bot(
     targets = dict.fromkeys(
         (each.room_id, each.replies_to)
         for each in events
-        if isinstance(each, MessageArrived | FileArrived)
+        if isinstance(each, _ADDRESSED)
         and each.replies_to is not None
         and not each.addressed
         and each.room_id not in own_rooms
@@ -51,8 +52,7 @@ async def mark_replies_to_bot(
         await run_reads(partial(read, *each) for each in list(targets)[:MAX_TARGETS])
     return tuple(
         replace(each, addressed=True)
-        if isinstance(each, MessageArrived | FileArrived)
-        and (each.room_id, each.replies_to) in sent_by_bot
+        if isinstance(each, _ADDRESSED) and (each.room_id, each.replies_to) in sent_by_bot
         else each
         for each in events
     )

@@ -45,7 +45,7 @@ _UNSUPPORTED: Final[dict[str, UnsupportedKind]] = {
 _SILENT_TYPES = frozenset({"m.notice", "m.server_notice"})
 _VERIFICATION = "m.key.verification."
 _VOICE_KEY = "org.matrix.msc3245.voice"
-_FILE_TYPES = frozenset({"m.file", "m.image", "m.audio", "m.video"})
+FILE_TYPES = frozenset({"m.file", "m.image", "m.audio", "m.video"})
 
 # The fields that decryption needs; all others are dropped.
 _MEGOLM_FIELDS = ("algorithm", "ciphertext", "sender_key", "session_id", "device_id")
@@ -160,7 +160,7 @@ def _arrived(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
             addressed=_mentions(content, bot),
             emote=emote,
         )
-    if msgtype in _FILE_TYPES:
+    if msgtype in FILE_TYPES:
         name = content.get("filename")
         if type(name) is not str or not name:
             name = content.get("body")
@@ -202,8 +202,8 @@ def _text(content: dict[str, Any], sender: UserId, *, strip_quote: bool) -> tupl
     if type(body) is not str or type(msgtype) is not str or msgtype not in _TEXT_TYPES:
         raise Undecodable("the message's body is not text")
     body = clean_text(body)
-    if strip_quote and body[:1] == ">":
-        body = _REPLY_FALLBACK.sub("", body)
+    if strip_quote:
+        body = without_fallback(body)
     if msgtype == "m.emote":
         return f"{emote_opening(localpart(sender))}{body}", True
     return body, False
@@ -253,6 +253,11 @@ def _deleted(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MessageDele
     if target is None:
         return None
     return MessageDeleted(room_id, _event_id(event), _sender(event), target)
+
+
+def without_fallback(body: str) -> str:
+    """Return the body of a rich reply without the quote that older clients put before it."""
+    return _REPLY_FALLBACK.sub("", body) if body[:1] == ">" else body
 
 
 def _question(event: dict[str, Any], room_id: RoomId) -> QuestionShown | None:

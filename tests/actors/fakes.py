@@ -20,7 +20,7 @@ from actors.bot import DRAIN_S, Bot
 from actors.context import ContextProvider
 from machines.access import Access
 from machines.errors import TokenUnknown
-from machines.events.agent import AgentEnd, AgentRequest, AgentTextChunk, Frame
+from machines.events.agent import AgentEnd, AgentRequest, AgentTextChunk, Frame, Quoted
 from machines.events.matrix import Gap, MatrixEvent, MessageArrived, SyncBatch
 from machines.events.orders import (
     CreateRoom,
@@ -137,6 +137,8 @@ class FakeHomeserver:
     calls: list[str] = field(default_factory=list)
     gaps: dict[RoomId, list[tuple[MatrixEvent, ...]]] = field(default_factory=dict)
     unanswered: dict[RoomId, tuple[MatrixEvent, ...]] = field(default_factory=dict)
+    quotable: dict[EventId, Quoted] = field(default_factory=dict)
+    """The messages that can be quoted."""
     outcome: Callable[[Order], Outcome | None] = lambda order: None
     delay_s: float = 0.0
     synced: list[ObservedRoom] | None = None
@@ -241,6 +243,12 @@ class FakeHomeserver:
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
         self.calls.append(f"find_sent {message.body}")
         return None
+
+    async def quoted(self, room_id: RoomId, event_id: EventId) -> Quoted | None:
+        self.calls.append(f"quoted {event_id}")
+        if self.delay_s:
+            await self.clock.sleep(self.delay_s)
+        return self.quotable.get(event_id)
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:
         pass

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from actors.agent_calls import MAX_FILES, AgentCalls, Limits
+from actors.quotes import Quotes
 from actors.task_pool import TaskPool
 from machines.events.agent import (
     AgentEnd,
@@ -24,6 +25,7 @@ from tests.idle_loop import settle
 from tests.machines.support import ANNA, BERT
 
 ROOM = ActorKey("!room")
+NO_QUOTES = Quotes(None)  # type: ignore[arg-type]  # no request here quotes a message
 DEFAULTS = Limits()
 
 
@@ -45,6 +47,7 @@ class CallsFixture:
             lambda _, event: self.signals.append(event),
             limits,
             self.record,
+            NO_QUOTES,
         )
 
     def record(self, agent_id: AgentId, failure: AgentFailure | None) -> None:

@@ -9,6 +9,7 @@ import pytest
 from actors.agent_calls import AgentCalls, Limits
 from actors.cell import ActorCell
 from actors.context import ContextProvider
+from actors.quotes import Quotes
 from actors.task_pool import TaskPool
 from machines.context import StepContext
 from machines.events.agent import AgentEnd, AgentRequest, AgentTextChunk, Frame
@@ -74,6 +75,9 @@ class Counted:
         return text
 
 
+NO_QUOTES = Quotes(None)  # type: ignore[arg-type]  # no request here quotes a message
+
+
 async def work(chunks: int) -> int:
     """Let an agent answer in this number of chunks, process each chunk, and return the work in characters."""
     context_provider, cell = TestContext(), ActorCell(KEY, RoomRows(chat_room(), None, ()))
@@ -105,9 +109,10 @@ async def work(chunks: int) -> int:
         task_pool = TaskPool(ManualClock())
         async with anyio.create_task_group() as group:
             task_pool.run(group)
-            AgentCalls(ChunkedAgent(chunks), task_pool, signal, Limits(), lambda *_: None).start(
-                KEY, ask
+            calls = AgentCalls(
+                ChunkedAgent(chunks), task_pool, signal, Limits(), lambda *_: None, NO_QUOTES
             )
+            calls.start(KEY, ask)
             with anyio.fail_after(60):
                 while not cell.caught_up:
                     await anyio.lowlevel.checkpoint()

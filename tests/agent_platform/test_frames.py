@@ -17,6 +17,7 @@ from machines.events.agent import (
     AgentToolResult,
     ConfirmationAnswer,
     ContextRequest,
+    Quoted,
 )
 from tests.agent_platform.support import request
 
@@ -37,6 +38,7 @@ def test_a_full_request_has_everything():
         settings={"soul": "kind"},
         confirmation=ConfirmationAnswer("c1", accepted=True),
         context=ContextRequest("save", "monday"),
+        quoted=Quoted("agent", "An earlier answer."),
     )
     assert json.loads(encode_request(wanted)) == {
         "type": "USER_MESSAGE",
@@ -46,6 +48,7 @@ def test_a_full_request_has_everything():
         "settings": {"soul": "kind"},
         "confirmation": {"id": "c1", "accepted": True},
         "context": {"action": "save", "name": "monday"},
+        "quoted": {"by": "agent", "text": "An earlier answer."},
     }
 
 

@@ -19,6 +19,7 @@ from machines.events.agent import (
     AgentToolResult,
     ConfirmationAnswer,
     ContextRequest,
+    Quoted,
 )
 from tests.agent_platform.support import collect, request, said
 
@@ -246,6 +247,14 @@ async def test_without_a_workspace_no_file_is_sent(talk):
     frames = await talk.say("file")
     assert said(frames).startswith("(There is no workspace that I can write to.)")
     assert not any(isinstance(frame, AgentFileOffer) for frame in frames)
+
+
+async def test_a_quoted_message_is_shown(talk):
+    frames = await talk.say("what?", quoted=Quoted("user", "an\n\nearlier " + "message " * 100))
+    assert said(frames).startswith(
+        "Hello! You said: what?\n\nYou replied to: an earlier message message"
+    )
+    assert len(said(frames)) < 320
 
 
 async def test_attachments_are_listed_with_their_sizes(tmp_path):

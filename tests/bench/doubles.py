@@ -19,6 +19,7 @@ from machines.events.agent import (
     AgentRequest,
     AgentTextChunk,
     Frame,
+    Quoted,
 )
 from machines.events.matrix import Gap, MatrixEvent, SyncBatch
 from machines.events.orders import (
@@ -129,6 +130,10 @@ class InstantHomeserver:
 
     async def find_sent(self, message: SendMessage, since: float) -> EventId | None:
         """Every message here is a new one."""
+        return None
+
+    async def quoted(self, room_id: RoomId, event_id: EventId) -> Quoted | None:
+        """Return nothing."""
         return None
 
     async def show_typing(self, room_id: RoomId, typing: bool) -> None:

@@ -100,12 +100,29 @@ def _read(server: Homeserver, request: Request, room: Room, rest: list[str]) -> 
         case ["event", event_id]:
             for event in room.events:
                 if event.event_id == event_id:
-                    return event.raw_with_room
+                    return _with_newest_edit(room, event)
             raise Refused(404, "M_NOT_FOUND", "Event not found.")
         case ["messages"]:
             return _messages(server, request, room)
         case _:
             raise request.unrecognized()
+
+
+def _with_newest_edit(room: Room, event: Event) -> Any:
+    """Return an event with the newest edit of it by its author, as Synapse aggregates it."""
+    for edit in reversed(room.events):
+        relation = edit.content.get("m.relates_to")
+        if (
+            isinstance(relation, dict)
+            and (relation.get("rel_type"), relation.get("event_id"))
+            == ("m.replace", event.event_id)
+            and (edit.sender, edit.type) == (event.sender, event.type)
+        ):
+            shown: JsonObject = json.loads(event.raw_with_room)
+            relations = {"m.relations": {"m.replace": json.loads(edit.raw_with_room)}}
+            shown["unsigned"] = shown.get("unsigned", {}) | relations
+            return shown
+    return event.raw_with_room
 
 
 def _messages(server: Homeserver, request: Request, room: Room) -> bytes:
