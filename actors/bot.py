@@ -87,6 +87,7 @@ class Bot:
             self._perform,
             enqueue=lambda rows, dropped, key: self._outbox.enqueue(rows, dropped, key),
             pending_orders=lambda key: self._outbox.pending_in(key),
+            has_pending_message=lambda key: self._outbox.has_message_in(key),
         )
         self._reconciler = Reconciler(
             homeserver, journal, clock, context_provider, self._dispatcher.deliver

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from actors.collector import EffectCollector, VolatileEffect
 from actors.context import ContextProvider
 from actors.inbox_queues import InboxQueues
-from actors.outbox import LANE_FULL
+from actors.outbox import LANE_FULL, is_new_message
 from machines.commands.base import answer
 from machines.context import StepContext
 from machines.errors import IllegalEvent
@@ -73,7 +73,8 @@ class ProcessedBatch(Struct):
 class ActorCell:
     """One active actor. `signals` are events without a row: output of an agent, and timers.
 
-    `pending_orders` is the number of pending orders of the room's lane, set by the dispatcher.
+    `pending_orders` is the number of pending orders of the room's lane, and `message_pending` whether a new message is
+    among them; the dispatcher sets both.
     """
 
     def __init__(self, key: ActorKey, rows: RoomRows | UserRows) -> None:
@@ -81,6 +82,7 @@ class ActorCell:
         self.signals: deque[object] = deque()
         self.inbox = InboxQueues(rows.inbox)
         self.pending_orders = 0
+        self.message_pending = False
         self.actor: Actor
         if isinstance(rows, RoomRows):
             self.actor = RoomActor(rows.room or Room(RoomId(key)), rows.turn)
@@ -188,6 +190,8 @@ class ActorCell:
             else:
                 break
             context = context_provider.step_context()
+            if self.message_pending or any(is_new_message(row.order) for row in collector.orders):
+                context = replace(context, message_pending=True)
             actor, effects = handle_event(self.key, actor, event, seq, context, received_at)
             for effect in effects:
                 collector.add(effect, context, context_provider)

@@ -39,7 +39,8 @@ class Dispatcher:
     """Runs all actors. `perform` gets the volatile effects after a commit, `enqueue` the committed orders.
 
     `enqueue` also gets the messages whose edits were dropped, and the actor. `pending_orders` returns the number of
-    pending orders of a room; `resume_congested` must be called when it has become lower.
+    pending orders of a room; `resume_congested` must be called when it has become lower. `has_pending_message` returns
+    whether a new message is among them.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Dispatcher:
         perform: Callable[[ActorKey, VolatileEffect], None],
         enqueue: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
         pending_orders: Callable[[ActorKey], int],
+        has_pending_message: Callable[[ActorKey], bool] = lambda _: False,
     ) -> None:
         self._journal = journal
         self._context_provider = context_provider
@@ -57,6 +59,7 @@ class Dispatcher:
         self._perform = perform
         self._enqueue = enqueue
         self._pending_orders = pending_orders
+        self._has_pending_message = has_pending_message
         self._congested: set[ActorKey] = set()
         self._cells: OrderedDict[ActorKey, ActorCell] = OrderedDict()
         self._ready: OrderedDict[ActorKey, list[object]] = OrderedDict()
@@ -180,6 +183,7 @@ class Dispatcher:
             cell = self._cells[key]
             self._cells.move_to_end(key)
             cell.pending_orders = self._pending_orders(key)
+            cell.message_pending = cell.pending_orders > 0 and self._has_pending_message(key)
             for event in signals:
                 cell.signal(event)
             batches.append(cell.process_batch(self._context_provider))

@@ -98,6 +98,10 @@ class Outbox:
         """Return the number of pending orders of a lane; `on_lane_low` is called when it has become low."""
         return len(self._lanes.get(lane, ()))
 
+    def has_message_in(self, lane: str) -> bool:
+        """Whether a new message is pending in a lane; an edit is none."""
+        return any(is_new_message(row.order) for row in self._lanes.get(lane, ()))
+
     async def flush(self) -> None:
         """Return when every lane is empty and all outcomes are committed."""
         while self._lanes:
@@ -188,6 +192,11 @@ class Outbox:
         order = row.order
         if isinstance(order, SendMessage) and order.answers and not order.partial:
             self._on_reply_sent(order.room_id, order.answers)
+
+
+def is_new_message(order: Order) -> bool:
+    """Whether an order sends a message that is no edit."""
+    return isinstance(order, SendMessage) and order.edits is None
 
 
 def _invited_user(order: Order) -> UserId | None:

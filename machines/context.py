@@ -41,7 +41,8 @@ class StepContext(Struct, frozen=True):
 
     `catalog` has the sentences of the configured language, `catalogs` those of every language, by its name.
     `next_platform_chat_id` is free; a step that uses it returns a `ReservePlatformChatId`. With `mock_agents` the
-    welcome to a new chat explains how to try them.
+    welcome to a new chat explains how to try them. `message_pending`: a message to this room was ordered and is not
+    confirmed as sent yet.
     """
 
     now: float
@@ -52,6 +53,7 @@ class StepContext(Struct, frozen=True):
     agent_retry_s: float = 120.0
     agent_max_turn_s: float = 1800.0
     mock_agents: bool = False
+    message_pending: bool = False
     preferences: Callable[[UserId], Preferences] = lambda _: Preferences()
     catalogs: Mapping[str, Catalog] = {}
 

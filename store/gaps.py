@@ -18,6 +18,7 @@ from machines.events.matrix import (
     EncryptedArrived,
     FileArrived,
     Gap,
+    LastMessageShown,
     MalformedArrived,
     MatrixEvent,
     MemberChanged,
@@ -41,6 +42,7 @@ _READ_FROM_HISTORY = (
     EncryptedArrived,
     MemberChanged,
     QuestionShown,
+    LastMessageShown,
 )
 _END_OF_GAP = (BotRemoved, BotReturned)
 """Messages from before the bot left or came back are not answered (contract D5)."""
@@ -49,8 +51,9 @@ _END_OF_GAP = (BotRemoved, BotReturned)
 def save_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[MatrixEvent, ...]:
     """Save the gaps of a batch, extended to its token; returns the events that need not wait for the history."""
     stored = {RoomId(row["room_id"]) for row in raw.execute(SQL["gaps"])}
+    events = (*batch.events, *batch.last_shown)
     if not (stored or batch.gaps):
-        return batch.events
+        return events
     for event in batch.events:
         if isinstance(event, _END_OF_GAP) and event.room_id in stored:
             raw.execute(SQL["drop_gap"], {"room_id": event.room_id})
@@ -58,7 +61,7 @@ def save_gaps(raw: sqlite3.Connection, batch: SyncBatch) -> tuple[MatrixEvent, .
     with_gap = stored | {gap.room_id for gap in batch.gaps}
     immediate: list[MatrixEvent] = []
     extended = {gap.room_id: gap for gap in batch.gaps}
-    for event in batch.events:
+    for event in events:
         in_order = isinstance(event, _READ_FROM_HISTORY) and not _stops_a_turn(raw, event)
         if event.room_id in with_gap and in_order:
             extended.setdefault(event.room_id, Gap(event.room_id, batch.token, batch.token))

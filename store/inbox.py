@@ -18,6 +18,7 @@ from machines.events.internal import (
 )
 from machines.events.matrix import (
     FileArrived,
+    LastMessageShown,
     MatrixEvent,
     MessageArrived,
     MessageDeleted,
@@ -60,6 +61,8 @@ def put_matrix_events(
         event_id = getattr(event, "event_id", None)
         if isinstance(event, _REPLIES) and event.replies_to is not None:
             event = _addressed(raw, event)
+        if isinstance(event, LastMessageShown) and not _has_open_message(raw, event):
+            continue
         try:
             if isinstance(event, MessageEdited | MessageDeleted) and not _change(raw, rows, event):
                 continue
@@ -103,6 +106,12 @@ def _addressed(
     key = {"event_id": event.replies_to, "room_id": event.room_id}
     own = raw.execute(SQL["is_own_event"], key).fetchone() is not None
     return replace(event, addressed=True) if own else event
+
+
+def _has_open_message(raw: sqlite3.Connection, shown: LastMessageShown) -> bool:
+    """Whether a message of the room, besides the one that is answered, is still to be answered."""
+    key = {"room_id": shown.room_id, "answers": shown.answers}
+    return raw.execute(SQL["has_open_message"], key).fetchone() is not None
 
 
 def put_internal_events(

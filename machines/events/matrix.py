@@ -175,6 +175,16 @@ class QuestionShown(Struct, frozen=True, tag="question_shown"):
     question: EventId
 
 
+class LastMessageShown(Struct, frozen=True, tag="last_message_shown"):
+    """The newest message in a timeline is one that gets no answer: the bot's own, or a notice (contract D18).
+
+    `answers` is the message that it answers. The journal keeps this only where a message is still to be answered.
+    """
+
+    room_id: RoomId
+    answers: EventId | None = None
+
+
 class EncryptionEnabled(Struct, frozen=True, tag="encryption_enabled"):
     """The room has `m.room.encryption`: from now on no plaintext may be sent to it."""
 
@@ -196,6 +206,7 @@ MatrixEvent = (
     | MemberChanged
     | MembersCounted
     | QuestionShown
+    | LastMessageShown
     | EncryptionEnabled
 )
 
@@ -230,10 +241,11 @@ class Gap(Struct, frozen=True):
 class SyncBatch(Struct, frozen=True):
     """A decoded sync response, which is journalled with its token in one transaction (contract D3).
 
-    `events` have the order of each room's timeline.
+    `events` have the order of each room's timeline, which ends with the message of `last_shown` if there is one.
     """
 
     token: SyncToken
     events: tuple[MatrixEvent, ...] = ()
     gaps: tuple[Gap, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
+    last_shown: tuple[LastMessageShown, ...] = ()

@@ -17,7 +17,8 @@ class SendMessage(Struct, frozen=True, tag="send_message"):
     `body` is Markdown, which `matrix` renders. `answers` is the message that it replies to. A `partial` message will be
     edited again, because its reply is not complete. `edits` is the transaction id of the message to replace; the outbox
     resolves it to `edits_event_id` before it performs the order. A newer edit may replace a `droppable` one (contract
-    D8). `shows_question` is the open question that this message contains (contract K8).
+    D8). `shows_question` is the open question that this message contains (contract K8). `as_reply` shows it as a rich
+    reply to `answers` (contract D18).
     """
 
     room_id: RoomId
@@ -31,6 +32,7 @@ class SendMessage(Struct, frozen=True, tag="send_message"):
     edits_event_id: EventId | None = None
     droppable: bool = False
     shows_question: EventId | None = None
+    as_reply: bool = False
 
 
 class RedactMessage(Struct, frozen=True, tag="redact_message"):

@@ -37,6 +37,7 @@ from machines.events.internal import (
 from machines.events.matrix import (
     EncryptedArrived,
     FileArrived,
+    LastMessageShown,
     MalformedArrived,
     MessageArrived,
     MessageDeleted,
@@ -50,9 +51,22 @@ from machines.room import membership, messages, repair
 from machines.room.clock_jumps import clamp_times
 from machines.room.machine import JoinRefused, is_join
 from machines.room.membership import MembershipEvent
+from machines.room.newest import after_row
 from machines.room.step_draft import Message, RoomActor, StepDraft
 from machines.room.way_back import give_way_back
 from machines.turn import driver as turn_driver
+
+_TimelineEvent = (
+    MessageArrived
+    | FileArrived
+    | UnsupportedArrived
+    | MalformedArrived
+    | MessageEdited
+    | MessageDeleted
+    | EncryptedArrived
+    | QuestionShown
+    | LastMessageShown
+)
 
 __all__ = ["RoomActor", "effects_of_refusal", "handle"]
 
@@ -109,6 +123,32 @@ def _handle_inbox_event(
     if isinstance(event, MembershipEvent):
         membership.handle_membership(draft, event)
         return
+    _record_newest(draft, event, seq)
+    if isinstance(event, _TimelineEvent):
+        _handle_timeline_event(draft, event, seq, received_at)
+        return
+    match event:
+        case MessageDropped():
+            messages.receive_dropped(draft, event, seq)
+        case QueueOverflowed():
+            messages.report_overflow(draft, event)
+        case AnswerReady():
+            messages.send_user_answer(draft, event)
+        case WayBackRequested():
+            give_way_back(draft, event)
+        case RoomMade():
+            membership.step_room(draft, event, "created by the bot")
+        case RoomCompleted():
+            membership.step_room(draft, event, "linked into its Space")
+        case OrderDone():
+            _handle_outcome(draft, event)
+        case _:
+            assert_never(event)
+
+
+def _handle_timeline_event(
+    draft: StepDraft, event: _TimelineEvent, seq: int, received_at: float | None
+) -> None:
     match event:
         case MessageArrived() | FileArrived() | UnsupportedArrived() | MalformedArrived():
             now = draft.context.now
@@ -119,25 +159,23 @@ def _handle_inbox_event(
             messages.receive_change(draft, event)
         case EncryptedArrived():
             draft.effects.append(DeadLetter(seq, "encrypted, and there is no key to decrypt it"))
-        case MessageDropped():
-            messages.receive_dropped(draft, event, seq)
-        case QueueOverflowed():
-            messages.report_overflow(draft, event)
-        case AnswerReady():
-            messages.send_user_answer(draft, event)
         case QuestionShown(question=question):
             chat_context = draft.room.chat_context.after_question_shown(question, seq)
             draft.room = replace(draft.room, chat_context=chat_context)
-        case WayBackRequested():
-            give_way_back(draft, event)
-        case RoomMade() | RoomCompleted():
-            created = isinstance(event, RoomMade)
-            reason = "created by the bot" if created else "linked into its Space"
-            membership.step_room(draft, event, reason)
-        case OrderDone():
-            _handle_outcome(draft, event)
+        case LastMessageShown():
+            pass  # recorded as the newest message already
         case _:
             assert_never(event)
+
+
+def _record_newest(draft: StepDraft, event: RoomInboxEvent, seq: int) -> None:
+    """Record the newest message of the room (contract D18)."""
+    if isinstance(event, Message | EncryptedArrived):
+        # A message of the bot that is on its way will be after this one.
+        event_id = None if draft.context.message_pending else event.event_id
+        draft.newest = after_row(draft.newest, seq, event_id)
+    elif isinstance(event, LastMessageShown):
+        draft.newest = after_row(draft.newest, seq, None, event.answers)
 
 
 def _handle_outcome(draft: StepDraft, done: OrderDone) -> None:

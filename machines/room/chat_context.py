@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from machines.events.agent import ContextRequest
 from machines.events.internal import AgentDone
 from machines.ids import EventId
+from machines.room.newest import NewestMessage
 
 QUESTION_LIFETIME_S = 24 * 3600.0
 """How long a question can be answered."""
@@ -46,6 +47,7 @@ class ChatContext(Struct, frozen=True):
 
     `tokens` is `None` until the agent has reported any. With `picking`, a number selects a saved context.
     `refusal_told`: the user of this room may no longer talk to the bot, and was told so (contract E3).
+    `newest` is the newest message of the room (contract D18).
     """
 
     context_name: str = ""
@@ -54,6 +56,7 @@ class ChatContext(Struct, frozen=True):
     question: Question | None = None
     picking: bool = False
     refusal_told: bool = False
+    newest: NewestMessage | None = None
 
     def after_answer(
         self, done: AgentDone, request: ContextRequest | None, now: float

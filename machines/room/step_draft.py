@@ -16,6 +16,7 @@ from machines.events.matrix import (
 )
 from machines.i18n import Catalog
 from machines.room.machine import notice_to
+from machines.room.newest import NewestMessage, as_replies
 from machines.room.state import MAX_WORK_AGE_S, Room
 from machines.turn.notices import in_parts
 from machines.turn.state import NO_ATTEMPT, ActiveTurn, Attempt, Turn
@@ -36,7 +37,8 @@ class RoomActor(Struct, frozen=True):
 
     The next turn begins no earlier than `quiet_until`: the last edit of a reply may have to wait for the minimum
     interval between edits, and the next reply must not wait behind it in the outbox. While `counting_members`, a repair
-    is running that reads the members of the entry room. `attempt` belongs to the turn and is not stored.
+    is running that reads the members of the entry room. `attempt` belongs to the turn and is not stored. `newest` is
+    stored in the room's row, except for a message that still waits: its inbox row is read again after a restart.
     """
 
     room: Room
@@ -45,6 +47,7 @@ class RoomActor(Struct, frozen=True):
     quiet_until: float = 0.0
     counting_members: bool = False
     attempt: Attempt = NO_ATTEMPT
+    newest: NewestMessage | None = None
 
     def due_at(self) -> float | None:
         """Return when this room next needs a `TimePassed`, if no event arrives before."""
@@ -70,6 +73,7 @@ class StepDraft:
         self.quiet_until = room_actor.quiet_until
         self.counting_members = room_actor.counting_members
         self.attempt = room_actor.attempt
+        self.newest = room_actor.newest or room_actor.room.chat_context.newest
         self.context = context
         self.effects: list[Effect] = []
 
@@ -81,15 +85,20 @@ class StepDraft:
 
     def result(self) -> tuple[RoomActor, tuple[Effect, ...]]:
         """Return the new value and the effects."""
+        newest, effects = as_replies(self.newest, in_parts(self.effects, self.context.now))
+        room = self.room
+        if effects and room.chat_context.newest != newest:
+            room = replace(room, chat_context=replace(room.chat_context, newest=newest))
         room_actor = RoomActor(
-            self.room,
+            room,
             self.turn,
             self.waiting,
             self.quiet_until,
             self.counting_members,
             self.attempt,
+            newest,
         )
-        return room_actor, in_parts(self.effects, self.context.now)
+        return room_actor, effects
 
     def apply_effects(self, effects: Iterable[Effect]) -> None:
         """Add the effects of a command; later parts of the step see its preferences and its reserved id."""

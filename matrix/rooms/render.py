@@ -14,7 +14,6 @@ import msgspec
 import nh3
 
 from machines.events.orders import SendMessage
-from machines.ids import EventId
 from matrix.http.cleaning import clean_text
 from matrix.keys import ANSWERS_KEY, PART_KEY, PARTIAL_KEY, QUESTION_KEY
 from matrix.rooms.markdown import Markdown
@@ -63,7 +62,7 @@ def render(markdown: str) -> str:
 
 
 def message_content(order: SendMessage) -> dict[str, Any]:
-    """Return the content of the `m.room.message` that an order sends (contracts D2, D6, D7, D13).
+    """Return the content of the `m.room.message` that an order sends (contracts D2, D6, D7, D13, D18).
 
     For an edit, `m.new_content` is the whole new message, and the rest is a fallback for clients without edits. An edit
     can't move a message between threads, so its `thread_root` is ignored. A body of `machines.turn.split.PART_BYTES`
@@ -87,7 +86,9 @@ def message_content(order: SendMessage) -> dict[str, Any]:
         relation[QUESTION_KEY] = order.shows_question
     if order.edits_event_id is None:
         if order.thread_root:
-            relation["m.relates_to"] = _thread(order.thread_root, order.answers)
+            relation["m.relates_to"] = _thread(order)
+        elif order.as_reply:
+            relation["m.relates_to"] = {"m.in_reply_to": {"event_id": order.answers}}
         return _first_that_fits(formatted | relation, message | relation)
 
     fallback = message | {"body": f"* {body}"}
@@ -110,12 +111,12 @@ def _formatted(body: str) -> dict[str, str]:
     return {"format": "org.matrix.custom.html", "formatted_body": rendered}
 
 
-def _thread(root: EventId, answers: EventId | None) -> dict[str, Any]:
+def _thread(order: SendMessage) -> dict[str, Any]:
     return {
         "rel_type": "m.thread",
-        "event_id": root,
-        "is_falling_back": True,
-        "m.in_reply_to": {"event_id": answers or root},
+        "event_id": order.thread_root,
+        "is_falling_back": not order.as_reply,
+        "m.in_reply_to": {"event_id": order.answers or order.thread_root},
     }
 
 

@@ -74,7 +74,11 @@ class SyncDecoder:
             self._decode(section, rooms)
         _check_to_device(batch, body)
         return SyncBatch(
-            SyncToken(token), tuple(batch.events), tuple(batch.gaps), tuple(batch.quarantined)
+            SyncToken(token),
+            tuple(batch.events),
+            tuple(batch.gaps),
+            tuple(batch.quarantined),
+            tuple(batch.last_shown),
         )
 
     def _decode(self, section: str, rooms: dict[str, Any]) -> None:

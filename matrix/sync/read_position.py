@@ -20,7 +20,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines.events.matrix import MatrixEvent, MessageDeleted, MessageEdited, SyncBatch
+from machines.events.matrix import (
+    LastMessageShown,
+    MatrixEvent,
+    MessageDeleted,
+    MessageEdited,
+    SyncBatch,
+)
 from machines.ids import EventId, RoomId, SyncToken, UserId
 from matrix.clock import Clock
 from matrix.http.request import run_reads
@@ -33,7 +39,7 @@ from matrix.sync.timeline import decode_page
 SETTLING_S = 3.0
 """How long after the start a request of an earlier process may still arrive at the homeserver."""
 
-_KEPT = (*MESSAGES, MessageEdited, MessageDeleted)
+_KEPT = (*MESSAGES, MessageEdited, MessageDeleted, LastMessageShown)
 
 RoomsToRead = Mapping[RoomId, EventId | None]
 """The rooms with messages after the read position, and that position."""
@@ -82,7 +88,7 @@ class UnansweredReader:
         ]
         for room_id in rooms_to_read:
             events.extend(found[room_id])
-        return replace(batch, events=tuple(events))
+        return replace(batch, events=tuple(events), last_shown=())
 
     async def read(
         self, room_id: RoomId, end: SyncToken | None, position: EventId | None
@@ -111,6 +117,7 @@ def unanswered_messages(
 ) -> tuple[MatrixEvent, ...]:
     """Return the unanswered messages of a room's history and their edits, oldest first; never raises.
 
+    Where the newest message of the room is another one, that is the last element.
     `position` is the last message that the bot has finished, if this history contains it.
     """
     ids = [as_dict(event).get("event_id") for event in events]

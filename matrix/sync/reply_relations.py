@@ -7,6 +7,7 @@ their answers (contract D1). Encrypted events can't be related here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -71,6 +72,20 @@ def without_answered(
         elif any(reply.partial for reply in series):
             left.append(_begun(event, series))
     return left
+
+
+def last_message(events: Sequence[object]) -> dict[str, Any] | None:
+    """Return the last raw message that a room shows; an edit or a deleted message is none (contract D18)."""
+    for event in map(as_dict, reversed(events)):
+        if event.get("type") not in ("m.room.message", "m.room.encrypted") or "state_key" in event:
+            continue
+        if not is_id(event.get("event_id"), "$") or not is_id(event.get("sender"), "@"):
+            continue
+        relation = as_dict(as_dict(event.get("content")).get("m.relates_to"))
+        redacted = "redacted_because" in as_dict(event.get("unsigned"))
+        if relation.get("rel_type") != "m.replace" and not redacted:
+            return event
+    return None
 
 
 def _begun(event: MatrixEvent, series: list[_ReplyEvent]) -> MatrixEvent:

@@ -12,12 +12,14 @@ from machines.events.matrix import (
     BotReturned,
     Gap,
     InviteArrived,
+    LastMessageShown,
     MatrixEvent,
     MemberChanged,
     MembersCounted,
     Quarantined,
 )
 from machines.ids import RoomId, SyncToken, UserId
+from matrix.keys import ANSWERS_KEY
 from matrix.raw_events import as_dict, as_event_id, as_user_id
 from matrix.sync.events import (
     Undecodable,
@@ -27,7 +29,7 @@ from matrix.sync.events import (
     malformed_message,
 )
 from matrix.sync.membership import last_join_index, other_member_count, own_membership
-from matrix.sync.reply_relations import without_answered
+from matrix.sync.reply_relations import MESSAGES, last_message, without_answered
 
 JoinedRoom = dict[str, Any]
 """A joined room of a sync response."""
@@ -43,6 +45,7 @@ class BatchBuilder:
     events: list[MatrixEvent] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    last_shown: list[LastMessageShown] = field(default_factory=list)
     oversized: set[RoomId] = field(default_factory=set)
 
     def quarantine(
@@ -81,7 +84,9 @@ def decode_page(
     _decode_timeline(batch, room_id, list(events), was_in=was_in)
     if any(map(_is_arrival, batch.events)):
         batch.events.insert(0, MembersCounted(room_id, None))
-    return tuple(batch.events)
+    # Without a message before it, nothing depends on it.
+    has_message = any(isinstance(event, MESSAGES) for event in batch.events)
+    return (*batch.events, *batch.last_shown) if has_message else tuple(batch.events)
 
 
 def decode_joined(
@@ -202,7 +207,18 @@ def _decode_timeline(
         _decode_into(batch, room_id, event, "timeline")
     if len(batch.events) > first:
         batch.events[first:] = without_answered(batch.events[first:], after_join, batch.bot)
+    last = last_message(after_join)
+    if last is not None and not _is_among(last, batch.events[first:]):
+        answers = as_event_id(as_dict(last.get("content")).get(ANSWERS_KEY))
+        is_own = last.get("sender") == batch.bot
+        batch.last_shown.append(LastMessageShown(room_id, answers if is_own else None))
     return join_index >= 0
+
+
+def _is_among(message: dict[str, Any], decoded: Iterable[MatrixEvent]) -> bool:
+    """Whether a raw message is among the decoded ones that get an answer."""
+    event_id = message.get("event_id")
+    return any(isinstance(event, MESSAGES) and event.event_id == event_id for event in decoded)
 
 
 def _is_encryption(event: object) -> bool:

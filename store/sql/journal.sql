@@ -83,6 +83,12 @@ SELECT event_id FROM outbox WHERE txn_id = :txn_id;
 -- name: is_own_event
 SELECT 1 FROM outbox WHERE event_id = :event_id AND lane = :room_id LIMIT 1;
 
+-- name: has_open_message
+SELECT 1 FROM inbox WHERE actor = :room_id AND status = 'waiting' AND priority > 0
+UNION ALL
+SELECT 1 FROM turns WHERE room_id = :room_id AND turn_id IS NOT :answers
+LIMIT 1;
+
 -- name: put_turn
 INSERT INTO turns (room_id, turn_id, state, tries, payload)
 VALUES (:room_id, :turn_id, :state, :tries, :payload)

@@ -82,6 +82,7 @@ def make_context(
     agent_retry_s: float = 120.0,
     agent_max_turn_s: float = 1800.0,
     chosen: Mapping[UserId, Preferences] = MappingProxyType({}),
+    message_pending: bool = False,
 ) -> StepContext:
     return StepContext(
         now=now,
@@ -93,12 +94,18 @@ def make_context(
         next_platform_chat_id=next_context,
         agent_retry_s=agent_retry_s,
         agent_max_turn_s=agent_max_turn_s,
+        message_pending=message_pending,
     )
 
 
 def chat_room(**changes: Any) -> Room:
     room = Room(ROOM, "bound", 1.0, "linked into its Space", CHAT_BINDING, "Chat 1")
     return replace(room, **changes)
+
+
+def without_newest(room: Room) -> Room:
+    """Return a room without its newest message, which every message changes."""
+    return replace(room, chat_context=replace(room.chat_context, newest=None))
 
 
 def entry_room(**changes: Any) -> Room:

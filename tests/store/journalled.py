@@ -26,6 +26,7 @@ from machines.events.matrix import (
     EncryptionEnabled,
     FileArrived,
     InviteArrived,
+    LastMessageShown,
     MalformedArrived,
     MemberChanged,
     MembersCounted,
@@ -136,6 +137,7 @@ EVENTS_SINCE_0004 = (
     ),
     MessageEdited(ROOM, EventId("$j11"), BERT, EventId("$j1"), "waves", 20, emote=True),
     MessageDeleted(ROOM, EventId("$j12"), BERT, EventId("$j1")),
+    LastMessageShown(ROOM, EventId("$question")),
     WayBackRequested(reply_to(5), reopened=True, invited_to_space=True),
     OpenChatRequested(reply_to(6), 7, reopened=True),
 )

@@ -23,7 +23,7 @@ TAGS = {
     "events": (
         "message file unsupported_message malformed_message message_edited message_deleted"
         " encrypted_message invite bot_removed bot_returned member_changed"
-        " members_counted question_shown encryption_enabled order_done room_made"
+        " members_counted question_shown last_message_shown encryption_enabled order_done room_made"
         " room_completed answer_ready way_back_requested message_dropped queue_overflowed"
         " onboarding_requested new_chat_requested chat_list_requested open_chat_requested chat_recovered"
     ),

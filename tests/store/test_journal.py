@@ -12,6 +12,7 @@ from machines.events.matrix import (
     EncryptionEnabled,
     Gap,
     InviteArrived,
+    LastMessageShown,
     Quarantined,
     SyncBatch,
 )
@@ -469,3 +470,23 @@ async def test_a_reply_to_an_event_of_the_bot_is_addressed_to_the_bot(journal):
     )
     rows = await save_events(journal, replies, 2.0)
     assert [row.event.addressed for row in rows] == [True, False, False]
+
+
+async def test_the_newest_message_of_a_room_is_kept_where_another_message_is_open(journal):
+    """Contract D18: every other message of the bot itself costs no row."""
+
+    async def kept(answers: str | None, *events) -> bool:
+        shown = LastMessageShown(CHAT, EventId(answers) if answers else None)
+        rows = await journal.save_sync_batch(batch("s2", *events, last_shown=(shown,)), 1.0)
+        return any(isinstance(row.event, LastMessageShown) for row in rows)
+
+    assert not await kept("$0")
+    await journal.save_units_of_work([UnitOfWork(turn=TURN)], 1.0)
+    assert not await kept(TURN.turn_id)
+    assert await kept("$0")
+    assert await kept(None)
+    await journal.save_units_of_work([UnitOfWork(turn_ended=CHAT)], 1.0)
+    assert not await kept("$0")
+    assert not await kept("$0", message(1, "!b"))
+    assert await kept("$0", message(2))
+    assert await kept("$0")

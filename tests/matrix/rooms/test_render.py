@@ -207,6 +207,26 @@ def test_a_message_in_a_thread_stays_there(answers, replies_to):
     }
 
 
+def test_a_late_answer_is_a_reply_to_its_question():
+    late = content_of("hi", answers=QUESTION, as_reply=True)
+    assert late["m.relates_to"] == {"m.in_reply_to": {"event_id": "$question"}}
+    assert late["body"] == "hi"
+    assert "m.relates_to" not in content_of("hi", answers=QUESTION)
+    edit = content_of("hi", answers=QUESTION, as_reply=True, edits_event_id=FIRST)
+    assert edit["m.relates_to"] == {"rel_type": "m.replace", "event_id": FIRST}
+    assert "m.relates_to" not in edit["m.new_content"]
+
+
+def test_a_late_answer_in_a_thread_is_a_reply_in_that_thread():
+    late = content_of("hi", answers=QUESTION, thread_root=ROOT, as_reply=True)
+    assert late["m.relates_to"] == {
+        "rel_type": "m.thread",
+        "event_id": "$root",
+        "is_falling_back": False,
+        "m.in_reply_to": {"event_id": "$question"},
+    }
+
+
 def test_an_edit_contains_the_whole_new_message():
     content = content_of("**hi**", answers=QUESTION, part=1, thread_root=ROOT, edits_event_id=FIRST)
     marks = {

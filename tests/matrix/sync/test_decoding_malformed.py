@@ -2,7 +2,7 @@
 
 import pytest
 
-from machines.events.matrix import MalformedArrived, SyncBatch
+from machines.events.matrix import LastMessageShown, MalformedArrived, SyncBatch
 from machines.ids import EventId, SyncToken
 from matrix.sync.timeline import decode_page
 from tests.matrix.raw_events import BOT, ME, ROOM, SINCE, decode_sync, event, joined, member, text
@@ -55,7 +55,8 @@ def test_a_malformed_event_is_quarantined_and_its_neighbours_are_decoded(bad):
     (quarantined,) = batch.quarantined
     assert (quarantined.source, quarantined.room_id) == ("timeline", ROOM)
     assert quarantined.reason
-    assert decode_page([text("a", "$a"), bad], ROOM, BOT) == batch.events[:-1]
+    page = decode_page([text("a", "$a"), bad], ROOM, BOT)
+    assert [each for each in page if not isinstance(each, LastMessageShown)] == [*batch.events[:-1]]
 
 
 def test_a_malformed_message_is_decoded_with_its_sender_where_it_is_known():

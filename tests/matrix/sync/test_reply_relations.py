@@ -2,10 +2,20 @@
 
 import pytest
 
-from machines.events.matrix import BegunPart, MessageArrived
+from machines.events.matrix import BegunPart, LastMessageShown, MessageArrived
 from machines.ids import EventId
 from matrix.sync.timeline import decode_page
-from tests.matrix.raw_events import BOT, ME, ROOM, decoded_events, event, joined, text
+from tests.matrix.raw_events import (
+    BOT,
+    ME,
+    ROOM,
+    SINCE,
+    decode_sync,
+    decoded_events,
+    event,
+    joined,
+    text,
+)
 
 
 def reply(event_id, answers, *, partial=False, sender=BOT, **more):
@@ -23,7 +33,11 @@ def edit(event_id, target, answers, *, partial=False):
 
 
 def ids(found):
-    return [each.event_id for each in found]
+    return [each.event_id for each in found if not isinstance(each, LastMessageShown)]
+
+
+def last_shown(*events):
+    return decode_sync(joined(*events), BOT, SINCE).last_shown
 
 
 def test_a_message_with_its_complete_answer_is_dropped():
@@ -55,3 +69,41 @@ def test_a_message_with_an_incomplete_answer_has_its_parts():
 )
 def test_no_other_event_settles_a_message(behind):
     assert "$1" in ids(decoded_events(joined(text("asked", "$1"), behind)))
+
+
+# -- the newest message of a timeline (contract D18) -------------------------------------------------
+
+
+def test_an_own_message_at_the_end_of_a_timeline_is_reported_with_what_it_answers():
+    shown = [text("one", "$1"), text("two", "$2"), reply("$3", "$1")]
+    assert last_shown(*shown) == (LastMessageShown(ROOM, EventId("$1")),)
+    assert last_shown(reply("$3", "$1")) == (LastMessageShown(ROOM, EventId("$1")),)
+    assert decode_page(shown, ROOM, BOT)[-1] == LastMessageShown(ROOM, EventId("$1"))
+
+
+def test_a_message_that_gets_no_answer_is_reported_too():
+    notice = event(event_id="$2", content={"msgtype": "m.notice", "body": "x"})
+    forged = reply("$2", "$1", sender=ME)
+    forged["content"]["msgtype"] = "m.notice"
+    for each in (notice, forged):
+        assert last_shown(text("one", "$1"), each) == (LastMessageShown(ROOM),)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        edit("$3", "$0", "$0"),
+        reply("$3", "$0") | {"unsigned": {"redacted_because": {}}},
+        event("m.reaction", BOT, "$3"),
+        event("m.room.member", BOT, "$3", state_key="@x:y", content={"membership": "join"}),
+    ],
+    ids=["edit", "redacted", "reaction", "member"],
+)
+def test_what_is_no_message_is_not_the_newest_one(behind):
+    assert last_shown(text("one", "$1"), behind) == ()
+    page = decode_page([text("one", "$1"), behind], ROOM, BOT)
+    assert not any(isinstance(each, LastMessageShown) for each in page)
+
+
+def test_a_page_of_history_without_a_message_to_answer_reports_nothing():
+    assert decode_page([reply("$2", "$1")], ROOM, BOT) == ()
