@@ -7,7 +7,8 @@ A part ends, in this order of preference:
 3. between two lines inside a fence, which is then closed and opened again in the next part;
 4. between two words, or else between two characters.
 
-White space around a cut is dropped, except between words. Everything else of the text is preserved, in order.
+A cut of the kinds 2 and 4 that would divide a displayed formula is made before that formula, unless the part begins
+with it. White space around a cut is dropped, except between words. Everything else of the text is preserved, in order.
 
 Parts are sent while the answer still grows, so a cut must never move: it depends only on what fits into the part and
 one character more. All parts of a text but the last are the same for every continuation of the text. So a caller can
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from machines.turn.fences import LIST_INDENT, Fence, size
+from machines.turn.formulas import DISPLAY, open_formula
 
 PART_BYTES = 16_000
 """Maximum size of a part in UTF-8 bytes: it fits into an event as Markdown and as HTML, and into an edit."""
@@ -94,11 +96,12 @@ def _next_part(
     if not _VISIBLE.search(text, stop):
         return None
     breaks = _find_breaks(text, position, stop, limit_bytes)
-    if cut := breaks.paragraph or breaks.line:
+    if cut := breaks.paragraph or _before_formula(text, position.offset, breaks.line):
         return _part(text, position, cut).rstrip(), CutPosition(cut)
     fence = breaks.fence
     if fence is None:
         cut = _cut_in_line(text, position.offset, stop)
+        cut = _before_formula(text, position.offset, cut)
         return _part(text, position, cut), CutPosition(cut)
     if cut := breaks.code_line:
         part = _part(text, position, cut).rstrip()
@@ -206,6 +209,15 @@ def _part(text: str, position: CutPosition, stop: int) -> str:
             lines[number] = line if ">" in line else line.lstrip()
             break
     return position.opening + "\n".join(lines)
+
+
+def _before_formula(text: str, start: int, cut: int) -> int:
+    """Return the beginning of the displayed formula that a cut would divide, or else the cut itself.
+
+    A formula at the start of the part is divided. Whether a formula is closed after the cut is not read.
+    """
+    opener, begin = open_formula(text[start:cut])
+    return start + begin if opener in DISPLAY and text[start : start + begin].strip() else cut
 
 
 def _cut_in_line(text: str, start: int, stop: int) -> int:

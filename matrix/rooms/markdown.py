@@ -19,6 +19,8 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
+from matrix.rooms import mathematics
+
 MAX_NESTING = 40
 MAX_TAG_DEPTH = 80
 """The spec forbids nesting tags more than 100 levels deep."""
@@ -42,6 +44,7 @@ _LINK_STEPS = 50
 _MARKUP_CHARS = 4
 _METER = "meter"
 _LINK = re.compile(r"(?:https?|ftp)://[^\s/?#]|(?:mailto|magnet):.", re.IGNORECASE)
+_TASK = re.compile(r"\[(?P<mark>[ xX])\][ \t]+")
 _BLOCKS_ENDED_BY_OTHERS = ["paragraph", "reference", "blockquote", "list"]
 
 
@@ -50,7 +53,7 @@ class TooComplex(ValueError):
 
 
 class Markdown(MarkdownIt):
-    """CommonMark with tables and strikethrough, without raw HTML; images become links.
+    """CommonMark with tables, strikethrough, mathematics and task lists, without raw HTML; images become links.
 
     The instance is configured once; each text is parsed by a copy, which counts its own steps.
     """
@@ -64,6 +67,8 @@ class Markdown(MarkdownIt):
         self.inline.ruler.before("text", _METER, _count_position)
         self.block.ruler.before("table", _METER, _count_line, {"alt": _BLOCKS_ENDED_BY_OTHERS})
         self.core.ruler.after("inline", "image_links", _link_images)
+        self.core.ruler.after("text_join", "task_lists", _mark_tasks)
+        mathematics.enable(self)
         self.steps_left = 0
         self.most_tokens = 0
 
@@ -151,6 +156,18 @@ def _link_images(state: StateCore) -> None:
             ]
             replaced.extend(link[1:2] if in_link else link)
         block.children = replaced
+
+
+def _mark_tasks(state: StateCore) -> None:
+    """Replace `[ ]` and `[x]` at the beginning of a list item by a box, because messages can't contain inputs."""
+    tokens = state.tokens
+    for item, paragraph, block in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if (item.type, paragraph.type) != ("list_item_open", "paragraph_open"):
+            continue
+        text = block.children[0] if block.children else None
+        if text is not None and text.type == "text" and (task := _TASK.match(text.content)):
+            box = "☐" if task["mark"] == " " else "☑"
+            text.content = f"{box} {text.content[task.end() :]}"
 
 
 def _description(image: Token) -> str:

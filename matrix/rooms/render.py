@@ -1,9 +1,9 @@
 """Renders Markdown into the content of message events (contract D7).
 
 The plain body of a message is the Markdown itself. With it goes HTML of the subset that the Matrix spec suggests
-(client-server API, "m.room.message msgtypes"), rendered without raw HTML and sanitised afterwards. Text that can't be
-rendered (too deeply nested, or without visible text) has no HTML. A message mentions nobody, so that an agent can't
-cause push notifications.
+(client-server API, "m.room.message msgtypes"), with formulas as `data-mx-maths`, rendered without raw HTML and
+sanitised afterwards. Text that can't be rendered (too deeply nested, or without visible text) has no HTML. A message
+mentions nobody, so that an agent can't cause push notifications.
 """
 
 import html
@@ -17,6 +17,7 @@ from machines.events.orders import SendMessage
 from matrix.http.cleaning import clean_text
 from matrix.keys import ANSWERS_KEY, PART_KEY, PARTIAL_KEY, QUESTION_KEY
 from matrix.rooms.markdown import Markdown
+from matrix.rooms.mathematics import MATHS_ATTRIBUTE
 
 CONTENT_BYTES = 45_000
 """The largest content, as canonical JSON. Encryption makes it a third larger, and the server's limit for a whole event
@@ -35,12 +36,14 @@ ALLOWED_ATTRIBUTES: dict[str, set[str]] = {
     "a": {"href"},
     "ol": {"start"},
     "code": {"class"},
+    "span": {MATHS_ATTRIBUTE},
+    "div": {MATHS_ATTRIBUTE},
     "*": set(),
 }
 ALLOWED_SCHEMES = frozenset({"https", "http", "ftp", "mailto", "magnet"})
 
 # A line that starts with a letter and contains no Markdown syntax.
-_PLAIN_LINE = re.compile(r"[^\W\d_][^\\`*_~<>&|\[\]\s]*(?: [^\\`*_~<>&|\[\]\s]+)*")
+_PLAIN_LINE = re.compile(r"[^\W\d_][^\\`*_~<>&|\[\]$\s]*(?: [^\\`*_~<>&|\[\]$\s]+)*")
 _LANGUAGE = re.compile(r"language-\S+")
 _TAG = re.compile(r"<[^>]*>")
 _MARKUP = re.compile(r"<(?!/?p>|br>)")

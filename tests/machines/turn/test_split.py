@@ -288,3 +288,29 @@ def test_twice_the_text_is_twice_the_work(piece):
 )
 def test_a_fence_that_is_open_at_the_end_is_closed(text, opening, closed):
     assert close_fence(text, opening) == closed
+
+
+@pytest.mark.parametrize(("opener", "closer"), [("$$", "$$"), ("\\[", "\\]")])
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_a_displayed_formula_that_fits_a_part_is_not_divided(opener, closer, between):
+    formula = between.join((opener, *["x_1 + y_2"] * 10, closer))
+    for before in range(20):
+        text = between.join(["word"] * (20 + before) + [formula] + ["word"] * 60)
+        parts = split(text, limit_bytes=250)
+        assert len(parts) > 1
+        assert sum(formula in part for part in parts) == 1
+        assert " ".join(parts).split() == text.split()
+
+
+def test_a_displayed_formula_that_fits_no_part_is_divided():
+    text = "$$\n" + "x + y\n" * 200 + "$$"
+    parts = split(text, limit_bytes=250)
+    assert "\n".join(parts) == text
+
+
+def test_a_cut_before_a_formula_does_not_move_while_the_text_grows():
+    text = "word " * 40 + "$$ x + y " * 60 + "and so on " * 40
+    parts = split(text, limit_bytes=250)
+    for end in range(0, len(text), 7):
+        finished, _ = finished_parts(text[:end], limit_bytes=250)
+        assert tuple(finished) == parts[: len(finished)]
