@@ -26,7 +26,7 @@ from machines.events.orders import (
     SendMessage,
 )
 from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.turn.reply import LONGEST_ORDER_WAIT_S
+from machines.turn.reply import EDIT_INTERVAL_S, LONGEST_ORDER_WAIT_S
 from store import Journal
 from store.records import InboxRow, OutboxRow
 
@@ -40,8 +40,6 @@ MAX_CACHED_EDIT_TIMES = 4096
 """Maximum number of cached last-edit times."""
 TXN_ID_LIFETIME_S = 20 * 3600.0
 """The homeserver drops a transaction id after 24 h. An older message is searched in the room before it is sent."""
-EDIT_INTERVAL_S = 1.5
-"""Shortest interval between two edits of a message, from the homeserver's response to the first (contract D6)."""
 
 
 class Outbox:
@@ -148,7 +146,7 @@ class Outbox:
         return max(wait_s, self._edit_due_at(row.order) - now)
 
     def _edit_due_at(self, order: Order) -> float:
-        """Return the earliest time of an edit; only the outbox knows when the text before it was sent."""
+        """Return the earliest time of an edit; only the outbox knows when the text before it was accepted."""
         if not isinstance(order, SendMessage) or order.edits is None:
             return 0.0
         return self._last_edit_at.get(order.edits, 0.0) + EDIT_INTERVAL_S
@@ -178,7 +176,7 @@ class Outbox:
         return order
 
     def _record_edit_time(self, row: OutboxRow) -> None:
-        if isinstance(row.order, SendMessage) and row.order.partial:
+        if isinstance(row.order, SendMessage) and row.order.partial and not row.order.quiet:
             self._last_edit_at[row.order.edits or row.txn_id] = self._clock.now()
             if len(self._last_edit_at) > MAX_CACHED_EDIT_TIMES:
                 self._last_edit_at.popitem(last=False)

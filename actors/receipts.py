@@ -51,7 +51,9 @@ class Receipts:
         group.start_soon(self._mark_timers.run)
 
     def show_typing(self, room_id: RoomId, typing: bool) -> None:
-        """Start or stop the typing notice of a room."""
+        """Start or stop the typing notice of a room; one that is shown stays without interruption."""
+        if typing and (room_id in self._typing_at or room_id in self._typing_shown):
+            return
         self._typing_at.pop(room_id, None)
         scope = self._typing_shown.pop(room_id, None)
         if scope is not None:

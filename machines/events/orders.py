@@ -19,6 +19,7 @@ class SendMessage(Struct, frozen=True, tag="send_message"):
     resolves it to `edits_event_id` before it performs the order. A newer edit may replace a `droppable` one (contract
     D8). `shows_question` is the open question that this message contains (contract K8). `as_reply` shows it as a rich
     reply to `answers` (contract D18).
+    A `quiet` message shows no text of the agent yet; the interval of edits does not count from it (contract D6).
     """
 
     room_id: RoomId
@@ -33,6 +34,7 @@ class SendMessage(Struct, frozen=True, tag="send_message"):
     droppable: bool = False
     shows_question: EventId | None = None
     as_reply: bool = False
+    quiet: bool = False
 
 
 class RedactMessage(Struct, frozen=True, tag="redact_message"):

@@ -17,6 +17,10 @@ class Answers(Formatter):
         """Return the status line of a partial answer for the progress that the agent reports."""
         return self.format("progress", text=escape(text))
 
+    def no_text_yet(self, reason: str) -> str:
+        """Say why a reply has no text yet; `reason` is a `QuietReason` of `machines.turn.state` (contract D6)."""
+        return self.format(f"no_text_{reason}")
+
     def empty_answer(self) -> str:
         """Replace an answer that ended without any text."""
         return self.format("empty_answer")

@@ -163,6 +163,11 @@ ENGLISH: Mapping[str, str] = {
     # Answers
     "tool_status": "*Using {tool}…*",
     "progress": "*{text}…*",
+    "no_text_working": "*Still working on it…*",
+    "no_text_unreachable": "*The agent can't be reached at the moment. Trying again…*",
+    "no_text_busy": "*The agent is busy at the moment. Trying again…*",
+    "no_text_failed": "*The agent broke off before it answered. Trying again…*",
+    "no_text_no_call": "*Many messages are being answered at the moment. Yours is in the queue…*",
     "empty_answer": "*The agent finished without saying anything. You can ask again.*",
     "stopped": "*Stopped.*",
     "answer_too_long": (

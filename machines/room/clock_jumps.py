@@ -11,7 +11,7 @@ from machines.room.state import Room
 from machines.room.step_draft import RoomActor
 from machines.turn.reply import EDIT_INTERVAL_S
 from machines.turn.retry_policy import LONGEST_SPREAD_WAIT_S
-from machines.turn.state import Attempt, Turn
+from machines.turn.state import RESTART_GRACE_S, Attempt, Turn
 
 
 def clamp_times(room_actor: RoomActor, context: StepContext) -> RoomActor:
@@ -52,4 +52,11 @@ def _clamp_turn(turn: Turn, now: float, agent_retry_s: float) -> Turn:
 
 
 def _clamp_attempt(attempt: Attempt, now: float) -> Attempt:
-    return replace(attempt, first_text_at=now) if attempt.first_text_at > now else attempt
+    quiet_until = now + RESTART_GRACE_S
+    if attempt.first_text_at <= now and attempt.quiet_until <= quiet_until:
+        return attempt
+    return replace(
+        attempt,
+        first_text_at=min(attempt.first_text_at, now),
+        quiet_until=min(attempt.quiet_until, quiet_until),
+    )

@@ -1,4 +1,4 @@
-"""Combines an agent's answer with sentences of the bot: the status line, and the end of the reply."""
+"""Combines an agent's answer with sentences of the bot: the status and quiet lines, and the end of the reply."""
 
 from pathlib import PurePosixPath
 
@@ -13,9 +13,15 @@ def status_line(activity: Activity | None, catalog: Catalog) -> str:
     """Return the line about the agent's activity; the final text never contains it."""
     if activity is None:
         return ""
-    if activity.kind == "tool":
-        return catalog.tool_status(activity.name)
-    return catalog.progress(activity.name)
+    tool = activity.kind == "tool"
+    line = catalog.tool_status(activity.name) if tool else catalog.progress(activity.name)
+    return line if line.strip() else ""
+
+
+def quiet_line(quiet: str, catalog: Catalog) -> str:
+    """Return the line that a reply shows before its first text; `quiet` is the value of `ActiveTurn.quiet`."""
+    reason, _, status = quiet.partition("\n")
+    return "\n".join(filter(None, (catalog.no_text_yet(reason) if reason else "", status)))
 
 
 def whole_answer(request: AgentRequest, done: AgentDone, catalog: Catalog) -> str:

@@ -1,11 +1,12 @@
 """A turn: one message of the user and the one reply to it (contract D1).
 
-`queued → asking → streaming → answered`. When an attempt fails, the turn waits and calls the agent again with the same
-`message_id`; the new text replaces the old one in the same reply. When the time for retries is over, the reply says
-that the agent could not answer (contract D10). When too many calls are open, the turn waits for a free one, at most as
-long as it would retry. The length and the time of an answer are limited; beyond a limit it ends with the text so far
-(contract E13). The user can stop it (contract K9). After a restart the agent is called again. `answered`, `failed` and
-`stopped` are final, and the reply's last text is then in the outbox.
+`queued → asking → streaming → answered`. While the agent says nothing, the reply shows a quiet line (contract D6). When
+an attempt fails, the turn waits and calls the agent again with the same `message_id`; the new text replaces the old one
+in the same reply. When the time for retries is over, the reply says that the agent could not answer (contract D10).
+When too many calls are open, the turn waits for a free one, at most as long as it would retry. The length and the time
+of an answer are limited; beyond a limit it ends with the text so far (contract E13). The user can stop it (contract
+K9). After a restart the agent is called again. `answered`, `failed` and `stopped` are final, and the reply's last text
+is then in the outbox.
 """
 
 from msgspec.structs import replace
@@ -29,11 +30,18 @@ from machines.events.internal import (
 from machines.fsm import Table
 from machines.i18n import Catalog
 from machines.turn.answer_text import AnswerText
-from machines.turn.endings import after_failure, status_line, whole_answer, without_answer
+from machines.turn.endings import (
+    after_failure,
+    quiet_line,
+    status_line,
+    whole_answer,
+    without_answer,
+)
+from machines.turn.growing import settled
 from machines.turn.notices import mark_question
-from machines.turn.reply import NOTHING_FINISHED, reliable, show_growing, show_last
+from machines.turn.reply import NOTHING_FINISHED, reliable, show_growing, show_last, show_quiet
 from machines.turn.retry_policy import ends_at, retry_at
-from machines.turn.state import ENDED, ActiveTurn
+from machines.turn.state import ENDED, RESTART_GRACE_S, ActiveTurn
 
 TurnEvent = TurnBegan | Resumed | AttemptEvent | TimePassed | RoomLost | UserStopped
 
@@ -82,6 +90,10 @@ class TurnMachine(StateMachine):
         | waiting_for_call.to(failed, cond="is_due", on="end_without_call")
         | streaming.to.itself(internal=True, cond="is_due", on="show_output")
         | waiting_to_retry.to(asking, cond="is_due", on="ask_again")
+        | asking.to.itself(internal=True, cond="is_quiet_due", on="show_quiet_line")
+        | waiting_for_call.to.itself(internal=True, cond="is_quiet_due", on="show_quiet_line")
+        | streaming.to.itself(internal=True, cond="is_quiet_due", on="show_quiet_line")
+        | waiting_to_retry.to.itself(internal=True, cond="is_quiet_due", on="show_quiet_line")
         | queued.to.itself(internal=True)
         | asking.to.itself(internal=True)
         | waiting_for_call.to.itself(internal=True)
@@ -117,6 +129,12 @@ class TurnMachine(StateMachine):
         return due_at is not None and context.now >= due_at
 
     @staticmethod
+    def is_quiet_due(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> bool:
+        """Whether the reply must show that it has no text yet, or why not (contract D6)."""
+        due_at = data.quiet_due_at()
+        return due_at is not None and context.now >= due_at
+
+    @staticmethod
     def begin(data: ActiveTurn, trigger: TurnBegan, context: StepContext) -> "_Result":
         """Begin the first attempt, and mark the message as read (contract D6)."""
         data, effects = _ask_with_new_limits(data, context, begun_at=context.now)
@@ -125,7 +143,9 @@ class TurnMachine(StateMachine):
     @staticmethod
     def restart(data: ActiveTurn, trigger: Resumed, context: StepContext) -> "_Result":
         """Begin an attempt with the same `message_id`; the time for retries starts again."""
-        return _ask_with_new_limits(data, context, begun_at=data.turn.begun_at)
+        data, effects = _ask_with_new_limits(data, context, begun_at=data.turn.begun_at)
+        attempt = replace(data.attempt, quiet_until=context.now + RESTART_GRACE_S)
+        return replace(data, attempt=attempt), effects
 
     @staticmethod
     def ask_again(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
@@ -140,15 +160,26 @@ class TurnMachine(StateMachine):
     @staticmethod
     def record_output(data: ActiveTurn, trigger: AgentOutput, context: StepContext) -> "_Result":
         """Record text and status; the first text is shown after a short delay."""
+        before, text = data.attempt, trigger.text
         status = status_line(trigger.activity, _catalog(data, context))
+        # White space alone, or the beginning of a heading, is not shown.
+        shows_text = before.shows_text or (text.visible and bool(settled(str(text)).strip()))
         first_text_at = 0.0
-        # White space alone, or a finished tool, is not shown.
-        if trigger.text.visible or status.strip():
-            first_text_at = data.attempt.first_text_at or context.now
+        if shows_text or status:
+            is_first = shows_text and not before.shows_text
+            first_text_at = context.now if is_first else before.first_text_at or context.now
         attempt = replace(
-            data.attempt, text=trigger.text, status=status, first_text_at=first_text_at
+            before, text=text, status=status, first_text_at=first_text_at, shows_text=shows_text
         )
         return replace(data, attempt=attempt), ()
+
+    @staticmethod
+    def show_quiet_line(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
+        """Show that there is no text yet, and the reason for it or the agent's activity (contract D6)."""
+        turn, quiet = data.turn, data.quiet(context.now)
+        line = quiet_line(quiet, _catalog(data, context))
+        reply, effects = show_quiet(turn.reply, line, quiet, context.now)
+        return replace(data, turn=replace(turn, reply=reply)), effects
 
     @staticmethod
     def show_output(data: ActiveTurn, trigger: TimePassed, context: StepContext) -> "_Result":
@@ -163,6 +194,9 @@ class TurnMachine(StateMachine):
             shown = text.since(finished.offset)
             turn = replace(turn, reply=reply, shown=shown, shown_finished=finished)
             attempt = replace(attempt, finished=finished)
+        if not turn.reply.shows_text:
+            # Nothing of it can be shown, so the next output decides.
+            return ActiveTurn(turn, replace(attempt, shows_text=False, first_text_at=0.0)), effects
         # The interval starts again even without an edit; otherwise the timer would be due at once.
         reply = replace(turn.reply, shown_at=max(turn.reply.shown_at, now))
         return ActiveTurn(replace(turn, reply=reply), attempt), effects
@@ -185,14 +219,14 @@ class TurnMachine(StateMachine):
 
     @staticmethod
     def wait_to_retry(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":
-        """Schedule the next attempt; the room still shows the text of this one."""
+        """Schedule the next attempt; the room still shows the text of this one, and that the bot is typing."""
         turn = replace(
             data.turn,
             retry_at=_retry_at(data, context),
             failure_reason=trigger.reason,
             failure_kind=trigger.kind,
         )
-        return ActiveTurn(turn), (ShowTyping(False),)
+        return ActiveTurn(turn), ()
 
     @staticmethod
     def end_failed(data: ActiveTurn, trigger: AttemptFailed, context: StepContext) -> "_Result":

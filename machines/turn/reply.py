@@ -2,9 +2,9 @@
 
 A reply is one message that grows by edits, or a series of such parts. The first text is delayed by
 `FIRST_TEXT_DELAY_S`, so that a short answer is one event without an edit. Each edit waits longer than the one before;
-twenty edits last about seven minutes. The checksum of each part's text is stored, so that a retry with the same text
-sends no edit. While an answer grows, its finished parts are not split, compared or stored again (`Finished`), so the
-cost of an answer is linear in its length.
+twenty edits last about seven minutes. Before its first text a reply may show a quiet line, which the text replaces. The
+checksum of each part's text is stored, so that a retry with the same text sends no edit. While an answer grows, its
+finished parts are not split, compared or stored again (`Finished`), so the cost of an answer is linear in its length.
 """
 
 import zlib
@@ -17,9 +17,11 @@ from machines.events.effects import DropEdits, Effect, Enqueue
 from machines.events.orders import RedactMessage, SendMessage
 from machines.ids import EventId, RoomId, TxnId
 from machines.turn.answer_text import AnswerText
+from machines.turn.growing import settled
 from machines.turn.split import CutPosition, close_fence, finished_parts, split
 
-FIRST_TEXT_DELAY_S = 0.2
+FIRST_TEXT_DELAY_S = 0.75
+"""An answer that is whole within 0.7 s is one event; the first text of another one shows within a second."""
 EDIT_INTERVAL_S = 1.6
 """Slightly more than the 1.5 s of contract D6, because the latency of requests varies."""
 LONGEST_ORDER_WAIT_S = 2 * EDIT_INTERVAL_S
@@ -29,6 +31,8 @@ INTERMEDIATE_EDITS = 16
 COMPLETING_EDITS = 19
 """An event may have 20 edits: three are reserved for parts that a retry completes with another text, and the last one
 for the end of the turn."""
+QUIET_EDITS = 5
+"""Maximum number of edits of the quiet line; the others are for the answer."""
 
 
 class Part(Struct, frozen=True):
@@ -48,7 +52,8 @@ class Part(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """The parts of one reply. `shown_at` is the earliest time of its newest edit.
 
-    A `notice` answers a command and is an `m.notice` (contract K1).
+    A `notice` answers a command and is an `m.notice` (contract K1). `quiet` identifies the quiet line while the room
+    shows nothing else of this reply.
     """
 
     room_id: RoomId
@@ -57,12 +62,21 @@ class Reply(Struct, frozen=True):
     parts: tuple[Part, ...] = ()
     shown_at: float = 0.0
     notice: bool = False
+    quiet: str = ""
+
+    @property
+    def shows_text(self) -> bool:
+        """Whether the room shows a part of the answer."""
+        return bool(self.parts) and not self.quiet
 
     def next_show_at(self, first_text_at: float) -> float:
-        """Return when the next text may be sent."""
-        if not self.parts:
-            return first_text_at + FIRST_TEXT_DELAY_S
-        return self.shown_at + EDIT_INTERVAL_S * EDIT_INTERVAL_GROWTH ** self.parts[-1].edits
+        """Return when the next text may be sent; the interval of edits is counted from the first one."""
+        return self.next_edit_at() if self.shows_text else first_text_at + FIRST_TEXT_DELAY_S
+
+    def next_edit_at(self) -> float:
+        """Return when the event that the room shows may be edited again."""
+        edits = self.parts[-1].edits if self.parts else 0
+        return self.shown_at + EDIT_INTERVAL_S * EDIT_INTERVAL_GROWTH**edits
 
 
 class Finished(Struct, frozen=True):
@@ -96,16 +110,25 @@ def show_growing(
 ) -> tuple[Reply, Finished, tuple[Effect, ...]]:
     """Send or edit the parts of an answer that still grows, with a status line below it.
 
-    Only the text after the finished parts is read. The status line will be removed again, so it does not affect where
-    the text is split.
+    Only the text after the finished parts is read. An end that is not clear yet is held back (`settled`). The status
+    line will be removed again, so it does not affect where the text is split.
     """
     text = answer.since(finished.offset)
     pieces, end = finished_parts(text, CutPosition(0, finished.opening))
     finished_now = Finished(finished.parts + len(pieces), finished.offset + end.offset, end.opening)
-    growing = "\n\n".join(filter(None, (text[end.offset :], status)))
+    growing = settled(text[end.offset :], end.opening)
+    if status:
+        growing = "\n\n".join(filter(None, (close_fence(growing, end.opening), status)))
     pieces += split(growing, CutPosition(0, end.opening))
+    if not pieces:
+        return reply, finished_now, ()
     reply, effects = _show(reply, pieces, finished.parts, at, final=False)
     return reply, finished_now, effects
+
+
+def show_quiet(reply: Reply, line: str, quiet: str, at: float) -> tuple[Reply, tuple[Effect, ...]]:
+    """Send or edit the quiet line of a reply that has no text yet; `quiet` identifies it (contract D6)."""
+    return _show(reply, (line,), 0, at, final=False, quiet=quiet)
 
 
 def show_last(
@@ -124,16 +147,17 @@ def show_last(
 
 
 def _show(
-    reply: Reply, pieces: Sequence[str], skipped: int, at: float, *, final: bool
+    reply: Reply, pieces: Sequence[str], skipped: int, at: float, *, final: bool, quiet: str = ""
 ) -> tuple[Reply, tuple[Effect, ...]]:
     """Send and edit messages so that the room shows `pieces`, the parts of the reply after the first `skipped`.
 
     A part with a successor is complete and gets its last edit here. The last edit of a reply keeps its distance to the
-    edit before it, and is delayed by up to `EDIT_INTERVAL_S`. If a retried answer is shorter, the parts that are left
-    over are redacted.
+    edit before it, and is delayed by up to `EDIT_INTERVAL_S`. A text that replaces the quiet line is not delayed. If a
+    retried answer is shorter, the parts that are left over are redacted.
     """
     total = skipped + len(pieces)
-    edit_at = max(at, (reply.shown_at if reply.parts else at) + EDIT_INTERVAL_S)
+    last_text_at = reply.shown_at if reply.parts else at
+    edit_at = at if reply.quiet else max(at, last_text_at + EDIT_INTERVAL_S)
     parts = list(reply.parts)
     is_complete = not any(part.partial for part in parts)
     added: list[Effect] = []
@@ -148,6 +172,7 @@ def _show(
             part=index + 1 if total > 1 or not complete else None,
             partial=not complete,
             thread_root=reply.thread_root,
+            quiet=bool(quiet),
         )
         if index == len(parts):
             part = Part(part_txn(reply.answers, index), 0, checksum(piece), not complete)
@@ -174,7 +199,8 @@ def _show(
         del parts[total:]
     shown_at = max(edit_at if edited else 0.0, at if added else 0.0, reply.shown_at)
     # New parts are sent first: without its last part a reply must not appear complete (contract D12).
-    return replace(reply, parts=tuple(parts), shown_at=shown_at), (*added, *edited)
+    reply = replace(reply, parts=tuple(parts), shown_at=shown_at, quiet=quiet)
+    return reply, (*added, *edited)
 
 
 def part_txn(answers: EventId, index: int) -> TxnId:

@@ -80,7 +80,7 @@ async def test_a_deletion_while_it_is_answered_stops_it_and_the_next_is_answered
         await settle()
         runtime.homeserver.next_sync(deletion("$1", room))
         await runtime.clock.advance(5)
-    assert replies(runtime) == {"$1": CATALOG.stopped_nothing(), "$2": "re: second"}
+    assert replies(runtime) == {"$1": CATALOG.stopped(), "$2": "re: second"}
 
 
 async def test_a_deletion_while_the_bot_is_down_stops_the_answer(runtime):
@@ -92,7 +92,7 @@ async def test_a_deletion_while_the_bot_is_down_stops_the_answer(runtime):
     async with runtime.running():
         runtime.homeserver.next_sync(deletion("$1", room))
         await runtime.clock.advance(5)
-    assert replies(runtime) == {"$1": CATALOG.stopped_nothing()}
+    assert replies(runtime) == {"$1": CATALOG.stopped()}
     assert runtime.database.rows("SELECT 1 FROM turns") == []
 
 

@@ -3,7 +3,7 @@
 import anyio
 from msgspec.structs import replace
 
-from actors.outbox import EDIT_INTERVAL_S, TXN_ID_LIFETIME_S
+from actors.outbox import TXN_ID_LIFETIME_S
 from machines.events.internal import OrderDone
 from machines.events.orders import (
     CreateRoom,
@@ -14,7 +14,7 @@ from machines.events.orders import (
     SendMessage,
 )
 from machines.ids import EventId, RoomId, TxnId, UserId
-from machines.turn.reply import LONGEST_ORDER_WAIT_S
+from machines.turn.reply import EDIT_INTERVAL_S, LONGEST_ORDER_WAIT_S
 from store.records import UnitOfWork
 from tests.actors.fakes import RuntimeFixture
 from tests.actors.outbox_fixture import ROOM, OutboxFixture, open_outbox

@@ -118,7 +118,15 @@ TURN = Machine(
                 failure_reason="no frame for 30 s",
                 failure_kind="silent",
             ),
-            Attempt(AnswerText("It is a long"), status="searching", first_text_at=88.0),
+            Attempt(
+                AnswerText("It is a long"), status="searching", first_text_at=88.0, shows_text=True
+            ),
+        ),
+        *(
+            ActiveTurn(
+                Turn(TURN_ID, REQUEST, REPLY, begun_at=at, retry_at=200.0, gives_up_at=200.0)
+            )
+            for at in (80.0, 95.0)
         ),
         ActiveTurn(Turn(TURN_ID, REQUEST, SHOWN, retry_at=100.1, ends_at=100.0, shown="It is")),
         ActiveTurn(

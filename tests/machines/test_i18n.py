@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from machines.events.matrix import UnsupportedKind
 from machines.i18n import TEMPLATES, AgentLine, Catalog, ChatLine, Switch, catalog_for
 from machines.i18n.formatter import Count, Formatter, escape, inline_code
+from machines.turn.state import QuietReason
 
 COMMANDS = (
     "help", "new", "chats", "open", "rename", "archive", "settings", "skills", "skill", "soul",
@@ -51,6 +52,7 @@ ARGUMENTS = {
     "on": True,
     "membership": "leave",
     "state": "again",
+    "reason": "working",
     "tokens": 12345,
 }
 KINDS = (
@@ -139,6 +141,8 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
         catalog.agent_gave_up(kind)
     for kind in get_args(UnsupportedKind):
         catalog.unsupported_message(kind)
+    for reason in get_args(QuietReason):
+        catalog.no_text_yet(reason)
     for command in COMMANDS:
         catalog.wrong_usage(command)
     for state, membership in (("already", "invite"), ("failed", "join")):

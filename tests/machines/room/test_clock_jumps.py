@@ -15,7 +15,7 @@ from machines.ids import EventId
 from machines.room.actor import RoomActor
 from machines.room.chat_context import QUESTION_LIFETIME_S
 from machines.room.state import MIN_REPAIR_INTERVAL_S, Room
-from machines.turn.reply import EDIT_INTERVAL_S
+from machines.turn.reply import EDIT_INTERVAL_S, FIRST_TEXT_DELAY_S
 from machines.turn.retry_policy import LONGEST_SPREAD_WAIT_S
 from tests.machines.support import ANNA, ROOM, RoomScenario
 
@@ -78,7 +78,7 @@ def test_a_streamed_answer_is_still_edited():
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.agent_output("one")
-    scenario.time_passes(0.3)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     scenario.agent_output("one two")
     set_back(scenario)
     due_at = scenario.actor.due_at()
@@ -92,7 +92,7 @@ def test_the_first_text_is_sent_at_once():
     scenario.user_writes("hello")
     scenario.agent_output("one")
     set_back(scenario)
-    assert scenario.time_passes(0.3).texts == ["one"]
+    assert scenario.time_passes(FIRST_TEXT_DELAY_S).texts == ["one"]
 
 
 def test_the_next_turn_waits_no_longer_than_the_edit_interval():
@@ -100,7 +100,7 @@ def test_the_next_turn_waits_no_longer_than_the_edit_interval():
     scenario.user_writes("hello")
     scenario.user_writes("next")
     scenario.agent_output("one")
-    scenario.time_passes(0.3)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     assert scenario.agent_done("one two").of(CallAgent) == []
     set_back(scenario)
     assert len(scenario.time_passes(EDIT_INTERVAL_S).of(CallAgent)) == 1
@@ -136,7 +136,7 @@ def test_a_correct_clock_changes_nothing(state):
     scenario = RoomScenario(now=10_000.0)
     scenario.user_writes("hello")
     scenario.agent_output("one")
-    scenario.time_passes(0.3)
+    scenario.time_passes(FIRST_TEXT_DELAY_S)
     room = replace(
         scenario.actor.room, state=state, since=scenario.now, last_repair_at=scenario.now
     )

@@ -71,7 +71,7 @@ def test_what_comes_after_the_first_text_changes_nothing():
     scenario = RoomScenario()
     scenario.user_writes("hello")
     scenario.agent_output("it begins")
-    assert replies(scenario.time_passes(0.3)) == [("$1", False)]
+    assert replies(scenario.time_passes(1.0)) == [("$1", False)]
     scenario.user_writes("one more")
     result = scenario.agent_done("it begins, and ends")
     assert not any(message.as_reply for message in result.messages)

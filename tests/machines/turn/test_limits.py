@@ -7,7 +7,7 @@ from machines.events.effects import CallAgent, CancelCall
 from machines.events.internal import AnswerTooLong, CallDelayed, CallStarted, Resumed
 from machines.turn.answer_text import AnswerText
 from machines.turn.reply import FIRST_TEXT_DELAY_S
-from machines.turn.state import NO_ATTEMPT, Turn
+from machines.turn.state import NO_ATTEMPT, QUIET_AFTER_S, Turn
 from store.codec import dump, read
 from tests.machines.support import CATALOG, RoomScenario, StepResult
 
@@ -74,6 +74,7 @@ def test_a_turn_without_any_text_ends_at_the_time_limit_too(state):
     if state == "waiting_for_call":
         call(scenario, CallDelayed)
     assert turn_of(scenario).state == state
+    scenario.time_passes(QUIET_AFTER_S if scenario.now == 1000.0 else 0.0)
     assert scenario.actor.due_at() == 1600.0
     result = scenario.time_passes(1600.0 - scenario.now)
     assert result.texts == [CATALOG.agent_gave_up("too_slow")]
@@ -163,8 +164,9 @@ def test_a_save_with_an_answer_that_is_too_long_has_failed():
 def test_a_first_attempt_without_a_call_ends_with_the_retries_and_is_not_reported_as_silent():
     scenario = reply_to()
     call(scenario, CallDelayed)
+    scenario.time_passes(QUIET_AFTER_S)
     assert scenario.actor.due_at() == 1120.0
-    assert scenario.time_passes(119.9).effects == ()
+    assert scenario.time_passes(109.9).effects == ()
     result = scenario.time_passes(0.1)
     assert result.texts == [CATALOG.agent_gave_up("no_call")]
     assert result.of(CancelCall)
@@ -183,7 +185,7 @@ def test_a_first_attempt_that_waited_for_its_call_has_its_full_time():
     call(scenario, CallDelayed)
     scenario.now += 119.0
     call(scenario, CallStarted)
-    assert scenario.time_passes(20.0).effects == ()
+    assert not scenario.time_passes(20.0).of(CancelCall)
     assert scenario.agent_done("Late, but here.").texts == ["Late, but here."]
 
 

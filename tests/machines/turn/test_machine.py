@@ -15,7 +15,7 @@ from machines.turn.answer_text import AnswerText
 from machines.turn.reply import EDIT_INTERVAL_S, FIRST_TEXT_DELAY_S, INTERMEDIATE_EDITS
 from machines.turn.retry_policy import FIRST_WAIT_S, LONGEST_WAIT_S, retry_at
 from machines.turn.split import PART_BYTES, split
-from machines.turn.state import NO_ATTEMPT, Turn
+from machines.turn.state import NO_ATTEMPT, QUIET_AFTER_S, Turn
 from store.codec import dump, read
 from tests.machines.support import ANNA, CATALOG, ROOM, RoomScenario
 
@@ -72,11 +72,11 @@ def test_the_first_text_is_delayed_and_shown_within_a_second():
 
 def test_an_answer_with_nothing_to_show_yet_sets_no_timer():
     scenario = reply_to()
-    ends_at = scenario.now + 1800.0
-    for nothing in ("", " \n"):
+    silent_at = scenario.now + QUIET_AFTER_S
+    for nothing in ("", " \n", "- "):
         scenario.agent_output(nothing)
-        assert scenario.actor.due_at() == ends_at
-        scenario.time_passes(7)
+        assert scenario.actor.due_at() == silent_at
+        scenario.time_passes(3)
     scenario.agent_output(" \nwords")
     assert scenario.actor.due_at() == scenario.now + FIRST_TEXT_DELAY_S
     (first,) = scenario.time_passes(FIRST_TEXT_DELAY_S).messages
@@ -85,14 +85,14 @@ def test_an_answer_with_nothing_to_show_yet_sets_no_timer():
 
 def test_a_tool_that_is_done_before_it_was_shown_sets_no_timer():
     scenario = reply_to()
-    ends_at = scenario.now + 1800.0
+    silent_at = scenario.now + QUIET_AFTER_S
     turn = scenario.actor.turn
     scenario.handle(
         AgentOutput(turn.turn_id, turn.attempt, AnswerText(), Activity("tool", "search"))
     )
     assert scenario.actor.due_at() == scenario.now + FIRST_TEXT_DELAY_S
     scenario.agent_output("")
-    assert scenario.actor.due_at() == ends_at
+    assert scenario.actor.due_at() == silent_at
 
 
 def test_the_status_line_shows_below_the_text_and_not_in_the_final_text():
@@ -269,7 +269,7 @@ def test_a_failed_attempt_is_repeated_later_under_the_same_message_id():
     scenario = reply_to()
     result = scenario.attempt_failed()
     assert result.of(CallAgent) == []
-    assert result.of(ShowTyping) == [ShowTyping(False)]
+    assert result.of(ShowTyping) == [], "typing shows until the reply ends"
     assert result.messages == []
 
     due = scenario.actor.due_at()
@@ -345,9 +345,10 @@ def test_without_time_for_another_attempt_the_reply_ends_with_the_reason():
         result = scenario.attempt_failed("unreachable")
         if result.messages:
             break
-        due = scenario.actor.due_at()
-        assert due is not None
-        scenario.time_passes(due - scenario.now)
+        while scenario.actor.turn.state == "waiting_to_retry":
+            due = scenario.actor.due_at()
+            assert due is not None
+            scenario.time_passes(due - scenario.now)
         tries += 1
     assert result.texts == [CATALOG.agent_gave_up("unreachable")]
     assert (result.messages[0].answers, result.messages[0].partial) == (
@@ -363,6 +364,7 @@ def test_a_later_attempt_that_stays_silent_is_cancelled_when_the_time_for_retrie
     scenario = reply_to()
     gives_up_at = scenario.now + 120.0
     scenario.attempt_failed()
+    scenario.time_passes(5)
     scenario.time_passes(5)
     assert scenario.actor.due_at() == gives_up_at
     result = scenario.time_passes(gives_up_at - scenario.now)
