@@ -163,6 +163,16 @@ async def test_the_edit_interval_is_measured_from_a_late_first_text(runtime: Run
         assert outbox_fixture.sent == ["m", "m.e1"]
 
 
+async def test_the_edit_interval_does_not_count_from_a_message_without_text(
+    runtime: RuntimeFixture,
+):
+    async with open_outbox(runtime) as outbox_fixture:
+        line = outbox_fixture.row("m", SendMessage(ROOM, "m", partial=True, quiet=True))
+        await outbox_fixture.commit_and_enqueue(line, outbox_fixture.edit("m.e1", "m"))
+        await runtime.clock.advance(0.1)
+        assert outbox_fixture.sent == ["m", "m.e1"]
+
+
 async def test_outcomes_are_reported_if_requested_and_refusals_always(
     runtime: RuntimeFixture,
 ):

@@ -76,6 +76,18 @@ async def test_typing_is_shown_again_until_the_answer_ends(clock: VirtualClock) 
     assert homeserver.typing == [(TYPING_DELAY_S, True), (again, True), (again + 1, False)]
 
 
+async def test_typing_is_not_interrupted_when_it_is_shown_again(clock: VirtualClock) -> None:
+    async with showing(clock) as (receipts, homeserver):
+        for _ in range(12):
+            receipts.show_typing(ROOM, True)
+            await clock.sleep(10)
+        receipts.show_typing(ROOM, False)
+        await clock.sleep(1)
+    shown = [at for at, typing in homeserver.typing if typing]
+    assert all(later - earlier <= TYPING_INTERVAL_S for earlier, later in pairwise(shown))
+    assert [at for at, typing in homeserver.typing if not typing] == [120.0]
+
+
 async def test_the_markers_of_a_quick_answer_move_together(clock: VirtualClock) -> None:
     async with showing(clock) as (receipts, homeserver):
         receipts.mark_read(ROOM, EventId("$one"))

@@ -10,11 +10,14 @@ from msgspec.structs import replace
 
 from actors.outbox import Outbox
 from actors.reconciler import Reconciler
+from machines.events.effects import Effect
 from machines.events.matrix import Gap, MatrixEvent
 from machines.events.orders import Order, Outcome, SendMessage
 from machines.ids import TxnId
 from machines.room.topology import Topology
 from machines.turn import driver as turn_driver
+from machines.turn import machine as turn_machine
+from machines.turn.reply import Finished, Reply
 from store import Journal
 from store.queries import SQL
 from store.records import InboxRow, OutboxRow, UnitOfWork
@@ -81,11 +84,24 @@ def _no_reconciliation(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Reconciler, "reconcile_matrix_state", nothing))
 
 
+def _quiet_line_kept(stack: ExitStack) -> None:
+    show_last = turn_machine.show_last
+
+    def kept(
+        reply: Reply, text: str, at: float, finished: Finished, ending: str = ""
+    ) -> tuple[Reply, tuple[Effect, ...]]:
+        line = f"{reply.quiet}\n\n" if reply.quiet else ""
+        return show_last(reply, line + text, at, finished, ending)
+
+    stack.enter_context(patch.object(turn_machine, "show_last", kept))
+
+
 RUNTIME_BUGS = (
     Bug("an order is sent before its commit", homeserver=_sent_before_commit, blind=False),
     Bug("an order is done before it is answered", homeserver=_DoneBeforeAnswered),
     Bug("the orders of a room are not sent one after the other", replace=_one_lane_per_order),
     Bug("a restart does not resume the turn in progress", replace=_turn_not_resumed),
+    Bug("the quiet line stays in the answer", replace=_quiet_line_kept),
     Bug("reconciliation is left out", replace=_no_reconciliation),
     Bug("a gap is not filled", homeserver=lambda port, journal: _NoHistory(port)),
 )
