@@ -5,12 +5,15 @@ import re
 DISPLAY = ("$$", r"\[")
 """The opening delimiters of a displayed formula, which may have several lines."""
 CLOSED_BY = {"$$": "$$", r"\[": r"\]", r"\(": r"\)", "$": "$"}
+_DELIMITER = re.compile(r"\$|\\[(\[]")
 TOKEN = re.compile(r"`+|\\.|\$\$?", re.DOTALL)
 """A run of backticks, an escaped character or a dollar delimiter."""
 
 
 def open_formula(text: str, begin: int = 0) -> tuple[str, int]:
     """Return the opening delimiter of a formula that is not closed, or "", and its offset; code spans are skipped."""
+    if not _DELIMITER.search(text, begin):
+        return "", 0
     tokens = [(found[0], found.start()) for found in TOKEN.finditer(text, begin)]
     last_run = {token: at for token, at in tokens if token.startswith("`")}
     code = opener = ""

@@ -24,12 +24,14 @@ _MAX_FORMULAS = 4
 _MAX_ABOVE = 2_000
 """The lines of a paragraph that are searched for open markup; a longer paragraph counts as having some."""
 
-_CONTAINERS = re.compile(r"(?:[ \t]*(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t])))*[ \t]*")
+_MARKERS = r"(?:[ \t]*(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t])))*[ \t]*"
+_CONTAINERS = re.compile(_MARKERS)
+_DEFINITION = re.compile(rf"^{_MARKERS}\[", re.MULTILINE)
 _STRUCTURE = re.compile(r"[-=*_|:+~`#>.)(\[\]<!\\$\s\d]*")
 _CODE_FENCE = re.compile("```|~~~")
 _HEADING = re.compile(r"#{1,6}(?:\s|$)")
 _LABEL = re.compile(r"\[(?:[^\\\[\]]|\\.)*")
-_LIST_ITEM = re.compile(r"[ \t>]*(?:[-*+]|(?P<number>\d{1,9})[.)])[ \t]")
+_LIST_ITEM = re.compile(r"^[ \t>]*(?:[-*+]|(?P<number>\d{1,9})[.)])[ \t]", re.MULTILINE)
 
 # Markup that is closed within the lines above, or that can't reach into the next line.
 _CLOSED = re.compile(
@@ -41,6 +43,12 @@ _CLOSED = re.compile(
     r"|\\[^(\[]"
 )
 _MARKUP = re.compile(r"[*_~`\[\]$\\]")
+
+
+def can_be_shown(text: str) -> bool:
+    """Whether some of a growing text may be shown; only its beginning is read."""
+    text = text.lstrip()
+    return len(text) > MAX_HELD or bool(settled(text).strip())
 
 
 def settled(text: str, opening: str = "") -> str:
@@ -61,6 +69,8 @@ def settled(text: str, opening: str = "") -> str:
 def _context(lines: str, opening: str) -> tuple[Fence | None, int]:
     """Return the fence that is open after these complete lines, and where their last paragraph begins."""
     fence = Fence.opened_by(opening)
+    if fence is None and not _CODE_FENCE.search(lines):
+        return None, _last_paragraph(lines)
     paragraph = offset = 0
     for line in lines.split("\n")[:-1]:
         offset += len(line) + 1
@@ -72,6 +82,17 @@ def _context(lines: str, opening: str) -> tuple[Fence | None, int]:
         if fence is not None or not line.strip(" \t\r>"):
             paragraph = offset
     return fence, paragraph
+
+
+def _last_paragraph(lines: str) -> int:
+    """Return where the lines after the last blank one begin."""
+    begin = len(lines)
+    while begin:
+        before = lines.rfind("\n", 0, begin - 1) + 1
+        if not lines[before:begin].strip(" \t\r\n>"):
+            break
+        begin = before
+    return begin
 
 
 def _ends_container(fence: Fence, line: str) -> bool:
@@ -107,7 +128,7 @@ def _settled_line(text: str, paragraph: int, begin: int) -> int:
         return begin
     above = text[paragraph:begin]
     if above and not _begins_block(line, above):
-        if any(_after_containers(each).startswith("[") for each in above.split("\n")):
+        if _DEFINITION.search(above):
             return begin  # it may belong to a link definition
         if len(above) > _MAX_ABOVE or _MARKUP.search(_CLOSED.sub("", above)):
             markup = _MARKUP.search(line)
@@ -132,7 +153,7 @@ def _begins_block(line: str, above: str) -> bool:
     if item is None:
         return False
     interrupts = item["number"] in (None, "1") and len(line) - len(line.lstrip()) < 4
-    return interrupts or any(_LIST_ITEM.match(each) for each in above.split("\n"))
+    return interrupts or _LIST_ITEM.search(above) is not None
 
 
 def _is_heading(line: str) -> bool:

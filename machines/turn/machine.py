@@ -37,7 +37,7 @@ from machines.turn.endings import (
     whole_answer,
     without_answer,
 )
-from machines.turn.growing import settled
+from machines.turn.growing import can_be_shown
 from machines.turn.notices import mark_question
 from machines.turn.reply import NOTHING_FINISHED, reliable, show_growing, show_last, show_quiet
 from machines.turn.retry_policy import ends_at, retry_at
@@ -163,7 +163,7 @@ class TurnMachine(StateMachine):
         before, text = data.attempt, trigger.text
         status = status_line(trigger.activity, _catalog(data, context))
         # White space alone, or the beginning of a heading, is not shown.
-        shows_text = before.shows_text or (text.visible and bool(settled(str(text)).strip()))
+        shows_text = before.shows_text or (text.visible and can_be_shown(str(text)))
         first_text_at = 0.0
         if shows_text or status:
             is_first = shows_text and not before.shows_text

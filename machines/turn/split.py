@@ -216,6 +216,8 @@ def _before_formula(text: str, start: int, cut: int) -> int:
 
     A formula at the start of the part is divided. Whether a formula is closed after the cut is not read.
     """
+    if text.find("$$", start, cut) < 0 and text.find(r"\[", start, cut) < 0:
+        return cut
     opener, begin = open_formula(text[start:cut])
     return start + begin if opener in DISPLAY and text[start : start + begin].strip() else cut
 
