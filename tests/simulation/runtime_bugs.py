@@ -17,7 +17,7 @@ from machines.ids import TxnId
 from machines.room.topology import Topology
 from machines.turn import driver as turn_driver
 from machines.turn import machine as turn_machine
-from machines.turn.reply import Finished, Reply
+from machines.turn.reply import Finished, Reply, show_last
 from store import Journal
 from store.queries import SQL
 from store.records import InboxRow, OutboxRow, UnitOfWork
@@ -85,8 +85,6 @@ def _no_reconciliation(stack: ExitStack) -> None:
 
 
 def _quiet_line_kept(stack: ExitStack) -> None:
-    show_last = turn_machine.show_last
-
     def kept(
         reply: Reply, text: str, at: float, finished: Finished, ending: str = ""
     ) -> tuple[Reply, tuple[Effect, ...]]:
