@@ -103,9 +103,7 @@ ENGLISH: Mapping[str, str] = {
     "example_load": "!load 1",
     "no_argument": "Nothing is changed. If you mean this whole chat, send just {command}.",
     "unknown_command": "There is no command {command}. `!help` lists those that work here.",
-    "only_in_chat": (
-        "{command} works inside a chat. Send it in one of yours, or open another with `!new`."
-    ),
+    "only_in_chat": ("{command} works inside a chat. `!chats` lists yours, `!new` opens another."),
     # Chats
     "chat_created": "**[{name}]({link})** is ready: accept its invitation to start.",
     "chat_created_in_shared_room": "Your new chat is ready: look for it among your invitations.",

@@ -252,7 +252,10 @@ def _run_command(draft: StepDraft, command: commands.Command, message: Message, 
     )
     draft.effects.append(Ack(seq))
     if command.chats_only and not ctx.is_chat:
-        draft.effects.append(ctx.answer(ctx.catalog.only_in_chat(command.name)))
+        # `!chats`, which the other sentence names, does not work with other readers.
+        shared = draft.room.has_other_readers
+        refuse = ctx.catalog.not_in_shared_room if shared else ctx.catalog.only_in_chat
+        draft.effects.append(ctx.answer(refuse(command.name)))
         return
     if command.chats_only and ctx.is_archived and not command.works_archived:
         draft.effects.append(ctx.answer(ctx.catalog.chat_is_archived(ctx.chat_number)))

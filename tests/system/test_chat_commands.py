@@ -122,7 +122,7 @@ async def test_an_archived_chat_says_so_and_stays_in_the_space(onboarded, agent,
     first = await onboarded.ask("after")
     assert first.msgtype == "m.notice"
     assert "archived" in text_of(first)
-    assert "already" in await onboarded.run_command("!archive")
+    assert "`!open 1`" in await onboarded.run_command("!archive")
     assert len(agent.requests) == asked
     assert onboarded.chat in await children(onboarded.user, onboarded.space)
     kept = await binding(synapse, onboarded, onboarded.chat)

@@ -91,6 +91,12 @@ def test_other_commands_work(body):
     assert shared_room().user_writes(body).texts == shared_room(1).user_writes(body).texts != []
 
 
+@pytest.mark.parametrize("name", ["rename", "archive", "load", "yes"])
+def test_a_command_of_a_chat_is_refused_without_a_hint_at_one_that_does_not_work_there(name):
+    assert shared_room().user_writes(f"!{name}").texts == [CATALOG.not_in_shared_room(name)]
+    assert shared_room(1).user_writes(f"!{name}").texts == [CATALOG.only_in_chat(name)]
+
+
 def test_help_names_only_the_commands_that_work_there():
     (page,) = shared_room().user_writes("!help").texts
     assert named(page) == {"help", "new", "skill", "language"}
