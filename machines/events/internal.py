@@ -248,12 +248,14 @@ class QueueOverflowed(Struct, frozen=True, tag="queue_overflowed"):
 class AnswerReady(Struct, frozen=True, tag="answer_ready"):
     """The answer of a user's actor. The room's actor sends it, because it knows who is in the room now.
 
-    In an entry room with other people it sends `shared_text`, which contains no personal data (contract O5).
+    In an entry room with other people, or if `user_id`, who asked, has left it, the room's actor sends `shared_text`,
+    which contains no personal data (contract O5).
     """
 
     reply_to: ReplyTarget = field(name="asked")
     text: str
     shared_text: str = field(name="in_company")
+    user_id: UserId | None = None
 
 
 AttemptEvent = CallDelayed | CallStarted | AgentOutput | AgentDone | AnswerTooLong | AttemptFailed

@@ -15,10 +15,13 @@ from machines.events.matrix import (
     Membership,
 )
 from machines.events.orders import Joined, RejectInvite
+from machines.ids import UserId
 from machines.room.binding import OwnerMembership
 from machines.room.machine import ROOM, RoomMachineEvent, new_txn_id
 from machines.room.step_draft import StepDraft
 from machines.turn.driver import drop_turn
+
+_MAX_DEPARTED = 100
 
 MembershipEvent = (
     InviteArrived | BotReturned | BotRemoved | MemberChanged | MembersCounted | EncryptionEnabled
@@ -53,6 +56,8 @@ def handle_membership(draft: StepDraft, event: MembershipEvent) -> None:
                 drop_turn(draft, "removed", "the bot was removed from the room")
         case MemberChanged(user_id=user_id, membership=membership):
             binding = draft.room.binding
+            if binding is not None and binding.room_type == "entry":
+                _record_departure(draft, user_id, membership)
             # The bot invites the owner before the room has its binding: only they can be meant then.
             if binding is None or binding.matrix_user_id == user_id:
                 changed = owner_membership_after(draft.room.owner_membership, membership)
@@ -76,6 +81,14 @@ def owner_membership_after(before: OwnerMembership, membership: Membership) -> O
             return "declined" if before in ("invite", "declined") else "leave"
         case _:
             assert_never(membership)
+
+
+def _record_departure(draft: StepDraft, user_id: UserId, membership: Membership) -> None:
+    """Record who left an entry room: another member may be there instead (contract O5)."""
+    if membership == "join":
+        draft.departed -= {user_id}
+    elif len(draft.departed) < _MAX_DEPARTED:
+        draft.departed |= {user_id}
 
 
 def _answer_invite(draft: StepDraft, invite: InviteArrived) -> None:

@@ -165,7 +165,7 @@ def send_user_answer(draft: StepDraft, ready: AnswerReady) -> None:
     reply_to, room = ready.reply_to, draft.room
     # The user who invited the bot may have left: then the one other member is another user.
     inviter_gone = reply_to.event_id is None and not room.owner_present
-    text = ready.shared_text if room.has_other_readers or inviter_gone else ready.text
+    text = ready.shared_text if draft.others_read(ready.user_id) or inviter_gone else ready.text
     if reply_to.event_id is not None:
         draft.effects.append(answer(reply_to, text))
     else:
@@ -260,7 +260,7 @@ def _run_command(draft: StepDraft, command: commands.Command, message: Message, 
     if command.chats_only and ctx.is_archived and not command.works_archived:
         draft.effects.append(ctx.answer(ctx.catalog.chat_is_archived(ctx.chat_number)))
         return
-    if command.is_private and draft.room.has_other_readers:
+    if command.is_private and draft.others_read(message.sender):
         draft.effects.append(ctx.answer(ctx.catalog.not_in_shared_room(command.name)))
         return
     applied = command.apply(ctx)

@@ -45,5 +45,5 @@ def give_way_back(draft: StepDraft, request: WayBackRequested) -> None:
     if reply_to.room_id == room.room_id:
         draft.effects.append(answer(reply_to, text))
         return
-    ready = AnswerReady(reply_to, text, catalog.not_in_shared_room("open"))
+    ready = AnswerReady(reply_to, text, catalog.not_in_shared_room("open"), binding.matrix_user_id)
     draft.effects.append(Tell(ActorKey(reply_to.room_id), ready))

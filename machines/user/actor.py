@@ -98,7 +98,7 @@ def _handle_request(
     if isinstance(request, ChatListRequested):
         page = chats_page(user, chats, reply_to, context)
         shared_text = context.catalog_for(user.user_id).not_in_shared_room("chats")
-        return user_actor, (tell_answer(reply_to, page, shared_text),)
+        return user_actor, (tell_answer(user, reply_to, page, shared_text),)
     if isinstance(request, OpenChatRequested):
         return user_actor, open_chat(user, chats, request, context)
     if isinstance(request, OnboardingRequested) and user.space_id and chats:
@@ -137,7 +137,10 @@ def _handle_outcome(
             failed = catalog.new_failed if user.space_id else catalog.setup_failed
             user_actor, effects = _step(user_actor, StepRefused(), context)
             # The homeserver's own words may name a room or a user (contract O5).
-            return user_actor, (*effects, tell_answer(reply_to, failed(reason), failed(errcode)))
+            return user_actor, (
+                *effects,
+                tell_answer(user, reply_to, failed(reason), failed(errcode)),
+            )
         case NameFound(name=name):
             return _step(user_actor, NameKnown(name, done.txn_id), context)
         case RoomCreated(room_id=room_id) if user.state == "making_space":
@@ -189,7 +192,7 @@ def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tup
     shared_text = (
         catalog.chat_created_in_shared_room() if others else catalog.entry_pointer_in_shared_room()
     )
-    pointer = tell_answer(reply_to, text, shared_text)
+    pointer = tell_answer(user, reply_to, text, shared_text)
     return user_actor, (*effects, welcome, pointer, _chat_made(user, chat, room_id))
 
 

@@ -85,7 +85,7 @@ def open_chat(
     chat = next((each for each in chats if chat_number(each.chat_id) == request.number), None)
     if chat is None:
         shared_text = catalog.not_in_shared_room("open")
-        return (tell_answer(reply_to, catalog.open_unknown(request.number), shared_text),)
+        return (tell_answer(user, reply_to, catalog.open_unknown(request.number), shared_text),)
     missing = is_missing_in_space(chats)
     ask = WayBackRequested(reply_to, request.reopened, missing)
     invite = invite_to_space(user, str(reply_to.event_id), context) if missing else ()
@@ -118,7 +118,7 @@ def point_to_chats(
             text = catalog.entry_plain_text(best.name, context.link(best.room_id))
         else:
             text = catalog.entry_way_back(best.name, chat_number(best.chat_id))
-        return (tell_answer(reply_to, text, shared_text),)
+        return (tell_answer(user, reply_to, text, shared_text),)
     last = (current or chats)[-1]
     link = context.link(last.room_id)
     key = f"{user.user_id}.{int(context.now * 1000)}.invite"
@@ -128,9 +128,10 @@ def point_to_chats(
         order = EnsureInvited(chat.room_id, user.user_id, reason)
         invites.append(Enqueue(order, TxnId(f"{key}.{index}")))
     text = catalog.already_here(last.name, link)
-    return (*invites, tell_answer(reply_to, text, shared_text))
+    return (*invites, tell_answer(user, reply_to, text, shared_text))
 
 
-def tell_answer(reply_to: ReplyTarget, text: str, shared_text: str) -> Tell:
+def tell_answer(user: User, reply_to: ReplyTarget, text: str, shared_text: str) -> Tell:
     """Let the room's actor answer a message or an invitation: it knows the members of the room."""
-    return Tell(ActorKey(reply_to.room_id), AnswerReady(reply_to, text, shared_text))
+    ready = AnswerReady(reply_to, text, shared_text, user.user_id)
+    return Tell(ActorKey(reply_to.room_id), ready)

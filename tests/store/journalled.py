@@ -140,6 +140,7 @@ EVENTS_SINCE_0004 = (
     LastMessageShown(ROOM, EventId("$question")),
     WayBackRequested(reply_to(5), reopened=True, invited_to_space=True),
     OpenChatRequested(reply_to(6), 7, reopened=True),
+    AnswerReady(reply_to(7), "two chats", "not shown here", BERT),
 )
 ORDERS_SINCE_0004 = (
     CreateRoom("nonce", "Plans", BERT, parent=SPACE, topic="A chat.", reason="It is ready."),

@@ -222,3 +222,18 @@ def test_the_shared_text_of_a_users_actor_has_no_chat_name_and_no_link():
         assert "Secret plans" in tell.event.text
         assert "Secret plans" not in tell.event.shared_text
         assert "matrix.to" not in tell.event.shared_text
+
+
+@pytest.mark.parametrize("body", ["!chats", "!settings", "!open 1"])
+def test_a_user_who_wrote_and_left_gets_no_private_answer_in_front_of_the_one_who_stayed(body):
+    scenario = shared_room()
+    scenario.handle(MembersCounted(ENTRY, 1), stored=True)
+    scenario.handle(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
+    assert scenario.handle(replace(ready(), user_id=ANNA), stored=True).texts == [
+        "nothing is named"
+    ]
+    command = body[1:].partition(" ")[0]
+    assert scenario.user_writes(body).texts == [CATALOG.not_in_shared_room(command)]
+    assert scenario.handle(replace(ready(), user_id=BERT), stored=True).texts == [ready().text]
+    scenario.handle(MemberChanged(ENTRY, EventId("$n"), ANNA, "join"), stored=True)
+    assert scenario.handle(replace(ready(), user_id=ANNA), stored=True).texts == [ready().text]
