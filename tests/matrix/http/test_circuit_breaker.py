@@ -141,6 +141,22 @@ async def test_a_single_lost_connection_is_not_announced_as_an_outage():
     assert not changes
 
 
+@pytest.mark.parametrize("answered_before", [False, True])
+async def test_a_first_timeout_at_start_is_announced_without_a_probe(answered_before):
+    clock = VirtualClock()
+    backend = FakeBackend(clock, lambda request: json_response({}))
+    changes = OutageChanges()
+    transport = transport_on(backend, changes)
+    async with clock.running(), anyio.create_task_group() as tasks:
+        if answered_before:
+            await transport.request(Request("GET", "/x"))
+        backend.handler, backend.latency_s = no_connection, 10.0
+        tasks.start_soon(request_all, transport, 1, [])
+        await clock.sleep(10.5)
+        assert [change[0] for change in changes] == ([] if answered_before else [False])
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_homeserver_that_answers_only_probes_is_one_outage_with_back_off():
     clock = VirtualClock()
     backend = FakeBackend(

@@ -4,12 +4,17 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from matrix.errors import Unreachable
 from matrix.http.backend import HttpRequest, HttpResponse
 from matrix.http.nio_backend import NioBackend
 from matrix.http.parsing import parse_response
+from matrix.http.request import Request
 from matrix.http.responses import classify
+from matrix.http.transport import Transport
+from tests.matrix.fake_backend import FakeBackend, error_response, json_response
+from tests.matrix.virtual_time import VirtualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -77,3 +82,23 @@ def test_an_error_page_says_who_wrote_it(status, words):
         classify(HttpResponse(status, {}, b"<html>no</html>"), 0.0, parse_response)
     assert str(status) in failure.value.reason
     assert words in failure.value.reason
+
+
+async def test_each_failed_try_is_a_line_at_debug_without_query_token_and_body():
+    responses = [
+        error_response(500),
+        error_response(429, "M_LIMIT_EXCEEDED", retry_after_ms=2000),
+        json_response({}),
+    ]
+    clock = VirtualClock()
+    backend = FakeBackend(clock, lambda _: responses.pop(0))
+    transport = Transport(backend, clock, lambda up, reason, outage_s: None)
+    transport.use_token("secret")
+    path = "/send/1"
+    request = Request("PUT", path, query={"a": "b&c"}, body={"body": "secret"}, bucket="send")
+    with capture_logs() as logs:
+        async with clock.running():
+            await transport.request(request)
+    assert [line.pop("reason") for line in logs] == ["HTTP 500 M_UNKNOWN", "HTTP 429, wait 2 s"]
+    line = {"event": "request_failed", "log_level": "debug", "method": "PUT", "path": path}
+    assert logs == [line, line]
