@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
+from cli.terminal import counted
+
 _Fields = MutableMapping[str, Any]
 
 _COLOURS = {"debug": "2", "warning": "33", "error": "31"}
@@ -83,10 +85,6 @@ class _Known:
         self.used.update(name for name in names if not self._fields.get(name))
 
 
-def _turns(count: object) -> str:
-    return "1 turn" if count == 1 else f"{count} turns"
-
-
 def _bot_live(fields: _Fields) -> list[str]:
     known = {name: fields.pop(name) for name in tuple(fields)}
     agents = known.get("agents") or []
@@ -104,26 +102,26 @@ def _bot_live(fields: _Fields) -> list[str]:
         "to begin": known.get("begin"),
     }
     lines = [f"{title + ':':<12}{value}" for title, value in shown.items() if value]
-    return [f"live, {known.get('rooms', '?')} rooms", *lines]
+    return [f"live, {counted(known.get('rooms', 0), 'room')}", *lines]
 
 
 def _reconciled(known: _Known) -> str:
     known.drop_empty("conflicts", "skipped")
     return (
-        f"rooms compared with the homeserver in {known['duration_s']} s: {known['spaces']} Spaces,"
-        f" {known['rooms_recovered']} rooms recovered, {known['rooms_unchanged']} unchanged,"
-        f" {known['backfilled']} bindings written"
+        f"rooms compared with the homeserver in {known['duration_s']} s:"
+        f" {counted(known['spaces'], 'Space')}, {counted(known['rooms_recovered'], 'room')} recovered,"
+        f" {known['rooms_unchanged']} unchanged, {counted(known['backfilled'], 'binding')} written"
     )
 
 
 def _agent_down(known: _Known) -> str:
-    waiting = _turns(known["waiting"])
+    waiting = counted(known["waiting"], "turn")
     return f"agent {known['agent']} at {known['url']} can't be reached: {known['reason']}; {waiting} waiting"
 
 
 def _agent_up(known: _Known) -> str:
     where = f"agent {known['agent']} at {known['url']}"
-    return f"{where} answers again after {known['outage_s']} s; {_turns(known['waiting'])} waiting"
+    return f"{where} answers again after {known['outage_s']} s; {counted(known['waiting'], 'turn')} waiting"
 
 
 def _turn_ended(known: _Known) -> str:
@@ -156,6 +154,7 @@ SENTENCES: dict[str, Callable[[_Known], str]] = {
     "chat_made": lambda known: (
         f"chat {known['chat_id']} made for {known['matrix_user_id']}, agent {known['agent']}"
     ),
+    "env_file_readable": lambda known: f"{known['path']} (mode {known['mode']}): {known['advice']}",
     "fatal": _fatal,
     "homeserver_reachable": lambda known: (
         f"homeserver {known['url']} answers again after {known['outage_s']} s"
