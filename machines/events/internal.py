@@ -26,13 +26,15 @@ from machines.turn.answer_text import AnswerText
 class ReplyTarget(Struct, frozen=True):
     """The message that an answer belongs to; `event_id` is `None` for an invitation, which is not a message.
 
-    `begun` are the parts of an unfinished answer that are in the room already (contract D12).
+    `begun` are the parts of an unfinished answer that are in the room already (contract D12). In an `encrypted` room
+    the bot can write nothing: what matters is said in the chat.
     """
 
     room_id: RoomId
     event_id: EventId | None = None
     thread_root: EventId | None = None
     begun: tuple[BegunPart, ...] = ()
+    encrypted: bool = False
 
 
 class OrderDone(Struct, frozen=True, tag="order_done"):

@@ -11,6 +11,12 @@ ENGLISH: Mapping[str, str] = {
         "appears here.\n\n"
         "`!new` opens another chat with a memory of its own, `!help` shows everything else."
     ),
+    "welcome_again": (
+        "**Welcome to a new chat** with **{agent}**: just write. It has a memory of its own."
+    ),
+    "invited_to_encrypted_room": (
+        "The room that you invited me to is encrypted, and I can't read or write there. Let's talk here."
+    ),
     "mock_hint": (
         "This agent is a built-in stand-in that shows what agents can do. Try `long`, `tool`, "
         "`confirm delete my notes`, `context`, `slow 5`, `break` or `fail`; anything else it echoes."

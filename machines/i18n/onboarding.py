@@ -36,10 +36,18 @@ class Onboarding(Formatter):
         """Return the reason of another invitation to a chat, which is not Markdown."""
         return self.format("invitation_back", agent=agent)
 
-    def welcome(self, agent: str, hint: str | None = None) -> str:
-        """Return the first message of a new chat; `hint` is Markdown about how to try this agent."""
+    def welcome(self, agent: str, hint: str | None = None, *, encrypted: bool = False) -> str:
+        """Return the first message of a user's first chat; `hint` is Markdown about how to try this agent.
+
+        `encrypted`: the room that the user invited the bot to is encrypted, and the bot can write nothing there.
+        """
         text = self.format("welcome", agent=escape(agent))
-        return f"{text}\n\n{hint}" if hint else text
+        unread = self.format("invited_to_encrypted_room") if encrypted else None
+        return "\n\n".join(filter(None, (text, hint, unread)))
+
+    def welcome_again(self, agent: str) -> str:
+        """Return the first message of a further chat."""
+        return self.format("welcome_again", agent=escape(agent))
 
     def mock_hint(self) -> str:
         """Return the hint of `welcome` for the built-in mock agent."""

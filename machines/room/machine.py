@@ -152,7 +152,7 @@ class RoomMachine(StateMachine):
     @staticmethod
     def welcome_again(data: Room, trigger: Joined, context: StepContext) -> _Result:
         """Welcome after a second invitation to a room that is bound already (contract O2)."""
-        welcome = (_welcome(data.room_id, data.onboarding_user),) if data.onboarding_user else ()
+        welcome = (_welcome(data, data.onboarding_user),) if data.onboarding_user else ()
         return replace(data, onboarding_user=None), welcome
 
     @staticmethod
@@ -190,21 +190,21 @@ class RoomMachine(StateMachine):
     def bind(data: Room, trigger: TopologyConfirmed, context: StepContext) -> _Result:
         """Bind; store the binding on the homeserver if it is missing, and welcome the user who invited the bot."""
         binding, welcomed = trigger.binding, data.onboarding_user
+        data = replace(data, encrypted=data.encrypted or trigger.encrypted)
         effects: list[Effect] = []
         if binding.platform_chat_id is not None:
             effects.append(ReservePlatformChatId(binding.platform_chat_id))
         if trigger.backfill:
             effects.append(_store_binding(data.room_id, binding, context))
         if welcomed and binding.room_type == "entry":
-            effects.append(_welcome(data.room_id, welcomed))
+            effects.append(_welcome(data, welcomed))
         known = trigger.owner_membership
         if known is None and data.binding is None:
             known = "join"  # what was recorded without a binding is that of any member
         if known is not None and (known, data.owner_membership) != ("leave", "declined"):
             data = replace(data, owner_membership=known)
         data = _bound(data, binding, trigger.name or data.name)
-        data = replace(data, encrypted=data.encrypted or trigger.encrypted, others=trigger.others)
-        return data, tuple(effects)
+        return replace(data, others=trigger.others), tuple(effects)
 
     @staticmethod
     def store_others(data: Room, trigger: TopologyConfirmed, context: StepContext) -> _Result:
@@ -289,8 +289,9 @@ def _store_binding(room_id: RoomId, binding: Binding, context: StepContext) -> E
     return Enqueue(StoreBinding(room_id, binding.content()), txn_id)
 
 
-def _welcome(room_id: RoomId, user_id: UserId) -> Tell:
-    return Tell(ActorKey(user_id), OnboardingRequested(ReplyTarget(room_id)))
+def _welcome(room: Room, user_id: UserId) -> Tell:
+    reply_to = ReplyTarget(room.room_id, encrypted=room.encrypted)
+    return Tell(ActorKey(user_id), OnboardingRequested(reply_to))
 
 
 def _with_interval_reset(room: Room) -> Room:

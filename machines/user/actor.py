@@ -173,11 +173,11 @@ def _finish(user_actor: UserActor, context: StepContext) -> tuple[UserActor, tup
     # The room's row may have the binding already.
     others = tuple(each for each in user_actor.chats if each.room_id != room_id)
     user_actor = replace(user_actor, chats=(*others, summary))
+    agent = context.agents.label(chat.agent_id)
     hint = catalog.mock_hint() if context.mock_agents else None
+    first_text = catalog.welcome(agent, hint, encrypted=reply_to.encrypted)
     welcome = Enqueue(
-        SendMessage(
-            room_id, catalog.welcome(context.agents.label(chat.agent_id), hint), notice=True
-        ),
+        SendMessage(room_id, catalog.welcome_again(agent) if others else first_text, notice=True),
         TxnId(f"{user.user_id}.{chat.chat_id}.welcome"),
     )
     missing = is_missing_in_space(others)

@@ -13,7 +13,7 @@ async def test_onboarding_from_an_encrypted_room_writes_no_plaintext_into_it(mak
         await daemon.wait_live()
         entry = await user.create_room(invite=[bot.user_id], encrypted=True, is_direct=True)
         _, chat = await accept(user, bot.user_id)
-        await notice(user, chat, "Welcome")
+        assert "is encrypted" in (await notice(user, chat, "Welcome")).body
         # A plaintext message of a careless client gets no plaintext answer either.
         await user.send_text(entry, "!help")
         await daemon.wait_log(

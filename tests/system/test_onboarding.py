@@ -85,7 +85,7 @@ async def test_brand_and_language_are_settings_of_the_operator(make_bot, make_us
         onboarded = await onboard(anna, bot.user_id)
         assert await anna.state_content(onboarded.space, "m.room.name") == {"name": "Сигма — Анна"}
         assert await anna.state_content(onboarded.chat, "m.room.name") == {"name": "Чат 1"}
-        assert "Добро пожаловать" in (await notice(anna, onboarded.chat)).body
+        assert "Вас приветствует" in (await notice(anna, onboarded.chat)).body
 
 
 async def test_a_user_without_a_display_name_gets_a_space_too(session_bot, user):

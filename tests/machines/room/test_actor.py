@@ -18,6 +18,7 @@ from machines.events.internal import (
     AttemptFailed,
     OnboardingRequested,
     OrderDone,
+    ReplyTarget,
     Resumed,
     RoomMade,
 )
@@ -29,7 +30,7 @@ from machines.events.matrix import (
     MalformedArrived,
     MemberChanged,
 )
-from machines.events.orders import Refused
+from machines.events.orders import Joined, Refused
 from machines.ids import EventId
 from machines.room.actor import effects_of_refusal
 from machines.turn.answer_text import AnswerText
@@ -124,6 +125,13 @@ def test_a_waiting_message_is_ignored_if_its_sender_is_no_longer_allowed():
 def test_a_message_in_a_space_is_ignored():
     space = chat_room(binding=replace(CHAT_BINDING, room_type="space", chat_id=None))
     assert RoomScenario(space).user_writes("hello").effects == (Ack(1),)
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_the_request_of_an_invitation_says_whether_its_room_is_encrypted(encrypted):
+    room = entry_room(encrypted=encrypted, onboarding_user=ANNA)
+    (tell,) = RoomScenario(room).order_done("$join", Joined(ENTRY, encrypted)).tells
+    assert tell.event.reply_to == ReplyTarget(ENTRY, encrypted=encrypted)
 
 
 def test_plain_text_in_an_entry_room_requests_onboarding_and_calls_no_agent():

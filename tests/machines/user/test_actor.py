@@ -131,6 +131,26 @@ def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
     assert ROOM.removeprefix("!") in pointer.body
 
 
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_the_welcome_says_that_the_room_of_the_invitation_is_encrypted(encrypted):
+    scenario = UserScenario()
+    request = OnboardingRequested(replace(INVITED, encrypted=encrypted))
+    welcome, _ = complete_orders(scenario, scenario.handle(request))[-1].messages
+    assert ("is encrypted" in welcome.body) == encrypted
+    assert welcome.body == CATALOG.welcome("the default agent", encrypted=encrypted)
+
+
+def test_a_further_chat_has_a_shorter_welcome():
+    scenario = UserScenario()
+    complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
+    scenario.actor = replace(
+        scenario.actor, chats=(replace(scenario.actor.chats[0], room_id=RoomId("!other")),)
+    )
+    steps = complete_orders(scenario, scenario.handle(NewChatRequested(WROTE, "Trip")))
+    welcome, *_ = steps[-1].messages
+    assert welcome.body == CATALOG.welcome_again("the default agent")
+
+
 def test_a_pointer_that_a_message_requested_answers_that_message():
     scenario = UserScenario()
     steps = complete_orders(scenario, scenario.handle(OnboardingRequested(WROTE)))
