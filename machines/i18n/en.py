@@ -31,11 +31,11 @@ ENGLISH: Mapping[str, str] = {
         "room is missing from your list, accept its invitation: I have invited you again."
     ),
     "entry_pointer_in_shared_room": (
-        "Others read along here, so let's talk in your own chat: look for your Space among your "
+        "Others can read this room, so let's talk in your own chat: look for your Space among your "
         "rooms and invitations, or send `!new` for another chat."
     ),
     "not_in_shared_room": (
-        "Others read along here, so please send {command} in one of your chats."
+        "Others can read this room, so please send {command} in one of your chats."
     ),
     "setup_failed": (
         "Your Space could not be set up: {reason}. Please invite me again later; if that does "
@@ -53,7 +53,7 @@ ENGLISH: Mapping[str, str] = {
     "chat_topic": "A chat with {agent}.",
     "space_invitation": "This is your Space: it holds all your chats with {brand}.",
     "chat_invitation": "Your new chat with {agent} is ready.",
-    "invitation_back": "Here is your chat with {agent} again.",
+    "invitation_back": "Your chat with {agent} is waiting for you.",
     "entry_way_back": (
         "This room is for commands. `!open {number}` brings **{chat}** back, `!new` opens another chat."
     ),

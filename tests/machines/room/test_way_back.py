@@ -69,7 +69,9 @@ def test_an_archived_chat_is_open_again_in_its_row_and_on_the_homeserver():
 def test_an_owner_who_is_missing_is_invited_again_with_a_reason(membership):
     result = comes_back(RoomScenario(chat_room(owner_membership=membership)))
     (invite,) = [order for order in result.orders if isinstance(order, EnsureInvited)]
-    assert invite == EnsureInvited(ROOM, ANNA, "Here is your chat with the default agent again.")
+    assert invite == EnsureInvited(
+        ROOM, ANNA, "Your chat with the default agent is waiting for you."
+    )
     assert answer_of(result) == expected("already", membership)
     assert not any(isinstance(order, StoreBinding) for order in result.orders)
 

@@ -84,7 +84,7 @@ def test_a_member_of_the_space_is_not_told_of_an_invitation_to_it():
 
 def test_each_invitation_after_another_invitation_of_the_bot_has_a_reason():
     result = with_chats(chat(1), chat(2)).handle(OnboardingRequested(ReplyTarget(ENTRY)))
-    reason = "Here is your chat with the default agent again."
+    reason = "Your chat with the default agent is waiting for you."
     assert [order for order in result.orders if isinstance(order, EnsureInvited)] == [
         INVITE_TO_SPACE,
         EnsureInvited(RoomId("!c1"), ANNA, reason),
