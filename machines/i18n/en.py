@@ -148,22 +148,22 @@ ENGLISH: Mapping[str, str] = {
     "chat_membership_invite": "invitation not accepted yet",
     "chat_membership_leave": "you left",
     "chat_membership_declined": "you declined the invitation",
-    "chats_hint_invited": "A chat starts when you accept its invitation.",
-    "chats_hint_open": "`!open <number>` brings a chat back, for example `!open {number}`.",
-    "chats_hint_space": "You are not in your Space: `!open <number>` also invites you there again.",
+    "chats_hint_invited": "Accept an invitation to start that chat.",
+    "chats_hint_open": "To bring a chat back, send for example `!open {number}`.",
+    "chats_hint_space": "You are not in your Space: `!open` with the number of a chat invites you there again.",
     "open_again": "[{name}]({link}) is open again.",
     "open_already": "[{name}]({link}) is open.",
     "open_failed": (
-        "[{name}]({link}) is out of order right now: write there, and I will try to restore it."
+        "[{name}]({link}) is out of order right now. When you write there, I will try to restore it."
     ),
-    "open_invited_again": "I have invited you again: accept the invitation to go on.",
-    "open_accept": "Its invitation is waiting for you: accept it to start.",
+    "open_invited_again": "There is a new invitation for you: accept it to come back.",
+    "open_accept": "Its invitation is waiting for you: accept it to come in.",
     "open_stale": (
-        "But its agent (**{agent}**) is not available any more, so nobody answers there; `!new` "
+        "The chat's agent, **{agent}**, is no longer available, so nobody answers there; `!new` "
         "opens a chat with another agent."
     ),
     "open_unknown": "You have no chat with the number {number}. `!chats` shows yours.",
-    "invited_to_space": "You are invited to your Space again, too.",
+    "invited_to_space": "There is a new invitation to your Space, too.",
     # Answers
     "tool_status": "*Using {tool}…*",
     "progress": "*{text}…*",

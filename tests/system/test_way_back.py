@@ -108,7 +108,7 @@ async def test_open_invites_an_owner_who_left_with_a_reason(onboarded):
     await onboarded.user.leave(onboarded.chat)
     onboarded.user.stream.seen.clear()
     answer = await onboarded.run_command("!open 1", onboarded.entry)
-    assert "invited you again" in answer
+    assert "a new invitation" in answer
     again = await invitation(onboarded.user, onboarded.chat)
     assert again["reason"] == CATALOG.invitation_back("Agent")
     await onboarded.user.join(onboarded.chat)
