@@ -5,7 +5,7 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
-from machines.i18n.formatter import Formatter, escape
+from machines.i18n.formatter import Formatter, escape, with_detail
 from machines.room.binding import OwnerMembership
 
 
@@ -37,8 +37,8 @@ class Chats(Formatter):
         return self.format("chat_created_in_shared_room")
 
     def new_failed(self, reason: str) -> str:
-        """Answer `!new` when the homeserver refuses the room."""
-        return self.format("new_failed", reason=escape(reason))
+        """Answer `!new` when the homeserver refuses the room; `reason` is in its words."""
+        return with_detail(self.format("new_failed"), escape(reason))
 
     def chats_list(self, chats: Iterable[ChatLine]) -> str:
         """Answer `!chats`."""

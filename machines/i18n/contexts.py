@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from machines.i18n.formatter import Formatter, escape, inline_code
+from machines.i18n.formatter import Formatter, escape, inline_code, with_detail
 
 
 class Contexts(Formatter):
@@ -42,7 +42,7 @@ class Contexts(Formatter):
 
     def save_failed(self, name: str, code: str = "") -> str:
         """Answer `!save` when the agent could not save it; `code` is that of its error."""
-        return _with_code(self.format("save_failed", name=escape(name)), code)
+        return with_detail(self.format("save_failed", name=escape(name)), _code(code))
 
     def load_list(self, saves: tuple[str, ...]) -> str:
         """Answer `!load`; the next plain number picks a save."""
@@ -67,7 +67,7 @@ class Contexts(Formatter):
 
     def load_failed(self, name: str, code: str = "") -> str:
         """Answer the picked number when the agent could not load the save; `code` is that of its error."""
-        return _with_code(self.format("load_failed", name=escape(name)), code)
+        return with_detail(self.format("load_failed", name=escape(name)), _code(code))
 
     def load_left(self) -> str:
         """Answer `0` or `!cancel` to the list of saves."""
@@ -89,5 +89,5 @@ class Contexts(Formatter):
         )
 
 
-def _with_code(sentence: str, code: str) -> str:
-    return f"{sentence} ({inline_code(code)})" if code else sentence
+def _code(code: str) -> str:
+    return inline_code(code) if code else ""

@@ -38,12 +38,11 @@ ENGLISH: Mapping[str, str] = {
         "Others can read this room, so please send {command} in one of your chats."
     ),
     "setup_failed": (
-        "Your Space could not be set up: {reason}. Please invite me again later; if that does "
+        "Your Space could not be set up. Please send `!new` here later to try again; if that does "
         "not help, ask the operator."
     ),
     "invite_refused": (
-        "I may talk only to people on my operator's list. If you would like to be on it, please "
-        "ask the operator."
+        "I may talk only to people on my operator's list. To be added to it, please ask the operator."
     ),
     "no_longer_allowed": (
         "I'm sorry, I can't answer you here any more: you are no longer on my operator's list. "
@@ -113,7 +112,7 @@ ENGLISH: Mapping[str, str] = {
     # Chats
     "chat_created": "**[{name}]({link})** is ready: accept its invitation to start.",
     "chat_created_in_shared_room": "Your new chat is ready: look for it among your invitations.",
-    "new_failed": "The chat could not be opened: {reason}. Please try `!new` again later.",
+    "new_failed": "The chat could not be opened. Please send `!new` later to try again.",
     "chats_header": "Your chats:",
     "chat_line": "- {number} · [{name}]({link}) · {agent} · {state}",
     "chat_line_here": "- {number} · [{name}]({link}) · {agent} · {state} · **you are here**",

@@ -66,6 +66,11 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
+def with_detail(sentence: str, detail: str) -> str:
+    """Return a sentence, and behind it a detail in parentheses, such as the code of an error; it may be empty."""
+    return f"{sentence} ({detail})" if detail else sentence
+
+
 def inline_code(text: str) -> str:
     """Return text in one line as inline code."""
     return f"`{' '.join(text.split()).replace('`', chr(39))}`"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from machines.i18n.formatter import Formatter, escape, inline_code
+from machines.i18n.formatter import Formatter, escape, inline_code, with_detail
 
 
 class Onboarding(Formatter):
@@ -78,8 +78,8 @@ class Onboarding(Formatter):
         return self.format("not_in_shared_room", command=inline_code(f"!{command}"))
 
     def setup_failed(self, reason: str) -> str:
-        """Report in the entry room that the homeserver refuses the Space or its first chat."""
-        return self.format("setup_failed", reason=escape(reason))
+        """Report in the entry room that the homeserver refuses the Space; `reason` is in its words."""
+        return with_detail(self.format("setup_failed"), escape(reason))
 
     def invite_refused(self) -> str:
         """Return the reason of a rejected invitation, which is not Markdown (contract O4)."""
