@@ -169,7 +169,7 @@ ENGLISH: Mapping[str, str] = {
     "no_text_working": "*Still working on it…*",
     "no_text_unreachable": "*The agent can't be reached at the moment. Trying again…*",
     "no_text_busy": "*The agent is busy at the moment. Trying again…*",
-    "no_text_failed": "*The agent broke off before it answered. Trying again…*",
+    "no_text_failed": "*The agent's answer did not get through. Trying again…*",
     "no_text_no_call": "*Many messages are being answered at the moment. Yours is in the queue…*",
     "empty_answer": "*The agent finished without saying anything. You can ask again.*",
     "stopped": "*Stopped.*",
@@ -177,7 +177,7 @@ ENGLISH: Mapping[str, str] = {
         "*The answer is longer than I can show, so it ends here. You can ask for the rest.*"
     ),
     "turn_too_long": (
-        "*The time for one answer is over, so it ends here. You can ask the agent to go on.*"
+        "*The time for one answer is over, so this one ends here. You can ask the agent to go on.*"
     ),
     "stop_done": "Ready for your next message.",
     "stop_next": "Going on with what you sent since.",
@@ -197,8 +197,7 @@ ENGLISH: Mapping[str, str] = {
         "your message again."
     ),
     "gave_up_busy": (
-        "The agent could not answer: it is busy with this chat elsewhere. Please send your "
-        "message again in a while."
+        "The agent could not answer: it is busy at the moment. Please send your message again in a while."
     ),
     "gave_up_not_restored": (
         "The agent could not answer: I could not restore my local state for this room within a day. "
@@ -220,10 +219,10 @@ ENGLISH: Mapping[str, str] = {
     ),
     "message_failed": "I could not read this message. Please send it again as plain text.",
     "confirmation_title": "**The agent asks: {title}**",
-    "confirmation_hint": "Answer with `!yes` or `!no`.",
+    "confirmation_hint": "Answer with just `!yes` or `!no`.",
     "question_again": (
-        "Nothing is decided yet: an answer counts only alone, and after its question. The "
-        "question is still open:"
+        "Nothing is decided yet: `!yes` or `!no` counts only without other words, and only after the "
+        "question. Here it is again:"
     ),
     "no_open_question": "The agent is not asking you anything right now.",
     "confirmation_expired": (
@@ -314,7 +313,7 @@ ENGLISH: Mapping[str, str] = {
         "everything as it is."
     ),
     # Files
-    "files_not_yet": "I can't open files yet. Please write as text what matters in it.",
+    "files_not_yet": "I can't open files yet. Please write what matters as text.",
     "agent_file_failed": "The agent offered the file **{name}**, but I can't show it.",
     "voice_not_yet": "I can't listen to voice messages yet. Please write what you said.",
     "file_not_opened": (

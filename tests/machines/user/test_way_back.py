@@ -127,7 +127,7 @@ def test_the_list_marks_archived_left_declined_and_waiting_chats():
 
 
 def test_the_list_says_how_to_bring_back_what_can_be_brought_back():
-    hint = "`!open <number>` brings a chat back, for example `!open 2`."
+    hint = "To bring a chat back, send for example `!open 2`."
     for marked in (chat(2, archived=True), chat(2, owner_membership="leave")):
         assert page_of(chat(1), marked)[-1] == hint
     assert page_of(chat(1), chat(2, owner_membership="invite"))[-1] == (
