@@ -19,7 +19,7 @@ ENGLISH: Mapping[str, str] = {
     ),
     "mock_hint": (
         "This agent is a built-in stand-in that shows what agents can do. Try `long`, `tool`, "
-        "`confirm delete my notes`, `context`, `slow 5`, `break` or `fail`; anything else it echoes."
+        "`confirm delete my notes`, `context`, `slow 5`, `break` or `fail`; it repeats anything else."
     ),
     "entry_pointer": (
         "Your Space is ready, and in it your first chat, [{chat}]({link}): accept both invitations "
@@ -74,13 +74,13 @@ ENGLISH: Mapping[str, str] = {
     "help_rename": "gives this chat another name",
     "help_archive": "closes this chat; it stays readable, and `!open` brings it back",
     "help_settings": "shows your settings",
-    "help_skills": "lists what the agent may use",
+    "help_skills": "lists the skills that the agent may use",
     "usage_skill": "!skill on|off <name>",
     "help_skill": "switches a skill on or off",
     "usage_soul": "!soul [text]",
-    "help_soul": "shows or sets how the agent should be; `!soul off` removes it",
+    "help_soul": "shows or sets how the agent should behave; `!soul off` removes it",
     "usage_safety": "!safety [on|off <name>]",
-    "help_safety": "lists what the agent asks about first, or switches one",
+    "help_safety": "lists what the agent asks you about first, or switches such a rule",
     "usage_agent": "!agent [number|id]",
     "help_agent": "lists the agents, or selects one for new chats",
     "usage_language": "!language [en|ru]",
@@ -106,7 +106,7 @@ ENGLISH: Mapping[str, str] = {
     "example_language": "!language ru",
     "example_save": "!save before the trip",
     "example_load": "!load 1",
-    "no_argument": "Nothing is changed. If you mean this whole chat, send just {command}.",
+    "no_argument": "Nothing was changed. If you mean this whole chat, send just {command}.",
     "unknown_command": "There is no command {command}. `!help` lists those that work here.",
     "only_in_chat": ("{command} works inside a chat. `!chats` lists yours, `!new` opens another."),
     # Chats
@@ -241,7 +241,7 @@ ENGLISH: Mapping[str, str] = {
         "- Language: {language}\n"
         "- Skills that are on: {skills}\n"
         "- Soul: {soul}\n"
-        "- The agent asks first before: {safety}\n\n"
+        "- Safety rules that are on: {safety}\n\n"
         "Change them with `!agent`, `!language`, `!skill`, `!soul` and `!safety`."
     ),
     "language_name": "English",
@@ -249,23 +249,20 @@ ENGLISH: Mapping[str, str] = {
     "language_shown": "I write to you in **English**. You can choose:",
     "language_set": "From now on I write to you in English, in every room.",
     "language_unknown": "I don't speak {wanted}. You can choose:",
-    "skills_header": (
-        "What the agent may use; `!skill off files` or `!skill on files`, for example, switches "
-        "one:"
-    ),
+    "skills_header": "The agent's skills; for example, `!skill off files` switches one off:",
     "no_skills": "There are no skills to switch.",
     "skill_switched": "{name} is {state}, starting with your next message.",
     "skill_unknown": "There is no skill {name}. You can choose: {known}.",
     "no_soul": (
-        "No soul is set. Say how the agent should be, for example: `!soul Be brief and kind.`"
+        "No soul is set. Say how the agent should behave, for example: `!soul Be brief and kind.`"
     ),
-    "soul_shown": "The agent should be like this (`!soul off` removes it):\n\n{soul}",
+    "soul_shown": "How the agent should behave (`!soul off` removes it):\n\n{soul}",
     "soul_set": "The soul is set, starting with your next message. `!soul off` removes it.",
     "soul_cleared": "The soul is removed, starting with your next message.",
     "soul_too_long": "That is too long: up to {limit} {limit:character|characters} fit.",
     "safety_header": (
-        "What the agent asks you about first; `!safety off file-delete`, for example, lets it "
-        "act without asking:"
+        "What the agent asks you about first; for example, `!safety off file-delete` lets it delete "
+        "files without asking:"
     ),
     "no_safety": "There are no safety rules to switch.",
     "safety_switched": "{name} is {state}, starting with your next message.",
@@ -274,10 +271,10 @@ ENGLISH: Mapping[str, str] = {
     "agent_line": "{number}. **{label}** ({agent})",
     "agent_line_selected": "{number}. **{label}** ({agent}) — selected",
     "agents_footer": "`!agent <number>` selects one for new chats.",
-    "agent_selected": "Your new chats are with **{label}** from now on.",
-    "agent_bound_here": "This chat and your new ones are with **{label}** from now on.",
+    "agent_selected": "From now on, your new chats are with **{label}**.",
+    "agent_bound_here": "From now on, this chat and your new ones are with **{label}**.",
     "agent_bound_elsewhere": (
-        "Your new chats are with **{label}** from now on. This one stays with **{here}**."
+        "From now on, your new chats are with **{label}**. This chat stays with **{here}**."
     ),
     "agent_unknown": "There is no agent {wanted}. `!agent` lists them.",
     # Context
