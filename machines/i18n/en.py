@@ -281,7 +281,7 @@ ENGLISH: Mapping[str, str] = {
     "context_cleared": (
         "The agent has forgotten this chat and starts afresh. This can't be undone."
     ),
-    "context_cleared_saves": "Your saves stay listed; `!load` asks the agent for one.",
+    "context_cleared_saves": "Your saves stay listed; `!load` asks the agent to go back to one.",
     "context_page": "{state}; {used}.",
     "context_unsaved": "Nothing saved yet",
     "context_named": "Last saved or loaded: **{name}**",
@@ -294,7 +294,7 @@ ENGLISH: Mapping[str, str] = {
     "please_save": "Please keep our conversation so far under the name “{name}”.",
     "please_load": "Please go back to our conversation that you keep under the name “{name}”.",
     "save_done": "Saved as **{name}**. `!load` brings it back.",
-    "save_failed": "**{name}** could not be saved. Please try again later.",
+    "save_failed": "The conversation could not be saved as **{name}**. Please try again later.",
     "saves_header": "Saves of this chat:",
     "save_line": "{number}. {name}",
     "saves_footer": "Send a number to go back to that save, or `0` to leave everything as it is.",
@@ -306,7 +306,7 @@ ENGLISH: Mapping[str, str] = {
     "load_failed": "The agent could not go back to **{name}**. Please try again later.",
     "load_left": "Everything stays as it is.",
     "load_invalid": (
-        "The list has {count} {count:save|saves}. Send one of the numbers in it, or `0` to leave "
+        "The list has {count} {count:save|saves}. Send a number from the list, or `0` to leave "
         "everything as it is."
     ),
     # Files

@@ -212,10 +212,10 @@ async def test_a_slow_answer_reports_progress(talk):
 async def test_contexts_are_saved_and_loaded(talk):
     await talk.say("one")
     saved = await talk.say("save", context=ContextRequest("save", "early"))
-    assert said(saved) == "Kept as “early”, with 2 messages."
+    assert said(saved) == "Messages in “early”: 2."
     await talk.say("three")
     loaded = await talk.say("load", context=ContextRequest("load", "early"))
-    assert said(loaded) == "We are back at “early”, with 2 messages."
+    assert said(loaded) == "Let's go on from there. Messages in “early”: 2."
     assert "message 3 of" in said(await talk.say("next"))
     lost = await talk.say("load", context=ContextRequest("load", "early"), platform_chat_id="8")
     (refused,) = lost
@@ -264,7 +264,7 @@ async def test_attachments_are_listed_with_their_sizes(tmp_path):
         "look", attachments=("incoming/a.txt", "incoming/b.txt")
     )
     assert said(frames) == (
-        "You said: look\n\nWith it came:\n\n"
+        "You said: look\n\nAttached to it:\n\n"
         "- `incoming/a.txt` (5 bytes)\n- `incoming/b.txt` (not found)"
     )
 

@@ -62,7 +62,7 @@ async def test_questions_and_saves_are_answered_in_the_language():
     yes = ConfirmationAnswer("confirm-m1", accepted=True)
     assert said(await talk.say("yes", confirmation=yes)) == "Спасибо. Сделано: x."
     saved = await talk.say("save", context=ContextRequest("save", "x"))
-    assert said(saved) == "Сохранено как «x», сообщений: 3."
+    assert said(saved) == "Сообщений в «x»: 3."
 
 
 async def test_the_language_can_change_between_two_messages():
