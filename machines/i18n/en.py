@@ -147,7 +147,7 @@ ENGLISH: Mapping[str, str] = {
     "chat_membership_invite": "invitation not accepted yet",
     "chat_membership_leave": "you left",
     "chat_membership_declined": "you declined the invitation",
-    "chats_hint_invited": "Accept an invitation to start that chat.",
+    "chats_hint_invited": "To start a chat, accept its invitation.",
     "chats_hint_open": "To bring a chat back, send for example `!open {number}`.",
     "chats_hint_space": "You are not in your Space: `!open` with the number of a chat invites you there again.",
     "open_again": "[{name}]({link}) is open again.",
@@ -162,7 +162,7 @@ ENGLISH: Mapping[str, str] = {
         "opens a chat with another agent."
     ),
     "open_unknown": "You have no chat with the number {number}. `!chats` shows yours.",
-    "invited_to_space": "There is a new invitation to your Space, too.",
+    "invited_to_space": "I have invited you to your Space again, too.",
     # Answers
     "tool_status": "*Using {tool}…*",
     "progress": "*{text}…*",
@@ -310,7 +310,7 @@ ENGLISH: Mapping[str, str] = {
         "everything as it is."
     ),
     # Files
-    "files_not_yet": "I can't open files yet. Please write what matters as text.",
+    "files_not_yet": "I can't open files yet. Please write the important part as text.",
     "agent_file_failed": "The agent offered the file **{name}**, but I can't show it.",
     "voice_not_yet": "I can't listen to voice messages yet. Please write what you said.",
     "file_not_opened": (

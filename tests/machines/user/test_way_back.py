@@ -131,7 +131,7 @@ def test_the_list_says_how_to_bring_back_what_can_be_brought_back():
     for marked in (chat(2, archived=True), chat(2, owner_membership="leave")):
         assert page_of(chat(1), marked)[-1] == hint
     assert page_of(chat(1), chat(2, owner_membership="invite"))[-1] == (
-        "A chat starts when you accept its invitation."
+        "To start a chat, accept its invitation."
     )
     assert page_of(chat(1), chat(2))[-1].startswith("- C2")
     assert "Space" in page_of(chat(1, space_membership="leave"))[-1]
