@@ -15,7 +15,7 @@ class Answers(Formatter):
 
     def progress(self, text: str) -> str:
         """Return the status line of a partial answer for the progress that the agent reports."""
-        return self.format("progress", text=escape(text))
+        return self.format("progress", text=escape(text.rstrip(" .…")))
 
     def no_text_yet(self, reason: str) -> str:
         """Say why a reply has no text yet; `reason` is a `QuietReason` of `machines.turn.state` (contract D6)."""
@@ -68,7 +68,10 @@ class Answers(Formatter):
 
     def confirmation_question(self, title: str, description: str) -> str:
         """Show the agent's question; the description is Markdown of the agent."""
-        question = (self.format("confirmation_title", title=escape(title)), description.strip())
+        question = (
+            self.format("confirmation_title", title=escape(title) or "…"),
+            description.strip(),
+        )
         return "\n\n".join((*filter(None, question), self.format("confirmation_hint")))
 
     def question_again(self, title: str, description: str) -> str:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MAX_SHOWN = 100
+"""The longest part of an invalid argument that an answer repeats."""
 _SPECIAL = re.compile(r"[\\`*\[\]<~|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 
 
@@ -74,3 +76,8 @@ def with_detail(sentence: str, detail: str) -> str:
 def inline_code(text: str) -> str:
     """Return text in one line as inline code."""
     return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
+def as_written(text: str) -> str:
+    """Return the beginning of what a user wrote, as inline code."""
+    return inline_code(text[:MAX_SHOWN])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from machines.i18n.formatter import Formatter, escape, inline_code, with_detail
+from machines.i18n.formatter import Formatter, as_written, escape, inline_code, with_detail
 
 
 class Onboarding(Formatter):
@@ -62,11 +62,11 @@ class Onboarding(Formatter):
         return self.format("entry_plain_text", chat=escape(chat), link=link)
 
     def entry_way_back(self, chat: str, number: int) -> str:
-        """Answer a message in the entry room if the user left or archived all of their chats."""
+        """Answer a message or an invitation in the entry room if no chat of the user can be used as it is."""
         return self.format("entry_way_back", chat=escape(chat), number=number)
 
     def already_here(self, chat: str, link: str) -> str:
-        """Answer another invitation of a user who already has a Space."""
+        """Answer another invitation of a user who has a Space, and a chat that is not archived."""
         return self.format("already_here", chat=escape(chat), link=link)
 
     def entry_pointer_in_shared_room(self) -> str:
@@ -125,7 +125,7 @@ class Onboarding(Formatter):
 
     def unknown_command(self, name: str) -> str:
         """Answer an unknown command."""
-        return self.format("unknown_command", command=inline_code(f"!{name.removeprefix('!')}"))
+        return self.format("unknown_command", command=as_written(f"!{name.removeprefix('!')}"))
 
     def only_in_chat(self, command: str) -> str:
         """Answer a command that works only in a chat."""

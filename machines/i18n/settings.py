@@ -4,10 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from machines.i18n.formatter import Formatter, escape, inline_code
-
-MAX_SHOWN = 100
-"""The longest part of an invalid argument that an answer repeats."""
+from machines.i18n.formatter import Formatter, as_written, escape, inline_code
 
 
 class Switch(Struct, frozen=True):
@@ -56,7 +53,7 @@ class Settings(Formatter):
 
     def language_unknown(self, wanted: str, choices: Iterable[Formatter]) -> str:
         """Answer `!language` with another argument."""
-        first = self.format("language_unknown", wanted=inline_code(wanted[:MAX_SHOWN]))
+        first = self.format("language_unknown", wanted=as_written(wanted))
         return "\n".join((first, "", *_choices(choices)))
 
     def skills_list(self, skills: Iterable[Switch]) -> str:
@@ -69,7 +66,7 @@ class Settings(Formatter):
 
     def skill_unknown(self, name: str, known: tuple[str, ...]) -> str:
         """Answer `!skill` with an unknown name."""
-        return self.format("skill_unknown", name=inline_code(name), known=self.names(known))
+        return self.format("skill_unknown", name=as_written(name), known=self.names(known))
 
     def soul_shown(self, soul: str) -> str:
         """Answer `!soul`."""
@@ -100,7 +97,7 @@ class Settings(Formatter):
 
     def safety_unknown(self, name: str, known: tuple[str, ...]) -> str:
         """Answer `!safety` with an unknown name."""
-        return self.format("safety_unknown", name=inline_code(name), known=self.names(known))
+        return self.format("safety_unknown", name=as_written(name), known=self.names(known))
 
     def agent_list(self, agents: Iterable[AgentLine]) -> str:
         """Answer `!agent`."""
@@ -131,7 +128,7 @@ class Settings(Formatter):
 
     def agent_unknown(self, wanted: str) -> str:
         """Answer `!agent` with an argument that is neither an id nor a number in the list."""
-        return self.format("agent_unknown", wanted=inline_code(wanted))
+        return self.format("agent_unknown", wanted=as_written(wanted))
 
     def _switches(self, header: str, none: str, switches: Iterable[Switch]) -> str:
         lines = [

@@ -219,6 +219,35 @@ def test_a_question_comes_with_its_hint(catalog):
     assert "`!no`" in text.splitlines()[-1]
 
 
+def test_a_question_without_a_title_is_still_one(catalog):
+    title = catalog.confirmation_question(" ", "Delete all?").splitlines()[0]
+    assert MarkdownIt("commonmark").render(title).startswith("<p><strong>")
+    assert title.endswith("…**")
+
+
+@pytest.mark.parametrize("text", ["half way", "half way…", "half way...", "half way. "])
+def test_progress_ends_with_one_ellipsis(catalog, text):
+    assert catalog.progress(text) == "*half way…*"
+
+
+def test_a_very_long_argument_is_repeated_in_part(catalog):
+    long = "x" * 5000
+    for text in (
+        catalog.unknown_command(long),
+        catalog.skill_unknown(long, ()),
+        catalog.safety_unknown(long, ()),
+        catalog.agent_unknown(long),
+    ):
+        assert len(text) < 300
+
+
+@pytest.mark.parametrize("failed", ["setup_failed", "new_failed"])
+def test_the_homeservers_words_stand_behind_the_sentence(catalog, failed):
+    sentence = getattr(catalog, failed)
+    assert sentence("Not *here*.") == f"{sentence('')} (Not \\*here\\*.)"
+    assert "`!new`" in sentence("")
+
+
 def test_a_list_of_chats_marks_the_current_chat(catalog):
     header, gap, here, *others = catalog.chats_list(ARGUMENTS["chats"]).splitlines()
     assert header
