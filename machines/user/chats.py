@@ -120,14 +120,17 @@ def point_to_chats(
             text = catalog.entry_way_back(best.name, chat_number(best.chat_id))
         return (tell_answer(user, reply_to, text, shared_text),)
     last = (current or chats)[-1]
-    link = context.link(last.room_id)
     key = f"{user.user_id}.{int(context.now * 1000)}.invite"
     invites = [*invite_to_space(user, key, context)]
     for index, chat in enumerate(current):
         reason = catalog.invitation_back(context.agents.label(AgentId(chat.agent_id)))
         order = EnsureInvited(chat.room_id, user.user_id, reason)
         invites.append(Enqueue(order, TxnId(f"{key}.{index}")))
-    text = catalog.already_here(last.name, link)
+    text = (
+        catalog.already_here(last.name, context.link(last.room_id))
+        if current
+        else catalog.entry_way_back(last.name, chat_number(last.chat_id))
+    )
     return (*invites, tell_answer(user, reply_to, text, shared_text))
 
 

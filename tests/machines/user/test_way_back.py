@@ -158,6 +158,11 @@ def test_plain_text_names_the_way_back_if_no_chat_is_left(changes):
     )
 
 
+def test_an_invitation_names_the_way_back_if_all_chats_are_archived():
+    result = with_chats(chat(1, archived=True)).handle(OnboardingRequested(ReplyTarget(ENTRY)))
+    assert result.texts == [CATALOG.entry_way_back("Chat 1", 1)]
+
+
 def test_the_homeservers_words_about_a_refusal_are_not_shown_to_other_readers():
     scenario = with_chats(chat(1))
     (send,) = [
