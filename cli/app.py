@@ -12,6 +12,7 @@ import typer
 from cli import signals
 from cli.diagram import DiagramFormat
 from cli.errors import CommandFailed, ExitCode, ending_of, one_line
+from cli.logs import silence_logs
 from cli.reset_plan import Mode
 from cli.version import version
 
@@ -172,6 +173,7 @@ def demo(
 
 def main() -> None:
     """Run a command; end with an exit code of contract S4."""
+    silence_logs()  # until `run` sets them up
     try:
         # Typer returns an exit code only for Ctrl-C.
         if app(standalone_mode=False):

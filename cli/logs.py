@@ -28,6 +28,11 @@ _LONG_CHARS = 8
 _Processor = Callable[[Any, str, MutableMapping[str, Any]], Mapping[str, Any]]
 
 
+def silence_logs() -> None:
+    """Write no log: a command other than the daemon prints its result, or one line about its failure (contract S4)."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 def set_up_logs(
     format_: Literal["json", "console"] | None, level: str, secrets: Iterable[str] = ()
 ) -> None:

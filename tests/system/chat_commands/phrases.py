@@ -71,8 +71,8 @@ USES: Mapping[str, Sequence[Use]] = {
         Use("now", ("chat_is_archived",)),
     ),
     "open": (
-        Use("1", ("open_already",)),
-        Use("C1", ("open_already",)),
+        Use("1", ("open_already", "open_stale")),
+        Use("C1", ("open_already", "open_stale")),
         Use("999999", ("open_unknown",)),
         Use("", WRONG),
         Use("1 2", WRONG),

@@ -136,9 +136,10 @@ async def test_malformed_events_are_quarantined_and_their_neighbours_are_answere
     assert poisoned
     setup.proxy.clear_fault()
     await setup.assert_next_is_answered()
-    found = sum(line["times"] for line in setup.logged("event_quarantined"))
-    assert set_apart(setup) - before == found
+    found = set_apart(setup) - before
     assert (found > 0) is (damage not in SILENT)
+    # Not every line is written, because outsiders can cause any number of them.
+    assert sum(line["times"] for line in setup.logged("event_quarantined")) <= found
     assert setup.logged("actor_fault") == []
     assert setup.daemon.running
 
