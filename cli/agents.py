@@ -29,7 +29,9 @@ def read_registry(settings: AgentSettings) -> Registry:
         CommandFailed: `.env`, which may hold the agents' tokens, can't be read.
     """
     if settings.matrix_agent_registry_path is None:
-        return single_agent(settings.base_url, settings.surfaces_workspace_dir)
+        return single_agent(
+            settings.base_url, settings.surfaces_workspace_dir, settings.surfaces_brand
+        )
     return load_registry(
         settings.matrix_agent_registry_path,
         base_url=settings.base_url,

@@ -147,6 +147,9 @@ class AgentSettings(_Environment):
     # After the three above, because its validator reads them.
     agent_base_url: str | None = Field(default=None, description="a URL")
     surfaces_workspace_dir: Path = Field(default=Path("/agents"), description="a path")
+    surfaces_brand: str = Field(
+        default="Lambda", max_length=200, description="a name of at most 200 characters"
+    )
 
     @field_validator("agent_ws_url")
     @classmethod
@@ -217,9 +220,6 @@ class Settings(AccountSettings, AgentSettings):
         le=86400,
         allow_inf_nan=False,
         description=_seconds("above 0", 86400, 1800),
-    )
-    surfaces_brand: str = Field(
-        default="Lambda", max_length=200, description="a name of at most 200 characters"
     )
     surfaces_locale: Literal["en", "ru"] = Field(default="en", description="en or ru")
     surfaces_log_format: Literal["json", "console"] | None = Field(

@@ -64,9 +64,9 @@ class Registry:
         return agent.label if agent is not None else agent_id
 
 
-def single_agent(base_url: str | None, workspace_dir: Path) -> Registry:
+def single_agent(base_url: str | None, workspace_dir: Path, label: str) -> Registry:
     """Return the registry of an installation without an agents file (contracts A2, A4)."""
-    agent = Agent(SINGLE_AGENT_ID, "Agent", workspace_dir, base_url)
+    agent = Agent(SINGLE_AGENT_ID, label, workspace_dir, base_url)
     return Registry((agent,), single=True)
 
 

@@ -67,7 +67,9 @@ class Contexts(Formatter):
 
     def load_failed(self, name: str, code: str = "") -> str:
         """Answer the picked number when the agent could not load the save; `code` is that of its error."""
-        return with_detail(self.format("load_failed", name=escape(name)), _code(code))
+        # An agent that reports an error does not change its mind; an absent one may come back.
+        key = "load_refused" if code else "load_failed"
+        return with_detail(self.format(key, name=escape(name)), _code(code))
 
     def load_left(self) -> str:
         """Answer `0` or `!cancel` to the list of saves."""

@@ -27,9 +27,12 @@ ENGLISH: Mapping[str, str] = {
     ),
     "entry_plain_text": "This room is for commands. Let's talk in [{chat}]({link}), or `!new` for another.",
     "already_here": (
-        "Your Space is there already. Go on in [{chat}]({link}), or `!new` for another chat. If a "
-        "room is missing from your list, accept its invitation: I have invited you again."
+        "Your Space is there already. Go on in [{chat}]({link}), or `!new` for another chat."
     ),
+    "invited_again": (
+        "I have invited you again to the rooms that you are not in: accept the invitations."
+    ),
+    "invitation_waits": "There are invitations waiting for you: accept them.",
     "entry_pointer_in_shared_room": (
         "Others can read this room, so let's talk in your own chat: look for your Space among your "
         "rooms and invitations, or send `!new` for another chat."
@@ -304,6 +307,10 @@ ENGLISH: Mapping[str, str] = {
     "load_unknown": "There is no save {wanted}. You can choose:",
     "load_picked": "The conversation is back at **{name}**.",
     "load_failed": "The agent could not go back to **{name}**. Please try again later.",
+    "load_refused": (
+        "The agent could not go back to **{name}**; it may no longer have it. `!save` saves the "
+        "conversation as it is now."
+    ),
     "load_left": "Everything stays as it is.",
     "load_invalid": (
         "The list has {count} {count:save|saves}. Send a number from the list, or `0` to leave "

@@ -65,9 +65,14 @@ class Onboarding(Formatter):
         """Answer a message or an invitation in the entry room if no chat of the user can be used as it is."""
         return self.format("entry_way_back", chat=escape(chat), number=number)
 
-    def already_here(self, chat: str, link: str) -> str:
-        """Answer another invitation of a user who has a Space, and a chat that is not archived."""
-        return self.format("already_here", chat=escape(chat), link=link)
+    def already_here(self, chat: str, link: str, *, away: bool, invited: bool) -> str:
+        """Answer another invitation of a user who has a Space, and a chat that is not archived.
+
+        `away`: they left one of these rooms and get another invitation. `invited`: an invitation waits for them.
+        """
+        text = self.format("already_here", chat=escape(chat), link=link)
+        hint = "invited_again" if away else "invitation_waits" if invited else None
+        return f"{text} {self.format(hint)}" if hint else text
 
     def entry_pointer_in_shared_room(self) -> str:
         """Return `entry_pointer` for a room with other people, without name or link (contract O5)."""

@@ -110,27 +110,28 @@ def point_to_chats(
     current = [chat for chat in chats if not chat.archived]
     catalog = context.catalog_for(user.user_id)
     shared_text = catalog.entry_pointer_in_shared_room()
+    usable = [chat for chat in current if not chat.is_missing]
+    joined = [chat for chat in usable if chat.owner_membership == "join"]
+    best = (joined or usable or current or chats)[-1]
     if reply_to.event_id is not None:
-        usable = [chat for chat in current if not chat.is_missing]
-        joined = [chat for chat in usable if chat.owner_membership == "join"]
-        best = (joined or usable or current or chats)[-1]
         if usable:
             text = catalog.entry_plain_text(best.name, context.link(best.room_id))
         else:
             text = catalog.entry_way_back(best.name, chat_number(best.chat_id))
         return (tell_answer(user, reply_to, text, shared_text),)
-    last = (current or chats)[-1]
     key = f"{user.user_id}.{int(context.now * 1000)}.invite"
     invites = [*invite_to_space(user, key, context)]
     for index, chat in enumerate(current):
         reason = catalog.invitation_back(context.agents.label(AgentId(chat.agent_id)))
         order = EnsureInvited(chat.room_id, user.user_id, reason)
         invites.append(Enqueue(order, TxnId(f"{key}.{index}")))
-    text = (
-        catalog.already_here(last.name, context.link(last.room_id))
-        if current
-        else catalog.entry_way_back(last.name, chat_number(last.chat_id))
-    )
+    text = catalog.entry_way_back(best.name, chat_number(best.chat_id))
+    if current:
+        away = is_missing_in_space(chats) or len(usable) < len(current)
+        invited = len(joined) < len(usable)
+        text = catalog.already_here(
+            best.name, context.link(best.room_id), away=away, invited=invited
+        )
     return (*invites, tell_answer(user, reply_to, text, shared_text))
 
 

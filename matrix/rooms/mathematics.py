@@ -2,9 +2,11 @@ r"""Mathematics in Markdown (contract D7): `$…$` and `\(…\)` in a line, `$$�
 
 A formula becomes a `span` or a `div` with its LaTeX as `data-mx-maths`, and the same LaTeX as its text for clients that
 show no formulas. Markdown does not read inside it. For `$` the rule is that of pandoc: no space inside the dollar
-signs, no digit after the second one. A formula has no blank line. What is not closed stays text.
+signs, no digit after the second one. Prices and shell variables are no formulas: between two single dollar signs there
+is no backtick, no link and no end of bold text. A formula has no blank line. What is not closed stays text.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
@@ -25,6 +27,7 @@ _RULE = "mathematics"
 _IN_LINE = "math_inline"
 _DISPLAYED = "math_display"
 _INDENTED_CODE = 4
+_NO_FORMULA = re.compile(r"\A\s|\s\Z|`|\]\(\w+:|\*\*\Z")
 
 
 def enable(parser: MarkdownIt) -> None:
@@ -70,9 +73,7 @@ def _formula(state: StateInline, silent: bool) -> bool:
     inner = begin + len(opener)
     end = closings[text].after(opener, inner)
     latex = text[inner:end] if inner < end <= state.posMax - len(opener) else ""
-    if opener == "$" and (
-        latex[:1].isspace() or latex[-1:].isspace() or text[end + 1 : end + 2].isdigit()
-    ):
+    if opener == "$" and (_NO_FORMULA.search(latex) or text[end + 1 : end + 2].isdigit()):
         latex = ""
     if not latex.strip():
         if opener != "$$":

@@ -13,7 +13,7 @@ ROOT = Path("/agents")
 
 def test_both_platforms_implement_the_port_of_the_runtime() -> None:
     # The type checker reads this; and both can be created before there is an event loop.
-    real = RealPlatform(lambda: single_agent("http://h", ROOT))
+    real = RealPlatform(lambda: single_agent("http://h", ROOT, "Agent"))
     platforms: list[AgentPlatform] = [real, MockPlatform()]
     assert all(callable(platform.ask) for platform in platforms)
 
@@ -41,10 +41,10 @@ async def test_each_agent_is_asked_at_its_own_address_with_its_own_token(tmp_pat
 
 async def test_a_reload_applies_from_the_next_request_on():
     async with AgentServer() as old, AgentServer() as new:
-        current = single_agent(old.url, ROOT)
+        current = single_agent(old.url, ROOT, "Agent")
         async with RealPlatform(lambda: current, timings=QUICK) as platform:
             await collect(platform.ask(request("first")))
-            current = single_agent(new.url, ROOT)
+            current = single_agent(new.url, ROOT, "Agent")
             await collect(platform.ask(request("second")))
         assert [got.text for got in old.requests] == ["first"]
         assert [got.text for got in new.requests] == ["second"]
@@ -62,7 +62,7 @@ async def test_an_agent_that_is_gone_is_unreachable(tmp_path):
 async def test_closing_the_platforms_generator_disconnects():
     async with AgentServer() as agent:
         agent.hold()
-        registry = single_agent(agent.url, ROOT)
+        registry = single_agent(agent.url, ROOT, "Agent")
         async with RealPlatform(lambda: registry, timings=QUICK) as platform:
             frames = platform.ask(request())
             async with anyio.create_task_group() as tasks:

@@ -69,7 +69,7 @@ def test_an_agent_that_is_gone_is_not_found(load):
 
 
 def test_without_a_file_one_agent_answers_for_every_id():
-    registry = single_agent("http://h", ROOT)
+    registry = single_agent("http://h", ROOT, "Agent")
     [agent] = registry.agents
     assert (agent.id, agent.base_url, agent.workspace) == ("default", "http://h", ROOT)
     assert registry.single

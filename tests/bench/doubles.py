@@ -149,7 +149,7 @@ class InstantHomeserver:
 
 def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
     """Join the runtime to the stand-ins as `cli.run` joins it to the edges."""
-    registry = single_agent(None, Path("/agents"))
+    registry = single_agent(None, Path("/agents"), "Agent")
     clock = SystemClock()
     context_provider = ContextProvider(
         clock=clock,

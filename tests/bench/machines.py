@@ -39,7 +39,7 @@ _CONTEXT = StepContext(
     now=100.0,
     catalog=catalog_for("en", "Lambda"),
     access=Access(UserId("@lambda:localhost")),
-    agents=single_agent(None, Path("/agents")),
+    agents=single_agent(None, Path("/agents"), "Agent"),
     next_platform_chat_id="1",
 )
 

@@ -21,7 +21,7 @@ def settings(monkeypatch, tmp_path):
 
 
 def registry(url="http://user:s3cret@agents.example.org:8080/base"):
-    return single_agent(url, Path("/agents"))
+    return single_agent(url, Path("/agents"), "Agent")
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,8 @@ def test_every_template_is_used_by_a_sentence(catalog, monkeypatch):
         catalog.unsupported_message(kind)
     for reason in get_args(QuietReason):
         catalog.no_text_yet(reason)
+    catalog.already_here("Trip", LINK, away=False, invited=True)
+    catalog.load_failed("monday")
     for command in COMMANDS:
         catalog.wrong_usage(command)
     for state, membership in (("already", "invite"), ("failed", "join")):

@@ -78,11 +78,11 @@ async def test_invitations_have_a_reason_and_rooms_a_topic(session_bot, make_use
     reasons = [
         (await invitation(ann, room))["reason"] for room in (onboarded.space, onboarded.chat)
     ]
-    assert reasons == [CATALOG.space_invitation(), CATALOG.chat_invitation("Agent")]
+    assert reasons == [CATALOG.space_invitation(), CATALOG.chat_invitation("Lambda")]
     topics = [
         await ann.state_content(room, "m.room.topic") for room in (onboarded.space, onboarded.chat)
     ]
-    assert topics == [{"topic": CATALOG.space_topic()}, {"topic": CATALOG.chat_topic("Agent")}]
+    assert topics == [{"topic": CATALOG.space_topic()}, {"topic": CATALOG.chat_topic("Lambda")}]
 
 
 async def test_reasons_and_topics_are_in_the_language_of_the_bot(make_bot, make_user):
@@ -91,7 +91,7 @@ async def test_reasons_and_topics_are_in_the_language_of_the_bot(make_bot, make_
         await daemon.wait_live()
         onboarded = await onboard(await make_user(), bot.user_id)
         reason = (await invitation(onboarded.user, onboarded.chat))["reason"]
-        assert reason == catalog_for("ru", "Lambda").chat_invitation("Agent")
+        assert reason == catalog_for("ru", "Lambda").chat_invitation("Lambda")
 
 
 async def test_an_owner_who_left_is_marked_and_comes_back_without_an_invitation(onboarded):
@@ -110,7 +110,7 @@ async def test_open_invites_an_owner_who_left_with_a_reason(onboarded):
     answer = await onboarded.run_command("!open 1", onboarded.entry)
     assert "a new invitation" in answer
     again = await invitation(onboarded.user, onboarded.chat)
-    assert again["reason"] == CATALOG.invitation_back("Agent")
+    assert again["reason"] == CATALOG.invitation_back("Lambda")
     await onboarded.user.join(onboarded.chat)
     assert text_of(await onboarded.ask("back again")) == "echo: back again"
 

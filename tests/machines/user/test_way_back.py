@@ -21,7 +21,15 @@ from machines.ids import EventId, RoomId
 from machines.user.actor import UserActor
 from machines.user.chats import ChatSummary
 from machines.user.machine import User
-from tests.machines.support import ANNA, CATALOG, ENTRY, SPACE, StepResult, UserScenario
+from tests.machines.support import (
+    ANNA,
+    CATALOG,
+    ENTRY,
+    SPACE,
+    StepResult,
+    UserScenario,
+    make_context,
+)
 
 ASKED = ReplyTarget(ENTRY, EventId("$asked"))
 SPACE_REASON = "This is your Space: it holds all your chats with Lambda."
@@ -90,6 +98,25 @@ def test_each_invitation_after_another_invitation_of_the_bot_has_a_reason():
         EnsureInvited(RoomId("!c1"), ANNA, reason),
         EnsureInvited(RoomId("!c2"), ANNA, reason),
     ]
+
+
+@pytest.mark.parametrize(
+    ("memberships", "hints", "chat_id"),
+    [
+        (("join", "join"), {"away": False, "invited": False}, 2),
+        (("join", "invite"), {"away": False, "invited": True}, 1),
+        (("join", "leave"), {"away": True, "invited": False}, 1),
+        (("declined", "invite"), {"away": True, "invited": True}, 2),
+    ],
+)
+def test_another_invitation_says_what_is_missing_and_links_a_chat_that_the_user_is_in(
+    memberships, hints, chat_id
+):
+    chats = [chat(n, owner_membership=each) for n, each in enumerate(memberships, 1)]
+    result = with_chats(*chats).handle(OnboardingRequested(ReplyTarget(ENTRY)))
+    linked = chats[chat_id - 1]
+    link = make_context().link(linked.room_id)
+    assert result.texts == [CATALOG.already_here(linked.name, link, **hints)]
 
 
 def test_new_rooms_have_a_topic_and_their_invitations_a_reason():

@@ -41,6 +41,9 @@ def formulas(rendered):
         ("$x\ny$", "span", "x\ny"),
         ("[$x$](http://a.b)", "span", "x"),
         ("before\n$$\nx\n$$\nafter", "div", "x"),
+        ("the $n$th", "span", "n"),
+        ("$V^{**}$", "span", "V^{**}"),
+        ("$f[x](y)$", "span", "f[x](y)"),
     ],
 )
 def test_a_formula_is_whole_as_the_attribute_and_as_the_text(markdown, tag, latex):
@@ -75,6 +78,10 @@ def test_a_formula_is_whole_as_the_attribute_and_as_the_text(markdown, tag, late
         "```\n$x$\n$$\ny\n$$\n```",
         "    $x$",
         "$HOME and $PATH",
+        "Pay $20, then set `$HOME` first.",
+        "Costs $5. Use `a$b`.",
+        "**$5** or **$x**",
+        "[$5](https://a.b) and [$y](https://c.d)",
     ],
 )
 def test_what_is_no_formula_stays_text(markdown):

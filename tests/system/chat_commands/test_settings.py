@@ -57,7 +57,7 @@ async def test_a_setting_applies_from_the_next_message_on(onboarded, agent):
 
 async def test_the_settings_page_shows_the_settings_and_changes_nothing(onboarded, agent):
     def page(soul, skills, safety):
-        return CATALOG.settings_page("Agent", skills, soul, safety)
+        return CATALOG.settings_page("Lambda", skills, soul, safety)
 
     every = ("email-send", "file-delete", "social-post")
     assert await onboarded.run_command("!settings") == page(
