@@ -121,7 +121,7 @@ def _handle_inbox_event(
     draft: StepDraft, event: RoomInboxEvent, seq: int, received_at: float | None
 ) -> None:
     if isinstance(event, MembershipEvent):
-        membership.handle_membership(draft, event)
+        membership.handle_membership(draft, event, seq)
         return
     _record_newest(draft, event, seq)
     if isinstance(event, _TimelineEvent):

@@ -4,12 +4,14 @@ It is stored in the room's row only and is lost with the database (contract C6):
 the agent still stores the saved contexts themselves.
 """
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 from msgspec.structs import replace
 
 from machines.events.agent import ContextRequest
 from machines.events.internal import AgentDone
-from machines.ids import EventId
+from machines.ids import EventId, UserId
 from machines.room.newest import NewestMessage
 
 QUESTION_LIFETIME_S = 24 * 3600.0
@@ -47,7 +49,8 @@ class ChatContext(Struct, frozen=True):
 
     `tokens` is `None` until the agent has reported any. With `picking`, a number selects a saved context.
     `refusal_told`: the user of this room may no longer talk to the bot, and was told so (contract E3).
-    `newest` is the newest message of the room (contract D18).
+    `newest` is the newest message of the room (contract D18). `departed` are users who left an entry room, each with
+    the inbox row of that: they do not read what is written there any more (contract O5).
     """
 
     context_name: str = ""
@@ -57,6 +60,7 @@ class ChatContext(Struct, frozen=True):
     picking: bool = False
     refusal_told: bool = False
     newest: NewestMessage | None = None
+    departed: Mapping[UserId, int] = {}
 
     def after_answer(
         self, done: AgentDone, request: ContextRequest | None, now: float

@@ -42,8 +42,8 @@ def step_room(draft: StepDraft, event: RoomMachineEvent, reason: str) -> None:
     draft.effects += step.effects
 
 
-def handle_membership(draft: StepDraft, event: MembershipEvent) -> None:
-    """Handle a change of the room's members or of its encryption."""
+def handle_membership(draft: StepDraft, event: MembershipEvent, seq: int) -> None:
+    """Handle a change of the room's members or of its encryption; `seq` is its inbox row."""
     match event:
         case InviteArrived():
             _answer_invite(draft, event)
@@ -56,8 +56,8 @@ def handle_membership(draft: StepDraft, event: MembershipEvent) -> None:
                 drop_turn(draft, "removed", "the bot was removed from the room")
         case MemberChanged(user_id=user_id, membership=membership):
             binding = draft.room.binding
-            if binding is not None and binding.room_type == "entry":
-                _record_departure(draft, user_id, membership)
+            if binding is None or binding.room_type == "entry":
+                _record_departure(draft, user_id, membership, seq)
             # The bot invites the owner before the room has its binding: only they can be meant then.
             if binding is None or binding.matrix_user_id == user_id:
                 changed = owner_membership_after(draft.room.owner_membership, membership)
@@ -83,12 +83,30 @@ def owner_membership_after(before: OwnerMembership, membership: Membership) -> O
             assert_never(membership)
 
 
-def _record_departure(draft: StepDraft, user_id: UserId, membership: Membership) -> None:
-    """Record who left an entry room: another member may be there instead (contract O5)."""
+def record_presence(draft: StepDraft, user_id: UserId, seq: int) -> None:
+    """Record that a user was in the room at this inbox row: one who left earlier is back."""
+    if draft.room.chat_context.departed.get(user_id, seq) < seq:
+        _store_departed(draft, user_id, None)
+
+
+def _record_departure(draft: StepDraft, user_id: UserId, membership: Membership, seq: int) -> None:
+    """Record who left an entry room: another member may be there instead (contract O5).
+
+    It is stored, because an answer may still be on its way after a restart. Only users who may talk to the bot get one.
+    """
     if membership == "join":
-        draft.departed -= {user_id}
-    elif len(draft.departed) < _MAX_DEPARTED:
-        draft.departed |= {user_id}
+        record_presence(draft, user_id, seq)
+    elif draft.context.access.allows(user_id):
+        _store_departed(draft, user_id, seq)
+
+
+def _store_departed(draft: StepDraft, user_id: UserId, seq: int | None) -> None:
+    chat_context = draft.room.chat_context
+    departed = {each: left for each, left in chat_context.departed.items() if each != user_id}
+    if seq is not None:
+        departed[user_id] = seq
+    newest = dict(list(departed.items())[-_MAX_DEPARTED:])
+    draft.room = replace(draft.room, chat_context=replace(chat_context, departed=newest))
 
 
 def _answer_invite(draft: StepDraft, invite: InviteArrived) -> None:

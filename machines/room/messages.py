@@ -28,7 +28,7 @@ from machines.events.orders import SendMessage
 from machines.ids import EventId, TxnId, UserId
 from machines.room import refusal
 from machines.room.machine import UserWrote
-from machines.room.membership import step_room
+from machines.room.membership import record_presence, step_room
 from machines.room.repair import is_expired
 from machines.room.revision import revise
 from machines.room.step_draft import Message, StepDraft, WaitingMessage
@@ -45,6 +45,7 @@ def receive(draft: StepDraft, message: Message, seq: int, received_at: float) ->
         draft.effects.append(Ack(seq))
         return
     refusal.forget(draft, message.sender)
+    record_presence(draft, message.sender, seq)
     command = _parse_command(draft, message)
     if draft.room.is_ready and command is not None and not command.waits:
         _run_command(draft, command, message, seq)

@@ -40,8 +40,6 @@ class RoomActor(Struct, frozen=True):
     interval between edits, and the next reply must not wait behind it in the outbox. While `counting_members`, a repair
     is running that reads the members of the entry room. `attempt` belongs to the turn and is not stored. `newest` is
     stored in the room's row, except for a message that still waits: its inbox row is read again after a restart.
-    `departed` are users who left an entry room while this actor was active: they do not read what is written there
-    any more.
     """
 
     room: Room
@@ -51,7 +49,6 @@ class RoomActor(Struct, frozen=True):
     counting_members: bool = False
     attempt: Attempt = NO_ATTEMPT
     newest: NewestMessage | None = None
-    departed: frozenset[UserId] = frozenset()
 
     def due_at(self) -> float | None:
         """Return when this room next needs a `TimePassed`, if no event arrives before."""
@@ -78,7 +75,6 @@ class StepDraft:
         self.counting_members = room_actor.counting_members
         self.attempt = room_actor.attempt
         self.newest = room_actor.newest or room_actor.room.chat_context.newest
-        self.departed = room_actor.departed
         self.context = context
         self.effects: list[Effect] = []
 
@@ -90,7 +86,9 @@ class StepDraft:
 
     def others_read(self, user_id: UserId | None) -> bool:
         """Whether somebody else may read what is written for this user in the room (contract O5)."""
-        return self.room.has_other_readers or user_id in self.departed
+        room = self.room
+        is_chat = room.binding is not None and room.binding.room_type != "entry"
+        return room.has_other_readers or (not is_chat and user_id in room.chat_context.departed)
 
     def result(self) -> tuple[RoomActor, tuple[Effect, ...]]:
         """Return the new value and the effects."""
@@ -106,7 +104,6 @@ class StepDraft:
             self.counting_members,
             self.attempt,
             newest,
-            self.departed,
         )
         return room_actor, effects
 

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from machines.events.matrix import (
     LastMessageShown,
     MatrixEvent,
+    MemberChanged,
     MessageDeleted,
     MessageEdited,
     SyncBatch,
@@ -115,7 +116,7 @@ class UnansweredReader:
 def unanswered_messages(
     events: Sequence[object], room_id: RoomId, position: str | None, bot: UserId
 ) -> tuple[MatrixEvent, ...]:
-    """Return the unanswered messages of a room's history and their edits, oldest first; never raises.
+    """Return a room's unanswered messages, their edits, and the changes of members, oldest first; never raises.
 
     Where the newest message of the room is another one, that is the last element.
     `position` is the last message that the bot has finished, if this history contains it.
@@ -125,7 +126,11 @@ def unanswered_messages(
     unread = events[ids.index(position) + 1 :] if was_read else events
     # At its read position the bot was in the room.
     decoded = decode_page(unread, room_id, bot, was_in=was_read)
-    return tuple(event for event in decoded if isinstance(event, _KEPT))
+    kept = tuple(event for event in decoded if isinstance(event, _KEPT))
+    if not any(isinstance(event, MESSAGES) for event in kept):
+        return kept
+    # Who wrote may have left since, and does not read the answer any more (contract O5).
+    return tuple(event for event in decoded if isinstance(event, (*_KEPT, MemberChanged)))
 
 
 def _event_id(content: object) -> EventId | None:

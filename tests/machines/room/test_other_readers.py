@@ -21,7 +21,7 @@ from machines.events.matrix import (
     MembersCounted,
     MessageArrived,
 )
-from machines.ids import EventId
+from machines.ids import EventId, UserId
 from machines.room.binding import Binding
 from machines.user.chats import ChatSummary
 from machines.user.machine import User
@@ -33,6 +33,7 @@ from tests.machines.support import (
     ENTRY,
     ROOM,
     SPACE,
+    STRANGER,
     RoomScenario,
     StepResult,
     UserScenario,
@@ -233,7 +234,61 @@ def test_a_user_who_wrote_and_left_gets_no_private_answer_in_front_of_the_one_wh
         "nothing is named"
     ]
     command = body[1:].partition(" ")[0]
+    scenario.seq -= 3  # it was written before
     assert scenario.user_writes(body).texts == [CATALOG.not_in_shared_room(command)]
+    scenario.seq += 3
     assert scenario.handle(replace(ready(), user_id=BERT), stored=True).texts == [ready().text]
     scenario.handle(MemberChanged(ENTRY, EventId("$n"), ANNA, "join"), stored=True)
     assert scenario.handle(replace(ready(), user_id=ANNA), stored=True).texts == [ready().text]
+
+
+def restarted(scenario: RoomScenario) -> RoomScenario:
+    """The same room after a restart: the actor has only what its row stores."""
+    after = RoomScenario(scenario.actor.room)
+    after.seq = scenario.seq
+    return after
+
+
+def test_a_restart_does_not_forget_who_left():
+    scenario = shared_room()
+    scenario.handle(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
+    scenario.handle(MembersCounted(ENTRY, 1), stored=True)
+    scenario = restarted(scenario)
+    assert scenario.handle(replace(ready(), user_id=ANNA), stored=True).texts == [
+        "nothing is named"
+    ]
+    assert scenario.user_writes("!chats", sender=BERT).tells != []
+
+
+def test_who_left_before_the_room_was_bound_gets_no_private_answer():
+    scenario = RoomScenario(entry_room(state="reconciling", binding=None, others=None))
+    scenario.user_writes("!chats")
+    scenario.handle(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
+    result = scenario.handle(confirmed(1, Binding("entry", BERT)))
+    assert result.texts == [CATALOG.not_in_shared_room("chats")]
+
+
+def test_who_writes_after_leaving_is_back():
+    scenario = shared_room(1)
+    scenario.handle(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
+    assert [type(tell.event) for tell in scenario.user_writes("!chats").tells] == [
+        ChatListRequested
+    ]
+
+
+def test_a_message_from_before_the_departure_does_not_bring_its_author_back():
+    scenario = shared_room(1)
+    scenario.handle(MemberChanged(ENTRY, EventId("$m"), ANNA, "leave"), stored=True)
+    scenario.seq -= 2
+    assert scenario.user_writes("!chats").texts == [CATALOG.not_in_shared_room("chats")]
+
+
+def test_only_users_who_may_talk_to_the_bot_are_stored_as_departed():
+    scenario = shared_room()
+    scenario.handle(MemberChanged(ENTRY, EventId("$m"), STRANGER, "leave"), stored=True)
+    assert scenario.actor.room.chat_context.departed == {}
+    for number in range(150):
+        user = UserId(f"@user{number}:example.org")
+        scenario.handle(MemberChanged(ENTRY, EventId(f"${number}"), user, "leave"), stored=True)
+    assert list(scenario.actor.room.chat_context.departed)[-1] == user
+    assert len(scenario.actor.room.chat_context.departed) == 100

@@ -2,7 +2,7 @@
 
 import pytest
 
-from machines.events.matrix import BegunPart, MessageArrived
+from machines.events.matrix import BegunPart, MemberChanged, MessageArrived
 from machines.events.orders import CreateRoom, Done, JoinRoom, RoomCreated, SendMessage
 from machines.ids import EventId, RoomId, TxnId, UserId
 from matrix import MatrixClient
@@ -114,6 +114,16 @@ async def test_messages_before_the_join_are_not_answered(bot, open_bot, person, 
     await bot.perform(JoinRoom(room), TxnId("j"))
     after = await person.send_text(room, "after")
     assert await left_open(open_bot) == [after]
+
+
+async def test_who_wrote_and_left_is_known_to_have_left(bot, open_bot, person, account):
+    room = RoomId(await person.create_room(invite=[account.user_id]))
+    await bot.perform(JoinRoom(room), TxnId("j"))
+    await person.send_text(room, "!chats")
+    await person.leave(room)
+    batch, _ = await (await open_bot()).initial_sync(None)
+    left = [each for each in batch.events if isinstance(each, MemberChanged)]
+    assert [(each.user_id, each.membership) for each in left] == [(person.user_id, "leave")]
 
 
 async def test_rooms_with_nothing_new_cost_no_request(bot, account, person, chat):
