@@ -38,6 +38,7 @@ from matrix.sync.emotes import name_senders
 from matrix.sync.filters import initial_filter, live_filter
 from matrix.sync.full_state import FullState, FullStateReader, SyncReader
 from matrix.sync.history import find_sent, read_gap
+from matrix.sync.optional_reads import OptionalReads
 from matrix.sync.read_position import UnansweredReader, fetch_read_position
 from matrix.sync.timeline import JoinedRoom
 
@@ -78,6 +79,7 @@ class MatrixClient:
         self._observer = Observer(self._current)
         self._creator = RoomCreator(self._transport, self._current, self._clock)
         self._performer = OrderPerformer(self._transport, self._creator, self._bot)
+        self._reads = OptionalReads(self._transport, self._clock)
         self._unanswered = UnansweredReader(self._transport, self._bot, self._clock)
         self._joined: set[RoomId] = set()
         self._own_rooms: set[RoomId] = set()
@@ -243,8 +245,8 @@ class MatrixClient:
 
     async def _completed(self, events: tuple[MatrixEvent, ...]) -> tuple[MatrixEvent, ...]:
         """Return the events with what only a request tells: names of senders, and replies to the bot."""
-        events = await name_senders(self._transport, events)
-        return await mark_replies_to_bot(self._transport, self._bot, self._own_rooms, events)
+        events = await name_senders(self._reads, events)
+        return await mark_replies_to_bot(self._reads, self._bot, self._own_rooms, events)
 
     def _record(self, topology: Topology) -> None:
         rooms = topology.rooms.values()

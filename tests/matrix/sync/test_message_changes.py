@@ -14,6 +14,7 @@ from machines.events.matrix import (
 from machines.ids import EventId, UserId
 from matrix.sync import emotes
 from matrix.sync.emotes import name_senders
+from matrix.sync.optional_reads import OptionalReads
 from matrix.sync.read_position import unanswered_messages
 from tests.matrix.raw_events import (
     BOT,
@@ -26,6 +27,7 @@ from tests.matrix.raw_events import (
     joined,
     text,
 )
+from tests.matrix.virtual_time import VirtualClock
 
 EDIT = MessageEdited(ROOM, EventId("$2"), ME, EventId("$1"), "new", 5)
 DELETION = MessageDeleted(ROOM, EventId("$2"), ME, EventId("$1"))
@@ -164,7 +166,7 @@ EMOTE = MessageArrived(ROOM, EventId("$1"), ME, "* me waves at * me ", 5, emote=
 @pytest.mark.anyio
 async def test_the_name_is_that_of_the_senders_membership(content, name):
     names = Names(content)
-    (named,) = await name_senders(names, (EMOTE,))
+    (named,) = await name_senders(OptionalReads(names, VirtualClock()), (EMOTE,))
     assert named == replace(EMOTE, body=f"* {name} waves at * me ")
     assert names.paths == [("rooms", ROOM, "state", "m.room.member", ME)]
 
@@ -175,7 +177,9 @@ async def test_names_are_read_once_for_each_sender_and_only_for_emotes(monkeypat
     others = [replace(EMOTE, sender=UserId(f"@u{n}:here"), body=f"* u{n} sings") for n in range(3)]
     names = Names({"displayname": "A"}, {"displayname": "B"})
     plain = MessageArrived(ROOM, EventId("$9"), ME, "* me waves", 5)
-    named = await name_senders(names, (plain, others[0], others[0], others[1], others[2]))
+    named = await name_senders(
+        OptionalReads(names, VirtualClock()), (plain, others[0], others[0], others[1], others[2])
+    )
     assert [each.body for each in named] == [
         "* me waves",
         "* A sings",
