@@ -49,7 +49,8 @@ class MessageArrived(Struct, frozen=True, tag="message"):
 class FileArrived(Struct, frozen=True, tag="file"):
     """A file, image, audio or video of a user (`m.file`, `m.image`, `m.audio`, `m.video`).
 
-    `caption` is empty if there is none (fact 23). `is_voice` marks a voice message. `begun` is that of a message.
+    `caption` is empty if there is none (fact 23). `is_voice` marks a voice message. `begun` is that of a message, and
+    so is `edited_at_ms`, for an edit of the caption.
     """
 
     room_id: RoomId
@@ -63,6 +64,7 @@ class FileArrived(Struct, frozen=True, tag="file"):
     caption: str = ""
     is_voice: bool = False
     begun: tuple[BegunPart, ...] = ()
+    edited_at_ms: int | None = None
 
 
 class UnsupportedArrived(Struct, frozen=True, tag="unsupported_message"):
@@ -80,6 +82,8 @@ class UnsupportedArrived(Struct, frozen=True, tag="unsupported_message"):
 class MessageEdited(Struct, frozen=True, tag="message_edited"):
     """An edit (`m.replace`) of the message `target`; `body` and `emote` are those of its `m.new_content`.
 
+    For a file (`is_file`), `body` is its new caption, which may be empty.
+
     The sender may be another user than that of the message: then it has no effect (fact 15).
     """
 
@@ -90,6 +94,7 @@ class MessageEdited(Struct, frozen=True, tag="message_edited"):
     body: str
     sent_at_ms: int
     emote: bool = False
+    is_file: bool = False
 
 
 class MessageDeleted(Struct, frozen=True, tag="message_deleted"):

@@ -161,13 +161,7 @@ def _arrived(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
             emote=emote,
         )
     if msgtype in FILE_TYPES:
-        name = content.get("filename")
-        if type(name) is not str or not name:
-            name = content.get("body")
-        if type(name) is not str:
-            raise Undecodable("the file has no name")
-        body = content.get("body")
-        caption = body if type(body) is str and body != name else ""
+        name, caption = _name_and_caption(content)
         return FileArrived(
             room_id,
             event_id,
@@ -177,7 +171,7 @@ def _arrived(event: dict[str, Any], room_id: RoomId, bot: UserId) -> MatrixEvent
             relation.thread_root,
             relation.replies_to,
             _mentions(content, bot),
-            clean_text(caption).strip(),
+            caption,
             is_voice=_VOICE_KEY in content,
         )
     if msgtype in _SILENT_TYPES or msgtype.startswith(_VERIFICATION):
@@ -214,16 +208,32 @@ def emote_opening(name: str) -> str:
     return f"* {name} "
 
 
+def _name_and_caption(content: dict[str, Any]) -> tuple[str, str]:
+    """Return the name of a file, and its caption or an empty text."""
+    name, body = content.get("filename"), content.get("body")
+    if type(name) is not str or not name:
+        name = body
+    if type(name) is not str:
+        raise Undecodable("the file has no name")
+    caption = body if type(body) is str and body != name else ""
+    return name, clean_text(caption).strip()
+
+
 def _edited(event: dict[str, Any], room_id: RoomId, target: EventId | None) -> MessageEdited | None:
-    """Return an edit of a text message, `None` for any other one: it changes nothing (contract D17)."""
+    """Return an edit of a text or of a file's caption, `None` for any other one: it changes nothing (contract D17)."""
     content = as_dict(_content(event).get("m.new_content"))
     sender = _sender(event)
     if event["type"] != "m.room.message" or target is None:
         return None
+    msgtype = content.get("msgtype")
+    is_file, emote = type(msgtype) is str and msgtype in FILE_TYPES, False
     try:
-        body, emote = _text(content, sender, strip_quote=False)
+        if is_file:
+            _, body = _name_and_caption(content)
+        else:
+            body, emote = _text(content, sender, strip_quote=False)
         return MessageEdited(
-            room_id, _event_id(event), sender, target, body, _sent_at_ms(event), emote
+            room_id, _event_id(event), sender, target, body, _sent_at_ms(event), emote, is_file
         )
     except Undecodable:
         return None
@@ -231,7 +241,7 @@ def _edited(event: dict[str, Any], room_id: RoomId, target: EventId | None) -> M
 
 def bundled_edit(event: object, decoded: MatrixEvent, bot: UserId) -> MessageEdited | None:
     """Return the newest edit of a message that the homeserver sent with it; its own event may not be sent."""
-    if not isinstance(decoded, MessageArrived):
+    if not isinstance(decoded, MessageArrived | FileArrived):
         return None
     relations = as_dict(as_dict(as_dict(event).get("unsigned")).get("m.relations"))
     try:

@@ -296,3 +296,29 @@ def test_in_an_entry_room_it_is_treated_as_plain_text(others, addressed, told):
     )
     requests = [tell for tell in result.of(Tell) if isinstance(tell.event, OnboardingRequested)]
     assert len(requests) == told
+
+
+@pytest.mark.parametrize(
+    ("caption", "texts"), [("what is it?", ["what is it?"]), ("", [])], ids=["new", "removed"]
+)
+def test_an_edited_caption_is_the_text_of_a_file_that_waits(caption, texts):
+    scenario = RoomScenario()
+    scenario.user_writes("first")
+    waiting = replace(file(caption="who is it?"), event_id=EventId("$9"))
+    scenario.handle(waiting, stored=True)
+    change = replace(EDIT, target=waiting.event_id, body=caption, is_file=True)
+    scenario.handle(change, stored=True)
+    result = scenario.agent_done("done")
+    scenario.time_passes(5)
+    calls = [each.request.text for each in scenario.effects if isinstance(each, CallAgent)]
+    assert calls == ["first", *texts]
+    assert (CATALOG.files_not_yet() in result.texts) == (not texts)
+
+
+def test_an_edit_changes_no_message_of_another_kind_and_no_newer_caption():
+    waiting = file(caption="look", edited_at_ms=20)
+    of_file = replace(EDIT, target=waiting.event_id, body="late", is_file=True)
+    assert revise(waiting, of_file) == waiting
+    assert revise(waiting, replace(of_file, sent_at_ms=30)).caption == "late"
+    assert revise(waiting, replace(of_file, is_file=False, sent_at_ms=30)) == waiting
+    assert revise(MESSAGE, replace(EDIT, is_file=True)) == MESSAGE

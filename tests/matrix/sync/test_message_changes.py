@@ -64,13 +64,32 @@ def test_an_edit_names_its_message_and_has_the_new_text():
         {"msgtype": "m.text", "body": 5},
         {"msgtype": ["m.text"], "body": "new"},
         {"msgtype": "m.notice", "body": "new"},
-        {"msgtype": "m.image", "body": "new.png", "url": "mxc://x/y"},
+        {"msgtype": "m.image", "url": "mxc://x/y"},
     ],
 )
 def test_an_edit_without_a_text_is_dropped(new_content):
     broken = edit()
     broken["content"]["m.new_content"] = new_content
     assert decoded_events(joined(broken)) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "caption"),
+    [({"body": " look ", "filename": "a.png"}, "look"), ({"body": "a.png"}, "")],
+)
+def test_an_edit_of_a_file_has_its_caption(content, caption):
+    changed = edit()
+    changed["content"]["m.new_content"] = {"msgtype": "m.image", "url": "mxc://x/y", **content}
+    assert decoded_events(joined(changed)) == [replace(EDIT, body=caption, is_file=True)]
+
+
+def test_an_edit_that_the_homeserver_adds_to_a_file_counts_too():
+    changed = edit()
+    file = {"msgtype": "m.image", "body": "old", "filename": "a.png", "url": "mxc://x/y"}
+    changed["content"]["m.new_content"] = file | {"body": "look"}
+    raw = event(content=file)
+    raw["unsigned"] = {"m.relations": {"m.replace": changed}}
+    assert decoded_events(joined(raw))[1:] == [replace(EDIT, body="look", is_file=True)]
 
 
 def test_an_edit_of_an_unknown_event_or_of_another_event_type_is_dropped():
