@@ -2,9 +2,12 @@
 
 import pytest
 
+from machines.i18n import catalog_for
 from tests.system.users import answer_to, notice, onboard
 
 pytestmark = pytest.mark.anyio
+
+CATALOG = catalog_for("en", "Lambda")
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["as it was", "after a new display name"])
@@ -51,3 +54,25 @@ async def test_an_entry_room_is_read_back_from_the_bots_own_membership(
     owners = {each["matrix_user_id"] for each in (await internals.values()).values()}
     assert owners == {ann.user_id, bob.user_id}
     assert len(agent.requests) == asked
+
+
+@pytest.mark.parametrize("database", ["kept", "lost"])
+async def test_who_asked_and_left_is_shown_nothing_in_front_of_the_one_who_stayed(
+    internals, make_user, database
+):
+    ann, bob = await make_user(), await make_user()
+    await internals.start()
+    onboarded = await onboard(ann, internals.bot.user_id)
+    await ann.invite(onboarded.entry, bob.user_id)
+    await bob.join(onboarded.entry)
+    await internals.bot.daemon.stop()
+    asked = await ann.send_text(onboarded.entry, "!chats")
+    await ann.leave(onboarded.entry)
+    if database == "lost":
+        internals.lose_database()
+    await internals.start()
+    answer = await answer_to(bob, onboarded.entry, asked)
+    assert onboarded.chat.removeprefix("!") not in str(answer.content)
+    # What Bob asks is about his own chats, and nobody else reads it.
+    asked = await bob.send_text(onboarded.entry, "!chats")
+    assert (await answer_to(bob, onboarded.entry, asked)).body == CATALOG.no_chats()
