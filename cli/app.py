@@ -191,6 +191,7 @@ def main() -> None:
         if hasattr(error, "format_message"):
             # Without any argument Typer has printed the help, and the message is empty.
             message = error.format_message() or "there is no command to run"
+            message = message.replace("Value error, ", "").rstrip(".")  # a phrase of a library
             _fail(ExitCode.USAGE, f"{message} (see --help)")
         _fail(*ending_of(error))
 

@@ -129,11 +129,16 @@ def test_the_help_of_a_command_says_what_it_does_and_every_option(shell, command
         assert re.search(r"--[\w-]+.*\s{2,}\w", row), f"no description in {row!r}"
 
 
-@pytest.mark.parametrize("arguments", [(), ("dance",), ("run", "--fast"), ("run", "now")])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("dance",), ("run", "--fast"), ("run", "now"), ("reset", "--mode", "all")],
+)
 def test_wrong_usage_exits_2_with_one_line_that_points_to_help(shell, arguments):
     result = shell(*arguments)
     assert result.code == ExitCode.USAGE
-    assert "--help" in result.err
+    assert result.err.endswith(" (see --help)\n")
+    assert ". (see" not in result.err
+    assert "Value error" not in result.err
 
 
 def test_a_wrong_configuration_exits_2_and_names_the_variables(shell):
