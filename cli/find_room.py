@@ -1,7 +1,8 @@
-"""Finds the room that an operator means: by room id, chat number, name or alias (contract I6).
+"""Finds the room that an operator means: by id, chat number, name, alias or owner (contract I6).
 
-A room id always wins, then chats before other rooms. Nothing is guessed: several rooms are listed, and an unknown one
-gets the nearest. The database knows no aliases, so the homeserver resolves them (`cli.inspect_server`).
+A room id always wins, then chats before other rooms; an owner counts if no room has this name. Nothing is guessed:
+several rooms are listed, and an unknown one gets the nearest. The database knows no aliases, so the homeserver resolves
+them (`cli.inspect_server`).
 """
 
 import difflib
@@ -43,10 +44,11 @@ def find_room(
     if not found:
         raise _unknown(text, user, own)
     if len(found) > 1:
+        owner_helps = len({label.owner for label in found}) > 1
         raise CommandFailed(
             ExitCode.USAGE,
             f"{counted(len(found), 'room')} match “{escape_controls(text)}”; name one by its room id"
-            f"{'' if user is not None else ', or its owner with --user'}",
+            f"{', or its owner with --user' if owner_helps else ''}",
             map(described, found),
         )
     return found[0].room_id
@@ -76,16 +78,17 @@ def described(label: RoomLabel) -> str:
 
 
 def _named(text: str, labels: Iterable[RoomLabel]) -> list[RoomLabel]:
-    """Return the rooms with this chat number, name or owner: chats if there are any, else the others.
+    """Return the rooms with this chat number or name: chats if there are any, else the others.
 
-    Case counts only where rooms differ in nothing else.
+    Case counts only where rooms differ in nothing else. A Matrix id that no room has as its name is an owner.
     """
+    labels = tuple(labels)
     wanted = _folded(text)
-    if text.startswith("@"):
-        return [label for label in labels if _is_user(label.owner, text)]
     found = [
         label for label in labels if wanted in (_folded(label.chat_id or ""), _folded(label.name))
     ]
+    if not found and text.startswith("@"):
+        return [label for label in labels if _is_user(label.owner, text)]
     found = [label for label in found if label.room_type == "chat"] or found
     exact = [label for label in found if text in (label.chat_id, label.name)]
     return exact or found if wanted else []
@@ -100,6 +103,7 @@ def _unknown(text: str, user: str | None, labels: Sequence[RoomLabel]) -> Comman
     by_text: dict[str, RoomLabel] = {}
     for label in labels:
         by_text.setdefault(_folded(label.name), label)
+        by_text.setdefault(_folded(label.chat_id or ""), label)
         by_text[label.room_id] = label
     near = difflib.get_close_matches(text, by_text, _NEAREST, _MIN_SIMILARITY)
     near += difflib.get_close_matches(_folded(text), by_text, _NEAREST, _MIN_SIMILARITY)

@@ -106,6 +106,20 @@ def test_of_several_rooms_all_are_listed_and_none_is_chosen(
     assert listed(shell, *arguments) == candidates
 
 
+def test_the_owner_is_advised_only_where_it_decides(shell: Shell) -> None:
+    assert "--user" in shell("inspect-room", "C1").err
+    assert "--user" not in shell("inspect-room", "RECIPES").err
+    assert "--user" not in shell("inspect-room", BERT).err
+
+
+def test_a_chat_whose_name_begins_like_a_user_is_found_by_its_name(
+    shell: Shell, tmp_path: Path
+) -> None:
+    with closing(connect(tmp_path / "lambda_matrix.db")) as raw:
+        save(raw, UnitOfWork(room=replace(ROOMS[0], name="@home")))
+    assert found(shell, "@home") == "!anna1:x"
+
+
 def test_a_listed_room_has_number_name_and_owner(shell: Shell) -> None:
     err = shell("inspect-room", "C1").err
     assert "2 rooms match “C1”" in err
@@ -116,9 +130,14 @@ def test_a_listed_room_has_number_name_and_owner(shell: Shell) -> None:
 
 @pytest.mark.parametrize(
     ("text", "nearest"),
-    [("Holiday", "!anna4:x"), ("!anma1:x", "!anna1:x"), ("helo bot", "!hello:x")],
+    [
+        ("Holiday", "!anna4:x"),
+        ("!anma1:x", "!anna1:x"),
+        ("helo bot", "!hello:x"),
+        ("C8", "!other:x"),
+    ],
 )
-def test_of_an_unknown_room_the_nearest_ids_and_names_are_listed(
+def test_of_an_unknown_room_the_nearest_ids_names_and_numbers_are_listed(
     shell: Shell, text: str, nearest: str
 ) -> None:
     assert nearest in listed(shell, text)
