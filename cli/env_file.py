@@ -27,14 +27,19 @@ class LooseEnvFile:
     mode: str
 
 
-def loose_env_file() -> LooseEnvFile | None:
-    """Return `.env` if it has a password or token and others may read it; it is used all the same.
+def loose_env_file(secrets: Iterable[str] = ()) -> LooseEnvFile | None:
+    """Return `.env` if it has a secret and others may read it; it is used all the same.
+
+    A value is a secret by the name of its variable, or if it is one of `secrets`: the agents file may name any variable
+    for a token.
 
     Raises:
         CommandFailed: it exists and can't be read.
     """
+    known = set(secrets)
     has_secret = any(
-        value and _SECRET_NAME.search(name.upper()) for name, value in env_file_values().items()
+        value and (_SECRET_NAME.search(name.upper()) or value.strip() in known)
+        for name, value in env_file_values().items()
     )
     path = Path(ENV_FILE).absolute()
     mode = stat.S_IMODE(path.stat().st_mode) if has_secret else 0

@@ -46,7 +46,7 @@ def run_daemon() -> None:
     """
     settings, registry = load_configuration()
     _set_up_logs(settings, registry)
-    if (loose := loose_env_file()) is not None:
+    if (loose := loose_env_file(_secrets(settings, registry))) is not None:
         advice = f"others can read the secrets in it: chmod 600 {loose.path}"
         structlog.get_logger().warning(
             "env_file_readable", path=str(loose.path), mode=loose.mode, advice=advice
@@ -242,7 +242,12 @@ async def _open_homeserver(settings: Settings, clock: SystemClock) -> AsyncItera
 
 def _set_up_logs(settings: Settings, registry: Registry) -> None:
     """Configure the logs to hide all known secrets; called again after a reload, which may bring new ones."""
+    set_up_logs(
+        settings.surfaces_log_format, settings.surfaces_log_level, _secrets(settings, registry)
+    )
+
+
+def _secrets(settings: Settings, registry: Registry) -> list[str]:
     own = (settings.matrix_password, settings.matrix_access_token)
     secrets = [secret.get_secret_value() for secret in own if secret]
-    secrets += [agent.token for agent in registry.agents if agent.token]
-    set_up_logs(settings.surfaces_log_format, settings.surfaces_log_level, secrets)
+    return secrets + [agent.token for agent in registry.agents if agent.token]
