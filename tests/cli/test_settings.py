@@ -85,8 +85,7 @@ def test_an_env_file_with_a_secret_that_others_can_read_is_found_and_still_used(
         assert load(MATRIX_PASSWORD=None).matrix_password is not None
 
 
-def test_the_token_of_an_agent_is_a_secret_whatever_its_variable_is_called(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_token_of_an_agent_is_a_secret_whatever_its_variable_is_called(tmp_path):
     path = tmp_path / ".env"
     path.write_text("CODER_KEY='tok-of-the-coder '\n")
     path.chmod(0o644)
