@@ -254,16 +254,17 @@ class Bot:
 
     async def _save(self, batch: SyncBatch) -> None:
         """Save a sync batch; gaps are filled concurrently, and nothing waits for that (contracts D4, D14)."""
+        self._dispatcher.deliver(await self._journal.save_sync_batch(batch, self._clock.now()))
         for item in batch.quarantined:
             structlog.get_logger().warning(
                 "event_quarantined",
                 source=item.source,
                 room_id=item.room_id,
+                event_id=item.event_id,
                 sender=item.sender,
                 times=item.times,
                 reason=item.reason,
             )
-        self._dispatcher.deliver(await self._journal.save_sync_batch(batch, self._clock.now()))
         self._gaps.open(gap.room_id for gap in batch.gaps)
 
     async def _prune_loop(self) -> None:

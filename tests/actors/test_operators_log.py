@@ -4,7 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from machines.events.agent import AgentEnd, AgentError, AgentFailure
-from machines.ids import AgentId
+from machines.events.matrix import Quarantined, SyncBatch
+from machines.ids import AgentId, EventId, RoomId, SyncToken
 from tests.actors.fakes import RuntimeFixture
 from tests.idle_loop import settle
 
@@ -53,6 +54,17 @@ async def test_an_agents_outage_is_reported_once_with_the_turns_that_wait(runtim
     assert {line["log_level"] for line in tries} == {"debug"}
     ends = [line["outcome"] for line in logs if line["event"] == "turn_ended"]
     assert ends == ["answered"] * 3
+
+
+async def test_an_event_in_quarantine_is_named_by_its_id(runtime: RuntimeFixture):
+    item = Quarantined("timeline", RoomId("!r:x"), EventId("$poison"), "the body is not text")
+    runtime.homeserver.first.append(SyncBatch(SyncToken("s0"), quarantined=(item,)))
+    with capture_logs() as logs:
+        async with runtime.running():
+            pass
+    (line,) = [line for line in logs if line["event"] == "event_quarantined"]
+    assert (line["log_level"], line["room_id"]) == ("warning", "!r:x")
+    assert line["event_id"] == "$poison"
 
 
 async def test_a_turn_that_has_ended_waits_no_more(runtime: RuntimeFixture):
