@@ -6,15 +6,19 @@ import re
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import get_args
 
+from agent_platform.errors import BreakKind
 from cli.log_console import SENTENCES
 from cli.log_limits import LIMITED
-from machines.turn import fault
+from machines.events.agent import AGENT_BUSY
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operating.md").read_text()
 PACKAGES = ("actors", "agent_platform", "cli", "machines", "matrix", "store")
 LEVELS = {"debug", "info", "warning", "error"}
+KIND_ARGUMENTS = {"drop_turn": 1, "_end_retries": 2, "_cancel": 3}
+"""The position of the fault's kind in the arguments of the functions that end a turn."""
 NAME = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
@@ -66,11 +70,24 @@ def test_sentences_and_limits_are_of_events_that_exist() -> None:
     assert set(SENTENCES) | LIMITED <= set(EVENTS)
 
 
+def kinds_of_this_program() -> Iterator[str]:
+    """Yield the kinds with which the machines end a turn."""
+    for file in (ROOT / "machines").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                position = KIND_ARGUMENTS.get(node.func.id)
+                if position is not None:
+                    constants = ast.walk(node.args[position])
+                    yield from (
+                        str(each.value) for each in constants if isinstance(each, ast.Constant)
+                    )
+
+
 def test_every_kind_of_fault_is_described() -> None:
     kinds = {kind for row in table("Faults of turns") for kind in re.findall(r"`(\w+)`", row[0])}
-    source = Path(fault.__file__).read_text()
-    assert set(re.findall(r'Fault\("(\w+)"', source)) < kinds
-    assert {"unreachable", "silent", "protocol", "broken_off", "removed", "refused"} < kinds
+    ours = set(kinds_of_this_program()) - {""}
+    assert {"removed", "no_call", "too_long"} < ours
+    assert kinds - {"agent_error"} == ours | {*get_args(BreakKind), AGENT_BUSY}
 
 
 def test_the_example_has_only_events_of_the_table_and_the_levels_of_the_table() -> None:
