@@ -43,6 +43,7 @@ from machines.events.internal import (
 )
 from machines.ids import ActorKey, AgentId, RoomId
 from machines.turn.answer_text import AnswerText
+from machines.turn.fault import shown_kind
 
 REPORTED = "the agent reported this error; its own log has the details"
 """The reason of an attempt that ended with an `ERROR`: its details may quote the conversation."""
@@ -170,8 +171,8 @@ class AgentCalls:
         if isinstance(frame, AgentFailure):
             _debug("agent_call_failed", key, call, kind=frame.kind, reason=frame.reason)
         elif isinstance(frame, AgentError):
-            # Code and details are texts of the agent, which may quote the message (contract E9).
-            _debug("agent_call_failed", key, call, kind="agent_error")
+            # The details are a text of the agent, which may quote the message (contract E9).
+            _debug("agent_call_failed", key, call, kind=shown_kind(frame.code))
         self._record(call.request.agent_id, frame if isinstance(frame, AgentFailure) else None)
 
 

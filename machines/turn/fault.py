@@ -15,9 +15,14 @@ Outcome = Literal["answered", "failed", "stopped", "dropped"]
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
+def shown_kind(kind: str) -> str:
+    """Return the kind of a fault for the log; a code of the agent that may be a text is `agent_error`."""
+    return kind if _CODE.fullmatch(kind) else "agent_error"
+
+
 def turn_ended(turn: Turn, outcome: Outcome, now: float) -> tuple[Effect, ...]:
     """Return the effects of the end of a turn; its `failure_kind` and `failure_reason` say why it failed."""
-    kind = turn.failure_kind if _CODE.fullmatch(turn.failure_kind) else "agent_error"
+    kind = shown_kind(turn.failure_kind)
     fields: dict[str, Any] = {
         "room_id": turn.reply.room_id,
         "turn": turn.turn_id,

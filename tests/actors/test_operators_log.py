@@ -80,6 +80,17 @@ async def test_a_turn_that_has_ended_waits_no_more(runtime: RuntimeFixture):
     assert [waiting for _, _, _, waiting in changes] == [1, 1]
 
 
+async def test_a_failed_attempt_has_the_code_of_the_agents_error(runtime: RuntimeFixture):
+    (room,) = runtime.with_chats()
+    runtime.agents.answer = lambda _: (AgentError("MODEL_OVERLOADED", SECRET),)
+    with capture_logs() as logs:
+        async with runtime.running():
+            runtime.homeserver.next_sync(runtime.message(room, "hello"))
+            await settle()
+    (line,) = [line for line in logs if line["event"] == "agent_call_failed"]
+    assert line["kind"] == "MODEL_OVERLOADED"
+
+
 async def test_the_details_of_an_agents_error_are_in_no_line(runtime: RuntimeFixture):
     (room,) = runtime.with_chats()
     runtime.agents.answer = lambda _: (AgentError(f"code {SECRET}", SECRET),)
