@@ -240,7 +240,8 @@ class Settings(AccountSettings, AgentSettings):
             expected = cls.model_fields["matrix_allowed_users"].description or ""
             if any(map(may_be_secret, entries)):
                 raise _wrong(HIDDEN, expected)
-            raise ValueError(f"{expected}; not {wrong[0]!r}")
+            found = ", ".join(map(repr, wrong))
+            raise _wrong(found if len(entries) == 1 else f"{found} in {value!r}", expected)
         return entries
 
     @field_validator("surfaces_log_level", "surfaces_locale", mode="before")

@@ -226,6 +226,12 @@ def test_a_wrong_value_is_reported_with_found_and_expected(load, variable, value
     assert message.count("found ") == 1, "nothing else is wrong"
 
 
+def test_every_wrong_entry_of_a_list_is_named_once(load):
+    message = refusal(load, MATRIX_ALLOWED_USERS="anna,@ann:example.org,bert")
+    assert "found 'anna', 'bert' in 'anna,@ann:example.org,bert'; expected full" in message
+    assert refusal(load, MATRIX_ALLOWED_USERS="anna").count("'anna'") == 1
+
+
 @pytest.mark.parametrize(
     ("variable", "value"), [(name, value) for name, values in WRONG.items() for value in values]
 )
