@@ -70,7 +70,7 @@ def resolve_alias(store_path: Path, alias: str) -> RoomId:
     """Ask the homeserver which room an alias names, with the stored session; only reads.
 
     Raises:
-        CommandFailed: it names none, or the homeserver can't be asked (2).
+        CommandFailed: it names none, or the homeserver can't be asked (2), or refuses the session (3).
     """
     try:
         return anyio.run(_resolve, store_path, alias)
@@ -81,8 +81,9 @@ def resolve_alias(store_path: Path, alias: str) -> RoomId:
             " id, name or chat number",
         ) from refused
     except (SessionAbsent, SessionUnusable, CredentialsRefused, HomeserverUnreachable) as error:
+        refused_session = isinstance(error, CredentialsRefused)
         raise CommandFailed(
-            ExitCode.USAGE,
+            ExitCode.CREDENTIALS if refused_session else ExitCode.USAGE,
             f"the alias {alias} can't be resolved, because only the homeserver knows it: {error}; use"
             " the room's id, name or chat number",
         ) from error

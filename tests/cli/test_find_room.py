@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from machines.errors import CredentialsRefused
 from machines.ids import AgentId, RoomId, UserId
 from machines.room.binding import Binding
 from machines.room.state import Room
@@ -169,6 +170,18 @@ def test_an_alias_without_a_session_says_what_else_can_be_used(shell: Shell) -> 
     result = shell("inspect-room", "#recipes:example.org")
     assert result.code == 2
     assert "#recipes:example.org" in result.err
+    assert "chat number" in result.err
+
+
+def test_a_session_that_the_homeserver_refuses_is_exit_code_3(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object) -> RoomId:
+        raise CredentialsRefused("the homeserver ended the session")
+
+    monkeypatch.setattr("cli.inspect_server._resolve", refused)
+    result = shell("inspect-room", "#recipes:example.org")
+    assert result.code == 3
     assert "chat number" in result.err
 
 
