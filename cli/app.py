@@ -14,6 +14,7 @@ from cli.diagram import DiagramFormat
 from cli.errors import CommandFailed, ExitCode, ending_of, one_line
 from cli.logs import silence_logs
 from cli.reset_plan import Mode
+from cli.terminal import escape_controls
 from cli.version import version
 
 app = typer.Typer(
@@ -197,10 +198,14 @@ def main() -> None:
 
 
 def _fail(code: ExitCode, message: str, lines: Sequence[str] = ()) -> None:
-    """Print one line (contract S4); on a terminal a list has an item on each line (contract E10)."""
+    """Print one line (contract S4); on a terminal a list has an item on each line (contract E10).
+
+    It may quote a homeserver, so control characters are escaped.
+    """
     if lines and sys.stderr is not None and sys.stderr.isatty():
-        text = "\n".join((f"{message}:", *(f"  {' '.join(line.split())}" for line in lines)))
+        texts = [f"{message}:", *(f"  {' '.join(line.split())}" for line in lines)]
     else:
-        text = " ".join(one_line(message, lines).split())
+        texts = [" ".join(one_line(message, lines).split())]
+    text = "\n".join(map(escape_controls, texts))
     print(f"surfaces-bot: {text}", file=sys.stderr)
     sys.exit(code)

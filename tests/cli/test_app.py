@@ -158,6 +158,14 @@ def test_a_command_that_fails_ends_with_its_code_and_one_line(shell, monkeypatch
     assert (result.code, result.err) == (code, "surfaces-bot: what is wrong; what to do\n")
 
 
+def test_a_line_about_a_failure_can_not_move_the_cursor(shell, monkeypatch):
+    def fail() -> None:
+        raise CommandFailed(ExitCode.CREDENTIALS, "the homeserver says \x1b[2Jnothing\x07")
+
+    monkeypatch.setattr("cli.run.run_daemon", fail)
+    assert shell("run").err == "surfaces-bot: the homeserver says \\x1b[2Jnothing\\x07\n"
+
+
 def test_an_unexpected_error_exits_1_and_shows_no_text_of_users(shell, monkeypatch):
     def fail() -> None:
         raise ZeroDivisionError("a body that somebody wrote")
