@@ -187,6 +187,8 @@ def _unreachable_reason(error: aiohttp.ClientError | OSError, where: str) -> str
             return f"{where} redirects to {target}, which is not followed"
         case aiohttp.WSServerHandshakeError(status=101):
             return f"{where} does not speak WebSocket"
+        case aiohttp.ClientResponseError(status=401 | 403 as status):
+            return f"{where} answered with HTTP status {status}: check its token (token_env)"
         case aiohttp.ClientResponseError(status=status):
             return f"{where} answered with HTTP status {status}"
         case aiohttp.ClientConnectorDNSError(host=host):

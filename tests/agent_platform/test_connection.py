@@ -165,7 +165,10 @@ async def test_closing_has_a_time_limit_when_the_peer_sends_no_close_frame():
             b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n",
             "{} redirects to http://127.0.0.1:9/, which is not followed",
         ),
-        (b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", "{} answered with HTTP status 401"),
+        (
+            b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n",
+            "{} answered with HTTP status 401: check its token (token_env)",
+        ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "{} answered with HTTP status 200"),
         (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
