@@ -1,19 +1,16 @@
 """The command line: complete help, one line for a failure, and exit codes (S3, S4)."""
 
 import io
-import logging
 import os
 import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-import structlog
 
 from cli import app
 from cli.errors import CommandFailed, ExitCode
@@ -204,7 +201,7 @@ def test_module_and_script_are_the_same_program(command, tmp_path):
 
 
 @pytest.fixture
-def configured(monkeypatch, tmp_path) -> Iterator[Path]:
+def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A complete configuration without a database; returns the path for it."""
     path = tmp_path / "bot.db"
     for name, value in {
@@ -214,10 +211,7 @@ def configured(monkeypatch, tmp_path) -> Iterator[Path]:
         "MATRIX_DB_PATH": str(path),
     }.items():
         monkeypatch.setenv(name, value)
-    handlers = logging.getLogger().handlers
-    yield path
-    structlog.reset_defaults()
-    logging.getLogger().handlers = handlers
+    return path
 
 
 @pytest.mark.parametrize("found", ["garbage", "no directory", "a later version"])

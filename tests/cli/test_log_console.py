@@ -25,12 +25,6 @@ LIVE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _logs_as_they_were():
-    yield
-    structlog.reset_defaults()
-
-
 def line(event, level="info", **fields):
     renderer = ConsoleRenderer(colours=False)
     return renderer(None, "", {"event": event, "level": level, "timestamp": "03:00:00", **fields})

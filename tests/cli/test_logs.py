@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -19,14 +18,6 @@ class Full(io.StringIO):
 
     def write(self, _: str) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
-    handlers = logging.getLogger().handlers
-    yield
-    structlog.reset_defaults()
-    logging.getLogger().handlers = handlers
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from cli import signals
 from cli.run import run_daemon
@@ -32,8 +31,7 @@ def directory(monkeypatch, tmp_path):
     monkeypatch.setenv("MATRIX_PASSWORD", "a password of no importance")
     monkeypatch.setenv("MATRIX_PLATFORM_BACKEND", "real")
     monkeypatch.setenv("MATRIX_AGENT_REGISTRY_PATH", "agents.yaml")
-    yield tmp_path
-    structlog.reset_defaults()
+    return tmp_path
 
 
 def no_utf8(directory: Path) -> None:

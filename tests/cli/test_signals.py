@@ -3,7 +3,6 @@
 import signal
 
 import pytest
-import structlog
 
 from cli import signals
 from cli.run import run_daemon
@@ -18,8 +17,6 @@ def _configured(monkeypatch, tmp_path):
     monkeypatch.setenv("MATRIX_HOMESERVER", "http://127.0.0.1:9")
     monkeypatch.setenv("MATRIX_USER_ID", "@lambda:example.org")
     monkeypatch.setenv("MATRIX_PASSWORD", "a password of no importance")
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("number", BLOCKED)
