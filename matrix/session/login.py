@@ -1,9 +1,9 @@
 """Logs in so that the device stays the same (contracts L2, L10, E1).
 
-The stored token is tried first. A stored session that was never logged in is replaced when another account is
-configured. Where the homeserver ended it softly, or a login was interrupted, the bot logs in with
-its password under the stored device id. Where the homeserver ended it for good, the device is gone. This is an error
-and creates no second device: the operator decides what happens next.
+The stored token is tried first. Where the homeserver ended the session softly, or a login was interrupted, the bot logs
+in with its password under the stored device id. Where the homeserver ended it for good, the device is gone. This is an
+error and creates no second device: the operator decides what happens next. A stored session that was never logged in
+is replaced when another account is configured.
 """
 
 from dataclasses import dataclass, replace
