@@ -209,14 +209,18 @@ def emote_opening(name: str) -> str:
 
 
 def _name_and_caption(content: dict[str, Any]) -> tuple[str, str]:
-    """Return the name of a file, and its caption or an empty text."""
+    """Return the name of a file, and its caption or an empty text.
+
+    A voice message has no caption (contract F1): clients describe it by a text of their own, such as "Voice message".
+    """
     name, body = content.get("filename"), content.get("body")
     if type(name) is not str or not name:
         name = body
     if type(name) is not str:
         raise Undecodable("the file has no name")
-    caption = body if type(body) is str and body != name else ""
-    return name, clean_text(caption).strip()
+    if type(body) is not str or body == name or _VOICE_KEY in content:
+        return name, ""
+    return name, clean_text(body).strip()
 
 
 def _edited(event: dict[str, Any], room_id: RoomId, target: EventId | None) -> MessageEdited | None:

@@ -259,6 +259,17 @@ def test_a_caption_is_a_body_other_than_the_file_name():
     assert (same.caption, without.caption) == ("", "")
 
 
+def test_the_stock_text_of_a_voice_message_is_no_caption():
+    content = {
+        "msgtype": "m.audio",
+        "body": "Voice message",
+        "filename": "Voice message.ogg",
+        "org.matrix.msc3245.voice": {},
+    }
+    (each,) = decoded_events(joined(event(content=content)))
+    assert (each.is_voice, each.caption) == (True, "")
+
+
 def test_a_voice_message_is_marked():
     content = {"msgtype": "m.audio", "body": "Voice message.ogg", "org.matrix.msc3245.voice": {}}
     (each,) = decoded_events(joined(event(content=content)))
