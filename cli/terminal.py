@@ -15,10 +15,11 @@ def replace_unencodable() -> None:
 
 @contextmanager
 def closed_stdout_allowed() -> Iterator[None]:
-    """Treat a closed stdout (`| head`) as success."""
+    """Treat a closed stdout (`| head`, or `>&-` at the start) as success."""
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Buffered output goes to /dev/null; otherwise Python would report the error again when it exits.
         null = os.open(os.devnull, os.O_WRONLY)

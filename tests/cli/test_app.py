@@ -70,6 +70,17 @@ def test_a_closed_stdout_is_no_failure(tmp_path, command):
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", [("inspect-room",), ("reset", "--dry-run")])
+def test_a_process_that_is_started_without_stdout_does_not_fail(
+    shell, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    with closing(connect(tmp_path / "lambda_matrix.db")):
+        pass
+    monkeypatch.setattr(sys, "stdout", None)
+    assert shell(*command).code == 0
+
+
 def test_the_version_is_that_of_the_installed_package(shell):
     result = shell("--version")
     assert (result.code, result.err) == (0, "")
