@@ -1,5 +1,6 @@
 """`.env` in the working directory: its values, who may read it, and which values came from it (contract E10)."""
 
+import logging
 import os
 import re
 import stat
@@ -10,6 +11,7 @@ from errno import EISDIR
 from pathlib import Path
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from cli.errors import CommandFailed, ExitCode
 from cli.terminal import counted
@@ -17,6 +19,9 @@ from cli.terminal import counted
 ENV_FILE = ".env"
 _SECRET_NAME = re.compile("PASSWORD|TOKEN|SECRET")
 _READ_BY_OTHERS = 0o044
+
+# The library warns of a line in its own words, once for each reading, and goes on; see `env_file_faults`.
+logging.getLogger("dotenv").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,26 @@ def env_file_values() -> dict[str, str | None]:
     """
     with readable_env_file():
         return dotenv_values(ENV_FILE, encoding="utf-8")
+
+
+def env_file_faults() -> list[str]:
+    """Return a fault for each line of `.env` that sets nothing; its text may be a secret, and is not shown.
+
+    Raises:
+        CommandFailed: it exists and can't be read.
+    """
+    path = Path(ENV_FILE).absolute()
+    if not path.is_file():
+        return []
+    with readable_env_file(), path.open(encoding="utf-8") as file:
+        wrong = [each.original for each in parse_stream(file) if each.error]
+    # A statement begins with the blank lines before it.
+    lines = [each.line + _leading_blank(each.string).count("\n") for each in wrong]
+    return [f"{path}:{line}: found no assignment; expected NAME=value" for line in lines]
+
+
+def _leading_blank(text: str) -> str:
+    return text[: len(text) - len(text.lstrip())]
 
 
 @contextmanager

@@ -16,7 +16,13 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_platform import HIDDEN, base_from_ws_url, base_url_fault, may_be_secret
-from cli.env_file import ENV_FILE, configuration_failed, origin, readable_env_file
+from cli.env_file import (
+    ENV_FILE,
+    configuration_failed,
+    env_file_faults,
+    origin,
+    readable_env_file,
+)
 from machines.ids import UserId
 
 if TYPE_CHECKING:
@@ -259,13 +265,14 @@ def load(cls: type[S], more_faults: Iterable[str] = ()) -> S:
     Raises:
         CommandFailed: something is missing or wrong; it names every variable that is.
     """
+    faults = [*more_faults, *env_file_faults()]
     try:
         settings = cls()
     except ValidationError as error:
         raise configuration_failed(
-            [*(_described(cls, item) for item in error.errors()), *more_faults]
+            [*(_described(cls, item) for item in error.errors()), *faults]
         ) from error
-    if faults := list(more_faults):
+    if faults:
         raise configuration_failed(faults)
     return settings
 

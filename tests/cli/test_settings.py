@@ -61,6 +61,17 @@ def test_an_env_file_that_is_not_text_is_a_configuration_error(load, tmp_path):
         LocalPaths()
 
 
+def test_a_line_of_the_env_file_that_sets_nothing_is_a_fault_without_its_text(
+    load, tmp_path, capfd
+):
+    (tmp_path / ".env").write_text("# a comment\n\nMATRIX_PASSWORD hunter2\nSURFACES_BRAND=Sigma\n")
+    found = refusal(load, MATRIX_USER_ID="anna")
+    assert f"{tmp_path}/.env:3: found no assignment; expected NAME=value" in found
+    assert "MATRIX_USER_ID: " in found, "all faults at once"
+    assert "hunter2" not in found
+    assert capfd.readouterr().err == ""
+
+
 def test_an_empty_token_of_an_agent_leaves_the_one_in_the_env_file(load, tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("CODER_TOKEN=abc\n")
     agents = tmp_path / "agents.yaml"
