@@ -46,9 +46,3 @@ class AgentReachability:
     def _report(self, agent_id: AgentId, *, up: bool, reason: str, outage_s: float) -> None:
         waiting = self._count_waiting(agent_id)
         self._on_change(agent_id, up=up, reason=reason, waiting=waiting, outage_s=outage_s)
-
-
-def ignore_change(
-    agent_id: AgentId, *, up: bool, reason: str, waiting: int, outage_s: float
-) -> None:
-    """Report nothing."""

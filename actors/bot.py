@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from actors.agent_calls import AgentCalls, Limits
-from actors.agent_reachability import AgentReachability, OnAgentChange, ignore_change
+from actors.agent_reachability import AgentReachability, OnAgentChange
 from actors.collector import VolatileEffect
 from actors.context import ContextProvider
 from actors.dispatcher import Dispatcher
@@ -72,8 +72,8 @@ class Bot:
         clock: Clock,
         context_provider: ContextProvider,
         limits: Limits,
-        describe: Callable[[], Mapping[str, Any]] = dict,
-        on_agent_change: OnAgentChange = ignore_change,
+        describe: Callable[[], Mapping[str, Any]],
+        on_agent_change: OnAgentChange,
     ) -> None:
         self._homeserver = homeserver
         self._journal = journal

@@ -51,7 +51,7 @@ class Dispatcher:
         perform: Callable[[ActorKey, VolatileEffect], None],
         enqueue: Callable[[Iterable[OutboxRow], Iterable[str], ActorKey], None],
         pending_orders: Callable[[ActorKey], int],
-        has_pending_message: Callable[[ActorKey], bool] = lambda _: False,
+        has_pending_message: Callable[[ActorKey], bool],
     ) -> None:
         self._journal = journal
         self._context_provider = context_provider

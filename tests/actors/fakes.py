@@ -15,7 +15,7 @@ import anyio.lowlevel
 from msgspec.structs import replace
 
 from actors.agent_calls import Limits
-from actors.agent_reachability import OnAgentChange, ignore_change
+from actors.agent_reachability import OnAgentChange
 from actors.bot import DRAIN_S, Bot
 from actors.context import ContextProvider
 from machines.access import Access
@@ -306,7 +306,7 @@ class RuntimeFixture:
         self.agents = FakeAgents()
         self.limits = Limits()
         self.description: dict[str, str] = {}
-        self.on_agent_change: OnAgentChange = ignore_change
+        self.on_agent_change: OnAgentChange = lambda *_, **__: None
         self.mock_agents = False
         self.journal = Journal(self.database)
         self.messages = 0

@@ -72,6 +72,7 @@ async def test_an_entry_room_points_to_a_chat_that_was_recovered_in_the_same_rou
         lambda key, effect: None,
         lambda orders, dropped, actor: sent.extend(row.order for row in orders),
         lambda actor: 0,
+        lambda actor: False,
     )
     await runtime.save_rooms(
         Room(ENTRY, "bound", binding=Binding("entry", ANNA), others=1),

@@ -166,6 +166,8 @@ def make_bot(homeserver: InstantHomeserver, journal: Journal) -> Bot:
         clock=clock,
         context_provider=context_provider,
         limits=Limits(),
+        describe=dict,
+        on_agent_change=lambda *_, **__: None,
     )
 
 

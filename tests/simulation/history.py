@@ -353,6 +353,8 @@ class History:
             homeserver=self.bug.homeserver(homeserver, journal),
             platform=self.agents.platform_of(process),
             limits=Limits(),
+            describe=dict,
+            on_agent_change=lambda *_, **__: None,
             journal=journal,
             clock=clock,
             context_provider=ContextProvider(

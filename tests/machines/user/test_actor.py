@@ -41,42 +41,14 @@ from tests.machines.support import (
     ENTRY,
     ROOM,
     SPACE,
-    StepResult,
     UserScenario,
     make_context,
 )
+from tests.machines.user.orders import complete_orders, order_of, outcome_of
 
 INVITED = ReplyTarget(ENTRY)
 WROTE = ReplyTarget(ENTRY, EventId("$hello"))
 NO = Refused("forbidden", "M_FORBIDDEN", "not here")
-
-
-def order_of(result: StepResult, kind: type) -> Enqueue:
-    (send,) = [send for send in result.of(Enqueue) if isinstance(send.order, kind)]
-    assert isinstance(send, Enqueue)
-    return send
-
-
-def outcome_of(order: Any) -> Any:
-    """Return the outcome of a successful order; a chat's room is named after the chat."""
-    match order:
-        case LookUpName():
-            return NameFound("Anna")
-        case CreateRoom(space=True):
-            return RoomCreated(SPACE)
-        case CreateRoom(name=name):
-            return RoomCreated(ROOM if name == "Chat 1" else RoomId(f"!{name}"))
-        case _:
-            return Done()
-
-
-def complete_orders(scenario: UserScenario, result: StepResult) -> list[StepResult]:
-    """Complete orders that report until none are left; returns every step."""
-    steps = [result]
-    while reporting := [send for send in steps[-1].of(Enqueue) if send.reports]:
-        (send,) = reporting
-        steps.append(scenario.order_done(send, outcome_of(send.order)))
-    return steps
 
 
 def onboarded() -> UserScenario:
@@ -120,35 +92,6 @@ def test_a_new_chat_is_logged_once_with_its_owner_and_without_its_name():
         "agent": "default",
         "space_id": SPACE,
     }
-
-
-def test_the_welcome_goes_to_the_chat_and_the_pointer_to_the_entry_room():
-    scenario = UserScenario()
-    steps = complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
-    welcome, pointer = steps[-1].messages
-    assert (welcome.room_id, welcome.notice, welcome.answers) == (ROOM, True, None)
-    assert (pointer.room_id, pointer.notice, pointer.answers) == (ENTRY, True, None)
-    assert ROOM.removeprefix("!") in pointer.body
-
-
-@pytest.mark.parametrize("encrypted", [True, False])
-def test_the_welcome_says_that_the_room_of_the_invitation_is_encrypted(encrypted):
-    scenario = UserScenario()
-    request = OnboardingRequested(replace(INVITED, encrypted=encrypted))
-    welcome, _ = complete_orders(scenario, scenario.handle(request))[-1].messages
-    assert ("is encrypted" in welcome.body) == encrypted
-    assert welcome.body == CATALOG.welcome("the default agent", encrypted=encrypted)
-
-
-def test_a_further_chat_has_a_shorter_welcome():
-    scenario = UserScenario()
-    complete_orders(scenario, scenario.handle(OnboardingRequested(INVITED)))
-    scenario.actor = replace(
-        scenario.actor, chats=(replace(scenario.actor.chats[0], room_id=RoomId("!other")),)
-    )
-    steps = complete_orders(scenario, scenario.handle(NewChatRequested(WROTE, "Trip")))
-    welcome, *_ = steps[-1].messages
-    assert welcome.body == CATALOG.welcome_again("the default agent")
 
 
 def test_a_pointer_that_a_message_requested_answers_that_message():
