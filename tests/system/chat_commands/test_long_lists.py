@@ -61,7 +61,8 @@ async def test_a_list_that_was_cut_off_is_completed_with_the_database_lost(
     message_id = await user.send_text(onboarded.chat, "!agent")
     await user.wait_for(lambda event: event.answers == message_id)
     await daemon.kill()
-    (first,) = await parts_of(onboarded, message_id)
+    # On a busy machine another part may be in the room as well; the answer is not complete.
+    first, *_ = await parts_of(onboarded, message_id)
     assert first[PARTIAL] is True
 
     proxy.clear_fault()
